@@ -1,0 +1,2 @@
+//! Owns the command line; never business logic.
+fn main() {}
