@@ -1,1 +1,16 @@
-//! Owns nothing yet.
+//! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload); never retries,
+//! never interprets an answer. The crate `lote` is the one to use; it shows this one as `lote::raw`.
+
+#[rustfmt::skip]
+#[allow(
+    missing_docs, unreachable_pub, clippy::allow_attributes, clippy::allow_attributes_without_reason,
+    clippy::all, clippy::unwrap_used, rust_2018_idioms, rustdoc::all,
+    reason = "generated: its lints are the generator's"
+)]
+mod generated;
+mod hooks;
+mod upload;
+
+pub use generated::{ByteStream, Client, Error, ResponseValue, types};
+pub use hooks::{Inner, MAX_ANSWER_BYTES};
+pub use upload::Upload;
