@@ -1,1 +1,43 @@
-//! Owns nothing yet.
+//! The JSONL formats of LLM batches: request lines (what is sent) and result lines (what comes
+//! back), read, checked, counted and joined as streams.
+//!
+//! This crate owns the shape of a line. It never opens a connection, never waits, and never holds
+//! a file in memory: at most one line, and for each line an index entry of fixed size.
+//!
+//! - [`RequestLine`] and [`ResultLine`] are the two formats, and own their schemas in the contract
+//!   ([`schemas`]).
+//! - [`check()`] reads an input file before a byte of it is sent, and reports every finding.
+//! - [`Answer`] reads one result line of any service, however it deviates.
+//! - [`Inspection`] counts what output and error files say.
+//! - [`join()`] puts the answers back into the order of the request lines, one result line for each.
+
+mod anomaly;
+mod answer;
+mod check;
+mod error_text;
+mod fields;
+mod finding;
+mod ids;
+mod inspect;
+mod join;
+mod raw;
+mod reader;
+mod request;
+mod result;
+mod scan;
+mod schema;
+mod tally;
+mod usage;
+
+pub use anomaly::{Anomaly, AnomalyCode, MAX_ANOMALIES};
+pub use answer::{Answer, Outcome, Unreadable, UnreadableKind, write_missing};
+pub use check::{CheckOptions, Checked, ENDPOINTS, Limits, check};
+pub use finding::{Finding, FindingCode};
+pub use inspect::{Inspected, Inspection};
+pub use join::{JoinError, Joined, join};
+pub use reader::{DEFAULT_MAX_LINE_BYTES, Line, LineReader};
+pub use request::{Method, RequestLine};
+pub use result::{ResultError, ResultLine, ResultResponse};
+pub use schema::schemas;
+pub use tally::{ErrorCount, TOP_ERRORS};
+pub use usage::Usage;

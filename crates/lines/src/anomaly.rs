@@ -1,0 +1,169 @@
+//! Owns the list of what is odd in output and error files. It never grows without bound.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::raw::clip;
+
+/// How many anomalies are kept; further ones are only counted.
+pub const MAX_ANOMALIES: usize = 1_000;
+
+/// What is odd about a line of an output or error file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AnomalyCode {
+    /// The file begins with a byte order mark. It was passed over.
+    Bom,
+    /// The line is no JSON object, or not whole.
+    UnreadableLine,
+    /// The line is longer than the reader's limit and was passed over.
+    LineTooLong,
+    /// The line names no custom_id, so nobody can say what it answers.
+    NoCustomId,
+    /// The custom_id was already answered by another line.
+    DuplicateCustomId,
+    /// The custom_id is in no request line.
+    ForeignCustomId,
+    /// The line has neither a response nor an error.
+    EmptyAnswer,
+    /// The line has both a response and an error.
+    ResponseAndError,
+    /// The response has no status code, or one that is no number.
+    NoStatusCode,
+    /// The body of the response is no JSON object.
+    BodyNotObject,
+    /// The line was not there any more, or was another one, when it was read again.
+    ChangedWhileReading,
+}
+
+impl AnomalyCode {
+    /// The code as it is serialised, such as `duplicate_custom_id`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bom => "bom",
+            Self::UnreadableLine => "unreadable_line",
+            Self::LineTooLong => "line_too_long",
+            Self::NoCustomId => "no_custom_id",
+            Self::DuplicateCustomId => "duplicate_custom_id",
+            Self::ForeignCustomId => "foreign_custom_id",
+            Self::EmptyAnswer => "empty_answer",
+            Self::ResponseAndError => "response_and_error",
+            Self::NoStatusCode => "no_status_code",
+            Self::BodyNotObject => "body_not_object",
+            Self::ChangedWhileReading => "changed_while_reading",
+        }
+    }
+}
+
+impl fmt::Display for AnomalyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Something odd in an output or error file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// The file, as the caller named it.
+    pub file: String,
+    /// The line's number, from 1.
+    pub line: u64,
+    /// The line's custom_id, if it is known; cut after 512 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_id: Option<String>,
+    /// What is odd, for programs.
+    pub code: AnomalyCode,
+    /// What is odd, in words.
+    pub message: String,
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, line {}", self.file, self.line)?;
+        if let Some(custom_id) = &self.custom_id {
+            write!(f, " ({custom_id:?})")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// The first [`MAX_ANOMALIES`] anomalies, and how many more there were.
+#[derive(Debug, Default)]
+pub(crate) struct Anomalies {
+    /// The anomalies, in the order in which they were found.
+    pub(crate) anomalies: Vec<Anomaly>,
+    /// How many were found beyond those listed.
+    pub(crate) anomalies_omitted: u64,
+}
+
+impl Anomalies {
+    pub(crate) fn push(
+        &mut self,
+        file: &str,
+        line: u64,
+        custom_id: Option<&str>,
+        code: AnomalyCode,
+        message: impl Into<String>,
+    ) {
+        if self.is_full() {
+            self.omit(1);
+            return;
+        }
+        self.anomalies.push(Anomaly {
+            file: file.to_owned(),
+            line,
+            custom_id: custom_id.map(|id| clip(id, 512).into_owned()),
+            code,
+            message: message.into(),
+        });
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.anomalies.len() >= MAX_ANOMALIES
+    }
+
+    pub(crate) fn omit(&mut self, count: u64) {
+        self.anomalies_omitted = self.anomalies_omitted.saturating_add(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_bounded_and_codes_are_spelled_once() {
+        let mut list = Anomalies::default();
+        for line in 1..=1_234 {
+            list.push("f", line, Some(&"x".repeat(600)), AnomalyCode::Bom, "m");
+        }
+        assert_eq!(list.anomalies.len(), MAX_ANOMALIES);
+        assert_eq!(list.anomalies_omitted, 234);
+        assert_eq!(list.anomalies[0].custom_id.as_ref().unwrap().len(), 515);
+        for code in [
+            AnomalyCode::Bom,
+            AnomalyCode::UnreadableLine,
+            AnomalyCode::LineTooLong,
+            AnomalyCode::NoCustomId,
+            AnomalyCode::DuplicateCustomId,
+            AnomalyCode::ForeignCustomId,
+            AnomalyCode::EmptyAnswer,
+            AnomalyCode::ResponseAndError,
+            AnomalyCode::NoStatusCode,
+            AnomalyCode::BodyNotObject,
+            AnomalyCode::ChangedWhileReading,
+        ] {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+    }
+
+    #[test]
+    fn prints_where_and_what() {
+        let mut list = Anomalies::default();
+        list.push("out.jsonl", 7, Some("a"), AnomalyCode::NoStatusCode, "no status code");
+        assert_eq!(list.anomalies[0].to_string(), "out.jsonl, line 7 (\"a\"): no status code");
+    }
+}

@@ -1,0 +1,120 @@
+//! Owns the writing of result lines in the contract's shape. It never reads a line itself.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use super::{Answer, decoded};
+use crate::fields::fields;
+use crate::raw::Kind;
+
+pub(crate) const MISSING_CODE: &str = "missing";
+pub(crate) const MISSING_MESSAGE: &str = "the service returned no line for this request";
+
+/// Writes the result line of a request line that the service did not answer, ended by LF.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_missing(custom_id: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    out.write_all(b"{\"id\":null,\"custom_id\":")?;
+    string(custom_id, out)?;
+    out.write_all(b",\"response\":null,\"error\":{\"code\":")?;
+    string(MISSING_CODE, out)?;
+    out.write_all(b",\"message\":")?;
+    string(MISSING_MESSAGE, out)?;
+    out.write_all(b"}}\n")
+}
+
+pub(super) fn normalised(answer: &Answer<'_>, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    out.write_all(b"{\"id\":")?;
+    as_text(answer.raw_id, out)?;
+    out.write_all(b",\"custom_id\":")?;
+    as_text(Some(answer.raw_custom_id), out)?;
+    out.write_all(b",\"response\":")?;
+    match answer.response {
+        Some(response) => self::response(answer, response.get(), out)?,
+        None => out.write_all(b"null")?,
+    }
+    out.write_all(b",\"error\":")?;
+    match answer.error {
+        Some(error) => self::error(error.get(), out)?,
+        None => out.write_all(b"null")?,
+    }
+    out.write_all(b"}\n")
+}
+
+/// The response with its status code as a number and its body as JSON, every other byte kept.
+fn response(answer: &Answer<'_>, whole: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    let status = answer.parts.status_code.filter(|json| Kind::of(json) == Kind::String);
+    let status = status.zip(answer.status_code());
+    let status = status.map(|(json, code)| (json, Cow::Owned(code.to_string())));
+    let body = answer.parts.body.and_then(|json| Some((json, decoded(json)?)));
+    let body = body.as_ref().map(|(json, inner)| (*json, Cow::Borrowed(inner.get())));
+    let mut changes: Vec<(&str, Cow<'_, str>)> = status.into_iter().chain(body).collect();
+    // Values borrow from the response, so their addresses say where they stand in it.
+    let start_of = |value: &str| value.as_ptr() as usize - whole.as_ptr() as usize;
+    changes.sort_by_key(|(value, _)| start_of(value));
+    let mut written = 0;
+    for (value, replacement) in &changes {
+        let start = start_of(value);
+        one_line(&whole[written..start], out)?;
+        one_line(replacement, out)?;
+        written = start + value.len();
+    }
+    one_line(&whole[written..], out)
+}
+
+/// The error as an object whose code and message are texts or null; other keys are kept.
+fn error(error: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    if Kind::of(error) != Kind::Object {
+        out.write_all(b"{\"code\":null,\"message\":")?;
+        as_text(Some(error), out)?;
+        return out.write_all(b"}");
+    }
+    let (mut code, mut message) = (None, None);
+    let mut others = Vec::new();
+    fields(error, &mut |key, value| match key.as_ref() {
+        "code" => code = Some(value),
+        "message" => message = Some(value),
+        _ => others.push((key, value)),
+    });
+    let right = |value: Option<&str>| value.is_some_and(|json| matches!(Kind::of(json), Kind::String | Kind::Null));
+    if right(code) && right(message) {
+        return one_line(error, out);
+    }
+    out.write_all(b"{\"code\":")?;
+    as_text(code, out)?;
+    out.write_all(b",\"message\":")?;
+    as_text(message, out)?;
+    for (key, value) in others {
+        out.write_all(b",")?;
+        string(&key, out)?;
+        out.write_all(b":")?;
+        one_line(value, out)?;
+    }
+    out.write_all(b"}")
+}
+
+/// A text or null as it stands, anything else as a text that holds its JSON.
+fn as_text(value: Option<&str>, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    match value.map(|json| (json, Kind::of(json))) {
+        None => out.write_all(b"null"),
+        Some((json, Kind::String | Kind::Null)) => out.write_all(json.as_bytes()),
+        Some((json, _)) => string(json, out),
+    }
+}
+
+fn string(text: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    serde_json::to_writer(out, text).map_err(io::Error::from)
+}
+
+/// JSON with every line break as a space: in valid JSON they stand only between values.
+fn one_line(json: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    let mut rest = json.as_bytes();
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        out.write_all(&rest[..at])?;
+        out.write_all(b" ")?;
+        rest = &rest[at + 1..];
+    }
+    out.write_all(rest)
+}

@@ -1,0 +1,161 @@
+//! Owns the account of output and error files: outcomes, tokens, models, errors, anomalies. It
+//! never compares them with an input file; see [`join`](crate::join()).
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
+use crate::answer::{Answer, Facts};
+use crate::ids::{IdHasher, IdMap};
+use crate::raw::Kind;
+use crate::scan;
+use crate::tally::{ErrorCount, Tally};
+use crate::usage::Usage;
+
+/// Reads output and error files one after the other and counts what they say. It keeps less
+/// than 100 bytes for each line, whatever the line holds.
+///
+/// ```
+/// let mut inspection = lote_lines::Inspection::default();
+/// let line = br#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m"}}}"#;
+/// inspection.read("output.jsonl", &line[..])?;
+/// assert!(inspection.all_readable());
+/// assert_eq!(inspection.report().succeeded, 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Inspection {
+    files: Vec<String>,
+    lines: u64,
+    unreadable: u64,
+    tally: Tally,
+    anomalies: Anomalies,
+    hasher: IdHasher,
+    /// File and line in which each custom_id stood first.
+    first: IdMap<(usize, u64)>,
+}
+
+/// What an [`Inspection`] has found so far; also the form in which it is serialised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspected {
+    /// Lines that are not blank: the sum of the four outcomes and `unreadable`.
+    pub lines: u64,
+    /// Answers that succeeded.
+    pub succeeded: u64,
+    /// Answers that failed.
+    pub failed: u64,
+    /// Requests that never ran because the completion window was over.
+    pub expired: u64,
+    /// Requests that never ran because the batch was cancelled.
+    pub cancelled: u64,
+    /// Lines that are no JSON object, are too long, or name no custom_id.
+    pub unreadable: u64,
+    /// Tokens, summed over all answers that say.
+    pub usage: Usage,
+    /// How many answers each model gave.
+    pub models: BTreeMap<String, u64>,
+    /// The most frequent errors.
+    pub errors: Vec<ErrorCount>,
+    /// What is odd, at most [`MAX_ANOMALIES`](crate::MAX_ANOMALIES).
+    pub anomalies: Vec<Anomaly>,
+    /// How many anomalies there are beyond those listed.
+    pub anomalies_omitted: u64,
+}
+
+impl Inspection {
+    /// Reads one more file. `name` is what anomalies call it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `reader`; what was read before the error stays counted. Bad content is no error.
+    pub fn read(&mut self, name: &str, reader: impl BufRead) -> io::Result<()> {
+        let file = self.files.len();
+        self.files.push(name.to_owned());
+        let Self { files, lines, unreadable, tally, anomalies, hasher, first } = self;
+        let scanned = scan::answers(name, reader, anomalies, &mut |place, answer, anomalies| {
+            let facts = answer.facts();
+            tally.add(answer, &facts);
+            let id = Some(answer.custom_id.as_ref());
+            for (code, message) in oddities(answer, &facts) {
+                anomalies.push(name, place.line, id, code, message);
+            }
+            let here = (file, place.line);
+            let known = *first.entry(hasher.hash(&answer.custom_id)).or_insert(here);
+            if known != here {
+                let message = format!("custom_id was answered before, in {}, line {}", files[known.0], known.1);
+                anomalies.push(name, place.line, id, AnomalyCode::DuplicateCustomId, message);
+            }
+        });
+        let scanned = scanned?;
+        *lines += scanned.lines;
+        *unreadable += scanned.unreadable;
+        Ok(())
+    }
+
+    /// Whether every line so far was a JSON object with a custom_id.
+    #[must_use]
+    pub fn all_readable(&self) -> bool {
+        self.unreadable == 0
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn report(&self) -> Inspected {
+        let tally = &self.tally;
+        Inspected {
+            lines: self.lines,
+            succeeded: tally.succeeded,
+            failed: tally.failed,
+            expired: tally.expired,
+            cancelled: tally.cancelled,
+            unreadable: self.unreadable,
+            usage: tally.usage,
+            models: tally.models.clone(),
+            errors: tally.top_errors(),
+            anomalies: self.anomalies.anomalies.clone(),
+            anomalies_omitted: self.anomalies.anomalies_omitted,
+        }
+    }
+}
+
+impl Serialize for Inspection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.report().serialize(serializer)
+    }
+}
+
+/// What is odd about an answer, taken alone.
+fn oddities(answer: &Answer<'_>, facts: &Facts) -> Vec<(AnomalyCode, String)> {
+    let mut found = Vec::new();
+    if answer.response.is_none() {
+        if answer.error.is_none() {
+            let message = "the line has neither a response nor an error";
+            found.push((AnomalyCode::EmptyAnswer, message.to_owned()));
+        }
+        return found;
+    }
+    if answer.error.is_some() {
+        let message = "the line has both a response and an error";
+        found.push((AnomalyCode::ResponseAndError, message.to_owned()));
+    }
+    if answer.status_code().is_none() {
+        let message = "the response has no status code";
+        found.push((AnomalyCode::NoStatusCode, message.to_owned()));
+    }
+    match facts.kind {
+        Some(Kind::Object) => {}
+        // Services that set both leave the body out, and that was said already.
+        None if answer.error.is_some() => {}
+        None => {
+            let message = "the response has no body";
+            found.push((AnomalyCode::BodyNotObject, message.to_owned()));
+        }
+        Some(kind) => {
+            let message = format!("the response's body is {kind}, not an object");
+            found.push((AnomalyCode::BodyNotObject, message));
+        }
+    }
+    found
+}

@@ -1,0 +1,279 @@
+//! Owns the putting back of answers into the order of the request lines, one result line for each
+//! of them. It never holds an answer longer than it takes to write it, and never guesses: an answer
+//! is taken only when its custom_id is that of the request line.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::{error, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
+use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, write_missing};
+use crate::raw;
+use crate::reader::{Line, LineReader};
+use crate::tally::{ErrorCount, Tally};
+use crate::usage::Usage;
+
+mod index;
+
+use index::Index;
+
+/// What [`join()`] wrote. Every request line has exactly one outcome: `lines` is the sum of the five
+/// counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Request lines, and so result lines written.
+    pub lines: u64,
+    /// Request lines that succeeded.
+    pub succeeded: u64,
+    /// Request lines that failed.
+    pub failed: u64,
+    /// Request lines that never ran because the completion window was over.
+    pub expired: u64,
+    /// Request lines that never ran because the batch was cancelled.
+    pub cancelled: u64,
+    /// Request lines that the service did not answer.
+    pub missing: u64,
+    /// Tokens, summed over the result lines written.
+    pub usage: Usage,
+    /// How many of the result lines written each model gave.
+    pub models: BTreeMap<String, u64>,
+    /// The most frequent errors, missing lines among them.
+    pub errors: Vec<ErrorCount>,
+    /// Answers that were not taken and why, at most [`MAX_ANOMALIES`](crate::MAX_ANOMALIES).
+    pub anomalies: Vec<Anomaly>,
+    /// How many anomalies there are beyond those listed.
+    pub anomalies_omitted: u64,
+}
+
+/// Why a join stopped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// A file could not be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The input file is not what [`check`](crate::check()) accepts.
+    Input {
+        /// The input file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The results could not be written; the cause is the writer's own error, unchanged.
+    Write {
+        /// How many request lines were read before.
+        lines: u64,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl JoinError {
+    /// Whether it was the writing side that failed, as on a full disk.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. })
+    }
+
+    /// The error of the reading or the writing side; `None` when the input's content is to blame.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Read { source, .. } | Self::Write { source, .. } => Some(source),
+            Self::Input { .. } => None,
+        }
+    }
+
+    fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            Self::Input { path, line, message } => write!(f, "{}, line {line}: {message}", path.display()),
+            Self::Write { lines, source } => {
+                write!(f, "cannot write the results, at request line {lines}: {source}")
+            }
+        }
+    }
+}
+
+impl error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.io_error().map(|error| error as _)
+    }
+}
+
+/// Writes one result line for each request line of `input`, in its order, taken from the files
+/// `answers` (output and error files of its batch, in any order).
+///
+/// - A request line that is answered twice gets the first answer that succeeded, else the first.
+/// - One that is not answered gets error code `missing`.
+/// - Result lines are written as [`Answer::write_normalised`] writes them.
+/// - Answers that are not taken (duplicates, unreadable lines, custom_ids that nobody asked for) are
+///   anomalies.
+///
+/// The answer files are read twice, the second time in the order of the input. Memory: the longest
+/// line, and less than 200 bytes for each answer.
+///
+/// # Errors
+///
+/// When a file cannot be read, when the input is not what [`check`](crate::check()) accepts as far as
+/// custom_ids are concerned, and when `out` fails; then part of the results is written.
+pub fn join(input: &Path, answers: &[&Path], out: &mut dyn Write) -> Result<Joined, JoinError> {
+    let mut anomalies = Anomalies::default();
+    let mut index = Index::default();
+    for path in answers {
+        index.add(path, &mut anomalies)?;
+    }
+    let mut join = Join {
+        index,
+        anomalies,
+        tally: Tally::default(),
+        lines: 0,
+        out: BufWriter::with_capacity(1 << 16, out),
+        buffer: Vec::new(),
+    };
+    let file = File::open(input).map_err(|error| JoinError::read(input, error))?;
+    let mut reader = LineReader::new(BufReader::with_capacity(1 << 16, file));
+    while let Some(line) = reader.next_line().map_err(|error| JoinError::read(input, error))? {
+        let refuse = |message: String| JoinError::Input { path: input.to_owned(), line: line.number, message };
+        let custom_id = custom_id(&line).map_err(refuse)?;
+        join.lines += 1;
+        if !join.request(&custom_id)? {
+            let message = format!("custom_id {custom_id:?} was used before: make it unique within the file");
+            return Err(refuse(message));
+        }
+    }
+    join.finish()
+}
+
+/// The custom_id of a request line.
+fn custom_id(line: &Line<'_>) -> Result<String, String> {
+    if line.too_long {
+        return Err(format!("the line has {} bytes, which is too long", line.length));
+    }
+    let text = std::str::from_utf8(line.bytes).map_err(|error| error.to_string())?;
+    let mut custom_id = None;
+    raw::entries(text, &mut |key, value| {
+        if key == "custom_id" {
+            custom_id = raw::text(value.get());
+        }
+    })
+    .map_err(|broken| broken.to_string())?;
+    let custom_id = custom_id.ok_or("the request line has no custom_id that is a text")?;
+    Ok(custom_id.into_owned())
+}
+
+struct Join<'o> {
+    index: Index,
+    anomalies: Anomalies,
+    tally: Tally,
+    lines: u64,
+    out: BufWriter<&'o mut dyn Write>,
+    /// The answer being written.
+    buffer: Vec<u8>,
+}
+
+impl Join<'_> {
+    /// Writes the result line of one request line; `false` when its custom_id came before.
+    fn request(&mut self, custom_id: &str) -> Result<bool, JoinError> {
+        let found = match self.index.take(custom_id) {
+            index::Taken::Before => return Ok(false),
+            index::Taken::Nothing => None,
+            index::Taken::Answer(found) => Some(found),
+        };
+        if let Some(found) = found {
+            self.index.fetch(found, &mut self.buffer)?;
+            match Answer::parse(&self.buffer) {
+                Ok(answer) if answer.custom_id == custom_id => {
+                    self.tally.add(&answer, &answer.facts());
+                    let written = answer.write_normalised(&mut self.out);
+                    written.map_err(|source| self.write_error(source))?;
+                    return Ok(true);
+                }
+                _ => {
+                    let (file, line) = (self.index.name(found.file), found.line);
+                    let message = "the line is not the one that stood here when the file was read first";
+                    let code = AnomalyCode::ChangedWhileReading;
+                    self.anomalies.push(file, line, Some(custom_id), code, message);
+                }
+            }
+        }
+        self.tally.add_missing(MISSING_CODE, MISSING_MESSAGE);
+        let written = write_missing(custom_id, &mut self.out);
+        written.map_err(|source| self.write_error(source))?;
+        Ok(true)
+    }
+
+    fn write_error(&self, source: io::Error) -> JoinError {
+        JoinError::Write { lines: self.lines, source }
+    }
+
+    fn finish(mut self) -> Result<Joined, JoinError> {
+        let flushed = self.out.flush();
+        flushed.map_err(|source| self.write_error(source))?;
+        self.index.foreign(&mut self.anomalies, &mut self.buffer)?;
+        let errors = self.tally.top_errors();
+        let Tally { succeeded, failed, expired, cancelled, missing, usage, models, .. } = self.tally;
+        Ok(Joined {
+            lines: self.lines,
+            succeeded,
+            failed,
+            expired,
+            cancelled,
+            missing,
+            usage,
+            models,
+            errors,
+            anomalies: self.anomalies.anomalies,
+            anomalies_omitted: self.anomalies.anomalies_omitted,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_changed_is_not_taken_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output");
+        let line = |id: &str| format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200}}}}\n");
+        std::fs::write(&path, line("a") + &line("b")).unwrap();
+        let mut index = Index::default();
+        index.add(&path, &mut Anomalies::default()).unwrap();
+        std::fs::write(&path, line("b") + &line("b")).unwrap();
+        let mut out = Vec::new();
+        let mut join = Join {
+            index,
+            anomalies: Anomalies::default(),
+            tally: Tally::default(),
+            lines: 2,
+            out: BufWriter::new(&mut out),
+            buffer: Vec::new(),
+        };
+        assert!(join.request("a").unwrap());
+        assert!(join.request("b").unwrap());
+        let joined = join.finish().unwrap();
+        assert_eq!((joined.succeeded, joined.missing), (1, 1));
+        assert_eq!(joined.anomalies.len(), 1);
+        assert_eq!((joined.anomalies[0].line, joined.anomalies[0].code), (1, AnomalyCode::ChangedWhileReading));
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with("{\"id\":null,\"custom_id\":\"a\",\"response\":null,"), "{out}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Owns the index over the answer files: for each custom_id, where its best answer stands. It keeps
+//! no text of any answer, and proves nothing: who fetches an answer compares its custom_id.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::JoinError;
+use crate::anomaly::{Anomalies, AnomalyCode};
+use crate::answer::{Answer, Outcome};
+use crate::ids::{IdHasher, IdMap};
+use crate::scan;
+
+/// Where an answer stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) file: u32,
+    pub(super) line: u64,
+    offset: u64,
+    length: u64,
+}
+
+/// What is known of a custom_id.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    found: Found,
+    succeeded: bool,
+    /// Whether a request line has asked for it.
+    asked: bool,
+}
+
+/// What there is for a request line.
+pub(super) enum Taken {
+    /// Another request line had the same custom_id.
+    Before,
+    /// No answer.
+    Nothing,
+    /// An answer.
+    Answer(Found),
+}
+
+#[derive(Default)]
+pub(super) struct Index {
+    files: Vec<AnswerFile>,
+    hasher: IdHasher,
+    entries: IdMap<Entry>,
+}
+
+struct AnswerFile {
+    path: PathBuf,
+    name: String,
+    /// Not buffered: answers stand in another order than the requests, so nearly every read jumps.
+    reader: File,
+    position: u64,
+}
+
+impl AnswerFile {
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if self.position != offset {
+            self.reader.seek(SeekFrom::Start(offset))?;
+        }
+        self.reader.read_exact(buffer)?;
+        self.position = offset + buffer.len() as u64;
+        Ok(())
+    }
+}
+
+impl Index {
+    /// Reads a file of answers and keeps where the best answer to each custom_id stands.
+    pub(super) fn add(&mut self, path: &Path, anomalies: &mut Anomalies) -> Result<(), JoinError> {
+        let open = || File::open(path).map_err(|error| JoinError::read(path, error));
+        let name = path.display().to_string();
+        let file = self.files.len() as u32;
+        self.files.push(AnswerFile { path: path.to_owned(), name: name.clone(), reader: open()?, position: 0 });
+        let Self { files, hasher, entries } = self;
+        let reader = BufReader::with_capacity(1 << 16, open()?);
+        let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies| {
+            let message = format!(
+                "custom_id was answered twice; taken was {}, line {}",
+                files[winner.file as usize].name, winner.line
+            );
+            let code = AnomalyCode::DuplicateCustomId;
+            let name = &files[loser.file as usize].name;
+            anomalies.push(name, loser.line, Some(id), code, message);
+        };
+        let mut visit = |place: scan::Place, answer: &Answer<'_>, anomalies: &mut Anomalies| {
+            let found = Found { file, line: place.line, offset: place.offset, length: place.length };
+            let entry = Entry { found, succeeded: answer.outcome() == Outcome::Succeeded, asked: false };
+            let id = answer.custom_id.as_ref();
+            match entries.get_mut(&hasher.hash(id)) {
+                None => {
+                    entries.insert(hasher.hash(id), entry);
+                }
+                Some(known) if entry.succeeded && !known.succeeded => {
+                    duplicate(known.found, found, id, anomalies);
+                    *known = entry;
+                }
+                Some(known) => duplicate(found, known.found, id, anomalies),
+            }
+        };
+        let scanned = scan::answers(&name, reader, anomalies, &mut visit);
+        scanned.map_err(|error| JoinError::read(path, error))?;
+        Ok(())
+    }
+
+    /// The answer to a custom_id, marked as asked for.
+    pub(super) fn take(&mut self, custom_id: &str) -> Taken {
+        let nothing = Found { file: u32::MAX, line: 0, offset: 0, length: 0 };
+        let hash = self.hasher.hash(custom_id);
+        match self.entries.get_mut(&hash) {
+            Some(entry) if entry.asked => Taken::Before,
+            Some(entry) => {
+                entry.asked = true;
+                Taken::Answer(entry.found)
+            }
+            None => {
+                let entry = Entry { found: nothing, succeeded: false, asked: true };
+                self.entries.insert(hash, entry);
+                Taken::Nothing
+            }
+        }
+    }
+
+    /// Reads the bytes of an answer into `buffer`.
+    pub(super) fn fetch(&mut self, found: Found, buffer: &mut Vec<u8>) -> Result<(), JoinError> {
+        let file = &mut self.files[found.file as usize];
+        buffer.resize(found.length as usize, 0);
+        let read = file.read_at(found.offset, buffer);
+        read.map_err(|error| JoinError::read(&file.path, error))
+    }
+
+    pub(super) fn name(&self, file: u32) -> &str {
+        &self.files[file as usize].name
+    }
+
+    /// Reports the answers that no request line asked for, in the order of the files.
+    pub(super) fn foreign(&mut self, anomalies: &mut Anomalies, buffer: &mut Vec<u8>) -> Result<(), JoinError> {
+        let entries = self.entries.values().filter(|entry| !entry.asked);
+        let mut foreign: Vec<Found> = entries.map(|entry| entry.found).collect();
+        foreign.sort_by_key(|found| (found.file, found.line));
+        for (index, found) in foreign.iter().enumerate() {
+            if anomalies.is_full() {
+                anomalies.omit((foreign.len() - index) as u64);
+                break;
+            }
+            self.fetch(*found, buffer)?;
+            let id = Answer::parse(buffer).ok().map(|answer| answer.custom_id);
+            let message = "no request line has this custom_id";
+            let code = AnomalyCode::ForeignCustomId;
+            let (file, line) = (self.name(found.file), found.line);
+            anomalies.push(file, line, id.as_deref(), code, message);
+        }
+        Ok(())
+    }
+}

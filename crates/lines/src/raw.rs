@@ -1,0 +1,226 @@
+//! Owns the walk over the keys of one JSON object without building a tree. It never recurses, so
+//! the depth of what it walks over is of no concern.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What a JSON value is, told by its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Object,
+    Array,
+    String,
+    Bool,
+    Null,
+    Number,
+}
+
+impl Kind {
+    /// The kind of a valid JSON value without white space around it.
+    pub(crate) fn of(json: &str) -> Self {
+        match json.as_bytes().first() {
+            Some(b'{') => Self::Object,
+            Some(b'[') => Self::Array,
+            Some(b'"') => Self::String,
+            Some(b't' | b'f') => Self::Bool,
+            Some(b'n') => Self::Null,
+            _ => Self::Number,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Bool => "true or false",
+            Self::Null => "null",
+            Self::Number => "a number",
+        })
+    }
+}
+
+/// Why a text is not exactly one JSON object. Columns count bytes from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The text ends inside the object.
+    Truncated { column: usize },
+    /// The text is no JSON.
+    Syntax { column: usize, why: String },
+    /// Something follows the object.
+    Trailing { column: usize },
+    /// The text is JSON or the beginning of it, but no object.
+    NotAnObject(Kind),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated { column } => {
+                write!(f, "the line ends inside the JSON object, at column {column}")
+            }
+            Self::Syntax { column, why } => write!(f, "no valid JSON: {why} at column {column}"),
+            Self::Trailing { column } => write!(f, "text after the object, at column {column}"),
+            Self::NotAnObject(kind) => write!(f, "the line is {kind}, not a JSON object"),
+        }
+    }
+}
+
+/// Calls `visit` with each key (escapes undone) and value of the object in `json`, in order, and
+/// proves on the way that `json` is exactly one valid JSON object.
+///
+/// A key that no Unicode text can hold (a lone surrogate) is passed as it was written, between its
+/// quotes, so that it equals no key that anybody looks for.
+pub(crate) fn entries<'a>(json: &'a str, visit: &mut dyn FnMut(Cow<'a, str>, &'a RawValue)) -> Result<(), Broken> {
+    let trimmed = json.trim_start_matches(is_json_space);
+    let skipped = json.len() - trimmed.len();
+    if !trimmed.starts_with('{') {
+        return Err(not_an_object(json, trimmed, skipped));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(trimmed);
+    if let Err(error) = deserializer.deserialize_map(Entries { visit }) {
+        return Err(broken(&error, skipped));
+    }
+    deserializer.end().map_err(|error| Broken::Trailing { column: skipped + error.column() })
+}
+
+/// The text of a JSON string with its escapes undone; `None` for any other value, and for a string
+/// that no Unicode text can hold (a lone surrogate).
+pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str::<String>(json).ok().map(Cow::Owned)
+}
+
+/// A JSON string or number as text, as services use both for ids and codes.
+pub(crate) fn loose_text(json: &str) -> Option<Cow<'_, str>> {
+    match Kind::of(json) {
+        Kind::String => text(json),
+        Kind::Number => Some(Cow::Borrowed(json)),
+        _ => None,
+    }
+}
+
+/// White space by the rules of JSON.
+pub(crate) fn is_json_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+/// At most `limit` bytes of a text, for messages.
+pub(crate) fn clip(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit {
+        return Cow::Borrowed(text);
+    }
+    let mut end = limit;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    Cow::Owned(format!("{}…", &text[..end]))
+}
+
+fn not_an_object(json: &str, trimmed: &str, skipped: usize) -> Broken {
+    if trimmed.is_empty() {
+        return Broken::Truncated { column: json.len().max(1) };
+    }
+    if trimmed.starts_with('[') {
+        return Broken::NotAnObject(Kind::Array);
+    }
+    match serde_json::from_str::<&RawValue>(trimmed) {
+        Ok(value) => Broken::NotAnObject(Kind::of(value.get())),
+        Err(error) => broken(&error, skipped),
+    }
+}
+
+fn broken(error: &serde_json::Error, skipped: usize) -> Broken {
+    let column = skipped + error.column().max(1);
+    if error.is_eof() {
+        return Broken::Truncated { column };
+    }
+    let why = error.to_string();
+    let why = why.split(" at line ").next().unwrap_or_default().to_owned();
+    Broken::Syntax { column, why }
+}
+
+struct Entries<'v, 'a> {
+    visit: &'v mut dyn FnMut(Cow<'a, str>, &'a RawValue),
+}
+
+impl<'a> Visitor<'a> for Entries<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<&'a RawValue>()? {
+            let value = map.next_value::<&'a RawValue>()?;
+            let key = text(key.get()).unwrap_or(Cow::Borrowed(key.get()));
+            (self.visit)(key, value);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(json: &str) -> Result<Vec<String>, Broken> {
+        let mut keys = Vec::new();
+        entries(json, &mut |key, value| {
+            keys.push(format!("{key}={}", value.get()));
+        })?;
+        Ok(keys)
+    }
+
+    #[test]
+    fn walks_keys_in_order_with_escapes_undone() {
+        assert_eq!(
+            keys(r#" { "a" : 1 , "\u0061":[ {} ], "\ud800": "x" , "é":null } "#).unwrap(),
+            [r"a=1", r"a=[ {} ]", r#""\ud800"="x""#, "é=null"]
+        );
+        assert_eq!(keys("{}").unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn says_what_is_broken_and_where() {
+        let syntax = |column, why: &str| Broken::Syntax { column, why: why.to_owned() };
+        for (json, expected) in [
+            ("", Broken::Truncated { column: 1 }),
+            (r#"{"a":"#, Broken::Truncated { column: 5 }),
+            (r#"{"a":"x"#, Broken::Truncated { column: 7 }),
+            (r#"{"a":1} x"#, Broken::Trailing { column: 9 }),
+            (r#"  {"a":1}{"#, Broken::Trailing { column: 10 }),
+            ("[{", Broken::NotAnObject(Kind::Array)),
+            ("17", Broken::NotAnObject(Kind::Number)),
+            ("\"x\"", Broken::NotAnObject(Kind::String)),
+            (" nul", Broken::Truncated { column: 4 }),
+            ("hello", syntax(1, "expected value")),
+            (r#"{"a":01}"#, syntax(7, "invalid number")),
+            ("{'a':1}", syntax(2, "key must be a string")),
+        ] {
+            assert_eq!(keys(json).unwrap_err(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_needs_no_stack() {
+        let json = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(keys(&json).unwrap().len(), 1);
+        assert!(keys(&json[..150_000]).is_err());
+    }
+
+    #[test]
+    fn clips_at_a_character() {
+        assert_eq!(clip("abc", 3), "abc");
+        assert_eq!(clip("aéé", 2), "a…");
+    }
+}

@@ -1,0 +1,203 @@
+//! Owns the splitting of a stream into lines. It reuses one buffer, never holds more than one line,
+//! and never looks into a line.
+
+use std::io::{self, BufRead};
+
+/// The longest line that [`LineReader`] buffers unless told otherwise: 512 MiB. Input files end at
+/// 200 MB everywhere; result lines with images in base64 stay far below this.
+pub const DEFAULT_MAX_LINE_BYTES: usize = 512 << 20;
+
+/// One line of a file, without its line ending (LF, CR LF, or none at the end of the file).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The line's number, from 1; blank lines are counted, as an editor counts them.
+    pub number: u64,
+    /// Where the line begins, in bytes from the start of the stream.
+    pub offset: u64,
+    /// The line's bytes; empty when [`too_long`](Self::too_long).
+    pub bytes: &'a [u8],
+    /// The length of the line in bytes, also of one that is too long.
+    pub length: u64,
+    /// The line is longer than the limit and was skipped without being buffered.
+    pub too_long: bool,
+}
+
+/// Reads lines one by one and passes over blank ones (nothing but spaces, tabs and CR).
+#[derive(Debug)]
+pub struct LineReader<R> {
+    inner: R,
+    buffer: Vec<u8>,
+    max_line_bytes: usize,
+    number: u64,
+    offset: u64,
+}
+
+impl<R: BufRead> LineReader<R> {
+    /// Reads from `inner`, with lines of at most [`DEFAULT_MAX_LINE_BYTES`].
+    pub fn new(inner: R) -> Self {
+        Self { inner, buffer: Vec::new(), max_line_bytes: DEFAULT_MAX_LINE_BYTES, number: 0, offset: 0 }
+    }
+
+    /// Sets the longest line, in bytes without its ending. A longer one is reported, not buffered.
+    #[must_use]
+    pub fn max_line_bytes(mut self, bytes: usize) -> Self {
+        self.max_line_bytes = bytes;
+        self
+    }
+
+    /// The next line that is not blank; `None` at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// Those of the underlying reader, except interruptions, which are tried again.
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        loop {
+            let offset = self.offset;
+            let Some(read) = self.read_one()? else {
+                return Ok(None);
+            };
+            if read.blank {
+                continue;
+            }
+            return Ok(Some(Line {
+                number: self.number,
+                offset,
+                bytes: if read.too_long { &[] } else { &self.buffer },
+                length: read.length,
+                too_long: read.too_long,
+            }));
+        }
+    }
+
+    /// Reads one line into the buffer, blank or not, and strips its ending.
+    fn read_one(&mut self) -> io::Result<Option<Read>> {
+        self.buffer.clear();
+        // One byte more than the limit may be a CR that belongs to the ending.
+        let room = self.max_line_bytes.saturating_add(1);
+        let mut read = Read { length: 0, too_long: false, blank: true };
+        let mut last = None;
+        let mut any = false;
+        loop {
+            let chunk = match self.inner.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if chunk.is_empty() {
+                break;
+            }
+            any = true;
+            let end = memchr::memchr(b'\n', chunk);
+            let part = &chunk[..end.unwrap_or(chunk.len())];
+            read.blank = read.blank && part.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'));
+            read.length += part.len() as u64;
+            last = part.last().copied().or(last);
+            if !read.too_long {
+                if part.len() > room - self.buffer.len() {
+                    read.too_long = true;
+                    self.buffer.clear();
+                } else {
+                    self.buffer.extend_from_slice(part);
+                }
+            }
+            let taken = part.len() + usize::from(end.is_some());
+            self.inner.consume(taken);
+            self.offset += taken as u64;
+            if end.is_some() {
+                break;
+            }
+        }
+        if !any {
+            return Ok(None);
+        }
+        self.number += 1;
+        if last == Some(b'\r') {
+            read.length -= 1;
+            self.buffer.pop();
+        }
+        if self.buffer.len() > self.max_line_bytes {
+            read.too_long = true;
+        }
+        Ok(Some(read))
+    }
+}
+
+struct Read {
+    length: u64,
+    too_long: bool,
+    blank: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    /// Number, offset, text and whether too long, of every line.
+    fn lines(input: &[u8], capacity: usize, max: usize) -> Vec<(u64, u64, String, bool)> {
+        let mut reader = LineReader::new(BufReader::with_capacity(capacity, input)).max_line_bytes(max);
+        let mut lines = Vec::new();
+        while let Some(line) = reader.next_line().unwrap() {
+            let text = String::from_utf8_lossy(line.bytes).into_owned();
+            if !line.too_long {
+                assert_eq!(line.length, line.bytes.len() as u64);
+            }
+            lines.push((line.number, line.offset, text, line.too_long));
+        }
+        lines
+    }
+
+    #[test]
+    fn splits_the_same_at_every_buffer_size() {
+        let input = b"one\r\n\n \t\r\ntwo\nthree\r\rend\r\n\xff\r";
+        for capacity in [1, 2, 3, 5, 64] {
+            let expected = [
+                (1, 0, "one", false),
+                (4, 10, "two", false),
+                (5, 14, "three\r\rend", false),
+                (6, 26, "\u{fffd}", false),
+            ];
+            let expected = expected.map(|(n, o, t, l)| (n, o, t.to_owned(), l));
+            assert_eq!(lines(input, capacity, 100), expected, "{capacity}");
+        }
+        assert!(lines(b"", 8, 8).is_empty());
+        assert!(lines(b"\n\n", 8, 8).is_empty());
+    }
+
+    #[test]
+    fn skips_a_line_over_the_limit_without_holding_it() {
+        for capacity in [1, 4, 64] {
+            let got = lines(b"12345\r\n123456\n1234567890\r\n     \t  \nok", capacity, 5);
+            let expected = [(1, 0, "12345", false), (2, 7, "", true), (3, 14, "", true), (5, 35, "ok", false)];
+            let expected = expected.map(|(n, o, t, l)| (n, o, t.to_owned(), l));
+            assert_eq!(got, expected, "{capacity}");
+        }
+        let mut reader = LineReader::new(&[b'x'; 1 << 20][..]).max_line_bytes(10);
+        let line = reader.next_line().unwrap().unwrap();
+        assert!(line.too_long);
+        assert_eq!(line.length, 1 << 20);
+        assert!(reader.buffer.capacity() < 1 << 10);
+    }
+
+    #[test]
+    fn passes_errors_on_and_repeats_interruptions() {
+        struct Flaky(u8);
+        impl io::Read for Flaky {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0 += 1;
+                match self.0 {
+                    1 => Err(io::ErrorKind::Interrupted.into()),
+                    2 => {
+                        buffer[..3].copy_from_slice(b"ab\n");
+                        Ok(3)
+                    }
+                    _ => Err(io::ErrorKind::ConnectionReset.into()),
+                }
+            }
+        }
+        let mut reader = LineReader::new(BufReader::new(Flaky(0)));
+        assert_eq!(reader.next_line().unwrap().unwrap().bytes, b"ab");
+        let error = reader.next_line().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}

@@ -1,0 +1,279 @@
+//! What `check` accepts, refuses, counts and passes on.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use lote_lines::{CheckOptions, Checked, Finding, FindingCode, Limits, check};
+
+const LINE: &str = r#"{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"m"}}"#;
+
+fn run(input: impl AsRef<[u8]>, options: &CheckOptions) -> (Checked, Vec<Finding>, Vec<u8>) {
+    let mut findings = Vec::new();
+    let mut sink = Vec::new();
+    let checked = check(input.as_ref(), options, &mut |finding| findings.push(finding), Some(&mut sink)).unwrap();
+    assert_eq!(checked.findings, findings.len() as u64);
+    (checked, findings, sink)
+}
+
+/// `LINE@CODE` of every finding.
+fn codes(input: impl AsRef<[u8]>, options: &CheckOptions) -> Vec<String> {
+    let (_, findings, _) = run(input, options);
+    let code = |f: &Finding| format!("{}@{}", f.line.map_or("-".to_owned(), |n| n.to_string()), f.code);
+    findings.iter().map(code).collect()
+}
+
+fn line(custom_id: &str) -> String {
+    format!(r#"{{"custom_id":"{custom_id}","method":"POST","url":"/v1/responses","body":{{}}}}"#)
+}
+
+#[test]
+fn accepts_what_differs_only_in_form() {
+    let spaced = format!("  {}\t", line("b").replace(':', " : "));
+    let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\ud800\",\"custom_id\"");
+    let escaped = LINE.replace("\"url\"", "\"u\\u0072l\"");
+    let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(100_000), "]".repeat(100_000)));
+    let streams = LINE.replace("\"m\"", r#""m","stream":false,"x":{"stream":true}"#);
+    let surrogate = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud800\",\"n\":1e999");
+    let huge_number = LINE.replace("\"m\"", "\"m\",\"n\":123456789012345678901234567890");
+    for input in [
+        LINE.to_owned(),
+        format!("{LINE}\n"),
+        format!("{LINE}\r\n{}\r\n", line("b")),
+        format!("\n\n{LINE}\n \t\r\n\n{}", line("b")),
+        spaced,
+        extra,
+        escaped,
+        deep,
+        streams,
+        surrogate,
+        huge_number,
+        line(&"é".repeat(5_000)),
+        line("\\ud83d\\ude00"),
+    ] {
+        let (checked, findings, _) = run(&input, &CheckOptions::default());
+        assert!(findings.is_empty(), "{}: {findings:?}", &input[..input.len().min(200)]);
+        assert_eq!(checked.endpoint.as_deref(), Some("/v1/responses"));
+    }
+}
+
+#[test]
+fn refuses_every_fault_by_its_name() {
+    let key = |from: &str, to: &str| {
+        assert!(LINE.contains(from));
+        LINE.replace(from, to)
+    };
+    let second = |from: &str, to: &str| format!("{LINE}\n\n{}\n", line("b").replace(from, to));
+    let body = |to: &str| key(r#"{"model":"m"}"#, to);
+    let cases: Vec<(Vec<u8>, &[&str])> = vec![
+        (b"".to_vec(), &["-@empty_file"]),
+        (b"\r\n \n".to_vec(), &["-@empty_file"]),
+        (b"\xef\xbb\xbf".to_vec(), &["1@bom", "-@empty_file"]),
+        ([b"\xef\xbb\xbf", LINE.as_bytes()].concat(), &["1@bom"]),
+        ([LINE.as_bytes(), b"\n\xef\xbb\xbf", line("b").as_bytes()].concat(), &["2@bom"]),
+        ([b"\xff\xfe{\0", LINE.as_bytes()].concat(), &["1@invalid_utf8"]),
+        ([LINE.as_bytes(), b"\n{\"custom_id\":\"\xc3\x28\"}"].concat(), &["2@invalid_utf8"]),
+        ([&LINE.as_bytes()[..70], b"\xff", &LINE.as_bytes()[70..]].concat(), &["1@invalid_utf8"]),
+        (LINE[..40].into(), &["1@truncated_line"]),
+        (LINE[..LINE.len() - 1].into(), &["1@truncated_line"]),
+        (b"{".to_vec(), &["1@truncated_line"]),
+        (key("\"m\"", "m").into(), &["1@invalid_json"]),
+        (key("\"m\"", "\"m\",").into(), &["1@invalid_json"]),
+        (key("\"m\"", "\"\t\"").into(), &["1@invalid_json"]),
+        (key("\"m\"", "NaN").into(), &["1@invalid_json"]),
+        (b"custom_id,method,url,body".to_vec(), &["1@invalid_json"]),
+        (format!("{LINE},").into(), &["1@text_after_object"]),
+        (format!("{LINE}{LINE}").into(), &["1@text_after_object"]),
+        (format!("{LINE} // note").into(), &["1@text_after_object"]),
+        (format!("{LINE}\r{}", line("b")).into(), &["1@text_after_object"]),
+        (format!("[{LINE}]").into(), &["1@array_around_lines"]),
+        (format!("[\n{LINE},\n{}\n]\n", line("b")).into(), &["1@array_around_lines", "2@text_after_object"]),
+        (format!("{LINE}\n17\n\"x\"\nnull").into(), &["2@not_an_object", "3@not_an_object", "4@not_an_object"]),
+        (b"{}".to_vec(), &["1@missing_key", "1@missing_key", "1@missing_key", "1@missing_key"]),
+        (key("\"custom_id\"", "\"Custom_ID\"").into(), &["1@missing_key"]),
+        (key("\"method\":\"POST\",", "").into(), &["1@missing_key"]),
+        (second(",\"body\":{}", "").into(), &["3@missing_key"]),
+        (key("\"method\":\"POST\"", "\"method\":\"POST\",\"method\":\"POST\"").into(), &["1@duplicate_key"]),
+        (key("{\"custom_id\"", "{\"custom\\u005fid\":\"z\",\"custom_id\"").into(), &["1@duplicate_key"]),
+        (key("\"a\"", "7").into(), &["1@wrong_type"]),
+        (key("\"a\"", "null").into(), &["1@wrong_type"]),
+        (key("\"POST\"", "null").into(), &["1@wrong_type"]),
+        (key("\"/v1/responses\"", "[]").into(), &["1@wrong_type"]),
+        (body("[]").into(), &["1@wrong_type"]),
+        (body("\"{}\"").into(), &["1@wrong_type"]),
+        (body("null").into(), &["1@wrong_type"]),
+        (key("\"a\"", "\"x\\ud800\"").into(), &["1@lone_surrogate"]),
+        (key("\"a\"", "\"\\udc00\\ud800\"").into(), &["1@lone_surrogate"]),
+        (key("\"a\"", "\"\"").into(), &["1@empty_custom_id"]),
+        (key("\"POST\"", "\"post\"").into(), &["1@method_not_post"]),
+        (key("\"POST\"", "\"GET\"").into(), &["1@method_not_post"]),
+        (key("/v1/responses", "/v1/respones").into(), &["1@unknown_url"]),
+        (key("/v1/responses", "/v1/responses/").into(), &["1@unknown_url"]),
+        (second("/v1/responses", "/v1/embeddings").into(), &["3@url_differs"]),
+        (second("/v1/responses", "/nope").into(), &["3@url_differs"]),
+        (body(r#"{"stream":true}"#).into(), &["1@stream_requested"]),
+        (body(r#"{"str\u0065am":true}"#).into(), &["1@stream_requested"]),
+        (body(r#"{"stream":true,"stream":false}"#).into(), &["1@stream_requested"]),
+        (second("\"b\"", "\"a\"").into(), &["3@duplicate_custom_id"]),
+        (second("\"b\"", "\"\\u0061\"").into(), &["3@duplicate_custom_id"]),
+        (
+            format!("{}\n", line("z").replace("POST", "PUT").replace("{}", r#"{"stream":true}"#)).into(),
+            &["1@method_not_post", "1@stream_requested"],
+        ),
+    ];
+    for (input, expected) in cases {
+        let got = codes(&input, &CheckOptions::default());
+        assert_eq!(got, expected, "{}", String::from_utf8_lossy(&input));
+    }
+}
+
+#[test]
+fn messages_say_where_what_and_what_to_do() {
+    let first = |input: &str| {
+        let (_, findings, _) = run(input, &CheckOptions::default());
+        findings[0].to_string()
+    };
+    let other = line("inv-7").replace("responses", "embeddings");
+    assert_eq!(
+        first(&format!("{LINE}\n{other}")),
+        "line 2 (\"inv-7\"): url differs from that of line 1: \"/v1/embeddings\" instead of \
+         \"/v1/responses\"; one batch has one endpoint"
+    );
+    let options = CheckOptions { endpoint: Some("/v1/videos".into()), ..CheckOptions::default() };
+    let (_, findings, _) = run(&other, &options);
+    assert!(findings[0].to_string().starts_with("line 1 (\"inv-7\"): url differs from the batch's endpoint: "));
+    assert_eq!(
+        first(&format!("{LINE}\n\n{LINE}")),
+        "line 3 (\"a\"): custom_id was used before, in line 1: make it unique within the file"
+    );
+    // The custom_id is named even when the rest of the line is lost.
+    assert!(first(&LINE[..50]).starts_with("line 1 (\"a\"): the line ends inside the JSON object, at column 50: "));
+    assert!(first(&format!("{LINE}  x")).contains(&format!("at column {}", LINE.len() + 3)));
+    let bad = [&LINE.as_bytes()[..70], b"\xff", &LINE.as_bytes()[70..]].concat();
+    let (_, findings, _) = run(bad, &CheckOptions::default());
+    assert!(findings[0].message.contains("at column 71"), "{}", findings[0]);
+}
+
+#[test]
+fn the_endpoint_is_the_options_or_the_first_known_url() {
+    let unknown = LINE.replace("/v1/responses", "/nope");
+    let (checked, findings, _) = run(format!("{unknown}\n{}", line("b")), &CheckOptions::default());
+    assert_eq!(findings.len(), 1);
+    assert_eq!((findings[0].line, findings[0].code), (Some(1), FindingCode::UnknownUrl));
+    assert_eq!(checked.endpoint.as_deref(), Some("/v1/responses"));
+    let any = CheckOptions { known_endpoints: &[], ..CheckOptions::default() };
+    assert!(codes(&unknown, &any).is_empty());
+    let own = CheckOptions { known_endpoints: &["/nope"], ..CheckOptions::default() };
+    assert!(codes(&unknown, &own).is_empty());
+    assert_eq!(codes(LINE, &own), ["1@unknown_url"]);
+}
+
+#[test]
+fn finds_a_duplicate_40_000_lines_apart() {
+    let mut input = String::new();
+    for number in 0..40_001 {
+        let id = if number == 40_000 { "row-\\u0030".to_owned() } else { format!("row-{number}") };
+        input.push_str(&line(&id));
+        input.push('\n');
+    }
+    let (checked, findings, _) = run(&input, &CheckOptions::default());
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].line, Some(40_001));
+    assert_eq!(findings[0].custom_id.as_deref(), Some("row-0"));
+    assert!(findings[0].message.contains("in line 1:"));
+    assert_eq!((checked.lines, checked.without_model), (40_001, 40_001));
+}
+
+#[test]
+fn limits_are_reported_once_each_and_reading_goes_on() {
+    let size = line("0").len() as u64 + 1;
+    let limits =
+        |max_lines, max_bytes| CheckOptions { limits: Limits { max_lines, max_bytes }, ..CheckOptions::default() };
+    let input: String = (0..5).map(|n| line(&n.to_string()) + "\n").collect();
+    assert!(codes(&input, &limits(5, 5 * size)).is_empty());
+    assert_eq!(codes(&input, &limits(3, 1_000_000)), ["4@too_many_lines"]);
+    assert_eq!(codes(&input, &limits(5, 5 * size - 1)), ["5@file_too_large"]);
+    assert_eq!(codes(&input, &limits(1, size)), ["2@too_many_lines", "2@file_too_large"]);
+    // CRLF and blank lines are no part of what would be sent.
+    let crlf = input.replace('\n', "\r\n\r\n");
+    assert!(codes(&crlf, &limits(5, 5 * size)).is_empty());
+
+    let long = format!("{}\n{}\n{}", line("a"), line(&"x".repeat(500)), line("a"));
+    let (checked, findings, sink) = run(&long, &limits(5, 300));
+    let codes: Vec<_> = findings.iter().map(|f| (f.line, f.code.as_str())).collect();
+    assert_eq!(codes, [(Some(2), "line_too_long"), (Some(2), "file_too_large"), (Some(3), "duplicate_custom_id")]);
+    assert_eq!((checked.lines, checked.bytes), (3, long.len() as u64 + 1));
+    assert_eq!(sink, format!("{0}\n{0}\n", line("a")).as_bytes());
+}
+
+#[test]
+fn passes_on_canonical_lines_and_hashes_them() {
+    let inner = line("c").replace(",\"body\"", "\r,\t\"body\"");
+    let canonical = format!("{LINE}\n  {} \n{}\n", line("b"), inner.replace('\r', " "));
+    let odd = format!("\n{LINE}\r\n\r\n  {} \n \n{inner}", line("b"));
+    let (checked, findings, sink) = run(&odd, &CheckOptions::default());
+    assert!(findings.is_empty());
+    assert_eq!(String::from_utf8(sink).unwrap(), canonical);
+    let (again, _, _) = run(&canonical, &CheckOptions::default());
+    assert_eq!(checked, again);
+    assert_eq!((checked.lines, checked.bytes), (3, canonical.len() as u64));
+    assert_eq!((checked.models["m"], checked.without_model), (1, 2));
+    // What `sha256sum` says of a file that holds LINE and a line feed.
+    let (one, _, _) = run(LINE, &CheckOptions::default());
+    assert_eq!(one.sha256, "969e0bfe95c6ffc9308542bfef2e38b6c194118fbb4311051b4d0301719bde43");
+}
+
+#[test]
+fn a_line_of_50_mb_passes() {
+    let before = LINE.replace("\"m\"}}", "\"m\",\"input\":\"");
+    let after = "\"}}\n".to_owned();
+    let reader = before.as_bytes().chain(io::repeat(b'x').take(50_000_000)).chain(after.as_bytes());
+    let mut findings = Vec::new();
+    let reader = BufReader::with_capacity(1 << 16, reader);
+    let checked = check(reader, &CheckOptions::default(), &mut |f| findings.push(f), Some(&mut io::sink())).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!(checked.bytes, 50_000_000 + (before.len() + after.len()) as u64);
+    assert_eq!(checked.models["m"], 1);
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_the_writing_side() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let error = check(LINE.as_bytes(), &CheckOptions::default(), &mut |_| {}, Some(&mut Full)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert!(error.to_string().starts_with("cannot write the canonical lines: "));
+}
+
+/// Every real question as a request line.
+#[test]
+fn accepts_1_319_real_questions() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/gsm8k-test.jsonl");
+    let Ok(file) = File::open(&path) else {
+        println!("skipped: {} is absent", path.display());
+        return;
+    };
+    let mut rows = lote_lines::LineReader::new(BufReader::new(file));
+    let mut input = Vec::new();
+    while let Some(row) = rows.next_line().unwrap() {
+        let row_number = row.number;
+        let row: serde_json::Value = serde_json::from_slice(row.bytes).unwrap();
+        let serde_json::Value::Object(body) = serde_json::json!({"model": "m", "input": row["question"]}) else {
+            panic!("an object");
+        };
+        let line = lote_lines::RequestLine::new(format!("row-{row_number}"), "/v1/responses", body);
+        line.write_to(&mut input).unwrap();
+    }
+    let (checked, findings, sink) = run(&input, &CheckOptions::default());
+    assert!(findings.is_empty());
+    assert_eq!((checked.lines, checked.models["m"]), (1_319, 1_319));
+    assert_eq!(sink, input);
+}
