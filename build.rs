@@ -95,7 +95,9 @@ fn for_generation(mut contract: Value) -> Result<Value, Box<dyn Error>> {
 fn without_bounds(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.retain(|key, value| !(matches!(key.as_str(), "minimum" | "maximum" | "minLength") && value.is_number()));
+            map.retain(|key, value| {
+                !(matches!(key.as_str(), "minimum" | "maximum" | "minLength") && value.is_number())
+            });
             map.values_mut().for_each(without_bounds);
         }
         Value::Array(list) => list.iter_mut().for_each(without_bounds),
