@@ -1,1 +1,71 @@
-//! Owns nothing yet.
+//! Batches of LLM requests: a client for the batch and file endpoints of the MKA1 gateway and of the OpenAI-style
+//! services that it resembles.
+//!
+//! ```
+//! # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+//! use lote::{Client, Endpoint, UploadPurpose, Waited};
+//!
+//! # let (url, file) = (gateway.url(), tempfile::NamedTempFile::new()?);
+//! # std::fs::write(&file, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
+//! # let (requests, results) = (file.path(), file.path().with_extension("out"));
+//! let client = Client::builder().base_url(&url).api_key("mk-…").build()?;
+//!
+//! let input = client.files().upload(requests, UploadPurpose::Batch).send().await?;
+//! let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).metadata("run", "7").send().await?;
+//! if let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await
+//!     && let Some(output) = batch.output_file_id
+//! {
+//!     client.files().content(&output).await?.save(&results).await?;
+//! }
+//! # assert!(std::fs::read_to_string(&results)?.contains("\"custom_id\":\"a\""));
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! #     let gateway = lote_gateway::Gateway::builder().start().await.unwrap();
+//! #     example(&gateway).await.unwrap();
+//! # });
+//! ```
+//!
+//! From a file of requests to a file of results in one call: [`run::Run`].
+
+mod answer;
+mod batch;
+mod batches;
+pub mod bound;
+mod call;
+mod client;
+mod content;
+mod error;
+mod file;
+mod files;
+mod id;
+mod names;
+mod pace;
+mod page;
+pub mod run;
+mod save;
+mod time;
+mod upload;
+mod wait;
+mod wire;
+
+pub use batch::{Batch, RequestCounts, Usage, ValidationError};
+pub use batches::{Batches, CreateBatch, ListBatches};
+pub use client::{Client, ClientBuilder};
+pub use content::Content;
+pub use error::Error;
+pub use file::{Deletion, File};
+pub use files::{Files, ListFiles};
+pub use id::{BatchId, FileId};
+/// The JSONL formats: request lines and result lines, read and checked as streams.
+pub use lote_lines as lines;
+pub use names::{Endpoint, FilePurpose, FileStatus, Order, Status, UploadPurpose};
+pub use page::Page;
+pub use time::UnixSeconds;
+pub use upload::{ExpiresAfter, Upload};
+pub use wait::{Wait, Waited};
+
+/// The generated client, for what the facade does not do. No stability is promised here.
+pub mod raw {
+    pub use lote_client::*;
+}

@@ -1,0 +1,383 @@
+//! Owns what a batch is to its user; never asks a service for one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use lote_client::types as wire;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::{BatchId, Error, FileId, Status, UnixSeconds, bound, wire as read, wire::Field};
+
+/// A batch, as a service described it.
+///
+/// Fields that a service leaves out or sends as null are `None`. Serialises as the service's own JSON, fields that the
+/// contract does not name included.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The id of the batch.
+    pub id: BatchId,
+    /// Where it stands.
+    pub status: Status,
+    /// The endpoint that it was created for; any text, since services know more than the contract.
+    pub endpoint: Option<String>,
+    /// The window that it was created with. One server was seen to answer `1d` for `24h`.
+    pub completion_window: Option<String>,
+    /// The input file.
+    pub input_file_id: Option<FileId>,
+    /// The file with the lines that succeeded. A completed batch has none when no line succeeded.
+    pub output_file_id: Option<FileId>,
+    /// The file with the lines that did not succeed. May name an empty file.
+    pub error_file_id: Option<FileId>,
+    /// The validation errors of a failed batch. Not the error file.
+    pub errors: Vec<ValidationError>,
+    /// How the lines stand. `None` when the service does not say, as some do until the batch runs.
+    pub request_counts: Option<RequestCounts>,
+    /// When it was created.
+    pub created_at: Option<UnixSeconds>,
+    /// When the first lines were started.
+    pub in_progress_at: Option<UnixSeconds>,
+    /// When it expires if it is not done: the deadline, not the event.
+    pub expires_at: Option<UnixSeconds>,
+    /// When all lines had been run.
+    pub finalizing_at: Option<UnixSeconds>,
+    /// When it was completed.
+    pub completed_at: Option<UnixSeconds>,
+    /// When it failed.
+    pub failed_at: Option<UnixSeconds>,
+    /// When it expired.
+    pub expired_at: Option<UnixSeconds>,
+    /// When it was asked to stop.
+    pub cancelling_at: Option<UnixSeconds>,
+    /// When it had stopped.
+    pub cancelled_at: Option<UnixSeconds>,
+    /// The caller's own pairs; a server may have added its own.
+    pub metadata: BTreeMap<String, String>,
+    /// How many lines may be in flight at once, at least 1. MKA1 only.
+    pub max_concurrency: Option<i64>,
+    /// The model that ran it. OpenAI only.
+    pub model: Option<String>,
+    /// The tokens that it consumed. OpenAI only.
+    pub usage: Option<Usage>,
+    raw: Map<String, Value>,
+}
+
+/// How many request lines there are, and how many have ended each way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RequestCounts {
+    /// All lines. 0 while the batch is validating.
+    pub total: u64,
+    /// The lines that succeeded.
+    pub completed: u64,
+    /// The lines that failed.
+    pub failed: u64,
+}
+
+/// A finding about an input file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ValidationError {
+    /// A code for programs, such as `duplicate_custom_id`.
+    pub code: Option<String>,
+    /// What is wrong.
+    pub message: Option<String>,
+    /// The field at fault.
+    pub param: Option<String>,
+    /// The line of the input file, counted from 1.
+    pub line: Option<i64>,
+}
+
+impl std::fmt::Display for ValidationError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        f.write_str(self.message.as_deref().unwrap_or("no message"))?;
+        match &self.code {
+            Some(code) => write!(f, " ({code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The tokens that a batch consumed, over all its lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Of those, tokens from a cache.
+    pub cached_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Of those, tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// Tokens read and written.
+    pub total_tokens: u64,
+}
+
+impl Batch {
+    /// The fields of the contract, in its order.
+    pub const FIELDS: [&'static str; 23] = [
+        "id",
+        "object",
+        "endpoint",
+        "errors",
+        "input_file_id",
+        "completion_window",
+        "status",
+        "output_file_id",
+        "error_file_id",
+        "created_at",
+        "in_progress_at",
+        "expires_at",
+        "finalizing_at",
+        "completed_at",
+        "failed_at",
+        "expired_at",
+        "cancelling_at",
+        "cancelled_at",
+        "request_counts",
+        "metadata",
+        "max_concurrency",
+        "model",
+        "usage",
+    ];
+
+    /// Whether it is over.
+    pub fn is_terminal(&self) -> bool {
+        self.status.is_terminal()
+    }
+
+    /// The share of lines that have ended, from 0 to 1. `None` while the service does not say how many there are.
+    pub fn progress(&self) -> Option<f64> {
+        let RequestCounts { total, completed, failed } = self.request_counts.filter(|counts| counts.total > 0)?;
+        #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+        Some((completed.saturating_add(failed) as f64 / total as f64).min(1.0))
+    }
+
+    /// How long it took from its creation to its end, or has taken until now.
+    pub fn elapsed(&self) -> Option<Duration> {
+        let end = match self.status {
+            Status::Completed => self.completed_at,
+            Status::Failed => self.failed_at.or(self.completed_at),
+            Status::Expired => self.expired_at,
+            Status::Cancelled => self.cancelled_at,
+            _ => Some(UnixSeconds::now()),
+        };
+        Some(end?.since(self.created_at?))
+    }
+
+    /// The field of the service's own JSON, for what the contract does not name.
+    pub fn raw(&self, field: &str) -> Option<&Value> {
+        self.raw.get(field)
+    }
+
+    pub(crate) fn read(at: &str, wire: wire::Batch) -> Result<Self, Error> {
+        let raw = read::raw(&wire);
+        let wire::Batch {
+            id,
+            object: _,
+            endpoint,
+            errors,
+            input_file_id,
+            completion_window,
+            status,
+            output_file_id,
+            error_file_id,
+            created_at,
+            in_progress_at,
+            expires_at,
+            finalizing_at,
+            completed_at,
+            failed_at,
+            expired_at,
+            cancelling_at,
+            cancelled_at,
+            request_counts,
+            metadata,
+            max_concurrency,
+            model,
+            usage,
+            extra: _,
+        } = wire;
+        let field = |name, value| Field::new(at, name, value);
+        Ok(Self {
+            id: field("id", id)
+                .id(BatchId::new)?
+                .ok_or_else(|| Error::undecodable(format!("{at}.id: it is missing: this is no batch")))?,
+            status: Status::from(field("status", status).required_text()?.as_str()),
+            endpoint: field("endpoint", endpoint).text()?,
+            completion_window: field("completion_window", completion_window).text()?,
+            input_file_id: field("input_file_id", input_file_id).id(FileId::new)?,
+            output_file_id: field("output_file_id", output_file_id).id(FileId::new)?,
+            error_file_id: field("error_file_id", error_file_id).id(FileId::new)?,
+            errors: validation_errors(field("errors", errors))?,
+            request_counts: field("request_counts", request_counts).object()?.map(counts).transpose()?.flatten(),
+            created_at: field("created_at", created_at).instant()?,
+            in_progress_at: field("in_progress_at", in_progress_at).instant()?,
+            expires_at: field("expires_at", expires_at).instant()?,
+            finalizing_at: field("finalizing_at", finalizing_at).instant()?,
+            completed_at: field("completed_at", completed_at).instant()?,
+            failed_at: field("failed_at", failed_at).instant()?,
+            expired_at: field("expired_at", expired_at).instant()?,
+            cancelling_at: field("cancelling_at", cancelling_at).instant()?,
+            cancelled_at: field("cancelled_at", cancelled_at).instant()?,
+            metadata: field("metadata", metadata).pairs()?.unwrap_or_default(),
+            max_concurrency: field("max_concurrency", max_concurrency).integer(&bound::MAX_CONCURRENCY)?,
+            model: field("model", model).text()?,
+            usage: field("usage", usage).object()?.map(self::usage).transpose()?,
+            raw,
+        })
+    }
+}
+
+impl Serialize for Batch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        read::in_order(&self.raw, &Self::FIELDS, serializer)
+    }
+}
+
+/// `{object, data: […]}`, or a text where a service sends one.
+fn validation_errors(errors: Field) -> Result<Vec<ValidationError>, Error> {
+    let errors = match errors.into_text() {
+        Ok(message) => {
+            let message = Some(message);
+            return Ok(vec![ValidationError { code: None, message, param: None, line: None }]);
+        }
+        Err(errors) => errors,
+    };
+    let Some((at, wire)) = errors.object()? else { return Ok(Vec::new()) };
+    let wire::BatchErrors { object: _, data, extra: _ } = wire;
+    let entries = Field::new(&at, "data", data).list()?.unwrap_or_default();
+    entries
+        .into_iter()
+        .filter_map(|(at, entry)| Field::named(at, entry).object().transpose())
+        .map(|entry| {
+            let (at, wire::BatchError { code, message, param, line, extra: _ }) = entry?;
+            let field = |name, value| Field::new(&at, name, value);
+            Ok(ValidationError {
+                code: field("code", code).text()?,
+                message: field("message", message).text()?,
+                param: field("param", param).text()?,
+                line: field("line", line).integer(&bound::LINE_NUMBER)?,
+            })
+        })
+        .collect()
+}
+
+/// Counts that are all absent or null are no counts.
+fn counts((at, wire): (String, wire::RequestCounts)) -> Result<Option<RequestCounts>, Error> {
+    let wire::RequestCounts { total, completed, failed, extra: _ } = wire;
+    let count = |name, value| Field::new(&at, name, value).count(&bound::LINES);
+    Ok(match (count("total", total)?, count("completed", completed)?, count("failed", failed)?) {
+        (None, None, None) => None,
+        (total, completed, failed) => Some(RequestCounts {
+            total: total.unwrap_or(0),
+            completed: completed.unwrap_or(0),
+            failed: failed.unwrap_or(0),
+        }),
+    })
+}
+
+fn usage((at, wire): (String, wire::BatchUsage)) -> Result<Usage, Error> {
+    let wire::BatchUsage {
+        input_tokens,
+        input_tokens_details,
+        output_tokens,
+        output_tokens_details,
+        total_tokens,
+        extra: _,
+    } = wire;
+    let count = |at: &str, name, value| Ok(Field::new(at, name, value).count(&bound::TOKENS)?.unwrap_or(0));
+    let cached_tokens = match Field::new(&at, "input_tokens_details", input_tokens_details).object()? {
+        Some((at, wire::InputTokensDetails { cached_tokens, extra: _ })) => count(&at, "cached_tokens", cached_tokens)?,
+        None => 0,
+    };
+    let reasoning_tokens = match Field::new(&at, "output_tokens_details", output_tokens_details).object()? {
+        Some((at, wire::OutputTokensDetails { reasoning_tokens, extra: _ })) => {
+            count(&at, "reasoning_tokens", reasoning_tokens)?
+        }
+        None => 0,
+    };
+    Ok(Usage {
+        input_tokens: count(&at, "input_tokens", input_tokens)?,
+        cached_tokens,
+        output_tokens: count(&at, "output_tokens", output_tokens)?,
+        reasoning_tokens,
+        total_tokens: count(&at, "total_tokens", total_tokens)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> Result<Batch, Error> {
+        Batch::read("batch", serde_json::from_value(value).unwrap())
+    }
+
+    #[test]
+    fn the_least_that_a_batch_can_be() {
+        let batch =
+            read(json!({"id": "b", "status": "scheduling", "error_file_id": "", "request_counts": null})).unwrap();
+        assert_eq!(batch.status, Status::Other("scheduling".to_owned()));
+        assert!(batch.error_file_id.is_none() && batch.request_counts.is_none() && batch.progress().is_none());
+    }
+
+    #[test]
+    fn nothing_that_came_is_lost_when_it_is_printed() {
+        let value = json!({"dwext": {"a": null}, "status": "completed", "zeta": [1], "id": "b"});
+        let text = serde_json::to_string(&read(value).unwrap()).unwrap();
+        assert_eq!(text, r#"{"id":"b","status":"completed","dwext":{"a":null},"zeta":[1]}"#);
+    }
+
+    #[test]
+    fn counts_and_usage() {
+        let batch = read(json!({
+            "id": "b", "status": "in_progress",
+            "request_counts": {"total": 8, "completed": 5, "failed": 1},
+            "usage": {"input_tokens": 7, "input_tokens_details": {"cached_tokens": 2}, "total_tokens": 9},
+            "metadata": {"a": "b", "n": 1},
+        }))
+        .unwrap();
+        assert_eq!(batch.progress(), Some(0.75));
+        assert_eq!(batch.usage.unwrap().cached_tokens, 2);
+        assert_eq!(batch.metadata["n"], "1");
+        let null =
+            read(json!({"id": "b", "status": "x", "request_counts": {"total": null, "completed": null}})).unwrap();
+        assert!(null.request_counts.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (field, value, message) in [
+            ("created_at", json!(9_007_199_254_740_992_i64), "batch.created_at: 9007199254740992 is out of range"),
+            ("request_counts", json!({"total": -1}), "batch.request_counts.total: -1 is out of range"),
+            ("max_concurrency", json!(0), "batch.max_concurrency: 0 is out of range"),
+            ("status", json!(null), "batch.status: it is missing"),
+            ("errors", json!({"data": [{"line": "x"}]}), "batch.errors.data[0].line: \"x\" is not an integer"),
+            ("usage", json!([1]), "batch.usage: [1] is not an object"),
+            ("input_file_id", json!(".."), "batch.input_file_id: file id \"..\""),
+        ] {
+            let mut batch = json!({"id": "b", "status": "completed"});
+            batch[field] = value;
+            let error = read(batch).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn validation_errors_in_both_shapes() {
+        let errors = |value| read(json!({"id": "b", "status": "failed", "errors": value})).unwrap().errors;
+        let list =
+            errors(json!({"object": null, "data": [{"code": "empty_file", "message": "no lines", "line": 1}, null]}));
+        assert_eq!(list.len(), 1);
+        assert_eq!(list[0].to_string(), "line 1: no lines (empty_file)");
+        assert_eq!(errors(json!("broken"))[0].message.as_deref(), Some("broken"));
+        assert!(errors(json!(null)).is_empty());
+    }
+}

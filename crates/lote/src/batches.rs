@@ -1,0 +1,193 @@
+//! Owns the operations on batches; never waits (see `wait`), never touches a file.
+
+use std::collections::HashMap;
+
+use futures_util::Stream;
+use lote_client::types as wire;
+
+use crate::{
+    Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FileId, Page, Wait, bound,
+    call::answered,
+    page::{self, WirePage},
+};
+
+/// The operations on batches. See [`Client::batches`].
+#[derive(Clone, Copy, Debug)]
+pub struct Batches<'a> {
+    client: &'a Client,
+}
+
+impl<'a> Batches<'a> {
+    pub(crate) fn new(client: &'a Client) -> Self {
+        Self { client }
+    }
+
+    /// A new batch over an uploaded input file, all of whose lines are for `endpoint`.
+    ///
+    /// A create that fails with an error that [`is_ambiguous`](Error::is_ambiguous) may have made a batch: look for it
+    /// before sending another.
+    pub fn create(&self, input: &FileId, endpoint: Endpoint) -> CreateBatch<'a> {
+        CreateBatch {
+            client: self.client,
+            input: input.clone(),
+            endpoint,
+            metadata: HashMap::new(),
+            max_concurrency: None,
+            output_expires_after: None,
+        }
+    }
+
+    /// The batch as it stands now.
+    ///
+    /// # Errors
+    /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
+    pub async fn get(&self, id: &BatchId) -> Result<Batch, Error> {
+        let shared = self.client.shared();
+        let result = shared.calls().get_batch(id.as_str()).await;
+        self.read(format_args!("get batch {id}"), answered(shared, format_args!("get batch {id}"), result).await?)
+    }
+
+    /// Asks that no further line be started. The batch is then `cancelling`, and `cancelled` a while later.
+    ///
+    /// # Errors
+    /// One that [`is_conflict`](Error::is_conflict) when it is already over.
+    pub async fn cancel(&self, id: &BatchId) -> Result<Batch, Error> {
+        let shared = self.client.shared();
+        let result = shared.calls().cancel_batch(id.as_str()).await;
+        self.read(format_args!("cancel batch {id}"), answered(shared, format_args!("cancel batch {id}"), result).await?)
+    }
+
+    /// The batches of the caller, a page at a time or all of them.
+    pub fn list(&self) -> ListBatches<'a> {
+        ListBatches { client: self.client, after: None, limit: None }
+    }
+
+    /// Waits until a batch is over.
+    pub fn wait(&self, id: &BatchId) -> Wait<'a> {
+        Wait::new(self.client, id.clone())
+    }
+
+    fn read(
+        &self,
+        doing: impl std::fmt::Display,
+        answer: lote_client::ResponseValue<wire::Batch>,
+    ) -> Result<Batch, Error> {
+        Batch::read("batch", answer.into_inner()).map_err(|error| error.context(doing))
+    }
+}
+
+/// A batch to be created. See [`Batches::create`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is created until it is sent"]
+pub struct CreateBatch<'a> {
+    client: &'a Client,
+    input: FileId,
+    endpoint: Endpoint,
+    metadata: HashMap<String, String>,
+    max_concurrency: Option<i64>,
+    output_expires_after: Option<ExpiresAfter>,
+}
+
+impl CreateBatch<'_> {
+    /// A pair of the caller's own. OpenAI takes 16, with keys of 64 and values of 512 characters; MKA1 publishes no
+    /// limits.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// How many lines may be in flight at once, at least 1; checked when it is sent. MKA1 only; its ceiling is a
+    /// setting of the gateway.
+    pub fn max_concurrency(mut self, lines: i64) -> Self {
+        self.max_concurrency = Some(lines);
+        self
+    }
+
+    /// When the output and error files are deleted, counted from when they were made. OpenAI only.
+    pub fn output_expires_after(mut self, after: ExpiresAfter) -> Self {
+        self.output_expires_after = Some(after);
+        self
+    }
+
+    /// Creates the batch. Never sent twice.
+    ///
+    /// # Errors
+    /// See [`Error`]; ask [`is_ambiguous`](Error::is_ambiguous) before doing it again.
+    pub async fn send(self) -> Result<Batch, Error> {
+        let Self { client, input, endpoint, metadata, max_concurrency, output_expires_after } = self;
+        let shared = client.shared();
+        let body = wire::CreateBatchRequest {
+            input_file_id: input.as_str().to_owned(),
+            endpoint: wire_endpoint(endpoint),
+            completion_window: wire::CompletionWindow::X24h,
+            metadata: (!metadata.is_empty()).then_some(wire::Metadata(Some(metadata))),
+            max_concurrency: max_concurrency
+                .map(|lines| bound::MAX_CONCURRENCY.check("max_concurrency", lines))
+                .transpose()?,
+            output_expires_after: output_expires_after.map(ExpiresAfter::wire),
+        };
+        let doing = || format!("create a batch over {input}");
+        let answer = answered(shared, doing(), shared.calls().create_batch(&body).await).await?;
+        Batch::read("batch", answer.into_inner()).map_err(|error| error.context(doing()))
+    }
+}
+
+fn wire_endpoint(endpoint: Endpoint) -> wire::Endpoint {
+    match endpoint {
+        Endpoint::ChatCompletions => wire::Endpoint::V1ChatCompletions,
+        Endpoint::Responses => wire::Endpoint::V1Responses,
+        Endpoint::Embeddings => wire::Endpoint::V1Embeddings,
+        Endpoint::ImagesGenerations => wire::Endpoint::V1ImagesGenerations,
+        Endpoint::Completions => wire::Endpoint::V1Completions,
+        Endpoint::Moderations => wire::Endpoint::V1Moderations,
+        Endpoint::ImagesEdits => wire::Endpoint::V1ImagesEdits,
+        Endpoint::Videos => wire::Endpoint::V1Videos,
+    }
+}
+
+/// The batches of the caller. See [`Batches::list`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is asked until a page or the stream is"]
+pub struct ListBatches<'a> {
+    client: &'a Client,
+    after: Option<String>,
+    limit: Option<i64>,
+}
+
+impl<'a> ListBatches<'a> {
+    /// Only batches after this one, in the service's order.
+    pub fn after(mut self, id: &BatchId) -> Self {
+        self.after = Some(id.as_str().to_owned());
+        self
+    }
+
+    /// How many a page holds at the most: 1 to 100, checked when it is sent. The services' default is 20.
+    pub fn limit(mut self, limit: i64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// One page.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn page(self) -> Result<Page<Batch>, Error> {
+        let Self { client, after, limit } = self;
+        let limit = limit.map(|limit| bound::BATCH_PAGE.check("limit", limit)).transpose()?;
+        let shared = client.shared();
+        let result = shared.calls().list_batches(after.as_deref(), limit).await;
+        let answer = answered(shared, "list batches", result).await?;
+        let wire::BatchList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
+        Page::read(WirePage { data, first_id, last_id, has_more }, Batch::read)
+            .map_err(|error| error.context("list batches"))
+    }
+
+    /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again.
+    pub fn stream(self) -> impl Stream<Item = Result<Batch, Error>> + Send + 'a {
+        let Self { client, after, limit } = self;
+        // The largest pages unless told otherwise: fewer calls.
+        let limit = limit.or(Some(bound::BATCH_PAGE.max));
+        let fetch = move |after| ListBatches { client, after, limit }.page();
+        page::pages(fetch, after, |batch: &Batch| batch.id.as_str())
+    }
+}

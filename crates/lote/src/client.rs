@@ -1,0 +1,327 @@
+//! Owns the settings of a client: where, who, how long; never a call.
+
+use std::{env, fmt, net::IpAddr, sync::Arc, time::Duration};
+
+use lote_client::Inner;
+use reqwest::{
+    Url,
+    header::{HeaderValue, USER_AGENT},
+    redirect::Policy,
+};
+
+use crate::{Batches, Error, Files};
+
+/// MKA1's gateway, the default.
+const DEFAULT_BASE_URL: &str = "https://apigw.mka1.com";
+/// The prefix of MKA1, for a base URL without a path.
+const DEFAULT_PREFIX: &str = "/api/v1/llm";
+
+/// A client of one service with one key. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+/// What the parts of a client share.
+pub(crate) struct Shared {
+    /// For calls and downloads: gives up when nothing arrives for the read timeout.
+    calls: lote_client::Client,
+    /// For uploads: the answer may come long after the first byte was sent.
+    uploads: lote_client::Client,
+    base_url: String,
+    secret: String,
+    idle_timeout: Duration,
+}
+
+impl Shared {
+    pub(crate) fn calls(&self) -> &lote_client::Client {
+        &self.calls
+    }
+
+    pub(crate) fn uploads(&self) -> &lote_client::Client {
+        &self.uploads
+    }
+
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The key, only to blank it out of texts.
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base_url", &self.0.base_url).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Settings for a client, of which only the key has no default.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A client with the settings of the environment: `LOTE_API_KEY`, and if they are set `LOTE_BASE_URL` and
+    /// `LOTE_ON_BEHALF_OF`.
+    ///
+    /// # Errors
+    /// One that [`is_invalid`](Error::is_invalid) when there is no key or a setting cannot be used.
+    pub fn from_env() -> Result<Self, Error> {
+        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let mut builder = Self::builder();
+        if let Some(url) = set("LOTE_BASE_URL") {
+            builder = builder.base_url(url);
+        }
+        if let Some(key) = set("LOTE_API_KEY") {
+            builder = builder.api_key(key);
+        }
+        if let Some(user) = set("LOTE_ON_BEHALF_OF") {
+            builder = builder.on_behalf_of(user);
+        }
+        builder.build()
+    }
+
+    /// The operations on batches.
+    pub fn batches(&self) -> Batches<'_> {
+        Batches::new(self)
+    }
+
+    /// The operations on files.
+    pub fn files(&self) -> Files<'_> {
+        Files::new(self)
+    }
+
+    /// The base URL with its prefix, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        &self.0.base_url
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Settings for a [`Client`].
+#[derive(Clone)]
+pub struct ClientBuilder {
+    base_url: String,
+    api_key: Option<String>,
+    on_behalf_of: Option<String>,
+    user_agent: String,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    call_timeout: Duration,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            api_key: None,
+            on_behalf_of: None,
+            user_agent: concat!("lote/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("base_url", &self.base_url)
+            .field("api_key", &self.api_key.as_ref().map(|_| "…"))
+            .field("on_behalf_of", &self.on_behalf_of)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientBuilder {
+    /// Where the service is. One with a path is the prefix itself (`https://api.openai.com/v1`); one without a path,
+    /// or with `/` alone, gets MKA1's `/api/v1/llm`. The default is MKA1's gateway.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = url.into();
+        self
+    }
+
+    /// The key, with or without `Bearer ` before it.
+    #[must_use]
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// A stable id of the end user on whose behalf every call is made: `X-On-Behalf-Of`. Not an e-mail address.
+    #[must_use]
+    pub fn on_behalf_of(mut self, user: impl Into<String>) -> Self {
+        self.on_behalf_of = Some(user.into());
+        self
+    }
+
+    /// What the client calls itself. The default is `lote/` and the version.
+    #[must_use]
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.user_agent = agent.into();
+        self
+    }
+
+    /// How long making a connection may take. The default is 10 seconds.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a transfer may stand still. The default is 60 seconds. A transfer as a whole takes as long as it takes.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How long a call that moves no file may take as a whole. The default is 120 seconds.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// The client. Sends nothing yet.
+    ///
+    /// # Errors
+    /// One that [`is_invalid`](Error::is_invalid) when there is no key, or a setting cannot be used.
+    pub fn build(self) -> Result<Client, Error> {
+        let (base_url, local) = base_url(&self.base_url)?;
+        let key = self.api_key.unwrap_or_default();
+        let key = key.trim();
+        let key = match key.strip_prefix("Bearer") {
+            Some(rest) if rest.is_empty() || rest.starts_with(' ') => rest.trim_start(),
+            _ => key,
+        };
+        if key.is_empty() {
+            return Err(Error::invalid("no API key: set LOTE_API_KEY, or give one"));
+        }
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| Error::invalid("API key: it holds characters that no header can carry"))?;
+        authorization.set_sensitive(true);
+        let on_behalf_of =
+            self.on_behalf_of.filter(|user| !user.is_empty()).map(|user| header("on-behalf-of", &user)).transpose()?;
+        let user_agent = header("user agent", &self.user_agent)?;
+
+        let build = |read_timeout: Option<Duration>| {
+            let mut builder = reqwest::Client::builder()
+                .connect_timeout(self.connect_timeout)
+                // A create that is redirected would turn into a GET, and a header meant for one host reach another.
+                .redirect(Policy::none())
+                .default_headers([(USER_AGENT, user_agent.clone())].into_iter().collect());
+            if let Some(timeout) = read_timeout {
+                builder = builder.read_timeout(timeout);
+            }
+            if local {
+                // A proxy set for the machine is not meant for the machine itself.
+                builder = builder.no_proxy();
+            }
+            let client = builder.build().map_err(|error| Error::invalid(format!("TLS or proxy settings: {error}")))?;
+            let inner = Inner {
+                authorization: authorization.clone(),
+                on_behalf_of: on_behalf_of.clone(),
+                call_timeout: Some(self.call_timeout),
+            };
+            Ok::<_, Error>(lote_client::Client::new_with_client(&base_url, client, inner))
+        };
+        Ok(Client(Arc::new(Shared {
+            calls: build(Some(self.idle_timeout))?,
+            uploads: build(None)?,
+            base_url: base_url.clone(),
+            secret: key.to_owned(),
+            idle_timeout: self.idle_timeout,
+        })))
+    }
+}
+
+fn header(what: &str, value: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(value)
+        .map_err(|_| Error::invalid(format!("{what} {value:?}: it holds characters that no header can carry")))
+}
+
+/// The base URL with its prefix and without a slash at the end, and whether it is on this machine.
+fn base_url(given: &str) -> Result<(String, bool), Error> {
+    let given = given.trim();
+    // A text that cannot be parsed may still hold a password: it is not repeated.
+    let mut url = Url::parse(given)
+        .map_err(|error| Error::invalid(format!("base URL: {error}; give one such as https://api.openai.com/v1")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Error::invalid(format!("base URL: {}:// is neither http:// nor https://", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::invalid("base URL: it holds a user or password; give the key as the API key"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::invalid("base URL: it has a query or a fragment; give only scheme, host and path"));
+    }
+    if url.path().trim_matches('/').is_empty() {
+        url.set_path(DEFAULT_PREFIX);
+    }
+    let local = url.host_str().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    });
+    Ok((url.as_str().trim_end_matches('/').to_owned(), local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_with_a_path_is_the_prefix_itself() {
+        for (given, expected) in [
+            ("https://apigw.mka1.com", "https://apigw.mka1.com/api/v1/llm"),
+            ("https://apigw.mka1.com/", "https://apigw.mka1.com/api/v1/llm"),
+            ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+            ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
+            ("http://127.0.0.1:8787", "http://127.0.0.1:8787/api/v1/llm"),
+            (" http://localhost:1/v1 ", "http://localhost:1/v1"),
+        ] {
+            assert_eq!(base_url(given).unwrap().0, expected, "{given}");
+        }
+        assert!(base_url("http://[::1]:8787").unwrap().1);
+        assert!(!base_url("https://apigw.mka1.com").unwrap().1);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_are_refused_without_repeating_a_secret() {
+        for (url, part) in [
+            ("apigw.mka1.com", "base URL"),
+            ("ftp://x/", "neither http"),
+            ("https://user:hunter22@x/", "user or password"),
+            ("https://x/?key=hunter22", "query"),
+            ("https://hunter22:hunter22@:x/", "base URL"),
+        ] {
+            let error = Client::builder().base_url(url).api_key("k").build().unwrap_err();
+            assert!(error.is_invalid() && error.to_string().contains(part), "{error}");
+            assert!(!error.to_string().contains("hunter22"), "{error}");
+        }
+        for key in ["", "  ", "Bearer ", "hunter22\nx"] {
+            let error = Client::builder().api_key(key).build().unwrap_err();
+            assert!(error.is_invalid() && !error.to_string().contains("hunter22"), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_never_shows_the_key() {
+        let builder = Client::builder().base_url("http://127.0.0.1:1").api_key("sk-hunter22");
+        assert!(!format!("{builder:?}").contains("hunter22"));
+        let client = builder.build().unwrap();
+        for text in [format!("{client:?}"), format!("{:?}", client.0.calls), format!("{:?}", client.0.uploads)] {
+            assert!(!text.contains("hunter22"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Owns the operations on files but for the upload; never holds the bytes of one.
+
+use std::path::PathBuf;
+
+use futures_util::Stream;
+use lote_client::types as wire;
+use tokio::io::AsyncRead;
+
+use crate::{
+    Client, Content, Deletion, Error, File, FileId, Order, Page, Upload, UploadPurpose, bound,
+    call::answered,
+    page::{self, WirePage},
+};
+
+/// The operations on files. See [`Client::files`].
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    client: &'a Client,
+}
+
+impl<'a> Files<'a> {
+    pub(crate) fn new(client: &'a Client) -> Self {
+        Self { client }
+    }
+
+    /// The upload of a file on disk, streamed.
+    pub fn upload(&self, path: impl Into<PathBuf>, purpose: UploadPurpose) -> Upload<'a> {
+        Upload::from_path(self.client, path.into(), purpose)
+    }
+
+    /// The upload of what a reader gives, streamed. Say its [`length`](Upload::length) when it is known: some services
+    /// take no body without one.
+    pub fn upload_reader(
+        &self,
+        reader: impl AsyncRead + Send + 'static,
+        file_name: impl Into<String>,
+        purpose: UploadPurpose,
+    ) -> Upload<'a> {
+        Upload::from_reader(self.client, Box::pin(reader), file_name.into(), purpose)
+    }
+
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
+    pub async fn get(&self, id: &FileId) -> Result<File, Error> {
+        let shared = self.client.shared();
+        let answer =
+            answered(shared, format_args!("get file {id}"), shared.calls().get_file(id.as_str()).await).await?;
+        File::read("file", answer.into_inner()).map_err(|error| error.context(format_args!("get file {id}")))
+    }
+
+    /// Deletes a file for good.
+    ///
+    /// # Errors
+    /// One that [`is_not_found`](Error::is_not_found) when there is none.
+    pub async fn delete(&self, id: &FileId) -> Result<Deletion, Error> {
+        let shared = self.client.shared();
+        let result = match shared.calls().delete_file(id.as_str()).await {
+            // Azure answers 204 without a body.
+            Err(lote_client::Error::InvalidResponsePayload(body, _)) if body.is_empty() => {
+                return Ok(Deletion { id: id.clone(), deleted: true });
+            }
+            result => result,
+        };
+        let answer = answered(shared, format_args!("delete file {id}"), result).await?;
+        Deletion::read(id, answer.into_inner()).map_err(|error| error.context(format_args!("delete file {id}")))
+    }
+
+    /// The bytes of a file, as a stream.
+    ///
+    /// # Errors
+    /// One that [`is_not_found`](Error::is_not_found) when there is none; some services need a moment after a batch has
+    /// ended.
+    pub async fn content(&self, id: &FileId) -> Result<Content<'a>, Error> {
+        let shared = self.client.shared();
+        let result = shared.calls().get_file_content(id.as_str()).await;
+        let answer = answered(shared, format_args!("content of file {id}"), result).await?;
+        Ok(Content::new(self.client, id.clone(), answer))
+    }
+
+    /// The files of the caller, a page at a time or all of them.
+    pub fn list(&self) -> ListFiles<'a> {
+        ListFiles { client: self.client, after: None, limit: None, order: None, purpose: None, sha256: None }
+    }
+}
+
+/// The files of the caller. See [`Files::list`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is asked until a page or the stream is"]
+pub struct ListFiles<'a> {
+    client: &'a Client,
+    after: Option<String>,
+    limit: Option<i64>,
+    order: Option<Order>,
+    purpose: Option<String>,
+    sha256: Option<String>,
+}
+
+impl<'a> ListFiles<'a> {
+    /// Only files after this one, in the list's order.
+    pub fn after(mut self, id: &FileId) -> Self {
+        self.after = Some(id.as_str().to_owned());
+        self
+    }
+
+    /// How many a page holds at the most: 1 to 10,000, checked when it is sent. The services' default is 10,000.
+    pub fn limit(mut self, limit: i64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The direction, by creation. The services' default is newest first.
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// Only files with this purpose; any text, since services know more than the contract.
+    pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
+        self.purpose = Some(purpose.into());
+        self
+    }
+
+    /// Only files with this content, by its SHA-256 in lowercase hexadecimal digits. MKA1 only; others ignore it.
+    pub fn sha256(mut self, sha256: impl Into<String>) -> Self {
+        self.sha256 = Some(sha256.into());
+        self
+    }
+
+    /// One page.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn page(self) -> Result<Page<File>, Error> {
+        let Self { client, after, limit, order, purpose, sha256 } = self;
+        let limit = limit.map(|limit| bound::FILE_PAGE.check("limit", limit)).transpose()?;
+        let order = order.map(|order| match order {
+            Order::Ascending => wire::Order::Asc,
+            Order::Descending => wire::Order::Desc,
+        });
+        let shared = client.shared();
+        let calls = shared.calls();
+        let result = calls.list_files(after.as_deref(), limit, order, purpose.as_deref(), sha256.as_deref()).await;
+        let answer = answered(shared, "list files", result).await?;
+        let wire::FileList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
+        Page::read(WirePage { data, first_id, last_id, has_more }, File::read)
+            .map_err(|error| error.context("list files"))
+    }
+
+    /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again.
+    pub fn stream(self) -> impl Stream<Item = Result<File, Error>> + Send + 'a {
+        let start = self.after.clone();
+        let fetch = move |after| ListFiles { after, ..self.clone() }.page();
+        page::pages(fetch, start, |file: &File| file.id.as_str())
+    }
+}

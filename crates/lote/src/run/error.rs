@@ -1,0 +1,160 @@
+//! Owns the ways in which a run can end early, each telling what was paid for by then; never an exit code.
+
+use std::{fmt, io, path::PathBuf};
+
+use super::Record;
+use crate::{
+    Batch, BatchId, Error,
+    lines::{Checked, Finding, JoinError},
+};
+
+/// Why a run did not end with results.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The request lines are not fit to be sent. Nothing was sent.
+    Input {
+        /// What was counted.
+        checked: Box<Checked>,
+        /// The first findings, up to [`MAX_FINDINGS`](Self::MAX_FINDINGS); `checked.findings` says how many there are.
+        findings: Vec<Finding>,
+    },
+    /// The folder holds a run already. Nothing was sent.
+    Held {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds; `None` when that cannot be read.
+        record: Option<Box<Record>>,
+    },
+    /// A place that cannot be used. Nothing was sent.
+    Place {
+        /// The place.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The service refused or could not be reached before there was a batch. Nothing is to be paid; the folder is gone.
+    Refused(Error),
+    /// The create failed in a way that leaves open whether there is a batch. The folder stays.
+    Ambiguous {
+        /// How it failed.
+        error: Error,
+        /// The folder.
+        folder: PathBuf,
+        /// The value of `lote_sha256` in the metadata of the batch, if there is one.
+        sha256: String,
+    },
+    /// The batch failed at validation. There are no results.
+    BatchFailed {
+        /// The batch, with its validation errors.
+        batch: Box<Batch>,
+        /// The folder; the lines that the errors name are those of its `requests.jsonl`.
+        folder: PathBuf,
+    },
+    /// The deadline passed. The batch goes on.
+    GaveUp {
+        /// The batch.
+        id: BatchId,
+        /// What was last seen of it.
+        last: Option<Box<Batch>>,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The batch exists, but it could not be followed or its files not be fetched. They can be later.
+    Unfetched {
+        /// The batch.
+        id: BatchId,
+        /// Why not.
+        error: Error,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The files of the batch are in the folder, but their results could not be put together.
+    Unjoined {
+        /// Why not.
+        error: JoinError,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file on this side could not be read or written.
+    Io {
+        /// What was being done to which file.
+        doing: String,
+        /// Why not.
+        error: io::Error,
+        /// The batch, when there is one: it goes on, and its files can be fetched.
+        batch: Option<BatchId>,
+    },
+}
+
+impl RunError {
+    /// How many findings are kept.
+    pub const MAX_FINDINGS: usize = 1_000;
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input { checked, findings } => {
+                write!(f, "the input was refused, {} findings, nothing was sent", checked.findings)?;
+                match findings.first() {
+                    Some(first) => write!(f, "; the first: {first}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Held { folder, record } => {
+                write!(f, "{} holds a run already, ", folder.display())?;
+                match record {
+                    Some(record) => write!(f, "{record}")?,
+                    None => write!(f, "or something else than a run")?,
+                }
+                write!(f, "; name another folder, or delete this one")
+            }
+            Self::Place { path, why } => write!(f, "{}: {why}", path.display()),
+            Self::Refused(error) => write!(f, "{error}"),
+            Self::Ambiguous { error, folder, sha256 } => write!(
+                f,
+                "{error}; there may be a batch all the same: look for one with metadata lote_sha256 {sha256} before \
+                 you run this again; {} keeps what was sent",
+                folder.display()
+            ),
+            Self::BatchFailed { batch, folder } => {
+                write!(f, "batch {} failed at validation", batch.id)?;
+                for error in batch.errors.iter().take(20) {
+                    write!(f, "\n  {error}")?;
+                }
+                if batch.errors.len() > 20 {
+                    write!(f, "\n  and {} more", batch.errors.len() - 20)?;
+                }
+                write!(f, "\nlines are those of {}", folder.join("requests.jsonl").display())
+            }
+            Self::GaveUp { id, last, .. } => {
+                write!(f, "gave up waiting for batch {id}")?;
+                if let Some(last) = last {
+                    write!(f, ", last seen {}", last.status)?;
+                }
+                write!(f, "; it goes on at the service")
+            }
+            Self::Unfetched { id, error, .. } => write!(f, "{error}; batch {id} goes on or waits at the service"),
+            Self::Unjoined { error, folder } => write!(f, "{error}; what came back is in {}", folder.display()),
+            Self::Io { doing, error, batch } => {
+                write!(f, "{doing}: {error}")?;
+                match batch {
+                    Some(id) => write!(f, "; batch {id} goes on or waits at the service"),
+                    None => write!(f, "; there is no batch"),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(error) | Self::Ambiguous { error, .. } | Self::Unfetched { error, .. } => Some(error),
+            Self::Unjoined { error, .. } => Some(error),
+            Self::Io { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Owns a run: from a file of requests to a file of results, through a folder that keeps every step; never a create
+//! that is not written down first.
+//!
+//! For now a run is one shard in one process: a folder that holds a run is refused, and input over the limits too.
+
+mod error;
+mod folder;
+mod steps;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+pub use error::RunError;
+pub use folder::{Record, Stage};
+
+use crate::{
+    Batch, Client, Endpoint,
+    lines::{Checked, Joined, Limits},
+};
+
+/// How far a run has come.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// The request lines are fit to be sent.
+    Checked(&'a Checked),
+    /// So many bytes of the input file were taken.
+    Uploading {
+        /// Bytes taken so far.
+        sent: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The batch exists and is written down.
+    Created(&'a Batch),
+    /// A look at the batch.
+    Waiting(&'a Batch),
+    /// An output or error file is being fetched.
+    Downloading {
+        /// Which one, by its name in the folder.
+        name: &'static str,
+    },
+    /// The answers are put in the order of the requests.
+    Joining,
+}
+
+type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
+
+/// A run to be made: check, upload, create, wait, download, join.
+///
+/// The folder keeps what was sent (`requests.jsonl`), how far it came (`run.json`), the batch (`batch.json`), what came
+/// back (`output.jsonl`, `errors.jsonl`) and what came of it (`results.jsonl`, `summary.json`). It appears when the
+/// check has passed, and goes again when the service has refused before a batch was made; from the create on it stays.
+///
+/// ```
+/// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = lote::Client::builder().base_url(gateway.url()).api_key("mk-…").build()?;
+/// # let folder = tempfile::tempdir()?;
+/// # let requests = folder.path().join("requests.jsonl");
+/// # std::fs::write(&requests, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
+/// let report = lote::run::Run::new(&client, &requests).execute().await?;
+/// assert_eq!(report.joined.succeeded, report.joined.lines);
+/// println!("{} tokens, in {}", report.joined.usage.total_tokens, report.results.display());
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// #     let gateway = lote_gateway::Gateway::builder().start().await.unwrap();
+/// #     example(&gateway).await.unwrap();
+/// # });
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing runs until it is executed"]
+pub struct Run {
+    client: Client,
+    input: PathBuf,
+    folder: Option<PathBuf>,
+    output: Option<PathBuf>,
+    endpoint: Option<Endpoint>,
+    limits: Limits,
+    metadata: Vec<(String, String)>,
+    max_concurrency: Option<i64>,
+    deadline: Option<Duration>,
+    cadence: Option<(Duration, Duration)>,
+    on_progress: OnProgress,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("client", &self.client).field("input", &self.input).finish_non_exhaustive()
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The batch as it ended: completed, expired or cancelled.
+    pub batch: Batch,
+    /// How the lines ended. Its fields are those of the report where it is serialised.
+    #[serde(flatten)]
+    pub joined: Joined,
+    /// The folder of the run.
+    pub folder: PathBuf,
+    /// The file of results, in the order of the requests.
+    pub results: PathBuf,
+    /// How long it took on this side, in seconds.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// Whether the batch was completed and every line succeeded.
+    pub fn all_succeeded(&self) -> bool {
+        self.batch.status == crate::Status::Completed && self.joined.succeeded == self.joined.lines
+    }
+}
+
+impl Run {
+    /// A run of the request lines in `input`, a file; a pipe will do, as it is read once.
+    pub fn new(client: &Client, input: impl Into<PathBuf>) -> Self {
+        Self {
+            client: client.clone(),
+            input: input.into(),
+            folder: None,
+            output: None,
+            endpoint: None,
+            limits: Limits::default(),
+            metadata: Vec::new(),
+            max_concurrency: None,
+            deadline: None,
+            cadence: None,
+            on_progress: Arc::new(|_| ()),
+        }
+    }
+
+    /// The folder of the run. The default stands beside the input and is named after it: `requests.run` for
+    /// `requests.jsonl`.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Where the results are to be as well; the folder keeps its own copy. A file that is there is replaced.
+    pub fn output(mut self, output: impl Into<PathBuf>) -> Self {
+        self.output = Some(output.into());
+        self
+    }
+
+    /// The endpoint that every line must be for. The default is that of the first line.
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// How much one batch takes. The default is OpenAI's 50,000 lines and 200,000,000 bytes.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A pair of the caller's own for the batch, beside `lote_sha256`, by which a run can find its batch.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.push((key.into(), value.into()));
+        self
+    }
+
+    /// How many lines may be in flight at once, at least 1. MKA1 only.
+    pub fn max_concurrency(mut self, lines: i64) -> Self {
+        self.max_concurrency = Some(lines);
+        self
+    }
+
+    /// How long to wait for the batch. Without one, until it is over.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How often to look at the batch: see [`Wait::every`](crate::Wait::every).
+    pub fn every(mut self, first: Duration, longest: Duration) -> Self {
+        self.cadence = Some((first, longest));
+        self
+    }
+
+    /// Called with every step, and often while bytes move.
+    pub fn on_progress(mut self, call: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.on_progress = Arc::new(call);
+        self
+    }
+
+    /// The folder that the run will have.
+    pub fn folder_path(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| self.input.with_extension("run"))
+    }
+
+    /// Runs it. Dropping the future stops this side only: a batch that was created goes on.
+    ///
+    /// # Errors
+    /// See [`RunError`], whose variants tell what was paid for by then.
+    pub async fn execute(self) -> Result<Report, RunError> {
+        steps::execute(self).await
+    }
+
+    /// Refuses, before anything is sent, places that cannot take the results.
+    fn check_places(&self) -> Result<(), RunError> {
+        let refuse = |path: &Path, why: &str| Err(RunError::Place { path: path.to_owned(), why: why.to_owned() });
+        let folder = self.folder_path();
+        if folder == self.input {
+            return refuse(&folder, "it is the input; name another folder");
+        }
+        let Some(output) = &self.output else { return Ok(()) };
+        let parent = crate::save::folder(output);
+        if !parent.is_dir() {
+            return refuse(output, "its folder is not there; make it first");
+        }
+        match std::fs::canonicalize(output) {
+            Ok(there) if there.is_dir() => refuse(output, "it is a folder; name a file"),
+            Ok(there) if !there.is_file() => refuse(output, "it is not a regular file"),
+            Ok(there) if std::fs::canonicalize(&self.input).is_ok_and(|input| input == there) => {
+                refuse(output, "it is the input; name another file")
+            }
+            _ => Ok(()),
+        }
+    }
+}

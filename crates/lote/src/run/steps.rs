@@ -1,0 +1,230 @@
+//! Owns the order of a run's steps; never a step's own work.
+
+use std::{
+    fs,
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::task::spawn_blocking;
+
+use super::{OnProgress, Progress, Report, Run, RunError, Stage, folder::Folder};
+use crate::{
+    Batch, Client, Endpoint, Error, FileId, Status, UploadPurpose, Waited,
+    lines::{CheckOptions, JoinError, Joined, join},
+    pace::Pace,
+    save::Beside,
+    wait::JUST_MADE,
+};
+
+/// For how long a file of a batch that is over is asked for.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
+    let started = Instant::now();
+    run.check_places()?;
+    let (mut folder, endpoint) = prepare(&run).await?;
+
+    let input = match upload(&run, &folder).await {
+        Ok(input) => input,
+        Err(error) => {
+            folder.remove();
+            return Err(RunError::Refused(error));
+        }
+    };
+    folder.record.input_file_id = Some(input.clone());
+    folder.reached(Stage::Uploaded)?;
+
+    let (mut folder, batch) = create(&run, folder, endpoint, &input).await?;
+    (run.on_progress)(Progress::Created(&batch));
+
+    let batch = wait(&run, &folder, &batch).await?;
+    folder.seen(&batch, Stage::Ended)?;
+    if batch.status == Status::Failed {
+        return Err(RunError::BatchFailed { batch: Box::new(batch), folder: folder.path().to_owned() });
+    }
+
+    let mut answers = Vec::new();
+    for (id, name) in [(&batch.output_file_id, Folder::OUTPUT), (&batch.error_file_id, Folder::ERRORS)] {
+        if let Some(id) = id {
+            (run.on_progress)(Progress::Downloading { name });
+            let path = folder.join(name);
+            download(&run.client, id, &path).await.map_err(|error| RunError::Unfetched {
+                id: batch.id.clone(),
+                error,
+                folder: folder.path().to_owned(),
+            })?;
+            answers.push(path);
+        }
+    }
+
+    (run.on_progress)(Progress::Joining);
+    let joined = put_together(&folder, answers).await?;
+    folder.write_summary(&joined)?;
+    folder.reached(Stage::Finished)?;
+    let results = match run.output {
+        Some(output) => copy_results(&folder, output).await?,
+        None => folder.join(Folder::RESULTS),
+    };
+    let folder = folder.path().to_owned();
+    Ok(Report { batch, joined, folder, results, seconds: started.elapsed().as_secs_f64() })
+}
+
+/// Checks and copies the input.
+async fn prepare(run: &Run) -> Result<(Folder, Endpoint), RunError> {
+    let options = CheckOptions {
+        endpoint: run.endpoint.map(|endpoint| endpoint.as_str().to_owned()),
+        limits: run.limits,
+        ..CheckOptions::default()
+    };
+    let (path, input) = (run.folder_path(), run.input.clone());
+    let base_url = run.client.base_url().to_owned();
+    // Work on another thread does not end with this future: it looks whether the future is still there.
+    let here = Arc::new(());
+    let seen = Arc::downgrade(&here);
+    let wanted = move || seen.strong_count() > 0;
+    let (folder, checked) = blocking(move || Folder::prepare(path, &input, &options, &base_url, wanted)).await?;
+    drop(here);
+    (run.on_progress)(Progress::Checked(&checked));
+    // The check lets no other endpoint pass.
+    match folder.record.endpoint.parse() {
+        Ok(endpoint) => Ok((folder, endpoint)),
+        Err(error) => {
+            folder.remove();
+            Err(RunError::Refused(error))
+        }
+    }
+}
+
+async fn upload(run: &Run, folder: &Folder) -> Result<FileId, Error> {
+    let total = folder.record.bytes;
+    let on_progress: OnProgress = Arc::clone(&run.on_progress);
+    let name = run.input.file_name().map_or_else(|| Folder::REQUESTS.into(), |name| name.to_string_lossy());
+    let upload = run
+        .client
+        .files()
+        .upload(folder.join(Folder::REQUESTS), UploadPurpose::Batch)
+        .file_name(name)
+        .on_progress(move |sent| on_progress(Progress::Uploading { sent, total }));
+    Ok(upload.send().await?.id)
+}
+
+/// Writes the intent down, creates, and writes the id down. Gives the folder back when there is a batch.
+async fn create(
+    run: &Run,
+    mut folder: Folder,
+    endpoint: Endpoint,
+    input: &FileId,
+) -> Result<(Folder, Batch), RunError> {
+    folder.reached(Stage::Creating)?;
+    let mut create = run.client.batches().create(input, endpoint).metadata("lote_sha256", &folder.record.sha256);
+    for (key, value) in &run.metadata {
+        create = create.metadata(key, value);
+    }
+    if let Some(lines) = run.max_concurrency {
+        create = create.max_concurrency(lines);
+    }
+    match create.send().await {
+        Ok(batch) => {
+            folder.seen(&batch, Stage::Created)?;
+            Ok((folder, batch))
+        }
+        Err(error) if error.is_ambiguous() => {
+            let sha256 = folder.record.sha256.clone();
+            Err(RunError::Ambiguous { error, folder: folder.path().to_owned(), sha256 })
+        }
+        Err(error) => {
+            // Nothing was made: the input file is of no use. That it cannot be deleted changes nothing.
+            let _ = run.client.files().delete(input).await;
+            folder.remove();
+            Err(RunError::Refused(error))
+        }
+    }
+}
+
+async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunError> {
+    let on_progress = Arc::clone(&run.on_progress);
+    let mut wait = run.client.batches().wait(&batch.id).on_progress(move |batch| on_progress(Progress::Waiting(batch)));
+    if let Some(deadline) = run.deadline {
+        wait = wait.deadline(deadline);
+    }
+    if let Some((first, longest)) = run.cadence {
+        wait = wait.every(first, longest);
+    }
+    let (id, folder) = (batch.id.clone(), folder.path().to_owned());
+    match wait.until_over().await {
+        Waited::Ended(batch) => Ok(*batch),
+        Waited::GaveUp(last) => Err(RunError::GaveUp { id, last, folder }),
+        Waited::CouldNotAsk { error, .. } => Err(RunError::Unfetched { id, error, folder }),
+    }
+}
+
+/// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
+async fn download(client: &Client, id: &FileId, path: &Path) -> Result<(), Error> {
+    let mut pace = Pace::new(Duration::from_millis(200), Duration::from_secs(10));
+    let started = Instant::now();
+    loop {
+        let result = match client.files().content(id).await {
+            Ok(content) => content.save(path).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                let patience = if error.is_not_found() { JUST_MADE } else { PATIENCE };
+                let passes = error.is_transient() || error.is_not_found();
+                if !passes || started.elapsed() >= patience {
+                    return Err(error);
+                }
+                pace.pause(error.retry_after()).await;
+            }
+        }
+    }
+}
+
+/// Joins the answers with the requests into the folder's results.
+async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<Joined, RunError> {
+    let (requests, results) = (folder.join(Folder::REQUESTS), folder.join(Folder::RESULTS));
+    let joined = blocking(move || {
+        let mut beside = Beside::new(&results).map_err(Trouble::Io)?;
+        let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
+        let mut out = BufWriter::with_capacity(256 << 10, beside.file());
+        let joined = join(&requests, &answers, &mut out).map_err(Trouble::Join)?;
+        out.into_inner().map_err(|error| Trouble::Io(error.into_error()))?;
+        beside.commit().map_err(Trouble::Io)?;
+        Ok(joined)
+    });
+    joined.await.map_err(|trouble| match trouble {
+        Trouble::Io(error) => folder.failed("write", Folder::RESULTS, error),
+        Trouble::Join(error) => RunError::Unjoined { error, folder: folder.path().to_owned() },
+    })
+}
+
+enum Trouble {
+    Io(io::Error),
+    Join(JoinError),
+}
+
+/// Gives the results a second name, whole or not at all.
+async fn copy_results(folder: &Folder, output: PathBuf) -> Result<PathBuf, RunError> {
+    let (results, batch) = (folder.join(Folder::RESULTS), folder.record.batch_id.clone());
+    let target = output.clone();
+    let copied = blocking(move || {
+        let mut beside = Beside::new(&target)?;
+        io::copy(&mut fs::File::open(results)?, beside.file())?;
+        beside.commit()
+    });
+    let doing = format!("copy {} to {}", folder.join(Folder::RESULTS).display(), output.display());
+    copied.await.map_err(|error| RunError::Io { doing, error, batch })?;
+    Ok(output)
+}
+
+/// Work that would hold up the runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

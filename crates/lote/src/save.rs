@@ -1,0 +1,110 @@
+//! Owns the writing of files that are whole or not there: beside the name, synced, then renamed; never in place.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+
+/// A file on its way to its name. Dropped before [`commit`](Self::commit), it leaves nothing.
+pub(crate) struct Beside {
+    temporary: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Beside {
+    /// Begins a file in the folder of `path`, whose link is followed if it is one.
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        let target = match fs::metadata(path) {
+            Ok(found) if found.is_file() => fs::canonicalize(path)?,
+            Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
+            // Renaming over a device or a pipe would replace it.
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+            Err(_) => path.to_owned(),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".lote-").suffix(".part");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As any program creates a file: the umask decides.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        Ok(Self { temporary: builder.tempfile_in(folder(&target))?, target })
+    }
+
+    /// The file to write to.
+    pub(crate) fn file(&mut self) -> &mut fs::File {
+        self.temporary.as_file_mut()
+    }
+
+    /// Makes the file durable and gives it its name.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        self.temporary.as_file().sync_all()?;
+        let folder = folder(&self.target).to_owned();
+        self.temporary.persist(&self.target).map_err(|error| error.error)?;
+        sync_folder(&folder)
+    }
+}
+
+/// Writes a small file whole.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = Beside::new(path)?;
+    beside.file().write_all(bytes)?;
+    beside.commit()
+}
+
+/// The folder that a path is in.
+pub(crate) fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes new names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_there_until_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a file");
+        let mut beside = Beside::new(&path).unwrap();
+        beside.file().write_all(b"half").unwrap();
+        assert!(!path.exists());
+        drop(beside);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(write(folder.path(), b"x").unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        #[cfg(unix)]
+        {
+            assert!(write(Path::new("/dev/null"), b"x").is_err());
+            let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+            fs::write(&real, b"old").unwrap();
+            std::os::unix::fs::symlink(&real, &link).unwrap();
+            write(&link, b"new").unwrap();
+            assert_eq!(fs::read(&real).unwrap(), b"new");
+        }
+    }
+}

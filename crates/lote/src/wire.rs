@@ -1,0 +1,239 @@
+//! Owns the reading of single fields of an answer: tolerant of what services do, and exact about what is wrong and
+//! where; never guesses a value.
+
+use serde_json::{Map, Value};
+
+use crate::{Error, UnixSeconds, bound, bound::Bound};
+
+/// A field of an answer: where it stands and what is there.
+pub(crate) struct Field {
+    name: String,
+    value: Option<Value>,
+}
+
+impl Field {
+    /// The field `name` of `parent`; null is the same as absent.
+    pub(crate) fn new(parent: &str, name: &str, value: Option<Value>) -> Self {
+        Self { name: format!("{parent}.{name}"), value: value.filter(|value| !value.is_null()) }
+    }
+
+    /// A field whose full name is known, such as an entry of a list.
+    pub(crate) fn named(name: String, value: Value) -> Self {
+        Self { name, value: Some(value).filter(|value| !value.is_null()) }
+    }
+
+    /// The text if it is one, else the field again.
+    pub(crate) fn into_text(self) -> Result<String, Self> {
+        match self.value {
+            Some(Value::String(text)) => Ok(text),
+            value => Err(Self { name: self.name, value }),
+        }
+    }
+
+    fn wrong(&self, expected: &str) -> Error {
+        let found = match &self.value {
+            None => "it is missing".to_owned(),
+            Some(value) => {
+                let mut text = value.to_string();
+                if let Some((end, _)) = text.char_indices().nth(80) {
+                    text.replace_range(end.., "…");
+                }
+                format!("{text} is not {expected}")
+            }
+        };
+        Error::undecodable(format!("{}: {found}", self.name))
+    }
+
+    /// An integer in `bound`: a number without a fraction, or the text of one.
+    pub(crate) fn integer(self, bound: &Bound) -> Result<Option<i64>, Error> {
+        let value = match &self.value {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+            Some(Value::String(text)) => {
+                let text = text.trim();
+                if !text.is_empty() && text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
+                    Some(text.parse::<i64>().map_err(|_| bound.refuse(&self.name, text))?)
+                } else {
+                    None
+                }
+            }
+            Some(_) => None,
+        };
+        match value {
+            Some(value) => bound.check(&self.name, value).map(Some),
+            None => match &self.value {
+                // An integer beyond 64 bits is out of range rather than of another type.
+                Some(Value::Number(number)) if number.is_u64() || number.as_f64().is_some_and(|n| n.fract() == 0.0) => {
+                    Err(bound.refuse(&self.name, &number.to_string()))
+                }
+                _ => Err(self.wrong("an integer")),
+            },
+        }
+    }
+
+    /// A count of at least zero.
+    pub(crate) fn count(self, bound: &Bound) -> Result<Option<u64>, Error> {
+        Ok(self.integer(bound)?.map(i64::unsigned_abs))
+    }
+
+    /// An instant.
+    pub(crate) fn instant(self) -> Result<Option<UnixSeconds>, Error> {
+        let name = self.name.clone();
+        self.integer(&bound::UNIX_SECONDS)?.map(|seconds| UnixSeconds::named(&name, seconds)).transpose()
+    }
+
+    /// A text; a number or boolean is taken as its text.
+    pub(crate) fn text(self) -> Result<Option<String>, Error> {
+        match self.value {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(Value::Bool(flag)) => Ok(Some(flag.to_string())),
+            Some(Value::Array(_) | Value::Object(_) | Value::Null) => Err(self.wrong("a text")),
+        }
+    }
+
+    /// A text that has to be there.
+    pub(crate) fn required_text(self) -> Result<String, Error> {
+        let missing = self.wrong("a text");
+        self.text()?.ok_or(missing)
+    }
+
+    /// An id; services send an empty text for none.
+    pub(crate) fn id<T>(self, new: impl Fn(String) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        let name = self.name.clone();
+        match self.text()?.filter(|id| !id.is_empty()) {
+            None => Ok(None),
+            Some(id) => new(id).map(Some).map_err(|error| Error::undecodable(format!("{name}: {error}"))),
+        }
+    }
+
+    /// A flag.
+    pub(crate) fn flag(self) -> Result<Option<bool>, Error> {
+        match &self.value {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(self.wrong("true or false")),
+        }
+    }
+
+    /// An object, for the generated type of a component; together with its name.
+    pub(crate) fn object<T: serde::de::DeserializeOwned>(self) -> Result<Option<(String, T)>, Error> {
+        match &self.value {
+            None => Ok(None),
+            Some(Value::Object(_)) => {
+                let wrong = self.wrong("an object of the contract");
+                let value = self.value.unwrap_or_default();
+                serde_json::from_value(value).map(|object| Some((self.name, object))).map_err(|_| wrong)
+            }
+            Some(_) => Err(self.wrong("an object")),
+        }
+    }
+
+    /// A list, with the name of each entry.
+    pub(crate) fn list(self) -> Result<Option<Vec<(String, Value)>>, Error> {
+        match self.value {
+            None => Ok(None),
+            Some(Value::Array(entries)) => {
+                let name = &self.name;
+                let named = |(at, entry)| (format!("{name}[{at}]"), entry);
+                Ok(Some(entries.into_iter().enumerate().map(named).collect()))
+            }
+            Some(_) => Err(self.wrong("a list")),
+        }
+    }
+
+    /// Pairs of texts; a value that is no text is kept as its JSON.
+    pub(crate) fn pairs(self) -> Result<Option<std::collections::BTreeMap<String, String>>, Error> {
+        match self.value {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(map.into_iter().map(|(key, value)| (key, as_text(value))).collect())),
+            Some(_) => Err(self.wrong("an object of texts")),
+        }
+    }
+}
+
+fn as_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// A float without a fraction that an i64 holds exactly.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    // Within 2^53 the conversion is exact; beyond, the float is not what the service meant.
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and within 2^53")]
+    (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
+}
+
+/// Generated types whose JSON is kept as it came.
+pub(crate) fn raw(value: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Writes an object as it came, the fields of the contract first and in its order.
+pub(crate) fn in_order<S: serde::Serializer>(
+    raw: &Map<String, Value>,
+    order: &[&str],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    use serde::ser::SerializeMap;
+    let known = order.iter().filter_map(|name| raw.get_key_value(*name));
+    let others = raw.iter().filter(|(name, _)| !order.contains(&name.as_str()));
+    let mut map = serializer.serialize_map(Some(raw.len()))?;
+    for (name, value) in known.chain(others) {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn integer(value: Value) -> Result<Option<i64>, Error> {
+        Field::new("batch", "created_at", Some(value)).integer(&bound::UNIX_SECONDS)
+    }
+
+    #[test]
+    fn integers_in_every_spelling() {
+        for (value, expected) in [
+            (json!(null), None),
+            (json!(5), Some(5)),
+            (json!("5"), Some(5)),
+            (json!("-5"), Some(-5)),
+            (json!(5.0), Some(5)),
+            (json!(9_007_199_254_740_991_i64), Some(9_007_199_254_740_991)),
+        ] {
+            assert_eq!(integer(value.clone()).unwrap(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_names_field_and_value() {
+        for (value, part) in [
+            (json!(9_007_199_254_740_992_i64), "9007199254740992 is out of range"),
+            (json!(-9_007_199_254_740_992_i64), "-9007199254740992 is out of range"),
+            (json!(u64::MAX), "18446744073709551615 is out of range"),
+            (json!("99999999999999999999"), "99999999999999999999 is out of range"),
+            (json!(1e300), "1e+300 is out of range"),
+            (json!(1.5), "1.5 is not an integer"),
+            (json!("soon"), "\"soon\" is not an integer"),
+            (json!(""), "\"\" is not an integer"),
+            (json!(true), "true is not an integer"),
+            (json!([]), "[] is not an integer"),
+        ] {
+            let error = integer(value.clone()).unwrap_err().to_string();
+            assert!(error.starts_with("batch.created_at: ") && error.contains(part), "{value}: {error}");
+        }
+        let error = Field::new("batch", "id", None).required_text().unwrap_err();
+        assert_eq!(error.to_string(), "batch.id: it is missing");
+    }
+}
