@@ -1,2 +1,47 @@
-//! Owns the command line; never business logic.
-fn main() {}
+//! Owns the start and the end of the process; never any work of a command.
+
+mod args;
+mod cmd_batches;
+mod cmd_check;
+mod cmd_completions;
+mod cmd_files;
+mod cmd_gateway;
+mod cmd_inspect;
+mod cmd_prepare;
+mod cmd_run;
+mod endpoint;
+mod exit;
+mod input;
+mod interrupt;
+mod out;
+mod prepare;
+mod progress;
+mod service;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lote::lines;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Prepare(args) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),
+        Command::Check(args) => interrupt::watch(move |_| cmd_check::run(&args)),
+        Command::Run(args) => cmd_run::run(&args),
+        Command::Batches(args) => cmd_batches::run(args),
+        Command::Files(args) => cmd_files::run(args),
+        Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),
+        Command::Gateway(args) => cmd_gateway::run(&args),
+        Command::Completions(args) => cmd_completions::run(&args),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            out::error(&error);
+            error.exit().into()
+        }
+    }
+}

@@ -24,9 +24,9 @@ pub const ENDPOINTS: [&str; 8] = [
     "/v1/chat/completions",
     "/v1/responses",
     "/v1/embeddings",
+    "/v1/images/generations",
     "/v1/completions",
     "/v1/moderations",
-    "/v1/images/generations",
     "/v1/images/edits",
     "/v1/videos",
 ];

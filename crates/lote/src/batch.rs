@@ -10,8 +10,8 @@ use crate::{BatchId, Error, FileId, Status, UnixSeconds, bound, wire as read, wi
 
 /// A batch, as a service described it.
 ///
-/// Fields that a service leaves out or sends as null are `None`. Serialises as the service's own JSON, fields that the
-/// contract does not name included.
+/// Fields that a service leaves out or sends as null are `None`. Serialises as the service's own JSON without its
+/// nulls, fields that the contract does not name included.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Batch {

@@ -42,9 +42,8 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
     pub async fn get(&self, id: &BatchId) -> Result<Batch, Error> {
-        let shared = self.client.shared();
-        let result = shared.calls().get_batch(id.as_str()).await;
-        self.read(format_args!("get batch {id}"), answered(shared, format_args!("get batch {id}"), result).await?)
+        let (shared, doing) = (self.client.shared(), format!("get batch {id}"));
+        read(&doing, answered(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?)
     }
 
     /// Asks that no further line be started. The batch is then `cancelling`, and `cancelled` a while later.
@@ -52,9 +51,8 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// One that [`is_conflict`](Error::is_conflict) when it is already over.
     pub async fn cancel(&self, id: &BatchId) -> Result<Batch, Error> {
-        let shared = self.client.shared();
-        let result = shared.calls().cancel_batch(id.as_str()).await;
-        self.read(format_args!("cancel batch {id}"), answered(shared, format_args!("cancel batch {id}"), result).await?)
+        let (shared, doing) = (self.client.shared(), format!("cancel batch {id}"));
+        read(&doing, answered(shared, &doing, shared.calls().cancel_batch(id.as_str()).await).await?)
     }
 
     /// The batches of the caller, a page at a time or all of them.
@@ -66,14 +64,10 @@ impl<'a> Batches<'a> {
     pub fn wait(&self, id: &BatchId) -> Wait<'a> {
         Wait::new(self.client, id.clone())
     }
+}
 
-    fn read(
-        &self,
-        doing: impl std::fmt::Display,
-        answer: lote_client::ResponseValue<wire::Batch>,
-    ) -> Result<Batch, Error> {
-        Batch::read("batch", answer.into_inner()).map_err(|error| error.context(doing))
-    }
+fn read(doing: &str, answer: lote_client::ResponseValue<wire::Batch>) -> Result<Batch, Error> {
+    Batch::read("batch", answer.into_inner()).map_err(|error| error.context(doing))
 }
 
 /// A batch to be created. See [`Batches::create`].
@@ -126,9 +120,8 @@ impl CreateBatch<'_> {
                 .transpose()?,
             output_expires_after: output_expires_after.map(ExpiresAfter::wire),
         };
-        let doing = || format!("create a batch over {input}");
-        let answer = answered(shared, doing(), shared.calls().create_batch(&body).await).await?;
-        Batch::read("batch", answer.into_inner()).map_err(|error| error.context(doing()))
+        let doing = format!("create a batch over {input}");
+        read(&doing, answered(shared, &doing, shared.calls().create_batch(&body).await).await?)
     }
 }
 

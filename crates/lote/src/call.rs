@@ -14,7 +14,7 @@ use crate::{
 /// What a call brought, or our error, which tells what was being done.
 pub(crate) async fn answered<T>(
     shared: &Shared,
-    doing: impl std::fmt::Display,
+    doing: &str,
     result: Result<ResponseValue<T>, RawError<()>>,
 ) -> Result<ResponseValue<T>, Error> {
     match result {

@@ -31,8 +31,10 @@ struct Repr {
 pub(crate) enum Kind {
     /// Refused here, before anything was sent.
     Invalid,
-    /// A number outside its range, given or received.
+    /// A number outside its range, refused here before anything was sent.
     OutOfRange,
+    /// A number outside its range in an answer.
+    ReceivedOutOfRange,
     /// The service answered with an error.
     Service,
     /// The connection could not be made: nothing was sent.
@@ -58,6 +60,14 @@ impl Error {
 
     pub(crate) fn out_of_range(message: String) -> Self {
         Self::new(Kind::OutOfRange, message)
+    }
+
+    /// The same error, of a value that came in an answer.
+    pub(crate) fn received(mut self) -> Self {
+        if self.0.kind == Kind::OutOfRange {
+            self.0.kind = Kind::ReceivedOutOfRange;
+        }
+        self
     }
 
     pub(crate) fn undecodable(message: impl Into<String>) -> Self {
@@ -129,12 +139,12 @@ impl Error {
 
     /// A number, given or received, is outside its range. The message names the field and the value.
     pub fn is_out_of_range(&self) -> bool {
-        self.0.kind == Kind::OutOfRange
+        matches!(self.0.kind, Kind::OutOfRange | Kind::ReceivedOutOfRange)
     }
 
     /// What was asked was refused on this side; nothing was sent.
     pub fn is_invalid(&self) -> bool {
-        self.0.kind == Kind::Invalid
+        matches!(self.0.kind, Kind::Invalid | Kind::OutOfRange)
     }
 
     /// The service could not be reached, or the connection to it was lost.
@@ -158,8 +168,8 @@ impl Error {
     /// that could not be read. After such an error of a create, look for the batch before creating another.
     pub fn is_ambiguous(&self) -> bool {
         match self.0.kind {
-            Kind::Invalid | Kind::Connect | Kind::Io => false,
-            Kind::Connection | Kind::Timeout | Kind::Undecodable | Kind::OutOfRange => true,
+            Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Io => false,
+            Kind::Connection | Kind::Timeout | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
             Kind::Service => self.status().is_none_or(|status| status == 408 || !(400..500).contains(&status)),
         }
     }
@@ -169,7 +179,7 @@ impl Error {
         match self.0.kind {
             Kind::Connect | Kind::Connection | Kind::Timeout => true,
             Kind::Service => matches!(self.status(), Some(408 | 429 | 500..=599)),
-            Kind::Invalid | Kind::OutOfRange | Kind::Undecodable | Kind::Io => false,
+            Kind::Invalid | Kind::OutOfRange | Kind::ReceivedOutOfRange | Kind::Undecodable | Kind::Io => false,
         }
     }
 

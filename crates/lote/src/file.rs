@@ -8,7 +8,7 @@ use crate::{Error, FileId, FilePurpose, FileStatus, UnixSeconds, bound, wire as 
 
 /// A stored file, as a service described it.
 ///
-/// Serialises as the service's own JSON, fields that the contract does not name included.
+/// Serialises as the service's own JSON without its nulls, fields that the contract does not name included.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct File {

@@ -44,10 +44,9 @@ impl<'a> Files<'a> {
     /// # Errors
     /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
     pub async fn get(&self, id: &FileId) -> Result<File, Error> {
-        let shared = self.client.shared();
-        let answer =
-            answered(shared, format_args!("get file {id}"), shared.calls().get_file(id.as_str()).await).await?;
-        File::read("file", answer.into_inner()).map_err(|error| error.context(format_args!("get file {id}")))
+        let (shared, doing) = (self.client.shared(), format!("get file {id}"));
+        let answer = answered(shared, &doing, shared.calls().get_file(id.as_str()).await).await?;
+        File::read("file", answer.into_inner()).map_err(|error| error.context(doing))
     }
 
     /// Deletes a file for good.
@@ -55,7 +54,7 @@ impl<'a> Files<'a> {
     /// # Errors
     /// One that [`is_not_found`](Error::is_not_found) when there is none.
     pub async fn delete(&self, id: &FileId) -> Result<Deletion, Error> {
-        let shared = self.client.shared();
+        let (shared, doing) = (self.client.shared(), format!("delete file {id}"));
         let result = match shared.calls().delete_file(id.as_str()).await {
             // Azure answers 204 without a body.
             Err(lote_client::Error::InvalidResponsePayload(body, _)) if body.is_empty() => {
@@ -63,8 +62,8 @@ impl<'a> Files<'a> {
             }
             result => result,
         };
-        let answer = answered(shared, format_args!("delete file {id}"), result).await?;
-        Deletion::read(id, answer.into_inner()).map_err(|error| error.context(format_args!("delete file {id}")))
+        let answer = answered(shared, &doing, result).await?;
+        Deletion::read(id, answer.into_inner()).map_err(|error| error.context(doing))
     }
 
     /// The bytes of a file, as a stream.
@@ -75,7 +74,7 @@ impl<'a> Files<'a> {
     pub async fn content(&self, id: &FileId) -> Result<Content<'a>, Error> {
         let shared = self.client.shared();
         let result = shared.calls().get_file_content(id.as_str()).await;
-        let answer = answered(shared, format_args!("content of file {id}"), result).await?;
+        let answer = answered(shared, &format!("content of file {id}"), result).await?;
         Ok(Content::new(self.client, id.clone(), answer))
     }
 

@@ -25,6 +25,7 @@ pub enum Waited {
 }
 
 type OnProgress<'a> = Box<dyn FnMut(&Batch) + Send + 'a>;
+type OnTrouble<'a> = Box<dyn FnMut(&Error) + Send + 'a>;
 
 /// A wait for the end of a batch. See [`Batches::wait`](crate::Batches::wait).
 #[must_use = "nothing is waited for until it is asked to"]
@@ -36,6 +37,7 @@ pub struct Wait<'a> {
     deadline: Option<Duration>,
     patience: Duration,
     on_progress: Option<OnProgress<'a>>,
+    on_trouble: Option<OnTrouble<'a>>,
 }
 
 impl fmt::Debug for Wait<'_> {
@@ -54,6 +56,7 @@ impl<'a> Wait<'a> {
             deadline: None,
             patience: Duration::from_secs(15 * 60),
             on_progress: None,
+            on_trouble: None,
         }
     }
 
@@ -81,6 +84,12 @@ impl<'a> Wait<'a> {
     /// Called with the batch after every look that succeeded.
     pub fn on_progress(mut self, call: impl FnMut(&Batch) + Send + 'a) -> Self {
         self.on_progress = Some(Box::new(call));
+        self
+    }
+
+    /// Called with every error that is survived.
+    pub fn on_trouble(mut self, call: impl FnMut(&Error) + Send + 'a) -> Self {
+        self.on_trouble = Some(Box::new(call));
         self
     }
 
@@ -125,6 +134,9 @@ impl<'a> Wait<'a> {
                     let since = *trouble_since.get_or_insert_with(Instant::now);
                     if !survivable || since.elapsed() >= patience {
                         return Err(error);
+                    }
+                    if let Some(call) = &mut self.on_trouble {
+                        call(&error);
                     }
                     asked = error.retry_after();
                 }

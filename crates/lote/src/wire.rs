@@ -46,6 +46,10 @@ impl Field {
 
     /// An integer in `bound`: a number without a fraction, or the text of one.
     pub(crate) fn integer(self, bound: &Bound) -> Result<Option<i64>, Error> {
+        self.checked_integer(bound).map_err(Error::received)
+    }
+
+    fn checked_integer(self, bound: &Bound) -> Result<Option<i64>, Error> {
         let value = match &self.value {
             None => return Ok(None),
             Some(Value::Number(number)) => number.as_i64().or_else(|| whole(number.as_f64()?)),

@@ -20,7 +20,7 @@ pub use error::RunError;
 pub use folder::{Record, Stage};
 
 use crate::{
-    Batch, Client, Endpoint,
+    Batch, Client, Endpoint, Error,
     lines::{Checked, Joined, Limits},
 };
 
@@ -41,6 +41,8 @@ pub enum Progress<'a> {
     Created(&'a Batch),
     /// A look at the batch.
     Waiting(&'a Batch),
+    /// An error that is survived: the same is tried again.
+    Trouble(&'a Error),
     /// An output or error file is being fetched.
     Downloading {
         /// Which one, by its name in the folder.

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::{OnProgress, Progress, Report, Run, RunError, Stage, folder::Folder};
 use crate::{
-    Batch, Client, Endpoint, Error, FileId, Status, UploadPurpose, Waited,
+    Batch, Endpoint, Error, FileId, Status, UploadPurpose, Waited,
     lines::{CheckOptions, JoinError, Joined, join},
     pace::Pace,
     save::Beside,
@@ -51,7 +51,7 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
         if let Some(id) = id {
             (run.on_progress)(Progress::Downloading { name });
             let path = folder.join(name);
-            download(&run.client, id, &path).await.map_err(|error| RunError::Unfetched {
+            download(&run, id, &path).await.map_err(|error| RunError::Unfetched {
                 id: batch.id.clone(),
                 error,
                 folder: folder.path().to_owned(),
@@ -146,7 +146,13 @@ async fn create(
 
 async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunError> {
     let on_progress = Arc::clone(&run.on_progress);
-    let mut wait = run.client.batches().wait(&batch.id).on_progress(move |batch| on_progress(Progress::Waiting(batch)));
+    let on_trouble = Arc::clone(&run.on_progress);
+    let mut wait = run
+        .client
+        .batches()
+        .wait(&batch.id)
+        .on_progress(move |batch| on_progress(Progress::Waiting(batch)))
+        .on_trouble(move |error| on_trouble(Progress::Trouble(error)));
     if let Some(deadline) = run.deadline {
         wait = wait.deadline(deadline);
     }
@@ -162,11 +168,11 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
 }
 
 /// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
-async fn download(client: &Client, id: &FileId, path: &Path) -> Result<(), Error> {
+async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
     let mut pace = Pace::new(Duration::from_millis(200), Duration::from_secs(10));
     let started = Instant::now();
     loop {
-        let result = match client.files().content(id).await {
+        let result = match run.client.files().content(id).await {
             Ok(content) => content.save(path).await,
             Err(error) => Err(error),
         };
@@ -178,6 +184,7 @@ async fn download(client: &Client, id: &FileId, path: &Path) -> Result<(), Error
                 if !passes || started.elapsed() >= patience {
                     return Err(error);
                 }
+                (run.on_progress)(Progress::Trouble(&error));
                 pace.pause(error.retry_after()).await;
             }
         }

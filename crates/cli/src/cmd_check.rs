@@ -1,0 +1,116 @@
+//! Owns `lote check`: what is printed of the findings; never what counts as one.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::endpoint::Endpoint;
+use crate::exit::{CliError, Exit};
+use crate::input;
+use crate::lines::{CheckOptions, Checked, Finding, check};
+use crate::out;
+
+/// How many models the summary names.
+const SHOWN_MODELS: usize = 5;
+
+/// Check a request file before a byte of it is sent
+///
+/// Reads the file to its end and prints every finding with its line number and custom_id, then
+/// a summary. Nothing is sent, and nothing is changed.
+///
+/// Exit 0: no findings. Exit 3: findings.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote check requests.jsonl
+  lote check requests.jsonl --endpoint embeddings --json | jq .findings
+  lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote check -"
+)]
+pub(crate) struct CheckArgs {
+    /// The request file, or - for stdin
+    file: PathBuf,
+
+    /// The endpoint that each line's url must name [default: that of the first line]
+    #[arg(long, value_enum, value_name = "ENDPOINT")]
+    endpoint: Option<Endpoint>,
+
+    /// How many findings to list; all are counted
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    max_findings: u64,
+
+    /// Print one JSON object: lines, bytes, endpoint, models, findings, findings_total
+    #[arg(long)]
+    json: bool,
+}
+
+/// # Errors
+/// When the file cannot be read or stdout cannot be written.
+pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
+    let options =
+        CheckOptions { endpoint: args.endpoint.map(|endpoint| endpoint.path().to_owned()), ..CheckOptions::default() };
+    let mut listed = Vec::new();
+    let mut printed = Ok(());
+    let mut count = 0;
+    let mut on_finding = |finding: Finding| {
+        count += 1;
+        if count > args.max_findings {
+        } else if args.json {
+            listed.push(finding);
+        } else if printed.is_ok() {
+            printed = out::text(finding);
+        }
+    };
+    let reader: Box<dyn BufRead> = input::open(&args.file)?;
+    let checked =
+        check(reader, &options, &mut on_finding, None).map_err(|error| input::cannot_read(&args.file, &error))?;
+    printed?;
+    if args.json {
+        let Checked { lines, bytes, endpoint, models, without_model, findings, sha256, .. } = checked;
+        out::line(json!({
+            "file": input::shown(&args.file), "lines": lines, "bytes": bytes, "endpoint": endpoint,
+            "models": models, "without_model": without_model, "sha256": sha256,
+            "findings": listed, "findings_total": findings,
+        }))?;
+        return Ok(exit(findings));
+    }
+    let rest = checked.findings.saturating_sub(args.max_findings);
+    if rest > 0 {
+        out::text(format_args!("… and {rest} more; list them with --max-findings {}", checked.findings))?;
+    }
+    out::text(format_args!("{}: {}", input::shown(&args.file), summary(&checked)))?;
+    Ok(exit(checked.findings))
+}
+
+const fn exit(findings: u64) -> Exit {
+    if findings == 0 { Exit::Success } else { Exit::Refused }
+}
+
+fn summary(checked: &Checked) -> String {
+    let mut summary = format!("{}, {} bytes", out::count(checked.lines, "request line"), checked.bytes);
+    if let Some(endpoint) = &checked.endpoint {
+        summary.push_str(&format!(", endpoint {endpoint}"));
+    }
+    let mut models: Vec<_> = checked.models.iter().collect();
+    models.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let mut shown: Vec<_> =
+        models.iter().take(SHOWN_MODELS).map(|(model, count)| format!("{model} ({count})")).collect();
+    if models.len() > SHOWN_MODELS {
+        shown.push(format!("{} others", models.len() - SHOWN_MODELS));
+    }
+    if checked.without_model > 0 {
+        shown.push(format!("none ({})", checked.without_model));
+    }
+    if !shown.is_empty() {
+        summary.push_str(&format!(", models: {}", shown.join(", ")));
+    }
+    summary.push_str("; ");
+    summary.push_str(&match checked.findings {
+        0 => "no findings".to_owned(),
+        findings => out::count(findings, "finding"),
+    });
+    summary
+}

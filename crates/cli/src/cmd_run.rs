@@ -1,0 +1,265 @@
+//! Owns `lote run`: its flags, what it prints, and its exit code; never a step of the run.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::{Args, value_parser};
+use lote::run::{Progress, Report, Run, RunError};
+use lote::{BatchId, Client, bound};
+use lote_gateway::Gateway;
+use serde_json::json;
+
+use crate::endpoint::Endpoint;
+use crate::exit::{CliError, Exit};
+use crate::interrupt::Stop;
+use crate::out;
+use crate::progress::Bar;
+use crate::service::ServiceArgs;
+use crate::values;
+
+/// How many findings are printed when the input is refused.
+const SHOWN_FINDINGS: usize = 20;
+
+/// How many errors are named in the summary.
+const SHOWN_ERRORS: usize = 5;
+
+/// Run a file of requests to a file of results
+///
+/// Checks the requests, uploads them, creates one batch, waits for its end, fetches its files,
+/// and writes one result line for each request line, in the order of the requests. A request
+/// that was not answered has error.code "missing".
+///
+/// The folder keeps what was sent, the batch, what came back, and the results. The intent is
+/// written there before the batch is created, so that nothing is paid for unnoticed; a folder
+/// that holds a run already is refused.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote run examples/requests.jsonl --embedded
+  LOTE_API_KEY=mk-… lote run requests.jsonl -o results.jsonl
+  lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
+  lote run requests.jsonl --embedded --json | jq .usage.total_tokens
+
+Exit 0: every line succeeded. 1: some did not, or the batch expired or was cancelled.
+2: usage, or the folder holds a run. 3: the input was refused. 4: the service refused,
+could not be reached, or failed the batch. 5: gave up waiting. 130: interrupted."
+)]
+pub(crate) struct RunArgs {
+    /// The request file
+    requests: PathBuf,
+
+    /// Use a gateway inside this process, with a built-in model: no account, no network
+    ///
+    /// The settings of a service are not used then.
+    #[arg(long)]
+    embedded: bool,
+
+    /// Where the run is kept [default: beside the requests, named after them: requests.run]
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+
+    /// Where the results are to be as well; the folder keeps its own copy
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// The endpoint that each line's url must name [default: that of the first line]
+    #[arg(long, value_enum, value_name = "ENDPOINT")]
+    endpoint: Option<Endpoint>,
+
+    /// A pair for the batch's metadata (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    metadata: Vec<(String, String)>,
+
+    /// How many lines may be in flight at once, at least 1 (MKA1 only)
+    #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::MAX_CONCURRENCY.min..))]
+    max_concurrency: Option<i64>,
+
+    /// How long to wait for the batch, such as 90s, 10m or 26h [default: until it is over]
+    #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
+    deadline: Option<Duration>,
+
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+/// # Errors
+/// When there are no results, with the exit code that says why.
+pub(crate) fn run(args: &RunArgs) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
+    let ended = runtime.block_on(async {
+        let mut stop =
+            Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
+        if args.embedded {
+            let gateway = Gateway::builder()
+                .start()
+                .await
+                .map_err(|error| CliError::usage(format!("the embedded gateway cannot start: {error}")))?;
+            let client = Client::builder().base_url(gateway.url()).api_key("embedded").build()?;
+            let ended = execute(args, &client, &mut stop).await;
+            gateway.shutdown().await;
+            ended
+        } else {
+            execute(args, &args.service.client()?, &mut stop).await
+        }
+    });
+    // A check or copy that goes on after an interrupt notices, and leaves nothing behind.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    ended
+}
+
+async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exit, CliError> {
+    let bar = Bar::new();
+    let created: Arc<Mutex<Option<BatchId>>> = Arc::default();
+    let run = {
+        let (bar, created) = (bar.clone(), Arc::clone(&created));
+        plan(args, client)?.on_progress(move |progress| {
+            if let Progress::Created(batch) = &progress {
+                *created.lock().unwrap_or_else(PoisonError::into_inner) = Some(batch.id.clone());
+            }
+            bar.show(&progress);
+        })
+    };
+    let folder = run.folder_path();
+    let ended = tokio::select! {
+        ended = run.execute() => ended,
+        () = stop.asked() => {
+            bar.clear();
+            let id = created.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Err(interrupted(args, &folder, id.as_ref()));
+        }
+    };
+    bar.clear();
+    match ended {
+        Ok(report) => {
+            let exit = if report.all_succeeded() { Exit::Success } else { Exit::Incomplete };
+            print(args, &report)?;
+            Ok(exit)
+        }
+        Err(RunError::Input { checked, findings }) => {
+            if args.json {
+                out::line(json!({ "findings": findings, "findings_total": checked.findings }))?;
+            }
+            for finding in findings.iter().take(SHOWN_FINDINGS) {
+                out::note(finding);
+            }
+            Err(CliError::refused(format!(
+                "{}: {}; nothing was sent; see all with lote check",
+                args.requests.display(),
+                out::count(checked.findings, "finding")
+            )))
+        }
+        Err(error) => Err(CliError::new(exit(&error), advice(&error))),
+    }
+}
+
+fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
+    let mut run = Run::new(client, &args.requests);
+    if let Some(folder) = &args.dir {
+        run = run.folder(folder);
+    }
+    if let Some(output) = &args.output {
+        run = run.output(output);
+    }
+    if let Some(endpoint) = args.endpoint {
+        run = run.endpoint(endpoint.path().parse()?);
+    }
+    for (key, value) in &args.metadata {
+        run = run.metadata(key, value);
+    }
+    if let Some(lines) = args.max_concurrency {
+        run = run.max_concurrency(lines);
+    }
+    if let Some(deadline) = args.deadline {
+        run = run.deadline(deadline);
+    }
+    if args.embedded {
+        run = run.every(Duration::from_millis(20), Duration::from_millis(500));
+    }
+    Ok(run)
+}
+
+fn exit(error: &RunError) -> Exit {
+    match error {
+        RunError::Input { .. } => Exit::Refused,
+        RunError::Held { .. } | RunError::Place { .. } | RunError::Io { .. } => Exit::Usage,
+        // A value that this side refused, such as a max_concurrency of 0, and a disk that is full.
+        RunError::Refused(error) | RunError::Unfetched { error, .. } if error.is_invalid() || error.is_io() => {
+            Exit::Usage
+        }
+        RunError::GaveUp { .. } => Exit::GaveUp,
+        _ => Exit::Service,
+    }
+}
+
+/// The error, with the commands that go on from there.
+fn advice(error: &RunError) -> String {
+    let next = match error {
+        RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => {
+            format!(
+                "\n  lote batches wait {id}\n  lote batches cancel {id}\n  lote files content OUTPUT_FILE_ID -o FILE"
+            )
+        }
+        RunError::Ambiguous { sha256, .. } => format!("\n  lote batches list --all | grep {sha256}"),
+        _ => String::new(),
+    };
+    format!("{error}{next}")
+}
+
+fn interrupted(args: &RunArgs, folder: &Path, id: Option<&BatchId>) -> CliError {
+    let message = match id {
+        _ if args.embedded => "interrupted; the embedded gateway and its batch ended with it".to_owned(),
+        Some(id) => format!(
+            "interrupted; batch {id} goes on at the service, and will be charged; to stop it: lote batches cancel {id}"
+        ),
+        None => format!("interrupted; if {} is there, it says how far it came", folder.join("run.json").display()),
+    };
+    CliError::new(Exit::Interrupted, message)
+}
+
+fn print(args: &RunArgs, report: &Report) -> Result<(), CliError> {
+    if args.json {
+        let text = serde_json::to_string(report).map_err(|error| CliError::usage(format!("summary: {error}")))?;
+        return out::line(text);
+    }
+    let joined = &report.joined;
+    let mut counts = format!("{} of {} succeeded", joined.succeeded, out::count(joined.lines, "line"));
+    for (count, what) in [
+        (joined.failed, "failed"),
+        (joined.expired, "expired"),
+        (joined.cancelled, "cancelled"),
+        (joined.missing, "missing"),
+    ] {
+        if count > 0 || what == "failed" || what == "missing" {
+            counts.push_str(&format!(", {count} {what}"));
+        }
+    }
+    out::text(format_args!("{counts}; batch {} {}", report.batch.id, report.batch.status))?;
+    for error in joined.errors.iter().take(SHOWN_ERRORS) {
+        let message = error.message.as_deref().unwrap_or("no message");
+        out::text(format_args!("  {} × {}: {message}", error.count, error.code))?;
+    }
+    for anomaly in joined.anomalies.iter().take(SHOWN_ERRORS) {
+        out::text(format_args!("  anomaly: {anomaly}"))?;
+    }
+    let rest = joined.anomalies.len().saturating_sub(SHOWN_ERRORS) as u64 + joined.anomalies_omitted;
+    if rest > 0 {
+        out::text(format_args!("  and {rest} more anomalies, see {}", report.folder.join("summary.json").display()))?;
+    }
+    let usage = &joined.usage;
+    out::text(format_args!(
+        "tokens: {} in, {} out, {} in all",
+        usage.input_tokens, usage.output_tokens, usage.total_tokens
+    ))?;
+    out::text(format_args!("time: {:.1} s", report.seconds))?;
+    out::text(format_args!("results: {}", report.results.display()))
+}

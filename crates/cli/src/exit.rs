@@ -1,0 +1,105 @@
+//! Owns the exit codes and the one error type of the command line; never prints.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// The documented exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0: all succeeded.
+    Success,
+    /// 1: some lines did not succeed.
+    Incomplete,
+    /// 2: usage, or a file or port of this machine cannot be used.
+    Usage,
+    /// 3: the input was refused.
+    Refused,
+    /// 4: the service refused, could not be reached, or failed the batch at validation.
+    Service,
+    /// 5: gave up waiting.
+    GaveUp,
+    /// 130: interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Incomplete => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Service => 4,
+            Self::GaveUp => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// The end of `lote --help`.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    all succeeded
+  1    some lines did not succeed, or the batch expired or was cancelled
+  2    usage: a wrong flag or value, or a file or port here that cannot be used
+  3    the input was refused
+  4    the service refused, could not be reached, or failed the batch at validation
+  5    gave up waiting
+  130  interrupted
+
+Examples:
+  lote prepare questions.jsonl --template @chat.json --endpoint chat -o requests.jsonl
+  lote check requests.jsonl
+  lote run requests.jsonl -o results.jsonl
+  lote inspect output.jsonl error.jsonl
+  lote gateway --listen 127.0.0.1:8787";
+
+/// Why a command ended early: an exit code, and a message in lower case that
+/// says where, what, and what to do.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    exit: Exit,
+    message: String,
+}
+
+impl CliError {
+    /// Exit 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Exit 3.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::new(Exit::Refused, message)
+    }
+
+    /// Exit 130.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "interrupted")
+    }
+
+    /// Any exit code.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    /// The exit code this error ends the process with.
+    pub(crate) const fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CliError {}

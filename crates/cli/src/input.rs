@@ -1,0 +1,35 @@
+//! Owns the opening of files that commands read, `-` being stdin; never reads them.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use crate::exit::CliError;
+
+/// Whether this path stands for stdin or stdout.
+pub(crate) fn is_dash(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// # Errors
+/// With exit 2 when the file cannot be opened or is a folder.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead>, CliError> {
+    if is_dash(path) {
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
+    }
+    let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(CliError::usage(format!("{}: is a folder; name a file in it", shown(path))));
+    }
+    Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+}
+
+/// The error of a file that cannot be opened or read.
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> CliError {
+    CliError::usage(format!("{}: cannot be read: {error}", shown(path)))
+}
+
+/// What messages call this input.
+pub(crate) fn shown(path: &Path) -> String {
+    if is_dash(path) { "stdin".to_owned() } else { path.display().to_string() }
+}

@@ -1,0 +1,159 @@
+//! Owns Ctrl-C and SIGTERM; never ends a command that can still clean up.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::exit::{CliError, Exit};
+
+/// How long an interrupted command may take to remove what it has half made.
+const CLEANING: Duration = Duration::from_secs(1);
+
+/// Tells a command that the user has pressed Ctrl-C.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interrupt(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    pressed: AtomicBool,
+    half_made: Mutex<Option<PathBuf>>,
+}
+
+impl Interrupt {
+    /// # Errors
+    /// With exit 130 when the user has pressed Ctrl-C.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        if self.0.pressed.load(Ordering::Relaxed) { Err(CliError::interrupted()) } else { Ok(()) }
+    }
+
+    /// Names a file to remove if the command is interrupted while it waits for input and so
+    /// cannot remove the file itself.
+    pub(crate) fn half_made(&self, path: PathBuf) {
+        *self.0.half_made.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+    }
+
+    fn has_half_made(&self) -> bool {
+        self.0.half_made.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn remove_half_made(&self) {
+        if let Some(path) = self.0.half_made.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // It is gone already when the work ended just now.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
+pub(crate) struct Stop {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the system does not let the process handle signals.
+    #[cfg(unix)]
+    pub(crate) fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Listens once [`Stop::asked`] is polled.
+    ///
+    /// # Errors
+    /// Never.
+    #[cfg(not(unix))]
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Resolves each time the process is asked to stop.
+    pub(crate) async fn asked(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Runs work of a command that talks to a service; Ctrl-C or SIGTERM drops it.
+///
+/// # Errors
+/// Those of the work; exit 130 with this message when it was stopped.
+pub(crate) fn drive(stopped: &str, work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
+    let ended = runtime.block_on(async {
+        let mut stop =
+            Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
+        tokio::select! {
+            ended = work => ended,
+            () = stop.asked() => Err(CliError::new(Exit::Interrupted, stopped)),
+        }
+    });
+    // A read of stdin or a write to stdout that stands still must not hold the process back.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs blocking work, which is told of Ctrl-C through its argument.
+///
+/// # Errors
+/// Those of the work; exit 130 when it was interrupted.
+pub(crate) fn watch<F>(work: F) -> Result<Exit, CliError>
+where
+    F: FnOnce(&Interrupt) -> Result<Exit, CliError> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
+    let ended = runtime.block_on(async {
+        let interrupt = Interrupt::default();
+        let flag = interrupt.clone();
+        // The work starts once Ctrl-C is listened for.
+        let (go, started) = std::sync::mpsc::channel::<()>();
+        let mut handle = tokio::task::spawn_blocking(move || {
+            let _ = started.recv();
+            work(&flag)
+        });
+        let start = async {
+            drop(go);
+            (&mut handle).await
+        };
+        tokio::select! {
+            biased;
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            ended = start => return ended,
+        }
+        interrupt.0.pressed.store(true, Ordering::Relaxed);
+        if !interrupt.has_half_made() {
+            return Ok(Err(CliError::interrupted()));
+        }
+        match tokio::time::timeout(CLEANING, handle).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                interrupt.remove_half_made();
+                Ok(Err(CliError::interrupted()))
+            }
+        }
+    });
+    // Work that waits for stdin must not hold the process back.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}

@@ -1,0 +1,9 @@
+//! Owns the way from a user's rows to request lines; never reads flags or prints.
+
+pub(crate) mod body;
+pub(crate) mod json;
+pub(crate) mod output;
+pub(crate) mod quotes;
+pub(crate) mod rows;
+pub(crate) mod template;
+pub(crate) mod value;

@@ -1,0 +1,194 @@
+//! Owns the reading of rows, JSON lines or CSV, as a stream; never holds more than one row.
+
+use std::io::{self, BufRead, Read};
+
+use clap::ValueEnum;
+use minijinja::Value;
+
+use super::quotes::QuoteWatch;
+use super::value;
+
+/// The most bytes one row may have: as many as OpenAI lets a whole input file have
+/// (contract facts, section 4).
+pub(crate) const MAX_ROW_BYTES: u64 = 200_000_000;
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object on each line
+    Jsonl,
+    /// Comma-separated values under a line of field names
+    Csv,
+    /// Tab-separated values under a line of field names
+    Tsv,
+}
+
+/// One row of the user's data.
+pub(crate) struct Row {
+    /// From 1, in the order of the file.
+    pub(crate) number: u64,
+    /// The line of the file on which it starts, from 1.
+    pub(crate) line: u64,
+    /// A map from field names to values.
+    pub(crate) fields: Value,
+}
+
+/// Why there is no row.
+pub(crate) enum Fault {
+    /// This row is bad; the next one can be read.
+    Row { number: u64, line: u64, message: String },
+    /// Nothing more can be read, because of the text.
+    Text(String),
+    /// Nothing more can be read, because of the file.
+    Io(io::Error),
+}
+
+/// The rows of one source.
+pub(crate) enum Rows<R: BufRead> {
+    Jsonl(Jsonl<R>),
+    Csv(Box<Csv<R>>),
+}
+
+impl<R: BufRead> Rows<R> {
+    /// # Errors
+    /// When the line of field names of a CSV file cannot be used.
+    pub(crate) fn new(source: R, format: Format) -> Result<Self, Fault> {
+        Ok(match format {
+            Format::Jsonl => Self::Jsonl(Jsonl { source, buffer: Vec::new(), line: 0, number: 0 }),
+            Format::Csv => Self::Csv(Box::new(Csv::new(source, b',')?)),
+            Format::Tsv => Self::Csv(Box::new(Csv::new(source, b'\t')?)),
+        })
+    }
+
+    /// The next row, or `None` after the last one.
+    pub(crate) fn next(&mut self) -> Option<Result<Row, Fault>> {
+        match self {
+            Self::Jsonl(rows) => rows.next().transpose(),
+            Self::Csv(rows) => rows.next().transpose(),
+        }
+    }
+}
+
+/// JSON lines; blank ones count as lines, not as rows.
+pub(crate) struct Jsonl<R> {
+    source: R,
+    buffer: Vec<u8>,
+    line: u64,
+    number: u64,
+}
+
+impl<R: BufRead> Jsonl<R> {
+    fn next(&mut self) -> Result<Option<Row>, Fault> {
+        loop {
+            self.buffer.clear();
+            let read = Read::take(&mut self.source, MAX_ROW_BYTES + 1)
+                .read_until(b'\n', &mut self.buffer)
+                .map_err(Fault::Io)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if self.buffer.len() as u64 > MAX_ROW_BYTES {
+                return Err(Fault::Text(format!(
+                    "line {} has more than {MAX_ROW_BYTES} bytes, too many for a row",
+                    self.line
+                )));
+            }
+            let mut bytes = self.buffer.as_slice();
+            if self.line == 1 {
+                bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            }
+            if bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            self.number += 1;
+            let fields = std::str::from_utf8(bytes)
+                .map_err(|error| {
+                    let at = error.valid_up_to() + 1;
+                    format!("is not valid UTF-8 at byte {at} of the line; save the file as UTF-8")
+                })
+                .and_then(value::fields)
+                .and_then(row_value);
+            return match fields {
+                Ok(fields) => Ok(Some(Row { number: self.number, line: self.line, fields })),
+                Err(message) => Err(Fault::Row { number: self.number, line: self.line, message }),
+            };
+        }
+    }
+}
+
+/// Delimited text; every value is a string.
+pub(crate) struct Csv<R> {
+    reader: csv::Reader<QuoteWatch<R>>,
+    names: Vec<String>,
+    record: csv::StringRecord,
+    number: u64,
+}
+
+impl<R: Read> Csv<R> {
+    fn new(source: R, delimiter: u8) -> Result<Self, Fault> {
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(QuoteWatch::new(source, delimiter));
+        let names = match reader.headers() {
+            Ok(names) => names.iter().map(str::to_owned).collect::<Vec<_>>(),
+            Err(error) => return Err(csv_fault(error, 0)),
+        };
+        for (at, name) in names.iter().enumerate() {
+            if names[..at].contains(name) {
+                return Err(Fault::Text(format!(
+                    "line 1: the field name {name:?} comes twice; rename one of the columns"
+                )));
+            }
+        }
+        Ok(Self { reader, names, record: csv::StringRecord::new(), number: 0 })
+    }
+
+    fn next(&mut self) -> Result<Option<Row>, Fault> {
+        self.number += 1;
+        match self.reader.read_record(&mut self.record) {
+            Ok(false) => return Ok(None),
+            Ok(true) => {}
+            Err(error) => return Err(csv_fault(error, self.number)),
+        }
+        let line = self.record.position().map_or(0, csv::Position::line);
+        let values = self.record.iter().map(Value::from);
+        let pairs = self.names.iter().cloned().zip(values).collect();
+        match row_value(pairs) {
+            Ok(fields) => Ok(Some(Row { number: self.number, line, fields })),
+            Err(message) => Err(Fault::Row { number: self.number, line, message }),
+        }
+    }
+}
+
+fn csv_fault(error: csv::Error, number: u64) -> Fault {
+    let line = error.position().map_or(0, csv::Position::line);
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!(
+            "has {len} columns, but line 1 names {expected_len}; \
+             a value that holds the delimiter or a line break must stand in quotes"
+        ),
+        csv::ErrorKind::Utf8 { .. } => "is not valid UTF-8; save the file as UTF-8".to_owned(),
+        _ => {
+            return match error.into_kind() {
+                csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    Fault::Text(error.to_string())
+                }
+                csv::ErrorKind::Io(error) => Fault::Io(error),
+                other => Fault::Text(format!("the CSV text cannot be read: {other:?}")),
+            };
+        }
+    };
+    if number == 0 {
+        Fault::Text(format!("line 1, the field names, {message}"))
+    } else {
+        Fault::Row { number, line, message }
+    }
+}
+
+fn row_value(fields: Vec<(String, Value)>) -> Result<Value, String> {
+    if fields.iter().any(|(name, _)| name == "row_number") {
+        return Err("has a field `row_number`, which is the name of the row's place in the file; \
+             rename the field"
+            .to_owned());
+    }
+    Ok(Value::from_pairs(fields))
+}

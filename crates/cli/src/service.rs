@@ -1,0 +1,111 @@
+//! Owns the settings shared by all commands that talk to a service, and the exit codes of its
+//! errors; never a call.
+
+use std::fmt;
+
+use clap::Args;
+use lote::{Client, ClientBuilder};
+
+use crate::exit::{CliError, Exit};
+
+/// Which service, and who asks.
+#[derive(Clone, Default, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct ServiceArgs {
+    /// Where the service is; without a path, /api/v1/llm is added [default: MKA1's gateway]
+    #[arg(long, value_name = "URL", env = "LOTE_BASE_URL", hide_env_values = true)]
+    base_url: Option<String>,
+
+    /// The key; better in the environment, where other users of this machine do not see it
+    #[arg(long, value_name = "KEY", env = "LOTE_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+
+    /// The end user for whom this is done: a stable id, not an e-mail address
+    #[arg(long, value_name = "ID", env = "LOTE_ON_BEHALF_OF", hide_env_values = true)]
+    on_behalf_of: Option<String>,
+}
+
+impl fmt::Debug for ServiceArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every setting may hold a secret; a base URL may hold a password.
+        f.write_str("ServiceArgs(..)")
+    }
+}
+
+impl ServiceArgs {
+    /// A client with these settings; an empty one counts as not made.
+    ///
+    /// # Errors
+    /// With exit 2 when there is no key or a setting cannot be used. Nothing is sent.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        let Some(key) = set(&self.api_key) else {
+            return Err(CliError::usage("no API key: set LOTE_API_KEY, or give --api-key; nothing was sent"));
+        };
+        self.settings().api_key(key).build().map_err(CliError::from)
+    }
+
+    /// All settings but the key.
+    fn settings(&self) -> ClientBuilder {
+        let mut builder = Client::builder();
+        if let Some(url) = set(&self.base_url) {
+            builder = builder.base_url(url);
+        }
+        if let Some(user) = set(&self.on_behalf_of) {
+            builder = builder.on_behalf_of(user);
+        }
+        builder
+    }
+}
+
+fn set(setting: &Option<String>) -> Option<&str> {
+    setting.as_deref().map(str::trim).filter(|value| !value.is_empty())
+}
+
+impl From<lote::Error> for CliError {
+    /// What never left this machine is exit 2; what the service or the way to it refused is 4.
+    fn from(error: lote::Error) -> Self {
+        let exit = if error.is_invalid() || error.is_io() { Exit::Usage } else { Exit::Service };
+        Self::new(exit, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(base_url: &str, api_key: &str) -> ServiceArgs {
+        ServiceArgs { base_url: Some(base_url.to_owned()), api_key: Some(api_key.to_owned()), on_behalf_of: None }
+    }
+
+    #[test]
+    fn settings_become_a_client() {
+        for (url, expected) in [
+            ("http://127.0.0.1:1", "http://127.0.0.1:1/api/v1/llm"),
+            ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
+            ("", "https://apigw.mka1.com/api/v1/llm"),
+        ] {
+            let client = args(url, "mk-1").client();
+            assert_eq!(client.as_ref().map(Client::base_url).ok(), Some(expected), "{client:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_exit_2() {
+        for (url, key, expected) in [
+            ("", "", "no API key: set LOTE_API_KEY"),
+            ("", " \n", "no API key: set LOTE_API_KEY"),
+            ("ftp://127.0.0.1", "mk-1", ""),
+            ("not a url", "mk-1", ""),
+        ] {
+            let error = args(url, key).client().expect_err(url);
+            assert_eq!(error.exit(), Exit::Usage, "{url}: {error}");
+            assert!(error.to_string().contains(expected), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_in_debug() {
+        let debug = format!("{:?}", args("http://me:secret@127.0.0.1:1", "mk-secret"));
+        assert!(!debug.contains("secret"), "{debug}");
+    }
+}

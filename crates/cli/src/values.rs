@@ -1,0 +1,90 @@
+//! Owns the reading of values that several flags share; never a flag.
+
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+use lote::ExpiresAfter;
+
+/// `KEY=VALUE`; the value may hold more `=`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("give KEY=VALUE".to_owned()),
+    }
+}
+
+/// A time with its unit, such as `90s`, `1h 30m` or `26h`; not negative.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let span: Option<Span> = text.parse().ok();
+    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    Duration::try_from(duration.ok_or("give a time with its unit, such as 90s, 10m, 26h or 1d")?)
+        .map_err(|_| "it is negative".to_owned())
+}
+
+/// When a file expires after it was made: seconds, or a time with its unit, such as `36h` or `7d`.
+pub(crate) fn expires_after(text: &str) -> Result<ExpiresAfter, String> {
+    let seconds = text.parse::<i64>().ok().or_else(|| {
+        let span: Span = text.parse().ok()?;
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        // A fraction of a second cannot be sent.
+        (duration.subsec_nanos() == 0).then_some(duration.as_secs())
+    });
+    let seconds = seconds.ok_or("give whole seconds, or a time with its unit, such as 36h or 7d")?;
+    ExpiresAfter::seconds(seconds).map_err(|error| error.to_string())
+}
+
+/// A SHA-256 in hexadecimal digits, as services spell it.
+pub(crate) fn sha256(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("give 64 hexadecimal digits, as sha256sum prints them".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_and_durations() {
+        assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(pair("a").is_err() && pair("=b").is_err());
+        for (text, seconds) in [("90s", 90), ("1h 30m", 5400), ("26h", 93_600), ("1d", 86_400), ("0s", 0)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "90", "-1s", "soon"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn expiries_are_seconds_or_times() {
+        for (text, seconds) in [
+            ("3600", 3600),
+            ("1h", 3600),
+            ("36h", 129_600),
+            ("7d", 604_800),
+            ("30d", 2_592_000),
+            ("1w 1d", 691_200),
+            ("2592000", 2_592_000),
+        ] {
+            assert_eq!(
+                expires_after(text),
+                ExpiresAfter::seconds(seconds).map_err(|error| error.to_string()),
+                "{text}"
+            );
+        }
+        for text in ["", "0", "-1h", "3599", "59m", "30d 1s", "1mo", "1.5", "3600.5s", "soon"] {
+            assert!(expires_after(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_spelled_as_services_do() {
+        assert_eq!(sha256(&"AB".repeat(32)), Ok("ab".repeat(32)));
+        for text in [String::new(), "ab".repeat(31), "xy".repeat(32)] {
+            assert!(sha256(&text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Owns the tests of what is the same for all commands: help, version, usage errors, completions.
+
+use std::process::Stdio;
+
+use crate::common::{command, lote};
+
+const COMMANDS: &[&str] = &["prepare", "check", "run", "batches", "files", "inspect", "gateway", "completions"];
+
+#[test]
+fn every_help_ends_with_examples() {
+    let top = lote(["--help"]);
+    assert_eq!(top.code, 0);
+    assert!(top.stdout.contains("Exit codes:") && top.stdout.contains("Examples:"), "{}", top.stdout);
+    for command in COMMANDS {
+        for flag in ["--help", "-h"] {
+            let help = lote([command, flag]);
+            assert_eq!(help.code, 0, "{command}");
+            let (_, examples) = help.stdout.split_once("\nExamples:\n").expect(command);
+            assert!(examples.trim_start().starts_with(&format!("lote {command}")), "{examples}");
+        }
+        assert!(top.stdout.contains(&format!("\n  {command} ")), "{command}: {}", top.stdout);
+    }
+}
+
+/// The commands of the commands.
+const SUBCOMMANDS: &[(&str, &[&str])] = &[
+    ("batches", &["create", "get", "list", "cancel", "wait"]),
+    ("files", &["upload", "get", "list", "content", "delete"]),
+];
+
+#[test]
+fn every_help_of_a_command_of_a_command_ends_with_examples() {
+    for (command, names) in SUBCOMMANDS {
+        assert_eq!(lote([command]).code, 2, "{command}");
+        let top = lote([command, "--help"]).stdout;
+        for name in *names {
+            assert!(top.contains(&format!("\n  {name} ")), "{command} {name}: {top}");
+            let help = lote([command, name, "--help"]);
+            let (_, examples) = help.stdout.split_once("\nExamples:\n").expect(name);
+            assert!(examples.trim_start().starts_with(&format!("lote {command} {name} ")), "{examples}");
+            let secret = command_with_secrets([command, name, "--help"]);
+            assert_eq!(secret, help.stdout, "{command} {name}");
+        }
+    }
+}
+
+/// What is printed when every setting of the environment is made.
+fn command_with_secrets(args: [&str; 3]) -> String {
+    let mut command = command();
+    for name in ["LOTE_API_KEY", "LOTE_BASE_URL", "LOTE_ON_BEHALF_OF"] {
+        command.env(name, "secret-7");
+    }
+    String::from_utf8(command.args(args).output().expect("lote starts").stdout).expect("UTF-8")
+}
+
+#[test]
+fn no_environment_value_is_shown() {
+    for name in COMMANDS {
+        let output = command()
+            .args([name, "--help"])
+            .env("LOTE_API_KEY", "sk-secret-7")
+            .env("LOTE_BASE_URL", "https://base-secret-7.invalid")
+            .env("LOTE_ON_BEHALF_OF", "user-secret-7")
+            .output()
+            .expect("lote starts");
+        let help = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(!help.contains("secret-7"), "{help}");
+    }
+}
+
+#[test]
+fn version_and_usage() {
+    let version = lote(["--version"]);
+    assert_eq!((version.code, version.stdout.as_str()), (0, concat!("lote ", env!("CARGO_PKG_VERSION"), "\n")));
+    for args in [&[][..], &["nope"], &["prepare"], &["prepare", "--nope"], &["completions", "tcsh"]] {
+        let ended = lote(args);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{args:?}");
+        assert!(ended.stderr.contains("--help"), "{args:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn completions_for_five_shells() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = lote(["completions", shell]);
+        assert_eq!(ended.code, 0, "{shell}");
+        for command in COMMANDS {
+            assert!(ended.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_stdout_is_no_failure() {
+    for args in [&["completions", "bash"][..], &["prepare", "-", "--endpoint", "chat", "--template", "{}", "-o", "-"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut child = command()
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("lote starts");
+        let mut stdin = child.stdin.take().expect("stdin is a pipe");
+        // Only prepare reads it.
+        drop(std::io::Write::write_all(&mut stdin, &b"{}\n".repeat(50_000)));
+        drop(stdin);
+        let output = child.wait_with_output().expect("lote ends");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{args:?}: {stderr}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Owns the list of the process tests of `lote`: one module for each command. Never a test itself.
+
+mod batches;
+mod check;
+mod common;
+mod examples;
+mod files;
+mod gateway;
+mod help;
+mod inspect;
+mod odd_services;
+mod prepare;
+mod run;
+mod service;

@@ -1,0 +1,436 @@
+//! Owns the tests of `lote prepare`: flags, files, findings, exit codes.
+
+use crate::common::{command, folder, gsm8k, lote, lote_with, names, signal, until};
+use serde_json::{Value, json};
+
+/// Prepares one row from stdin and gives the body, or what stderr said.
+fn body(row: &Value, template: &str) -> Result<Value, String> {
+    let ended = lote_with(
+        ["prepare", "-", "--endpoint", "chat", "-o", "-", "--template", template],
+        row.to_string().as_bytes(),
+    );
+    match ended.code {
+        0 => {
+            let line: Value = serde_json::from_str(&ended.stdout).expect("one request line");
+            Ok(line["body"].clone())
+        }
+        3 => {
+            assert_eq!(ended.stdout, "", "nothing is printed when a row is refused");
+            Err(ended.stderr)
+        }
+        code => panic!("exit {code}: {}", ended.stderr),
+    }
+}
+
+#[test]
+fn an_expression_renders_a_whole_value() {
+    let row = json!({
+        "q": "say \"hi\" \\ {{ x }}\n\u{2028}<b>é", "n": 7, "f": 0.5, "t": true, "z": null,
+        "list": [1, "two", null], "map": {"b": [1], "a": "\""}, "full name": "Ada",
+    });
+    let q = &row["q"];
+    let asked = format!("Q: {}", q.as_str().expect("text"));
+    for (template, expected) in [
+        (r#"{"c": {{ q }} }"#, json!({"c": q})),
+        (r#"{"c": {{ q | tojson }} }"#, json!({"c": q})),
+        (r#"{"c": {{ "Q: " ~ q }} }"#, json!({"c": asked})),
+        (r#"{"c":{{q}},"d":[{{n}},{{f}},{{t}},{{z}}]}"#, json!({"c": q, "d": [7, 0.5, true, null]})),
+        (r#"{"c": {{ list }}, "d": {{ map }} }"#, json!({"c": row["list"], "d": row["map"]})),
+        (r#"{"c": {{ [q, {"k": q | tojson}] }} }"#, json!({"c": [q, {"k": q}]})),
+        (r#"{"c": {{ row["full name"] }}, "n": {{ row_number }} }"#, json!({"c": "Ada", "n": 1})),
+        (r#"{"c": {{ row | tojson }} }"#, json!({"c": row})),
+        (r#"{ {{ q }}: 1 }"#, json!({q.as_str().expect("text"): 1})),
+        (r#"{{ map }}"#, row["map"].clone()),
+        (
+            r#"{"c": {{ n + 1 }}, "d": {{ n > 3 }}, "e": {{ n if n < 3 else "big" }} }"#,
+            json!({"c": 8, "d": true, "e": "big"}),
+        ),
+        (r#"{"c": {{ absent | default("d") }}, "d": {{ absent is defined }} }"#, json!({"c": "d", "d": false})),
+        (
+            r#"{"c": [{% for x in list %}{{ x }}{% if not loop.last %}, {% endif %}{% endfor %}]}"#,
+            json!({"c": row["list"]}),
+        ),
+        (r#"{% if n > 5 %}{"c": {{ q }} }{% else %}{"c": "x"}{% endif %}"#, json!({"c": q})),
+        (r#"{% set p %}Q: {{ q }}{% endset %}{"c": {{ p }} }"#, json!({"c": asked})),
+        (r#"{% macro ask(x) %}Q: {{ x }}{% endmacro %}{"c": {{ ask(q) }} }"#, json!({"c": asked})),
+        (r#"{"c": {% filter trim %} "Q: {{ q }}{% endfilter %} }"#, json!({"c": format!("\"{asked}")})),
+        (
+            r#"{"c": "{% raw %}{{ q }}{% endraw %}", "d": "\"{# no #}", "e": {{ q }} }"#,
+            json!({"c": "{{ q }}", "d": "\"", "e": q}),
+        ),
+        ("{\n  \"c\": {{ q }},\n  \"d\": \" a  b \"\n}\n", json!({"c": q, "d": " a  b "})),
+    ] {
+        assert_eq!(body(&row, template).as_ref(), Ok(&expected), "{template}");
+    }
+}
+
+/// What becomes of a value in a body.
+type Expected = fn(&str) -> Value;
+
+#[test]
+fn no_value_changes_the_structure_of_a_body() {
+    let values = [
+        "\"",
+        "\\",
+        "\\\"",
+        "\", \"stream\": true, \"x\": \"",
+        "\"}]}",
+        "{{ q }}",
+        "{% endset %}",
+        "x\" y",
+        "\u{0}\u{1}\n\r\t",
+        "\u{2028}\u{feff}",
+        "1}, {\"a\":1",
+        "null",
+        "",
+    ];
+    let templates: &[(&str, Expected)] = &[
+        (r#"{"c": {{ q }} }"#, |q| json!({"c": q})),
+        (r#"{"c": {{ q | tojson }} }"#, |q| json!({"c": q})),
+        (r#"{"c": {{ q | safe }} }"#, |q| json!({"c": q})),
+        (r#"{% autoescape false %}{"c": {{ q }} }{% endautoescape %}"#, |q| json!({"c": q})),
+        (
+            r#"{% autoescape "html" %}{% set p %}{{ q }}{% endset %}{"c": {{ p }} }{% endautoescape %}"#,
+            |q| json!({"c": q}),
+        ),
+        (
+            r#"{% autoescape "json" %}{% set p %}{{ q }}{% endset %}{"c": {{ p }} }{% endautoescape %}"#,
+            |q| json!({"c": q}),
+        ),
+        (r#"{% set p %}{{ q }}{% endset %}{"c": {{ p | safe }} }"#, |q| json!({"c": q})),
+        (r#"{% block b %}{"c": {{ q }} }{% endblock %}"#, |q| json!({"c": q})),
+        (
+            r#"{% macro m(x) %}{{ caller(x) }}{% endmacro %}{"c": {% call(x) m(q) %}{{ x }}{% endcall %} }"#,
+            |q| json!({"c": q}),
+        ),
+        (
+            r#"{"c": [{% for x in [[q]] recursive %}{% if x is string %}{{ x }}{% else %}{{ loop(x) }}{% endif %}{% endfor %}]}"#,
+            |q| json!({"c": [q]}),
+        ),
+    ];
+    let rows: String = values.map(|q| format!("{}\n", json!({"q": q}))).concat();
+    for (template, expected) in templates {
+        let ended =
+            lote_with(["prepare", "-", "--endpoint", "chat", "-o", "-", "--template", template], rows.as_bytes());
+        assert_eq!(ended.code, 0, "{template}: {}", ended.stderr);
+        let bodies: Vec<Value> = ended
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a request line")["body"].take())
+            .collect();
+        assert_eq!(bodies, values.map(expected), "{template}");
+    }
+}
+
+#[test]
+fn numbers_keep_their_value() {
+    let rows = r#"{"a":9007199254740993,"b":18446744073709551615,"c":123456789012345678901234567890123456789012345,"d":0.12345678901234567890,"e":-0.5}"#;
+    let template = r#"{"x":[{{a}},{{b}},{{c}},{{d}},{{e}}],"y":{{row}},"z":{{ "n " ~ c }}}"#;
+    let ended = lote_with(["prepare", "-", "--endpoint", "chat", "-o", "-", "--template", template], rows.as_bytes());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let x = "[9007199254740993,18446744073709551615,123456789012345678901234567890123456789012345,0.12345678901234567890,-0.5]";
+    let expected = format!(
+        "{{\"custom_id\":\"row-1\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":\
+         {{\"x\":{x},\"y\":{rows},\"z\":\"n 123456789012345678901234567890123456789012345\"}}}}\n"
+    );
+    assert_eq!(ended.stdout, expected);
+    // What cannot be computed exactly is not computed.
+    let message = body(&serde_json::from_str(r#"{"a":1}"#).expect("a row"), r#"{"x": {{ 1e308 * 10 }} }"#);
+    assert!(message.as_ref().is_err_and(|m| m.contains("the number inf has no JSON form")), "{message:?}");
+}
+
+#[test]
+fn wrong_templates_and_rows_are_refused_with_their_place() {
+    let row = json!({"q": "x\"y", "n": 2, "o": {"a": 1}});
+    for (template, expected) in [
+        (r#"{"c": "{{ q }}"}"#, "template line 1: an expression stands inside quotes"),
+        ("{\n\"c\": \"Q: {{ q }}\"}", "template line 2: an expression stands inside quotes"),
+        (r#"{"c": "{{ q }}"}"#, r#"write "content": {{ question }}, and join texts"#),
+        (r#"{"c": "{{ q | tojson }}"}"#, "inside quotes"),
+        (r#"{"c": "\\\"{{ q }}"}"#, "inside quotes"),
+        (r#"{"c": "{% if n %}{{ q }}{% endif %}"}"#, "inside quotes"),
+        (r#"{"c": "{% for x in [q] %}{{ x }}{% endfor %}"}"#, "inside quotes"),
+        (r#"{"c": "{% filter upper %}a{% endfilter %}"}"#, "inside quotes"),
+        (r#"{"c": "{% block b %}{{ q }}{% endblock %}"}"#, "inside quotes"),
+        (r#"{"c": {{ missing }} }"#, "row 1 (line 1): template line 1: `missing` is undefined"),
+        (r#"{"c": {{ o.b }} }"#, "`o.b` is undefined"),
+        (r#"{"c": {{ "Q: " ~ missing }} }"#, "`missing` is undefined"),
+        (r#"{"c": {{ missing | tojson }} }"#, "has no value"),
+        (r#"{"c": {{ [missing] }} }"#, r#"fields the row does not have: ["missing"]"#),
+        (r#"{"c": {% if missing %}1{% else %}2{% endif %} }"#, "`missing` is undefined"),
+        (r#"{"c": {{ "x" if n == 3 }} }"#, "an `if` with no `else`"),
+        (r#"{"c": 1{{ n }} }"#, "row 1 (line 1): the body is not valid JSON: expected `,` or `}`; near: {\"c\": 1 2"),
+        (r#"{"c": {{ n }}{{ n }} }"#, "not valid JSON"),
+        (r#"{"c": 1, {{ "c" }}: 2}"#, r#"the key "c" comes twice"#),
+        (r#"[{{ n }}]"#, "the body is no JSON object"),
+        (r#"{{ q }}"#, "the body is no JSON object"),
+        ("{# nothing #}", "the template rendered nothing"),
+        (r#"{"c": {{ }"#, "template line 1: syntax error"),
+        (r#"{"c": {{ q | nope }} }"#, "filter nope is unknown"),
+        (r#"{"c": {{ range }} }"#, "has no JSON form"),
+        (r#"{% include "other" %}"#, "template not found"),
+    ] {
+        let message = body(&row, template).expect_err(template);
+        assert!(message.contains(expected), "{template}: {message}");
+        assert!(message.contains("error: "), "{template}: {message}");
+    }
+}
+
+#[test]
+fn rows_are_refused_by_number_and_line() {
+    // (format, rows, expected on stderr)
+    let cases: &[(&str, &[u8], &str)] = &[
+        ("jsonl", b"{\"q\":1}\n\n{\"q\":\n", "row 2 (line 3): is not valid JSON: EOF"),
+        ("jsonl", b"{\"q\":1}\n[1]\n", "row 2 (line 2): is an array, not an object"),
+        ("jsonl", b"{\"q\":1} {\"q\":2}\n", "row 1 (line 1): is not valid JSON: trailing characters"),
+        ("jsonl", b"{\"q\":\"\xff\"}\n", "row 1 (line 1): is not valid UTF-8 at byte 7"),
+        ("jsonl", b"{\"q\":\"\\ud800\"}\n", "row 1 (line 1): is not valid JSON"),
+        ("jsonl", b"{\"q\":1,\"q\":2}\n", "row 1 (line 1): is not valid JSON: the key \"q\" comes twice"),
+        ("jsonl", b"{\"q\":1,\"row_number\":2}\n", "row 1 (line 1): has a field `row_number`"),
+        ("jsonl", b"{\"q\":1}\n{\"r\":1}\n", "row 2 (line 2): template line 1: `q` is undefined"),
+        ("jsonl", b"\n \n", "holds no rows"),
+        ("jsonl", b"", "error: stdin: 1 problem; nothing was written"),
+        ("csv", b"q,r\n1,2\n3\n", "row 2 (line 3): has 1 columns, but line 1 names 2"),
+        ("csv", b"q,r\n1,2,3\n", "row 1 (line 2): has 3 columns, but line 1 names 2"),
+        ("csv", b"q,q\n1,2\n", "line 1: the field name \"q\" comes twice"),
+        ("csv", b"q\n\xff\n", "row 1 (line 2): is not valid UTF-8"),
+        ("csv", b"q\n\"a\nb\n", "the quoted field that starts on line 2 is never closed"),
+        ("csv", b"q,row_number\n1,2\n", "row 1 (line 2): has a field `row_number`"),
+        ("csv", b"q\n", "holds no rows"),
+        ("csv", b"", "holds no rows"),
+    ];
+    for (format, rows, expected) in cases {
+        let ended = lote_with(
+            ["prepare", "-", "--format", format, "--endpoint", "chat", "-o", "-", "--template", r#"{"c": {{ q }} }"#],
+            rows,
+        );
+        let what = String::from_utf8_lossy(rows);
+        assert_eq!(ended.code, 3, "{what}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{what}");
+        assert!(ended.stderr.contains(expected), "{what}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn csv_values_are_strings() {
+    let rows = "\u{feff}q;x,\"n\"\r\n\"a, \"\"b\"\"\",007\r\n\r\n\"two\r\nlines\",";
+    let template = r#"{"q": {{ row["q;x"] }}, "n": {{ n }} }"#;
+    let ended = lote_with(
+        ["prepare", "-", "--format", "csv", "--endpoint", "chat", "-o", "-", "--template", template],
+        rows.as_bytes(),
+    );
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let bodies: Vec<Value> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a request line")["body"].take())
+        .collect();
+    assert_eq!(bodies, [json!({"q": "a, \"b\"", "n": "007"}), json!({"q": "two\r\nlines", "n": ""})]);
+}
+
+#[test]
+fn ids_are_plain_text_and_differ() {
+    let folder = folder(&[("rows.tsv", b"id\tq\na\"1\tx\nb\ty\na\"1\tz\n\tw\n")]);
+    let rows = folder.path().join("rows.tsv");
+    let output = folder.path().join("requests.jsonl");
+    let prepare = |id: &str| {
+        lote([
+            "prepare".as_ref(),
+            rows.as_os_str(),
+            "--endpoint".as_ref(),
+            "chat".as_ref(),
+            "--template".as_ref(),
+            r#"{"q": {{ q }} }"#.as_ref(),
+            "--id".as_ref(),
+            id.as_ref(),
+            "-o".as_ref(),
+            output.as_os_str(),
+        ])
+    };
+    let refused = prepare("{{ id }}");
+    assert_eq!(refused.code, 3);
+    assert!(refused.stderr.contains(r#"row 3 (line 4): the id "a\"1" is already that of row 1"#), "{refused:?}");
+    assert!(refused.stderr.contains("row 4 (line 5): --id renders an empty id"), "{refused:?}");
+    assert!(refused.stderr.ends_with("2 problems; nothing was written\n"), "{refused:?}");
+    assert_eq!(names(folder.path()), ["rows.tsv"], "nothing is left behind");
+
+    let made = prepare("{{ row_number }}-{{ id | default('x', true) }}");
+    assert_eq!(made.code, 0, "{made:?}");
+    let lines = std::fs::read_to_string(&output).expect("the request file");
+    let ids: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a request line")["custom_id"].take())
+        .collect();
+    assert_eq!(ids, ["1-a\"1", "2-b", "3-a\"1", "4-x"]);
+    assert_eq!(names(folder.path()), ["requests.jsonl", "rows.tsv"]);
+
+    // A refused run leaves an older file as it was.
+    assert_eq!(prepare("same").code, 3);
+    assert_eq!(std::fs::read_to_string(&output).expect("the request file"), lines);
+    let undefined = prepare("{{ nope }}");
+    assert_eq!(undefined.code, 3);
+    assert!(undefined.stderr.contains("row 1 (line 2): --id: `nope` is undefined"), "{undefined:?}");
+}
+
+#[test]
+fn the_model_goes_where_the_template_has_none() {
+    for (template, expected) in [
+        (r#"{"input": {{ q }} }"#, r#"{"model":"m-1","input":"x"}"#),
+        (r#"{"model": "own", "input": {{ q }} }"#, r#"{"model":"own","input":"x"}"#),
+        (r#"{}"#, r#"{"model":"m-1"}"#),
+    ] {
+        let ended = lote_with(
+            ["prepare", "-", "--endpoint", "/v1/embeddings", "--model", "m-1", "-o", "-", "--template", template],
+            br#"{"q":"x"}"#,
+        );
+        let expected =
+            format!("{{\"custom_id\":\"row-1\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":{expected}}}\n");
+        assert_eq!((ended.code, ended.stdout), (0, expected), "{template}");
+    }
+}
+
+#[test]
+fn every_endpoint_has_two_names() {
+    for (short, path) in [
+        ("chat", "/v1/chat/completions"),
+        ("responses", "/v1/responses"),
+        ("embeddings", "/v1/embeddings"),
+        ("images", "/v1/images/generations"),
+        ("completions", "/v1/completions"),
+        ("moderations", "/v1/moderations"),
+        ("image-edits", "/v1/images/edits"),
+        ("videos", "/v1/videos"),
+    ] {
+        for name in [short, path] {
+            let ended = lote_with(["prepare", "-", "--endpoint", name, "-o", "-", "--template", "{}"], b"{}");
+            assert_eq!(ended.code, 0, "{name}: {}", ended.stderr);
+            assert!(ended.stdout.contains(&format!(r#""url":"{path}""#)), "{name}: {}", ended.stdout);
+        }
+    }
+}
+
+#[test]
+fn summaries_and_findings_as_json() {
+    let prepare = ["prepare", "-", "--endpoint", "chat", "--json", "--template", r#"{"q": {{ q }} }"#, "-o"];
+    let folder = folder(&[]);
+    let output = folder.path().join("requests.jsonl");
+    let output = output.to_str().expect("a UTF-8 path");
+    let made = lote_with(prepare.iter().chain([&output]), b"{\"q\":1}\n{\"q\":2}");
+    let bytes = std::fs::metadata(output).expect("the request file").len();
+    let summary: Value = serde_json::from_str(&made.stdout).expect("JSON on stdout");
+    assert_eq!(summary, json!({"rows": 2, "lines": 2, "bytes": bytes, "output": output}));
+
+    let refused = lote_with(prepare.iter().chain([&output]), b"{\"q\":1}\n{}\n");
+    assert_eq!(refused.code, 3);
+    let summary: Value = serde_json::from_str(&refused.stdout).expect("JSON on stdout");
+    assert_eq!((&summary["lines"], &summary["output"]), (&json!(0), &Value::Null));
+    assert_eq!(summary["findings"][0]["row"], 2);
+
+    // With the lines on stdout, the summary is on stderr.
+    let both = lote_with(prepare.iter().chain([&"-"]), b"{\"q\":1}");
+    assert_eq!(both.stdout.lines().count(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&both.stderr).expect("JSON on stderr")["lines"], 1);
+}
+
+#[test]
+fn it_stops_at_twenty_problems() {
+    let rows = "{}\n".repeat(50);
+    let ended = lote_with(
+        ["prepare", "-", "--endpoint", "chat", "-o", "-", "--template", r#"{"q": {{ q }} }"#],
+        rows.as_bytes(),
+    );
+    assert_eq!(ended.code, 3);
+    assert_eq!(ended.stderr.lines().filter(|line| line.starts_with("row ")).count(), 20);
+    assert!(ended.stderr.ends_with("error: stdin: stopped at 20 problems; nothing was written\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn usage_errors() {
+    let folder = folder(&[("rows.jsonl", b"{}"), ("rows.txt", b"{}")]);
+    let path = |name: &str| folder.path().join(name).to_str().expect("a UTF-8 path").to_owned();
+    let (rows, unknown, absent) = (path("rows.jsonl"), path("rows.txt"), path("absent.jsonl"));
+    let (out, nowhere) = (path("out.jsonl"), path("no/such/out.jsonl"));
+    let inside = folder.path().to_str().expect("a UTF-8 path").to_owned();
+    let at_absent = format!("@{absent}");
+    for (rows, endpoint, template, output, expected) in [
+        (&absent, "chat", "{}", &out, "absent.jsonl: cannot be read: "),
+        (&rows, "chat", at_absent.as_str(), &out, "absent.jsonl: cannot be read: "),
+        (&unknown, "chat", "{}", &out, "add --format jsonl, csv or tsv"),
+        (&rows, "audio", "{}", &out, "invalid value 'audio' for '--endpoint"),
+        (&rows, "chat", "{}", &rows, "would be overwritten"),
+        (&rows, "chat", "{}", &nowhere, "check that its folder exists"),
+        (&rows, "chat", "{}", &inside, "is a folder"),
+    ] {
+        let ended = lote(["prepare", rows, "--endpoint", endpoint, "--template", template, "-o", output]);
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains(expected), "{ended:?}");
+    }
+    assert_eq!(names(folder.path()), ["rows.jsonl", "rows.txt"]);
+    assert_eq!(std::fs::read(&rows).expect("the rows"), b"{}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_or_a_pipe_is_written_to_and_not_replaced() {
+    let ended = lote_with(["prepare", "-", "--endpoint", "chat", "--template", "{}", "-o", "/dev/null"], b"{}");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let metadata = std::fs::metadata("/dev/null").expect("the device is still there");
+    assert!(!metadata.is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_one_leaves_nothing_behind() {
+    use std::process::Stdio;
+
+    let folder = folder(&[]);
+    let mut child = command()
+        .args(["prepare", "-", "--endpoint", "chat", "--template", "{}", "-o"])
+        .arg(folder.path().join("requests.jsonl"))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("lote starts");
+    // It waits for rows that never come.
+    let stdin = child.stdin.take();
+    until("the temporary file is there", || !names(folder.path()).is_empty());
+    signal(&child, "INT");
+    let output = child.wait_with_output().expect("lote ends");
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "error: interrupted\n");
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn gsm8k_goes_through() {
+    let Some(rows) = gsm8k() else { return };
+    let folder = folder(&[]);
+    let output = folder.path().join("requests.jsonl");
+    let template = r#"{"model":"auto","messages":[{"role":"user","content": {{ question }} }]}"#;
+    let ended = lote([
+        "prepare".as_ref(),
+        rows.as_os_str(),
+        "--endpoint".as_ref(),
+        "chat".as_ref(),
+        "--template".as_ref(),
+        template.as_ref(),
+        "-o".as_ref(),
+        output.as_os_str(),
+    ]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let questions = std::fs::read_to_string(&rows).expect("the rows");
+    let lines = std::fs::read_to_string(&output).expect("the request file");
+    assert_eq!(lines.lines().count(), 1319);
+    for (n, (row, line)) in questions.lines().zip(lines.lines()).enumerate() {
+        let row: Value = serde_json::from_str(row).expect("a row");
+        let line: Value = serde_json::from_str(line).expect("a request line");
+        let expected = json!({
+            "custom_id": format!("row-{}", n + 1),
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": "auto", "messages": [{"role": "user", "content": row["question"]}]},
+        });
+        assert_eq!(line, expected);
+    }
+}

@@ -1,0 +1,233 @@
+//! Owns the tests of `lote run`: its results, its exit codes, and what an early end leaves behind.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common::{Ended, command, ended, folder, gsm8k, lote, names, repository, signal, until};
+use crate::service::{Embedded, Odd, at, json, requests};
+
+/// `lote run requests.jsonl` in this folder, with these arguments.
+fn run_in<A: AsRef<OsStr>>(mut command: Command, folder: &Path, args: impl IntoIterator<Item = A>) -> Ended {
+    ended(command.current_dir(folder).args(["run", "requests.jsonl"]).args(args), b"")
+}
+
+fn results(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("the results");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON on each line")).collect()
+}
+
+fn ids(lines: &[Value]) -> Vec<String> {
+    lines.iter().map(|line| line["custom_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[test]
+fn the_example_of_the_readme() {
+    let place = folder(&[]);
+    let run = place.path().join("run");
+    let example = repository("examples/requests.jsonl");
+    let ended = lote(["run", &example.to_string_lossy(), "--embedded", "--dir", &run.to_string_lossy()]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    assert!(ended.stdout.starts_with("60 of 60 lines succeeded, 0 failed, 0 missing; batch batch_"), "{ended:?}");
+    assert_eq!(ids(&results(&run.join("results.jsonl"))), ids(&results(&example)));
+}
+
+#[test]
+fn a_thousand_real_questions_in_their_order() {
+    let Some(rows) = gsm8k() else { return };
+    let place = folder(&[]);
+    let requests = place.path().join("requests.jsonl");
+    let template = r#"{"model": "auto", "messages": [{"role": "user", "content": {{ question }}}]}"#;
+    let prepared = lote(
+        [
+            rows.as_os_str(),
+            "--template".as_ref(),
+            template.as_ref(),
+            "--endpoint".as_ref(),
+            "chat".as_ref(),
+            "-o".as_ref(),
+            requests.as_os_str(),
+        ]
+        .into_iter()
+        .fold(vec!["prepare".as_ref()], |mut args: Vec<&OsStr>, arg| {
+            args.push(arg);
+            args
+        }),
+    );
+    assert_eq!(prepared.code, 0, "{prepared:?}");
+    let checked = lote([OsStr::new("check"), requests.as_os_str()]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+
+    let ended = run_in(command(), place.path(), ["--embedded", "--json", "-o", "results.jsonl"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    let summary = json(&ended);
+    assert_eq!((&summary["lines"], &summary["succeeded"]), (&1319.into(), &1319.into()));
+    assert_eq!((&summary["failed"], &summary["missing"]), (&0.into(), &0.into()));
+    assert_eq!(summary["anomalies"], serde_json::json!([]));
+    let expected: Vec<String> = (1..=1319).map(|number| format!("row-{number}")).collect();
+    assert_eq!(ids(&results(&place.path().join("results.jsonl"))), expected);
+}
+
+#[test]
+fn lines_that_fail_are_exit_1_and_named() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "[[status=429]] b", "[[fail=2:503]] c"]))]);
+    let ended = run_in(command(), place.path(), ["--embedded"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""), "{ended:?}");
+    assert!(ended.stdout.starts_with("2 of 3 lines succeeded, 1 failed, 0 missing"), "{ended:?}");
+    assert!(ended.stdout.contains("  1 × "), "{ended:?}");
+    let results = results(&place.path().join("requests.run/results.jsonl"));
+    assert_eq!(results[1]["response"]["status_code"], 429);
+    assert_eq!(ids(&results), ["row-1", "row-2", "row-3"]);
+}
+
+#[test]
+fn a_second_run_in_the_same_folder_is_exit_2_and_names_the_batch() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let gateway = Embedded::start();
+    let first = run_in(at(gateway.url()), place.path(), ["--json"]);
+    assert_eq!(first.code, 0, "{first:?}");
+    let id = json(&first)["batch"]["id"].as_str().expect("an id").to_owned();
+    let second = run_in(at(gateway.url()), place.path(), ["--json"]);
+    assert_eq!((second.code, second.stdout.as_str()), (2, ""));
+    assert!(second.stderr.contains(&id), "{second:?}");
+    let third = run_in(at(&gateway.openai()), place.path(), ["--dir", "other", "-o", "results.jsonl"]);
+    assert_eq!(third.code, 0, "{third:?}");
+    assert_eq!(names(place.path()), ["other", "requests.jsonl", "requests.run", "results.jsonl"]);
+}
+
+#[test]
+fn odd_input_is_accepted_and_bad_input_is_exit_3() {
+    let good = String::from_utf8(requests(&["a", "b"])).expect("UTF-8");
+    let (a, b) = good.trim_end().split_once('\n').expect("two lines");
+    for (what, input) in [
+        ("crlf", format!("{a}\r\n{b}\r\n")),
+        ("no final newline", format!("{a}\n{b}")),
+        ("blank lines", format!("\n{a}\n  \n\n{b}\n\n")),
+    ] {
+        let place = folder(&[("requests.jsonl", input.as_bytes())]);
+        let ended = run_in(command(), place.path(), ["--embedded"]);
+        assert_eq!(ended.code, 0, "{what}: {ended:?}");
+    }
+    let lone = a.replace("row-1", "\\ud800");
+    let wrong: [(&str, Vec<u8>, &str); 8] = [
+        ("empty", Vec::new(), ""),
+        ("bom", format!("\u{feff}{a}\n").into(), "line 1"),
+        ("invalid UTF-8", [a.as_bytes(), b"\n{\"\xff\"}\n"].concat(), "line 2"),
+        ("truncated", format!("{a}\n{}", &b[..b.len() - 4]).into(), "line 2"),
+        ("array", format!("[{a},\n{b}]\n").into(), "line 1"),
+        ("lone surrogate", format!("{lone}\n").into(), "line 1"),
+        ("duplicate", format!("{a}\n{b}\n{a}\n").into(), "line 3 (\"row-1\")"),
+        ("stream", format!("{}\n", a.replace("{\"model\"", "{\"stream\":true,\"model\"")).into(), "line 1"),
+    ];
+    for (what, input, place_of) in wrong {
+        let place = folder(&[("requests.jsonl", &input)]);
+        let ended = run_in(command(), place.path(), ["--embedded"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{what}: {ended:?}");
+        assert!(ended.stderr.contains(place_of) && ended.stderr.contains("nothing was sent"), "{what}: {ended:?}");
+        assert_eq!(names(place.path()), ["requests.jsonl"], "{what}");
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_is_exit_4_and_without_a_key_nothing_is_sent() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let odd = Odd::answering([]);
+    let mut keyless = command();
+    keyless.env("LOTE_BASE_URL", odd.url());
+    let ended = run_in(keyless, place.path(), [] as [&str; 0]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("no API key"), "{ended:?}");
+
+    let gateway = Embedded::with(lote_gateway::Gateway::builder().key("another-key"));
+    for (url, part) in [(gateway.url(), "401"), ("http://127.0.0.1:9", "could not reach http://127.0.0.1:9/")] {
+        let ended = run_in(at(url), place.path(), [] as [&str; 0]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (4, ""), "{ended:?}");
+        assert!(ended.stderr.contains(part), "{ended:?}");
+        assert_eq!(names(place.path()), ["requests.jsonl"]);
+    }
+    // The gateway's own check of the lines is not the client's: its limit is lower here.
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b"]))]);
+    let gateway = Embedded::with(lote_gateway::Gateway::builder().max_lines(1));
+    let ended = run_in(at(gateway.url()), place.path(), [] as [&str; 0]);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(ended.stderr.contains("failed at validation") && ended.stderr.contains("too_many_tasks"), "{ended:?}");
+}
+
+#[test]
+fn a_deadline_is_exit_5_and_says_how_to_go_on() {
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
+    let gateway = Embedded::start();
+    let ended = run_in(at(gateway.url()), place.path(), ["--deadline", "300ms"]);
+    assert_eq!(ended.code, 5, "{ended:?}");
+    assert!(ended.stderr.contains("gave up waiting for batch batch_"), "{ended:?}");
+    assert!(ended.stderr.contains("lote batches wait batch_"), "{ended:?}");
+}
+
+/// A run that waits for its batch, and the id of the batch.
+fn waiting(gateway: &Embedded, folder: &Path) -> (Child, String) {
+    let child = at(gateway.url())
+        .current_dir(folder)
+        .args(["run", "requests.jsonl"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("lote starts");
+    let record = folder.join("requests.run/run.json");
+    let mut id = None;
+    until("the run writes its batch down", || {
+        let record: Option<Value> = fs::read(&record).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        id = record.and_then(|record| Some(record["batch_id"].as_str()?.to_owned()));
+        id.is_some()
+    });
+    (child, id.expect("an id"))
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_is_exit_130_and_names_the_batch() {
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
+    let gateway = Embedded::start();
+    let (child, id) = waiting(&gateway, place.path());
+    signal(&child, "INT");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(&format!("lote batches cancel {id}")), "{stderr}");
+}
+
+#[test]
+fn a_killed_run_is_found_by_its_folder() {
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
+    let gateway = Embedded::start();
+    let (mut child, id) = waiting(&gateway, place.path());
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    let again = run_in(at(gateway.url()), place.path(), [] as [&str; 0]);
+    assert_eq!(again.code, 2, "{again:?}");
+    assert!(again.stderr.contains(&id), "{again:?}");
+    let batches = json(&gateway.lote(["batches", "list"]));
+    assert_eq!(batches["data"].as_array().map(Vec::len), Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_while_downloading_leaves_no_half_file() {
+    // 40 answers are more than 8 KiB; what is written before them is less.
+    let prompts: Vec<String> = (0..40).map(|at| format!("{at}")).collect();
+    let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
+    let place = folder(&[("requests.jsonl", &requests(&prompts))]);
+    let gateway = Embedded::start();
+    let lote = at(gateway.url());
+    let mut shell = Command::new("sh");
+    shell.envs(lote.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    // In units of 512 or 1024 bytes, by the shell.
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 14; exec \"$0\" run requests.jsonl"]).arg(lote.get_program());
+    let ended = ended(shell.current_dir(place.path()), b"");
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("output.jsonl") && ended.stderr.contains("lote files content"), "{ended:?}");
+    let kept = names(&place.path().join("requests.run"));
+    assert_eq!(kept, ["batch.json", "requests.jsonl", "run.json"]);
+}

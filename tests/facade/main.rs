@@ -1,0 +1,6 @@
+//! Owns the list of the tests of the facade, one binary; never a test itself.
+
+mod common;
+mod good;
+mod odd;
+mod runs;

@@ -1,0 +1,284 @@
+//! Owns the tests of runs: that nothing is paid for twice, lost or swapped; never of the command line (crates/cli/tests).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::common::{Odd, Reply};
+use lote::{
+    Client, Status,
+    lines::Limits,
+    run::{Progress, Record, Run, RunError, Stage},
+};
+use lote_gateway::Gateway;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const FAST: Duration = Duration::from_millis(2);
+
+fn line(id: &str, prompt: &str) -> String {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
+    json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string()
+}
+
+/// A folder with requests.jsonl in it.
+struct Place(TempDir);
+
+impl Place {
+    fn new(lines: &[String]) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        fs::write(folder.path().join("requests.jsonl"), lines.join("\n")).expect("written");
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, client: &Client) -> Run {
+        Run::new(client, self.path("requests.jsonl")).every(FAST, FAST * 10)
+    }
+
+    fn record(&self) -> Record {
+        serde_json::from_slice(&fs::read(self.path("requests.run/run.json")).expect("run.json")).expect("a record")
+    }
+
+    fn names(&self) -> Vec<String> {
+        names(self.0.path())
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+    names.sort();
+    names
+}
+
+fn json_lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("the file");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+async fn gateway() -> (Gateway, Client) {
+    let gateway = Gateway::builder().start().await.expect("the gateway starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    (gateway, client)
+}
+
+#[tokio::test]
+async fn every_request_line_has_one_result_line_in_input_order() {
+    let (_gateway, client) = gateway().await;
+    // The slow ones come back last, the failing ones in the other file.
+    let prompts = ["[[sleep=80]] a", "b", "[[status=429]] c", "[[fail=1:503]] d", "[[sleep=40]] [[status=400]] e", "f"];
+    let lines: Vec<String> = prompts.iter().enumerate().map(|(at, prompt)| line(&format!("é-{at}"), prompt)).collect();
+    let place = Place::new(&lines);
+    let output = place.path("results.jsonl");
+    let report = place.run(&client).output(&output).metadata("note", "x").execute().await.expect("a report");
+
+    assert!(!report.all_succeeded());
+    assert_eq!((report.joined.lines, report.joined.succeeded, report.joined.failed), (6, 4, 2));
+    assert!(report.joined.usage.total_tokens > 0);
+    assert_eq!(report.batch.metadata["note"], "x");
+    let results = json_lines(&output);
+    let ids: Vec<&str> = results.iter().map(|result| result["custom_id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, ["é-0", "é-1", "é-2", "é-3", "é-4", "é-5"]);
+    for result in &results {
+        let keys: Vec<&String> = result.as_object().expect("an object").keys().collect();
+        assert_eq!(keys, ["id", "custom_id", "response", "error"]);
+    }
+    assert_eq!(results[2]["response"]["status_code"], 429);
+
+    let folder = place.path("requests.run");
+    let kept =
+        ["batch.json", "errors.jsonl", "output.jsonl", "requests.jsonl", "results.jsonl", "run.json", "summary.json"];
+    assert_eq!(names(&folder), kept);
+    assert_eq!(fs::read(folder.join("results.jsonl")).expect("results"), fs::read(&output).expect("results"));
+    assert_eq!(place.names(), ["requests.jsonl", "requests.run", "results.jsonl"]);
+    let record = place.record();
+    assert_eq!((record.stage, record.batch_id), (Stage::Finished, Some(report.batch.id)));
+}
+
+#[tokio::test]
+async fn a_folder_that_holds_a_run_is_refused_naming_its_batch() {
+    let (_gateway, client) = gateway().await;
+    let place = Place::new(&[line("a", "x")]);
+    let first = place.run(&client).execute().await.expect("a report");
+    let error = place.run(&client).execute().await.expect_err("held");
+    assert!(matches!(error, RunError::Held { record: Some(_), .. }));
+    assert!(error.to_string().contains(first.batch.id.as_str()), "{error}");
+    assert_eq!(client.batches().list().page().await.expect("a page").data.len(), 1);
+
+    fs::create_dir(place.path("mine")).expect("a folder");
+    fs::write(place.path("mine/notes.txt"), "x").expect("written");
+    let error = place.run(&client).folder(place.path("mine")).execute().await.expect_err("not ours");
+    assert!(matches!(error, RunError::Held { record: None, .. }), "{error}");
+    assert_eq!(names(&place.path("mine")), ["notes.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_one_makes_a_batch() {
+    let (_gateway, client) = gateway().await;
+    let place = Place::new(&[line("a", "x")]);
+    let runs: Vec<_> = (0..8).map(|_| tokio::spawn(place.run(&client).execute())).collect();
+    let mut reports = 0;
+    for run in runs {
+        match run.await.expect("no panic") {
+            Ok(_) => reports += 1,
+            Err(error) => assert!(matches!(error, RunError::Held { .. }), "{error}"),
+        }
+    }
+    assert_eq!(reports, 1);
+    assert_eq!(client.batches().list().page().await.expect("a page").data.len(), 1);
+    assert_eq!(place.names(), ["requests.jsonl", "requests.run"]);
+}
+
+#[tokio::test]
+async fn a_bad_input_sends_nothing_and_leaves_nothing() {
+    let odd = Odd::new([]);
+    let place = Place::new(&[line("a", "x"), "{".to_owned(), line("a", "y")]);
+    match place.run(&odd.client()).execute().await.expect_err("refused") {
+        RunError::Input { checked, findings } => {
+            assert_eq!((checked.findings, findings.len()), (2, 2));
+            assert_eq!(findings[0].line, Some(2));
+        }
+        other => panic!("{other}"),
+    }
+    let limits = Limits { max_lines: 1, ..Limits::default() };
+    let place_over = Place::new(&[line("a", "x"), line("b", "y")]);
+    let error = place_over.run(&odd.client()).limits(limits).execute().await.expect_err("over the limit");
+    assert!(error.to_string().contains("more than 1 request lines"), "{error}");
+    assert!(odd.requests().is_empty());
+    assert_eq!(place.names(), ["requests.jsonl"]);
+}
+
+#[tokio::test]
+async fn places_that_cannot_take_the_results_are_refused_first() {
+    let odd = Odd::new([]);
+    let place = Place::new(&[line("a", "x")]);
+    for output in ["requests.jsonl", "absent/results.jsonl", "."] {
+        let error = place.run(&odd.client()).output(place.path(output)).execute().await.expect_err(output);
+        assert!(matches!(error, RunError::Place { .. }), "{output}: {error}");
+    }
+    assert!(odd.requests().is_empty());
+    assert_eq!(place.names(), ["requests.jsonl"]);
+}
+
+fn uploaded() -> Reply {
+    Reply::json(200, json!({"id": "file-1", "object": "file"}))
+}
+
+fn batch(fields: Value) -> Reply {
+    let mut batch = json!({"id": "batch_1", "object": "batch", "status": "in_progress"});
+    batch.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+    Reply::json(200, batch)
+}
+
+#[tokio::test]
+async fn a_clear_refusal_leaves_no_folder() {
+    let place = Place::new(&[line("a", "x")]);
+    let odd = Odd::new([Reply::json(401, json!({"error": "no"}))]);
+    let error = place.run(&odd.client()).execute().await.expect_err("a wrong key");
+    assert!(matches!(&error, RunError::Refused(error) if error.is_unauthorized()), "{error}");
+
+    // The uploaded file is of no use then.
+    let odd =
+        Odd::new([uploaded(), Reply::json(400, json!({"error": "no"})), Reply::json(200, json!({"deleted": true}))]);
+    let error = place.run(&odd.client()).execute().await.expect_err("refused");
+    assert!(matches!(error, RunError::Refused(_)), "{error}");
+    assert!(odd.requests()[2].starts_with("DELETE /v1/files/file-1 "));
+    assert_eq!(place.names(), ["requests.jsonl"]);
+}
+
+#[tokio::test]
+async fn an_ambiguous_create_keeps_the_intent_and_is_not_repeated() {
+    for reply in [Reply::Nothing, Reply::new(502, &[], ""), Reply::new(200, &[], "<html>")] {
+        let place = Place::new(&[line("a", "x")]);
+        let odd = Odd::new([uploaded(), reply]);
+        let error = place.run(&odd.client()).execute().await.expect_err("ambiguous");
+        let record = place.record();
+        assert!(matches!(error, RunError::Ambiguous { .. }), "{error}");
+        assert!(error.to_string().contains(&record.sha256), "{error}");
+        assert_eq!((record.stage, record.batch_id, odd.requests().len()), (Stage::Creating, None, 2));
+        let again = place.run(&odd.client()).execute().await.expect_err("held");
+        assert!(again.to_string().contains(&record.sha256), "{again}");
+        assert_eq!(odd.requests().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_intent_is_on_disk_before_the_create_and_the_id_right_after() {
+    let place = Place::new(&[line("a", "x")]);
+    let odd = Odd::new([
+        uploaded(),
+        batch(json!({})),
+        batch(json!({"status": "failed", "errors": {"data": [{"code": "empty_file", "message": "no", "line": 1}]}})),
+    ]);
+    let record = place.path("requests.run/run.json");
+    let run = place.run(&odd.client()).on_progress(move |progress| {
+        if let Progress::Created(_) = progress {
+            let record: Record = serde_json::from_slice(&fs::read(&record).expect("run.json")).expect("a record");
+            assert_eq!(
+                (record.stage, record.batch_id.map(|id| id.to_string())),
+                (Stage::Created, Some("batch_1".into()))
+            );
+        }
+    });
+    let error = run.execute().await.expect_err("failed at validation");
+    assert!(matches!(&error, RunError::BatchFailed { .. }));
+    assert!(error.to_string().contains("line 1: no (empty_file)"), "{error}");
+    assert_eq!(place.record().batch_status.as_deref(), Some("failed"));
+}
+
+#[tokio::test]
+async fn lines_that_the_service_lost_are_missing_and_what_it_added_is_named() {
+    let answer =
+        |id: &str| json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": {}}, "error": null});
+    let place = Place::new(&[line("a", "x"), line("b", "y"), line("c", "z")]);
+    let output = format!("{}\n{}\n{}\nhalf a li", answer("c"), answer("foreign"), answer("c"));
+    let odd = Odd::new([
+        uploaded(),
+        batch(json!({})),
+        batch(json!({"status": "expired", "output_file_id": "file-2", "error_file_id": ""})),
+        Reply::new(404, &[], ""),
+        Reply::Nothing,
+        Reply::new(200, &[], output),
+    ]);
+    let report = place.run(&odd.client()).execute().await.expect("a report");
+    assert_eq!(report.batch.status, Status::Expired);
+    let joined = &report.joined;
+    assert_eq!((joined.lines, joined.succeeded, joined.missing), (3, 1, 2));
+    let codes: Vec<&str> = joined.anomalies.iter().map(|anomaly| anomaly.code.as_str()).collect();
+    assert_eq!(codes.len(), 3, "{codes:?}");
+    let results = json_lines(&report.results);
+    assert_eq!(results[0]["error"]["code"], "missing");
+    assert_eq!((&results[2]["custom_id"], &results[2]["error"]), (&json!("c"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_completed_batch_without_an_output_file_is_legal() {
+    let place = Place::new(&[line("a", "x")]);
+    let errors =
+        json!({"id": "r", "custom_id": "a", "response": null, "error": {"code": "batch_expired", "message": "x"}});
+    let odd = Odd::new([
+        uploaded(),
+        batch(json!({})),
+        batch(json!({"status": "completed", "output_file_id": null, "error_file_id": "file-3"})),
+        Reply::new(200, &[], errors.to_string()),
+    ]);
+    let report = place.run(&odd.client()).execute().await.expect("a report");
+    assert_eq!((report.joined.lines, report.joined.expired, report.joined.missing), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_deadline_leaves_the_batch_and_says_where_it_is() {
+    let (_gateway, client) = gateway().await;
+    let place = Place::new(&[line("a", "[[sleep=60000]]")]);
+    let error = place.run(&client).deadline(Duration::from_millis(100)).execute().await.expect_err("too slow");
+    let RunError::GaveUp { id, last: Some(last), .. } = error else { panic!("{error}") };
+    assert!(!last.is_terminal());
+    assert_eq!(place.record().batch_id, Some(id));
+}
