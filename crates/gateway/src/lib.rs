@@ -1,1 +1,66 @@
-//! Owns nothing yet.
+//! An embedded gateway: the nine batch and file operations of an LLM service, served for real, with
+//! no account and no network. Owns the server side of the contract; never imports the client, so
+//! that the two can disagree.
+//!
+//! It is served twice from one store: under `/api/v1/llm` it behaves as MKA1 does, under `/v1` as
+//! OpenAI does. A batch walks the real lifecycle and its request lines are answered by a
+//! deterministic built-in model, which reads the prompt and obeys directives in it:
+//!
+//! | directive | effect |
+//! | --- | --- |
+//! | `[[status=429]]` | the line fails with that HTTP status (400 to 599) and lands in the error file |
+//! | `[[sleep=1500]]` | the line takes that many milliseconds (at most a day) |
+//! | `[[fail=2:503]]` | the line fails twice with 503 inside the batch, is tried again, and succeeds |
+//!
+//! Directives may be combined. One that is not spelled exactly so is plain text.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let gateway = lote_gateway::Gateway::builder().key("sk-test").start().await?;
+//! let batches = format!("{}/v1/batches", gateway.url());
+//!
+//! let refused = reqwest::get(&batches).await?;
+//! assert_eq!(refused.status(), 401);
+//! let listed = reqwest::Client::new().get(&batches).bearer_auth("sk-test").send().await?;
+//! assert_eq!(listed.status(), 200);
+//!
+//! gateway.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Decisions where the services differ or say nothing:
+//!
+//! - An input file that does not exist (or is another tenant's, deleted, expired): under
+//!   `/api/v1/llm` the create is refused with 404; under `/v1` the batch is created and then fails,
+//!   as was seen of OpenAI. A file whose purpose is not `batch` is a 400 under `/api/v1/llm` and a
+//!   failed batch under `/v1`.
+//! - Cancelling a batch in `cancelling` returns it; in any terminal status it is a 409. A cancelled
+//!   batch lets lines in flight finish for a short grace; every other unanswered line is written to
+//!   the error file as `batch_cancelled`.
+//! - `after` with an id that was never listed is a 400; with one that was deleted since, the
+//!   listing continues where it stood.
+//! - `request_counts` counts lines that ran; those that expired or were cancelled are in `total`
+//!   only.
+//! - `max_concurrency` above the gateway's ceiling is lowered to it, and the batch says so.
+
+mod app;
+mod auth;
+mod batches;
+mod builder;
+mod clock;
+mod error;
+mod executor;
+mod expiry;
+mod files;
+mod http;
+mod ids;
+mod model;
+mod run;
+mod server;
+mod store;
+mod view;
+
+pub use builder::Builder;
+pub use server::Gateway;

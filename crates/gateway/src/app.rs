@@ -1,0 +1,83 @@
+//! Owns what all requests and batches of one gateway share. Never does any work itself.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Keys;
+use crate::builder::{Builder, Settings};
+use crate::clock::Clock;
+use crate::executor::Executor;
+use crate::ids::Ids;
+use crate::model::BuiltIn;
+use crate::store::{Disk, Memory, Store};
+
+/// Units of [`App::line_memory`]: kibibytes of request lines held at once, over all batches.
+pub(crate) const LINE_MEMORY_KIB: u32 = 32 * 1024;
+
+/// The shared state of one gateway.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) disk: Disk,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) executor: Arc<dyn Executor>,
+    /// Keeps large request lines of many batches from filling the memory together.
+    pub(crate) line_memory: Arc<Semaphore>,
+    /// Places for running batches.
+    pub(crate) running: Semaphore,
+    /// Cancelled when the gateway is to stop.
+    pub(crate) stop: CancellationToken,
+    /// Connections and batches in progress.
+    pub(crate) tasks: TaskTracker,
+    cancels: Mutex<HashMap<String, CancellationToken>>,
+}
+
+impl App {
+    pub(crate) fn new(builder: Builder) -> io::Result<App> {
+        let clock = Clock;
+        Ok(App {
+            running: Semaphore::new(builder.settings.max_running_batches),
+            settings: builder.settings,
+            keys: builder.keys,
+            disk: Disk::new()?,
+            store: Box::new(Memory::default()),
+            executor: Arc::new(BuiltIn::new(clock.clone())),
+            clock,
+            ids: Ids::new(),
+            line_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            cancels: Mutex::default(),
+        })
+    }
+
+    /// Registers a batch that is about to run; the token is cancelled when the batch is.
+    pub(crate) fn cancel_token(&self, batch_id: &str) -> CancellationToken {
+        let token = CancellationToken::new();
+        self.cancels().insert(batch_id.to_owned(), token.clone());
+        token
+    }
+
+    /// Tells the batch's task, if it still runs, that the batch is being cancelled.
+    pub(crate) fn cancel(&self, batch_id: &str) {
+        if let Some(token) = self.cancels().get(batch_id) {
+            token.cancel();
+        }
+    }
+
+    /// The batch no longer runs.
+    pub(crate) fn forget_cancel(&self, batch_id: &str) {
+        self.cancels().remove(batch_id);
+    }
+
+    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,117 @@
+//! Owns the four batch operations. Never runs a batch; that is `run`.
+
+mod body;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::batches::body::CreateBody;
+use crate::error::{ApiError, quote};
+use crate::http::{Caller, Id, Params, json_object};
+use crate::run;
+use crate::store::{BatchRecord, Counts, FileRecord, Query, Status, Usage};
+use crate::view::View;
+
+/// `POST /batches`
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, ApiError> {
+    let asked = CreateBody::read(caller.view, json_object(&headers, body).await?)?;
+    let created_at = app.clock.now();
+    let input = app.store.file(caller.tenant, &asked.input_file_id, created_at);
+    if caller.view == View::Mka1 {
+        check_input(&asked.input_file_id, input.as_deref())?;
+    }
+    let window = i64::try_from(app.settings.window.as_millis()).unwrap_or(i64::MAX);
+    let settings = &app.settings;
+    let max_concurrency = asked.max_concurrency.unwrap_or(settings.line_concurrency);
+    let batch = BatchRecord {
+        id: app.ids.next("batch_"),
+        origin: caller.view,
+        endpoint: asked.endpoint,
+        input_file_id: asked.input_file_id,
+        status: Status::Validating,
+        findings: Vec::new(),
+        output_file_id: None,
+        error_file_id: None,
+        created_at,
+        in_progress_at: None,
+        expires_at: created_at.saturating_add(window.saturating_add(999) / 1000),
+        finalizing_at: None,
+        completed_at: None,
+        failed_at: None,
+        expired_at: None,
+        cancelling_at: None,
+        cancelled_at: None,
+        counts: Counts::default(),
+        metadata: asked.metadata,
+        max_concurrency: max_concurrency.min(settings.max_line_concurrency),
+        output_expires_after: asked.output_expires_after,
+        model: None,
+        usage: Usage::default(),
+    };
+    let answer = caller.view.batch(&batch);
+    let deadline_ms = app.clock.now_ms().saturating_add(window);
+    run::launch(&app, caller.tenant, batch, input, deadline_ms);
+    Ok(Json(answer))
+}
+
+/// MKA1's face refuses at once what OpenAI's reports on the batch (see the crate's page).
+fn check_input(id: &str, input: Option<&FileRecord>) -> Result<(), ApiError> {
+    match input {
+        None => Err(ApiError::no_file(id).about("input_file_id")),
+        Some(file) if file.purpose != "batch" => Err(ApiError::param(
+            "input_file_id",
+            format!("File {} has purpose '{}', not 'batch'.", quote(id), file.purpose),
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// `GET /batches`, newest first.
+pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+    let query = Query {
+        after: params.get("after").map(str::to_owned),
+        limit: params.limit(1..=100, 20)?,
+        oldest_first: false,
+        purpose: None,
+        sha256: None,
+    };
+    let (page, more) = app.store.batches(caller.tenant, &query).map_err(|unknown| params.unknown_cursor(unknown))?;
+    let data = page.iter().map(|batch| caller.view.batch(batch)).collect();
+    Ok(Json(View::list(data, more)))
+}
+
+/// `GET /batches/{batch_id}`
+pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    let batch = app.store.batch(caller.tenant, &id).ok_or_else(|| ApiError::no_batch(&id))?;
+    Ok(Json(caller.view.batch(&batch)))
+}
+
+/// `POST /batches/{batch_id}/cancel`. A body, if there is one, is not looked at.
+pub(crate) async fn cancel(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    let now = app.clock.now();
+    let batch = app
+        .store
+        .update_batch(caller.tenant, &id, &mut |batch| {
+            batch.enter(Status::Cancelling, now);
+        })
+        .ok_or_else(|| ApiError::no_batch(&id))?;
+    if batch.status.is_terminal() {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("Cannot cancel a batch with status '{}'.", batch.status.name()),
+        ));
+    }
+    app.cancel(&id);
+    Ok(Json(caller.view.batch(&batch)))
+}

@@ -1,0 +1,188 @@
+//! Owns the settings of a gateway and their defaults. Never starts anything by itself.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::auth::Keys;
+use crate::server::Gateway;
+
+/// Sets up a [`Gateway`]. Made by [`Gateway::builder`].
+#[derive(Clone)]
+#[must_use = "a gateway runs once it is started"]
+pub struct Builder {
+    pub(crate) listen: SocketAddr,
+    pub(crate) keys: Keys,
+    pub(crate) settings: Settings,
+}
+
+/// What the running parts look up.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) max_lines: u64,
+    pub(crate) max_file_bytes: u64,
+    pub(crate) max_upload_bytes: u64,
+    pub(crate) line_concurrency: usize,
+    pub(crate) max_line_concurrency: usize,
+    pub(crate) window: Duration,
+    pub(crate) stage_delay: Duration,
+    pub(crate) cancel_grace: Duration,
+    pub(crate) max_running_batches: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) header_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            keys: Keys::default(),
+            settings: Settings {
+                max_lines: 50_000,
+                max_file_bytes: 200_000_000,
+                max_upload_bytes: 512_000_000,
+                line_concurrency: 64,
+                max_line_concurrency: 1024,
+                window: Duration::from_secs(86_400),
+                stage_delay: Duration::ZERO,
+                cancel_grace: Duration::from_secs(1),
+                max_running_batches: 128,
+                max_connections: 16_384,
+                header_timeout: Duration::from_secs(60),
+                stall_timeout: Duration::from_secs(30),
+            },
+        }
+    }
+}
+
+impl Builder {
+    /// The address to listen on; the default is `127.0.0.1:0`, a free port on loopback.
+    ///
+    /// An address that is not loopback is refused by [`start`](Builder::start) unless there is a
+    /// [`key`](Builder::key).
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Lets this key in, and with it only the keys given so. May be repeated; each key is a tenant
+    /// of its own. Without any, every non-empty bearer key is let in.
+    pub fn key(mut self, key: impl AsRef<str>) -> Self {
+        self.keys.add(key.as_ref());
+        self
+    }
+
+    /// Most request lines in an input file; the default is 50,000, OpenAI's limit. A batch with
+    /// more fails with `too_many_tasks`.
+    pub fn max_lines(mut self, lines: u64) -> Self {
+        self.settings.max_lines = lines;
+        self
+    }
+
+    /// Largest upload with purpose `batch`, in bytes; the default is 200,000,000, OpenAI's limit.
+    /// Anything larger is a 413.
+    pub fn max_file_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_file_bytes = bytes;
+        self
+    }
+
+    /// Largest upload with any other purpose, in bytes; the default is 512,000,000, OpenAI's limit.
+    pub fn max_upload_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_upload_bytes = bytes;
+        self
+    }
+
+    /// Request lines of one batch in flight at once, when the batch does not ask for a number
+    /// (`max_concurrency`); the default is 64, the least is 1.
+    pub fn line_concurrency(mut self, lines: usize) -> Self {
+        self.settings.line_concurrency = lines.max(1);
+        self
+    }
+
+    /// The ceiling on a batch's `max_concurrency`; the default is 1024, the least is 1. A batch
+    /// that asks for more gets this many.
+    pub fn max_line_concurrency(mut self, lines: usize) -> Self {
+        self.settings.max_line_concurrency = lines.max(1);
+        self
+    }
+
+    /// How long a batch may take before it expires; the default is 24 hours, which is what the
+    /// contract's completion window says. Shorter values are for trying out expiry; `expires_at`
+    /// follows, in whole seconds rounded up.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.settings.window = window;
+        self
+    }
+
+    /// How long a batch stays in `validating` and again in `finalizing`, at least; the default is
+    /// no time at all. For trying out clients that watch a batch pass through its statuses.
+    pub fn stage_delay(mut self, delay: Duration) -> Self {
+        self.settings.stage_delay = delay;
+        self
+    }
+
+    /// How long a cancelled batch waits for its lines in flight; the default is one second. Lines
+    /// that take longer end as `batch_cancelled`.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.settings.cancel_grace = grace;
+        self
+    }
+
+    /// Most batches that run at once, over all tenants; the default is 128, the least is 1. Further
+    /// ones wait in `validating`. Each running one holds up to three files open.
+    pub fn max_running_batches(mut self, batches: usize) -> Self {
+        self.settings.max_running_batches = batches.max(1);
+        self
+    }
+
+    /// Most connections at once; the default is 16,384. Further ones wait to be accepted.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.settings.max_connections = connections.max(1);
+        self
+    }
+
+    /// How long a connection may take to send the head of a request, and how long it may be idle
+    /// between two; the default is 60 seconds. Then it is closed.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.header_timeout = timeout;
+        self
+    }
+
+    /// How long a client may neither send the next piece of a body nor take the next piece of an
+    /// answer; the default is 30 seconds. Then the request ends.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.stall_timeout = timeout;
+        self
+    }
+
+    /// Starts the gateway on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not loopback and no key is set, or a key is blank (kind `InvalidInput`);
+    /// when the address cannot be listened on, or when no temporary folder can be made.
+    pub async fn start(self) -> io::Result<Gateway> {
+        if self.keys.has_blank() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a key is blank: nobody could use it"));
+        }
+        if !self.listen.ip().is_loopback() && self.keys.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{} is not a loopback address: set a key, or listen on 127.0.0.1", self.listen),
+            ));
+        }
+        Gateway::start(self).await
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("listen", &self.listen)
+            .field("keys", &self.keys)
+            .field("settings", &self.settings)
+            .finish()
+    }
+}

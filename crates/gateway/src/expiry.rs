@@ -1,0 +1,54 @@
+//! Owns when files go: what a client may ask for, and what holds otherwise. Never removes anything;
+//! the store does.
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use crate::error::{ApiError, quote};
+use crate::view::View;
+
+/// Seconds that a client may let a file live: an hour to 30 days (contract facts 1.3).
+const SECONDS: RangeInclusive<i64> = 3_600..=2_592_000;
+
+/// Seconds that the files of a batch live under `/v1` when nothing else is asked for: 30 days
+/// (contract facts 1.3). MKA1 publishes no such rule.
+const BATCH_FILE_LIFE: i64 = 2_592_000;
+
+/// Seconds that a file lives unless something else was asked for.
+pub(crate) fn default_life(view: View, purpose: &str) -> Option<i64> {
+    (view == View::OpenAi && purpose.starts_with("batch")).then_some(BATCH_FILE_LIFE)
+}
+
+/// Reads `{"anchor": "created_at", "seconds": 3600}`; `param` is what the field is called.
+pub(crate) fn read(param: &str, value: Option<&Value>) -> Result<Option<i64>, ApiError> {
+    let object = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(object)) => object,
+        Some(_) => return Err(ApiError::wrong_type(param, "an object")),
+    };
+    let (anchor, seconds) = (format!("{param}.anchor"), format!("{param}.seconds"));
+    match object.get("anchor") {
+        None | Some(Value::Null) => return Err(ApiError::missing(&anchor)),
+        Some(Value::String(known)) if known == "created_at" => {}
+        Some(Value::String(other)) => return Err(ApiError::unsupported(&anchor, other, &["created_at"])),
+        Some(_) => return Err(ApiError::wrong_type(&anchor, "a string")),
+    }
+    let sent = match object.get("seconds") {
+        None | Some(Value::Null) => return Err(ApiError::missing(&seconds)),
+        Some(sent) => sent,
+    };
+    match sent.as_i64() {
+        Some(sent) if SECONDS.contains(&sent) => Ok(Some(sent)),
+        _ => Err(ApiError::param(
+            &seconds,
+            format!(
+                "Invalid '{seconds}': expected an integer from {} to {}, got {}.",
+                SECONDS.start(),
+                SECONDS.end(),
+                quote(&sent.to_string())
+            ),
+        )
+        .code("invalid_value")),
+    }
+}

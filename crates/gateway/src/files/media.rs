@@ -1,0 +1,56 @@
+//! Owns the media types of file contents. Never passes on a type that MKA1's client does not know.
+
+use crate::store::FileRecord;
+use crate::view::{RESULT_PURPOSE, View};
+
+/// File name endings and media types: exactly those that MKA1 declares for contents (contract
+/// facts 1.4). Its client fails on any other.
+const KNOWN: [(&str, &str); 31] = [
+    ("txt", "text/plain"),
+    ("csv", "text/csv"),
+    ("html", "text/html"),
+    ("css", "text/css"),
+    ("js", "text/javascript"),
+    ("md", "text/markdown"),
+    ("py", "text/x-python"),
+    ("xml", "application/xml"),
+    ("json", "application/json"),
+    ("ndjson", "application/x-ndjson"),
+    ("jsonl", "application/jsonl"),
+    ("pdf", "application/pdf"),
+    ("rtf", "application/rtf"),
+    ("doc", "application/msword"),
+    ("xls", "application/vnd.ms-excel"),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ("png", "image/png"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+    ("tiff", "image/tiff"),
+    ("tif", "image/tiff"),
+    ("svg", "image/svg+xml"),
+    ("htm", "text/html"),
+    ("log", "text/plain"),
+    ("", "text/xml"),
+    ("", "application/javascript"),
+];
+
+/// The type that the content of `file` is served as.
+pub(super) fn media_type(file: &FileRecord, view: View) -> &'static str {
+    if file.purpose == "batch" || file.purpose == RESULT_PURPOSE {
+        return "application/jsonl";
+    }
+    let ending = file.filename.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let uploaded = file.media_type.as_deref();
+    let by_name = KNOWN.iter().find(|(known, _)| !known.is_empty() && known.eq_ignore_ascii_case(ending));
+    let by_upload = || KNOWN.iter().find(|(_, known)| uploaded == Some(*known));
+    match by_name.or_else(by_upload) {
+        Some((_, known)) => known,
+        None if view == View::Mka1 => "text/plain",
+        None => "application/octet-stream",
+    }
+}

@@ -1,0 +1,61 @@
+//! Owns the five file operations. Never turns anything that a client sent into a path on disk.
+
+mod content;
+mod media;
+mod paced;
+mod upload;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::http::{Caller, Id, Params};
+use crate::store::Query;
+use crate::view::{RESULT_PURPOSE, UPLOAD_PURPOSES, View};
+
+pub(crate) use content::content;
+pub(crate) use upload::upload;
+
+/// `GET /files`
+pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+    let purpose = params.get("purpose");
+    if let (View::Mka1, Some(purpose)) = (caller.view, purpose) {
+        // The enum of MKA1 has the six of uploads; ours also lists what the gateway itself makes.
+        if !UPLOAD_PURPOSES.contains(&purpose) && purpose != RESULT_PURPOSE {
+            return Err(ApiError::unsupported("purpose", purpose, &UPLOAD_PURPOSES));
+        }
+    }
+    let sha256 = match caller.view {
+        View::Mka1 => params.get("sha256"),
+        View::OpenAi => None,
+    };
+    let query = Query {
+        after: params.get("after").map(str::to_owned),
+        limit: params.limit(1..=10_000, 10_000)?,
+        oldest_first: params.oldest_first()?,
+        purpose: purpose.map(str::to_owned),
+        sha256: sha256.map(str::to_owned),
+    };
+    let (page, more) =
+        app.store.files(caller.tenant, &query, app.clock.now()).map_err(|unknown| params.unknown_cursor(unknown))?;
+    let data = page.iter().map(|file| caller.view.file(file)).collect();
+    Ok(Json(View::list(data, more)))
+}
+
+/// `GET /files/{file_id}`
+pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    let file = app.store.file(caller.tenant, &id, app.clock.now()).ok_or_else(|| ApiError::no_file(&id))?;
+    Ok(Json(caller.view.file(&file)))
+}
+
+/// `DELETE /files/{file_id}`. A batch that already reads the file keeps what it needs.
+pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    if !app.store.remove_file(caller.tenant, &id, app.clock.now()) {
+        return Err(ApiError::no_file(&id));
+    }
+    Ok(Json(json!({"id": id, "object": "file", "deleted": true})))
+}

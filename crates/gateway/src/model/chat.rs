@@ -1,0 +1,89 @@
+//! Owns the answers of `/v1/chat/completions`. Never streams.
+
+use serde_json::{Value, json};
+
+use crate::model::prompt::tokens;
+use crate::model::structured;
+use crate::model::text::{id, reply};
+use crate::model::{Ask, Refusal};
+
+/// Most answers to one prompt (`n`).
+const MOST_CHOICES: u64 = 128;
+
+pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
+    let limit = ask.limit(&["max_completion_tokens", "max_tokens"])?;
+    let mut written = 0;
+    let choices: Vec<Value> = (0..ask.choices(MOST_CHOICES)?)
+        .map(|index| {
+            let (content, cut) = ask.cut(ask.say(ask.body.get("response_format"), index), limit);
+            written += tokens(&content);
+            json!({
+                "index": index,
+                "message": {"role": "assistant", "content": content, "refusal": null},
+                "logprobs": null,
+                "finish_reason": if cut { "length" } else { "stop" },
+            })
+        })
+        .collect();
+    Ok(json!({
+        "id": format!("chatcmpl-{}", id(&ask.prompt.text, 0)),
+        "object": "chat.completion",
+        "created": ask.now,
+        "model": ask.model,
+        "choices": choices,
+        "usage": {
+            "prompt_tokens": ask.prompt.tokens,
+            "completion_tokens": written,
+            "total_tokens": ask.prompt.tokens + written,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0},
+        },
+    }))
+}
+
+impl Ask<'_> {
+    /// What the model says: words, or the JSON text that `format` asks for.
+    pub(super) fn say(&self, format: Option<&Value>, choice: u64) -> String {
+        let text = &self.prompt.text;
+        structured::answer(format, text, choice).map_or_else(|| reply(text, choice), |value| value.to_string())
+    }
+
+    /// How many answers are wanted.
+    pub(super) fn choices(&self, most: u64) -> Result<u64, Refusal> {
+        match self.body.get("n") {
+            None | Some(Value::Null) => Ok(1),
+            Some(n) => n
+                .as_u64()
+                .filter(|n| (1..=most).contains(n))
+                .ok_or_else(|| Refusal::param("n", format!("'n' must be an integer from 1 to {most}."))),
+        }
+    }
+
+    /// The tokens that an answer may have, by the first of `names` that is there.
+    pub(super) fn limit(&self, names: &[&'static str]) -> Result<Option<u64>, Refusal> {
+        for name in names {
+            match self.body.get(*name) {
+                None | Some(Value::Null) => {}
+                Some(value) => {
+                    return value
+                        .as_u64()
+                        .filter(|limit| *limit > 0)
+                        .map(Some)
+                        .ok_or_else(|| Refusal::param(name, format!("'{name}' must be an integer of at least 1.")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// `text` within a limit of tokens, and whether it had to be cut.
+    pub(super) fn cut(&self, text: String, limit: Option<u64>) -> (String, bool) {
+        match limit {
+            Some(limit) if tokens(&text) > limit => {
+                let characters = usize::try_from(limit.saturating_mul(4)).unwrap_or(usize::MAX);
+                (text.chars().take(characters).collect(), true)
+            }
+            _ => (text, false),
+        }
+    }
+}

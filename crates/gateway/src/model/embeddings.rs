@@ -1,0 +1,90 @@
+//! Owns the answers of `/v1/embeddings`: unit vectors drawn by a digest of each input. Never gives
+//! two inputs the same vector, nor similar inputs similar ones.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::model::text::digest;
+use crate::model::{Ask, Refusal};
+
+/// Numbers in a vector, unless fewer are asked for: by OpenAI's models.
+const DIMENSIONS: u64 = 1_536;
+const LARGE_DIMENSIONS: u64 = 3_072;
+
+pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
+    let most = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
+    let dimensions = match ask.body.get("dimensions") {
+        None | Some(Value::Null) => most,
+        Some(value) => value.as_u64().filter(|n| (1..=most).contains(n)).ok_or_else(|| {
+            Refusal::param("dimensions", format!("'dimensions' must be an integer from 1 to {most}."))
+        })?,
+    };
+    let base64 = match ask.body.get("encoding_format").and_then(Value::as_str) {
+        None | Some("float") => false,
+        Some("base64") => true,
+        Some(_) => {
+            let message = "'encoding_format' must be 'float' or 'base64'.";
+            return Err(Refusal::param("encoding_format", message));
+        }
+    };
+    let data: Vec<Value> = ask
+        .prompt
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(index, input)| {
+            let vector = vector(input, dimensions);
+            let embedding = if base64 { packed(&vector) } else { json!(vector) };
+            json!({"object": "embedding", "index": index, "embedding": embedding})
+        })
+        .collect();
+    Ok(json!({
+        "object": "list",
+        "data": data,
+        "model": ask.model,
+        "usage": {"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens},
+    }))
+}
+
+/// A vector of length 1; its numbers have eight decimals.
+fn vector(text: &str, dimensions: u64) -> Vec<f64> {
+    let seed = digest(text, dimensions);
+    let mut state = seed.iter().take(8).fold(0_u64, |state, byte| state << 8 | u64::from(*byte));
+    let raw: Vec<f64> = (0..dimensions).map(|_| draw(&mut state)).collect();
+    let length = raw.iter().map(|x| x * x).sum::<f64>().sqrt();
+    raw.iter().map(|x| (x / length * 1e8).round() / 1e8).collect()
+}
+
+/// SplitMix64, as a number between -1 and 1 that is never 0.
+fn draw(state: &mut u64) -> f64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    let half = u32::try_from(z >> 32).unwrap_or_default();
+    (f64::from(half) + 0.5) / f64::from(u32::MAX) * 2.0 - 1.0
+}
+
+/// Base64 of 32-bit floats, little end first.
+fn packed(vector: &[f64]) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "the format is 32 bits")]
+    let bytes: Vec<u8> = vector.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect();
+    Value::String(STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_have_length_one_and_differ() {
+        for dimensions in [1, 2, 256, 3072] {
+            let vector = vector("text", dimensions);
+            let length: f64 = vector.iter().map(|x| x * x).sum();
+            assert!((length - 1.0).abs() < 1e-4, "{dimensions}: {length}");
+        }
+        assert_ne!(vector("one", 8), vector("two", 8));
+    }
+}

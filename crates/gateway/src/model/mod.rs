@@ -1,0 +1,139 @@
+//! Owns the built-in model: deterministic, offline, good enough to tell inputs apart. Never reads
+//! files or touches a batch.
+
+mod chat;
+mod completions;
+mod directive;
+mod embeddings;
+mod images;
+mod moderations;
+mod png;
+mod prompt;
+mod responses;
+mod structured;
+mod text;
+mod videos;
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value, json};
+
+use crate::clock::Clock;
+use crate::executor::{Executor, LineAnswer, LineRequest};
+use crate::model::directive::Directives;
+use crate::model::prompt::Prompt;
+use crate::view::Endpoint;
+
+/// Pause before another try of a line that a directive made fail.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// Answers every endpoint of the contract.
+#[derive(Debug)]
+pub(crate) struct BuiltIn {
+    clock: Clock,
+}
+
+/// A request that the model does not take: OpenAI's 400 for a synchronous call.
+#[derive(Debug)]
+struct Refusal {
+    message: String,
+    param: Option<&'static str>,
+}
+
+impl Refusal {
+    fn param(param: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { message: message.into(), param: Some(param) }
+    }
+
+    fn missing(param: &'static str) -> Refusal {
+        Refusal::param(param, format!("Missing required parameter: '{param}'."))
+    }
+}
+
+/// What an endpoint needs to know to answer.
+struct Ask<'a> {
+    body: &'a Map<String, Value>,
+    model: &'a str,
+    prompt: &'a Prompt,
+    now: i64,
+}
+
+impl BuiltIn {
+    pub(crate) fn new(clock: Clock) -> BuiltIn {
+        BuiltIn { clock }
+    }
+
+    async fn try_answer(&self, line: &LineRequest, attempt: u32) -> Result<LineAnswer, Refusal> {
+        let body: Map<String, Value> = serde_json::from_str(line.body.get())
+            .map_err(|error| Refusal { message: format!("We could not parse the body: {error}."), param: None })?;
+        let model = match body.get("model") {
+            Some(Value::String(model)) if !model.is_empty() => model,
+            None if !line.endpoint.needs_model() => "lote-builtin",
+            None => {
+                let message = "you must provide a model parameter".to_owned();
+                return Err(Refusal { message, param: None });
+            }
+            Some(_) => return Err(Refusal::param("model", "'model' must be a string.")),
+        };
+        let prompt = Prompt::read(line.endpoint, &body)?;
+        let directives = Directives::find(&prompt.text);
+        if attempt == 1 {
+            self.clock.sleep(directives.sleep).await;
+        }
+        if let Some((times, status)) = directives.fail
+            && attempt <= times
+        {
+            return Ok(LineAnswer { retry_after: Some(RETRY_PAUSE), ..refused(status) });
+        }
+        if let Some(status) = directives.status {
+            return Ok(refused(status));
+        }
+        let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
+        let body = match line.endpoint {
+            Endpoint::ChatCompletions => chat::answer(&ask),
+            Endpoint::Responses => responses::answer(&ask),
+            Endpoint::Embeddings => embeddings::answer(&ask),
+            Endpoint::ImageGenerations | Endpoint::ImageEdits => images::answer(&ask),
+            Endpoint::Completions => completions::answer(&ask),
+            Endpoint::Moderations => moderations::answer(&ask),
+            Endpoint::Videos => videos::answer(&ask),
+        }?;
+        Ok(LineAnswer { status_code: 200, body, retry_after: None })
+    }
+}
+
+impl Executor for BuiltIn {
+    fn answer<'a>(&'a self, line: &'a LineRequest, attempt: u32) -> BoxFuture<'a, LineAnswer> {
+        self.try_answer(line, attempt)
+            .map(|answer| {
+                answer.unwrap_or_else(|refusal| LineAnswer {
+                    status_code: 400,
+                    body: error(&refusal.message, "invalid_request_error", refusal.param, None),
+                    retry_after: None,
+                })
+            })
+            .boxed()
+    }
+}
+
+/// The answer of a service that refuses with `status`.
+fn refused(status: u16) -> LineAnswer {
+    let (message, kind, code) = match status {
+        401 => ("Incorrect API key provided.", "invalid_request_error", Some("invalid_api_key")),
+        404 => ("The model does not exist.", "invalid_request_error", Some("model_not_found")),
+        429 => ("Rate limit reached for requests.", "requests", Some("rate_limit_exceeded")),
+        503 => ("The engine is currently overloaded.", "server_error", None),
+        500.. => ("The server had an error while processing the request.", "server_error", None),
+        _ => ("", "invalid_request_error", None),
+    };
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let message = if message.is_empty() { reason.unwrap_or("Refused") } else { message };
+    LineAnswer { status_code: status, body: error(message, kind, None, code), retry_after: None }
+}
+
+fn error(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Value {
+    json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+}

@@ -1,0 +1,196 @@
+//! Owns structured output: a JSON value that fits the schema a body asks for. Never checks a
+//! schema; what it does not understand of one it leaves out.
+
+use serde_json::{Map, Value, json};
+
+use crate::ids::hex;
+use crate::model::text::digest;
+
+/// Deepest nesting that is followed; below it everything is null.
+const DEEPEST: u32 = 24;
+
+/// The value that `format` (`response_format` of chat completions, `text.format` of responses)
+/// asks for, or none when plain text is wanted.
+pub(super) fn answer(format: Option<&Value>, text: &str, choice: u64) -> Option<Value> {
+    let format = format?;
+    match format.get("type")?.as_str()? {
+        "json_object" => Some(json!({"answer": hex(&digest(text, choice)[..4])})),
+        "json_schema" => {
+            let schema = format.pointer("/json_schema/schema").or_else(|| format.get("schema"))?;
+            let mut maker = Maker { root: schema, digest: digest(text, choice), made: 0 };
+            Some(maker.value(schema, 0))
+        }
+        _ => None,
+    }
+}
+
+struct Maker<'a> {
+    root: &'a Value,
+    digest: [u8; 32],
+    made: usize,
+}
+
+impl<'a> Maker<'a> {
+    /// The next byte of the digest, round and round.
+    fn draw(&mut self) -> usize {
+        self.made += 1;
+        usize::from(self.digest[self.made % self.digest.len()])
+    }
+
+    fn value(&mut self, schema: &'a Value, depth: u32) -> Value {
+        if depth > DEEPEST {
+            return Value::Null;
+        }
+        if let Some(path) = schema.get("$ref").and_then(Value::as_str) {
+            let target = path.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+            return target.map_or(Value::Null, |target| self.value(target, depth + 1));
+        }
+        if let Some(constant) = schema.get("const") {
+            return constant.clone();
+        }
+        if let Some(Value::Array(values)) = schema.get("enum") {
+            let drawn = self.draw() % values.len().max(1);
+            return values.get(drawn).cloned().unwrap_or(Value::Null);
+        }
+        for word in ["anyOf", "oneOf", "allOf"] {
+            if let Some(Value::Array(schemas)) = schema.get(word) {
+                let first = schemas.iter().find(|schema| schema.get("type").is_none_or(|kind| kind != "null"));
+                return first.map_or(Value::Null, |first| self.value(first, depth + 1));
+            }
+        }
+        match kind(schema) {
+            "object" => self.object(schema, depth),
+            "array" => self.array(schema, depth),
+            "string" => Value::String(self.string(schema)),
+            "integer" => self.integer(schema),
+            "number" => self.number(schema),
+            "boolean" => Value::Bool(self.draw() & 1 == 0),
+            _ => Value::Null,
+        }
+    }
+
+    fn object(&mut self, schema: &'a Value, depth: u32) -> Value {
+        let mut object = Map::new();
+        if let Some(Value::Object(properties)) = schema.get("properties") {
+            for (name, property) in properties {
+                object.insert(name.clone(), self.value(property, depth + 1));
+            }
+        }
+        Value::Object(object)
+    }
+
+    fn array(&mut self, schema: &'a Value, depth: u32) -> Value {
+        let bound = |name: &str| schema.get(name).and_then(Value::as_u64);
+        let least = bound("minItems").unwrap_or(1).min(64);
+        let length = least.min(bound("maxItems").unwrap_or(u64::MAX));
+        let Some(items) = schema.get("items") else { return json!([]) };
+        (0..length).map(|_| self.value(items, depth + 1)).collect()
+    }
+
+    fn string(&mut self, schema: &Value) -> String {
+        match schema.get("format").and_then(Value::as_str) {
+            Some("date-time") => return "2024-01-01T00:00:00Z".to_owned(),
+            Some("date") => return "2024-01-01".to_owned(),
+            Some("time") => return "00:00:00Z".to_owned(),
+            Some("email") => return "someone@example.com".to_owned(),
+            Some("uri") => return "https://example.com/".to_owned(),
+            Some("uuid") => return "00000000-0000-4000-8000-000000000000".to_owned(),
+            _ => {}
+        }
+        let bound = |name: &str| schema.get(name).and_then(Value::as_u64);
+        let characters = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX);
+        let mut text = format!("word {}", self.draw());
+        while text.chars().count() < characters(bound("minLength").unwrap_or(0).min(4_096)) {
+            text.push('x');
+        }
+        match bound("maxLength") {
+            Some(most) => text.chars().take(characters(most)).collect(),
+            None => text,
+        }
+    }
+
+    fn integer(&mut self, schema: &Value) -> Value {
+        let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
+        let below = bound("exclusiveMaximum").map(|most| most.saturating_sub(1));
+        let above = bound("exclusiveMinimum").map(|least| least.saturating_add(1));
+        let most = bound("maximum").or(below).unwrap_or(i64::MAX);
+        let least = bound("minimum").or(above).unwrap_or(0).min(most);
+        let room = most.saturating_sub(least).clamp(0, 99);
+        let drawn = i64::try_from(self.draw()).unwrap_or_default() % (room + 1);
+        json!(least.saturating_add(drawn))
+    }
+
+    fn number(&mut self, schema: &Value) -> Value {
+        let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
+        let most = bound("maximum").or(bound("exclusiveMaximum"));
+        let least = bound("minimum").or(bound("exclusiveMinimum"));
+        let (least, most) = match (least, most) {
+            (Some(least), Some(most)) => (least, most),
+            (Some(least), None) => (least, least + 100.0),
+            (None, Some(most)) => (most - 100.0, most),
+            (None, None) => (0.0, 100.0),
+        };
+        let share = u32::try_from(self.draw() + 1).unwrap_or(1);
+        json!(least + (most - least) * f64::from(share) / 512.0)
+    }
+}
+
+/// The type of a schema; of several, the first that is not null.
+fn kind(schema: &Value) -> &str {
+    match schema.get("type") {
+        Some(Value::String(kind)) => kind,
+        Some(Value::Array(kinds)) => {
+            kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("null")
+        }
+        _ if schema.get("properties").is_some() => "object",
+        _ => "null",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_fit_their_schema() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "minLength": 20},
+                "short": {"type": "string", "maxLength": 2},
+                "age": {"type": "integer", "minimum": 18, "maximum": 20},
+                "share": {"type": "number", "minimum": 0, "maximum": 1},
+                "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2},
+                "maybe": {"type": ["null", "boolean"]},
+                "kind": {"const": "x"},
+                "child": {"$ref": "#/$defs/child"},
+                "either": {"anyOf": [{"type": "null"}, {"type": "string", "format": "date"}]},
+            },
+            "$defs": {"child": {"type": "object", "properties": {
+                "next": {"$ref": "#/$defs/child"},
+            }}},
+        });
+        let format = json!({"type": "json_schema", "json_schema": {"schema": schema}});
+        let value = answer(Some(&format), "text", 0).unwrap();
+        assert!(value["name"].as_str().unwrap().chars().count() >= 20);
+        assert_eq!(value["short"].as_str().unwrap().len(), 2);
+        assert!((18..=20).contains(&value["age"].as_i64().unwrap()));
+        assert!((0.0..=1.0).contains(&value["share"].as_f64().unwrap()));
+        let tags = value["tags"].as_array().unwrap();
+        assert!(tags.len() == 2 && tags.iter().all(|tag| tag == "a" || tag == "b"));
+        assert!(value["maybe"].is_boolean());
+        assert_eq!(value["kind"], "x");
+        assert!(value["child"]["next"].is_object());
+        assert_eq!(value["either"], "2024-01-01");
+        assert_eq!(answer(Some(&format), "text", 0).unwrap(), value);
+    }
+
+    #[test]
+    fn only_what_asks_for_json_gets_it() {
+        assert_eq!(answer(None, "text", 0), None);
+        assert_eq!(answer(Some(&json!({"type": "text"})), "text", 0), None);
+        assert_eq!(answer(Some(&json!({"type": "json_schema"})), "text", 0), None);
+        let object = answer(Some(&json!({"type": "json_object"})), "text", 0).unwrap();
+        assert!(object["answer"].is_string());
+    }
+}

@@ -1,0 +1,82 @@
+//! Owns the reading of one request line. Never reads more of its body than it is asked for.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::store::Finding;
+
+/// A request line whose values have not been looked at. Absent and null are the same.
+#[derive(Debug, Deserialize)]
+pub(super) struct Line<'a> {
+    #[serde(borrow)]
+    pub(super) custom_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) body: Option<&'a RawValue>,
+}
+
+/// A finding whose line number is not known here.
+pub(super) fn finding(code: &'static str, param: Option<&str>, message: impl Into<String>) -> Finding {
+    Finding { code, message: message.into(), param: param.map(str::to_owned), line: None }
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Line<'a>, Finding> {
+        let not_json = |what: &str| finding("invalid_json_line", None, what);
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return Err(not_json("The file starts with a byte order mark; save it without one."));
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Err(not_json("This line is not valid UTF-8."));
+        };
+        match text.as_bytes().first() {
+            Some(b'{') => {}
+            Some(b'[') => {
+                return Err(finding(
+                    "invalid_request",
+                    None,
+                    "Expected one JSON object per line, with no array around or inside.",
+                ));
+            }
+            _ if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
+                return Err(finding("invalid_request", None, "This line is not a JSON object."));
+            }
+            _ => return Err(not_json("This line is not parseable as valid JSON.")),
+        }
+        serde_json::from_str(text).map_err(|error| {
+            if error.is_data() {
+                finding("invalid_request", None, format!("Invalid request line: {error}."))
+            } else {
+                not_json(&format!("This line is not parseable as valid JSON: {error}."))
+            }
+        })
+    }
+}
+
+/// The text of a JSON string.
+pub(super) fn string(value: &RawValue, param: &str) -> Result<String, Finding> {
+    let is_string = value.get().starts_with('"');
+    serde_json::from_str(value.get()).map_err(|error| {
+        if is_string {
+            let message = format!("'{param}' is not a valid JSON string: {error}.");
+            finding("invalid_json_line", Some(param), message)
+        } else {
+            finding("invalid_request", Some(param), format!("'{param}' must be a string."))
+        }
+    })
+}
+
+/// The fields of a body, unread; of a repeated one, the last.
+pub(super) fn fields(body: &RawValue) -> Result<BTreeMap<String, &RawValue>, Finding> {
+    if !body.get().starts_with('{') {
+        return Err(finding("invalid_request", Some("body"), "'body' must be a JSON object."));
+    }
+    serde_json::from_str(body.get())
+        .map_err(|error| finding("invalid_json_line", Some("body"), format!("'body' cannot be read: {error}.")))
+}

@@ -1,0 +1,170 @@
+//! Owns the life of one batch, from validating to a terminal status. Never answers a line itself
+//! and never takes a step that `Status` does not allow.
+
+mod execute;
+mod line;
+mod reader;
+mod results;
+mod validate;
+
+use std::io;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::auth::Tenant;
+use crate::run::execute::Ending;
+use crate::run::results::Results;
+use crate::run::validate::{Report, validate};
+use crate::store::{BatchRecord, FileRecord, Finding, Status};
+
+/// One batch on its way.
+#[derive(Clone)]
+pub(crate) struct Run {
+    app: Arc<App>,
+    tenant: Tenant,
+    /// As it was created; what changes is in the store.
+    batch: Arc<BatchRecord>,
+    cancel: CancellationToken,
+    deadline_ms: i64,
+}
+
+/// Stores the batch and starts its task, which ends with the batch or with the gateway.
+pub(crate) fn launch(
+    app: &Arc<App>,
+    tenant: Tenant,
+    batch: BatchRecord,
+    input: Option<Arc<FileRecord>>,
+    deadline_ms: i64,
+) {
+    let cancel = app.cancel_token(&batch.id);
+    app.store.add_batch(tenant, batch.clone());
+    let run = Run { app: Arc::clone(app), tenant, batch: Arc::new(batch), cancel, deadline_ms };
+    app.tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            () = run.app.stop.cancelled() => {}
+            result = run.live(input) => if let Err(error) = result { run.break_down(&error) },
+        }
+        run.app.forget_cancel(&run.batch.id);
+    });
+}
+
+impl Run {
+    async fn live(&self, input: Option<Arc<FileRecord>>) -> io::Result<()> {
+        let Some(input) = self.input(input) else { return Ok(()) };
+        let _place = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return self.end(Status::Cancelled, None).await,
+            // The semaphore is never closed.
+            place = self.app.running.acquire() => place,
+        };
+        let report = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return self.end(Status::Cancelled, None).await,
+            report = self.validate(&input) => report?,
+        };
+        if !report.findings.is_empty() {
+            self.fail(report.findings);
+            return Ok(());
+        }
+        let Report { total, model, .. } = report;
+        let started = self.update(|batch, now| {
+            let started = batch.enter(Status::InProgress, now);
+            if started {
+                batch.counts.total = total;
+                batch.model = model.clone();
+            }
+            started
+        });
+        if !started {
+            return self.end(Status::Cancelled, None).await;
+        }
+
+        let mut results = Results::new(&self.app);
+        match self.execute(&input, &mut results).await? {
+            Ending::Expired => self.end(Status::Expired, Some(results)).await,
+            Ending::Cancelled => self.end(Status::Cancelled, Some(results)).await,
+            Ending::Done => {
+                self.update(|batch, now| batch.enter(Status::Finalizing, now));
+                tokio::select! {
+                    biased;
+                    () = self.cancel.cancelled() => {}
+                    () = self.app.clock.sleep(self.app.settings.stage_delay) => {}
+                }
+                self.end(Status::Completed, Some(results)).await
+            }
+        }
+    }
+
+    /// The input file, or a failed batch.
+    fn input(&self, input: Option<Arc<FileRecord>>) -> Option<Arc<FileRecord>> {
+        let id = &self.batch.input_file_id;
+        let message = match input {
+            Some(file) if file.purpose == "batch" => return Some(file),
+            Some(file) => format!("File '{id}' has purpose '{}', not 'batch'.", file.purpose),
+            None => format!("No such File object: {id}"),
+        };
+        self.fail(vec![Finding {
+            code: "invalid_request",
+            message,
+            param: Some("input_file_id".to_owned()),
+            line: None,
+        }]);
+        None
+    }
+
+    async fn validate(&self, input: &Arc<FileRecord>) -> io::Result<Report> {
+        self.app.clock.sleep(self.app.settings.stage_delay).await;
+        let BatchRecord { origin, endpoint, .. } = *self.batch;
+        validate(&input.blob, origin, endpoint, self.app.settings.max_lines).await
+    }
+
+    fn fail(&self, findings: Vec<Finding>) {
+        self.update(|batch, now| {
+            if batch.enter(Status::Failed, now) {
+                batch.findings.clone_from(&findings);
+            } else {
+                batch.enter(Status::Cancelled, now);
+            }
+        });
+    }
+
+    /// The gateway's own storage failed the batch.
+    fn break_down(&self, error: &io::Error) {
+        self.fail(vec![Finding {
+            code: "internal_error",
+            message: format!("The gateway could not use its temporary storage: {}.", error.kind()),
+            param: None,
+            line: None,
+        }]);
+    }
+
+    /// Keeps the results and takes the last step. A cancellation that came first wins over it.
+    async fn end(&self, status: Status, results: Option<Results>) -> io::Result<()> {
+        let files = match results {
+            Some(results) => results.keep(&self.app, self.tenant, &self.batch).await?,
+            None => (None, None),
+        };
+        self.update(|batch, now| {
+            (batch.output_file_id, batch.error_file_id) = files.clone();
+            if !batch.enter(status, now) {
+                // Only ever refused because the batch is being cancelled, or can be.
+                batch.enter(Status::Cancelling, now);
+                batch.enter(Status::Cancelled, now);
+            }
+        });
+        Ok(())
+    }
+
+    /// Changes the batch in the store, now.
+    fn update<T: Default>(&self, mut change: impl FnMut(&mut BatchRecord, i64) -> T) -> T {
+        let now = self.app.clock.now();
+        let mut result = T::default();
+        self.app.store.update_batch(self.tenant, &self.batch.id, &mut |batch| {
+            result = change(batch, now);
+        });
+        result
+    }
+}

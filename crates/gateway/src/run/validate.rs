@@ -1,0 +1,184 @@
+//! Owns the validation of an input file: every rule of the services, several findings at once, with
+//! their codes, params and line numbers. Never holds more than one line, beside a digest of every
+//! custom_id.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::quote;
+use crate::run::line::{Line, fields, finding, string};
+use crate::run::reader::LineReader;
+use crate::store::{Blob, Finding};
+use crate::view::{Endpoint, View};
+
+/// Most findings that a batch reports.
+const MOST_FINDINGS: usize = 100;
+
+/// What validation found out.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) findings: Vec<Finding>,
+    pub(super) total: u64,
+    /// The first model that a body names.
+    pub(super) model: Option<String>,
+}
+
+/// Reads the whole file once.
+///
+/// The codes are those of contract facts 5.3.
+pub(super) async fn validate(blob: &Arc<Blob>, origin: View, endpoint: Endpoint, max_lines: u64) -> io::Result<Report> {
+    let mut lines = LineReader::open(blob).await?;
+    let mut checker = Checker::new(origin, endpoint);
+    let mut total = 0;
+    while let Some(line) = lines.next().await? {
+        total += 1;
+        // Beyond either bound lines are only counted.
+        if total <= max_lines && checker.findings.len() < MOST_FINDINGS {
+            checker.check(line.number, &line.bytes);
+        }
+    }
+    if total == 0 {
+        checker.findings.push(finding("empty_file", None, "The input file has no request."));
+    }
+    if total > max_lines {
+        let message = format!("The input file has {total} requests; at most {max_lines} may be.");
+        checker.findings.insert(0, finding("too_many_tasks", None, message));
+    }
+    checker.findings.truncate(MOST_FINDINGS);
+    Ok(Report { findings: checker.findings, total, model: checker.model })
+}
+
+/// The start of a digest: enough to tell custom_ids apart.
+type IdDigest = [u8; 16];
+
+struct Checker {
+    origin: View,
+    endpoint: Endpoint,
+    seen: HashMap<IdDigest, u64>,
+    model: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl Checker {
+    fn new(origin: View, endpoint: Endpoint) -> Checker {
+        Checker { origin, endpoint, seen: HashMap::new(), model: None, findings: Vec::new() }
+    }
+
+    fn check(&mut self, number: u64, bytes: &[u8]) {
+        let line = match Line::parse(bytes) {
+            Ok(line) => line,
+            Err(finding) => return self.report(number, Err(finding)),
+        };
+        let custom_id = self.custom_id(number, &line);
+        self.report(number, custom_id);
+        self.report(number, method(&line));
+        self.report(number, self.url(&line));
+        match body(&line) {
+            Ok(body) => {
+                self.report(number, not_streamed(&body));
+                let model = self.model(&body);
+                self.report(number, model);
+            }
+            Err(finding) => self.report(number, Err(finding)),
+        }
+    }
+
+    fn report(&mut self, number: u64, result: Result<(), Finding>) {
+        if let Err(mut finding) = result {
+            finding.line = Some(number);
+            self.findings.push(finding);
+        }
+    }
+
+    fn custom_id(&mut self, number: u64, line: &Line<'_>) -> Result<(), Finding> {
+        let raw = line.custom_id.ok_or_else(|| missing("custom_id"))?;
+        let custom_id = string(raw, "custom_id")?;
+        if custom_id.is_empty() {
+            return Err(missing("custom_id"));
+        }
+        let digest = Sha256::digest(custom_id.as_bytes());
+        let Some(digest) = digest.first_chunk() else { return Ok(()) };
+        match self.seen.insert(*digest, number) {
+            None => Ok(()),
+            Some(first) => {
+                self.seen.insert(*digest, first);
+                let message = format!("The custom_id {} is already used in line {first}.", quote(&custom_id));
+                Err(finding("duplicate_custom_id", Some("custom_id"), message))
+            }
+        }
+    }
+
+    fn url(&self, line: &Line<'_>) -> Result<(), Finding> {
+        let url = string(line.url.ok_or_else(|| missing("url"))?, "url")?;
+        let endpoint = self.endpoint.path();
+        if url == endpoint {
+            return Ok(());
+        }
+        let message = format!("The url {} does not match the batch's endpoint '{endpoint}'.", quote(&url));
+        Err(finding("url_mismatch", Some("url"), message))
+    }
+
+    /// OpenAI wants a model in every body and one model per file; MKA1 says neither, and leaves
+    /// the line to fail by itself.
+    fn model(&mut self, body: &Fields<'_>) -> Result<(), Finding> {
+        let param = "body.model";
+        let strict = self.origin == View::OpenAi;
+        let raw = body.get("model").filter(|raw| raw.get() != "null");
+        let model = match raw {
+            None if strict && self.endpoint.needs_model() => return Err(missing(param)),
+            None => return Ok(()),
+            Some(raw) => match string(raw, param) {
+                Ok(model) => model,
+                Err(finding) if strict => return Err(finding),
+                Err(_) => return Ok(()),
+            },
+        };
+        match &self.model {
+            Some(first) if strict && *first != model => {
+                let message = format!(
+                    "The model {} differs from {}; all requests of a batch use one model.",
+                    quote(&model),
+                    quote(first)
+                );
+                Err(finding("model_mismatch", Some(param), message))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.model = Some(model);
+                Ok(())
+            }
+        }
+    }
+}
+
+type Fields<'a> = std::collections::BTreeMap<String, &'a serde_json::value::RawValue>;
+
+fn missing(param: &str) -> Finding {
+    let message = format!("Missing required parameter: '{param}'.");
+    finding("missing_required_parameter", Some(param), message)
+}
+
+fn method(line: &Line<'_>) -> Result<(), Finding> {
+    let method = string(line.method.ok_or_else(|| missing("method"))?, "method")?;
+    if method == "POST" {
+        return Ok(());
+    }
+    let message = format!("Invalid method {}: only 'POST' is supported.", quote(&method));
+    Err(finding("invalid_request", Some("method"), message))
+}
+
+fn body<'a>(line: &Line<'a>) -> Result<Fields<'a>, Finding> {
+    fields(line.body.ok_or_else(|| missing("body"))?)
+}
+
+fn not_streamed(body: &Fields<'_>) -> Result<(), Finding> {
+    match body.get("stream") {
+        Some(stream) if stream.get() == "true" => {
+            Err(finding("streaming_unsupported", Some("body.stream"), "Streaming is not supported in a batch."))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,160 @@
+//! Owns the store that lives in memory. Never orders by time: two things made in one second keep
+//! the order they were made in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::auth::Tenant;
+use crate::store::{BatchRecord, FileRecord, Page, Query, Store, UnknownCursor};
+
+/// Everything of every tenant, until the gateway ends.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<HashMap<Tenant, Shelf>>);
+
+/// Everything of one tenant.
+#[derive(Debug, Default)]
+struct Shelf {
+    files: Shelved<Arc<FileRecord>>,
+    batches: Shelved<BatchRecord>,
+}
+
+/// Things in the order they were made. `places` keeps the place of what was removed, so that a
+/// listing can continue after it.
+#[derive(Debug)]
+struct Shelved<T> {
+    made: u64,
+    things: BTreeMap<u64, T>,
+    places: HashMap<String, u64>,
+}
+
+impl<T> Default for Shelved<T> {
+    fn default() -> Self {
+        Shelved { made: 0, things: BTreeMap::new(), places: HashMap::new() }
+    }
+}
+
+impl<T: Clone> Shelved<T> {
+    fn add(&mut self, id: String, thing: T) {
+        self.made += 1;
+        self.places.insert(id, self.made);
+        self.things.insert(self.made, thing);
+    }
+
+    fn get_mut(&mut self, id: &str) -> Option<&mut T> {
+        self.things.get_mut(self.places.get(id)?)
+    }
+
+    fn page(&self, query: &Query, wanted: impl Fn(&T) -> bool) -> Page<T> {
+        let after = match &query.after {
+            Some(id) => Some(*self.places.get(id).ok_or(UnknownCursor)?),
+            None => None,
+        };
+        let mut page: Vec<T> = if query.oldest_first {
+            let from = after.map_or(0, |place| place + 1);
+            self.things
+                .range(from..)
+                .map(|(_, thing)| thing)
+                .filter(|thing| wanted(thing))
+                .take(query.limit + 1)
+                .cloned()
+                .collect()
+        } else {
+            let to = after.unwrap_or(u64::MAX);
+            self.things
+                .range(..to)
+                .rev()
+                .map(|(_, thing)| thing)
+                .filter(|thing| wanted(thing))
+                .take(query.limit + 1)
+                .cloned()
+                .collect()
+        };
+        let more = page.len() > query.limit;
+        page.truncate(query.limit);
+        Ok((page, more))
+    }
+}
+
+impl Shelf {
+    /// Lets expired files go.
+    fn expire(&mut self, now: i64) {
+        self.files.things.retain(|_, file| file.expires_at.is_none_or(|at| at > now));
+    }
+}
+
+impl Memory {
+    fn shelves(&self) -> MutexGuard<'_, HashMap<Tenant, Shelf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for Memory {
+    fn add_file(&self, tenant: Tenant, file: FileRecord) -> Arc<FileRecord> {
+        let file = Arc::new(file);
+        let mut shelves = self.shelves();
+        let shelf = shelves.entry(tenant).or_default();
+        shelf.expire(file.created_at);
+        shelf.files.add(file.id.clone(), Arc::clone(&file));
+        file
+    }
+
+    fn file(&self, tenant: Tenant, id: &str, now: i64) -> Option<Arc<FileRecord>> {
+        let mut shelves = self.shelves();
+        let file = shelves.get_mut(&tenant)?.files.get_mut(id)?;
+        file.expires_at.is_none_or(|at| at > now).then(|| Arc::clone(file))
+    }
+
+    fn files(&self, tenant: Tenant, query: &Query, now: i64) -> Page<Arc<FileRecord>> {
+        let mut shelves = self.shelves();
+        let Some(shelf) = shelves.get_mut(&tenant) else { return nothing(query) };
+        shelf.expire(now);
+        shelf.files.page(query, |file| {
+            query.purpose.as_ref().is_none_or(|purpose| *purpose == file.purpose)
+                && query.sha256.as_ref().is_none_or(|sha256| sha256 == file.blob.sha256())
+        })
+    }
+
+    fn remove_file(&self, tenant: Tenant, id: &str, now: i64) -> bool {
+        let mut shelves = self.shelves();
+        let Some(shelf) = shelves.get_mut(&tenant) else { return false };
+        shelf.expire(now);
+        match shelf.files.places.get(id) {
+            Some(place) => shelf.files.things.remove(place).is_some(),
+            None => false,
+        }
+    }
+
+    fn add_batch(&self, tenant: Tenant, batch: BatchRecord) {
+        self.shelves().entry(tenant).or_default().batches.add(batch.id.clone(), batch);
+    }
+
+    fn batch(&self, tenant: Tenant, id: &str) -> Option<BatchRecord> {
+        self.shelves().get_mut(&tenant)?.batches.get_mut(id).cloned()
+    }
+
+    fn batches(&self, tenant: Tenant, query: &Query) -> Page<BatchRecord> {
+        match self.shelves().get(&tenant) {
+            Some(shelf) => shelf.batches.page(query, |_| true),
+            None => nothing(query),
+        }
+    }
+
+    fn update_batch(&self, tenant: Tenant, id: &str, change: &mut dyn FnMut(&mut BatchRecord)) -> Option<BatchRecord> {
+        let mut shelves = self.shelves();
+        let batch = shelves.get_mut(&tenant)?.batches.get_mut(id)?;
+        change(batch);
+        Some(batch.clone())
+    }
+
+    fn clear(&self) {
+        self.shelves().clear();
+    }
+}
+
+/// The page of a tenant that has made nothing yet.
+fn nothing<T>(query: &Query) -> Page<T> {
+    match query.after {
+        Some(_) => Err(UnknownCursor),
+        None => Ok((Vec::new(), false)),
+    }
+}

@@ -1,0 +1,51 @@
+//! Owns what the gateway remembers: records of files and batches, and the trait behind which they
+//! are kept. Never holds the bytes of a file in memory.
+
+mod blob;
+mod memory;
+mod record;
+
+use std::sync::Arc;
+
+pub(crate) use blob::{Blob, Disk, Spool};
+pub(crate) use memory::Memory;
+pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Status, Usage};
+
+use crate::auth::Tenant;
+
+/// A list was asked to continue after an id that was never in it.
+#[derive(Debug)]
+pub(crate) struct UnknownCursor;
+
+/// What a listing asks for. Items come newest first unless `oldest_first`.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) after: Option<String>,
+    pub(crate) limit: usize,
+    pub(crate) oldest_first: bool,
+    pub(crate) purpose: Option<String>,
+    pub(crate) sha256: Option<String>,
+}
+
+/// One page of a listing, and whether more follows it.
+pub(crate) type Page<T> = Result<(Vec<T>, bool), UnknownCursor>;
+
+/// Keeps records, tenant by tenant. In memory today; a folder on disk belongs behind it as well.
+///
+/// Every method is one atomic step. A file whose `expires_at` is not after `now` is gone.
+pub(crate) trait Store: Send + Sync + 'static {
+    fn add_file(&self, tenant: Tenant, file: FileRecord) -> Arc<FileRecord>;
+    fn file(&self, tenant: Tenant, id: &str, now: i64) -> Option<Arc<FileRecord>>;
+    fn files(&self, tenant: Tenant, query: &Query, now: i64) -> Page<Arc<FileRecord>>;
+    /// Whether there was such a file.
+    fn remove_file(&self, tenant: Tenant, id: &str, now: i64) -> bool;
+
+    fn add_batch(&self, tenant: Tenant, batch: BatchRecord);
+    fn batch(&self, tenant: Tenant, id: &str) -> Option<BatchRecord>;
+    fn batches(&self, tenant: Tenant, query: &Query) -> Page<BatchRecord>;
+    /// Changes one batch in place and returns it as it is afterwards.
+    fn update_batch(&self, tenant: Tenant, id: &str, change: &mut dyn FnMut(&mut BatchRecord)) -> Option<BatchRecord>;
+
+    /// Forgets everything, so that the last bytes on disk can go.
+    fn clear(&self);
+}

@@ -1,0 +1,196 @@
+//! Owns what all tests share: a gateway, a plain HTTP caller, patience with a bound. Never uses our
+//! own client.
+
+use std::time::Duration;
+
+use lote_gateway::{Builder, Gateway};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::contract;
+
+/// No wait in a test is longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const MKA1: &str = "/api/v1/llm";
+pub(crate) const OPENAI: &str = "/v1";
+pub(crate) const PREFIXES: [&str; 2] = [MKA1, OPENAI];
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+
+/// A gateway and somebody who talks to it through one prefix with one key.
+pub(crate) struct Caller {
+    pub(crate) url: String,
+    pub(crate) key: String,
+    pub(crate) http: reqwest::Client,
+}
+
+pub(crate) async fn start(builder: Builder) -> Gateway {
+    builder.start().await.unwrap()
+}
+
+/// A default gateway and a caller under `prefix`.
+pub(crate) async fn plain(prefix: &str) -> (Gateway, Caller) {
+    let gateway = start(Gateway::builder()).await;
+    let caller = Caller::new(&gateway, prefix, "sk-test");
+    (gateway, caller)
+}
+
+impl Caller {
+    pub(crate) fn new(gateway: &Gateway, prefix: &str, key: &str) -> Caller {
+        Caller { url: format!("{}{prefix}", gateway.url()), key: key.to_owned(), http: reqwest::Client::new() }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        answer(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn bytes(&self, file_id: &str) -> Vec<u8> {
+        let response = send(self.request(Method::GET, &format!("/files/{file_id}/content"))).await;
+        assert_eq!(response.status(), 200);
+        response.bytes().await.unwrap().to_vec()
+    }
+
+    /// The result lines of a file, in file order.
+    pub(crate) async fn lines(&self, file_id: &Value) -> Vec<Value> {
+        let bytes = self.bytes(file_id.as_str().unwrap()).await;
+        let text = String::from_utf8(bytes).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for line in &lines {
+            contract::valid("ResultLine", line, "a line of the file");
+        }
+        lines
+    }
+
+    pub(crate) async fn upload_form(&self, form: Form) -> (StatusCode, Value) {
+        answer(self.request(Method::POST, "/files").multipart(form)).await
+    }
+
+    /// Uploads an input file and returns its id.
+    pub(crate) async fn upload(&self, content: impl Into<Vec<u8>>) -> String {
+        let part = Part::bytes(content.into()).file_name("requests.jsonl");
+        let form = Form::new().text("purpose", "batch").part("file", part);
+        let (status, file) = self.upload_form(form).await;
+        assert_eq!(status, 200, "{file}");
+        file["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a batch on an uploaded file.
+    pub(crate) async fn create(&self, file_id: &str, endpoint: &str) -> Value {
+        let body = create_body(file_id, endpoint);
+        let (status, batch) = self.post("/batches", &body).await;
+        assert_eq!(status, 200, "{batch}");
+        batch
+    }
+
+    /// Uploads and creates.
+    pub(crate) async fn submit(&self, content: impl Into<Vec<u8>>, endpoint: &str) -> Value {
+        let file_id = self.upload(content).await;
+        self.create(&file_id, endpoint).await
+    }
+
+    pub(crate) async fn batch(&self, batch: &Value) -> Value {
+        let path = format!("/batches/{}", batch["id"].as_str().unwrap());
+        let (status, batch) = self.get(&path).await;
+        assert_eq!(status, 200, "{batch}");
+        batch
+    }
+
+    /// Asks for the batch until it is as `wanted`.
+    pub(crate) async fn until(&self, batch: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
+        let asking = async {
+            loop {
+                let batch = self.batch(batch).await;
+                if wanted(&batch) {
+                    return batch;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(batch) => batch,
+            Err(_) => panic!("never as wanted: {}", self.batch(batch).await),
+        }
+    }
+
+    /// Asks for the batch until it has ended.
+    pub(crate) async fn ended(&self, batch: &Value) -> Value {
+        let terminal = ["completed", "failed", "expired", "cancelled"];
+        self.until(batch, |batch| terminal.contains(&batch["status"].as_str().unwrap())).await
+    }
+
+    /// Uploads, creates, waits for the end.
+    pub(crate) async fn run(&self, content: impl Into<Vec<u8>>, endpoint: &str) -> Value {
+        let batch = self.submit(content, endpoint).await;
+        self.ended(&batch).await
+    }
+
+    pub(crate) async fn cancel(&self, batch: &Value) -> (StatusCode, Value) {
+        let path = format!("/batches/{}/cancel", batch["id"].as_str().unwrap());
+        answer(self.request(Method::POST, &path)).await
+    }
+}
+
+pub(crate) fn create_body(file_id: &str, endpoint: &str) -> Value {
+    json!({"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"})
+}
+
+/// Sends; the answer's status and media type are held against the contract.
+pub(crate) async fn send(request: RequestBuilder) -> Response {
+    exchange(request).await.1
+}
+
+/// Sends, and reads a JSON answer, all of which is held against the contract.
+pub(crate) async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let (method, response) = exchange(request).await;
+    let status = response.status();
+    let path = response.url().path().to_owned();
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: {text:?}"));
+    contract::check(&method, &path, status.as_u16(), Some("application/json"), Some(&body));
+    (status, body)
+}
+
+async fn exchange(request: RequestBuilder) -> (Method, Response) {
+    let (http, request) = request.build_split();
+    let request = request.unwrap();
+    let method = request.method().clone();
+    let response = http.execute(request).await.unwrap();
+    let media_type = response.headers().get("content-type").map(|value| value.to_str().unwrap());
+    contract::check(&method, response.url().path(), response.status().as_u16(), media_type, None);
+    assert!(response.headers().contains_key("x-request-id"));
+    (method, response)
+}
+
+/// A chat request line.
+pub(crate) fn chat(custom_id: &str, text: &str) -> Value {
+    json!({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": {
+        "model": "gpt-test", "messages": [{"role": "user", "content": text}],
+    }})
+}
+
+/// Chat request lines, one for each text, with custom_ids `r-0`, `r-1`, …
+pub(crate) fn chats<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> String {
+    texts.into_iter().enumerate().map(|(at, text)| format!("{}\n", chat(&format!("r-{at}"), text.as_ref()))).collect()
+}
+
+/// A request line for any endpoint.
+pub(crate) fn line(custom_id: &str, endpoint: &str, body: &Value) -> String {
+    let line = json!({
+        "custom_id": custom_id, "method": "POST", "url": endpoint, "body": body,
+    });
+    format!("{line}\n")
+}
+
+/// The result line of `custom_id`.
+pub(crate) fn by_id<'a>(lines: &'a [Value], custom_id: &str) -> &'a Value {
+    lines.iter().find(|line| line["custom_id"] == custom_id).unwrap()
+}

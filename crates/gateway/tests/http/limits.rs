@@ -1,0 +1,103 @@
+//! Patience and its end: slow clients, clients that do not read, too many of them.
+
+use std::time::Duration;
+
+use lote_gateway::{Builder, Gateway};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::common::{Caller, OPENAI, PATIENCE, start};
+
+/// A gateway without patience.
+fn impatient() -> Builder {
+    Gateway::builder().header_timeout(Duration::from_millis(200)).stall_timeout(Duration::from_millis(200))
+}
+
+/// Sends `text` and nothing more, and reads until the gateway closes.
+async fn send_and_wait(gateway: &Gateway, text: &str) -> String {
+    let mut stream = TcpStream::connect(gateway.addr()).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end as well.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_that_sends_no_request_is_closed() {
+    let gateway = start(impatient()).await;
+    assert_eq!(send_and_wait(&gateway, "").await, "");
+    send_and_wait(&gateway, "GET /v1/batches HTTP/1.1\r\nHost: x\r\nAuth").await;
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_refused() {
+    let gateway = start(impatient()).await;
+    let head = "Host: x\r\nAuthorization: Bearer k\r\nContent-Length: 1000\r\n";
+    for request in [
+        format!("POST /v1/batches HTTP/1.1\r\n{head}Content-Type: application/json\r\n\r\n{{"),
+        format!(
+            "POST /v1/files HTTP/1.1\r\n{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nxyz"
+        ),
+    ] {
+        let answer = send_and_wait(&gateway, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.contains("stalled"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_let_go() {
+    // There is one place, and whoever wants it next gets it only when this client has lost it.
+    let gateway = start(impatient().max_connections(1)).await;
+    let caller = Caller::new(&gateway, OPENAI, "k");
+    // More than the buffers of both sockets hold.
+    let id = caller.upload(vec![b'x'; 50_000_000]).await;
+    drop(caller);
+    let mut stream = TcpStream::connect(gateway.addr()).await.unwrap();
+    let request = format!("GET /v1/files/{id}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let next = send_and_wait(&gateway, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(next.starts_with("HTTP/1.1 404 "), "{next}");
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    assert!(answer.len() < 50_000_000, "{} bytes", answer.len());
+}
+
+#[tokio::test]
+async fn heads_are_limited() {
+    let gateway = start(Gateway::builder()).await;
+    let request =
+        format!("GET /v1/batches HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
+    let answer = send_and_wait(&gateway, &request).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{many}\r\n");
+    let answer = send_and_wait(&gateway, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_free_place() {
+    let gateway = start(Gateway::builder().max_connections(1)).await;
+    let idle = TcpStream::connect(gateway.addr()).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let waiting = send_and_wait(&gateway, request);
+    let mut waiting = std::pin::pin!(waiting);
+    let early = timeout(Duration::from_millis(200), waiting.as_mut()).await;
+    assert!(early.is_err(), "answered beside the idle connection");
+    drop(idle);
+    assert!(waiting.await.starts_with("HTTP/1.1 404 "));
+}
+
+#[tokio::test]
+async fn a_dropped_gateway_stops() {
+    let gateway = start(Gateway::builder()).await;
+    let addr = gateway.addr();
+    drop(gateway);
+    let refused = async { while TcpStream::connect(addr).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.unwrap();
+}
