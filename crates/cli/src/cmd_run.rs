@@ -77,7 +77,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::MAX_CONCURRENCY.min..))]
     max_concurrency: Option<i64>,
 
-    /// How long to wait for the batch, such as 90s, 10m or 26h [default: until it is over]
+    /// How long to wait for the batch, such as 90s, 10m, 26h or 1d [default: until it is over]
     #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
     deadline: Option<Duration>,
 

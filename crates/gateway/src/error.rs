@@ -24,7 +24,7 @@ impl ApiError {
 
     /// A 400 about one parameter.
     pub(crate) fn param(param: &str, message: impl Into<String>) -> ApiError {
-        ApiError { param: Some(param.to_owned()), ..ApiError::new(StatusCode::BAD_REQUEST, message) }
+        ApiError { param: Some(clip(param)), ..ApiError::new(StatusCode::BAD_REQUEST, message) }
     }
 
     /// A 400 about a parameter that is absent.

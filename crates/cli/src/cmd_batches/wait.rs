@@ -37,7 +37,7 @@ pub(super) struct WaitArgs {
     /// The id of the batch
     id: BatchId,
 
-    /// How long to wait, such as 90s, 10m or 26h [default: until it is over]
+    /// How long to wait, such as 90s, 10m, 26h or 1d [default: until it is over]
     #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
     deadline: Option<Duration>,
 

@@ -242,7 +242,7 @@ fn what_is_wrong_here_is_exit_2_and_not_sent() {
         (&["list", "--after", ".."], "would reach another path"),
         (&["list", "--limit", "0"], "0 is not in 1..=100"),
         (&["list", "--limit", "101"], "101 is not in 1..=100"),
-        (&["wait", "batch_1", "--deadline", "soon"], "such as 90s, 10m or 26h"),
+        (&["wait", "batch_1", "--deadline", "soon"], "such as 90s, 10m, 26h or 1d"),
         (&["create", "..", "--endpoint", "chat"], "would reach another path"),
         (&["create", "file-1"], "--endpoint"),
         (&["create", "file-1", "--endpoint", "/v1/chat"], "invalid value '/v1/chat'"),

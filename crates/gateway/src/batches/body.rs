@@ -7,6 +7,9 @@ use crate::error::ApiError;
 use crate::expiry;
 use crate::view::{Endpoint, View};
 
+/// Longest file id that is looked up, in bytes. Ours have 37.
+const LONGEST_ID: usize = 256;
+
 /// Metadata limits: pairs, characters of a key, characters of a value (contract facts 4).
 const METADATA: (usize, usize, usize) = (16, 64, 512);
 
@@ -26,6 +29,9 @@ impl CreateBody {
     /// obeyed under both prefixes.
     pub(super) fn read(view: View, body: Map<String, Value>) -> Result<CreateBody, ApiError> {
         let input_file_id = required(&body, "input_file_id")?.to_owned();
+        if input_file_id.len() > LONGEST_ID {
+            return Err(ApiError::param("input_file_id", "Invalid 'input_file_id': no file has so long an id."));
+        }
         let endpoint = required(&body, "endpoint")?;
         let endpoint = view.endpoint(endpoint).ok_or_else(|| {
             let known: Vec<&str> = view.endpoints().iter().map(|known| known.path()).collect();

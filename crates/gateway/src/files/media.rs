@@ -39,18 +39,22 @@ const KNOWN: [(&str, &str); 31] = [
     ("", "application/javascript"),
 ];
 
-/// The type that the content of `file` is served as.
+/// The media type that a client sent, if contents are served as it.
+pub(super) fn known(sent: &str) -> Option<&'static str> {
+    KNOWN.iter().map(|(_, known)| *known).find(|known| known.eq_ignore_ascii_case(sent))
+}
+
+/// The type that the content of `file` is served as: by its purpose, its name, its upload.
 pub(super) fn media_type(file: &FileRecord, view: View) -> &'static str {
     if file.purpose == "batch" || file.purpose == RESULT_PURPOSE {
         return "application/jsonl";
     }
     let ending = file.filename.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let uploaded = file.media_type.as_deref();
-    let by_name = KNOWN.iter().find(|(known, _)| !known.is_empty() && known.eq_ignore_ascii_case(ending));
-    let by_upload = || KNOWN.iter().find(|(_, known)| uploaded == Some(*known));
-    match by_name.or_else(by_upload) {
-        Some((_, known)) => known,
-        None if view == View::Mka1 => "text/plain",
-        None => "application/octet-stream",
+    let named = KNOWN.iter().find(|(known, _)| !known.is_empty() && known.eq_ignore_ascii_case(ending));
+    match (named, file.media_type, view) {
+        (Some((_, named)), _, _) => named,
+        (None, Some(uploaded), _) => uploaded,
+        (None, None, View::Mka1) => "text/plain",
+        (None, None, View::OpenAi) => "application/octet-stream",
     }
 }

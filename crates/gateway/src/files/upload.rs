@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::{ApiError, quote};
 use crate::expiry;
+use crate::files::media;
 use crate::files::paced::{HeadTooLong, Paced, Pacer};
 use crate::http::{Caller, text};
 use crate::store::{FileRecord, Spool};
@@ -20,6 +21,9 @@ use crate::view::{UPLOAD_PURPOSES, View};
 
 /// Largest part that is not the file, in bytes.
 const TEXT_LIMIT: usize = 1024;
+
+/// Longest name of a file, in bytes.
+const LONGEST_NAME: usize = 1024;
 
 /// Most a form may hold beside the file: boundaries, heads, texts; in bytes.
 const FORM_OVERHEAD: u64 = 64 * 1024;
@@ -47,7 +51,7 @@ impl Form {
 #[derive(Debug)]
 struct Received {
     filename: String,
-    media_type: Option<String>,
+    media_type: Option<&'static str>,
     spool: Spool,
 }
 
@@ -156,13 +160,16 @@ async fn receive_file(
     if filename.trim().is_empty() {
         return Err(ApiError::param("file", "The file needs a name that is not blank."));
     }
+    if filename.len() > LONGEST_NAME {
+        return Err(ApiError::param("file", format!("The file's name is longer than {LONGEST_NAME} bytes.")));
+    }
     if view == View::Mka1 && filename == "blob" {
         return Err(ApiError::param(
             "file",
             "The file name 'blob' counts as missing: send the file with a name of its own.",
         ));
     }
-    let media_type = part.content_type().map(|media| media.essence_str().to_ascii_lowercase());
+    let media_type = part.content_type().and_then(|media| media::known(media.essence_str()));
     let mut spool = app.disk.spool().await.map_err(|error| ApiError::storage(&error))?;
     pacer.expect_data();
     while let Some(piece) = part.chunk().await? {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::auth::Tenant;
+use crate::error::quote;
 use crate::run::execute::Ending;
 use crate::run::results::Results;
 use crate::run::validate::{Report, validate};
@@ -100,11 +101,11 @@ impl Run {
 
     /// The input file, or a failed batch.
     fn input(&self, input: Option<Arc<FileRecord>>) -> Option<Arc<FileRecord>> {
-        let id = &self.batch.input_file_id;
+        let id = quote(&self.batch.input_file_id);
         let message = match input {
             Some(file) if file.purpose == "batch" => return Some(file),
-            Some(file) => format!("File '{id}' has purpose '{}', not 'batch'.", file.purpose),
-            None => format!("No such File object: {id}"),
+            Some(file) => format!("File {id} has purpose '{}', not 'batch'.", file.purpose),
+            None => format!("No such File object: {id}."),
         };
         self.fail(vec![Finding {
             code: "invalid_request",

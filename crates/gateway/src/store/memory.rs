@@ -158,3 +158,36 @@ fn nothing<T>(query: &Query) -> Page<T> {
         None => Ok((Vec::new(), false)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Keys;
+    use crate::store::Disk;
+
+    #[tokio::test]
+    async fn files_are_gone_from_the_second_they_expire_in() {
+        let headers = [("authorization".parse().unwrap(), "Bearer k".parse().unwrap())];
+        let tenant = Keys::default().tenant(&headers.into_iter().collect()).unwrap();
+        let disk = Disk::new().unwrap();
+        let store = Memory::default();
+        for (id, expires_at) in [("kept", None), ("going", Some(100))] {
+            let blob = Arc::new(disk.spool().await.unwrap().seal().await.unwrap());
+            let (filename, purpose) = ("f".to_owned(), "batch".to_owned());
+            let id = id.to_owned();
+            let file = FileRecord { id, filename, purpose, media_type: None, created_at: 0, expires_at, blob };
+            store.add_file(tenant, file);
+        }
+        let query = Query { after: None, limit: 10, oldest_first: true, purpose: None, sha256: None };
+        let listed = |now| -> Vec<String> {
+            let (page, _) = store.files(tenant, &query, now).unwrap();
+            page.iter().map(|file| file.id.clone()).collect()
+        };
+        assert!(store.file(tenant, "going", 99).is_some());
+        assert_eq!(listed(99), ["kept", "going"]);
+        assert!(store.file(tenant, "going", 100).is_none());
+        assert_eq!(listed(100), ["kept"]);
+        assert!(!store.remove_file(tenant, "going", 100));
+        assert!(store.file(tenant, "kept", i64::MAX).is_some());
+    }
+}

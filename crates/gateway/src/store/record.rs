@@ -15,8 +15,8 @@ pub(crate) struct FileRecord {
     pub(crate) id: String,
     pub(crate) filename: String,
     pub(crate) purpose: String,
-    /// What the upload called it, if it did.
-    pub(crate) media_type: Option<String>,
+    /// What the upload called it, if that is a type that contents are served as.
+    pub(crate) media_type: Option<&'static str>,
     pub(crate) created_at: i64,
     pub(crate) expires_at: Option<i64>,
     pub(crate) blob: Arc<Blob>,
