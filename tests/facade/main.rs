@@ -3,4 +3,5 @@
 mod common;
 mod good;
 mod odd;
+mod readme;
 mod runs;

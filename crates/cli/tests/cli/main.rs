@@ -10,5 +10,6 @@ mod help;
 mod inspect;
 mod odd_services;
 mod prepare;
+mod readme;
 mod run;
 mod service;
