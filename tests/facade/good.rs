@@ -114,10 +114,17 @@ async fn lists_go_over_all_pages_once() {
         let ours: Vec<&BatchId> = batches.iter().map(|batch| &batch.id).filter(|id| created.contains(id)).collect();
         assert_eq!(ours, created.iter().rev().collect::<Vec<_>>());
 
-        let newest = client.files().list().limit(1).order(Order::Descending).page().await.expect("a page");
-        assert_eq!(newest.data.len(), 1);
-        let all: Vec<_> = client.files().list().limit(2).purpose("batch").stream().try_collect().await.expect("all");
-        assert!(all.iter().any(|file| file.id == input));
+        let other = client.files().upload_reader(&b"x"[..], "notes.txt", UploadPurpose::UserData).length(1);
+        let other = other.send().await.expect("an upload").id;
+        // Batches that end meanwhile make files of their own.
+        let ours = [other.clone(), input.clone()];
+        let ids = async |list: lote::ListFiles| {
+            let all: Vec<lote::File> = list.limit(1).stream().try_collect().await.expect("all");
+            all.into_iter().map(|file| file.id).filter(|id| ours.contains(id)).collect::<Vec<FileId>>()
+        };
+        assert_eq!(ids(client.files().list()).await, ours);
+        assert_eq!(ids(client.files().list().order(Order::Ascending)).await, [input.clone(), other.clone()]);
+        assert_eq!(ids(client.files().list().purpose("batch")).await, [input]);
     }
 }
 
@@ -199,6 +206,10 @@ fn futures_may_move_between_threads() {
     fn movable<T: Send>(_: T) {}
     let client = Client::builder().base_url("http://127.0.0.1:9").api_key("mk-test").build().expect("a client");
     let (batch, file) = (BatchId::new("b").expect("an id"), FileId::new("f").expect("an id"));
+    fn own<T: Send + 'static>(_: T) {}
+    own(client.batches().wait(&batch).until_over());
+    own(client.batches().list().stream());
+    own(client.files().upload("x", UploadPurpose::Batch).send());
     movable(client.batches().create(&file, Endpoint::Embeddings).send());
     movable(client.batches().get(&batch));
     movable(client.batches().cancel(&batch));

@@ -106,6 +106,91 @@ async fn a_key_that_a_service_repeats_is_not() {
 }
 
 #[tokio::test]
+async fn a_key_is_blanked_before_a_text_is_cut_and_in_fields_as_well() {
+    for filler in 570..610 {
+        let body = format!("{}sk-hunter22", "x".repeat(filler));
+        for reply in [Reply::new(401, &[], &body), Reply::new(200, &[], &body)] {
+            let error = error_of(reply).await;
+            assert!(!format!("{error} {error:?}").contains("sk-h"), "{filler}: {error:?}");
+        }
+    }
+    for field in ["created_at", "request_counts", "usage", "errors", "input_file_id"] {
+        let batch = json!({"id": "b", "status": "completed", field: ["sk-hunter22"]});
+        let error = error_of(Reply::json(200, batch)).await;
+        assert!(!format!("{error} {error:?}").contains("hunter22"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_instant_and_size_is_read_into_its_own_field_within_its_range() {
+    const EDGE: i64 = 9_007_199_254_740_991;
+    let names = [
+        "created_at",
+        "in_progress_at",
+        "expires_at",
+        "finalizing_at",
+        "completed_at",
+        "failed_at",
+        "expired_at",
+        "cancelling_at",
+        "cancelled_at",
+    ];
+    let batch = |values: &[i64]| {
+        let mut batch = json!({"id": "b", "status": "completed"});
+        names.iter().zip(values).for_each(|(name, value)| batch[*name] = json!(value));
+        batch
+    };
+    let seen = |batch: lote::Batch| {
+        let lote::Batch { created_at, in_progress_at, expires_at, finalizing_at, completed_at, .. } = batch;
+        let lote::Batch { failed_at, expired_at, cancelling_at, cancelled_at, .. } = batch;
+        [
+            created_at,
+            in_progress_at,
+            expires_at,
+            finalizing_at,
+            completed_at,
+            failed_at,
+            expired_at,
+            cancelling_at,
+            cancelled_at,
+        ]
+        .map(|instant| instant.expect("it was sent").get())
+    };
+    for values in [[1, 2, 3, 4, 5, 6, 7, 8, 9], [EDGE; 9], [-EDGE; 9]] {
+        let odd = Odd::new([Reply::json(200, batch(&values))]);
+        assert_eq!(seen(odd.client().batches().get(&batch_id()).await.expect("a batch")), values);
+    }
+    for name in names {
+        for value in [EDGE + 1, -EDGE - 1] {
+            let error = error_of(Reply::json(200, json!({"id": "b", "status": "completed", name: value}))).await;
+            let message = format!("batch.{name}: {value} is out of range");
+            assert!(error.is_out_of_range() && error.to_string().contains(&message), "{error}");
+        }
+    }
+
+    for values in [[1, 2, 3], [EDGE; 3], [-EDGE; 3]] {
+        let [bytes, created, expires] = values;
+        let file = json!({"id": "f", "bytes": bytes, "created_at": created, "expires_at": expires});
+        let odd = Odd::new([Reply::json(200, file)]);
+        let file = odd.client().files().get(&file_id()).await.expect("a file");
+        let instants = [file.created_at, file.expires_at].map(|instant| instant.expect("it was sent").get());
+        assert_eq!((file.bytes, instants), (Some(bytes), [created, expires]));
+    }
+    for name in ["bytes", "created_at", "expires_at"] {
+        let odd = Odd::new([Reply::json(200, json!({"id": "f", name: EDGE + 1}))]);
+        let error = odd.client().files().get(&file_id()).await.expect_err("out of range");
+        assert!(error.to_string().contains(&format!("file.{name}: {} is out of range", EDGE + 1)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_stays_cancelling_is_over_when_it_says_when() {
+    let odd = Odd::new([Reply::json(200, json!({"id": "b", "status": "cancelling", "cancelled_at": 5}))]);
+    let client = odd.client();
+    assert!(matches!(client.batches().wait(&batch_id()).until_over().await, Waited::Ended(_)));
+}
+
+#[tokio::test]
 async fn what_is_no_service_is_told_so() {
     for (reply, part) in [
         (Reply::new(200, &["content-type: text/html"], "<html><title>Welcome</title></html>"), "an HTML page titled"),

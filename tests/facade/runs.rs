@@ -141,7 +141,7 @@ async fn a_bad_input_sends_nothing_and_leaves_nothing() {
     let odd = Odd::new([]);
     let place = Place::new(&[line("a", "x"), "{".to_owned(), line("a", "y")]);
     match place.run(&odd.client()).execute().await.expect_err("refused") {
-        RunError::Input { checked, findings } => {
+        RunError::Input { checked, findings, .. } => {
             assert_eq!((checked.findings, findings.len()), (2, 2));
             assert_eq!(findings[0].line, Some(2));
         }
@@ -159,7 +159,7 @@ async fn a_bad_input_sends_nothing_and_leaves_nothing() {
 async fn places_that_cannot_take_the_results_are_refused_first() {
     let odd = Odd::new([]);
     let place = Place::new(&[line("a", "x")]);
-    for output in ["requests.jsonl", "absent/results.jsonl", "."] {
+    for output in ["requests.jsonl", "absent/results.jsonl", ".", "requests.run"] {
         let error = place.run(&odd.client()).output(place.path(output)).execute().await.expect_err(output);
         assert!(matches!(error, RunError::Place { .. }), "{output}: {error}");
     }
@@ -207,6 +207,45 @@ async fn an_ambiguous_create_keeps_the_intent_and_is_not_repeated() {
         assert!(again.to_string().contains(&record.sha256), "{again}");
         assert_eq!(odd.requests().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn the_id_of_a_batch_survives_an_answer_that_cannot_be_read() {
+    let place = Place::new(&[line("a", "x")]);
+    let odd = Odd::new([uploaded(), batch(json!({"created_at": "2026-01-01T00:00:00Z"}))]);
+    let error = place.run(&odd.client()).execute().await.expect_err("no instant");
+    assert!(matches!(&error, RunError::Unfetched { id, .. } if id.as_str() == "batch_1"), "{error}");
+    let record = place.record();
+    assert_eq!((record.stage, record.batch_id.map(|id| id.to_string())), (Stage::Created, Some("batch_1".to_owned())));
+    let again = place.run(&odd.client()).execute().await.expect_err("held");
+    assert!(again.to_string().contains("batch batch_1") && !again.to_string().contains("delete"), "{again}");
+}
+
+#[tokio::test]
+async fn what_a_batch_that_failed_has_finished_is_fetched() {
+    let answer = json!({"id": "r", "custom_id": "b", "response": {"status_code": 200, "body": {}}, "error": null});
+    let place = Place::new(&[line("a", "x"), line("b", "y")]);
+    let odd = Odd::new([
+        uploaded(),
+        batch(json!({})),
+        batch(json!({"status": "failed", "output_file_id": "file-2"})),
+        Reply::new(200, &[], answer.to_string()),
+    ]);
+    let report = place.run(&odd.client()).execute().await.expect("a report");
+    assert!(!report.all_succeeded());
+    assert_eq!((report.joined.succeeded, report.joined.missing), (1, 1));
+}
+
+#[tokio::test]
+async fn settings_that_the_create_would_refuse_are_refused_first() {
+    let odd = Odd::new([]);
+    let place = Place::new(&[line("a", "x")]);
+    for run in [place.run(&odd.client()).max_concurrency(0), place.run(&odd.client()).metadata("lote_sha256", "x")] {
+        let error = run.execute().await.expect_err("refused");
+        assert!(matches!(&error, RunError::Refused(error) if error.is_invalid()), "{error}");
+    }
+    assert!(odd.requests().is_empty());
+    assert_eq!(place.names(), ["requests.jsonl"]);
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ async fn create(args: CreateArgs) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("--metadata {key}: it is given twice; nothing was sent")));
     }
     let client = args.service.client()?;
-    let mut create = client.batches().create(&args.input_file_id, args.endpoint.path().parse()?);
+    let mut create = client.batches().create(&args.input_file_id, args.endpoint.into());
     for (key, value) in &args.metadata {
         create = create.metadata(key, value);
     }

@@ -266,7 +266,7 @@ async fn content(args: ContentArgs) -> Result<Exit, CliError> {
 }
 
 /// The bytes to stdout, as long as somebody reads them.
-async fn print(content: Content<'_>) -> Result<(), CliError> {
+async fn print(content: Content) -> Result<(), CliError> {
     match content.copy_to(&mut tokio::io::stdout()).await {
         Ok(_) => Ok(()),
         Err(error) if is_closed_stdout(&error) => Ok(()),

@@ -103,7 +103,7 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
 }
 
 fn tokens(usage: &Usage) -> String {
-    let Usage { input_tokens, output_tokens, total_tokens, cached_tokens, reasoning_tokens } = *usage;
+    let Usage { input_tokens, output_tokens, total_tokens, cached_tokens, reasoning_tokens, .. } = *usage;
     let mut text = format!("{total_tokens} (input {input_tokens}, output {output_tokens}");
     for (name, count) in [("cached", cached_tokens), ("reasoning", reasoning_tokens)] {
         if count > 0 {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, value_parser};
 use lote::run::{Progress, Report, Run, RunError};
 use lote::{BatchId, Client, bound};
 use lote_gateway::Gateway;
@@ -44,7 +45,7 @@ Examples:
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
 
 Exit 0: every line succeeded. 1: some did not, or the batch expired or was cancelled.
-2: usage, or the folder holds a run. 3: the input was refused. 4: the service refused,
+2: usage, the folder holds a run, or the disk refuses. 3: the input was refused. 4: the service refused,
 could not be reached, or failed the batch. 5: gave up waiting. 130: interrupted."
 )]
 pub(crate) struct RunArgs {
@@ -53,7 +54,7 @@ pub(crate) struct RunArgs {
 
     /// Use a gateway inside this process, with a built-in model: no account, no network
     ///
-    /// The settings of a service are not used then.
+    /// The settings of a service in the environment are not used then.
     #[arg(long)]
     embedded: bool,
 
@@ -91,7 +92,10 @@ pub(crate) struct RunArgs {
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
-pub(crate) fn run(args: &RunArgs) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
+    if args.embedded {
+        refuse_service(matches)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -115,6 +119,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, CliError> {
     // A check or copy that goes on after an interrupt notices, and leaves nothing behind.
     runtime.shutdown_timeout(Duration::from_secs(5));
     ended
+}
+
+/// The settings of a service may be in the environment of an embedded run, but not in its flags: whoever gives both
+/// means one of them otherwise.
+fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
+    let given = |id: &&str| matches.is_some_and(|matches| matches.value_source(id) == Some(ValueSource::CommandLine));
+    match ["base_url", "api_key", "on_behalf_of"].iter().find(|id| given(id)) {
+        Some(id) => Err(CliError::usage(format!(
+            "--embedded and --{} were both given: leave one of them out; nothing was sent",
+            id.replace('_', "-")
+        ))),
+        None => Ok(()),
+    }
 }
 
 async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exit, CliError> {
@@ -145,7 +162,7 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
             print(args, &report)?;
             Ok(exit)
         }
-        Err(RunError::Input { checked, findings }) => {
+        Err(RunError::Input { checked, findings, .. }) => {
             if args.json {
                 out::line(json!({ "findings": findings, "findings_total": checked.findings }))?;
             }
@@ -171,7 +188,7 @@ fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
         run = run.output(output);
     }
     if let Some(endpoint) = args.endpoint {
-        run = run.endpoint(endpoint.path().parse()?);
+        run = run.endpoint(endpoint.into());
     }
     for (key, value) in &args.metadata {
         run = run.metadata(key, value);
@@ -197,6 +214,12 @@ fn exit(error: &RunError) -> Exit {
             Exit::Usage
         }
         RunError::GaveUp { .. } => Exit::GaveUp,
+        // What came back cannot be read, or the service did not do it.
+        RunError::Refused(_)
+        | RunError::Unfetched { .. }
+        | RunError::Ambiguous { .. }
+        | RunError::BatchFailed { .. }
+        | RunError::Unjoined { .. } => Exit::Service,
         _ => Exit::Service,
     }
 }

@@ -1,49 +1,37 @@
-//! Owns the endpoint names that the command line accepts; never what a service supports.
+//! Owns the short names of the endpoints; the endpoints themselves are the library's.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 /// A batch-wide endpoint, by its path or by a short name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    ChatCompletions,
-    Responses,
-    Embeddings,
-    ImagesGenerations,
-    Completions,
-    Moderations,
-    ImagesEdits,
-    Videos,
-}
+pub(crate) struct Endpoint(lote::Endpoint);
+
+static ALL: LazyLock<Vec<Endpoint>> = LazyLock::new(|| lote::Endpoint::ALL.iter().copied().map(Endpoint).collect());
 
 impl Endpoint {
     /// The path that goes into each request line's `url`.
     pub(crate) const fn path(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "/v1/chat/completions",
-            Self::Responses => "/v1/responses",
-            Self::Embeddings => "/v1/embeddings",
-            Self::ImagesGenerations => "/v1/images/generations",
-            Self::Completions => "/v1/completions",
-            Self::Moderations => "/v1/moderations",
-            Self::ImagesEdits => "/v1/images/edits",
-            Self::Videos => "/v1/videos",
-        }
+        self.0.as_str()
     }
 
-    const fn short(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "chat",
-            Self::Responses => "responses",
-            Self::Embeddings => "embeddings",
-            Self::ImagesGenerations => "images",
-            Self::Completions => "completions",
-            Self::Moderations => "moderations",
-            Self::ImagesEdits => "image-edits",
-            Self::Videos => "videos",
+    /// The last word of the path, but for those that nobody would type.
+    fn short(self) -> &'static str {
+        match self.0 {
+            lote::Endpoint::ChatCompletions => "chat",
+            lote::Endpoint::ImagesGenerations => "images",
+            lote::Endpoint::ImagesEdits => "image-edits",
+            _ => self.path().rsplit('/').next().unwrap_or_default(),
         }
+    }
+}
+
+impl From<Endpoint> for lote::Endpoint {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.0
     }
 }
 
@@ -55,16 +43,7 @@ impl fmt::Display for Endpoint {
 
 impl ValueEnum for Endpoint {
     fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::ChatCompletions,
-            Self::Responses,
-            Self::Embeddings,
-            Self::ImagesGenerations,
-            Self::Completions,
-            Self::Moderations,
-            Self::ImagesEdits,
-            Self::Videos,
-        ]
+        &ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -77,11 +56,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_those_that_lines_may_name() {
-        let mut ours: Vec<_> = Endpoint::value_variants().iter().map(|endpoint| endpoint.path()).collect();
-        let mut known = crate::lines::ENDPOINTS.to_vec();
-        ours.sort_unstable();
-        known.sort_unstable();
-        assert_eq!(ours, known);
+    fn short_names_are_told_apart() {
+        let mut names: Vec<&str> = ALL.iter().map(|endpoint| endpoint.short()).collect();
+        assert_eq!(names[..4], ["chat", "responses", "embeddings", "images"]);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), lote::Endpoint::ALL.len());
     }
 }

@@ -21,16 +21,21 @@ mod values;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use lote::lines;
 
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let matches = Cli::command().get_matches();
+    let command = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli.command,
+        Err(error) => error.exit(),
+    };
+    let ended = match command {
         Command::Prepare(args) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),
         Command::Check(args) => interrupt::watch(move |_| cmd_check::run(&args)),
-        Command::Run(args) => cmd_run::run(&args),
+        Command::Run(args) => cmd_run::run(&args, matches.subcommand_matches("run")),
         Command::Batches(args) => cmd_batches::run(args),
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),

@@ -776,7 +776,7 @@ Arguments:
     }
     /**Create a batch
 
-Starts a batch over an uploaded input file. The file is checked after the answer: a bad one turns the batch to `failed`. At MKA1, text batches need the permission `write:responses` as well.
+Starts a batch over an uploaded input file. A bad file turns the batch to `failed` a little later; a service may refuse it right away instead. At MKA1, text batches need the permission `write:responses` as well.
 
 Sends a `POST` request to `/batches`
 

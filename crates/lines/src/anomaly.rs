@@ -66,6 +66,7 @@ impl fmt::Display for AnomalyCode {
 
 /// Something odd in an output or error file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Anomaly {
     /// The file, as the caller named it.
     pub file: String,

@@ -68,6 +68,7 @@ impl Default for CheckOptions {
 
 /// What an input file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Checked {
     /// Request lines: all lines that are not blank.
     pub lines: u64,

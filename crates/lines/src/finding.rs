@@ -92,6 +92,7 @@ impl fmt::Display for FindingCode {
 /// One thing that is wrong with an input file. It prints as
 /// `line 42 ("inv-7"): url differs from the batch's endpoint: …`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// The line's number, from 1 with blank lines counted; `None` when it is about the file.
     pub line: Option<u64>,

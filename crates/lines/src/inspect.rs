@@ -39,6 +39,7 @@ pub struct Inspection {
 
 /// What an [`Inspection`] has found so far; also the form in which it is serialised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Inspected {
     /// Lines that are not blank: the sum of the four outcomes and `unreadable`.
     pub lines: u64,

@@ -24,6 +24,7 @@ use index::Index;
 /// What [`join()`] wrote. Every request line has exactly one outcome: `lines` is the sum of the five
 /// counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Joined {
     /// Request lines, and so result lines written.
     pub lines: u64,

@@ -19,6 +19,7 @@ const OTHER: &str = "(other)";
 
 /// How often one kind of error happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ErrorCount {
     /// The error's code; `http_429` and the like when the service gave only a status code, and
     /// `unknown` when it gave neither.

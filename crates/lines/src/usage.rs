@@ -8,6 +8,7 @@ use crate::fields::fields;
 
 /// Tokens used, of one answer or of many. Sums stop at [`u64::MAX`] instead of wrapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Tokens read: `prompt_tokens` or `input_tokens`.
     pub input_tokens: u64,

@@ -91,7 +91,8 @@ fn fields_and_what_is_in_them() {
     assert_eq!(answer.request_id().as_deref(), Some("r"));
     assert_eq!(answer.status_code(), Some(200));
     assert_eq!(answer.model().as_deref(), Some("m"));
-    let usage = Usage { input_tokens: 3, output_tokens: 4, total_tokens: 7, ..Usage::default() };
+    let mut usage = Usage::default();
+    (usage.input_tokens, usage.output_tokens, usage.total_tokens) = (3, 4, 7);
     assert_eq!(answer.usage(), Some(usage));
     assert_eq!((answer.error_code(), answer.error_message()), (None, None));
 

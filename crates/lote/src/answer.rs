@@ -36,7 +36,8 @@ impl ErrorAnswer {
         };
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => answer.take_json(&value),
-            Err(_) => answer.message = text_of(&String::from_utf8_lossy(body)),
+            // Blanked before it is cut, or the cut could leave a part of the key.
+            Err(_) => answer.message = text_of(&without_secret(&String::from_utf8_lossy(body), secret)),
         }
         for text in
             [&mut answer.message, &mut answer.code, &mut answer.param, &mut answer.location, &mut answer.request_id]

@@ -145,9 +145,9 @@ impl Batch {
         "usage",
     ];
 
-    /// Whether it is over.
+    /// Whether it is over. One that is `cancelling` with `cancelled_at` set is: one server leaves it so for ever.
     pub fn is_terminal(&self) -> bool {
-        self.status.is_terminal()
+        self.status.is_terminal() || (self.status == Status::Cancelling && self.cancelled_at.is_some())
     }
 
     /// The share of lines that have ended, from 0 to 1. `None` while the service does not say how many there are.

@@ -7,18 +7,18 @@ use lote_client::types as wire;
 
 use crate::{
     Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FileId, Page, Wait, bound,
-    call::answered,
+    call::{answered, understood},
     page::{self, WirePage},
 };
 
 /// The operations on batches. See [`Client::batches`].
-#[derive(Clone, Copy, Debug)]
-pub struct Batches<'a> {
-    client: &'a Client,
+#[derive(Clone, Debug)]
+pub struct Batches {
+    client: Client,
 }
 
-impl<'a> Batches<'a> {
-    pub(crate) fn new(client: &'a Client) -> Self {
+impl Batches {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
@@ -26,9 +26,9 @@ impl<'a> Batches<'a> {
     ///
     /// A create that fails with an error that [`is_ambiguous`](Error::is_ambiguous) may have made a batch: look for it
     /// before sending another.
-    pub fn create(&self, input: &FileId, endpoint: Endpoint) -> CreateBatch<'a> {
+    pub fn create(&self, input: &FileId, endpoint: Endpoint) -> CreateBatch {
         CreateBatch {
-            client: self.client,
+            client: self.client.clone(),
             input: input.clone(),
             endpoint,
             metadata: HashMap::new(),
@@ -43,7 +43,8 @@ impl<'a> Batches<'a> {
     /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
     pub async fn get(&self, id: &BatchId) -> Result<Batch, Error> {
         let (shared, doing) = (self.client.shared(), format!("get batch {id}"));
-        read(&doing, answered(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?)
+        let answer = answered(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?;
+        understood(shared, &doing, Batch::read("batch", answer.into_inner()))
     }
 
     /// Asks that no further line be started. The batch is then `cancelling`, and `cancelled` a while later.
@@ -52,29 +53,26 @@ impl<'a> Batches<'a> {
     /// One that [`is_conflict`](Error::is_conflict) when it is already over.
     pub async fn cancel(&self, id: &BatchId) -> Result<Batch, Error> {
         let (shared, doing) = (self.client.shared(), format!("cancel batch {id}"));
-        read(&doing, answered(shared, &doing, shared.calls().cancel_batch(id.as_str()).await).await?)
+        let answer = answered(shared, &doing, shared.calls().cancel_batch(id.as_str()).await).await?;
+        understood(shared, &doing, Batch::read("batch", answer.into_inner()))
     }
 
     /// The batches of the caller, a page at a time or all of them.
-    pub fn list(&self) -> ListBatches<'a> {
-        ListBatches { client: self.client, after: None, limit: None }
+    pub fn list(&self) -> ListBatches {
+        ListBatches { client: self.client.clone(), after: None, limit: None }
     }
 
     /// Waits until a batch is over.
-    pub fn wait(&self, id: &BatchId) -> Wait<'a> {
-        Wait::new(self.client, id.clone())
+    pub fn wait<'a>(&self, id: &BatchId) -> Wait<'a> {
+        Wait::new(self.client.clone(), id.clone())
     }
-}
-
-fn read(doing: &str, answer: lote_client::ResponseValue<wire::Batch>) -> Result<Batch, Error> {
-    Batch::read("batch", answer.into_inner()).map_err(|error| error.context(doing))
 }
 
 /// A batch to be created. See [`Batches::create`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is created until it is sent"]
-pub struct CreateBatch<'a> {
-    client: &'a Client,
+pub struct CreateBatch {
+    client: Client,
     input: FileId,
     endpoint: Endpoint,
     metadata: HashMap<String, String>,
@@ -82,7 +80,7 @@ pub struct CreateBatch<'a> {
     output_expires_after: Option<ExpiresAfter>,
 }
 
-impl CreateBatch<'_> {
+impl CreateBatch {
     /// A pair of the caller's own. OpenAI takes 16, with keys of 64 and values of 512 characters; MKA1 publishes no
     /// limits.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -121,7 +119,10 @@ impl CreateBatch<'_> {
             output_expires_after: output_expires_after.map(ExpiresAfter::wire),
         };
         let doing = format!("create a batch over {input}");
-        read(&doing, answered(shared, &doing, shared.calls().create_batch(&body).await).await?)
+        let answer = answered(shared, &doing, shared.calls().create_batch(&body).await).await?.into_inner();
+        // The id of what was paid for must survive an answer whose other fields cannot be read.
+        let id = answer.id.as_ref().and_then(|id| BatchId::new(id.as_str()?).ok());
+        understood(shared, &doing, Batch::read("batch", answer)).map_err(|error| error.about(id))
     }
 }
 
@@ -141,13 +142,13 @@ fn wire_endpoint(endpoint: Endpoint) -> wire::Endpoint {
 /// The batches of the caller. See [`Batches::list`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is asked until a page or the stream is"]
-pub struct ListBatches<'a> {
-    client: &'a Client,
+pub struct ListBatches {
+    client: Client,
     after: Option<String>,
     limit: Option<i64>,
 }
 
-impl<'a> ListBatches<'a> {
+impl ListBatches {
     /// Only batches after this one, in the service's order.
     pub fn after(mut self, id: &BatchId) -> Self {
         self.after = Some(id.as_str().to_owned());
@@ -171,16 +172,15 @@ impl<'a> ListBatches<'a> {
         let result = shared.calls().list_batches(after.as_deref(), limit).await;
         let answer = answered(shared, "list batches", result).await?;
         let wire::BatchList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
-        Page::read(WirePage { data, first_id, last_id, has_more }, Batch::read)
-            .map_err(|error| error.context("list batches"))
+        understood(shared, "list batches", Page::read(WirePage { data, first_id, last_id, has_more }, Batch::read))
     }
 
     /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again.
-    pub fn stream(self) -> impl Stream<Item = Result<Batch, Error>> + Send + 'a {
+    pub fn stream(self) -> impl Stream<Item = Result<Batch, Error>> + Send + use<> {
         let Self { client, after, limit } = self;
         // The largest pages unless told otherwise: fewer calls.
         let limit = limit.or(Some(bound::BATCH_PAGE.max));
-        let fetch = move |after| ListBatches { client, after, limit }.page();
+        let fetch = move |after| ListBatches { client: client.clone(), after, limit }.page();
         page::pages(fetch, after, |batch: &Batch| batch.id.as_str())
     }
 }

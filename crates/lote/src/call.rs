@@ -23,6 +23,11 @@ pub(crate) async fn answered<T>(
     }
 }
 
+/// What an answer says, or our error, which tells what was being done and never shows the key.
+pub(crate) fn understood<T>(shared: &Shared, doing: &str, read: Result<T, Error>) -> Result<T, Error> {
+    read.map_err(|error| error.context(doing).without_secret(shared.secret()))
+}
+
 async fn convert(shared: &Shared, error: RawError<()>) -> Error {
     match error {
         RawError::UnexpectedResponse(response) => refusal(shared, response).await,
@@ -48,7 +53,7 @@ fn undecodable(shared: &Shared, body: &[u8], error: &serde_json::Error) -> Error
     if body.len() >= MAX_ANSWER_BYTES {
         return Error::undecodable(format!("the answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20));
     }
-    let text = String::from_utf8_lossy(body);
+    let text = without_secret(&String::from_utf8_lossy(body), shared.secret());
     let found = match text_of(&text) {
         None => "the answer is empty".to_owned(),
         // JSON of another shape: say where. Anything else: say what it is.
@@ -57,7 +62,6 @@ fn undecodable(shared: &Shared, body: &[u8], error: &serde_json::Error) -> Error
         }
         Some(text) => format!("the answer is not JSON but {text}"),
     };
-    let found = without_secret(&found, shared.secret());
     Error::undecodable(format!("{found}; is {} the base URL of the service?", shared.base_url()))
 }
 

@@ -22,10 +22,10 @@ pub struct Client(Arc<Shared>);
 
 /// What the parts of a client share.
 pub(crate) struct Shared {
-    /// For calls and downloads: gives up when nothing arrives for the read timeout.
+    /// For calls, which have a limit on the whole, and uploads, whose answer may come long after their first byte.
     calls: lote_client::Client,
-    /// For uploads: the answer may come long after the first byte was sent.
-    uploads: lote_client::Client,
+    /// For downloads: gives up when nothing arrives for the idle timeout.
+    downloads: lote_client::Client,
     base_url: String,
     secret: String,
     idle_timeout: Duration,
@@ -36,8 +36,8 @@ impl Shared {
         &self.calls
     }
 
-    pub(crate) fn uploads(&self) -> &lote_client::Client {
-        &self.uploads
+    pub(crate) fn downloads(&self) -> &lote_client::Client {
+        &self.downloads
     }
 
     pub(crate) fn base_url(&self) -> &str {
@@ -72,28 +72,33 @@ impl Client {
     /// # Errors
     /// One that [`is_invalid`](Error::is_invalid) when there is no key or a setting cannot be used.
     pub fn from_env() -> Result<Self, Error> {
-        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let set = |name: &str| match env::var(name) {
+            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+            Err(env::VarError::NotPresent) => Ok(None),
+            // Taken as absent, the key would go to another service than the one that was meant.
+            Err(env::VarError::NotUnicode(_)) => Err(Error::invalid(format!("{name}: it is not UTF-8"))),
+        };
         let mut builder = Self::builder();
-        if let Some(url) = set("LOTE_BASE_URL") {
+        if let Some(url) = set("LOTE_BASE_URL")? {
             builder = builder.base_url(url);
         }
-        if let Some(key) = set("LOTE_API_KEY") {
+        if let Some(key) = set("LOTE_API_KEY")? {
             builder = builder.api_key(key);
         }
-        if let Some(user) = set("LOTE_ON_BEHALF_OF") {
+        if let Some(user) = set("LOTE_ON_BEHALF_OF")? {
             builder = builder.on_behalf_of(user);
         }
         builder.build()
     }
 
     /// The operations on batches.
-    pub fn batches(&self) -> Batches<'_> {
-        Batches::new(self)
+    pub fn batches(&self) -> Batches {
+        Batches::new(self.clone())
     }
 
     /// The operations on files.
-    pub fn files(&self) -> Files<'_> {
-        Files::new(self)
+    pub fn files(&self) -> Files {
+        Files::new(self.clone())
     }
 
     /// The base URL with its prefix, without a slash at the end.
@@ -237,8 +242,8 @@ impl ClientBuilder {
             Ok::<_, Error>(lote_client::Client::new_with_client(&base_url, client, inner))
         };
         Ok(Client(Arc::new(Shared {
-            calls: build(Some(self.idle_timeout))?,
-            uploads: build(None)?,
+            calls: build(None)?,
+            downloads: build(Some(self.idle_timeout))?,
             base_url: base_url.clone(),
             secret: key.to_owned(),
             idle_timeout: self.idle_timeout,
@@ -320,7 +325,7 @@ mod tests {
         let builder = Client::builder().base_url("http://127.0.0.1:1").api_key("sk-hunter22");
         assert!(!format!("{builder:?}").contains("hunter22"));
         let client = builder.build().unwrap();
-        for text in [format!("{client:?}"), format!("{:?}", client.0.calls), format!("{:?}", client.0.uploads)] {
+        for text in [format!("{client:?}"), format!("{:?}", client.0.calls), format!("{:?}", client.0.downloads)] {
             assert!(!text.contains("hunter22"), "{text}");
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 
-use crate::answer::ErrorAnswer;
+use crate::{
+    BatchId,
+    answer::{ErrorAnswer, without_secret},
+};
 
 /// Why a call did not do what was asked.
 ///
@@ -23,6 +26,7 @@ struct Repr {
     kind: Kind,
     message: String,
     answer: Option<ErrorAnswer>,
+    batch: Option<BatchId>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -51,7 +55,7 @@ pub(crate) enum Kind {
 
 impl Error {
     fn new(kind: Kind, message: String) -> Self {
-        Self(Box::new(Repr { kind, message, answer: None, source: None }))
+        Self(Box::new(Repr { kind, message, answer: None, batch: None, source: None }))
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -104,6 +108,18 @@ impl Error {
     /// The same error, telling what was being done.
     pub(crate) fn context(mut self, doing: impl fmt::Display) -> Self {
         self.0.message = format!("{doing}: {}", self.0.message);
+        self
+    }
+
+    /// The same error without the key, which a service may have put into a field that the message repeats.
+    pub(crate) fn without_secret(mut self, secret: &str) -> Self {
+        self.0.message = without_secret(&self.0.message, secret);
+        self
+    }
+
+    /// The same error, naming the batch that the answer is about.
+    pub(crate) fn about(mut self, batch: Option<BatchId>) -> Self {
+        self.0.batch = batch;
         self
     }
 
@@ -186,6 +202,13 @@ impl Error {
     /// The HTTP status of the answer, when there was one and it was an error.
     pub fn status(&self) -> Option<u16> {
         self.answer().map(|answer| answer.status)
+    }
+
+    /// The batch that an answer named although the rest of it could not be read. It exists: see [`Batches::get`].
+    ///
+    /// [`Batches::get`]: crate::Batches::get
+    pub fn batch_id(&self) -> Option<&BatchId> {
+        self.0.batch.as_ref()
     }
 
     /// How long the service asks to wait, from `retry-after-ms` or else `Retry-After` (seconds, fractions, HTTP date).

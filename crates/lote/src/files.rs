@@ -8,24 +8,24 @@ use tokio::io::AsyncRead;
 
 use crate::{
     Client, Content, Deletion, Error, File, FileId, Order, Page, Upload, UploadPurpose, bound,
-    call::answered,
+    call::{answered, understood},
     page::{self, WirePage},
 };
 
 /// The operations on files. See [`Client::files`].
-#[derive(Clone, Copy, Debug)]
-pub struct Files<'a> {
-    client: &'a Client,
+#[derive(Clone, Debug)]
+pub struct Files {
+    client: Client,
 }
 
-impl<'a> Files<'a> {
-    pub(crate) fn new(client: &'a Client) -> Self {
+impl Files {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
     /// The upload of a file on disk, streamed.
-    pub fn upload(&self, path: impl Into<PathBuf>, purpose: UploadPurpose) -> Upload<'a> {
-        Upload::from_path(self.client, path.into(), purpose)
+    pub fn upload(&self, path: impl Into<PathBuf>, purpose: UploadPurpose) -> Upload {
+        Upload::from_path(self.client.clone(), path.into(), purpose)
     }
 
     /// The upload of what a reader gives, streamed. Say its [`length`](Upload::length) when it is known: some services
@@ -35,8 +35,8 @@ impl<'a> Files<'a> {
         reader: impl AsyncRead + Send + 'static,
         file_name: impl Into<String>,
         purpose: UploadPurpose,
-    ) -> Upload<'a> {
-        Upload::from_reader(self.client, Box::pin(reader), file_name.into(), purpose)
+    ) -> Upload {
+        Upload::from_reader(self.client.clone(), Box::pin(reader), file_name.into(), purpose)
     }
 
     /// What is known of a file.
@@ -46,7 +46,7 @@ impl<'a> Files<'a> {
     pub async fn get(&self, id: &FileId) -> Result<File, Error> {
         let (shared, doing) = (self.client.shared(), format!("get file {id}"));
         let answer = answered(shared, &doing, shared.calls().get_file(id.as_str()).await).await?;
-        File::read("file", answer.into_inner()).map_err(|error| error.context(doing))
+        understood(shared, &doing, File::read("file", answer.into_inner()))
     }
 
     /// Deletes a file for good.
@@ -63,7 +63,7 @@ impl<'a> Files<'a> {
             result => result,
         };
         let answer = answered(shared, &doing, result).await?;
-        Deletion::read(id, answer.into_inner()).map_err(|error| error.context(doing))
+        understood(shared, &doing, Deletion::read(id, answer.into_inner()))
     }
 
     /// The bytes of a file, as a stream.
@@ -71,24 +71,24 @@ impl<'a> Files<'a> {
     /// # Errors
     /// One that [`is_not_found`](Error::is_not_found) when there is none; some services need a moment after a batch has
     /// ended.
-    pub async fn content(&self, id: &FileId) -> Result<Content<'a>, Error> {
+    pub async fn content(&self, id: &FileId) -> Result<Content, Error> {
         let shared = self.client.shared();
-        let result = shared.calls().get_file_content(id.as_str()).await;
+        let result = shared.downloads().get_file_content(id.as_str()).await;
         let answer = answered(shared, &format!("content of file {id}"), result).await?;
-        Ok(Content::new(self.client, id.clone(), answer))
+        Ok(Content::new(self.client.clone(), id.clone(), answer))
     }
 
     /// The files of the caller, a page at a time or all of them.
-    pub fn list(&self) -> ListFiles<'a> {
-        ListFiles { client: self.client, after: None, limit: None, order: None, purpose: None, sha256: None }
+    pub fn list(&self) -> ListFiles {
+        ListFiles { client: self.client.clone(), after: None, limit: None, order: None, purpose: None, sha256: None }
     }
 }
 
 /// The files of the caller. See [`Files::list`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is asked until a page or the stream is"]
-pub struct ListFiles<'a> {
-    client: &'a Client,
+pub struct ListFiles {
+    client: Client,
     after: Option<String>,
     limit: Option<i64>,
     order: Option<Order>,
@@ -96,7 +96,7 @@ pub struct ListFiles<'a> {
     sha256: Option<String>,
 }
 
-impl<'a> ListFiles<'a> {
+impl ListFiles {
     /// Only files after this one, in the list's order.
     pub fn after(mut self, id: &FileId) -> Self {
         self.after = Some(id.as_str().to_owned());
@@ -143,12 +143,11 @@ impl<'a> ListFiles<'a> {
         let result = calls.list_files(after.as_deref(), limit, order, purpose.as_deref(), sha256.as_deref()).await;
         let answer = answered(shared, "list files", result).await?;
         let wire::FileList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
-        Page::read(WirePage { data, first_id, last_id, has_more }, File::read)
-            .map_err(|error| error.context("list files"))
+        understood(shared, "list files", Page::read(WirePage { data, first_id, last_id, has_more }, File::read))
     }
 
     /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again.
-    pub fn stream(self) -> impl Stream<Item = Result<File, Error>> + Send + 'a {
+    pub fn stream(self) -> impl Stream<Item = Result<File, Error>> + Send + use<> {
         let start = self.after.clone();
         let fetch = move |after| ListFiles { after, ..self.clone() }.page();
         page::pages(fetch, start, |file: &File| file.id.as_str())

@@ -68,4 +68,9 @@ pub use wait::{Wait, Waited};
 /// The generated client, for what the facade does not do. No stability is promised here.
 pub mod raw {
     pub use lote_client::*;
+
+    /// The generated client that this client makes its calls with, with its key and its limits on time.
+    pub fn client(client: &crate::Client) -> &Client {
+        client.shared().calls()
+    }
 }

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// A longer Retry-After is cut to this, which is where openai-python stops honouring it.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
+/// The shortest pause, whatever is asked for.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// The longest pause, whatever is asked for.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Pauses that grow by half from the first to the longest, each varied by up to a fifth.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
@@ -14,7 +20,9 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
-        Self { next: first, longest: longest.max(first) }
+        // No pause would be a storm, and one beyond a day cannot be varied without care.
+        let first = first.clamp(SHORTEST, LONGEST);
+        Self { next: first, longest: longest.clamp(first, LONGEST) }
     }
 
     /// Pauses once, for as long as `asked` at the least.
@@ -30,6 +38,17 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_setting_makes_a_storm_or_a_panic() {
+        for (first, longest) in [(Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::ZERO)] {
+            let mut pace = Pace::new(first, longest);
+            let start = Instant::now();
+            pace.pause(Some(Duration::MAX)).await;
+            pace.pause(None).await;
+            assert!(start.elapsed() >= SHORTEST);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_to_the_longest_and_respect_the_service() {

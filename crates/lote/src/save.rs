@@ -17,7 +17,8 @@ pub(crate) struct Beside {
 impl Beside {
     /// Begins a file in the folder of `path`, whose link is followed if it is one.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        let target = match fs::metadata(path) {
+        let there = fs::metadata(path);
+        let target = match &there {
             Ok(found) if found.is_file() => fs::canonicalize(path)?,
             Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
             // Renaming over a device or a pipe would replace it.
@@ -32,7 +33,12 @@ impl Beside {
             // As any program creates a file: the umask decides.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        Ok(Self { temporary: builder.tempfile_in(folder(&target))?, target })
+        let temporary = builder.tempfile_in(folder(&target))?;
+        if let Ok(there) = there {
+            // What replaces a file that only its owner may read is for its owner too.
+            temporary.as_file().set_permissions(there.permissions())?;
+        }
+        Ok(Self { temporary, target })
     }
 
     /// The file to write to.
@@ -101,10 +107,13 @@ mod tests {
         {
             assert!(write(Path::new("/dev/null"), b"x").is_err());
             let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+            use std::os::unix::fs::PermissionsExt;
             fs::write(&real, b"old").unwrap();
+            fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
             std::os::unix::fs::symlink(&real, &link).unwrap();
             write(&link, b"new").unwrap();
             assert_eq!(fs::read(&real).unwrap(), b"new");
+            assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
 }

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{Client, Error, File, UploadPurpose, bound, call::answered};
+use crate::{
+    Client, Error, File, UploadPurpose, bound,
+    call::{answered, understood},
+};
 
 /// How much is read at a time.
 const CHUNK: usize = 64 << 10;
@@ -50,8 +53,8 @@ type OnProgress = Box<dyn Fn(u64) + Send + Sync>;
 
 /// An upload to be sent. See [`Files::upload`](crate::Files::upload).
 #[must_use = "nothing is uploaded until it is sent"]
-pub struct Upload<'a> {
-    client: &'a Client,
+pub struct Upload {
+    client: Client,
     source: Source,
     purpose: UploadPurpose,
     file_name: String,
@@ -60,7 +63,7 @@ pub struct Upload<'a> {
     on_progress: Option<OnProgress>,
 }
 
-impl fmt::Debug for Upload<'_> {
+impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload")
             .field("file_name", &self.file_name)
@@ -69,14 +72,14 @@ impl fmt::Debug for Upload<'_> {
     }
 }
 
-impl<'a> Upload<'a> {
-    pub(crate) fn from_path(client: &'a Client, path: PathBuf, purpose: UploadPurpose) -> Self {
+impl Upload {
+    pub(crate) fn from_path(client: Client, path: PathBuf, purpose: UploadPurpose) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Self::new(client, Source::Path(path), name, purpose)
     }
 
     pub(crate) fn from_reader(
-        client: &'a Client,
+        client: Client,
         reader: Pin<Box<dyn AsyncRead + Send>>,
         file_name: String,
         purpose: UploadPurpose,
@@ -84,7 +87,7 @@ impl<'a> Upload<'a> {
         Self::new(client, Source::Reader(reader), file_name, purpose)
     }
 
-    fn new(client: &'a Client, source: Source, file_name: String, purpose: UploadPurpose) -> Self {
+    fn new(client: Client, source: Source, file_name: String, purpose: UploadPurpose) -> Self {
         Self { client, source, purpose, file_name, length: None, expires_after: None, on_progress: None }
     }
 
@@ -159,7 +162,7 @@ impl<'a> Upload<'a> {
         };
 
         let shared = client.shared();
-        let sending = shared.uploads().upload_file(upload);
+        let sending = shared.calls().upload_file(upload);
         let result = tokio::select! {
             result = sending => result,
             () = standstill(&moved, shared.idle_timeout()) => {
@@ -172,7 +175,7 @@ impl<'a> Upload<'a> {
             return Err(Error::io(format_args!("{doing}: read"), error));
         }
         let answer = answered(shared, &doing, result).await?;
-        File::read("file", answer.into_inner()).map_err(|error| error.context(&doing))
+        understood(shared, &doing, File::read("file", answer.into_inner()))
     }
 }
 

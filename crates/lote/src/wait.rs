@@ -9,7 +9,6 @@ use crate::{Batch, BatchId, Client, Error, pace::Pace};
 /// How a wait ended.
 #[derive(Debug)]
 #[must_use = "a wait that ended is not a batch that succeeded"]
-#[non_exhaustive]
 pub enum Waited {
     /// The batch is over: completed, failed, expired or cancelled.
     Ended(Box<Batch>),
@@ -30,7 +29,7 @@ type OnTrouble<'a> = Box<dyn FnMut(&Error) + Send + 'a>;
 /// A wait for the end of a batch. See [`Batches::wait`](crate::Batches::wait).
 #[must_use = "nothing is waited for until it is asked to"]
 pub struct Wait<'a> {
-    client: &'a Client,
+    client: Client,
     id: BatchId,
     first: Duration,
     longest: Duration,
@@ -47,7 +46,7 @@ impl fmt::Debug for Wait<'_> {
 }
 
 impl<'a> Wait<'a> {
-    pub(crate) fn new(client: &'a Client, id: BatchId) -> Self {
+    pub(crate) fn new(client: Client, id: BatchId) -> Self {
         Self {
             client,
             id,

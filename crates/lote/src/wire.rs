@@ -55,7 +55,9 @@ impl Field {
             Some(Value::Number(number)) => number.as_i64().or_else(|| whole(number.as_f64()?)),
             Some(Value::String(text)) => {
                 let text = text.trim();
-                if !text.is_empty() && text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
+                if text.bytes().any(|byte| byte.is_ascii_digit())
+                    && text.strip_prefix('-').unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit())
+                {
                     Some(text.parse::<i64>().map_err(|_| bound.refuse(&self.name, text))?)
                 } else {
                     None
@@ -231,6 +233,8 @@ mod tests {
             (json!(1.5), "1.5 is not an integer"),
             (json!("soon"), "\"soon\" is not an integer"),
             (json!(""), "\"\" is not an integer"),
+            (json!("-"), "\"-\" is not an integer"),
+            (json!("--5"), "\"--5\" is not an integer"),
             (json!(true), "true is not an integer"),
             (json!([]), "[] is not an integer"),
         ] {

@@ -76,8 +76,6 @@ pub(super) async fn run(args: &WaitArgs) -> Result<Exit, CliError> {
             Err(CliError::new(Exit::GaveUp, format!("gave up waiting: {message}")))
         }
         Waited::CouldNotAsk { error, .. } => Err(error.into()),
-        // The facade may learn of further endings.
-        _ => Err(CliError::new(Exit::Service, format!("batch {}: the wait ended in an unknown way", args.id))),
     }
 }
 

@@ -157,6 +157,16 @@ fn what_cannot_be_asked_is_exit_4_and_without_a_key_nothing_is_sent() {
 }
 
 #[test]
+fn embedded_or_a_service_but_not_both() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let both = run_in(command(), place.path(), ["--embedded", "--base-url", "http://127.0.0.1:9"]);
+    assert_eq!(both.code, 2, "{both:?}");
+    assert!(both.stderr.contains("--embedded and --base-url"), "{both:?}");
+    let environment = run_in(at("http://127.0.0.1:9"), place.path(), ["--embedded"]);
+    assert_eq!(environment.code, 0, "{environment:?}");
+}
+
+#[test]
 fn a_deadline_is_exit_5_and_says_how_to_go_on() {
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
     let gateway = Embedded::start();

@@ -13,6 +13,7 @@ use crate::{
 #[non_exhaustive]
 pub enum RunError {
     /// The request lines are not fit to be sent. Nothing was sent.
+    #[non_exhaustive]
     Input {
         /// What was counted.
         checked: Box<Checked>,
@@ -20,6 +21,7 @@ pub enum RunError {
         findings: Vec<Finding>,
     },
     /// The folder holds a run already. Nothing was sent.
+    #[non_exhaustive]
     Held {
         /// The folder.
         folder: PathBuf,
@@ -27,6 +29,7 @@ pub enum RunError {
         record: Option<Box<Record>>,
     },
     /// A place that cannot be used. Nothing was sent.
+    #[non_exhaustive]
     Place {
         /// The place.
         path: PathBuf,
@@ -36,6 +39,7 @@ pub enum RunError {
     /// The service refused or could not be reached before there was a batch. Nothing is to be paid; the folder is gone.
     Refused(Error),
     /// The create failed in a way that leaves open whether there is a batch. The folder stays.
+    #[non_exhaustive]
     Ambiguous {
         /// How it failed.
         error: Error,
@@ -45,6 +49,7 @@ pub enum RunError {
         sha256: String,
     },
     /// The batch failed at validation. There are no results.
+    #[non_exhaustive]
     BatchFailed {
         /// The batch, with its validation errors.
         batch: Box<Batch>,
@@ -52,6 +57,7 @@ pub enum RunError {
         folder: PathBuf,
     },
     /// The deadline passed. The batch goes on.
+    #[non_exhaustive]
     GaveUp {
         /// The batch.
         id: BatchId,
@@ -61,6 +67,7 @@ pub enum RunError {
         folder: PathBuf,
     },
     /// The batch exists, but it could not be followed or its files not be fetched. They can be later.
+    #[non_exhaustive]
     Unfetched {
         /// The batch.
         id: BatchId,
@@ -70,6 +77,7 @@ pub enum RunError {
         folder: PathBuf,
     },
     /// The files of the batch are in the folder, but their results could not be put together.
+    #[non_exhaustive]
     Unjoined {
         /// Why not.
         error: JoinError,
@@ -77,6 +85,7 @@ pub enum RunError {
         folder: PathBuf,
     },
     /// A file on this side could not be read or written.
+    #[non_exhaustive]
     Io {
         /// What was being done to which file.
         doing: String,
@@ -108,7 +117,11 @@ impl fmt::Display for RunError {
                     Some(record) => write!(f, "{record}")?,
                     None => write!(f, "or something else than a run")?,
                 }
-                write!(f, "; name another folder, or delete this one")
+                match record {
+                    // Whoever deletes a run that may go on pays for it unnoticed.
+                    Some(record) if record.may_go_on() => write!(f, "; name another folder"),
+                    _ => write!(f, "; name another folder, or delete this one"),
+                }
             }
             Self::Place { path, why } => write!(f, "{}: {why}", path.display()),
             Self::Refused(error) => write!(f, "{error}"),

@@ -70,6 +70,13 @@ pub struct Record {
     pub batch_status: Option<String>,
 }
 
+impl Record {
+    /// Whether there is, or may be, a batch whose results are not in the folder.
+    pub fn may_go_on(&self) -> bool {
+        matches!(self.stage, Stage::Creating | Stage::Created | Stage::Ended)
+    }
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.batch_id, self.stage) {

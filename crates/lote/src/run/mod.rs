@@ -20,7 +20,7 @@ pub use error::RunError;
 pub use folder::{Record, Stage};
 
 use crate::{
-    Batch, Client, Endpoint, Error,
+    Batch, Client, Endpoint, Error, bound,
     lines::{Checked, Joined, Limits},
 };
 
@@ -123,6 +123,9 @@ impl Report {
 }
 
 impl Run {
+    /// The key of the batch's metadata that holds the hash of what was sent.
+    pub const SHA256: &'static str = "lote_sha256";
+
     /// A run of the request lines in `input`, a file; a pipe will do, as it is read once.
     pub fn new(client: &Client, input: impl Into<PathBuf>) -> Self {
         Self {
@@ -165,7 +168,7 @@ impl Run {
         self
     }
 
-    /// A pair of the caller's own for the batch, beside `lote_sha256`, by which a run can find its batch.
+    /// A pair of the caller's own for the batch, beside [`SHA256`](Self::SHA256), by which a run can find its batch.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.push((key.into(), value.into()));
         self
@@ -208,6 +211,18 @@ impl Run {
         steps::execute(self).await
     }
 
+    /// Refuses, before anything is sent, settings that the create would refuse.
+    fn check_settings(&self) -> Result<(), RunError> {
+        if let Some(lines) = self.max_concurrency {
+            bound::MAX_CONCURRENCY.check("max_concurrency", lines).map_err(RunError::Refused)?;
+        }
+        if self.metadata.iter().any(|(key, _)| key == Self::SHA256) {
+            let message = format!("metadata: {} is the run's own; name the pair otherwise", Self::SHA256);
+            return Err(RunError::Refused(Error::invalid(message)));
+        }
+        Ok(())
+    }
+
     /// Refuses, before anything is sent, places that cannot take the results.
     fn check_places(&self) -> Result<(), RunError> {
         let refuse = |path: &Path, why: &str| Err(RunError::Place { path: path.to_owned(), why: why.to_owned() });
@@ -216,6 +231,9 @@ impl Run {
             return refuse(&folder, "it is the input; name another folder");
         }
         let Some(output) = &self.output else { return Ok(()) };
+        if *output == folder {
+            return refuse(output, "it is the folder of the run; name a file");
+        }
         let parent = crate::save::folder(output);
         if !parent.is_dir() {
             return refuse(output, "its folder is not there; make it first");

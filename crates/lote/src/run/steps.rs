@@ -22,8 +22,12 @@ use crate::{
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
+/// How often a file is asked for, all in all: a transfer that always breaks off must end.
+const ATTEMPTS: u32 = 60;
+
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     let started = Instant::now();
+    run.check_settings()?;
     run.check_places()?;
     let (mut folder, endpoint) = prepare(&run).await?;
 
@@ -42,7 +46,8 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 
     let batch = wait(&run, &folder, &batch).await?;
     folder.seen(&batch, Stage::Ended)?;
-    if batch.status == Status::Failed {
+    // Some services keep what was finished before a batch failed.
+    if batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none() {
         return Err(RunError::BatchFailed { batch: Box::new(batch), folder: folder.path().to_owned() });
     }
 
@@ -119,7 +124,7 @@ async fn create(
     input: &FileId,
 ) -> Result<(Folder, Batch), RunError> {
     folder.reached(Stage::Creating)?;
-    let mut create = run.client.batches().create(input, endpoint).metadata("lote_sha256", &folder.record.sha256);
+    let mut create = run.client.batches().create(input, endpoint).metadata(Run::SHA256, &folder.record.sha256);
     for (key, value) in &run.metadata {
         create = create.metadata(key, value);
     }
@@ -130,6 +135,15 @@ async fn create(
         Ok(batch) => {
             folder.seen(&batch, Stage::Created)?;
             Ok((folder, batch))
+        }
+        Err(error) if error.batch_id().is_some() => {
+            // There is a batch, although the answer cannot be read: its id is what must not be lost.
+            folder.record.batch_id = error.batch_id().cloned();
+            folder.reached(Stage::Created)?;
+            match folder.record.batch_id.clone() {
+                Some(id) => Err(RunError::Unfetched { id, error, folder: folder.path().to_owned() }),
+                None => Err(RunError::Refused(error)),
+            }
         }
         Err(error) if error.is_ambiguous() => {
             let sha256 = folder.record.sha256.clone();
@@ -170,10 +184,18 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
 /// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
 async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
     let mut pace = Pace::new(Duration::from_millis(200), Duration::from_secs(10));
-    let started = Instant::now();
+    let mut trouble_since: Option<Instant> = None;
+    let mut attempts = 0;
     loop {
         let result = match run.client.files().content(id).await {
-            Ok(content) => content.save(path).await,
+            Ok(content) => {
+                // A long transfer is no trouble.
+                let result = content.save(path).await;
+                if result.as_ref().is_err_and(Error::is_transient) {
+                    trouble_since = None;
+                }
+                result
+            }
             Err(error) => Err(error),
         };
         match result {
@@ -181,7 +203,9 @@ async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
             Err(error) => {
                 let patience = if error.is_not_found() { JUST_MADE } else { PATIENCE };
                 let passes = error.is_transient() || error.is_not_found();
-                if !passes || started.elapsed() >= patience {
+                attempts += 1;
+                let since = *trouble_since.get_or_insert_with(Instant::now);
+                if !passes || since.elapsed() >= patience || attempts >= ATTEMPTS {
                     return Err(error);
                 }
                 (run.on_progress)(Progress::Trouble(&error));
@@ -205,6 +229,7 @@ async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<Joined, 
     });
     joined.await.map_err(|trouble| match trouble {
         Trouble::Io(error) => folder.failed("write", Folder::RESULTS, error),
+        Trouble::Join(JoinError::Write { source, .. }) => folder.failed("write", Folder::RESULTS, source),
         Trouble::Join(error) => RunError::Unjoined { error, folder: folder.path().to_owned() },
     })
 }
