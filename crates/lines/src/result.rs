@@ -8,6 +8,7 @@ use serde_json::Value;
 /// One line of a batch's output or error file: the answer to one request line. It succeeded when
 /// `response` is present, its `status_code` is 2xx, and `error` is null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = failed_line())]
 pub struct ResultLine {
     /// The service's own id of this answer.
     pub id: Option<String>,
@@ -17,6 +18,16 @@ pub struct ResultLine {
     pub response: Option<ResultResponse>,
     /// Why there is no answer; null when the endpoint answered, even with an error of its own.
     pub error: Option<ResultError>,
+}
+
+/// The failing line of MKA1's page "batch processing".
+fn failed_line() -> Value {
+    serde_json::json!({
+        "id": "response_def456",
+        "custom_id": "request-2",
+        "response": null,
+        "error": { "code": "processing_error", "message": "The request could not be processed." },
+    })
 }
 
 /// The HTTP answer of the endpoint to one request line.
