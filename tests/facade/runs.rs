@@ -159,7 +159,7 @@ async fn a_bad_input_sends_nothing_and_leaves_nothing() {
 async fn places_that_cannot_take_the_results_are_refused_first() {
     let odd = Odd::new([]);
     let place = Place::new(&[line("a", "x")]);
-    for output in ["requests.jsonl", "absent/results.jsonl", ".", "requests.run"] {
+    for output in ["requests.jsonl", "absent/results.jsonl", ".", "requests.run", "requests.run/run.json"] {
         let error = place.run(&odd.client()).output(place.path(output)).execute().await.expect_err(output);
         assert!(matches!(error, RunError::Place { .. }), "{output}: {error}");
     }
@@ -234,6 +234,42 @@ async fn what_a_batch_that_failed_has_finished_is_fetched() {
     let report = place.run(&odd.client()).execute().await.expect("a report");
     assert!(!report.all_succeeded());
     assert_eq!((report.joined.succeeded, report.joined.missing), (1, 1));
+}
+
+#[tokio::test]
+async fn what_ends_before_its_create_leaves_nothing() {
+    let place = Place::new(&[line("a", "x")]);
+    let odd = Odd::new([Reply::Stall(Vec::new())]);
+    let run = place.run(&odd.client()).execute();
+    assert!(tokio::time::timeout(Duration::from_millis(300), run).await.is_err(), "the upload stalls");
+    assert_eq!(odd.requests().len(), 1);
+    assert_eq!(place.names(), ["requests.jsonl"]);
+
+    let nowhere = Run::new(&odd.client(), place.path("absent.jsonl")).execute().await.expect_err("no input");
+    assert!(matches!(nowhere, RunError::Place { .. }), "{nowhere}");
+    let folder = Run::new(&odd.client(), place.path(".")).execute().await.expect_err("a folder");
+    assert!(folder.to_string().contains("name a file of requests"), "{folder}");
+    assert_eq!(odd.requests().len(), 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn results_that_cannot_be_copied_are_in_the_folder_all_the_same() {
+    let (_gateway, client) = gateway().await;
+    let place = Place::new(&[line("a", "x")]);
+    let output = place.path("out/results.jsonl");
+    fs::create_dir(place.path("out")).expect("a folder");
+    let gone = place.path("out");
+    let run = place.run(&client).output(&output).on_progress(move |progress| {
+        if let Progress::Joining = progress {
+            fs::remove_dir(&gone).expect("removed");
+        }
+    });
+    match run.execute().await.expect_err("no folder to copy to") {
+        RunError::NotCopied { report, .. } => assert_eq!(json_lines(&report.results).len(), 1),
+        other => panic!("{other}"),
+    }
+    assert_eq!(place.record().stage, Stage::Finished);
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 mod wait;
 
-use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand, value_parser};
 use lote::{BatchId, ExpiresAfter, FileId, bound};
@@ -31,6 +30,10 @@ Examples:
 pub(crate) struct BatchesArgs {
     #[command(subcommand)]
     command: BatchesCommand,
+
+    /// Print JSON, as these commands always do
+    #[arg(long, global = true, hide = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -162,10 +165,7 @@ pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
 }
 
 async fn create(args: CreateArgs) -> Result<Exit, CliError> {
-    let mut keys = BTreeSet::new();
-    if let Some((key, _)) = args.metadata.iter().find(|(key, _)| !keys.insert(key)) {
-        return Err(CliError::usage(format!("--metadata {key}: it is given twice; nothing was sent")));
-    }
+    values::no_pair_twice(&args.metadata)?;
     let client = args.service.client()?;
     let mut create = client.batches().create(&args.input_file_id, args.endpoint.into());
     for (key, value) in &args.metadata {

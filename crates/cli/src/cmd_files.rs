@@ -32,6 +32,10 @@ Examples:
 pub(crate) struct FilesArgs {
     #[command(subcommand)]
     command: FilesCommand,
+
+    /// Print JSON, as these commands always do
+    #[arg(long, global = true, hide = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,7 +154,7 @@ struct ContentArgs {
     id: FileId,
 
     /// Where to write it, or - for stdout
-    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true)]
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, value_parser = input::output)]
     output: PathBuf,
 
     #[command(flatten)]

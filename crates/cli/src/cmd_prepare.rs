@@ -81,7 +81,7 @@ pub(crate) struct PrepareArgs {
     format: Option<Format>,
 
     /// Where to write the request lines, or - for stdout
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = input::output)]
     output: PathBuf,
 
     /// Print the summary as JSON (on stderr with -o -)
@@ -271,13 +271,15 @@ fn template(text: &str) -> Result<String, CliError> {
 
 fn open(args: &PrepareArgs) -> Result<Box<dyn BufRead>, CliError> {
     let source = input::open(&args.rows)?;
-    let same =
-        fs::canonicalize(&args.rows).and_then(|rows| Ok(rows == fs::canonicalize(&args.output)?)).unwrap_or(false);
-    if same {
-        return Err(CliError::usage(format!(
-            "{}: the rows would be overwritten by the request lines; choose another -o",
-            args.output.display()
-        )));
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    let template = args.template.strip_prefix('@').map(Path::new);
+    for (path, what) in [(Some(args.rows.as_path()), "rows"), (template, "template")] {
+        if path.and_then(real).is_some_and(|path| Some(path) == real(&args.output)) {
+            return Err(CliError::usage(format!(
+                "{}: the {what} would be overwritten by the request lines; choose another -o",
+                args.output.display()
+            )));
+        }
     }
     Ok(source)
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
+use crate::input;
 use crate::interrupt::Stop;
 use crate::out;
 use crate::progress::Bar;
@@ -63,7 +64,7 @@ pub(crate) struct RunArgs {
     dir: Option<PathBuf>,
 
     /// Where the results are to be as well; the folder keeps its own copy
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = input::output)]
     output: Option<PathBuf>,
 
     /// The endpoint that each line's url must name [default: that of the first line]
@@ -175,11 +176,21 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
                 out::count(checked.findings, "finding")
             )))
         }
-        Err(error) => Err(CliError::new(exit(&error), advice(&error))),
+        Err(RunError::NotCopied { output, error, report, .. }) => {
+            print(args, &report)?;
+            Err(CliError::usage(format!("{}: cannot be written: {error}", output.display())))
+        }
+        Err(error) => Err(CliError::new(exit(&error), advice(args, &error))),
     }
 }
 
 fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
+    values::no_pair_twice(&args.metadata)?;
+    if args.output.as_deref().is_some_and(input::is_dash) {
+        return Err(CliError::usage(
+            "-o -: results are not printed; name a file, or read them in the folder of the run",
+        ));
+    }
     let mut run = Run::new(client, &args.requests);
     if let Some(folder) = &args.dir {
         run = run.folder(folder);
@@ -224,25 +235,30 @@ fn exit(error: &RunError) -> Exit {
     }
 }
 
-/// The error, with the commands that go on from there.
-fn advice(error: &RunError) -> String {
+/// The error, with the commands that go on from there. An embedded gateway, and its batch, has ended by then.
+fn advice(args: &RunArgs, error: &RunError) -> String {
+    let again = args.service.again();
     let next = match error {
-        RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => {
-            format!(
-                "\n  lote batches wait {id}\n  lote batches cancel {id}\n  lote files content OUTPUT_FILE_ID -o FILE"
-            )
+        RunError::GaveUp { .. } | RunError::Unfetched { .. } | RunError::Io { batch: Some(_), .. } if args.embedded => {
+            "\n  the embedded gateway and its batch ended with this command".to_owned()
         }
-        RunError::Ambiguous { sha256, .. } => format!("\n  lote batches list --all | grep {sha256}"),
+        RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => format!(
+            "\n  lote batches wait {id}{again}\n  lote batches cancel {id}{again}\
+             \n  lote files content OUTPUT_FILE_ID{again} -o FILE"
+        ),
+        RunError::Ambiguous { sha256, .. } => format!("\n  lote batches list --all{again} | grep {sha256}"),
         _ => String::new(),
     };
     format!("{error}{next}")
 }
 
 fn interrupted(args: &RunArgs, folder: &Path, id: Option<&BatchId>) -> CliError {
+    let again = args.service.again();
     let message = match id {
-        _ if args.embedded => "interrupted; the embedded gateway and its batch ended with it".to_owned(),
+        _ if args.embedded => "interrupted; the embedded gateway and its batch ended with this command".to_owned(),
         Some(id) => format!(
-            "interrupted; batch {id} goes on at the service, and will be charged; to stop it: lote batches cancel {id}"
+            "interrupted; batch {id} goes on at the service, and will be charged; \
+             to stop it: lote batches cancel {id}{again}"
         ),
         None => format!("interrupted; if {} is there, it says how far it came", folder.join("run.json").display()),
     };

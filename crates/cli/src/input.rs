@@ -2,13 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::exit::CliError;
 
 /// Whether this path stands for stdin or stdout.
 pub(crate) fn is_dash(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// Where output goes: the names that systems have for stdout are stdout, which may be somebody's file, to be written to
+/// and not to be replaced.
+pub(crate) fn output(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    let stdout = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(&text);
+    Ok(PathBuf::from(if stdout { "-" } else { text }))
 }
 
 /// # Errors

@@ -124,6 +124,11 @@ where
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(async {
+        let listening = Stop::listen();
+        let mut stop = match listening {
+            Ok(stop) => stop,
+            Err(error) => return Ok(Err(CliError::usage(format!("signals cannot be handled: {error}")))),
+        };
         let interrupt = Interrupt::default();
         let flag = interrupt.clone();
         // The work starts once Ctrl-C is listened for.
@@ -138,7 +143,7 @@ where
         };
         tokio::select! {
             biased;
-            Ok(()) = tokio::signal::ctrl_c() => {}
+            () = stop.asked() => {}
             ended = start => return ended,
         }
         interrupt.0.pressed.store(true, Ordering::Relaxed);

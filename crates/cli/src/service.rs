@@ -44,6 +44,13 @@ impl ServiceArgs {
         self.settings().api_key(key).build().map_err(CliError::from)
     }
 
+    /// The flags with which another command reaches the same service, after a blank; empty for the default one.
+    pub(crate) fn again(&self) -> String {
+        // A URL that a client was made with holds no secret.
+        let url = set(&self.base_url).and_then(|_| self.client().ok());
+        url.map(|client| format!(" --base-url {}", client.base_url())).unwrap_or_default()
+    }
+
     /// All settings but the key.
     fn settings(&self) -> ClientBuilder {
         let mut builder = Client::builder();

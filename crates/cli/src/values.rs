@@ -1,15 +1,28 @@
 //! Owns the reading of values that several flags share; never a flag.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 use lote::ExpiresAfter;
+
+use crate::exit::CliError;
 
 /// `KEY=VALUE`; the value may hold more `=`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("give KEY=VALUE".to_owned()),
+    }
+}
+
+/// # Errors
+/// With exit 2 when two pairs have the same key: one of them would be lost.
+pub(crate) fn no_pair_twice(pairs: &[(String, String)]) -> Result<(), CliError> {
+    let mut keys = BTreeSet::new();
+    match pairs.iter().find(|(key, _)| !keys.insert(key)) {
+        Some((key, _)) => Err(CliError::usage(format!("--metadata {key}: it is given twice; nothing was sent"))),
+        None => Ok(()),
     }
 }
 

@@ -18,6 +18,13 @@ impl Beside {
     /// Begins a file in the folder of `path`, whose link is followed if it is one.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let there = fs::metadata(path);
+        // /dev/stdout and its like may lead to a regular file, which is somebody's log and not ours to replace.
+        if cfg!(unix) && ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device; name a regular file"));
+        }
+        if there.is_err() && path.is_symlink() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a link that leads nowhere"));
+        }
         let target = match &there {
             Ok(found) if found.is_file() => fs::canonicalize(path)?,
             Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
@@ -105,7 +112,12 @@ mod tests {
         assert_eq!(write(folder.path(), b"x").unwrap_err().kind(), io::ErrorKind::IsADirectory);
         #[cfg(unix)]
         {
-            assert!(write(Path::new("/dev/null"), b"x").is_err());
+            for device in ["/dev/null", "/dev/stdout", "/proc/self/fd/1"] {
+                assert_eq!(write(Path::new(device), b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            }
+            let dangling = folder.path().join("dangling");
+            std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+            assert!(write(&dangling, b"x").is_err() && dangling.is_symlink());
             let (real, link) = (folder.path().join("real"), folder.path().join("link"));
             use std::os::unix::fs::PermissionsExt;
             fs::write(&real, b"old").unwrap();

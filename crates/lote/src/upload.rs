@@ -124,7 +124,10 @@ impl Upload {
     pub async fn send(self) -> Result<File, Error> {
         let Self { client, source, purpose, file_name, length, expires_after, on_progress } = self;
         let file_name = wire_name(&file_name, purpose)?;
-        let doing = format!("upload {file_name}");
+        let doing = match &source {
+            Source::Path(path) => format!("upload {}", path.display()),
+            Source::Reader(_) => format!("upload {file_name}"),
+        };
         let (reader, length) = open(source, length).await.map_err(|error| error.context(&doing))?;
 
         let moved = Arc::new(Notify::new());

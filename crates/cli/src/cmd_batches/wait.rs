@@ -47,7 +47,8 @@ pub(super) struct WaitArgs {
 
 /// What is said when the user stops the wait.
 pub(super) fn stopped(args: &WaitArgs) -> String {
-    format!("interrupted; batch {id} goes on at the service; to stop it: lote batches cancel {id}", id = args.id)
+    let (id, again) = (&args.id, args.service.again());
+    format!("interrupted; batch {id} goes on at the service; to stop it: lote batches cancel {id}{again}")
 }
 
 pub(super) async fn run(args: &WaitArgs) -> Result<Exit, CliError> {
@@ -66,10 +67,13 @@ pub(super) async fn run(args: &WaitArgs) -> Result<Exit, CliError> {
             if let Some(batch) = &last {
                 out::json(batch).await?;
             }
-            let id = &args.id;
+            let (id, again) = (&args.id, args.service.again());
             let message = match last {
                 Some(batch) => {
-                    format!("batch {id} is {} and goes on; to go on waiting: lote batches wait {id}", batch.status)
+                    format!(
+                        "batch {id} is {} and goes on; to go on waiting: lote batches wait {id}{again}",
+                        batch.status
+                    )
                 }
                 None => format!("batch {id} was not seen; is the id right, and is the service there?"),
             };

@@ -32,7 +32,13 @@ impl Output {
             Target::Stream { spool: spool()?, path: None }
         } else {
             // What a link points to is replaced, not the link.
-            let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            let path = match fs::canonicalize(path) {
+                Ok(path) => path,
+                Err(_) if path.is_symlink() => {
+                    return Err(CliError::usage(format!("{}: is a link that leads nowhere", path.display())));
+                }
+                Err(_) => path.to_owned(),
+            };
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => {
                     return Err(CliError::usage(format!("{}: is a folder; name a file in it", path.display())));

@@ -162,6 +162,8 @@ fn embedded_or_a_service_but_not_both() {
     let both = run_in(command(), place.path(), ["--embedded", "--base-url", "http://127.0.0.1:9"]);
     assert_eq!(both.code, 2, "{both:?}");
     assert!(both.stderr.contains("--embedded and --base-url"), "{both:?}");
+    let stdout = run_in(command(), place.path(), ["--embedded", "-o", "-"]);
+    assert_eq!(stdout.code, 2, "{stdout:?}");
     let environment = run_in(at("http://127.0.0.1:9"), place.path(), ["--embedded"]);
     assert_eq!(environment.code, 0, "{environment:?}");
 }
@@ -173,7 +175,11 @@ fn a_deadline_is_exit_5_and_says_how_to_go_on() {
     let ended = run_in(at(gateway.url()), place.path(), ["--deadline", "300ms"]);
     assert_eq!(ended.code, 5, "{ended:?}");
     assert!(ended.stderr.contains("gave up waiting for batch batch_"), "{ended:?}");
-    assert!(ended.stderr.contains("lote batches wait batch_"), "{ended:?}");
+    let again = format!(" --base-url {}/api/v1/llm\n", gateway.url());
+    assert!(ended.stderr.contains("lote batches wait batch_") && ended.stderr.contains(&again), "{ended:?}");
+    let embedded = run_in(command(), place.path(), ["--embedded", "--deadline", "300ms", "--dir", "other"]);
+    assert_eq!(embedded.code, 5, "{embedded:?}");
+    assert!(!embedded.stderr.contains("lote batches"), "{embedded:?}");
 }
 
 /// A run that waits for its batch, and the id of the batch.

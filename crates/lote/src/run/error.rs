@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::Record;
+use super::{Record, Report};
 use crate::{
     Batch, BatchId, Error,
     lines::{Checked, Finding, JoinError},
@@ -84,6 +84,16 @@ pub enum RunError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The run ended, and its results are in its folder, but not where they were wanted as well.
+    #[non_exhaustive]
+    NotCopied {
+        /// Where they were wanted.
+        output: PathBuf,
+        /// Why they are not there.
+        error: io::Error,
+        /// What came of the run; its `results` are those in the folder.
+        report: Box<Report>,
+    },
     /// A file on this side could not be read or written.
     #[non_exhaustive]
     Io {
@@ -120,7 +130,7 @@ impl fmt::Display for RunError {
                 match record {
                     // Whoever deletes a run that may go on pays for it unnoticed.
                     Some(record) if record.may_go_on() => write!(f, "; name another folder"),
-                    _ => write!(f, "; name another folder, or delete this one"),
+                    _ => write!(f, "; name another folder, or delete this one if no lote is at work in it"),
                 }
             }
             Self::Place { path, why } => write!(f, "{}: {why}", path.display()),
@@ -150,6 +160,9 @@ impl fmt::Display for RunError {
             }
             Self::Unfetched { id, error, .. } => write!(f, "{error}; batch {id} goes on or waits at the service"),
             Self::Unjoined { error, folder } => write!(f, "{error}; what came back is in {}", folder.display()),
+            Self::NotCopied { output, error, report } => {
+                write!(f, "write {}: {error}; the results are in {}", output.display(), report.results.display())
+            }
             Self::Io { doing, error, batch } => {
                 write!(f, "{doing}: {error}")?;
                 match batch {
@@ -166,7 +179,7 @@ impl std::error::Error for RunError {
         match self {
             Self::Refused(error) | Self::Ambiguous { error, .. } | Self::Unfetched { error, .. } => Some(error),
             Self::Unjoined { error, .. } => Some(error),
-            Self::Io { error, .. } => Some(error),
+            Self::NotCopied { error, .. } | Self::Io { error, .. } => Some(error),
             _ => None,
         }
     }

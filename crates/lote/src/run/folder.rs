@@ -49,7 +49,7 @@ pub struct Record {
     /// How far the run has come.
     pub stage: Stage,
     /// The file that the requests came from.
-    pub source: PathBuf,
+    pub source: String,
     /// The service.
     pub base_url: String,
     /// The endpoint of every line.
@@ -144,7 +144,7 @@ impl Folder {
             format: FORMAT,
             lote: env!("CARGO_PKG_VERSION").to_owned(),
             stage: Stage::Prepared,
-            source: input.to_owned(),
+            source: input.to_string_lossy().into_owned(),
             base_url: base_url.to_owned(),
             endpoint: checked.endpoint.clone().unwrap_or_default(),
             lines: checked.lines,
@@ -204,8 +204,8 @@ impl Folder {
             .map_err(|error| self.failed("write", name, error))
     }
 
-    /// Takes the folder away again, before there is a batch. Only what a run puts there goes.
-    pub(super) fn remove(self) {
+    /// Takes the folder away again, when there is no batch. Only what a run puts there goes.
+    pub(super) fn remove(&self) {
         for name in [Self::REQUESTS, Self::RECORD] {
             // What cannot be removed is refused, with its record, by the next run.
             let _ = fs::remove_file(self.join(name));
@@ -220,6 +220,15 @@ impl Folder {
 
     fn write_record(&self) -> io::Result<()> {
         save::write(&self.join(Self::RECORD), &json(&self.record)?)
+    }
+}
+
+impl Drop for Folder {
+    /// A run that ends before its create was begun, by an error or because nobody waits for it, leaves nothing.
+    fn drop(&mut self) {
+        if self.record.stage < Stage::Creating {
+            self.remove();
+        }
     }
 }
 

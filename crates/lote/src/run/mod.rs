@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use error::RunError;
 pub use folder::{Record, Stage};
@@ -22,6 +22,7 @@ pub use folder::{Record, Stage};
 use crate::{
     Batch, Client, Endpoint, Error, bound,
     lines::{Checked, Joined, Limits},
+    save,
 };
 
 /// How far a run has come.
@@ -108,11 +109,18 @@ pub struct Report {
     #[serde(flatten)]
     pub joined: Joined,
     /// The folder of the run.
+    #[serde(serialize_with = "shown")]
     pub folder: PathBuf,
     /// The file of results, in the order of the requests.
+    #[serde(serialize_with = "shown")]
     pub results: PathBuf,
     /// How long it took on this side, in seconds.
     pub seconds: f64,
+}
+
+/// A path as people see it: JSON has no other bytes than text.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl Report {
@@ -223,28 +231,50 @@ impl Run {
         Ok(())
     }
 
-    /// Refuses, before anything is sent, places that cannot take the results.
+    /// Refuses, before anything is sent, places that cannot be read, or cannot take the results.
     fn check_places(&self) -> Result<(), RunError> {
         let refuse = |path: &Path, why: &str| Err(RunError::Place { path: path.to_owned(), why: why.to_owned() });
         let folder = self.folder_path();
+        match std::fs::metadata(&self.input) {
+            Err(error) => return refuse(&self.input, &error.to_string()),
+            Ok(input) if input.is_dir() => return refuse(&self.input, "it is a folder; name a file of requests"),
+            Ok(input) if !input.is_file() && self.folder.is_none() => {
+                return refuse(&self.input, "it is no regular file to stand beside; name the folder of the run");
+            }
+            Ok(_) => {}
+        }
         if folder == self.input {
             return refuse(&folder, "it is the input; name another folder");
         }
-        let Some(output) = &self.output else { return Ok(()) };
-        if *output == folder {
-            return refuse(output, "it is the folder of the run; name a file");
+        let real = std::fs::canonicalize(&folder).ok();
+        if real.is_some() && real == std::env::current_dir().ok() {
+            return refuse(&folder, "it is the current folder; name one that is not there yet");
         }
-        let parent = crate::save::folder(output);
-        if !parent.is_dir() {
-            return refuse(output, "its folder is not there; make it first");
+        match &self.output {
+            Some(output) => check_output(output, &self.input, &folder),
+            None => Ok(()),
         }
-        match std::fs::canonicalize(output) {
-            Ok(there) if there.is_dir() => refuse(output, "it is a folder; name a file"),
-            Ok(there) if !there.is_file() => refuse(output, "it is not a regular file"),
-            Ok(there) if std::fs::canonicalize(&self.input).is_ok_and(|input| input == there) => {
-                refuse(output, "it is the input; name another file")
-            }
-            _ => Ok(()),
-        }
+    }
+}
+
+/// Refuses an output that could not be written at the end, or that would replace something of the run.
+fn check_output(output: &Path, input: &Path, folder: &Path) -> Result<(), RunError> {
+    let refuse = |why: &str| Err(RunError::Place { path: output.to_owned(), why: why.to_owned() });
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    if output == folder {
+        return refuse("it is the folder of the run; name a file");
+    }
+    if output.parent() == Some(folder)
+        || (real(save::folder(output)).is_some() && real(save::folder(output)) == real(folder))
+    {
+        return refuse("it is in the folder of the run, which keeps its own results; name another file");
+    }
+    if real(output).is_some() && real(output) == real(input) {
+        return refuse("it is the input; name another file");
+    }
+    // What can be begun now can most likely be ended later; nothing is left of it.
+    match save::Beside::new(output) {
+        Ok(_) => Ok(()),
+        Err(error) => refuse(&error.to_string()),
     }
 }

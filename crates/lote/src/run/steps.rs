@@ -31,13 +31,7 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     run.check_places()?;
     let (mut folder, endpoint) = prepare(&run).await?;
 
-    let input = match upload(&run, &folder).await {
-        Ok(input) => input,
-        Err(error) => {
-            folder.remove();
-            return Err(RunError::Refused(error));
-        }
-    };
+    let input = upload(&run, &folder).await.map_err(RunError::Refused)?;
     folder.record.input_file_id = Some(input.clone());
     folder.reached(Stage::Uploaded)?;
 
@@ -69,12 +63,20 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     let joined = put_together(&folder, answers).await?;
     folder.write_summary(&joined)?;
     folder.reached(Stage::Finished)?;
-    let results = match run.output {
-        Some(output) => copy_results(&folder, output).await?,
-        None => folder.join(Folder::RESULTS),
+    let mut report = Report {
+        batch,
+        joined,
+        folder: folder.path().to_owned(),
+        results: folder.join(Folder::RESULTS),
+        seconds: started.elapsed().as_secs_f64(),
     };
-    let folder = folder.path().to_owned();
-    Ok(Report { batch, joined, folder, results, seconds: started.elapsed().as_secs_f64() })
+    if let Some(output) = run.output {
+        match copy_results(&report.results, &output).await {
+            Ok(()) => report.results = output,
+            Err(error) => return Err(RunError::NotCopied { output, error, report: Box::new(report) }),
+        }
+    }
+    Ok(report)
 }
 
 /// Checks and copies the input.
@@ -94,13 +96,8 @@ async fn prepare(run: &Run) -> Result<(Folder, Endpoint), RunError> {
     drop(here);
     (run.on_progress)(Progress::Checked(&checked));
     // The check lets no other endpoint pass.
-    match folder.record.endpoint.parse() {
-        Ok(endpoint) => Ok((folder, endpoint)),
-        Err(error) => {
-            folder.remove();
-            Err(RunError::Refused(error))
-        }
-    }
+    let endpoint = folder.record.endpoint.parse().map_err(RunError::Refused)?;
+    Ok((folder, endpoint))
 }
 
 async fn upload(run: &Run, folder: &Folder) -> Result<FileId, Error> {
@@ -123,7 +120,10 @@ async fn create(
     endpoint: Endpoint,
     input: &FileId,
 ) -> Result<(Folder, Batch), RunError> {
-    folder.reached(Stage::Creating)?;
+    if let Err(error) = folder.reached(Stage::Creating) {
+        folder.remove();
+        return Err(error);
+    }
     let mut create = run.client.batches().create(input, endpoint).metadata(Run::SHA256, &folder.record.sha256);
     for (key, value) in &run.metadata {
         create = create.metadata(key, value);
@@ -240,17 +240,14 @@ enum Trouble {
 }
 
 /// Gives the results a second name, whole or not at all.
-async fn copy_results(folder: &Folder, output: PathBuf) -> Result<PathBuf, RunError> {
-    let (results, batch) = (folder.join(Folder::RESULTS), folder.record.batch_id.clone());
-    let target = output.clone();
-    let copied = blocking(move || {
-        let mut beside = Beside::new(&target)?;
+async fn copy_results(results: &Path, output: &Path) -> io::Result<()> {
+    let (results, output) = (results.to_owned(), output.to_owned());
+    blocking(move || {
+        let mut beside = Beside::new(&output)?;
         io::copy(&mut fs::File::open(results)?, beside.file())?;
         beside.commit()
-    });
-    let doing = format!("copy {} to {}", folder.join(Folder::RESULTS).display(), output.display());
-    copied.await.map_err(|error| RunError::Io { doing, error, batch })?;
-    Ok(output)
+    })
+    .await
 }
 
 /// Work that would hold up the runtime.
