@@ -2,7 +2,6 @@
 
 mod wait;
 
-
 use clap::{Args, Subcommand, value_parser};
 use lote::{BatchId, ExpiresAfter, FileId, bound};
 
@@ -178,14 +177,16 @@ async fn create(args: CreateArgs) -> Result<Exit, CliError> {
         create = create.output_expires_after(after);
     }
     let batch = create.send().await.map_err(|error| {
-        let ambiguous = error.is_ambiguous();
+        let hint = match error.batch_id() {
+            Some(id) => format!("; there is a batch all the same: {id}"),
+            None if error.is_ambiguous() => {
+                "; the batch may have been made all the same: see lote batches list before you create another"
+                    .to_owned()
+            }
+            None => String::new(),
+        };
         let error = CliError::from(error);
-        if ambiguous {
-            let hint = "the batch may have been made all the same: see lote batches list before you create another";
-            CliError::new(error.exit(), format!("{error}; {hint}"))
-        } else {
-            error
-        }
+        CliError::new(error.exit(), format!("{error}{hint}"))
     })?;
     out::json(&batch).await?;
     Ok(Exit::Success)

@@ -1,4 +1,4 @@
-//! How fast `check`, `Inspection` and `join` read, beside the plain way in the same run: serde_json
+//! How fast `check`, `Inspection` and `join` read, and how much memory that takes at the most, beside the plain way in the same run: serde_json
 //! into a `Value` for each line. `cargo run --release -p lote-lines --example throughput [LINES]`
 #![expect(clippy::print_stdout, reason = "printing figures is all that it does")]
 
@@ -28,9 +28,11 @@ fn main() -> Outcome {
     println!("{lines} lines; input {} MB, output {} MB, shuffled", input_bytes / 1_000_000, output_bytes / 1_000_000);
 
     let report = |name: &str, bytes: u64, run: &mut dyn FnMut() -> Outcome| -> Outcome {
+        forget_peak();
         let best = best_of(run)?.as_secs_f64();
+        let memory = peak().map_or_else(|| "?".to_owned(), |kib| (kib / 1024).to_string());
         let (rate, volume) = (lines as f64 / best, bytes as f64 / 1e6 / best);
-        println!("{name:<34} {rate:>10.0} lines/s {volume:>8.0} MB/s");
+        println!("{name:<34} {rate:>10.0} lines/s {volume:>8.0} MB/s {memory:>6} MiB");
         Ok(())
     };
     report("check", input_bytes, &mut || {
@@ -51,6 +53,17 @@ fn main() -> Outcome {
     report("  peer: Value, all held in memory", input_bytes + output_bytes, &mut || {
         join_peer(&input, &output, &results, lines)
     })
+}
+
+/// Lets the most memory that this process has had start anew. Linux only.
+fn forget_peak() {
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The most memory that this process has had at once, in KiB. Linux only.
+fn peak() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
 }
 
 fn expect(right: bool) -> Outcome {
