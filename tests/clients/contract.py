@@ -1,6 +1,6 @@
 """Owns the run of schemathesis from the contract against one prefix of the gateway; never what the contract says.
 
-Usage: contract.py CONTRACT BASE_URL. The current folder is given what schemathesis leaves behind.
+Usage: contract.py CONTRACT BASE_URL. What it and schemathesis write goes to the current folder.
 """
 
 import json
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import openai
+import yaml
 from checks import ENDPOINT, lines, wait
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,use_after_free"
@@ -63,12 +64,24 @@ parameters = {{ "path.file_id" = {chosen("doomed", 0.5)} }}
 """
 
 
+def without_default(contract):
+    """The contract less its `default` responses, which would make any status a documented one."""
+    document = yaml.safe_load(pathlib.Path(contract).read_text(encoding="utf-8"))
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if isinstance(operation, dict):
+                del operation["responses"]["default"]
+    return json.dumps(document)
+
+
 def main():
     contract, base_url = sys.argv[1:]
-    pathlib.Path("schemathesis.toml").write_text(configuration(*seeds(base_url)))
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", contract]
+    pathlib.Path("contract.json").write_text(without_default(contract), encoding="utf-8")
+    pathlib.Path("schemathesis.toml").write_text(configuration(*seeds(base_url)), encoding="utf-8")
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", "contract.json"]
     command += ["--url", base_url, "--header", f"Authorization: Bearer {KEY}", "--checks", CHECKS]
-    command += ["--seed", "1", "--max-examples", "40", "--generation-database", "none", "--no-color"]
+    command += ["--seed", "1", "--max-examples", "40", "--generation-database", "none"]
+    command += ["--warnings", "off", "--no-color"]
     return subprocess.run(command, check=False).returncode
 
 

@@ -76,7 +76,10 @@ impl Odd {
     }
 
     pub(crate) fn builder(&self) -> lote::ClientBuilder {
-        lote::Client::builder().base_url(format!("http://{}/v1", self.address)).api_key("sk-hunter22")
+        lote::Client::builder()
+            .base_url(format!("http://{}/v1", self.address))
+            .api_key("sk-hunter22")
+            .retry(lote::Retry::none())
     }
 
     /// The request heads so far, one text each: method, path, headers.

@@ -234,7 +234,7 @@ async fn what_stalls_is_given_up() {
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
 
     let odd = Odd::new([Reply::Stall(Vec::new())]);
-    let client = odd.builder().idle_timeout(short).build().expect("a client");
+    let client = odd.builder().idle_timeout(short).call_timeout(short).build().expect("a client");
     let upload = client.files().upload_reader(&b"x"[..], "a.jsonl", UploadPurpose::Batch).length(1);
     let error = upload.send().await.expect_err("stalled");
     assert!(error.is_timeout() && error.is_ambiguous(), "{error}");
@@ -275,16 +275,62 @@ async fn what_every_call_carries() {
     assert!(!head.contains("api-version"), "{head}");
 }
 
+/// A client that tries again, almost at once.
+fn stubborn(odd: &Odd) -> lote::Client {
+    let retry = lote::Retry::default().pauses(Duration::from_millis(1), Duration::from_millis(2));
+    odd.builder().retry(retry).build().expect("a client")
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_again() {
+    let trouble = || [Reply::Nothing, Reply::new(503, &[], ""), Reply::new(429, &["retry-after-ms: 1"], "")];
+    let good = || Reply::json(200, json!({"id": "batch_1", "status": "completed", "data": [], "has_more": false}));
+    let odd = Odd::new(trouble().into_iter().chain([good()]).chain(trouble()).chain([good()]));
+    let client = stubborn(&odd);
+    client.batches().get(&batch_id()).await.expect("at the fourth try");
+    client.batches().list().page().await.expect("at the fourth try");
+
+    let odd = Odd::new(trouble().into_iter().chain([Reply::new(500, &[], "last")]));
+    assert!(stubborn(&odd).files().get(&file_id()).await.expect_err("in vain").to_string().contains("last"));
+
+    for (reply, tries) in [
+        (Reply::new(400, &[], ""), 1),
+        (Reply::new(501, &[], ""), 1),
+        (Reply::new(429, &["retry-after: 121"], ""), 1),
+        (Reply::new(200, &[], "<html>"), 1),
+    ] {
+        let odd = Odd::new([reply]);
+        stubborn(&odd).files().get(&file_id()).await.expect_err("at once");
+        assert_eq!(odd.requests().len(), tries);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_not_taken_for_a_refusal() {
+    let batch = json!({"id": "batch_1", "status": "cancelled", "cancelling_at": 5});
+    let odd = Odd::new([Reply::Nothing, Reply::new(409, &[], "over"), Reply::json(200, batch)]);
+    let cancelled = stubborn(&odd).batches().cancel(&batch_id()).await.expect("cancelled by the first try");
+    assert_eq!(cancelled.status, Status::Cancelled);
+    let batch = json!({"id": "batch_1", "status": "completed"});
+    let odd = Odd::new([Reply::Nothing, Reply::new(409, &[], "over"), Reply::json(200, batch)]);
+    assert!(stubborn(&odd).batches().cancel(&batch_id()).await.expect_err("over before").is_conflict());
+
+    let odd = Odd::new([Reply::Nothing, Reply::new(404, &[], "")]);
+    assert!(stubborn(&odd).files().delete(&file_id()).await.expect("deleted by the first try").deleted);
+    let odd = Odd::new([Reply::new(404, &[], "")]);
+    assert!(stubborn(&odd).files().delete(&file_id()).await.expect_err("never there").is_not_found());
+}
+
 #[tokio::test]
 async fn a_create_and_an_upload_are_sent_once() {
     let odd = Odd::new([Reply::Nothing]);
-    let error = odd.client().batches().create(&file_id(), Endpoint::Embeddings).send().await.expect_err("lost");
+    let error = stubborn(&odd).batches().create(&file_id(), Endpoint::Embeddings).send().await.expect_err("lost");
     assert!(error.is_ambiguous(), "{error}");
     assert_eq!(odd.requests().len(), 1);
 
     let odd = Odd::new([Reply::new(503, &[], "")]);
-    let upload = odd.client();
-    let upload = upload.files().upload_reader(&b"x"[..], "a.jsonl", UploadPurpose::Batch);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let upload = stubborn(&odd).files().upload(file.path(), UploadPurpose::Batch);
     assert!(upload.send().await.expect_err("refused").is_ambiguous());
     assert_eq!(odd.requests().len(), 1);
 }

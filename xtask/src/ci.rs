@@ -12,71 +12,118 @@ use std::{
 use crate::{
     client::cargo,
     codegen::{self, Mode},
+    outside,
     report::{CODEGEN, EXIT_FRESH, EXIT_STALE, Failure, Finding},
 };
 
 /// One step of CI.
 struct Step {
     name: &'static str,
-    /// What it runs; none is `codegen --check`, in this process.
-    cargo: Option<&'static [&'static str]>,
-    environment: &'static [(&'static str, &'static str)],
-    /// Commands of cargo that must work, or else the step is skipped.
+    runs: Runs,
+    /// Commands that must work, or else the step is skipped.
     needs: &'static [Need],
     /// What to do when it fails.
     fix: &'static str,
 }
 
-/// A command of cargo, and what its failure means.
+#[derive(Clone, Copy)]
+enum Runs {
+    /// Words of cargo, and the environment they need.
+    Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
+    /// `codegen --check`, in this process.
+    Codegen,
+    /// Clients that are not ours, against the gateway.
+    Outside(&'static str),
+}
+
+/// A command, and what its failure means.
 struct Need {
-    cargo: &'static [&'static str],
+    program: Program,
+    words: &'static [&'static str],
     otherwise: &'static str,
 }
 
-const DENY: Need = Need { cargo: &["deny", "--version"], otherwise: "cargo-deny is not installed" };
+#[derive(Clone, Copy)]
+enum Program {
+    Cargo,
+    Python,
+}
 
-const STEPS: [Step; 7] = [
+const DENY: Need =
+    Need { program: Program::Cargo, words: &["deny", "--version"], otherwise: "cargo-deny is not installed" };
+
+const PYTHON: [Need; 2] = [
+    Need {
+        program: Program::Python,
+        words: &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
+        otherwise: "python3 (3.10 or newer) is not installed",
+    },
+    Need {
+        program: Program::Python,
+        words: &["-c", "import ensurepip, os, venv; os.killpg"],
+        otherwise: "python3 has no module venv or ensurepip, or this is not a Unix",
+    },
+];
+
+const STEPS: [Step; 9] = [
     Step {
         name: "format",
-        cargo: Some(&["fmt", "--all", "--check"]),
-        environment: &[],
-        needs: &[Need { cargo: &["fmt", "--version"], otherwise: "rustfmt is not installed" }],
+        runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
+        needs: &[Need { program: Program::Cargo, words: &["fmt", "--version"], otherwise: "rustfmt is not installed" }],
         fix: "cargo fmt --all",
     },
     Step {
         name: "lints",
-        cargo: Some(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        environment: &[],
-        needs: &[Need { cargo: &["clippy", "--version"], otherwise: "clippy is not installed" }],
+        runs: Runs::Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+        needs: &[Need {
+            program: Program::Cargo,
+            words: &["clippy", "--version"],
+            otherwise: "clippy is not installed",
+        }],
         fix: "correct what clippy says above",
     },
     Step {
         name: "docs",
-        cargo: Some(&["doc", "--workspace", "--no-deps"]),
-        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        runs: Runs::Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
         needs: &[],
         fix: "correct what rustdoc says above",
     },
-    Step { name: "codegen", cargo: None, environment: &[], needs: &[], fix: CODEGEN },
+    Step { name: "codegen", runs: Runs::Codegen, needs: &[], fix: CODEGEN },
     Step {
         name: "tests",
-        cargo: Some(&["test", "--workspace"]),
-        environment: &[],
+        runs: Runs::Cargo(&["test", "--workspace"], &[]),
         needs: &[],
         fix: "correct what the tests say above",
     },
     Step {
+        name: "schemathesis",
+        runs: Runs::Outside("schemathesis"),
+        needs: &PYTHON,
+        fix: "correct the gateway or openapi.yaml as schemathesis says above",
+    },
+    Step {
+        name: "clients",
+        runs: Runs::Outside("clients"),
+        needs: &PYTHON,
+        fix: "correct the gateway as the client says above",
+    },
+    Step {
         name: "dependencies",
-        cargo: Some(&["deny", "--workspace", "check", "bans", "licenses", "sources"]),
-        environment: &[],
+        runs: Runs::Cargo(&["deny", "--workspace", "check", "bans", "licenses", "sources"], &[]),
         needs: &[DENY],
         fix: "correct what cargo-deny says above, or deny.toml",
     },
     Step {
         name: "advisories",
-        cargo: Some(&["deny", "--workspace", "check", "advisories"]),
-        environment: &[],
-        needs: &[DENY, Need { cargo: &["deny", "fetch", "db"], otherwise: "the advisories cannot be fetched" }],
+        runs: Runs::Cargo(&["deny", "--workspace", "check", "advisories"], &[]),
+        needs: &[
+            DENY,
+            Need {
+                program: Program::Cargo,
+                words: &["deny", "fetch", "db"],
+                otherwise: "the advisories cannot be fetched",
+            },
+        ],
         fix: "cargo update, or answer the advisory in deny.toml",
     },
 ];
@@ -88,9 +135,10 @@ pub fn names() -> [&'static str; STEPS.len()] {
 }
 
 enum Outcome {
-    Passed,
+    /// With what it left out, if it says so.
+    Passed(Vec<String>),
     Failed(&'static str),
-    Skipped(&'static str),
+    Skipped(String),
 }
 
 /// Runs the steps that are named, or all of them when none is, in the repository at `root`; says how each ended; and
@@ -102,13 +150,16 @@ enum Outcome {
 pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Failure> {
     let mut ended = Vec::new();
     for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)) {
-        let what =
-            step.cargo.map_or_else(|| format!("{CODEGEN} --check"), |words| format!("cargo {}", words.join(" ")));
+        let what = match step.runs {
+            Runs::Cargo(words, _) => format!("cargo {}", words.join(" ")),
+            Runs::Codegen => format!("{CODEGEN} --check"),
+            Runs::Outside(step) => outside::command(step),
+        };
         writeln!(out, "== {}: {what}", step.name)?;
         out.flush()?;
         let start = Instant::now();
         let outcome = one(step, root, out)?;
-        if let Outcome::Skipped(reason) = outcome {
+        if let Outcome::Skipped(reason) = &outcome {
             writeln!(out, "skipped: {reason}")?;
         }
         ended.push((step, outcome, start.elapsed().as_secs_f64()));
@@ -119,7 +170,12 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
     for (step, outcome, seconds) in ended {
         let name = step.name;
         match outcome {
-            Outcome::Passed => writeln!(out, "passed: {name} ({seconds:.1} s)")?,
+            Outcome::Passed(left_out) => {
+                writeln!(out, "passed: {name} ({seconds:.1} s)")?;
+                for what in left_out {
+                    writeln!(out, "skipped: {name}: {what}")?;
+                }
+            }
             Outcome::Skipped(reason) => writeln!(out, "skipped: {name} ({reason})")?,
             Outcome::Failed(fix) => {
                 code = EXIT_STALE;
@@ -133,22 +189,35 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
 
 fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
     for need in step.needs {
-        if !cargo_passes(root, need.cargo, &[], &Stdio::null)? {
-            return Ok(Outcome::Skipped(need.otherwise));
+        let works = match need.program {
+            Program::Cargo => cargo_passes(root, need.words, &[], &Stdio::null)?,
+            Program::Python => outside::python_passes(root, need.words),
+        };
+        if !works {
+            return Ok(Outcome::Skipped(need.otherwise.to_owned()));
         }
     }
-    let passed = match step.cargo {
-        Some(words) => cargo_passes(root, words, step.environment, &Stdio::inherit)?,
-        // What keeps codegen from an answer fails this step, not the others.
-        None => match codegen::run(root, Mode::Check, out) {
+    let passed = match step.runs {
+        Runs::Cargo(words, environment) => cargo_passes(root, words, environment, &Stdio::inherit)?,
+        // What keeps one of these from an answer fails this step, not the others.
+        Runs::Codegen => match codegen::run(root, Mode::Check, out) {
             Ok(code) => code == EXIT_FRESH,
             Err(failure) => {
                 writeln!(out, "{failure}")?;
                 false
             }
         },
+        Runs::Outside(name) => match outside::run(root, name, out) {
+            Ok(outside::Ended::Passed { left_out }) => return Ok(Outcome::Passed(left_out)),
+            Ok(outside::Ended::Skipped { reason }) => return Ok(Outcome::Skipped(reason)),
+            Ok(outside::Ended::Failed) => false,
+            Err(failure) => {
+                writeln!(out, "{failure}")?;
+                false
+            }
+        },
     };
-    Ok(if passed { Outcome::Passed } else { Outcome::Failed(step.fix) })
+    Ok(if passed { Outcome::Passed(Vec::new()) } else { Outcome::Failed(step.fix) })
 }
 
 /// Whether a command of cargo succeeds.

@@ -9,6 +9,7 @@ pub mod codegen;
 pub mod files;
 pub mod fragment;
 pub mod lint;
+pub mod outside;
 pub mod report;
 pub mod style;
 pub mod yaml;

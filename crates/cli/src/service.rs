@@ -4,7 +4,7 @@
 use std::fmt;
 
 use clap::Args;
-use lote::{Client, ClientBuilder};
+use lote::{Client, ClientBuilder, Retry};
 
 use crate::exit::{CliError, Exit};
 
@@ -23,6 +23,10 @@ pub(crate) struct ServiceArgs {
     /// The end user for whom this is done: a stable id, not an e-mail address
     #[arg(long, value_name = "ID", env = "LOTE_ON_BEHALF_OF", hide_env_values = true)]
     on_behalf_of: Option<String>,
+
+    /// How often a call is tried again when its error may pass; a create only if nothing was sent
+    #[arg(long, value_name = "N", env = "LOTE_RETRIES", default_value_t = 3)]
+    retries: u32,
 }
 
 impl fmt::Debug for ServiceArgs {
@@ -53,7 +57,7 @@ impl ServiceArgs {
 
     /// All settings but the key.
     fn settings(&self) -> ClientBuilder {
-        let mut builder = Client::builder();
+        let mut builder = Client::builder().retry(Retry::default().retries(self.retries));
         if let Some(url) = set(&self.base_url) {
             builder = builder.base_url(url);
         }
@@ -81,7 +85,12 @@ mod tests {
     use super::*;
 
     fn args(base_url: &str, api_key: &str) -> ServiceArgs {
-        ServiceArgs { base_url: Some(base_url.to_owned()), api_key: Some(api_key.to_owned()), on_behalf_of: None }
+        ServiceArgs {
+            base_url: Some(base_url.to_owned()),
+            api_key: Some(api_key.to_owned()),
+            on_behalf_of: None,
+            retries: 0,
+        }
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl Batches {
     /// # Errors
     /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
     pub async fn get(&self, id: &BatchId) -> Result<Batch, Error> {
+        self.client.shared().retried(|_| self.look(id)).await
+    }
+
+    /// One look, tried once: whoever waits looks again by itself.
+    pub(crate) async fn look(&self, id: &BatchId) -> Result<Batch, Error> {
         let (shared, doing) = (self.client.shared(), format!("get batch {id}"));
         let answer = answered(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?;
         understood(shared, &doing, Batch::read("batch", answer.into_inner()))
@@ -53,8 +58,19 @@ impl Batches {
     /// One that [`is_conflict`](Error::is_conflict) when it is already over.
     pub async fn cancel(&self, id: &BatchId) -> Result<Batch, Error> {
         let (shared, doing) = (self.client.shared(), format!("cancel batch {id}"));
-        let answer = answered(shared, &doing, shared.calls().cancel_batch(id.as_str()).await).await?;
-        understood(shared, &doing, Batch::read("batch", answer.into_inner()))
+        let (shared, doing) = (&shared, doing.as_str());
+        let cancel = |attempt| async move {
+            let answer = match answered(shared, doing, shared.calls().cancel_batch(id.as_str()).await).await {
+                // An earlier try, whose answer was lost, may be what this one conflicts with.
+                Err(error) if attempt > 1 && error.is_conflict() => {
+                    let batch = self.look(id).await?;
+                    return if batch.cancelling_at.is_some() { Ok(batch) } else { Err(error) };
+                }
+                answer => answer?,
+            };
+            understood(shared, doing, Batch::read("batch", answer.into_inner()))
+        };
+        shared.retried(cancel).await
     }
 
     /// The batches of the caller, a page at a time or all of them.
@@ -101,7 +117,7 @@ impl CreateBatch {
         self
     }
 
-    /// Creates the batch. Never sent twice.
+    /// Creates the batch. Never sent twice: it is tried again only when no connection could be made.
     ///
     /// # Errors
     /// See [`Error`]; ask [`is_ambiguous`](Error::is_ambiguous) before doing it again.
@@ -119,7 +135,9 @@ impl CreateBatch {
             output_expires_after: output_expires_after.map(ExpiresAfter::wire),
         };
         let doing = format!("create a batch over {input}");
-        let answer = answered(shared, &doing, shared.calls().create_batch(&body).await).await?.into_inner();
+        let (body, at) = (&body, doing.as_str());
+        let create = |_| async move { answered(shared, at, shared.calls().create_batch(body).await).await };
+        let answer = shared.retried_unsent(create).await?.into_inner();
         // The id of what was paid for must survive an answer whose other fields cannot be read.
         let id = answer.id.as_ref().and_then(|id| BatchId::new(id.as_str()?).ok());
         understood(shared, &doing, Batch::read("batch", answer)).map_err(|error| error.about(id))
@@ -168,9 +186,10 @@ impl ListBatches {
     pub async fn page(self) -> Result<Page<Batch>, Error> {
         let Self { client, after, limit } = self;
         let limit = limit.map(|limit| bound::BATCH_PAGE.check("limit", limit)).transpose()?;
-        let shared = client.shared();
-        let result = shared.calls().list_batches(after.as_deref(), limit).await;
-        let answer = answered(shared, "list batches", result).await?;
+        let (shared, after) = (client.shared(), after.as_deref());
+        let list =
+            |_| async move { answered(shared, "list batches", shared.calls().list_batches(after, limit).await).await };
+        let answer = shared.retried(list).await?;
         let wire::BatchList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
         understood(shared, "list batches", Page::read(WirePage { data, first_id, last_id, has_more }, Batch::read))
     }

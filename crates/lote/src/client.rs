@@ -1,6 +1,6 @@
 //! Owns the settings of a client: where, who, how long; never a call.
 
-use std::{env, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{env, fmt, future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use lote_client::Inner;
 use reqwest::{
@@ -9,7 +9,7 @@ use reqwest::{
     redirect::Policy,
 };
 
-use crate::{Batches, Error, Files};
+use crate::{Batches, Error, Files, Retry, retry::Budget};
 
 /// MKA1's gateway, the default.
 const DEFAULT_BASE_URL: &str = "https://apigw.mka1.com";
@@ -29,6 +29,9 @@ pub(crate) struct Shared {
     base_url: String,
     secret: String,
     idle_timeout: Duration,
+    call_timeout: Duration,
+    retry: Retry,
+    budget: Budget,
 }
 
 impl Shared {
@@ -49,8 +52,30 @@ impl Shared {
         &self.secret
     }
 
+    /// Makes a call that does the same however often it is made, again and again as the policy allows.
+    pub(crate) async fn retried<T, F, Fut>(&self, call: F) -> Result<T, Error>
+    where
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        self.retry.run(&self.budget, Error::is_transient, call).await
+    }
+
+    /// Makes a call that must not be made twice, and makes it again only when nothing can have been sent.
+    pub(crate) async fn retried_unsent<T, F, Fut>(&self, call: F) -> Result<T, Error>
+    where
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        self.retry.run(&self.budget, |error| error.is_connection() && !error.is_ambiguous(), call).await
+    }
+
     pub(crate) fn idle_timeout(&self) -> Duration {
         self.idle_timeout
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.call_timeout
     }
 }
 
@@ -121,6 +146,7 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     idle_timeout: Duration,
     call_timeout: Duration,
+    retry: Retry,
 }
 
 impl Default for ClientBuilder {
@@ -133,6 +159,7 @@ impl Default for ClientBuilder {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             call_timeout: Duration::from_secs(120),
+            retry: Retry::default(),
         }
     }
 }
@@ -198,6 +225,13 @@ impl ClientBuilder {
         self
     }
 
+    /// When calls are tried again. See [`Retry`] for what that means for each.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
     /// The client. Sends nothing yet.
     ///
     /// # Errors
@@ -247,6 +281,9 @@ impl ClientBuilder {
             base_url: base_url.clone(),
             secret: key.to_owned(),
             idle_timeout: self.idle_timeout,
+            call_timeout: self.call_timeout,
+            retry: self.retry,
+            budget: Budget::new(),
         })))
     }
 }

@@ -190,11 +190,12 @@ impl Error {
         }
     }
 
-    /// Whether the same call may well succeed a little later: no connection, a timeout, 408, 429 or 5xx.
+    /// Whether the same call may well succeed a little later: no connection, a timeout, 408, 429 or 5xx (but 501 and 505,
+    /// which say that the service cannot do it at all).
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
             Kind::Connect | Kind::Connection | Kind::Timeout => true,
-            Kind::Service => matches!(self.status(), Some(408 | 429 | 500..=599)),
+            Kind::Service => matches!(self.status(), Some(408 | 429 | 500 | 502..=504 | 506..=599)),
             Kind::Invalid | Kind::OutOfRange | Kind::ReceivedOutOfRange | Kind::Undecodable | Kind::Io => false,
         }
     }

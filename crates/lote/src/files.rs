@@ -45,7 +45,9 @@ impl Files {
     /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
     pub async fn get(&self, id: &FileId) -> Result<File, Error> {
         let (shared, doing) = (self.client.shared(), format!("get file {id}"));
-        let answer = answered(shared, &doing, shared.calls().get_file(id.as_str()).await).await?;
+        let at = doing.as_str();
+        let get = |_| async move { answered(shared, at, shared.calls().get_file(id.as_str()).await).await };
+        let answer = shared.retried(get).await?;
         understood(shared, &doing, File::read("file", answer.into_inner()))
     }
 
@@ -55,15 +57,23 @@ impl Files {
     /// One that [`is_not_found`](Error::is_not_found) when there is none.
     pub async fn delete(&self, id: &FileId) -> Result<Deletion, Error> {
         let (shared, doing) = (self.client.shared(), format!("delete file {id}"));
-        let result = match shared.calls().delete_file(id.as_str()).await {
-            // Azure answers 204 without a body.
-            Err(lote_client::Error::InvalidResponsePayload(body, _)) if body.is_empty() => {
-                return Ok(Deletion { id: id.clone(), deleted: true });
+        let at = doing.as_str();
+        let delete = |attempt| async move {
+            let answer = match shared.calls().delete_file(id.as_str()).await {
+                // Azure answers 204 without a body.
+                Err(lote_client::Error::InvalidResponsePayload(body, _)) if body.is_empty() => return Ok(None),
+                answer => answered(shared, at, answer).await,
+            };
+            match answer {
+                // An earlier try, whose answer was lost, has deleted it.
+                Err(error) if attempt > 1 && error.is_not_found() => Ok(None),
+                answer => answer.map(Some),
             }
-            result => result,
         };
-        let answer = answered(shared, &doing, result).await?;
-        understood(shared, &doing, Deletion::read(id, answer.into_inner()))
+        match shared.retried(delete).await? {
+            None => Ok(Deletion { id: id.clone(), deleted: true }),
+            Some(answer) => understood(shared, &doing, Deletion::read(id, answer.into_inner())),
+        }
     }
 
     /// The bytes of a file, as a stream.
@@ -72,9 +82,11 @@ impl Files {
     /// One that [`is_not_found`](Error::is_not_found) when there is none; some services need a moment after a batch has
     /// ended.
     pub async fn content(&self, id: &FileId) -> Result<Content, Error> {
-        let shared = self.client.shared();
-        let result = shared.downloads().get_file_content(id.as_str()).await;
-        let answer = answered(shared, &format!("content of file {id}"), result).await?;
+        let (shared, doing) = (self.client.shared(), format!("content of file {id}"));
+        let at = doing.as_str();
+        let content =
+            |_| async move { answered(shared, at, shared.downloads().get_file_content(id.as_str()).await).await };
+        let answer = shared.retried(content).await?;
         Ok(Content::new(self.client.clone(), id.clone(), answer))
     }
 
@@ -139,9 +151,12 @@ impl ListFiles {
             Order::Descending => wire::Order::Desc,
         });
         let shared = client.shared();
-        let calls = shared.calls();
-        let result = calls.list_files(after.as_deref(), limit, order, purpose.as_deref(), sha256.as_deref()).await;
-        let answer = answered(shared, "list files", result).await?;
+        let (after, purpose, sha256) = (after.as_deref(), purpose.as_deref(), sha256.as_deref());
+        let list = |_| async move {
+            let result = shared.calls().list_files(after, limit, order, purpose, sha256).await;
+            answered(shared, "list files", result).await
+        };
+        let answer = shared.retried(list).await?;
         let wire::FileList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
         understood(shared, "list files", Page::read(WirePage { data, first_id, last_id, has_more }, File::read))
     }

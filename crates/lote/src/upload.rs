@@ -2,13 +2,18 @@
 
 use std::{
     fmt, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
     time::Duration,
 };
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use lote_client::types as wire;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -49,7 +54,7 @@ enum Source {
     Reader(Pin<Box<dyn AsyncRead + Send>>),
 }
 
-type OnProgress = Box<dyn Fn(u64) + Send + Sync>;
+type OnProgress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// An upload to be sent. See [`Files::upload`](crate::Files::upload).
 #[must_use = "nothing is uploaded until it is sent"]
@@ -112,11 +117,11 @@ impl Upload {
 
     /// Called with the number of bytes taken so far, often.
     pub fn on_progress(mut self, call: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.on_progress = Some(Box::new(call));
+        self.on_progress = Some(Arc::new(call));
         self
     }
 
-    /// Uploads the file. Never sent twice.
+    /// Uploads the file. Never sent twice: that of a file on disk is tried again when no connection could be made.
     ///
     /// # Errors
     /// One that [`is_io`](Error::is_io) when the file cannot be read; [`is_timeout`](Error::is_timeout) when nothing
@@ -128,84 +133,132 @@ impl Upload {
             Source::Path(path) => format!("upload {}", path.display()),
             Source::Reader(_) => format!("upload {file_name}"),
         };
-        let (reader, length) = open(source, length).await.map_err(|error| error.context(&doing))?;
-
-        let moved = Arc::new(Notify::new());
-        let failure: Arc<Mutex<Option<io::Error>>> = Arc::default();
-        let stream = {
-            let (moved, failure, mut sent) = (Arc::clone(&moved), Arc::clone(&failure), 0);
-            ReaderStream::with_capacity(reader, CHUNK).map(move |chunk| {
-                moved.notify_one();
-                match chunk {
-                    Ok(chunk) => {
-                        sent += chunk.len() as u64;
-                        if let Some(call) = &on_progress {
-                            call(sent);
-                        }
-                        Ok(chunk)
-                    }
-                    Err(error) => {
-                        let kind = error.kind();
-                        // The request only tells that its body failed: the reason is kept aside.
-                        if let Ok(mut slot) = failure.lock() {
-                            *slot = Some(error);
-                        }
-                        Err(io::Error::from(kind))
-                    }
-                }
-            })
-        };
-        let upload = lote_client::Upload {
-            purpose: wire_purpose(purpose),
-            expires_after: expires_after.map(ExpiresAfter::wire),
-            file_name,
-            media_type: if purpose == UploadPurpose::Batch { "application/jsonl" } else { "application/octet-stream" },
-            body: reqwest::Body::wrap_stream(stream),
-            length,
-        };
-
-        let shared = client.shared();
-        let sending = shared.calls().upload_file(upload);
-        let result = tokio::select! {
-            result = sending => result,
-            () = standstill(&moved, shared.idle_timeout()) => {
-                return Err(Error::timeout(format!(
-                    "{doing}: {} took nothing for {} s", shared.base_url(), shared.idle_timeout().as_secs()
-                )));
+        let attempt = Attempt { client: &client, doing: &doing, purpose, file_name, expires_after, on_progress };
+        match source {
+            Source::Reader(reader) => attempt.send(reader, length).await,
+            Source::Path(path) => {
+                let (attempt, path) = (&attempt, path.as_path());
+                // A file is opened anew for each try.
+                let send = |_| async move {
+                    let (file, found) = open(path).await.map_err(|error| error.context(attempt.doing))?;
+                    attempt.send(Box::pin(file), length.or(found)).await
+                };
+                client.shared().retried_unsent(send).await
             }
-        };
-        if let Some(error) = failure.lock().ok().and_then(|mut slot| slot.take()) {
-            return Err(Error::io(format_args!("{doing}: read"), error));
         }
-        let answer = answered(shared, &doing, result).await?;
-        understood(shared, &doing, File::read("file", answer.into_inner()))
     }
 }
 
-/// Ends when nothing has moved for `limit`.
-async fn standstill(moved: &Notify, limit: Duration) {
-    while tokio::time::timeout(limit, moved.notified()).await.is_ok() {}
+/// What every try of an upload has in common.
+struct Attempt<'a> {
+    client: &'a Client,
+    doing: &'a str,
+    purpose: UploadPurpose,
+    file_name: String,
+    expires_after: Option<ExpiresAfter>,
+    on_progress: Option<OnProgress>,
 }
 
-async fn open(source: Source, length: Option<u64>) -> Result<(Pin<Box<dyn AsyncRead + Send>>, Option<u64>), Error> {
-    let (reader, length): (Pin<Box<dyn AsyncRead + Send>>, _) = match source {
-        Source::Reader(reader) => (reader, length),
-        Source::Path(path) => {
-            let failed = |error| Error::path("open", &path, error);
-            let file = tokio::fs::File::open(&path).await.map_err(failed)?;
-            let metadata = file.metadata().await.map_err(failed)?;
-            if metadata.is_dir() {
-                return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+impl Attempt<'_> {
+    async fn send(&self, reader: Pin<Box<dyn AsyncRead + Send>>, length: Option<u64>) -> Result<File, Error> {
+        let (shared, doing) = (self.client.shared(), self.doing);
+        // Bytes that a file has gained meanwhile are not sent: fewer were announced.
+        let reader: Pin<Box<dyn AsyncRead + Send>> = match length {
+            Some(length) => Box::pin(reader.take(length)),
+            None => reader,
+        };
+        let watch = Arc::new(Watch::default());
+        let upload = lote_client::Upload {
+            purpose: wire_purpose(self.purpose),
+            expires_after: self.expires_after.map(ExpiresAfter::wire),
+            file_name: self.file_name.clone(),
+            media_type: match self.purpose {
+                UploadPurpose::Batch => "application/jsonl",
+                _ => "application/octet-stream",
+            },
+            body: reqwest::Body::wrap_stream(watched(reader, Arc::clone(&watch), self.on_progress.clone())),
+            length,
+        };
+        let result = tokio::select! {
+            result = shared.calls().upload_file(upload) => result,
+            waited = watch.standstill(shared.idle_timeout(), shared.call_timeout()) => {
+                return Err(Error::timeout(format!(
+                    "{doing}: {} did nothing for {} s", shared.base_url(), waited.as_secs()
+                )));
             }
-            // A pipe has no length that is known before its end.
-            (Box::pin(file), length.or(metadata.is_file().then_some(metadata.len())))
+        };
+        if let Some(error) = watch.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(Error::io(format_args!("{doing}: read"), error));
         }
-    };
-    Ok(match length {
-        // A file that grows meanwhile must not send more than was announced.
-        Some(length) => (Box::pin(reader.take(length)), Some(length)),
-        None => (reader, None),
-    })
+        let answer = answered(shared, doing, result).await?;
+        understood(shared, doing, File::read("file", answer.into_inner()))
+    }
+}
+
+/// What is seen of a body on its way out.
+#[derive(Debug, Default)]
+struct Watch {
+    moved: Notify,
+    all_taken: AtomicBool,
+    /// Why the reader failed; the request only tells that its body did.
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Watch {
+    /// Ends, with how long it was, when nothing has moved for `idle`, or, once all was taken, the answer has not come
+    /// for `answer`.
+    async fn standstill(&self, idle: Duration, answer: Duration) -> Duration {
+        loop {
+            let limit = if self.all_taken.load(Ordering::Relaxed) { answer.max(idle) } else { idle };
+            if tokio::time::timeout(limit, self.moved.notified()).await.is_err() {
+                return limit;
+            }
+        }
+    }
+}
+
+/// The bytes of a reader, each step of them seen.
+fn watched(
+    reader: Pin<Box<dyn AsyncRead + Send>>,
+    watch: Arc<Watch>,
+    on_progress: Option<OnProgress>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let end = Arc::clone(&watch);
+    let mut sent = 0;
+    let chunks = ReaderStream::with_capacity(reader, CHUNK).map(move |chunk| {
+        watch.moved.notify_one();
+        match chunk {
+            Ok(chunk) => {
+                sent += chunk.len() as u64;
+                if let Some(call) = &on_progress {
+                    call(sent);
+                }
+                Ok(chunk)
+            }
+            Err(error) => {
+                let kind = error.kind();
+                *watch.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(io::Error::from(kind))
+            }
+        }
+    });
+    let nothing = stream::poll_fn(move |_| {
+        end.all_taken.store(true, Ordering::Relaxed);
+        end.moved.notify_one();
+        Poll::Ready(None)
+    });
+    chunks.chain(nothing)
+}
+
+async fn open(path: &Path) -> Result<(tokio::fs::File, Option<u64>), Error> {
+    let failed = |error| Error::path("open", path, error);
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let metadata = file.metadata().await.map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    // A pipe has no length that is known before its end.
+    Ok((file, metadata.is_file().then_some(metadata.len())))
 }
 
 /// MKA1 refuses a blank name and `blob`, OpenAI a batch file that does not end in .jsonl.
@@ -253,16 +306,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_standstill_is_noticed_only_when_nothing_moves() {
-        let moved = Notify::new();
-        let watch = standstill(&moved, Duration::from_secs(10));
+        let (watch, seconds) = (Watch::default(), Duration::from_secs);
         let feed = async {
             for _ in 0..5 {
-                tokio::time::sleep(Duration::from_secs(9)).await;
-                moved.notify_one();
+                tokio::time::sleep(seconds(9)).await;
+                watch.moved.notify_one();
             }
         };
         let start = tokio::time::Instant::now();
-        tokio::join!(watch, feed);
-        assert_eq!(start.elapsed(), Duration::from_secs(5 * 9 + 10));
+        tokio::join!(watch.standstill(seconds(10), seconds(100)), feed);
+        assert_eq!(start.elapsed(), seconds(5 * 9 + 10));
+
+        // Once all bytes are taken, the service has as long as for any other answer.
+        watch.all_taken.store(true, Ordering::Relaxed);
+        let start = tokio::time::Instant::now();
+        assert_eq!(watch.standstill(seconds(10), seconds(100)).await, seconds(100));
+        assert_eq!(start.elapsed(), seconds(100));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_bytes_is_seen() {
+        let watch = Arc::new(Watch::default());
+        let chunks: Vec<_> = watched(Box::pin(&b"abc"[..]), Arc::clone(&watch), None).collect().await;
+        assert_eq!(chunks.len(), 1);
+        assert!(watch.all_taken.load(Ordering::Relaxed));
     }
 }

@@ -115,7 +115,7 @@ impl<'a> Wait<'a> {
         let mut trouble_since: Option<Instant> = None;
         loop {
             let mut asked = None;
-            match self.client.batches().get(&self.id).await {
+            match self.client.batches().look(&self.id).await {
                 Ok(batch) => {
                     trouble_since = None;
                     if let Some(call) = &mut self.on_progress {

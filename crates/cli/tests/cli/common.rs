@@ -19,6 +19,8 @@ pub(crate) fn command() -> Command {
     for name in ["LOTE_BASE_URL", "LOTE_API_KEY", "LOTE_ON_BEHALF_OF"] {
         command.env_remove(name);
     }
+    // What is tried again is the library's, and tested there: here every answer counts.
+    command.env("LOTE_RETRIES", "0");
     command.env("COLUMNS", "100").stdin(Stdio::null());
     command
 }

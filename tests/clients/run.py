@@ -1,0 +1,238 @@
+"""Owns the steps schemathesis and clients of `cargo xtask ci`: what they install, the gateway they start, and how long
+each part may take; never a check.
+
+Usage: run.py schemathesis|clients [--lote BINARY]. All that is written goes to the folder `clients` beside the binary,
+which is kept: what is installed there is used again until what it was installed from changes. Exit codes: 0 passed,
+1 failed, 77 skipped. A line `skipped: …` says what was left out and why.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PASSED, FAILED, SKIPPED = 0, 1, 77
+# Seconds; the last two are for one prefix and for one client.
+INSTALL, START, STOP, SCHEMATHESIS, CLIENT = 240, 20, 10, 45, 30
+# What pip and npm print when no registry answers; anything else is a failure, such as a version that is not there.
+UNREACHABLE = (
+    "Retrying (Retry(",
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ENETUNREACH",
+    "ETIMEDOUT",
+    "ERR_SOCKET_TIMEOUT",
+)
+
+
+class Skip(Exception):
+    """Something this machine does not have."""
+
+
+class Failed(Exception):
+    """What failed, and what is known of it."""
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def kill_group(child):
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def environment():
+    """This one, less what would send a client elsewhere."""
+    strange = ("openai_", "litellm_", "hypothesis_", "schemathesis_", "python", "node_")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().startswith(strange) and not name.lower().endswith("_proxy")
+    }
+    return kept | {"NO_PROXY": "*", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+
+
+def run(arguments, seconds, **options):
+    """The exit code of a command, none when it took too long, and its output if that was asked for. Nothing that it
+    started outlives it."""
+    child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+    try:
+        output, _ = child.communicate(timeout=seconds)
+        return child.returncode, output
+    except subprocess.TimeoutExpired:
+        return None, None
+    finally:
+        kill_group(child)
+        child.wait()
+
+
+def install(what, folder, source, commands):
+    """Runs the commands that fill the folder, unless it was filled from the same source before."""
+    stamp = folder / "installed.json"
+    made_of = json.dumps([str(folder), sys.version, source.read_text()])
+    if stamp.exists() and stamp.read_text() == made_of:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    say(f"installing {what}; later runs use it again")
+    for command in commands:
+        code, output = run(
+            [str(word) for word in command], INSTALL, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        text = (output or b"").decode(errors="replace")
+        if code is None:
+            raise Skip(f"installing {what} took more than {INSTALL} s")
+        if code != 0 and any(sign in text for sign in UNREACHABLE):
+            raise Skip(f"{what} cannot be installed: the registry is not reachable")
+        if code != 0:
+            raise Failed(f"{what} cannot be installed:\n{text[-4000:]}")
+    stamp.write_text(made_of)
+
+
+def venv(work, requirements):
+    """The interpreter of a venv with these requirements."""
+    folder = work / requirements.stem
+    python = folder / "venv" / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2"]
+    commands = [[sys.executable, "-m", "venv", "venv"], [*pip, "--requirement", requirements]]
+    install(requirements.name, folder, requirements, commands)
+    return python
+
+
+def node(work):
+    """Node, and its script beside the modules that it imports."""
+    tools = {name: shutil.which(name) for name in ("node", "npm")}
+    for name, path in tools.items():
+        if path is None:
+            raise Skip(f"{name} is not installed")
+    package, script, folder = HERE / "package.json", HERE / "openai_node.mjs", work / "node"
+    # A package.json here, or npm looks for one further up.
+    prepare = [sys.executable, "-c", "import shutil, sys; shutil.copy(*sys.argv[1:])", package, "package.json"]
+    npm = [tools["npm"], "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
+    npm += ["--fetch-retries=1", "--fetch-timeout=20000"]
+    install("the modules of package.json", folder, package, [prepare, npm])
+    return [tools["node"], shutil.copy(script, folder)]
+
+
+@contextlib.contextmanager
+def gateway(lote, work):
+    """The address of a gateway on a free port, which must last to the end and then stop as it is asked to."""
+    with open(work / "gateway.log", "wb") as log:
+        child = subprocess.Popen(
+            [lote, "gateway", "--listen", "127.0.0.1:0", "--json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        first = queue.Queue()
+        threading.Thread(target=lambda: first.put(child.stdout.readline()), daemon=True).start()
+        try:
+            root = "http://" + json.loads(first.get(timeout=START))["listen"]
+        except (queue.Empty, ValueError, KeyError) as error:
+            log = (work / "gateway.log").read_text(errors="replace")
+            raise Failed(f"lote gateway does not say where it listens: {log[-4000:]}") from error
+        yield root
+        if child.poll() is not None:
+            raise Failed(f"lote gateway has ended by itself, with exit code {child.returncode}")
+        child.terminate()
+        try:
+            code = child.wait(timeout=STOP)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"lote gateway still runs {STOP} s after SIGTERM") from error
+        if code != 0:
+            raise Failed(f"lote gateway ended with exit code {code} after SIGTERM")
+    finally:
+        kill_group(child)
+        child.wait()
+
+
+def must_pass(what, command, seconds, **options):
+    say(f"-- {what}")
+    code, _ = run(command, seconds, env=environment(), **options)
+    if code is None:
+        raise Failed(f"{what} took more than {seconds} s")
+    if code != 0:
+        raise Failed(f"{what} ended with exit code {code}")
+
+
+def schemathesis(lote, work):
+    python = venv(work, HERE / "requirements.txt")
+    with gateway(lote, work) as root:
+        for name, prefix in (("mka1", "/api/v1/llm"), ("openai", "/v1")):
+            # New each time: schemathesis tries first what failed in an earlier run, and so would depend on it.
+            folder = work / f"schemathesis-{name}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            command = [python, HERE / "contract.py", ROOT / "openapi.yaml", root + prefix]
+            must_pass(f"schemathesis against {prefix}", command, SCHEMATHESIS, cwd=folder)
+
+
+def clients(lote, work):
+    def scripts(requirements, **names):
+        python = venv(work, HERE / requirements)
+        return {name: [python, HERE / script] for name, script in names.items()}
+
+    ways = {
+        "openai-python, meetkai-mka1": lambda: scripts(
+            "requirements.txt", **{"openai-python": "openai_python.py", "meetkai-mka1": "mka1_python.py"}
+        ),
+        "openai-node": lambda: {"openai-node": node(work)},
+    }
+    if os.environ.get("LOTE_CI_LITELLM") == "1":
+        ways["litellm"] = lambda: scripts("requirements-litellm.txt", litellm="litellm_python.py")
+    else:
+        say("skipped: litellm: LOTE_CI_LITELLM is not 1")
+    commands = {}
+    for names, way in ways.items():
+        try:
+            commands |= way()
+        except Skip as reason:
+            say(f"skipped: {names}: {reason}")
+    if not commands:
+        raise Skip("no client is there to run")
+    with gateway(lote, work) as root:
+        for name, command in commands.items():
+            must_pass(name, [*command, root], CLIENT)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("step", choices=["schemathesis", "clients"])
+    parser.add_argument("--lote", default=ROOT / "target" / "debug" / "lote", type=pathlib.Path)
+    asked = parser.parse_args()
+    lote = asked.lote.resolve()
+    work = lote.parent / "clients"
+    # So that what was started is stopped as well.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    step = {"schemathesis": schemathesis, "clients": clients}[asked.step]
+    try:
+        if not lote.is_file():
+            raise Failed(f"{lote} is not there; cargo build --workspace --bin lote")
+        work.mkdir(exist_ok=True)
+        step(lote, work)
+    except Skip as reason:
+        say(f"skipped: {reason}")
+        return SKIPPED
+    except Failed as failure:
+        say(f"failed: {failure}")
+        return FAILED
+    return PASSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

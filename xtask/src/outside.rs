@@ -1,0 +1,116 @@
+//! Owns the way to the scripts in tests/clients, which run tools that are not ours against the built `lote gateway`.
+//! It never installs or judges anything itself.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{client::cargo, report::Failure};
+
+const PYTHON: &str = "python3";
+const SCRIPT: &str = "tests/clients/run.py";
+const BUILD: [&str; 4] = ["build", "--workspace", "--bin", BINARY];
+const BINARY: &str = "lote";
+/// The exit code of the script when nothing of the step can run on this machine.
+const EXIT_SKIPPED: i32 = 77;
+/// What a line begins with that says what was left out.
+const SKIPPED: &str = "skipped: ";
+
+/// How a step ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What ran passed.
+    Passed {
+        /// What did not run, and why.
+        left_out: Vec<String>,
+    },
+    /// Something did not pass; what was printed says what.
+    Failed,
+    /// Nothing ran.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A step as it would be typed.
+#[must_use]
+pub fn command(step: &str) -> String {
+    format!("cargo {} && {PYTHON} {SCRIPT} {step}", BUILD.join(" "))
+}
+
+/// Whether Python is there and succeeds with these words.
+#[must_use]
+pub fn python_passes(root: &Path, words: &[&str]) -> bool {
+    let status = Command::new(PYTHON)
+        .args(words)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Builds `lote` and runs a step of the script with it. What the script prints is passed on line by line.
+///
+/// # Errors
+///
+/// When `lote` does not build, or the script cannot be run.
+pub fn run(root: &Path, step: &str, out: &mut dyn Write) -> Result<Ended, Failure> {
+    let cannot = |error| Failure::new(format!("{PYTHON} {SCRIPT} cannot be run: {error}"), "restore tests/clients");
+    let binary = build(root)?;
+    let mut child = Command::new(PYTHON)
+        // No byte code in the repository.
+        .args(["-B", SCRIPT, step, "--lote"])
+        .arg(binary)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(cannot)?;
+    let mut left_out = Vec::new();
+    if let Some(printed) = child.stdout.take() {
+        for line in BufReader::new(printed).split(b'\n') {
+            let line = line.map_err(cannot)?;
+            let line = String::from_utf8_lossy(&line);
+            writeln!(out, "{line}")?;
+            out.flush()?;
+            left_out.extend(line.strip_prefix(SKIPPED).map(str::to_owned));
+        }
+    }
+    let code = child.wait().map_err(cannot)?.code();
+    Ok(match code {
+        Some(0) => Ended::Passed { left_out },
+        Some(EXIT_SKIPPED) => Ended::Skipped { reason: left_out.join("; ") },
+        _ => Ended::Failed,
+    })
+}
+
+/// The program `lote`, built.
+fn build(root: &Path) -> Result<PathBuf, Failure> {
+    let output = Command::new(cargo())
+        .args(BUILD)
+        .args(["--quiet", "--message-format=json-render-diagnostics"])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust"))?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    match messages.lines().find_map(executable) {
+        Some(path) if output.status.success() => Ok(path),
+        _ => Err(Failure::new(format!("cargo {} leaves no program", BUILD.join(" ")), "correct what cargo says above")),
+    }
+}
+
+/// The path in a message of cargo, when the message is about `lote`.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let ours = message["reason"] == "compiler-artifact" && message["target"]["name"] == BINARY;
+    ours.then(|| message["executable"].as_str().map(PathBuf::from))?
+}

@@ -1,0 +1,119 @@
+//! Owns the trials of the steps that run tools from outside: with a Python that is a script of two lines, so that every
+//! ending can be had. Never a real client; `cargo xtask ci clients` does that.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const MANIFEST: &str = "[workspace]\n\n[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+                        [[bin]]\nname = \"lote\"\npath = \"main.rs\"\n";
+const PYTHON: &str =
+    "#!/bin/sh\n[ \"$1\" = -c ] && exit \"$NEED\"\necho \"$@\"\nprintf '%b' \"$PRINTS\"\nexit \"$CODE\"\n";
+
+struct Repository {
+    // Removed when dropped.
+    _folder: tempfile::TempDir,
+    root: PathBuf,
+    tools: PathBuf,
+    target: PathBuf,
+}
+
+impl Repository {
+    fn new(main: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name| folder.path().join(name);
+        let (root, tools, target) = (at("a repository"), at("tools"), at("the target"));
+        fs::create_dir(&root).unwrap();
+        fs::create_dir(&tools).unwrap();
+        fs::write(root.join("Cargo.toml"), MANIFEST).unwrap();
+        fs::write(root.join("main.rs"), main).unwrap();
+        let python = tools.join("python3");
+        fs::write(&python, PYTHON).unwrap();
+        fs::set_permissions(python, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { _folder: folder, root, tools, target }
+    }
+
+    /// The exit code and the standard output of the step clients.
+    fn clients(&self, path: OsString, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["ci", "clients"])
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("PATH", path)
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// The path with our Python before all others.
+    fn path(&self) -> OsString {
+        let rest = env::var_os("PATH").unwrap();
+        env::join_paths(std::iter::once(self.tools.clone()).chain(env::split_paths(&rest))).unwrap()
+    }
+}
+
+#[test]
+fn the_exit_code_decides_and_what_was_left_out_is_told() {
+    let repository = Repository::new("fn main() {}");
+    let cases = [
+        ("0", "ok: a\\n", Some(0), "passed: clients (", ""),
+        ("0", "skipped: b: no node\\nok: a\\n", Some(0), "passed: clients (", "skipped: clients: b: no node\n"),
+        ("77", "skipped: no registry\\n", Some(0), "skipped: clients (no registry)\n", ""),
+        (
+            "1",
+            "ok: a\\nfailed: b",
+            Some(4),
+            "failed: clients (",
+            "problem: step clients failed\nfix: correct the gateway",
+        ),
+        ("2", "", Some(4), "failed: clients (", "problem: step clients failed\n"),
+    ];
+    for (code, prints, expected, first, then) in cases {
+        let (seen, out) = repository.clients(repository.path(), &[("NEED", "0"), ("CODE", code), ("PRINTS", prints)]);
+        assert_eq!(seen, expected, "{out}");
+        let (before, summary) = out.split_once("== summary\n").unwrap();
+        assert!(summary.starts_with(first) && summary.contains(then), "{out}");
+        assert_eq!(summary.contains("skipped: "), prints.contains("skipped: "), "{out}");
+        assert!(before.contains(&prints.replace("\\n", "\n")), "what it prints is passed on: {out}");
+
+        let lote = built(before, &repository.target);
+        assert!(lote.is_file(), "{out}");
+    }
+}
+
+/// The program that the script was given.
+fn built(printed: &str, target: &Path) -> PathBuf {
+    let words = "-B tests/clients/run.py clients --lote ";
+    let lote = printed.lines().find_map(|line| line.strip_prefix(words)).unwrap();
+    assert!(Path::new(lote).starts_with(target), "{lote}");
+    lote.into()
+}
+
+#[test]
+fn without_python_it_is_skipped_and_without_a_program_it_fails() {
+    let repository = Repository::new("this does not compile");
+    let nothing = repository.root.join("nothing");
+    fs::create_dir(&nothing).unwrap();
+    let skipped = "skipped: clients (python3 (3.10 or newer) is not installed)\n";
+    let ready = [("NEED", "0"), ("CODE", "0"), ("PRINTS", "")];
+    let cases = [
+        (nothing.into_os_string(), &[][..], Some(0), skipped),
+        (repository.path(), &[("NEED", "1")], Some(0), skipped),
+        (repository.path(), &ready, Some(4), "failed: clients ("),
+    ];
+    for (path, variables, expected, summary) in cases {
+        let (code, out) = repository.clients(path, variables);
+        assert_eq!(code, expected, "{out}");
+        assert!(out.contains(&format!("== summary\n{summary}")), "{out}");
+        assert!(!out.contains("run.py clients --lote"), "the script is not run: {out}");
+    }
+}
