@@ -211,7 +211,12 @@ async fn connections_that_break() {
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\"".to_vec();
     assert!(error_of(Reply::Bytes(half)).await.is_connection());
 
-    let nobody = lote::Client::builder().base_url("http://127.0.0.1:9").api_key("k").build().expect("a client");
+    let nobody = lote::Client::builder()
+        .base_url("http://127.0.0.1:9")
+        .api_key("k")
+        .retry(lote::Retry::none())
+        .build()
+        .expect("a client");
     let error = nobody.batches().get(&batch_id()).await.expect_err("nobody is there");
     assert!(error.is_connection() && !error.is_ambiguous(), "{error}");
     assert!(error.to_string().starts_with("get batch batch_1: could not reach http://127.0.0.1:9/"), "{error}");

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use lote_gateway::Gateway;
+use clap::{Args, ValueEnum};
+use lote_gateway::faults::Faults;
+use lote_gateway::{Builder, Gateway};
 use serde_json::json;
 
 use crate::exit::{CliError, Exit};
@@ -24,6 +25,9 @@ use crate::out;
 /// Directives in a prompt ask for trouble: [[status=429]] makes the line fail with that HTTP
 /// status, [[sleep=1500]] takes that many milliseconds, [[fail=2:503]] fails twice inside the
 /// batch and then succeeds.
+///
+/// --faults scripts trouble for whole operations: lost answers, rate limits, lagging lists,
+/// distorted results. The page of lote-gateway has the table of faults and an example.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -31,7 +35,9 @@ use crate::out;
 Examples:
   lote gateway
   lote gateway --listen 127.0.0.1:0 --json
-  lote gateway --listen 0.0.0.0:8787 --key-file keys.txt"
+  lote gateway --listen 0.0.0.0:8787 --key-file keys.txt
+  lote gateway --faults faults.toml --seed 7 --journal
+  lote gateway --clock virtual"
 )]
 pub(crate) struct GatewayArgs {
     /// The address to listen on; port 0 takes a free one
@@ -42,13 +48,42 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     key: Vec<String>,
 
-    /// A file of keys to let in, one on each line
+    /// A file of keys to let in, one on each line, with or without a name: NAME = KEY
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+
+    /// A TOML file of what is to go wrong, and when
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+
+    /// The time: real, or 2026-01-01 until POST /_lote/clock/advance {"seconds": N} moves it
+    #[arg(long, value_enum, default_value_t = ClockKind::System)]
+    clock: ClockKind,
+
+    /// Make ids and draw faults from this number [default: random ids]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Keep a journal of all that is done, for GET /_lote/journal; it grows until the end
+    #[arg(long)]
+    journal: bool,
+
+    /// Obey Idempotency-Key on creates, as OGX does; MKA1 and OpenAI do not say that they do
+    #[arg(long)]
+    idempotency: bool,
 
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Which time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClockKind {
+    /// The system's
+    System,
+    /// One that stands until it is moved
+    Virtual,
 }
 
 impl std::fmt::Debug for GatewayArgs {
@@ -58,9 +93,10 @@ impl std::fmt::Debug for GatewayArgs {
 }
 
 /// # Errors
-/// With exit 2 when the address or the keys cannot be used.
+/// With exit 2 when the address, the keys or the faults cannot be used.
 pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
     let keys = keys(args)?;
+    let faults = args.faults.as_deref().map(faults).transpose()?;
     if keys.is_empty() && !args.listen.ip().is_loopback() {
         return Err(CliError::usage(format!(
             "{}: anyone who reaches this address could use the gateway; \
@@ -72,15 +108,32 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?
-        .block_on(serve(args, &keys))
+        .block_on(serve(args, &keys, faults))
 }
 
-async fn serve(args: &GatewayArgs, keys: &[String]) -> Result<Exit, CliError> {
-    let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-    let mut builder = Gateway::builder().listen(args.listen);
-    for key in keys {
-        builder = builder.key(key);
+fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder {
+    let mut builder = Gateway::builder().listen(args.listen).journal(args.journal).idempotency(args.idempotency);
+    for Key { name, key } in keys {
+        builder = match name {
+            Some(name) => builder.named_key(name, key),
+            None => builder.key(key),
+        };
     }
+    if let Some(faults) = faults {
+        builder = builder.faults(faults);
+    }
+    if let Some(seed) = args.seed {
+        builder = builder.seed(seed);
+    }
+    match args.clock {
+        ClockKind::System => builder,
+        ClockKind::Virtual => builder.virtual_clock(),
+    }
+}
+
+async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Result<Exit, CliError> {
+    let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
+    let builder = builder(args, keys, faults);
     let gateway = builder.start().await.map_err(|error| cannot_listen(args, &error))?;
     let url = gateway.url();
     let (mka1, openai) = (format!("{url}/api/v1/llm"), format!("{url}/v1"));
@@ -104,7 +157,17 @@ async fn serve(args: &GatewayArgs, keys: &[String]) -> Result<Exit, CliError> {
         // The second time means at once.
         () = stop.asked() => {}
     }
+    for leftover in gateway.leftovers() {
+        out::note(format_args!("note: {leftover}"));
+    }
+    // Dropping the gateway must not fail for what has just been said.
+    gateway.forgive_leftovers();
     Ok(Exit::Success)
+}
+
+fn faults(path: &Path) -> Result<Faults, CliError> {
+    let text = fs::read_to_string(path).map_err(|error| input::cannot_read(path, &error))?;
+    Faults::from_toml(&text).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
 }
 
 fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {
@@ -123,20 +186,52 @@ fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {
     })
 }
 
-fn keys(args: &GatewayArgs) -> Result<Vec<String>, CliError> {
-    let mut keys = args.key.clone();
-    if let Some(path) = &args.key_file {
-        let text = fs::read_to_string(path).map_err(|error| input::cannot_read(path, &error))?;
-        let before = keys.len();
-        keys.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
-        if keys.len() == before {
-            return Err(CliError::usage(format!(
-                "{}: holds no key; write one on each line, or leave --key-file out",
-                path.display()
-            )));
+/// A key to let in, and what its tenant is called.
+struct Key {
+    name: Option<String>,
+    key: String,
+}
+
+fn keys(args: &GatewayArgs) -> Result<Vec<Key>, CliError> {
+    let mut keys: Vec<Key> = args.key.iter().map(|key| Key { name: None, key: key.clone() }).collect();
+    let Some(path) = &args.key_file else { return Ok(keys) };
+    let text = fs::read_to_string(path).map_err(|error| input::cannot_read(path, &error))?;
+    let before = keys.len();
+    for (number, line) in (1..).zip(text.lines()) {
+        let wrong = |what: &str| CliError::usage(format!("{}, line {number}: {what}", path.display()));
+        let Some(key) = key(line).map_err(wrong)? else { continue };
+        if key.name.is_some() && keys.iter().any(|other| other.name == key.name) {
+            return Err(wrong("this name is there already; give each key a name of its own"));
         }
+        keys.push(key);
+    }
+    if keys.len() == before {
+        return Err(CliError::usage(format!(
+            "{}: holds no key; write one on each line, or leave --key-file out",
+            path.display()
+        )));
     }
     Ok(keys)
+}
+
+/// The key on one line: `KEY`, `NAME KEY`, `NAME = KEY` or `NAME = "KEY"`; none on a line that is
+/// blank or begins with `#`. Without a blank the whole line is the key, since keys may have a `=`.
+fn key(line: &str) -> Result<Option<Key>, &'static str> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let Some((name, rest)) = line.split_once(char::is_whitespace) else {
+        return Ok(Some(Key { name: None, key: line.to_owned() }));
+    };
+    let rest = rest.trim_start();
+    let rest = rest.strip_prefix('=').filter(|rest| rest.starts_with([' ', '\t', '"'])).unwrap_or(rest).trim();
+    let quoted = rest.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let key = quoted.unwrap_or(rest);
+    if key.is_empty() || key == "=" || key.contains(char::is_whitespace) {
+        return Err("expected a key, or a name and a key: NAME = KEY");
+    }
+    Ok(Some(Key { name: Some(name.to_owned()), key: key.to_owned() }))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -12,7 +12,10 @@ use crate::auth::Keys;
 use crate::builder::{Builder, Settings};
 use crate::clock::Clock;
 use crate::executor::Executor;
+use crate::faults::{Hidden, Script};
+use crate::idempotency::Idempotency;
 use crate::ids::Ids;
+use crate::journal::Journal;
 use crate::model::BuiltIn;
 use crate::store::{Disk, Memory, Store};
 
@@ -25,6 +28,10 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
+    pub(crate) script: Script,
+    pub(crate) hidden: Hidden,
+    pub(crate) journal: Journal,
+    pub(crate) idempotency: Idempotency,
     pub(crate) disk: Disk,
     pub(crate) store: Box<dyn Store>,
     pub(crate) executor: Arc<dyn Executor>,
@@ -41,7 +48,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(builder: Builder) -> io::Result<App> {
-        let clock = Clock;
+        let clock = builder.virtual_start.map_or(Clock::System, Clock::at);
         Ok(App {
             running: Semaphore::new(builder.settings.max_running_batches),
             settings: builder.settings,
@@ -50,7 +57,11 @@ impl App {
             store: Box::new(Memory::default()),
             executor: Arc::new(BuiltIn::new(clock.clone())),
             clock,
-            ids: Ids::new(),
+            ids: Ids::new(builder.seed),
+            script: Script::new(builder.faults, builder.seed.unwrap_or(0)),
+            hidden: Hidden::default(),
+            journal: Journal::new(builder.journal),
+            idempotency: Idempotency::new(builder.idempotency),
             line_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::error::ApiError;
 
@@ -22,24 +22,43 @@ impl fmt::Debug for Tenant {
 /// The keys that are let in: with none configured, any non-empty one is.
 #[derive(Clone, Default)]
 pub(crate) struct Keys {
-    digests: Vec<[u8; 32]>,
+    known: Vec<Known>,
     blank: bool,
+}
+
+#[derive(Clone)]
+struct Known {
+    digest: [u8; 32],
+    name: String,
+}
+
+/// Who sent a request.
+#[derive(Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) tenant: Tenant,
+    /// The digest of the key alone.
+    pub(crate) key: [u8; 32],
+    /// What the key is called; none when any key is let in.
+    pub(crate) name: Option<&'a str>,
+    pub(crate) user: Option<String>,
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} keys", self.digests.len())
+        write!(f, "{} keys", self.known.len())
     }
 }
 
 impl Keys {
-    pub(crate) fn add(&mut self, key: &str) {
+    /// Without a name it is called by its place.
+    pub(crate) fn add(&mut self, key: &str, name: Option<&str>) {
         self.blank |= key.trim().is_empty();
-        self.digests.push(Sha256::digest(key.as_bytes()).into());
+        let name = name.map_or_else(|| format!("key-{}", self.known.len() + 1), str::to_owned);
+        self.known.push(Known { digest: Sha256::digest(key.as_bytes()).into(), name });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.digests.is_empty()
+        self.known.is_empty()
     }
 
     /// Whether one of them could never be sent.
@@ -47,32 +66,41 @@ impl Keys {
         self.blank
     }
 
-    /// Compares with every key, and each in constant time.
-    fn admits(&self, key: &[u8]) -> bool {
-        let digest: [u8; 32] = Sha256::digest(key).into();
-        let found = self.digests.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&digest));
-        self.digests.is_empty() || bool::from(found)
+    /// Whether a key is let in, and what it is called. Compares with every key, and each in constant
+    /// time.
+    fn admits(&self, digest: &[u8; 32]) -> Option<Option<&str>> {
+        if self.known.is_empty() {
+            return Some(None);
+        }
+        let mut found = Choice::from(0);
+        let mut place = 0_u64;
+        for (at, known) in (0_u64..).zip(&self.known) {
+            let same = known.digest.ct_eq(digest);
+            place.conditional_assign(&at, same);
+            found |= same;
+        }
+        let known = usize::try_from(place).ok().and_then(|place| self.known.get(place))?;
+        bool::from(found).then_some(Some(known.name.as_str()))
     }
 
-    /// The tenant of a request, from its headers.
+    /// Who sent a request, from its headers.
     ///
     /// The scheme is taken in any case. An empty `X-On-Behalf-Of` counts as none.
-    pub(crate) fn tenant(&self, headers: &HeaderMap) -> Result<Tenant, ApiError> {
+    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Identity<'_>, ApiError> {
         let mut sent = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (sent.next(), sent.next()) else {
             return Err(ApiError::unauthorized());
         };
         let key = bearer(value.as_bytes()).ok_or_else(ApiError::unauthorized)?;
-        if !self.admits(key) {
-            return Err(ApiError::unauthorized());
-        }
+        let key_digest = Sha256::digest(key).into();
+        let name = self.admits(&key_digest).ok_or_else(ApiError::unauthorized)?;
         let mut digest = Sha256::new();
         digest.update((key.len() as u64).to_le_bytes());
         digest.update(key);
-        if let Some(user) = headers.get("x-on-behalf-of") {
-            digest.update(user.as_bytes().trim_ascii());
-        }
-        Ok(Tenant(digest.finalize().into()))
+        let user = headers.get("x-on-behalf-of").map(|user| user.as_bytes().trim_ascii()).unwrap_or_default();
+        digest.update(user);
+        let user = (!user.is_empty()).then(|| String::from_utf8_lossy(user).into_owned());
+        Ok(Identity { tenant: Tenant(digest.finalize().into()), key: key_digest, name, user })
     }
 }
 
@@ -93,14 +121,15 @@ mod tests {
     #[test]
     fn keys_are_told_apart_and_never_shown() {
         let mut keys = Keys::default();
-        keys.add("sk-secret");
-        keys.add("sk-other");
-        assert!(keys.tenant(&headers(&[("authorization", "Bearer sk-secret")])).is_ok());
-        assert!(keys.tenant(&headers(&[("authorization", "bearer sk-other")])).is_ok());
+        keys.add("sk-secret", None);
+        keys.add("sk-other", Some("acme"));
+        let name = |value| keys.identify(&headers(&[("authorization", value)])).unwrap().name;
+        assert_eq!(name("Bearer sk-secret"), Some("key-1"));
+        assert_eq!(name("bearer sk-other"), Some("acme"));
         for bad in ["Bearer sk-secre", "Bearer ", "Bearer", "Basic sk-secret", "sk-secret", ""] {
-            assert!(keys.tenant(&headers(&[("authorization", bad)])).is_err(), "{bad:?}");
+            assert!(keys.identify(&headers(&[("authorization", bad)])).is_err(), "{bad:?}");
         }
-        assert!(keys.tenant(&headers(&[])).is_err());
+        assert!(keys.identify(&headers(&[])).is_err());
         assert!(!format!("{keys:?}").contains("secret"));
     }
 
@@ -109,6 +138,6 @@ mod tests {
         let keys = Keys::default();
         let one = headers(&[("authorization", "Bearer ab"), ("x-on-behalf-of", "c")]);
         let two = headers(&[("authorization", "Bearer a"), ("x-on-behalf-of", "bc")]);
-        assert_ne!(keys.tenant(&one).unwrap(), keys.tenant(&two).unwrap());
+        assert_ne!(keys.identify(&one).unwrap().tenant, keys.identify(&two).unwrap().tenant);
     }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::auth::Keys;
+use crate::faults::{Fault, Faults};
 use crate::server::Gateway;
 
 /// Sets up a [`Gateway`]. Made by [`Gateway::builder`].
@@ -15,7 +16,16 @@ pub struct Builder {
     pub(crate) listen: SocketAddr,
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,
+    pub(crate) faults: Faults,
+    pub(crate) seed: Option<u64>,
+    /// What a virtual clock shows at first, in seconds since 1970.
+    pub(crate) virtual_start: Option<i64>,
+    pub(crate) journal: bool,
+    pub(crate) idempotency: bool,
 }
+
+/// What a virtual clock shows unless something else is asked for: 2026-01-01T00:00:00Z.
+const VIRTUAL_START: i64 = 1_767_225_600;
 
 /// What the running parts look up.
 #[derive(Clone, Debug)]
@@ -39,6 +49,11 @@ impl Default for Builder {
         Builder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             keys: Keys::default(),
+            faults: Faults::default(),
+            seed: None,
+            virtual_start: None,
+            journal: false,
+            idempotency: false,
             settings: Settings {
                 max_lines: 50_000,
                 max_file_bytes: 200_000_000,
@@ -70,7 +85,73 @@ impl Builder {
     /// Lets this key in, and with it only the keys given so. May be repeated; each key is a tenant
     /// of its own. Without any, every non-empty bearer key is let in.
     pub fn key(mut self, key: impl AsRef<str>) -> Self {
-        self.keys.add(key.as_ref());
+        self.keys.add(key.as_ref(), None);
+        self
+    }
+
+    /// The same, with a name for the tenant: the journal calls it so. Others are called `key-1`,
+    /// `key-2`, … by their place.
+    pub fn named_key(mut self, name: impl AsRef<str>, key: impl AsRef<str>) -> Self {
+        self.keys.add(key.as_ref(), Some(name.as_ref()));
+        self
+    }
+
+    /// Scripts one fault; see [`Fault`]. May be repeated.
+    ///
+    /// ```
+    /// use lote_gateway::Gateway;
+    /// use lote_gateway::faults::{Effect, Fault, Operation};
+    ///
+    /// let lost = Fault::on(Operation::CreateBatch).nth(1).then(Effect::AnswerLost);
+    /// let builder = Gateway::builder().fault(lost);
+    /// ```
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults = self.faults.fault(fault);
+        self
+    }
+
+    /// Scripts all faults of a plan, in place of any that were scripted before.
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Makes the gateway's ids, and the draws of its faults, from this number instead of random
+    /// ones. With a [virtual clock](Builder::virtual_clock) as well, the same requests, sent one
+    /// after the other, get the same answers to the byte.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Gives the gateway a clock that shows 2026-01-01T00:00:00Z and stands until
+    /// [`Gateway::advance`] or `POST /_lote/clock/advance` moves it. The life of batches and files
+    /// follows it: stages, windows, retention, the pauses that directives ask for.
+    ///
+    /// A request is looked at only when all that is due has happened; so a batch without pauses has
+    /// ended when it is first asked for. What happens on the wire takes real time all the same.
+    pub fn virtual_clock(self) -> Self {
+        self.virtual_clock_at(VIRTUAL_START)
+    }
+
+    /// The same, from another instant, in seconds since 1970.
+    pub fn virtual_clock_at(mut self, start: i64) -> Self {
+        self.virtual_start = Some(start);
+        self
+    }
+
+    /// Keeps a journal of what the gateway does: [`Gateway::journal`], `GET /_lote/journal`. It is
+    /// held in memory and grows until the gateway ends. Off by default.
+    pub fn journal(mut self, enabled: bool) -> Self {
+        self.journal = enabled;
+        self
+    }
+
+    /// Obeys `Idempotency-Key` on creates: the same key and the same parameters of one tenant get
+    /// the batch that they made the first time, as it is now; other parameters a 409. Off by
+    /// default, since neither MKA1 nor OpenAI documents it; OGX does (contract facts 5.4).
+    pub fn idempotency(mut self, enabled: bool) -> Self {
+        self.idempotency = enabled;
         self
     }
 
@@ -161,11 +242,17 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When the address is not loopback and no key is set, or a key is blank (kind `InvalidInput`);
-    /// when the address cannot be listened on, or when no temporary folder can be made.
+    /// When the address is not loopback and no key is set, a key is blank or a fault cannot happen
+    /// (kind `InvalidInput`); when the address cannot be listened on, or when no temporary folder can be made.
     pub async fn start(self) -> io::Result<Gateway> {
         if self.keys.has_blank() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a key is blank: nobody could use it"));
+        }
+        for (at, fault) in self.faults.faults.iter().enumerate() {
+            if let Some((key, problem)) = fault.wrong() {
+                let message = format!("fault {}, {key}: {problem}", at + 1);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
         }
         if !self.listen.ip().is_loopback() && self.keys.is_empty() {
             return Err(io::Error::new(
@@ -183,6 +270,7 @@ impl fmt::Debug for Builder {
             .field("listen", &self.listen)
             .field("keys", &self.keys)
             .field("settings", &self.settings)
-            .finish()
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,11 @@
-//! Owns the making of ids. Never takes anything from a client into one.
+//! Owns the making of ids. Never takes anything from a client into one but through a digest.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-/// Makes ids that no other gateway makes: a digest of a random seed and a counter.
+/// Makes ids: digests of a seed and a counter. With a random seed no other gateway makes the same.
 #[derive(Debug)]
 pub(crate) struct Ids {
     seed: [u64; 2],
@@ -13,18 +13,35 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    pub(crate) fn new() -> Ids {
+    /// From this seed, or from a random one.
+    pub(crate) fn new(seed: Option<u64>) -> Ids {
         let random = || RandomState::new().hash_one(0_u8);
-        Ids { seed: [random(), random()], made: AtomicU64::new(0) }
+        let seed = seed.map_or_else(|| [random(), random()], |seed| [seed, 0]);
+        Ids { seed, made: AtomicU64::new(0) }
     }
 
     /// A new id: `prefix` and 32 lowercase hex digits.
     pub(crate) fn next(&self, prefix: &str) -> String {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
+        self.id(prefix, |digest| digest.update(number.to_le_bytes()))
+    }
+
+    /// The id that belongs to `parts`, of the same shape: the same whenever and in whatever order it
+    /// is asked for.
+    pub(crate) fn of(&self, prefix: &str, parts: &[&str]) -> String {
+        self.id(prefix, |digest| {
+            for part in [prefix].iter().chain(parts) {
+                digest.update((part.len() as u64).to_le_bytes());
+                digest.update(part.as_bytes());
+            }
+        })
+    }
+
+    fn id(&self, prefix: &str, content: impl FnOnce(&mut Sha256)) -> String {
         let mut digest = Sha256::new();
         digest.update(self.seed[0].to_le_bytes());
         digest.update(self.seed[1].to_le_bytes());
-        digest.update(number.to_le_bytes());
+        content(&mut digest);
         let mut id = String::from(prefix);
         push_hex(&mut id, &digest.finalize()[..16]);
         id
@@ -52,12 +69,23 @@ mod tests {
 
     #[test]
     fn ids_have_the_shape_and_differ() {
-        let ids = Ids::new();
+        let ids = Ids::new(None);
         let (one, two) = (ids.next("file-"), ids.next("file-"));
         assert_ne!(one, two);
+        assert_ne!(one, Ids::new(None).next("file-"));
         let digits = one.strip_prefix("file-").unwrap();
         assert_eq!(digits.len(), 32);
         assert!(digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+    }
+
+    #[test]
+    fn a_seed_decides_all_ids() {
+        let (one, two) = (Ids::new(Some(1)), Ids::new(Some(1)));
+        assert_eq!(one.next("req_"), two.next("req_"));
+        assert_eq!(one.of("req_", &["a", "b"]), two.of("req_", &["a", "b"]));
+        assert_ne!(one.of("req_", &["a", "b"]), one.of("req_", &["ab", ""]));
+        assert_ne!(one.of("req_", &["a"])[4..], one.of("file-", &["a"])[5..]);
+        assert_ne!(one.next("req_"), Ids::new(Some(2)).next("req_"));
     }
 
     #[test]

@@ -14,6 +14,9 @@
 //!
 //! Directives may be combined. One that is not spelled exactly so is plain text.
 //!
+//! Whole operations misbehave as a plan of [`faults`] says; time can be virtual
+//! ([`Builder::virtual_clock`]), and all that was done can be looked up ([`Builder::journal`]).
+//!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,17 +53,27 @@ mod auth;
 mod batches;
 mod builder;
 mod clock;
+mod control;
 mod error;
 mod executor;
 mod expiry;
+pub mod faults;
 mod files;
 mod http;
+mod idempotency;
 mod ids;
+mod journal;
 mod model;
 mod run;
 mod server;
 mod store;
 mod view;
 
+/// The examples of the README, run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use builder::Builder;
+pub use journal::{Entry, Event};
 pub use server::Gateway;

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::builder::Builder;
+use crate::faults::{Abort, Aborts, Operation};
 use crate::http;
+use crate::journal::Entry;
 
 /// How long connections may finish their requests once the gateway stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -28,6 +33,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const READ_BUFFER: usize = 64 * 1024;
 
 /// A running gateway. It stops when it is shut down or dropped; its temporary files go with it.
+///
+/// Dropping it panics when a scripted fault that was to happen on definite calls, or a definite
+/// number of times, never happened: the test did not test what it says. (Not while already
+/// panicking, and not after [`forgive_leftovers`](Gateway::forgive_leftovers).)
 pub struct Gateway {
     addr: SocketAddr,
     app: Arc<App>,
@@ -69,6 +78,38 @@ impl Gateway {
         format!("http://{addr}")
     }
 
+    /// Moves the virtual clock on, and returns when everything that is due by then has happened, in
+    /// order: a day passes in the time that its work takes.
+    ///
+    /// # Panics
+    ///
+    /// When the gateway has no [virtual clock](Builder::virtual_clock): its time cannot be moved.
+    pub async fn advance(&self, length: Duration) {
+        let moved = self.app.clock.advance(length).await;
+        assert!(moved, "this gateway runs on the system's clock; build it with virtual_clock()");
+    }
+
+    /// What the gateway shows as the time, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.app.clock.now()
+    }
+
+    /// Everything that it did so far, for all tenants; nothing unless the
+    /// [journal](Builder::journal) is enabled.
+    pub fn journal(&self) -> Vec<Entry> {
+        self.app.journal.all()
+    }
+
+    /// Scripted faults that should have happened by now and did not, one sentence each.
+    pub fn leftovers(&self) -> Vec<String> {
+        self.app.script.leftovers()
+    }
+
+    /// Lets faults be left over: dropping the gateway no longer panics for them.
+    pub fn forgive_leftovers(&self) {
+        self.app.script.forgive();
+    }
+
     /// Stops accepting, lets requests in flight finish for up to two seconds, ends all batches and
     /// removes the temporary files.
     pub async fn shutdown(&self) {
@@ -85,6 +126,12 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.app.stop.cancel();
+        let leftovers = self.app.script.leftovers();
+        assert!(
+            leftovers.is_empty() || std::thread::panicking(),
+            "the gateway was dropped with faults left over: {}; forgive_leftovers() allows that",
+            leftovers.join("; ")
+        );
     }
 }
 
@@ -116,6 +163,11 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, router: &Router, slots: 
     while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
+                if !app.script.fire(Operation::Connection).is_empty() {
+                    // Without it the connection ends all the same, only more politely.
+                    let _ = stream.set_zero_linger();
+                    continue;
+                }
                 app.tasks.spawn(connection(Arc::clone(app), stream, router.clone(), slot));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -133,13 +185,24 @@ async fn connection(app: Arc<App>, stream: TcpStream, router: Router, _slot: Own
         .header_read_timeout(app.settings.header_timeout)
         .max_header_size(READ_BUFFER)
         .max_buf_size(READ_BUFFER);
-    let connection = builder.serve_connection(io, TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
+    let abort = Abort::default();
+    let router = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(abort.clone());
+        router.call(request)
+    });
+    let mut connection = builder.serve_connection(io, service);
     // A connection that breaks concerns its client only.
     tokio::select! {
-        _ = connection.as_mut() => {}
+        _ = &mut connection => {}
+        how = abort.asked() => {
+            if how == Aborts::Reset {
+                // Without it the connection ends all the same, only more politely.
+                let _ = connection.into_parts().io.into_inner().into_inner().set_zero_linger();
+            }
+        }
         () = app.stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
             let _ = tokio::time::timeout(SHUTDOWN_GRACE, connection).await;
         }
     }

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
 use crate::common::{command, folder, lote};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A running `lote gateway`, killed when dropped.
 struct Running {
@@ -32,17 +32,67 @@ impl Running {
 
     /// The status of a list of batches under a prefix, with this key.
     fn status(&self, prefix: &str, key: &str) -> u16 {
+        let answer = self.ask(&format!("GET {prefix}/batches"), key, "", "");
+        answer.get(9..12).and_then(|status| status.parse().ok()).expect("a status")
+    }
+
+    /// The whole answer to a request with further headers, each with its line break, and a body;
+    /// what came of it when the connection was reset.
+    fn ask(&self, what: &str, key: &str, headers: &str, body: &str) -> String {
         let listen = self.ready["listen"].as_str().expect("an address");
         let mut stream = TcpStream::connect(listen).expect("it listens");
         write!(
             stream,
-            "GET {prefix}/batches HTTP/1.1\r\nhost: {listen}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\r\n"
+            "{what} HTTP/1.1\r\nhost: {listen}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
+             content-length: {}\r\n{headers}\r\n{body}",
+            body.len()
         )
         .expect("the request is sent");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer.get(9..12).and_then(|status| status.parse().ok()).expect("a status")
+        let _ = stream.read_to_string(&mut answer);
+        answer
     }
+
+    /// The JSON in the answer to a JSON body.
+    fn post(&self, path: &str, headers: &str, body: &Value) -> Value {
+        let headers = format!("content-type: application/json\r\n{headers}");
+        json(&self.ask(&format!("POST {path}"), "k", &headers, &body.to_string()))
+    }
+
+    /// The id of an uploaded input file with one request line.
+    fn upload(&self, prompt: &str) -> Value {
+        let line = json!({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {
+            "model": "m", "messages": [{"role": "user", "content": prompt}],
+        }});
+        let part = "--b\r\ncontent-disposition: form-data; name=";
+        let body = format!(
+            "{part}\"purpose\"\r\n\r\nbatch\r\n{part}\"file\"; filename=\"r.jsonl\"\r\n\r\n{line}\r\n--b--\r\n"
+        );
+        let headers = "content-type: multipart/form-data; boundary=b\r\n";
+        json(&self.ask("POST /v1/files", "k", headers, &body))["id"].clone()
+    }
+
+    /// Ends it, and returns what it printed to stderr.
+    #[cfg(unix)]
+    fn end(mut self) -> String {
+        crate::common::signal(&self.child, "TERM");
+        let status = self.child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0));
+        let mut stderr = String::new();
+        self.child.stderr.take().expect("stderr is a pipe").read_to_string(&mut stderr).expect("text");
+        stderr
+    }
+}
+
+/// The JSON body of an answer.
+fn json(answer: &str) -> Value {
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    serde_json::from_str(body).expect("JSON")
+}
+
+/// What a create asks for.
+fn create(file: &Value) -> Value {
+    json!({"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"})
 }
 
 impl Drop for Running {
@@ -76,6 +126,81 @@ fn only_the_given_keys_are_let_in() {
     }
 }
 
+#[test]
+fn keys_of_a_file_have_names_or_none() {
+    let content = "# ours\nplain-key==\nacme = key-a\nglobex key-b\ninitech = \"key-c\"\n";
+    let folder = folder(&[("keys.txt", content.as_bytes())]);
+    let keys = folder.path().join("keys.txt");
+    let gateway = Running::start(&["--journal", "--key-file", keys.to_str().expect("a UTF-8 path")]);
+    assert_eq!(gateway.ready["keys"], 4);
+    for (key, name) in [("plain-key==", "key-1"), ("key-a", "acme"), ("key-b", "globex"), ("key-c", "initech")] {
+        let part = "--b\r\ncontent-disposition: form-data; name=";
+        let body = format!("{part}\"purpose\"\r\n\r\nbatch\r\n{part}\"file\"; filename=\"r\"\r\n\r\nx\r\n--b--\r\n");
+        gateway.ask("POST /v1/files", key, "content-type: multipart/form-data; boundary=b\r\n", &body);
+        let journal = json(&gateway.ask("GET /_lote/journal", key, "", ""));
+        assert_eq!(journal["data"][0]["tenant"], name, "{journal}");
+        assert!(!journal.to_string().contains(key));
+    }
+    for key in ["acme", "\"key-c\"", "# ours", "plain-key"] {
+        assert_eq!(gateway.status("/v1", key), 401, "{key}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn faults_of_a_file_happen_and_leftovers_are_told() {
+    let faults = "\
+[[fault]]
+on = \"create-batch\"
+nth = 1
+effect = \"answer-lost\"
+
+[[fault]]
+on = \"list-batches\"
+nth = 2
+effect = \"status\"
+status = 503
+retry_after = 9
+body = \"html\"
+
+[[fault]]
+on = \"get-file\"
+nth = 1
+effect = \"reset\"
+";
+    let folder = folder(&[("faults.toml", faults.as_bytes())]);
+    let faults = folder.path().join("faults.toml");
+    let gateway = Running::start(&["--faults", faults.to_str().expect("a UTF-8 path"), "--journal"]);
+    let file = gateway.upload("one");
+    let lost = gateway.ask("POST /v1/batches", "k", "content-type: application/json\r\n", &create(&file).to_string());
+    assert_eq!(lost, "");
+    let listed = json(&gateway.ask("GET /v1/batches", "k", "", ""));
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "{listed}");
+    let refused = gateway.ask("GET /v1/batches", "k", "", "");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 9"), "{refused}");
+    assert!(refused.contains("<html>"), "{refused}");
+    let stderr = gateway.end();
+    assert_eq!(stderr, "note: fault 3 ('reset' on 'get-file', line 14) was never used; calls seen: 0\n");
+}
+
+#[test]
+fn a_day_passes_when_it_is_told_to_and_a_seed_repeats_all_ids() {
+    let day = || {
+        let gateway = Running::start(&["--clock", "virtual", "--seed", "7", "--idempotency"]);
+        let file = gateway.upload("[[sleep=86000000]]");
+        let key = "idempotency-key: once\r\n";
+        let created = gateway.post("/v1/batches", key, &create(&file));
+        let moved = gateway.post("/_lote/clock/advance", "", &json!({"seconds": 86_000}));
+        assert_eq!(moved["now"], 1_767_225_600 + 86_000);
+        let again = gateway.post("/v1/batches", key, &create(&file));
+        assert_eq!((&again["id"], &again["status"]), (&created["id"], &json!("completed")));
+        assert_eq!(again["completed_at"], 1_767_225_600 + 86_000);
+        assert_eq!(json(&gateway.ask("GET /_lote/journal", "k", "", ""))["error"]["param"], Value::Null);
+        again
+    };
+    assert_eq!(day(), day());
+}
+
 #[cfg(unix)]
 #[test]
 fn signals_end_it_with_exit_0() {
@@ -92,9 +217,17 @@ fn signals_end_it_with_exit_0() {
 
 #[test]
 fn what_cannot_be_used_is_exit_2() {
-    let folder = folder(&[("empty.txt", b"\n \n")]);
+    let folder = folder(&[
+        ("empty.txt", b"\n \n"),
+        ("names.txt", b"a = k-1\nb = k-2\na = k-3\n"),
+        ("words.txt", b"one two three\n"),
+        ("faults.toml", b"[[fault]]\non = \"get-batch\"\neffect = \"answer-lost\"\nntn = 1\n"),
+        ("broken.toml", b"seed = 1\n[[fault\n"),
+    ]);
     let path = |name: &str| folder.path().join(name).to_str().expect("a UTF-8 path").to_owned();
     let (empty, absent) = (path("empty.txt"), path("absent.txt"));
+    let (names, words, unknown, broken) =
+        (path("names.txt"), path("words.txt"), path("faults.toml"), path("broken.toml"));
     for (flags, expected) in [
         (&["--listen", "0.0.0.0:0"][..], "add --key or --key-file"),
         (&["--listen", "[::]:0"], "add --key or --key-file"),
@@ -103,6 +236,13 @@ fn what_cannot_be_used_is_exit_2() {
         (&["--key", ""], "a value is required for '--key"),
         (&["--key-file", &empty], "empty.txt: holds no key"),
         (&["--key-file", &absent], "absent.txt: cannot be read"),
+        (&["--key-file", &names], "names.txt, line 3: this name is there already"),
+        (&["--key-file", &words], "words.txt, line 1: expected a key"),
+        (&["--faults", &absent], "absent.txt: cannot be read"),
+        (&["--faults", &unknown], "faults.toml: line 4, key 'ntn': not known here; known are: on, nth,"),
+        (&["--faults", &broken], "broken.toml: line 2: this is no TOML"),
+        (&["--clock", "sundial"], "invalid value 'sundial'"),
+        (&["--seed", "-1"], "unexpected argument '-1'"),
     ] {
         let ended = lote(["gateway"].iter().chain(flags));
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{flags:?}: {ended:?}");

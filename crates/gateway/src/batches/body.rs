@@ -14,8 +14,8 @@ const LONGEST_ID: usize = 256;
 const METADATA: (usize, usize, usize) = (16, 64, 512);
 
 /// What a create asks for.
-#[derive(Debug)]
-pub(super) struct CreateBody {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CreateBody {
     pub(super) input_file_id: String,
     pub(super) endpoint: Endpoint,
     pub(super) metadata: Option<Map<String, Value>>,

@@ -11,21 +11,50 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::batches::body::CreateBody;
 use crate::error::{ApiError, quote};
+use crate::faults::{Effect, Fired, Stage};
 use crate::http::{Caller, Id, Params, json_object};
+use crate::idempotency::{self, Outcome};
+use crate::journal::Event;
 use crate::run;
 use crate::store::{BatchRecord, Counts, FileRecord, Query, Status, Usage};
 use crate::view::View;
+
+pub(crate) use body::CreateBody;
 
 /// `POST /batches`
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
+    fired: Fired,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let asked = CreateBody::read(caller.view, json_object(&headers, body).await?)?;
+    let key = idempotency::key(&headers);
+    let mut answer = Value::Null;
+    let outcome = app.idempotency.once(caller.tenant, key.as_deref(), &asked, || {
+        let batch = make(&app, caller, asked.clone(), &fired, key.clone())?;
+        answer = caller.view.batch(&batch);
+        Ok(batch.id)
+    })?;
+    let Outcome::Again(batch_id) = outcome else { return Ok(Json(answer)) };
+    let batch = app.store.batch(caller.tenant, &batch_id).ok_or_else(|| ApiError::no_batch(&batch_id))?;
+    app.journal.record(caller.tenant, app.clock.now(), || Event::CreateRepeated {
+        batch_id,
+        idempotency_key: key.unwrap_or_default(),
+    });
+    Ok(Json(caller.view.batch(&batch)))
+}
+
+/// Makes a batch and lets it run; returns it as it is at first.
+fn make(
+    app: &Arc<App>,
+    caller: Caller,
+    asked: CreateBody,
+    fired: &Fired,
+    idempotency_key: Option<String>,
+) -> Result<BatchRecord, ApiError> {
     let created_at = app.clock.now();
     let input = app.store.file(caller.tenant, &asked.input_file_id, created_at);
     if caller.view == View::Mka1 {
@@ -59,10 +88,18 @@ pub(crate) async fn create(
         model: None,
         usage: Usage::default(),
     };
-    let answer = caller.view.batch(&batch);
-    let deadline_ms = app.clock.now_ms().saturating_add(window);
-    run::launch(&app, caller.tenant, batch, input, deadline_ms);
-    Ok(Json(answer))
+    app.hidden.hide(caller.tenant, &batch.id, fired, app.clock.now_ms());
+    app.journal.record(caller.tenant, created_at, || Event::BatchCreated {
+        batch_id: batch.id.clone(),
+        input_file_id: batch.input_file_id.clone(),
+        idempotency_key,
+    });
+    let order = run::Order {
+        deadline_ms: app.clock.now_ms().saturating_add(window),
+        over_token_limit: fired.at(Stage::Made).any(|strike| strike.effect == Effect::TokenLimit),
+    };
+    run::launch(app, caller.tenant, batch.clone(), input, order);
+    Ok(batch)
 }
 
 /// MKA1's face refuses at once what OpenAI's reports on the batch (see the crate's page).
@@ -85,6 +122,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
         oldest_first: false,
         purpose: None,
         sha256: None,
+        hidden: app.hidden.unlisted(caller.tenant, "batch_", app.clock.now_ms()),
     };
     let (page, more) = app.store.batches(caller.tenant, &query).map_err(|unknown| params.unknown_cursor(unknown))?;
     let data = page.iter().map(|batch| caller.view.batch(batch)).collect();
@@ -94,6 +132,9 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
 /// `GET /batches/{batch_id}`
 pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
     let batch = app.store.batch(caller.tenant, &id).ok_or_else(|| ApiError::no_batch(&id))?;
+    if app.hidden.is_unread(&id, app.clock.now_ms()) {
+        return Err(ApiError::no_batch(&id));
+    }
     Ok(Json(caller.view.batch(&batch)))
 }
 
@@ -112,6 +153,7 @@ pub(crate) async fn cancel(State(app): State<Arc<App>>, caller: Caller, Id(id): 
             format!("Cannot cancel a batch with status '{}'.", batch.status.name()),
         ));
     }
+    app.journal.record(caller.tenant, now, || Event::BatchCancelled { batch_id: id.clone() });
     app.cancel(&id);
     Ok(Json(caller.view.batch(&batch)))
 }

@@ -13,6 +13,7 @@ use tokio_util::io::ReaderStream;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::files::media::media_type;
+use crate::files::readable;
 use crate::http::{Caller, Id};
 
 /// Bytes read from disk at a time.
@@ -26,7 +27,7 @@ pub(crate) async fn content(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let file = app.store.file(caller.tenant, &id, app.clock.now()).ok_or_else(|| ApiError::no_file(&id))?;
+    let file = readable(&app, caller.tenant, &id)?;
     let size = file.blob.bytes();
     let etag = format!("\"{}\"", file.blob.sha256());
 

@@ -12,9 +12,11 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::auth::Tenant;
 use crate::error::ApiError;
 use crate::http::{Caller, Id, Params};
-use crate::store::Query;
+use crate::journal::Event;
+use crate::store::{FileRecord, Query};
 use crate::view::{RESULT_PURPOSE, UPLOAD_PURPOSES, View};
 
 pub(crate) use content::content;
@@ -39,6 +41,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
         oldest_first: params.oldest_first()?,
         purpose: purpose.map(str::to_owned),
         sha256: sha256.map(str::to_owned),
+        hidden: app.hidden.unlisted(caller.tenant, "file-", app.clock.now_ms()),
     };
     let (page, more) =
         app.store.files(caller.tenant, &query, app.clock.now()).map_err(|unknown| params.unknown_cursor(unknown))?;
@@ -48,8 +51,14 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
 
 /// `GET /files/{file_id}`
 pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
-    let file = app.store.file(caller.tenant, &id, app.clock.now()).ok_or_else(|| ApiError::no_file(&id))?;
+    let file = readable(&app, caller.tenant, &id)?;
     Ok(Json(caller.view.file(&file)))
+}
+
+/// A file that is there and may be read by its id.
+fn readable(app: &App, tenant: Tenant, id: &str) -> Result<Arc<FileRecord>, ApiError> {
+    let file = app.store.file(tenant, id, app.clock.now()).ok_or_else(|| ApiError::no_file(id))?;
+    if app.hidden.is_unread(id, app.clock.now_ms()) { Err(ApiError::no_file(id)) } else { Ok(file) }
 }
 
 /// `DELETE /files/{file_id}`. A batch that already reads the file keeps what it needs.
@@ -57,5 +66,6 @@ pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, Id(id): 
     if !app.store.remove_file(caller.tenant, &id, app.clock.now()) {
         return Err(ApiError::no_file(&id));
     }
+    app.journal.record(caller.tenant, app.clock.now(), || Event::FileDeleted { file_id: id.clone() });
     Ok(Json(json!({"id": id, "object": "file", "deleted": true})))
 }

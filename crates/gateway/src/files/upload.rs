@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::{ApiError, quote};
 use crate::expiry;
+use crate::faults::Fired;
 use crate::files::media;
 use crate::files::paced::{HeadTooLong, Paced, Pacer};
 use crate::http::{Caller, text};
+use crate::journal::Event;
 use crate::store::{FileRecord, Spool};
 use crate::view::{UPLOAD_PURPOSES, View};
 
@@ -59,6 +61,7 @@ struct Received {
 pub(crate) async fn upload(
     State(app): State<Arc<App>>,
     caller: Caller,
+    fired: Fired,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
@@ -72,7 +75,7 @@ pub(crate) async fn upload(
     let body = Paced::new(body.into_data_stream(), pacer.clone());
     let parts = Multipart::with_constraints(body, boundary, limits);
     let form = receive(&app, caller.view, parts, &pacer).await?;
-    store(&app, caller, form).await
+    store(&app, caller, &fired, form).await
 }
 
 /// The boundary of the form; another content type is a 415.
@@ -204,7 +207,7 @@ impl From<multer::Error> for ApiError {
 }
 
 /// Checks the whole form and keeps the file.
-async fn store(app: &App, caller: Caller, form: Form) -> Result<Json<Value>, ApiError> {
+async fn store(app: &App, caller: Caller, fired: &Fired, form: Form) -> Result<Json<Value>, ApiError> {
     let Form { file, purpose, expires_after } = form;
     let purpose = purpose.ok_or_else(|| ApiError::missing("purpose"))?;
     if !UPLOAD_PURPOSES.contains(&purpose.as_str()) {
@@ -228,6 +231,14 @@ async fn store(app: &App, caller: Caller, form: Form) -> Result<Json<Value>, Api
         expires_at: lives.map(|seconds| created_at.saturating_add(seconds)),
         blob: Arc::new(blob),
     };
+    app.hidden.hide(caller.tenant, &file.id, fired, app.clock.now_ms());
+    app.journal.record(caller.tenant, created_at, || Event::FileUploaded {
+        file_id: file.id.clone(),
+        filename: file.filename.clone(),
+        purpose: file.purpose.clone(),
+        bytes: file.blob.bytes(),
+        sha256: file.blob.sha256().to_owned(),
+    });
     let file = app.store.add_file(caller.tenant, file);
     Ok(Json(caller.view.file(&file)))
 }

@@ -119,6 +119,10 @@ impl<S> StallGuard<S> {
         StallGuard { inner, stall: Stall::new(stall) }
     }
 
+    pub(crate) fn into_inner(self) -> S {
+        self.inner
+    }
+
     fn watch<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if progress.is_ready() {
             self.stall.clear();

@@ -4,6 +4,7 @@
 mod guard;
 mod json;
 mod query;
+mod struck;
 
 use std::sync::Arc;
 
@@ -20,8 +21,9 @@ use axum::{Extension, Router};
 use crate::app::App;
 use crate::auth::Tenant;
 use crate::error::ApiError;
+use crate::faults::Operation;
 use crate::view::View;
-use crate::{batches, files};
+use crate::{batches, control, files};
 
 pub(crate) use guard::StallGuard;
 pub(crate) use json::{json_object, text};
@@ -32,6 +34,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(operations(View::Mka1))
         .merge(operations(View::OpenAi))
+        .merge(control::routes(&app))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())
@@ -52,19 +55,38 @@ fn operations(view: View) -> Router<Arc<App>> {
         .layer(Extension(view))
 }
 
-/// Around every request: watches over its body, names its answer.
+/// Around every request: watches over its body, lets faults strike, names its answer.
 async fn frame(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let stall = app.settings.stall_timeout;
     // A client that waits for "100 Continue" sends nothing once it has the answer.
     let linger = !request.headers().contains_key(header::EXPECT);
     let request = request.map(|body| Body::new(guard::GuardedBody::new(body, stall, linger)));
-    let mut response = next.run(request).await;
+    let operation = operation(&request);
+    if operation.is_some() {
+        app.clock.quiet().await;
+    }
+    let id = app.ids.next("req_");
+    let fired = operation.map(|operation| app.script.fire(operation)).unwrap_or_default();
+    let mut response =
+        if fired.is_empty() { next.run(request).await } else { struck::answer(&app, request, next, fired).await };
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&app.ids.next("req_")) {
+    if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", id);
+    }
+    if app.clock.is_virtual()
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(app.clock.now_system()))
+    {
+        headers.insert(header::DATE, date);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Which of the nine operations is asked for.
+fn operation(request: &Request) -> Option<Operation> {
+    let path = request.uri().path();
+    let path = [View::Mka1, View::OpenAi].iter().find_map(|view| path.strip_prefix(view.prefix()))?;
+    Operation::of(request.method(), path)
 }
 
 async fn unknown_path(request: Request) -> ApiError {
@@ -94,7 +116,9 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let tenant = app.keys.tenant(&parts.headers)?;
+        let who = app.keys.identify(&parts.headers)?;
+        let tenant = who.tenant;
+        app.journal.meet(tenant, who.key, who.name, who.user.as_deref());
         // Every route has one.
         let view = parts.extensions.get::<View>().copied().unwrap_or(View::OpenAi);
         Ok(Caller { tenant, view })

@@ -2,6 +2,7 @@
 //! and never takes a step that `Status` does not allow.
 
 mod execute;
+mod in_flight;
 mod line;
 mod reader;
 mod results;
@@ -28,28 +29,31 @@ pub(crate) struct Run {
     /// As it was created; what changes is in the store.
     batch: Arc<BatchRecord>,
     cancel: CancellationToken,
-    deadline_ms: i64,
+    order: Order,
+}
+
+/// What a batch is to run by, beside what was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    /// When its window is over, in milliseconds since 1970.
+    pub(crate) deadline_ms: i64,
+    /// Whether a fault lets it fail for too many enqueued tokens.
+    pub(crate) over_token_limit: bool,
 }
 
 /// Stores the batch and starts its task, which ends with the batch or with the gateway.
-pub(crate) fn launch(
-    app: &Arc<App>,
-    tenant: Tenant,
-    batch: BatchRecord,
-    input: Option<Arc<FileRecord>>,
-    deadline_ms: i64,
-) {
+pub(crate) fn launch(app: &Arc<App>, tenant: Tenant, batch: BatchRecord, input: Option<Arc<FileRecord>>, order: Order) {
     let cancel = app.cancel_token(&batch.id);
     app.store.add_batch(tenant, batch.clone());
-    let run = Run { app: Arc::clone(app), tenant, batch: Arc::new(batch), cancel, deadline_ms };
-    app.tasks.spawn(async move {
+    let run = Run { app: Arc::clone(app), tenant, batch: Arc::new(batch), cancel, order };
+    app.tasks.spawn(app.clock.watch(async move {
         tokio::select! {
             biased;
             () = run.app.stop.cancelled() => {}
             result = run.live(input) => if let Err(error) = result { run.break_down(&error) },
         }
         run.app.forget_cancel(&run.batch.id);
-    });
+    }));
 }
 
 impl Run {
@@ -70,6 +74,10 @@ impl Run {
             self.fail(report.findings);
             return Ok(());
         }
+        if self.order.over_token_limit {
+            self.fail(vec![over_token_limit(report.model.as_deref())]);
+            return Ok(());
+        }
         let Report { total, model, .. } = report;
         let started = self.update(|batch, now| {
             let started = batch.enter(Status::InProgress, now);
@@ -83,7 +91,7 @@ impl Run {
             return self.end(Status::Cancelled, None).await;
         }
 
-        let mut results = Results::new(&self.app);
+        let mut results = Results::new(&self.app, &self.batch.id);
         match self.execute(&input, &mut results).await? {
             Ending::Expired => self.end(Status::Expired, Some(results)).await,
             Ending::Cancelled => self.end(Status::Cancelled, Some(results)).await,
@@ -119,7 +127,7 @@ impl Run {
     async fn validate(&self, input: &Arc<FileRecord>) -> io::Result<Report> {
         self.app.clock.sleep(self.app.settings.stage_delay).await;
         let BatchRecord { origin, endpoint, .. } = *self.batch;
-        validate(&input.blob, origin, endpoint, self.app.settings.max_lines).await
+        self.app.clock.working(validate(&input.blob, origin, endpoint, self.app.settings.max_lines)).await
     }
 
     fn fail(&self, findings: Vec<Finding>) {
@@ -145,7 +153,7 @@ impl Run {
     /// Keeps the results and takes the last step. A cancellation that came first wins over it.
     async fn end(&self, status: Status, results: Option<Results>) -> io::Result<()> {
         let files = match results {
-            Some(results) => results.keep(&self.app, self.tenant, &self.batch).await?,
+            Some(results) => self.app.clock.working(results.keep(&self.app, self.tenant, &self.batch)).await?,
             None => (None, None),
         };
         self.update(|batch, now| {
@@ -168,4 +176,14 @@ impl Run {
         });
         result
     }
+}
+
+/// OpenAI's finding when a queue is full; line and param are null (openai-python#2084).
+fn over_token_limit(model: Option<&str>) -> Finding {
+    let message = format!(
+        "Enqueued token limit reached for {} in organization. Please try again once some in_progress batches have \
+         been completed.",
+        model.unwrap_or("this model")
+    );
+    Finding { code: "token_limit_exceeded", message, param: None, line: None }
 }

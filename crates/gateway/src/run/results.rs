@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::auth::Tenant;
 use crate::executor::LineAnswer;
 use crate::expiry::default_life;
+use crate::faults::{Operation, ResultFile, distort};
 use crate::store::{BatchRecord, FileRecord, Spool};
 use crate::view::RESULT_PURPOSE;
 
@@ -40,13 +41,14 @@ impl Unanswered {
 /// The two result files in the making. Neither exists before its first line.
 pub(super) struct Results {
     app: Arc<App>,
+    batch_id: String,
     output: Option<Spool>,
     error: Option<Spool>,
 }
 
 impl Results {
-    pub(super) fn new(app: &Arc<App>) -> Results {
-        Results { app: Arc::clone(app), output: None, error: None }
+    pub(super) fn new(app: &Arc<App>, batch_id: &str) -> Results {
+        Results { app: Arc::clone(app), batch_id: batch_id.to_owned(), output: None, error: None }
     }
 
     /// Writes an HTTP answer; returns whether it is a success.
@@ -54,7 +56,7 @@ impl Results {
         let success = (200..300).contains(&answer.status_code);
         let response = json!({
             "status_code": answer.status_code,
-            "request_id": self.app.ids.next("req_"),
+            "request_id": self.app.ids.of("req_", &[&self.batch_id, custom_id]),
             "body": answer.body,
         });
         self.write(success, custom_id, response, Value::Null).await?;
@@ -67,7 +69,7 @@ impl Results {
     }
 
     async fn write(&mut self, success: bool, custom_id: &str, response: Value, error: Value) -> io::Result<()> {
-        let id = self.app.ids.next("batch_req_");
+        let id = self.app.ids.of("batch_req_", &[&self.batch_id, custom_id]);
         let line = json!({"id": id, "custom_id": custom_id, "response": response, "error": error});
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
@@ -87,8 +89,8 @@ impl Results {
         batch: &BatchRecord,
     ) -> io::Result<(Option<String>, Option<String>)> {
         Ok((
-            keep(app, tenant, batch, self.output, "output").await?,
-            keep(app, tenant, batch, self.error, "error").await?,
+            keep(app, tenant, batch, self.output, Operation::OutputFile).await?,
+            keep(app, tenant, batch, self.error, Operation::ErrorFile).await?,
         ))
     }
 }
@@ -98,13 +100,24 @@ async fn keep(
     tenant: Tenant,
     batch: &BatchRecord,
     spool: Option<Spool>,
-    role: &str,
+    operation: Operation,
 ) -> io::Result<Option<String>> {
+    let fired = app.script.fire(operation);
+    let spool = if fired.is_empty() {
+        spool
+    } else {
+        match distort(&app.disk, &fired, spool).await? {
+            ResultFile::None => None,
+            ResultFile::EmptyId => return Ok(Some(String::new())),
+            ResultFile::File(spool) => Some(*spool),
+        }
+    };
     let Some(spool) = spool else { return Ok(None) };
+    let role = if operation == Operation::OutputFile { "output" } else { "error" };
     let created_at = app.clock.now();
     let lives = batch.output_expires_after.or_else(|| default_life(batch.origin, RESULT_PURPOSE));
     let file = FileRecord {
-        id: app.ids.next("file-"),
+        id: app.ids.of("file-", &[&batch.id, role]),
         filename: format!("{}_{role}.jsonl", batch.id),
         purpose: RESULT_PURPOSE.to_owned(),
         media_type: None,
@@ -112,5 +125,6 @@ async fn keep(
         expires_at: lives.map(|seconds| created_at.saturating_add(seconds)),
         blob: Arc::new(spool.seal().await?),
     };
+    app.hidden.hide(tenant, &file.id, &fired, app.clock.now_ms());
     Ok(Some(app.store.add_file(tenant, file).id.clone()))
 }

@@ -109,7 +109,8 @@ impl Store for Memory {
         let Some(shelf) = shelves.get_mut(&tenant) else { return nothing(query) };
         shelf.expire(now);
         shelf.files.page(query, |file| {
-            query.purpose.as_ref().is_none_or(|purpose| *purpose == file.purpose)
+            !query.hidden.contains(&file.id)
+                && query.purpose.as_ref().is_none_or(|purpose| *purpose == file.purpose)
                 && query.sha256.as_ref().is_none_or(|sha256| sha256 == file.blob.sha256())
         })
     }
@@ -134,7 +135,7 @@ impl Store for Memory {
 
     fn batches(&self, tenant: Tenant, query: &Query) -> Page<BatchRecord> {
         match self.shelves().get(&tenant) {
-            Some(shelf) => shelf.batches.page(query, |_| true),
+            Some(shelf) => shelf.batches.page(query, |batch| !query.hidden.contains(&batch.id)),
             None => nothing(query),
         }
     }
@@ -162,23 +163,32 @@ fn nothing<T>(query: &Query) -> Page<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+
     use crate::auth::Keys;
     use crate::store::Disk;
 
     #[tokio::test]
     async fn files_are_gone_from_the_second_they_expire_in() {
         let headers = [("authorization".parse().unwrap(), "Bearer k".parse().unwrap())];
-        let tenant = Keys::default().tenant(&headers.into_iter().collect()).unwrap();
+        let tenant = Keys::default().identify(&headers.into_iter().collect()).unwrap().tenant;
         let disk = Disk::new().unwrap();
         let store = Memory::default();
-        for (id, expires_at) in [("kept", None), ("going", Some(100))] {
+        for (id, expires_at) in [("kept", None), ("hidden", None), ("going", Some(100))] {
             let blob = Arc::new(disk.spool().await.unwrap().seal().await.unwrap());
             let (filename, purpose) = ("f".to_owned(), "batch".to_owned());
             let id = id.to_owned();
             let file = FileRecord { id, filename, purpose, media_type: None, created_at: 0, expires_at, blob };
             store.add_file(tenant, file);
         }
-        let query = Query { after: None, limit: 10, oldest_first: true, purpose: None, sha256: None };
+        let query = Query {
+            after: None,
+            limit: 10,
+            oldest_first: true,
+            purpose: None,
+            sha256: None,
+            hidden: HashSet::from(["hidden".to_owned()]),
+        };
         let listed = |now| -> Vec<String> {
             let (page, _) = store.files(tenant, &query, now).unwrap();
             page.iter().map(|file| file.id.clone()).collect()

@@ -5,6 +5,7 @@ mod blob;
 mod memory;
 mod record;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(crate) use blob::{Blob, Disk, Spool};
@@ -25,6 +26,8 @@ pub(crate) struct Query {
     pub(crate) oldest_first: bool,
     pub(crate) purpose: Option<String>,
     pub(crate) sha256: Option<String>,
+    /// Ids that are left out.
+    pub(crate) hidden: HashSet<String>,
 }
 
 /// One page of a listing, and whether more follows it.

@@ -4,11 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cancel;
+mod clock;
 mod common;
 mod content;
 mod contract;
 mod directives;
 mod errors;
+mod faults_made;
+mod faults_plan;
+mod faults_results;
+mod faults_wire;
+mod journal;
 mod lifecycle;
 mod limits;
 mod pages;

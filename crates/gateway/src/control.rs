@@ -1,0 +1,54 @@
+//! Owns the paths under `/_lote/`, which no real service has: moving a virtual clock, reading the
+//! journal. Never there unless the gateway was set up for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::http::{Caller, json_object};
+
+/// Most seconds that one call moves the clock: ten years.
+const MOST_SECONDS: f64 = 315_360_000.0;
+
+/// The routes that this gateway has.
+pub(crate) fn routes(app: &App) -> Router<Arc<App>> {
+    let mut routes = Router::new();
+    if app.clock.is_virtual() {
+        routes = routes.route("/_lote/clock/advance", post(advance));
+    }
+    if app.journal.is_enabled() {
+        routes = routes.route("/_lote/journal", get(journal));
+    }
+    routes
+}
+
+/// `POST /_lote/clock/advance` with `{"seconds": 86400}`; answers when all that is due by then has
+/// happened, with the new time.
+async fn advance(
+    State(app): State<Arc<App>>,
+    _caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, ApiError> {
+    let body = json_object(&headers, body).await?;
+    let seconds = body.get("seconds").ok_or_else(|| ApiError::missing("seconds"))?;
+    let length = seconds.as_f64().filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds));
+    let expected = format!("a number of seconds from 0 to {MOST_SECONDS}");
+    let length = length.ok_or_else(|| ApiError::wrong_type("seconds", &expected))?;
+    app.clock.advance(Duration::from_secs_f64(length)).await;
+    Ok(Json(json!({"object": "clock", "now": app.clock.now()})))
+}
+
+/// `GET /_lote/journal`: what was done for the caller's key and all its end users.
+async fn journal(State(app): State<Arc<App>>, caller: Caller) -> Json<Value> {
+    app.clock.quiet().await;
+    Json(json!({"object": "list", "data": app.journal.of_key(caller.tenant)}))
+}

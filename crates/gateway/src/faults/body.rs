@@ -1,0 +1,119 @@
+//! Owns how a connection and the body of an answer end badly. Never reads what is in a body.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::header;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body::Body as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::faults::Effect;
+
+/// How long a connection has for the last piece before it ends.
+const FLUSH: Duration = Duration::from_millis(20);
+
+/// Pieces of a slow body in a second.
+const PIECES_PER_SECOND: u64 = 10;
+
+/// Ends one connection. A clone is with every request on it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Abort {
+    asked: CancellationToken,
+    reset: Arc<AtomicBool>,
+}
+
+/// How a connection was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aborts {
+    /// With a FIN, as if all had been said.
+    Close,
+    /// With an RST.
+    Reset,
+}
+
+impl Abort {
+    /// Ends the connection; never returns.
+    pub(crate) async fn end(&self, how: Aborts) -> ! {
+        self.reset.store(how == Aborts::Reset, Ordering::SeqCst);
+        self.asked.cancel();
+        std::future::pending().await
+    }
+
+    /// Resolves when the connection has to end.
+    pub(crate) async fn asked(&self) -> Aborts {
+        self.asked.cancelled().await;
+        if self.reset.load(Ordering::SeqCst) { Aborts::Reset } else { Aborts::Close }
+    }
+}
+
+/// Lets an answer end as `effect` says. At least the last byte of a body is withheld.
+pub(crate) fn mutilate(effect: &Effect, abort: &Abort, response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let length = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .or_else(|| body.size_hint().exact());
+    if let Some(length) = length {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    let within = |after: u64| length.map_or(after, |length: u64| after.min(length.saturating_sub(1)));
+    let pieces = body.into_data_stream();
+    let body = match *effect {
+        Effect::ResetInBody { after } => cut(pieces, within(after), abort, Aborts::Reset),
+        Effect::TruncatedBody { after } => cut(pieces, within(after), abort, Aborts::Close),
+        Effect::TruncatedChunks { after } => {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            cut(pieces, within(after), abort, Aborts::Close)
+        }
+        Effect::SlowBody { bytes_per_second } => slow(pieces, bytes_per_second),
+        _ => Body::from_stream(pieces),
+    };
+    Response::from_parts(parts, body)
+}
+
+/// The first bytes of a body; then the connection ends.
+fn cut(pieces: BodyDataStream, after: u64, abort: &Abort, how: Aborts) -> Body {
+    let abort = abort.clone();
+    Body::from_stream(stream::unfold((pieces, after), move |(mut pieces, left)| {
+        let abort = abort.clone();
+        async move {
+            if left == 0 {
+                tokio::time::sleep(FLUSH).await;
+                abort.end(how).await;
+            }
+            match pieces.next().await? {
+                Ok(mut piece) => {
+                    let most = usize::try_from(left).unwrap_or(usize::MAX);
+                    piece.truncate(most);
+                    let left = left - piece.len() as u64;
+                    Some((Ok(piece), (pieces, left)))
+                }
+                Err(error) => Some((Err(error), (pieces, left))),
+            }
+        }
+    }))
+}
+
+/// All of a body, at a pace.
+fn slow(pieces: BodyDataStream, bytes_per_second: u64) -> Body {
+    let step = bytes_per_second.div_ceil(PIECES_PER_SECOND).max(1);
+    let pause = Duration::from_secs_f64(step as f64 / bytes_per_second.max(1) as f64);
+    Body::from_stream(stream::unfold((pieces, Bytes::new()), move |(mut pieces, mut held)| async move {
+        while held.is_empty() {
+            match pieces.next().await? {
+                Ok(piece) => held = piece,
+                Err(error) => return Some((Err(error), (pieces, held))),
+            }
+        }
+        tokio::time::sleep(pause).await;
+        let most = usize::try_from(step).unwrap_or(usize::MAX);
+        let piece = held.split_to(most.min(held.len()));
+        Some((Ok(piece), (pieces, held)))
+    }))
+}

@@ -1,0 +1,71 @@
+//! Owns what becomes of the objects in an answer: odd statuses, instants, counts, fields. Never
+//! touches what is stored.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+
+use crate::faults::{Effect, Fired, OddTime, Stage};
+
+/// The bound on instants: 2^53 − 1 (contract facts 2.1).
+const BOUND: i64 = 9_007_199_254_740_991;
+
+/// Distorts the batches and files in an answer, which may be a list of them.
+pub(crate) fn patch(fired: &Fired, answer: &mut Value) {
+    for strike in fired.at(Stage::Object) {
+        match answer.get_mut("data") {
+            Some(Value::Array(data)) => {
+                data.iter_mut().filter_map(Value::as_object_mut).for_each(|object| distort(&strike.effect, object));
+            }
+            _ => answer.as_object_mut().into_iter().for_each(|object| distort(&strike.effect, object)),
+        }
+    }
+}
+
+fn distort(effect: &Effect, object: &mut Map<String, Value>) {
+    match effect {
+        Effect::UnknownStatus(status) => {
+            object.insert("status".to_owned(), json!(status));
+        }
+        Effect::Timestamp { field, value } => {
+            if let Some(at) = object.get_mut(field)
+                && let Some(seconds) = at.as_i64()
+            {
+                *at = odd(*value, seconds);
+            }
+        }
+        Effect::AbsentField(field) => {
+            object.shift_remove(field);
+        }
+        Effect::NullField(field) => {
+            object.insert(field.clone(), Value::Null);
+        }
+        Effect::CountsBackwards => counts(object, &["completed", "failed"], |count| count / 2),
+        Effect::CountsZero => counts(object, &["total", "completed", "failed"], |_| 0),
+        _ => {}
+    }
+}
+
+fn counts(object: &mut Map<String, Value>, names: &[&str], change: fn(u64) -> u64) {
+    let Some(Value::Object(counts)) = object.get_mut("request_counts") else { return };
+    for name in names {
+        if let Some(count) = counts.get_mut(*name) {
+            *count = json!(change(count.as_u64().unwrap_or(0)));
+        }
+    }
+}
+
+fn odd(value: OddTime, seconds: i64) -> Value {
+    match value {
+        OddTime::Lowest => json!(-BOUND),
+        OddTime::Highest => json!(BOUND),
+        OddTime::BelowLowest => json!(-BOUND - 1),
+        OddTime::AboveHighest => json!(BOUND + 1),
+        OddTime::Milliseconds => json!(seconds.saturating_mul(1000)),
+        OddTime::Fractional => json!(seconds as f64 + 0.5),
+        OddTime::Text => {
+            let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+            json!(httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since))
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Owns a plan at work: which calls were seen, which faults they met, what was never used. Never
+//! does what a fault says.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use sha2::{Digest, Sha256};
+
+use crate::faults::{Effect, Fault, Faults, Operation, Stage, When};
+
+/// The plan of one gateway.
+#[derive(Debug)]
+pub(crate) struct Script {
+    seed: u64,
+    acts: Vec<Fault>,
+    counts: Mutex<Vec<Count>>,
+    forgiven: AtomicBool,
+}
+
+/// What one fault has met.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    seen: u64,
+    used: u64,
+}
+
+/// An effect that happens now, and a number to draw from.
+#[derive(Clone, Debug)]
+pub(crate) struct Strike {
+    pub(crate) effect: Effect,
+    pub(crate) draw: u64,
+}
+
+/// All effects on one call. Handlers find it among the extensions of their request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fired(Arc<[Strike]>);
+
+impl Script {
+    pub(crate) fn new(faults: Faults, seed: u64) -> Script {
+        let acts = faults.faults;
+        Script {
+            seed: faults.seed.unwrap_or(seed),
+            counts: Mutex::new(vec![Count::default(); acts.len()]),
+            acts,
+            forgiven: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts a call, and returns what happens to it.
+    pub(crate) fn fire(&self, operation: Operation) -> Fired {
+        if self.acts.is_empty() {
+            return Fired::default();
+        }
+        let mut counts = self.counts();
+        let mut strikes: Vec<Strike> = Vec::new();
+        for (at, (act, count)) in self.acts.iter().zip(counts.iter_mut()).enumerate() {
+            let When { operation: on, first, last, probability, times } = act.on;
+            if !on.covers(operation) {
+                continue;
+            }
+            count.seen += 1;
+            let draw = self.draw(at, count.seen);
+            let meant = (first..=last).contains(&count.seen)
+                && times.is_none_or(|times| count.used < times)
+                && probability.is_none_or(|probability| unit(draw) < probability);
+            let is_answer = |effect: &Effect| effect.stage() == Stage::Answer;
+            let taken = is_answer(&act.effect) && strikes.iter().any(|strike| is_answer(&strike.effect));
+            if meant && !taken {
+                count.used += 1;
+                strikes.push(Strike { effect: act.effect.clone(), draw });
+            }
+        }
+        Fired(strikes.into())
+    }
+
+    /// A number that depends on the seed, the fault and the number of the call, and on nothing else.
+    fn draw(&self, at: usize, call: u64) -> u64 {
+        let mut digest = Sha256::new();
+        digest.update(self.seed.to_le_bytes());
+        digest.update((at as u64).to_le_bytes());
+        digest.update(call.to_le_bytes());
+        digest.finalize().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn forgive(&self) {
+        self.forgiven.store(true, Ordering::Relaxed);
+    }
+
+    /// What should have happened and did not, in words; nothing once that is forgiven.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        if self.forgiven.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let counts = self.counts();
+        let acts = self.acts.iter().zip(counts.iter()).enumerate();
+        acts.filter(|(_, (act, count))| act.is_definite() && count.used == 0)
+            .map(|(at, (act, count))| {
+                let line = act.line.map(|line| format!(", line {line}")).unwrap_or_default();
+                format!(
+                    "fault {} ('{}' on '{}'{line}) was never used; calls seen: {}",
+                    at + 1,
+                    act.effect.name(),
+                    act.on.operation,
+                    count.seen,
+                )
+            })
+            .collect()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Vec<Count>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// From 0 to 1, without 1.
+fn unit(draw: u64) -> f64 {
+    (draw >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+impl Fired {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn at(&self, stage: Stage) -> impl Iterator<Item = &Strike> {
+        self.0.iter().filter(move |strike| strike.effect.stage() == stage)
+    }
+
+    /// What decides the answer as a whole.
+    pub(crate) fn answer(&self) -> Option<&Effect> {
+        self.at(Stage::Answer).next().map(|strike| &strike.effect)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Fired {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(fault: Fault, calls: u64) -> Vec<u64> {
+        let script = Script::new(Faults::new().fault(fault), 7);
+        (1..=calls).filter(|_| !script.fire(Operation::GetBatch).is_empty()).collect()
+    }
+
+    #[test]
+    fn selectors_narrow_down_together() {
+        let on = || Fault::on(Operation::GetBatch);
+        let reset = || Effect::Reset;
+        for (fault, expected) in [
+            (on().then(reset()), vec![1, 2, 3, 4, 5, 6]),
+            (on().nth(3).then(reset()), vec![3]),
+            (on().calls(2..=3).then(reset()), vec![2, 3]),
+            (on().calls(2..4).then(reset()), vec![2, 3]),
+            (on().calls(5..).then(reset()), vec![5, 6]),
+            (on().times(2).then(reset()), vec![1, 2]),
+            (on().calls(2..).times(2).then(reset()), vec![2, 3]),
+            (on().probability(0.0).then(reset()), vec![]),
+            (on().probability(1.0).times(1).then(reset()), vec![1]),
+            (Fault::on(Operation::Any).nth(2).then(reset()), vec![2]),
+            (Fault::on(Operation::ListBatches).then(reset()), vec![]),
+        ] {
+            assert_eq!(used(fault.clone(), 6), expected, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn probability_is_drawn_from_the_seed_alone() {
+        let struck = |seed| {
+            let on = Fault::on(Operation::GetBatch).probability(0.25).then(Effect::Reset);
+            let script = Script::new(Faults::new().seed(seed).fault(on), 0);
+            (0..2_000).map(|_| !script.fire(Operation::GetBatch).is_empty()).collect::<Vec<bool>>()
+        };
+        assert_eq!(struck(1), struck(1));
+        assert_ne!(struck(1), struck(2));
+        let hits = struck(1).iter().filter(|hit| **hit).count();
+        assert!((400..600).contains(&hits), "{hits}");
+    }
+
+    #[test]
+    fn one_effect_decides_an_answer_and_the_other_waits() {
+        let faults = Faults::new()
+            .fault(Fault::on(Operation::GetBatch).times(1).then(Effect::Reset))
+            .fault(Fault::on(Operation::GetBatch).times(1).then(Effect::AnswerLost))
+            .fault(Fault::on(Operation::GetBatch).nth(1).then(Effect::CountsZero));
+        let script = Script::new(faults, 0);
+        let mut calls = (0..3).map(|_| {
+            let fired = script.fire(Operation::GetBatch);
+            fired.0.iter().map(|strike| strike.effect.name()).collect::<Vec<_>>()
+        });
+        assert_eq!(calls.next().unwrap(), ["reset", "counts-zero"]);
+        assert_eq!(calls.next().unwrap(), ["answer-lost"]);
+        assert!(calls.next().unwrap().is_empty());
+    }
+
+    #[test]
+    fn leftovers_are_what_was_definite_and_never_used() {
+        let on = || Fault::on(Operation::GetBatch);
+        let faults = Faults::new()
+            .fault(on().nth(9).then(Effect::Reset))
+            .fault(on().probability(0.0).nth(1).then(Effect::Reset))
+            .fault(Fault::on(Operation::ListFiles).then(Effect::Reset))
+            .fault(on().times(5).then(Effect::CountsZero));
+        let script = Script::new(faults, 0);
+        script.fire(Operation::GetBatch);
+        assert_eq!(script.leftovers(), ["fault 1 ('reset' on 'get-batch') was never used; calls seen: 1"]);
+        script.forgive();
+        assert!(script.leftovers().is_empty());
+    }
+}
