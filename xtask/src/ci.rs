@@ -55,8 +55,8 @@ const DENY: Need =
 const PYTHON: [Need; 2] = [
     Need {
         program: Program::Python,
-        words: &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
-        otherwise: "python3 (3.10 or newer) is not installed",
+        words: &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
+        otherwise: "python3 (3.11 or newer) is not installed",
     },
     Need {
         program: Program::Python,

@@ -103,7 +103,7 @@ fn without_python_it_is_skipped_and_without_a_program_it_fails() {
     let repository = Repository::new("this does not compile");
     let nothing = repository.root.join("nothing");
     fs::create_dir(&nothing).unwrap();
-    let skipped = "skipped: clients (python3 (3.10 or newer) is not installed)\n";
+    let skipped = "skipped: clients (python3 (3.11 or newer) is not installed)\n";
     let ready = [("NEED", "0"), ("CODE", "0"), ("PRINTS", "")];
     let cases = [
         (nothing.into_os_string(), &[][..], Some(0), skipped),

@@ -21,9 +21,26 @@ pub(crate) struct LineRequest {
 #[derive(Debug)]
 pub(crate) struct LineAnswer {
     pub(crate) status_code: u16,
-    pub(crate) body: Value,
+    /// JSON, as it goes into the result file: a tree of a large answer would be many times its size.
+    pub(crate) body: Box<RawValue>,
+    /// The body's `usage`, or null.
+    pub(crate) usage: Value,
     /// Set when another try is worth it, after this long. The batch decides how often it is.
     pub(crate) retry_after: Option<Duration>,
+}
+
+impl LineAnswer {
+    /// An answer that is small enough to be a tree.
+    pub(crate) fn new(status_code: u16, body: &Value) -> LineAnswer {
+        let usage = body.get("usage").cloned().unwrap_or_default();
+        LineAnswer { status_code, body: raw(body), usage, retry_after: None }
+    }
+}
+
+/// A tree as text.
+fn raw(body: &Value) -> Box<RawValue> {
+    // A tree of JSON can always be written.
+    serde_json::value::to_raw_value(body).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// Answers request lines: the built-in model today; forwarding to a real server belongs here.

@@ -3,8 +3,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::executor::LineAnswer;
 use crate::model::text::digest;
 use crate::model::{Ask, Refusal};
 
@@ -12,7 +14,10 @@ use crate::model::{Ask, Refusal};
 const DIMENSIONS: u64 = 1_536;
 const LARGE_DIMENSIONS: u64 = 3_072;
 
-pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
+/// Texts in one request: OpenAI's limit for arrays of `input`.
+const MOST_INPUTS: usize = 2_048;
+
+pub(super) fn answer(ask: &Ask<'_>) -> Result<LineAnswer, Refusal> {
     let most = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
     let dimensions = match ask.body.get("dimensions") {
         None | Some(Value::Null) => most,
@@ -28,23 +33,35 @@ pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
             return Err(Refusal::param("encoding_format", message));
         }
     };
-    let data: Vec<Value> = ask
-        .prompt
-        .inputs
-        .iter()
-        .enumerate()
-        .map(|(index, input)| {
-            let vector = vector(input, dimensions);
-            let embedding = if base64 { packed(&vector) } else { json!(vector) };
-            json!({"object": "embedding", "index": index, "embedding": embedding})
-        })
-        .collect();
-    Ok(json!({
-        "object": "list",
-        "data": data,
-        "model": ask.model,
-        "usage": {"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens},
-    }))
+    let inputs = &ask.prompt.inputs;
+    if inputs.len() > MOST_INPUTS {
+        let message = format!("'input' must hold at most {MOST_INPUTS} texts; it holds {}.", inputs.len());
+        return Err(Refusal::param("input", message));
+    }
+    let usage = json!({"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens});
+    let body = write(ask, dimensions, base64, &usage)
+        .map_err(|error| Refusal { message: format!("The answer could not be written: {error}."), param: None })?;
+    Ok(LineAnswer { status_code: 200, body, usage, retry_after: None })
+}
+
+/// The answer as text, vector by vector.
+fn write(ask: &Ask<'_>, dimensions: u64, base64: bool, usage: &Value) -> serde_json::Result<Box<RawValue>> {
+    let mut text = String::from(r#"{"object":"list","data":["#);
+    for (index, input) in ask.prompt.inputs.iter().enumerate() {
+        let vector = vector(input, dimensions);
+        let embedding = if base64 { packed(&vector) } else { serde_json::to_string(&vector)? };
+        let comma = if index == 0 { "" } else { "," };
+        text.push_str(&format!(r#"{comma}{{"object":"embedding","index":{index},"embedding":{embedding}}}"#));
+    }
+    text.push_str(&format!(r#"],"model":{},"usage":{usage}}}"#, serde_json::to_string(ask.model)?));
+    RawValue::from_string(text)
+}
+
+/// About how many bytes of answer this request line can ask for at the most.
+pub(crate) fn weight(line: &[u8]) -> usize {
+    // Every input is a text of its own; a number takes about twelve characters.
+    let texts = memchr::memchr_iter(b'"', line).count() / 2;
+    texts.min(MOST_INPUTS) * 12 * 1_536
 }
 
 /// A vector of length 1; its numbers have eight decimals.
@@ -67,11 +84,11 @@ fn draw(state: &mut u64) -> f64 {
     (f64::from(half) + 0.5) / f64::from(u32::MAX) * 2.0 - 1.0
 }
 
-/// Base64 of 32-bit floats, little end first.
-fn packed(vector: &[f64]) -> Value {
+/// Base64 of 32-bit floats, little end first, in quotes.
+fn packed(vector: &[f64]) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "the format is 32 bits")]
     let bytes: Vec<u8> = vector.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect();
-    Value::String(STANDARD.encode(bytes))
+    format!("\"{}\"", STANDARD.encode(bytes))
 }
 
 #[cfg(test)]

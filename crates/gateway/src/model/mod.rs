@@ -4,7 +4,7 @@
 mod chat;
 mod completions;
 mod directive;
-mod embeddings;
+pub(crate) mod embeddings;
 mod images;
 mod moderations;
 mod png;
@@ -93,15 +93,15 @@ impl BuiltIn {
         }
         let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
         let body = match line.endpoint {
+            Endpoint::Embeddings => return embeddings::answer(&ask),
             Endpoint::ChatCompletions => chat::answer(&ask),
             Endpoint::Responses => responses::answer(&ask),
-            Endpoint::Embeddings => embeddings::answer(&ask),
             Endpoint::ImageGenerations | Endpoint::ImageEdits => images::answer(&ask),
             Endpoint::Completions => completions::answer(&ask),
             Endpoint::Moderations => moderations::answer(&ask),
             Endpoint::Videos => videos::answer(&ask),
         }?;
-        Ok(LineAnswer { status_code: 200, body, retry_after: None })
+        Ok(LineAnswer::new(200, &body))
     }
 }
 
@@ -109,10 +109,8 @@ impl Executor for BuiltIn {
     fn answer<'a>(&'a self, line: &'a LineRequest, attempt: u32) -> BoxFuture<'a, LineAnswer> {
         self.try_answer(line, attempt)
             .map(|answer| {
-                answer.unwrap_or_else(|refusal| LineAnswer {
-                    status_code: 400,
-                    body: error(&refusal.message, "invalid_request_error", refusal.param, None),
-                    retry_after: None,
+                answer.unwrap_or_else(|refusal| {
+                    LineAnswer::new(400, &error(&refusal.message, "invalid_request_error", refusal.param, None))
                 })
             })
             .boxed()
@@ -131,7 +129,7 @@ fn refused(status: u16) -> LineAnswer {
     };
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let message = if message.is_empty() { reason.unwrap_or("Refused") } else { message };
-    LineAnswer { status_code: status, body: error(message, kind, None, code), retry_after: None }
+    LineAnswer::new(status, &error(message, kind, None, code))
 }
 
 fn error(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Value {

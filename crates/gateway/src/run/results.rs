@@ -4,6 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -38,6 +40,23 @@ impl Unanswered {
     }
 }
 
+/// A result line. Its body is text already, and is not made a tree again.
+#[derive(Serialize)]
+struct ResultLine<'a> {
+    id: String,
+    custom_id: &'a str,
+    response: Option<Response<'a>>,
+    error: Value,
+}
+
+/// The HTTP answer in a result line.
+#[derive(Serialize)]
+struct Response<'a> {
+    status_code: u16,
+    request_id: String,
+    body: &'a RawValue,
+}
+
 /// The two result files in the making. Neither exists before its first line.
 pub(super) struct Results {
     app: Arc<App>,
@@ -54,23 +73,26 @@ impl Results {
     /// Writes an HTTP answer; returns whether it is a success.
     pub(super) async fn answered(&mut self, custom_id: &str, answer: &LineAnswer) -> io::Result<bool> {
         let success = (200..300).contains(&answer.status_code);
-        let response = json!({
-            "status_code": answer.status_code,
-            "request_id": self.app.ids.of("req_", &[&self.batch_id, custom_id]),
-            "body": answer.body,
-        });
-        self.write(success, custom_id, response, Value::Null).await?;
+        let request_id = self.app.ids.of("req_", &[&self.batch_id, custom_id]);
+        let response = Response { status_code: answer.status_code, request_id, body: &answer.body };
+        self.write(success, custom_id, Some(response), Value::Null).await?;
         Ok(success)
     }
 
     /// Writes a line for a request that got no answer.
     pub(super) async fn unanswered(&mut self, custom_id: &str, why: Unanswered) -> io::Result<()> {
-        self.write(false, custom_id, Value::Null, why.error()).await
+        self.write(false, custom_id, None, why.error()).await
     }
 
-    async fn write(&mut self, success: bool, custom_id: &str, response: Value, error: Value) -> io::Result<()> {
+    async fn write(
+        &mut self,
+        success: bool,
+        custom_id: &str,
+        response: Option<Response<'_>>,
+        error: Value,
+    ) -> io::Result<()> {
         let id = self.app.ids.of("batch_req_", &[&self.batch_id, custom_id]);
-        let line = json!({"id": id, "custom_id": custom_id, "response": response, "error": error});
+        let line = ResultLine { id, custom_id, response, error };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
         let slot = if success { &mut self.output } else { &mut self.error };

@@ -50,9 +50,8 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Adds what an answer's body reports, in either of the two spellings.
-    pub(crate) fn add(&mut self, answer: &Value) {
-        let Some(usage) = answer.get("usage") else { return };
+    /// Adds what an answer reports, in either of the two spellings; null adds nothing.
+    pub(crate) fn add(&mut self, usage: &Value) {
         let either = |one: &str, two: &str| {
             let number = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
             number(one).or_else(|| number(two)).unwrap_or(0)
@@ -207,12 +206,13 @@ mod tests {
     #[test]
     fn usage_reads_both_spellings() {
         let mut usage = Usage::default();
-        usage.add(&json!({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}));
-        usage.add(&json!({"usage": {
+        usage.add(&json!({"prompt_tokens": 3, "completion_tokens": 4}));
+        usage.add(&json!({
             "input_tokens": 10, "output_tokens": 20,
             "output_tokens_details": {"reasoning_tokens": 5},
-        }}));
-        usage.add(&json!({"usage": "none"}));
+        }));
+        usage.add(&Value::Null);
+        usage.add(&json!("none"));
         assert_eq!(usage.body()["total_tokens"], 37);
         assert_eq!(usage.body()["output_tokens_details"]["reasoning_tokens"], 5);
     }

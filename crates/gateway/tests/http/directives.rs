@@ -153,6 +153,7 @@ async fn a_body_that_a_model_would_refuse_is_a_400_on_its_line() {
         ("/v1/embeddings", json!({"model": "m"}), json!("input")),
         ("/v1/embeddings", json!({"model": "m", "input": []}), json!("input")),
         ("/v1/embeddings", json!({"model": "m", "input": "a", "dimensions": 0}), json!("dimensions")),
+        ("/v1/embeddings", json!({"model": "m", "input": vec!["x"; 2_049]}), json!("input")),
         ("/v1/responses", json!({"model": "m", "input": 7}), json!("input")),
         ("/v1/images/generations", json!({"prompt": null}), json!("prompt")),
     ] {
@@ -160,6 +161,15 @@ async fn a_body_that_a_model_would_refuse_is_a_400_on_its_line() {
         assert_eq!(answer["error"]["param"], param, "{endpoint} {body}: {answer}");
         assert_eq!(answer["error"]["type"], "invalid_request_error");
     }
+}
+
+#[tokio::test]
+async fn as_many_inputs_as_are_allowed_are_answered_each() {
+    let body = json!({"model": "m", "input": vec!["x"; 2_048], "dimensions": 2});
+    let answer = ask("/v1/embeddings", body).await;
+    let data = answer["data"].as_array().unwrap();
+    assert_eq!((data.len(), &data[2_047]["index"]), (2_048, &json!(2_047)));
+    assert_eq!(answer["usage"]["prompt_tokens"], 2_048);
 }
 
 #[tokio::test]
