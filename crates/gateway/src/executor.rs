@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::view::Endpoint;
 
@@ -25,6 +26,8 @@ pub(crate) struct LineAnswer {
     pub(crate) body: Box<RawValue>,
     /// The body's `usage`, or null.
     pub(crate) usage: Value,
+    /// The room in memory that a large answer takes, until it is written.
+    pub(crate) _room: Option<OwnedSemaphorePermit>,
     /// Set when another try is worth it, after this long. The batch decides how often it is.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -33,7 +36,7 @@ impl LineAnswer {
     /// An answer that is small enough to be a tree.
     pub(crate) fn new(status_code: u16, body: &Value) -> LineAnswer {
         let usage = body.get("usage").cloned().unwrap_or_default();
-        LineAnswer { status_code, body: raw(body), usage, retry_after: None }
+        LineAnswer { status_code, body: raw(body), usage, _room: None, retry_after: None }
     }
 }
 

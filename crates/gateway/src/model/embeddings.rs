@@ -1,10 +1,13 @@
 //! Owns the answers of `/v1/embeddings`: unit vectors drawn by a digest of each input. Never gives
 //! two inputs the same vector, nor similar inputs similar ones.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::executor::LineAnswer;
 use crate::model::text::digest;
@@ -14,10 +17,14 @@ use crate::model::{Ask, Refusal};
 const DIMENSIONS: u64 = 1_536;
 const LARGE_DIMENSIONS: u64 = 3_072;
 
+/// Room for all answers in memory at once.
+pub(super) const ROOM_KIB: u32 = 64 * 1024;
+
 /// Texts in one request: OpenAI's limit for arrays of `input`.
 const MOST_INPUTS: usize = 2_048;
 
-pub(super) fn answer(ask: &Ask<'_>) -> Result<LineAnswer, Refusal> {
+/// `room` is what all answers in the making, and until they are written, may take together.
+pub(super) async fn answer(ask: &Ask<'_>, room: &Arc<Semaphore>) -> Result<LineAnswer, Refusal> {
     let most = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
     let dimensions = match ask.body.get("dimensions") {
         None | Some(Value::Null) => most,
@@ -38,10 +45,15 @@ pub(super) fn answer(ask: &Ask<'_>) -> Result<LineAnswer, Refusal> {
         let message = format!("'input' must hold at most {MOST_INPUTS} texts; it holds {}.", inputs.len());
         return Err(Refusal::param("input", message));
     }
+    // A number takes about twelve characters. One answer larger than all the room takes all of it.
+    let kib = inputs.len() as u64 * dimensions * 12 / 1024 + 1;
+    let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(ROOM_KIB);
+    // The semaphore is never closed.
+    let room = Arc::clone(room).acquire_many_owned(kib).await.ok();
     let usage = json!({"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens});
     let body = write(ask, dimensions, base64, &usage)
         .map_err(|error| Refusal { message: format!("The answer could not be written: {error}."), param: None })?;
-    Ok(LineAnswer { status_code: 200, body, usage, retry_after: None })
+    Ok(LineAnswer { status_code: 200, body, usage, _room: room, retry_after: None })
 }
 
 /// The answer as text, vector by vector.
@@ -55,13 +67,6 @@ fn write(ask: &Ask<'_>, dimensions: u64, base64: bool, usage: &Value) -> serde_j
     }
     text.push_str(&format!(r#"],"model":{},"usage":{usage}}}"#, serde_json::to_string(ask.model)?));
     RawValue::from_string(text)
-}
-
-/// About how many bytes of answer this request line can ask for at the most.
-pub(crate) fn weight(line: &[u8]) -> usize {
-    // Every input is a text of its own; a number takes about twelve characters.
-    let texts = memchr::memchr_iter(b'"', line).count() / 2;
-    texts.min(MOST_INPUTS) * 12 * 1_536
 }
 
 /// A vector of length 1; its numbers have eight decimals.

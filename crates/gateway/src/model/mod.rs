@@ -4,7 +4,7 @@
 mod chat;
 mod completions;
 mod directive;
-pub(crate) mod embeddings;
+mod embeddings;
 mod images;
 mod moderations;
 mod png;
@@ -14,12 +14,14 @@ mod structured;
 mod text;
 mod videos;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::executor::{Executor, LineAnswer, LineRequest};
@@ -34,6 +36,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct BuiltIn {
     clock: Clock,
+    /// Room for large answers, in KiB.
+    room: Arc<Semaphore>,
 }
 
 /// A request that the model does not take: OpenAI's 400 for a synchronous call.
@@ -63,7 +67,7 @@ struct Ask<'a> {
 
 impl BuiltIn {
     pub(crate) fn new(clock: Clock) -> BuiltIn {
-        BuiltIn { clock }
+        BuiltIn { clock, room: Arc::new(Semaphore::new(embeddings::ROOM_KIB as usize)) }
     }
 
     async fn try_answer(&self, line: &LineRequest, attempt: u32) -> Result<LineAnswer, Refusal> {
@@ -93,7 +97,7 @@ impl BuiltIn {
         }
         let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
         let body = match line.endpoint {
-            Endpoint::Embeddings => return embeddings::answer(&ask),
+            Endpoint::Embeddings => return embeddings::answer(&ask, &self.room).await,
             Endpoint::ChatCompletions => chat::answer(&ask),
             Endpoint::Responses => responses::answer(&ask),
             Endpoint::ImageGenerations | Endpoint::ImageEdits => images::answer(&ask),

@@ -6,6 +6,12 @@ use serde_json::{Map, Value, json};
 use crate::ids::hex;
 use crate::model::text::digest;
 
+/// The most values of one answer: nested arrays multiply.
+const MOST_VALUES: usize = 2_000;
+
+/// The most bytes of text of one answer.
+const MOST_TEXT: usize = 1 << 20;
+
 /// Deepest nesting that is followed; below it everything is null.
 const DEEPEST: u32 = 24;
 
@@ -17,7 +23,8 @@ pub(super) fn answer(format: Option<&Value>, text: &str, choice: u64) -> Option<
         "json_object" => Some(json!({"answer": hex(&digest(text, choice)[..4])})),
         "json_schema" => {
             let schema = format.pointer("/json_schema/schema").or_else(|| format.get("schema"))?;
-            let mut maker = Maker { root: schema, digest: digest(text, choice), made: 0 };
+            let mut maker =
+                Maker { root: schema, digest: digest(text, choice), made: 0, values: MOST_VALUES, text: MOST_TEXT };
             Some(maker.value(schema, 0))
         }
         _ => None,
@@ -28,6 +35,10 @@ struct Maker<'a> {
     root: &'a Value,
     digest: [u8; 32],
     made: usize,
+    /// Values that may still be made.
+    values: usize,
+    /// Bytes of text that may still be made.
+    text: usize,
 }
 
 impl<'a> Maker<'a> {
@@ -38,19 +49,20 @@ impl<'a> Maker<'a> {
     }
 
     fn value(&mut self, schema: &'a Value, depth: u32) -> Value {
-        if depth > DEEPEST {
+        if depth > DEEPEST || self.values == 0 {
             return Value::Null;
         }
+        self.values -= 1;
         if let Some(path) = schema.get("$ref").and_then(Value::as_str) {
             let target = path.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
             return target.map_or(Value::Null, |target| self.value(target, depth + 1));
         }
         if let Some(constant) = schema.get("const") {
-            return constant.clone();
+            return self.copy(constant);
         }
         if let Some(Value::Array(values)) = schema.get("enum") {
             let drawn = self.draw() % values.len().max(1);
-            return values.get(drawn).cloned().unwrap_or(Value::Null);
+            return values.get(drawn).map_or(Value::Null, |value| self.copy(value));
         }
         for word in ["anyOf", "oneOf", "allOf"] {
             if let Some(Value::Array(schemas)) = schema.get(word) {
@@ -61,11 +73,25 @@ impl<'a> Maker<'a> {
         match kind(schema) {
             "object" => self.object(schema, depth),
             "array" => self.array(schema, depth),
-            "string" => Value::String(self.string(schema)),
+            "string" => {
+                let text = Value::String(self.string(schema));
+                self.copy(&text)
+            }
             "integer" => self.integer(schema),
             "number" => self.number(schema),
             "boolean" => Value::Bool(self.draw() & 1 == 0),
             _ => Value::Null,
+        }
+    }
+
+    /// A value of the schema, as far as there is room for its text.
+    fn copy(&mut self, value: &Value) -> Value {
+        match self.text.checked_sub(value.to_string().len()) {
+            Some(left) => {
+                self.text = left;
+                value.clone()
+            }
+            None => Value::Null,
         }
     }
 
@@ -150,6 +176,19 @@ fn kind(schema: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nesting_does_not_multiply_without_end() {
+        let big = "x".repeat(100_000);
+        for mut schema in [json!({"type": "string"}), json!({"const": big}), json!({"enum": [big]})] {
+            for _ in 0..7 {
+                schema = json!({"type": "array", "minItems": 64, "items": schema});
+            }
+            let format = json!({"type": "json_schema", "json_schema": {"schema": schema}});
+            let value = answer(Some(&format), "text", 0).unwrap();
+            assert!(value.to_string().len() < 2 * MOST_TEXT);
+        }
+    }
 
     #[test]
     fn values_fit_their_schema() {

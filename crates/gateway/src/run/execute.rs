@@ -8,14 +8,12 @@ use std::time::Duration;
 use crate::app::LINE_MEMORY_KIB;
 use crate::executor::{LineAnswer, LineRequest};
 use crate::journal::Event;
-use crate::model::embeddings;
 use crate::run::Run;
 use crate::run::in_flight::InFlight;
 use crate::run::line::{Line, string};
 use crate::run::reader::{LineReader, NumberedLine};
 use crate::run::results::{Results, Unanswered};
 use crate::store::FileRecord;
-use crate::view::Endpoint;
 
 /// Most tries of one line, when its executor says that another is worth it.
 const MOST_ATTEMPTS: u32 = 10;
@@ -92,12 +90,12 @@ impl Run {
                 }
                 () = &mut grace => return Ok(Ending::Cancelled),
                 () = self.cancel.cancelled(), if !cancelling => {}
-                () = &mut deadline => return Ok(Ending::Expired),
+                () = &mut deadline, if !cancelling => return Ok(Ending::Expired),
                 line = app.clock.working(lines.next()), if open && next.is_none() && !at_end => {
                     *next = line?;
                     at_end = next.is_none();
                 }
-                room = Arc::clone(&app.line_memory).acquire_many_owned(self.kib(next)),
+                room = Arc::clone(&app.line_memory).acquire_many_owned(kib(next)),
                     if open && next.is_some() =>
                 {
                     let request = next.take().and_then(|line| self.request(&line));
@@ -122,16 +120,6 @@ impl Run {
             endpoint: self.batch.endpoint,
             body: line.body?.to_owned(),
         })
-    }
-
-    /// Units of line memory that a line takes, with an answer that is much larger than itself. One larger than all of
-    /// it takes all of it.
-    fn kib(&self, line: &Option<NumberedLine>) -> u32 {
-        let bytes = line.as_ref().map_or(0, |line| {
-            let answer = if self.batch.endpoint == Endpoint::Embeddings { embeddings::weight(&line.bytes) } else { 0 };
-            line.bytes.len() + answer
-        });
-        u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(LINE_MEMORY_KIB)
     }
 
     /// Tries until the executor is content, or it has been tried often enough.
@@ -176,4 +164,10 @@ impl Run {
         });
         Ok(())
     }
+}
+
+/// Units of line memory that a line takes. One larger than all of it takes all of it.
+fn kib(line: &Option<NumberedLine>) -> u32 {
+    let bytes = line.as_ref().map_or(0, |line| line.bytes.len());
+    u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(LINE_MEMORY_KIB)
 }

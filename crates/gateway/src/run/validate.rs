@@ -176,7 +176,7 @@ fn body<'a>(line: &Line<'a>) -> Result<Fields<'a>, Finding> {
 
 fn not_streamed(body: &Fields<'_>) -> Result<(), Finding> {
     match body.get("stream") {
-        Some(stream) if stream.get() == "true" => {
+        Some(stream) if !matches!(stream.get(), "false" | "null") => {
             Err(finding("streaming_unsupported", Some("body.stream"), "Streaming is not supported in a batch."))
         }
         _ => Ok(()),

@@ -67,6 +67,7 @@ async fn every_code() {
         (changed(|line| line["body"] = json!([1])), "invalid_request", "body"),
         (changed(|line| line["body"] = json!("{}")), "invalid_request", "body"),
         (changed(|line| line["body"]["stream"] = json!(true)), "streaming_unsupported", "body.stream"),
+        (changed(|line| line["body"]["stream"] = json!("true")), "streaming_unsupported", "body.stream"),
     ];
     for prefix in PREFIXES {
         let (_gateway, caller) = plain(prefix).await;
