@@ -134,7 +134,8 @@ impl Builder {
         self.virtual_clock_at(VIRTUAL_START)
     }
 
-    /// The same, from another instant, in seconds since 1970.
+    /// The same, from another instant, in seconds since 1970. One before 1970 or after the year 9999
+    /// becomes the nearest that is not.
     pub fn virtual_clock_at(mut self, start: i64) -> Self {
         self.virtual_start = Some(start);
         self

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::clock::{LAST_SECOND, http_date};
 use crate::error::ApiError;
 use crate::http::{Caller, json_object};
 
@@ -31,7 +32,7 @@ pub(crate) fn routes(app: &App) -> Router<Arc<App>> {
 }
 
 /// `POST /_lote/clock/advance` with `{"seconds": 86400}`; answers when all that is due by then has
-/// happened, with the new time.
+/// happened, with the new time. Beyond the year 9999 it is a 400, and the clock stands.
 async fn advance(
     State(app): State<Arc<App>>,
     _caller: Caller,
@@ -43,7 +44,13 @@ async fn advance(
     let length = seconds.as_f64().filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds));
     let expected = format!("a number of seconds from 0 to {MOST_SECONDS}");
     let length = length.ok_or_else(|| ApiError::wrong_type("seconds", &expected))?;
-    app.clock.advance(Duration::from_secs_f64(length)).await;
+    let length = Duration::from_secs_f64(length);
+    if app.clock.is_beyond(length) {
+        let last = http_date(LAST_SECOND);
+        let message = format!("Invalid 'seconds': the clock ends at {last}; move it by less.");
+        return Err(ApiError::param("seconds", message).code("invalid_value"));
+    }
+    app.clock.advance(length).await;
     Ok(Json(json!({"object": "clock", "now": app.clock.now()})))
 }
 

@@ -34,9 +34,9 @@ const READ_BUFFER: usize = 64 * 1024;
 
 /// A running gateway. It stops when it is shut down or dropped; its temporary files go with it.
 ///
-/// Dropping it panics when a scripted fault that was to happen on definite calls, or a definite
-/// number of times, never happened: the test did not test what it says. (Not while already
-/// panicking, and not after [`forgive_leftovers`](Gateway::forgive_leftovers).)
+/// Dropping it panics when a scripted fault without a probability never happened: the test did not
+/// test what it says. (Not while already panicking, and not after
+/// [`forgive_leftovers`](Gateway::forgive_leftovers).)
 pub struct Gateway {
     addr: SocketAddr,
     app: Arc<App>,
@@ -79,7 +79,8 @@ impl Gateway {
     }
 
     /// Moves the virtual clock on, and returns when everything that is due by then has happened, in
-    /// order: a day passes in the time that its work takes.
+    /// order: a day passes in the time that its work takes. The clock stops at 9999-12-31T23:59:59Z,
+    /// the last second that an HTTP date can name.
     ///
     /// # Panics
     ///

@@ -17,6 +17,17 @@ use crate::clock::world::World;
 /// slept does not oversleep its deadlines.
 const LONGEST_TIMER: Duration = Duration::from_secs(60);
 
+/// The last second that an HTTP date can name, in seconds since 1970: 9999-12-31T23:59:59Z
+/// (RFC 9110, section 5.6.7: a year has four digits).
+pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
+
+/// An instant in seconds since 1970 as HTTP writes it; one that it cannot write becomes the nearest
+/// that it can.
+pub(crate) fn http_date(seconds: i64) -> String {
+    let since = u64::try_from(seconds.clamp(0, LAST_SECOND)).unwrap_or(0);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(since))
+}
+
 /// The clock of one gateway: the system's, or one that moves only when it is told to.
 ///
 /// With a virtual clock all work of the batches is watched, so that time moves, and requests are
@@ -29,9 +40,10 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    /// A virtual clock that shows `seconds` since 1970.
+    /// A virtual clock that shows `seconds` since 1970; it begins in 1970 at the earliest, and at
+    /// [`LAST_SECOND`] at the latest.
     pub(crate) fn at(seconds: i64) -> Clock {
-        Clock::Virtual(Arc::new(World::new(seconds.saturating_mul(1000))))
+        Clock::Virtual(Arc::new(World::new(seconds.clamp(0, LAST_SECOND) * 1000)))
     }
 
     pub(crate) fn is_virtual(&self) -> bool {
@@ -51,12 +63,6 @@ impl Clock {
                 .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
             Clock::Virtual(world) => world.now_ms(),
         }
-    }
-
-    /// Now, as HTTP dates are made of it.
-    pub(crate) fn now_system(&self) -> SystemTime {
-        let ms = u64::try_from(self.now_ms()).unwrap_or(0);
-        UNIX_EPOCH + Duration::from_millis(ms)
     }
 
     /// Pauses for `length`.
@@ -80,8 +86,13 @@ impl Clock {
         }
     }
 
-    /// Moves a virtual clock, and waits for everything that is due by then. Returns whether there
-    /// was one to move.
+    /// Whether moving it by `length` goes beyond [`LAST_SECOND`].
+    pub(crate) fn is_beyond(&self, length: Duration) -> bool {
+        self.now_ms().saturating_add(millis(length)) > LAST_SECOND * 1000
+    }
+
+    /// Moves a virtual clock, at most to [`LAST_SECOND`], and waits for everything that is due by
+    /// then. Returns whether there was one to move.
     pub(crate) async fn advance(&self, length: Duration) -> bool {
         match self {
             Clock::System => false,
@@ -123,4 +134,35 @@ impl Clock {
 
 fn millis(length: Duration) -> i64 {
     i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_end_with_the_year_9999() {
+        for (seconds, date) in [
+            (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (-1, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (1, "Thu, 01 Jan 1970 00:00:01 GMT"),
+            (LAST_SECOND, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (LAST_SECOND + 1, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(http_date(seconds), date, "{seconds}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_virtual_clock_stays_within_http_dates() {
+        assert_eq!(Clock::at(i64::MIN).now(), 0);
+        assert_eq!(Clock::at(i64::MAX).now(), LAST_SECOND);
+        let clock = Clock::at(LAST_SECOND - 10);
+        assert!(!clock.is_beyond(Duration::from_secs(10)));
+        assert!(clock.is_beyond(Duration::from_secs(11)));
+        assert!(clock.is_beyond(Duration::MAX));
+        assert!(clock.advance(Duration::MAX).await);
+        assert_eq!(clock.now(), LAST_SECOND);
+    }
 }

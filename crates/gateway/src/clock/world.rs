@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::clock::LAST_SECOND;
 use crate::clock::activity::Activity;
 
 /// One virtual time.
@@ -46,7 +47,7 @@ impl World {
     pub(super) async fn advance(&self, ms: i64) {
         let _moving = self.moving.lock().await;
         self.activity.quiet().await;
-        let target = self.now_ms().saturating_add(ms);
+        let target = self.now_ms().saturating_add(ms).min(LAST_SECOND * 1000);
         while let Some(waker) = self.step(target) {
             waker.wake();
             self.activity.quiet().await;

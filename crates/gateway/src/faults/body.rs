@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use http_body::Body as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::faults::Effect;
+use crate::faults::{Effect, Strike};
 
 /// How long a connection has for the last piece before it ends.
 const FLUSH: Duration = Duration::from_millis(20);
@@ -51,8 +51,8 @@ impl Abort {
     }
 }
 
-/// Lets an answer end as `effect` says. At least the last byte of a body is withheld.
-pub(crate) fn mutilate(effect: &Effect, abort: &Abort, response: Response) -> Response {
+/// Lets an answer end as the effect says. At least the last byte of a body is withheld.
+pub(crate) fn mutilate(strike: &Strike, abort: &Abort, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let length = parts
         .headers
@@ -62,9 +62,13 @@ pub(crate) fn mutilate(effect: &Effect, abort: &Abort, response: Response) -> Re
     if let Some(length) = length {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }
+    // An empty body cannot end early, except that it lacks its last chunk.
+    if length != Some(0) || matches!(strike.effect, Effect::TruncatedChunks { .. }) {
+        strike.happened();
+    }
     let within = |after: u64| length.map_or(after, |length: u64| after.min(length.saturating_sub(1)));
     let pieces = body.into_data_stream();
-    let body = match *effect {
+    let body = match strike.effect {
         Effect::ResetInBody { after } => cut(pieces, within(after), abort, Aborts::Reset),
         Effect::TruncatedBody { after } => cut(pieces, within(after), abort, Aborts::Close),
         Effect::TruncatedChunks { after } => {

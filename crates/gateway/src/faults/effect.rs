@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::faults::{Operation, Refusal};
+use crate::clock::LAST_SECOND;
+use crate::faults::{Operation, Refusal, RetryAfter};
 
 /// What goes wrong. Each effect imitates something that a real service was seen to do; its source is
 /// named, and the first word is its name in a faults file.
@@ -29,12 +30,14 @@ pub enum Effect {
     /// field.md 6).
     Reset,
     /// `answer-lost`: the request does what it asks for, then the connection is reset without an
-    /// answer. A client that simply tries again creates a second batch and pays twice
-    /// (qwen-code#11874, deltallm#232; contract facts 5.4).
+    /// answer. Only when it succeeds: a refusal is answered as it is, and the fault is not used. A
+    /// client that simply tries again creates a second batch and pays twice (qwen-code#11874,
+    /// deltallm#232; contract facts 5.4).
     AnswerLost,
     /// `answer-replaced`: the request does what it asks for and is answered with an error all the
-    /// same: a gateway's 502 or 504 after the service behind it was done. Both official clients
-    /// then create a second batch (contract facts 5.4).
+    /// same: a gateway's 502 or 504 after the service behind it was done. Only when it succeeds: a
+    /// refusal is answered as it is, and the fault is not used. Both official clients then create a
+    /// second batch (contract facts 5.4).
     AnswerReplaced(Refusal),
     /// `reset-in-body`: the connection is reset after so many bytes of the answer's body.
     ResetInBody {
@@ -302,6 +305,14 @@ impl Effect {
         match self {
             Effect::Status(refusal) | Effect::AnswerReplaced(refusal) if !(400..600).contains(&refusal.status) => {
                 Some(("status", format!("expected an HTTP status from 400 to 599, got {}", refusal.status)))
+            }
+            Effect::Status(Refusal { retry_after: Some(RetryAfter::Date(seconds)), .. })
+            | Effect::AnswerReplaced(Refusal { retry_after: Some(RetryAfter::Date(seconds)), .. })
+                if *seconds > LAST_SECOND.unsigned_abs() =>
+            {
+                let problem =
+                    format!("expected at most {LAST_SECOND} seconds, since dates end with 9999, got {seconds}");
+                Some(("retry_after_date", problem))
             }
             Effect::SlowBody { bytes_per_second: 0 } => {
                 Some(("bytes_per_second", "expected an integer of at least 1, got 0".to_owned()))

@@ -60,7 +60,9 @@ impl Left {
 }
 
 impl Hidden {
-    /// Hides what is about to be made, as far as the call that makes it was struck so.
+    /// Hides what is about to be made, as far as the call that makes it was struck so. With this
+    /// all effects on what is made have happened, that of the token limit too: nothing refuses the
+    /// call after it.
     pub(crate) fn hide(&self, tenant: Tenant, id: &str, fired: &Fired, now_ms: i64) {
         let mut veil = Veil { tenant, unlisted: Left::Nothing, unread: Left::Nothing };
         for strike in fired.at(Stage::Made) {
@@ -69,6 +71,7 @@ impl Hidden {
                 Effect::NotFound(lag) => veil.unread = Left::new(lag, now_ms),
                 _ => {}
             }
+            strike.happened();
         }
         if !(veil.unlisted.is_over() && veil.unread.is_over()) {
             self.veils().insert(id.to_owned(), veil);

@@ -22,14 +22,18 @@ pub(crate) enum ResultFile {
 /// Distorts a result file; without a spool there were no lines for it.
 pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) -> io::Result<ResultFile> {
     let effects = || fired.at(Stage::ResultFile).map(|strike| &strike.effect);
+    // Whether one of them is this; then it happens.
+    let happens = |effect: Effect| {
+        let strike = fired.at(Stage::ResultFile).find(|strike| strike.effect == effect);
+        strike.inspect(|strike| strike.happened()).is_some()
+    };
     let Some(spool) = spool else {
-        if effects().any(|effect| *effect == Effect::EmptyFile) {
+        if happens(Effect::EmptyFile) {
             return Ok(ResultFile::File(Box::new(disk.spool().await?)));
         }
-        let empty = effects().any(|effect| *effect == Effect::EmptyFileId);
-        return Ok(if empty { ResultFile::EmptyId } else { ResultFile::None });
+        return Ok(if happens(Effect::EmptyFileId) { ResultFile::EmptyId } else { ResultFile::None });
     };
-    if effects().any(|effect| *effect == Effect::NoFile) {
+    if happens(Effect::NoFile) {
         return Ok(ResultFile::None);
     }
     if effects().all(|effect| matches!(effect, Effect::EmptyFile | Effect::EmptyFileId)) {
@@ -39,7 +43,11 @@ pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) ->
     spool.seal().await?.open(0).await?.read_to_end(&mut text).await?;
     let mut lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     for strike in fired.at(Stage::ResultFile) {
+        let before = lines.clone();
         change(&strike.effect, strike.draw, &mut lines)?;
+        if lines != before {
+            strike.happened();
+        }
     }
     let mut spool = disk.spool().await?;
     for line in lines {

@@ -43,7 +43,7 @@ pub(crate) use effect::Stage;
 pub(crate) use hidden::Hidden;
 pub(crate) use lines::{ResultFile, distort};
 pub(crate) use object::patch;
-pub(crate) use script::{Fired, Script};
+pub(crate) use script::{Fired, Script, Strike};
 
 /// A plan of faults, for [`Builder::faults`](crate::Builder::faults).
 ///
@@ -110,6 +110,12 @@ impl Faults {
 }
 
 /// One fault: where, when, what. Begins with [`Fault::on`].
+///
+/// It is used when its effect changes something: an object that is distorted, an answer that is
+/// lost, a file that lacks lines. One that strikes a call on which it has nothing to change, such as
+/// a create that is refused, is not used, and [`times`](When::times) does not count that call. One
+/// without [`probability`](When::probability) that was never used is a leftover
+/// ([`Gateway::leftovers`](crate::Gateway::leftovers)).
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub(crate) on: When,
@@ -131,10 +137,9 @@ impl Fault {
         When { operation, first: 1, last: u64::MAX, probability: None, times: None }
     }
 
-    /// Whether a script that ends without it has a leftover: it said definitely when to happen.
+    /// Whether a script that ends without it has a leftover: it is not left to chance.
     pub(crate) fn is_definite(&self) -> bool {
-        let When { first, last, probability, times, .. } = self.on;
-        probability.is_none() && (first > 1 || last < u64::MAX || times.is_some())
+        self.on.probability.is_none()
     }
 
     /// What is wrong with it, if anything is: the key and the reason.
@@ -189,13 +194,14 @@ impl When {
         self
     }
 
-    /// Only so often: 0.1 strikes one call in ten, drawn from the seed and the number of the call.
+    /// Only so often, and perhaps never: 0.1 strikes one call in ten, drawn from the seed and the
+    /// number of the call.
     pub fn probability(mut self, probability: f64) -> When {
         self.probability = Some(probability);
         self
     }
 
-    /// At most so many times.
+    /// At most so many times; those on which nothing happened do not count.
     pub fn times(mut self, times: u64) -> When {
         self.times = Some(times);
         self

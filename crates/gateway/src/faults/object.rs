@@ -1,10 +1,9 @@
 //! Owns what becomes of the objects in an answer: odd statuses, instants, counts, fields. Never
 //! touches what is stored.
 
-use std::time::{Duration, SystemTime};
-
 use serde_json::{Map, Value, json};
 
+use crate::clock::http_date;
 use crate::faults::{Effect, Fired, OddTime, Stage};
 
 /// The bound on instants: 2^53 − 1 (contract facts 2.1).
@@ -13,11 +12,16 @@ const BOUND: i64 = 9_007_199_254_740_991;
 /// Distorts the batches and files in an answer, which may be a list of them.
 pub(crate) fn patch(fired: &Fired, answer: &mut Value) {
     for strike in fired.at(Stage::Object) {
-        match answer.get_mut("data") {
-            Some(Value::Array(data)) => {
-                data.iter_mut().filter_map(Value::as_object_mut).for_each(|object| distort(&strike.effect, object));
+        let objects = match answer.get_mut("data") {
+            Some(Value::Array(data)) => data.as_mut_slice(),
+            _ => std::slice::from_mut(answer),
+        };
+        for object in objects.iter_mut().filter_map(Value::as_object_mut) {
+            let before = object.clone();
+            distort(&strike.effect, object);
+            if *object != before {
+                strike.happened();
             }
-            _ => answer.as_object_mut().into_iter().for_each(|object| distort(&strike.effect, object)),
         }
     }
 }
@@ -63,9 +67,6 @@ fn odd(value: OddTime, seconds: i64) -> Value {
         OddTime::AboveHighest => json!(BOUND + 1),
         OddTime::Milliseconds => json!(seconds.saturating_mul(1000)),
         OddTime::Fractional => json!(seconds as f64 + 0.5),
-        OddTime::Text => {
-            let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-            json!(httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since))
-        }
+        OddTime::Text => json!(http_date(seconds)),
     }
 }

@@ -1,11 +1,11 @@
 //! Owns the error answers that real services were seen to give. Never decides when one is given.
 
-use std::time::{Duration, SystemTime};
-
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
+
+use crate::clock::http_date;
 
 /// An error answer: a status, perhaps a `Retry-After`, a body of some shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,9 @@ pub enum RetryAfter {
     Seconds(u64),
     /// `retry-after-ms: 250`, in milliseconds; not in any RFC, and it wins over `Retry-After`.
     Milliseconds(u64),
-    /// `Retry-After: Thu, 01 Jan 2026 00:00:05 GMT`, so many seconds from the gateway's now.
+    /// `Retry-After: Thu, 01 Jan 2026 00:00:05 GMT`, so many seconds from the gateway's now;
+    /// at most 253402300799 (checked when the gateway starts). A date after the year 9999 becomes
+    /// the last of that year.
     Date(u64),
 }
 
@@ -68,7 +70,8 @@ impl Refusal {
         self
     }
 
-    pub(crate) fn response(&self, now: SystemTime) -> Response {
+    /// The answer at `now`, in seconds since 1970.
+    pub(crate) fn response(&self, now: i64) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let (media_type, body) = self.body.render(status);
         let mut response = Response::new(Body::from(body));
@@ -86,8 +89,8 @@ impl Refusal {
                 headers.insert("retry-after-ms", ms.into());
             }
             Some(RetryAfter::Date(seconds)) => {
-                let date = now.checked_add(Duration::from_secs(seconds)).map(httpdate::fmt_http_date);
-                if let Some(Ok(date)) = date.map(HeaderValue::try_from) {
+                let date = http_date(now.saturating_add_unsigned(seconds));
+                if let Ok(date) = HeaderValue::try_from(date) {
                     headers.insert(header::RETRY_AFTER, date);
                 }
             }

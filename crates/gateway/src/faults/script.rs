@@ -2,7 +2,7 @@
 //! does what a fault says.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::FromRequestParts;
@@ -21,17 +21,46 @@ pub(crate) struct Script {
 }
 
 /// What one fault has met.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Count {
     seen: u64,
-    used: u64,
+    /// Calls that it struck, without those on which nothing happened.
+    used: Arc<AtomicU64>,
+    /// Whether anything ever happened.
+    happened: Arc<AtomicBool>,
 }
 
-/// An effect that happens now, and a number to draw from.
+/// An effect that strikes a call, and a number to draw from.
 #[derive(Clone, Debug)]
 pub(crate) struct Strike {
     pub(crate) effect: Effect,
     pub(crate) draw: u64,
+    turn: Arc<Turn>,
+}
+
+/// One use of a fault. It is given back when the call ends and nothing happened.
+#[derive(Debug)]
+struct Turn {
+    used: Arc<AtomicU64>,
+    /// On this call.
+    happened: AtomicBool,
+    ever_happened: Arc<AtomicBool>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.happened.load(Ordering::SeqCst) {
+            self.used.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Strike {
+    /// Says that the effect changed something. To be called before a client can know.
+    pub(crate) fn happened(&self) {
+        self.turn.happened.store(true, Ordering::SeqCst);
+        self.turn.ever_happened.store(true, Ordering::SeqCst);
+    }
 }
 
 /// All effects on one call. Handlers find it among the extensions of their request.
@@ -43,7 +72,7 @@ impl Script {
         let acts = faults.faults;
         Script {
             seed: faults.seed.unwrap_or(seed),
-            counts: Mutex::new(vec![Count::default(); acts.len()]),
+            counts: Mutex::new(acts.iter().map(|_| Count::default()).collect()),
             acts,
             forgiven: AtomicBool::new(false),
         }
@@ -64,14 +93,17 @@ impl Script {
             count.seen += 1;
             let draw = self.draw(at, count.seen);
             let meant = (first..=last).contains(&count.seen)
-                && times.is_none_or(|times| count.used < times)
+                && times.is_none_or(|times| count.used.load(Ordering::SeqCst) < times)
                 && probability.is_none_or(|probability| unit(draw) < probability);
             let is_answer = |effect: &Effect| effect.stage() == Stage::Answer;
             let taken = is_answer(&act.effect) && strikes.iter().any(|strike| is_answer(&strike.effect));
             if meant && !taken {
-                count.used += 1;
-                strikes.push(Strike { effect: act.effect.clone(), draw });
+                strikes.push(Strike { effect: act.effect.clone(), draw, turn: count.turn() });
             }
+        }
+        if operation == Operation::Connection {
+            // Nothing but its reset strikes a connection, and nothing comes before that.
+            strikes.iter().for_each(Strike::happened);
         }
         Fired(strikes.into())
     }
@@ -96,7 +128,7 @@ impl Script {
         }
         let counts = self.counts();
         let acts = self.acts.iter().zip(counts.iter()).enumerate();
-        acts.filter(|(_, (act, count))| act.is_definite() && count.used == 0)
+        acts.filter(|(_, (act, count))| act.is_definite() && !count.happened.load(Ordering::SeqCst))
             .map(|(at, (act, count))| {
                 let line = act.line.map(|line| format!(", line {line}")).unwrap_or_default();
                 format!(
@@ -115,6 +147,17 @@ impl Script {
     }
 }
 
+impl Count {
+    fn turn(&self) -> Arc<Turn> {
+        self.used.fetch_add(1, Ordering::SeqCst);
+        Arc::new(Turn {
+            used: Arc::clone(&self.used),
+            happened: AtomicBool::new(false),
+            ever_happened: Arc::clone(&self.happened),
+        })
+    }
+}
+
 /// From 0 to 1, without 1.
 fn unit(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1_u64 << 53) as f64
@@ -130,8 +173,8 @@ impl Fired {
     }
 
     /// What decides the answer as a whole.
-    pub(crate) fn answer(&self) -> Option<&Effect> {
-        self.at(Stage::Answer).next().map(|strike| &strike.effect)
+    pub(crate) fn answer(&self) -> Option<&Strike> {
+        self.at(Stage::Answer).next()
     }
 }
 
@@ -147,9 +190,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Fired {
 mod tests {
     use super::*;
 
+    /// Whether anything strikes a call; then it happens.
+    fn happens(script: &Script) -> bool {
+        let fired = script.fire(Operation::GetBatch);
+        fired.0.iter().for_each(Strike::happened);
+        !fired.is_empty()
+    }
+
     fn used(fault: Fault, calls: u64) -> Vec<u64> {
         let script = Script::new(Faults::new().fault(fault), 7);
-        (1..=calls).filter(|_| !script.fire(Operation::GetBatch).is_empty()).collect()
+        (1..=calls).filter(|_| happens(&script)).collect()
     }
 
     #[test]
@@ -195,6 +245,7 @@ mod tests {
         let script = Script::new(faults, 0);
         let mut calls = (0..3).map(|_| {
             let fired = script.fire(Operation::GetBatch);
+            fired.0.iter().for_each(Strike::happened);
             fired.0.iter().map(|strike| strike.effect.name()).collect::<Vec<_>>()
         });
         assert_eq!(calls.next().unwrap(), ["reset", "counts-zero"]);
@@ -203,7 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_are_what_was_definite_and_never_used() {
+    fn a_strike_without_effect_is_given_back_when_the_call_ends() {
+        let on = Fault::on(Operation::GetBatch).times(1).then(Effect::CountsZero);
+        let script = Script::new(Faults::new().fault(on), 0);
+        let first = script.fire(Operation::GetBatch);
+        assert!(!first.is_empty());
+        assert!(script.fire(Operation::GetBatch).is_empty(), "the first call has it as long as it lasts");
+        drop(first);
+        assert_eq!(script.leftovers().len(), 1);
+        assert!(happens(&script));
+        assert!(!happens(&script));
+        assert!(script.leftovers().is_empty());
+    }
+
+    #[test]
+    fn leftovers_are_what_was_not_left_to_chance_and_never_happened() {
         let on = || Fault::on(Operation::GetBatch);
         let faults = Faults::new()
             .fault(on().nth(9).then(Effect::Reset))
@@ -211,8 +276,13 @@ mod tests {
             .fault(Fault::on(Operation::ListFiles).then(Effect::Reset))
             .fault(on().times(5).then(Effect::CountsZero));
         let script = Script::new(faults, 0);
-        script.fire(Operation::GetBatch);
-        assert_eq!(script.leftovers(), ["fault 1 ('reset' on 'get-batch') was never used; calls seen: 1"]);
+        let unused = ["fault 1 ('reset' on 'get-batch') was never used; calls seen: 1"];
+        let list = "fault 3 ('reset' on 'list-files') was never used; calls seen: 0";
+        drop(script.fire(Operation::GetBatch));
+        let counts = "fault 4 ('counts-zero' on 'get-batch') was never used; calls seen: 1";
+        assert_eq!(script.leftovers(), [unused[0], list, counts]);
+        assert!(happens(&script));
+        assert_eq!(script.leftovers(), [&unused[0].replace("seen: 1", "seen: 2"), list]);
         script.forgive();
         assert!(script.leftovers().is_empty());
     }

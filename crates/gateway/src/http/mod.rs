@@ -20,6 +20,7 @@ use axum::{Extension, Router};
 
 use crate::app::App;
 use crate::auth::Tenant;
+use crate::clock::http_date;
 use crate::error::ApiError;
 use crate::faults::Operation;
 use crate::view::View;
@@ -74,7 +75,7 @@ async fn frame(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         headers.insert("x-request-id", id);
     }
     if app.clock.is_virtual()
-        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(app.clock.now_system()))
+        && let Ok(date) = HeaderValue::try_from(http_date(app.clock.now()))
     {
         headers.insert(header::DATE, date);
     }

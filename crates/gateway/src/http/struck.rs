@@ -21,25 +21,41 @@ pub(super) async fn answer(app: &Arc<App>, mut request: Request, next: Next, fir
     for strike in fired.at(Stage::Before) {
         if let Effect::Delay(length) = strike.effect {
             tokio::time::sleep(length).await;
+            strike.happened();
         }
     }
     // Every connection has one.
     let abort = request.extensions().get::<Abort>().cloned().unwrap_or_default();
     let has_body = request.method() != Method::HEAD;
-    match fired.answer() {
-        Some(Effect::Status(refusal)) => refusal.response(app.clock.now_system()),
-        Some(Effect::Reset) => {
+    let decides = fired.answer();
+    match decides.map(|strike| (strike, &strike.effect)) {
+        Some((strike, Effect::Status(refusal))) => {
+            strike.happened();
+            refusal.response(app.clock.now())
+        }
+        Some((strike, Effect::Reset)) => {
             let mut body = request.into_body().into_data_stream();
             while let Some(Ok(_)) = body.next().await {}
+            strike.happened();
             abort.end(Aborts::Reset).await
         }
         decides => {
             request.extensions_mut().insert(fired.clone());
             let response = next.run(request).await;
             match decides {
-                Some(Effect::AnswerLost) => abort.end(Aborts::Reset).await,
-                Some(Effect::AnswerReplaced(refusal)) => refusal.response(app.clock.now_system()),
-                Some(effect) if has_body => mutilate(effect, &abort, distorted(&fired, response).await),
+                // What was refused has no effect whose answer could be lost.
+                Some((_, Effect::AnswerLost | Effect::AnswerReplaced(_))) if !response.status().is_success() => {
+                    response
+                }
+                Some((strike, Effect::AnswerLost)) => {
+                    strike.happened();
+                    abort.end(Aborts::Reset).await
+                }
+                Some((strike, Effect::AnswerReplaced(refusal))) => {
+                    strike.happened();
+                    refusal.response(app.clock.now())
+                }
+                Some((strike, _)) if has_body => mutilate(strike, &abort, distorted(&fired, response).await),
                 _ => distorted(&fired, response).await,
             }
         }

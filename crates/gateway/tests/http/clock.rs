@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lote_gateway::faults::{Effect, Fault, Operation};
+use lote_gateway::faults::{Effect, Fault, OddTime, Operation};
 use lote_gateway::{Builder, Gateway};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -96,6 +96,38 @@ async fn the_clock_is_moved_over_http_with_a_key() {
     let caller = Caller::new(&plain, "", "sk-test");
     for (method, path) in [(Method::POST, "/_lote/clock/advance"), (Method::GET, "/_lote/journal")] {
         assert_eq!(answer(caller.request(method, path).json(&json!({"seconds": 1}))).await.0, 404);
+    }
+}
+
+#[tokio::test]
+async fn the_clock_ends_with_the_year_9999() {
+    const LAST: i64 = 253_402_300_799;
+    let on = Fault::on(Operation::GetFile)
+        .nth(2)
+        .then(Effect::Timestamp { field: "created_at".to_owned(), value: OddTime::Text });
+    let gateway = start(Gateway::builder().virtual_clock_at(LAST - 100).fault(on)).await;
+    let control = Caller::new(&gateway, "", "sk-test");
+    let (status, refused) = control.post("/_lote/clock/advance", &json!({"seconds": 101})).await;
+    assert_eq!((status.as_u16(), &refused["error"]["param"]), (400, &json!("seconds")), "{refused}");
+    assert_eq!(gateway.now(), LAST - 100);
+    assert_eq!(control.post("/_lote/clock/advance", &json!({"seconds": 99})).await.1["now"], LAST - 1);
+    // From Rust it goes as far as it can.
+    gateway.advance(Duration::MAX).await;
+    assert_eq!(gateway.now(), LAST);
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
+    let file = caller.upload(chats(["one"])).await;
+    let ask = async || caller.request(Method::GET, &format!("/files/{file}")).send().await.unwrap();
+    assert_eq!(ask().await.headers()["date"], "Fri, 31 Dec 9999 23:59:59 GMT");
+    assert_eq!(ask().await.json::<Value>().await.unwrap()["created_at"], "Fri, 31 Dec 9999 23:59:59 GMT");
+
+    for (start_at, now, date) in
+        [(i64::MAX, LAST, "Fri, 31 Dec 9999 23:59:59 GMT"), (i64::MIN, 0, "Thu, 01 Jan 1970 00:00:00 GMT")]
+    {
+        let gateway = start(Gateway::builder().virtual_clock_at(start_at)).await;
+        assert_eq!(gateway.now(), now);
+        let caller = Caller::new(&gateway, OPENAI, "sk-test");
+        let response = caller.request(Method::GET, "/files").send().await.unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["date"]), (200, &date.parse().unwrap()));
     }
 }
 

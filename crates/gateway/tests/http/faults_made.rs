@@ -115,7 +115,7 @@ async fn objects_become_odd_as_scripted_and_only_then() {
     ];
     for (effect, pointer, expected) in table {
         for (operation, path) in [(Operation::GetBatch, "/batches/"), (Operation::ListBatches, "/batches")] {
-            let (_gateway, caller) = with(Fault::on(operation).nth(2).then(effect.clone())).await;
+            let (gateway, caller) = with(Fault::on(operation).nth(2).then(effect.clone())).await;
             let id = caller.submit(chats(["one", "two", "three"]), CHAT).await["id"].as_str().unwrap().to_owned();
             let path = if operation == Operation::GetBatch { format!("{path}{id}") } else { path.to_owned() };
             let ask = async || {
@@ -127,6 +127,9 @@ async fn objects_become_odd_as_scripted_and_only_then() {
             assert_eq!(before["request_counts"]["completed"], 3);
             assert_eq!(struck.pointer(pointer), expected.as_ref(), "{effect:?}");
             assert_eq!(before, after, "{effect:?}");
+            // The time that is null has stayed so.
+            assert_eq!(gateway.leftovers().len(), usize::from(pointer == "/failed_at"), "{effect:?}");
+            gateway.forgive_leftovers();
         }
     }
 }

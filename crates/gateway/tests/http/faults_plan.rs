@@ -39,6 +39,12 @@ fn errors_name_the_line_and_the_key() {
         (format!("{head}effect = \"status\"\nstatus = 200"), 4, "status", "from 400 to 599"),
         (format!("{head}effect = \"status\"\nstatus = 99999"), 4, "status", "from 400 to 599"),
         (format!("{head}effect = \"status\"\nstatus = 500\nbody = \"xml\""), 5, "body", "known are: openai, text"),
+        (
+            format!("{head}effect = \"status\"\nstatus = 429\nretry_after_date = 999999999999"),
+            5,
+            "retry_after_date",
+            "at most 253402300799",
+        ),
         (format!("{head}effect = \"delay\"\nseconds = 1e300"), 4, "seconds", "too large"),
         (format!("{head}effect = \"unlisted\"\nlooks = 1"), 3, "effect", "cannot strike 'get-batch'"),
         (format!("{head}effect = \"slow-body\"\nbytes_per_second = 0"), 4, "bytes_per_second", "at least 1"),
@@ -185,11 +191,78 @@ async fn leftovers_fail_the_test_that_drops_the_gateway() {
     }));
     assert_eq!(message(first).as_deref(), Some("the test's own"));
 
-    // What is left to chance, or may happen at any time, is no leftover.
-    let maybe = Fault::on(Operation::CreateBatch).probability(0.5).then(Effect::AnswerLost);
-    let always = Fault::on(Operation::CreateBatch).then(Effect::TokenLimit);
-    let gateway = start(Gateway::builder().fault(maybe).fault(always)).await;
+    // What is left to chance is no leftover; what was to happen on every call is one.
+    let maybe = || Fault::on(Operation::CreateBatch).probability(0.5).then(Effect::AnswerLost);
+    let gateway = start(Gateway::builder().fault(maybe())).await;
     assert_eq!(message(catch_unwind(AssertUnwindSafe(|| drop(gateway)))), None);
+    let always = Fault::on(Operation::CreateBatch).then(Effect::TokenLimit);
+    let gateway = start(Gateway::builder().fault(maybe()).fault(always)).await;
+    let panic = message(catch_unwind(AssertUnwindSafe(|| drop(gateway)))).unwrap();
+    assert!(panic.contains("fault 2 ('token-limit' on 'create-batch') was never used"), "{panic}");
+}
+
+/// A call that a fault strikes without changing anything leaves the fault over, also for the next.
+#[tokio::test]
+async fn a_fault_that_changes_nothing_is_not_used() {
+    let field = || "max_concurrency".to_owned();
+    let looks = Lag::Looks(1);
+    let on = Fault::on;
+    let faults = [
+        on(Operation::CreateBatch).times(1).then(Effect::Unlisted(looks)),
+        on(Operation::CreateBatch).times(1).then(Effect::TokenLimit),
+        on(Operation::CreateBatch).times(1).then(Effect::AnswerReplaced(Refusal::status(504))),
+        on(Operation::GetBatch).times(1).then(Effect::UnknownStatus("odd".to_owned())),
+        on(Operation::GetBatch).times(1).then(Effect::AbsentField(field())),
+        on(Operation::ListBatches).times(1).then(Effect::NullField(field())),
+        on(Operation::FileContent).times(1).then(Effect::TruncatedBody { after: 1 }),
+        on(Operation::OutputFile).times(1).then(Effect::MissingLines { lines: 1 }),
+        on(Operation::OutputFile).times(1).then(Effect::NotFound(looks)),
+        on(Operation::ErrorFile).times(1).then(Effect::EmptyFileId),
+    ];
+    let used_by = |gateway: &Gateway| 10 - gateway.leftovers().len();
+    let mut builder = Gateway::builder().virtual_clock().key("sk-test");
+    for fault in faults {
+        builder = builder.fault(fault);
+    }
+    let gateway = start(builder).await;
+    let caller = Caller::new(&gateway, MKA1, "sk-test");
+    let stranger = Caller::new(&gateway, MKA1, "sk-stranger");
+
+    let empty = caller.upload("").await;
+    let failing = caller.upload(chats(["[[status=500]]"])).await;
+    assert_eq!(stranger.post("/batches", &create_body(&failing, CHAT)).await.0, 401);
+    assert_eq!(caller.get("/batches/batch_x").await.0, 404);
+    assert_eq!(caller.get("/batches").await.0, 200);
+    assert_eq!(caller.bytes(&empty).await, b"");
+    assert_eq!(gateway.leftovers().len(), 10, "{:?}", gateway.leftovers());
+
+    let create = async |file: &str| {
+        let request = caller.request(Method::POST, "/batches").json(&create_body(file, CHAT));
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(create(&failing).await, 504, "the first that does something");
+    assert_eq!(used_by(&gateway), 3);
+    // It ran into the token limit. The next one runs, and has no output file but an error file.
+    assert_eq!(create(&failing).await, 200);
+    caller.request(Method::GET, "/batches").send().await.unwrap();
+    let list: Value = caller.request(Method::GET, "/batches").send().await.unwrap().json().await.unwrap();
+    let path = format!("/batches/{}", list["data"][0]["id"].as_str().unwrap());
+    assert_eq!(used_by(&gateway), 4, "{:?}", gateway.leftovers());
+    let batch: Value = caller.request(Method::GET, &path).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&batch["status"], &batch["output_file_id"]), (&"odd".into(), &Value::Null), "{batch}");
+    assert_eq!(used_by(&gateway), 6, "{:?}", gateway.leftovers());
+    assert!(
+        caller.request(Method::GET, &format!("/files/{failing}/content")).send().await.unwrap().bytes().await.is_err()
+    );
+    // And one of which everything succeeds.
+    let good = caller.upload(chats(["one", "two"])).await;
+    let batch = caller.create(&good, CHAT).await;
+    let batch = caller.batch(&batch).await;
+    assert_eq!(batch["error_file_id"], "");
+    let output = batch["output_file_id"].as_str().unwrap();
+    assert_eq!(caller.request(Method::GET, &format!("/files/{output}/content")).send().await.unwrap().status(), 404);
+    assert_eq!(caller.lines(&batch["output_file_id"]).await.len(), 1);
+    assert_eq!(gateway.leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -199,6 +272,11 @@ async fn a_fault_that_cannot_happen_does_not_start() {
         (Fault::on(Operation::GetBatch).then(Effect::ShuffledLines), "cannot strike 'get-batch'"),
         (Fault::on(Operation::GetBatch).nth(0).then(Effect::Reset), "fault 2, calls"),
         (Fault::on(Operation::GetBatch).then(Effect::Status(Refusal::status(200))), "fault 2, status"),
+        (
+            Fault::on(Operation::GetBatch)
+                .then(Effect::AnswerReplaced(Refusal::status(503).retry_after(RetryAfter::Date(253_402_300_800)))),
+            "fault 2, retry_after_date",
+        ),
     ] {
         let good = Fault::on(Operation::GetBatch).then(Effect::Reset);
         let error = Gateway::builder().fault(good).fault(fault).start().await.unwrap_err();

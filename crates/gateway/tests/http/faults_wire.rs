@@ -99,6 +99,15 @@ async fn retry_after_can_be_a_date() {
 }
 
 #[tokio::test]
+async fn a_date_ends_with_the_year_9999() {
+    let refusal = Refusal::status(503).retry_after(RetryAfter::Date(253_402_300_799));
+    let on = Fault::on(Operation::ListFiles).nth(1).then(Effect::Status(refusal));
+    let (_gateway, caller) = with(on).await;
+    let response = caller.request(Method::GET, "/files").send().await.unwrap();
+    assert_eq!(response.headers()["retry-after"], "Fri, 31 Dec 9999 23:59:59 GMT");
+}
+
+#[tokio::test]
 async fn a_connection_is_reset_before_anything_is_read() {
     let (gateway, caller) = with(Fault::on(Operation::Connection).nth(1).then(Effect::Reset)).await;
     let mut first = TcpStream::connect(gateway.addr()).await.unwrap();
@@ -141,6 +150,24 @@ async fn an_answer_is_replaced_after_the_effect() {
     assert_eq!(response.status(), 504);
     assert!(response.text().await.unwrap().contains("504 Gateway Timeout"));
     assert_eq!(listed(&caller).await, 1);
+}
+
+/// A create that is refused has no answer to lose, and the fault waits for one that is not.
+#[tokio::test]
+async fn a_refusal_is_neither_lost_nor_replaced() {
+    for effect in [Effect::AnswerLost, Effect::AnswerReplaced(Refusal::status(504))] {
+        let on = Fault::on(Operation::CreateBatch).times(1).then(effect.clone());
+        let gateway = start(Gateway::builder().key("sk-test").fault(on)).await;
+        let (caller, stranger) =
+            (Caller::new(&gateway, OPENAI, "sk-test"), Caller::new(&gateway, OPENAI, "sk-stranger"));
+        let file = caller.upload(chats(["one"])).await;
+        let (status, body) = stranger.post("/batches", &create_body(&file, CHAT)).await;
+        assert_eq!((status.as_u16(), &body["error"]["type"]), (401, &"invalid_request_error".into()), "{effect:?}");
+        assert_eq!(gateway.leftovers().len(), 1, "{effect:?}");
+        let create = caller.request(Method::POST, "/batches").json(&create_body(&file, CHAT)).send().await;
+        assert!(create.is_err() || create.unwrap().status() == 504, "{effect:?}");
+        assert_eq!((listed(&caller).await, gateway.leftovers().len()), (1, 0), "{effect:?}");
+    }
 }
 
 #[tokio::test]
