@@ -150,7 +150,7 @@ async fn the_three_endings_of_a_wait() {
 
     let mut looks = 0;
     let wait = client.batches().wait(&batch.id).every(FAST, FAST).on_progress(|_| looks += 1);
-    match wait.deadline(Duration::from_millis(300)).until_over().await {
+    match wait.deadline(Duration::from_secs(1)).until_over().await {
         Waited::GaveUp(Some(last)) => assert!(!last.is_terminal()),
         other => panic!("{other:?}"),
     }
