@@ -167,8 +167,9 @@ impl Folder {
             Ok(()) => failed("make", &path)(error),
         })?;
         let _ = beside.keep();
-        save::sync_folder(save::folder(&path)).map_err(failed("make", &path))?;
+        // From here on it is this folder that goes again if the run ends early.
         folder.path = path;
+        save::sync_folder(save::folder(&folder.path)).map_err(failed("make", &folder.path))?;
         Ok((folder, checked))
     }
 
