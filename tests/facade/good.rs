@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use lote::{
-    Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FileId, FilePurpose, Order, Status, UploadPurpose, Waited,
+    Batch, BatchId, Cadence, Client, Endpoint, Error, ExpiresAfter, FileId, FilePurpose, Order, Status, Tolerance,
+    UploadPurpose, Waited,
 };
 use lote_gateway::Gateway;
 use tempfile::TempDir;
@@ -39,7 +40,14 @@ async fn upload(client: &Client, content: String) -> FileId {
 }
 
 async fn ended(client: &Client, id: &BatchId) -> Batch {
-    match client.batches().wait(id).every(FAST, FAST * 10).deadline(Duration::from_secs(30)).until_over().await {
+    match client
+        .batches()
+        .wait(id)
+        .cadence(Cadence::new(FAST, FAST * 10))
+        .deadline(Duration::from_secs(30))
+        .until_over()
+        .await
+    {
         Waited::Ended(batch) => *batch,
         other => panic!("the batch did not end: {other:?}"),
     }
@@ -149,7 +157,7 @@ async fn the_three_endings_of_a_wait() {
     let batch = client.batches().create(&input, Endpoint::ChatCompletions).send().await.expect("a batch");
 
     let mut looks = 0;
-    let wait = client.batches().wait(&batch.id).every(FAST, FAST).on_progress(|_| looks += 1);
+    let wait = client.batches().wait(&batch.id).cadence(Cadence::every(FAST)).on_progress(|_| looks += 1);
     match wait.deadline(Duration::from_secs(1)).until_over().await {
         Waited::GaveUp(Some(last)) => assert!(!last.is_terminal()),
         other => panic!("{other:?}"),
@@ -157,7 +165,11 @@ async fn the_three_endings_of_a_wait() {
     assert!(looks > 1);
 
     gateway.shutdown().await;
-    let wait = client.batches().wait(&batch.id).every(FAST, FAST).patience(Duration::from_millis(50));
+    let wait = client
+        .batches()
+        .wait(&batch.id)
+        .cadence(Cadence::every(FAST))
+        .tolerance(Tolerance::default().lasting(Duration::from_millis(50)));
     match wait.until_over().await {
         Waited::CouldNotAsk { error, last: None } => assert!(error.is_connection(), "{error}"),
         other => panic!("{other:?}"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{Odd, Reply};
 use futures_util::TryStreamExt;
-use lote::{BatchId, Endpoint, Error, FileId, Status, UploadPurpose, Waited};
+use lote::{BatchId, Cadence, Endpoint, Error, FileId, Status, UploadPurpose, Waited};
 use serde_json::{Value, json};
 
 fn batch_id() -> BatchId {
@@ -368,7 +368,7 @@ async fn a_wait_survives_what_passes_and_nothing_else() {
         state("completed"),
     ]);
     let client = odd.client();
-    match client.batches().wait(&batch_id()).every(fast, fast).until_over().await {
+    match client.batches().wait(&batch_id()).cadence(Cadence::every(fast)).until_over().await {
         Waited::Ended(batch) => assert_eq!(batch.status, Status::Completed),
         other => panic!("{other:?}"),
     }
@@ -380,7 +380,7 @@ async fn a_wait_survives_what_passes_and_nothing_else() {
     ] {
         let odd = Odd::new([state("in_progress"), fatal]);
         let client = odd.client();
-        match client.batches().wait(&batch_id()).every(fast, fast).until_over().await {
+        match client.batches().wait(&batch_id()).cadence(Cadence::every(fast)).until_over().await {
             Waited::CouldNotAsk { last: Some(last), .. } => assert_eq!(last.status, Status::InProgress),
             other => panic!("{other:?}"),
         }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::{Odd, Reply};
 use lote::{
-    Client, Status,
+    Cadence, Client, Status,
     lines::Limits,
     run::{Progress, Record, Run, RunError, Stage},
 };
@@ -38,7 +38,7 @@ impl Place {
     }
 
     fn run(&self, client: &Client) -> Run {
-        Run::new(client, self.path("requests.jsonl")).every(FAST, FAST * 10)
+        Run::new(client, self.path("requests.jsonl")).cadence(Cadence::new(FAST, FAST * 10))
     }
 
     fn record(&self) -> Record {
@@ -327,6 +327,7 @@ async fn lines_that_the_service_lost_are_missing_and_what_it_added_is_named() {
         Reply::new(404, &[], ""),
         Reply::Nothing,
         Reply::new(200, &[], output),
+        uploaded(),
     ]);
     let report = place.run(&odd.client()).execute().await.expect("a report");
     assert_eq!(report.batch.status, Status::Expired);
@@ -349,6 +350,7 @@ async fn a_completed_batch_without_an_output_file_is_legal() {
         batch(json!({})),
         batch(json!({"status": "completed", "output_file_id": null, "error_file_id": "file-3"})),
         Reply::new(200, &[], errors.to_string()),
+        uploaded(),
     ]);
     let report = place.run(&odd.client()).execute().await.expect("a report");
     assert_eq!((report.joined.lines, report.joined.expired, report.joined.missing), (1, 1, 0));

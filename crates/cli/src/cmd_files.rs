@@ -256,7 +256,7 @@ async fn list(args: ListArgs) -> Result<Exit, CliError> {
 
 async fn content(args: ContentArgs) -> Result<Exit, CliError> {
     let client = args.service.client()?;
-    let content = client.files().content(&args.id).await?;
+    let content = client.files().verified_content(&args.id).await?;
     if input::is_dash(&args.output) {
         print(content).await?;
     } else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, value_parser};
 use lote::run::{Progress, Report, Run, RunError};
-use lote::{BatchId, Client, bound};
+use lote::{BatchId, Cadence, Client, bound};
 use lote_gateway::Gateway;
 use serde_json::json;
 
@@ -211,7 +211,7 @@ fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
         run = run.deadline(deadline);
     }
     if args.embedded {
-        run = run.every(Duration::from_millis(20), Duration::from_millis(500));
+        run = run.cadence(Cadence::new(Duration::from_millis(20), Duration::from_millis(500)));
     }
     Ok(run)
 }

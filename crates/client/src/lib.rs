@@ -1,6 +1,7 @@
-//! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload); never retries,
-//! never interprets an answer. The crate `lote` is the one to use; it shows this one as `lote::raw`.
+//! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload, the rest of a
+//! download); never retries, never interprets an answer. The crate `lote` is the one to use; it shows this one as `lote::raw`.
 
+mod download;
 #[rustfmt::skip]
 #[allow(
     missing_docs, unreachable_pub, clippy::allow_attributes, clippy::allow_attributes_without_reason,

@@ -6,7 +6,7 @@ use futures_util::Stream;
 use lote_client::types as wire;
 
 use crate::{
-    Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FileId, Page, Wait, bound,
+    Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FileId, Page, Wait, WaitAll, bound,
     call::{answered, understood},
     page::{self, WirePage},
 };
@@ -81,6 +81,11 @@ impl Batches {
     /// Waits until a batch is over.
     pub fn wait<'a>(&self, id: &BatchId) -> Wait<'a> {
         Wait::new(self.client.clone(), id.clone())
+    }
+
+    /// Waits until each of many batches is over, paging the list rather than asking for each.
+    pub fn wait_all<'a>(&self, ids: impl IntoIterator<Item = BatchId>) -> WaitAll<'a> {
+        WaitAll::new(self.client.clone(), ids)
     }
 }
 

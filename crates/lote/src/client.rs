@@ -70,6 +70,10 @@ impl Shared {
         self.retry.run(&self.budget, |error| error.is_connection() && !error.is_ambiguous(), call).await
     }
 
+    pub(crate) fn retry(&self) -> &Retry {
+        &self.retry
+    }
+
     pub(crate) fn idle_timeout(&self) -> Duration {
         self.idle_timeout
     }

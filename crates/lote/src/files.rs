@@ -90,6 +90,21 @@ impl Files {
         Ok(Content::new(self.client.clone(), id.clone(), answer))
     }
 
+    /// As [`content`](Self::content), and verified at the end against the SHA-256 that the service knows of the file. A
+    /// call more; a service that cannot tell one (all but MKA1) is believed without.
+    ///
+    /// # Errors
+    /// As those of [`content`](Self::content).
+    pub async fn verified_content(&self, id: &FileId) -> Result<Content, Error> {
+        let content = self.content(id).await?;
+        // What cannot be told must not keep anybody from what was paid for.
+        let known = self.get(id).await.ok().and_then(|file| file.sha256);
+        Ok(match known {
+            Some(sha256) => content.verify_sha256(&sha256),
+            None => content,
+        })
+    }
+
     /// The files of the caller, a page at a time or all of them.
     pub fn list(&self) -> ListFiles {
         ListFiles { client: self.client.clone(), after: None, limit: None, order: None, purpose: None, sha256: None }

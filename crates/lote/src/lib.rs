@@ -40,7 +40,6 @@ mod file;
 mod files;
 mod id;
 mod names;
-mod pace;
 mod page;
 mod retry;
 pub mod run;
@@ -48,6 +47,8 @@ mod save;
 mod time;
 mod upload;
 mod wait;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 mod wire;
 
 pub use batch::{Batch, RequestCounts, Usage, ValidationError};
@@ -65,7 +66,7 @@ pub use page::Page;
 pub use retry::Retry;
 pub use time::UnixSeconds;
 pub use upload::{ExpiresAfter, Upload};
-pub use wait::{Wait, Waited};
+pub use wait::{Cadence, Look, Tolerance, Wait, WaitAll, Waited};
 
 /// The generated client, for what the facade does not do. No stability is promised here.
 pub mod raw {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Error;
+use crate::{Cadence, Error, Tolerance};
 
 /// When a call is tried again, and how often.
 ///
@@ -56,6 +56,13 @@ impl Retry {
         self.first = first.min(MOST);
         self.longest = longest.clamp(self.first, MOST);
         self
+    }
+
+    /// The same policy for a transfer that breaks off and is taken up again: which breaks are survived, and how long the
+    /// pauses are.
+    pub(crate) fn while_reading(&self) -> (Tolerance, Cadence) {
+        let tolerance = Tolerance::default().in_a_row(self.retries).lasting(Duration::MAX);
+        (tolerance, Cadence::new(self.first, self.longest))
     }
 
     /// Makes a call, and makes it again while `again` finds that its error allows it. The call is told which try it is,

@@ -20,7 +20,7 @@ pub use error::RunError;
 pub use folder::{Record, Stage};
 
 use crate::{
-    Batch, Client, Endpoint, Error, bound,
+    Batch, Cadence, Client, Endpoint, Error, bound,
     lines::{Checked, Joined, Limits},
     save,
 };
@@ -89,7 +89,7 @@ pub struct Run {
     metadata: Vec<(String, String)>,
     max_concurrency: Option<i64>,
     deadline: Option<Duration>,
-    cadence: Option<(Duration, Duration)>,
+    cadence: Cadence,
     on_progress: OnProgress,
 }
 
@@ -146,7 +146,7 @@ impl Run {
             metadata: Vec::new(),
             max_concurrency: None,
             deadline: None,
-            cadence: None,
+            cadence: Cadence::default(),
             on_progress: Arc::new(|_| ()),
         }
     }
@@ -194,9 +194,9 @@ impl Run {
         self
     }
 
-    /// How often to look at the batch: see [`Wait::every`](crate::Wait::every).
-    pub fn every(mut self, first: Duration, longest: Duration) -> Self {
-        self.cadence = Some((first, longest));
+    /// How often to look at the batch.
+    pub fn cadence(mut self, cadence: Cadence) -> Self {
+        self.cadence = cadence;
         self
     }
 

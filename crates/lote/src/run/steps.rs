@@ -12,18 +12,14 @@ use tokio::task::spawn_blocking;
 
 use super::{OnProgress, Progress, Report, Run, RunError, Stage, folder::Folder};
 use crate::{
-    Batch, Endpoint, Error, FileId, Status, UploadPurpose, Waited,
+    Batch, Cadence, Endpoint, Error, FileId, Status, Tolerance, UploadPurpose, Waited,
     lines::{CheckOptions, JoinError, Joined, join},
-    pace::Pace,
     save::Beside,
-    wait::JUST_MADE,
+    wait::Trouble,
 };
 
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
-
-/// How often a file is asked for, all in all: a transfer that always breaks off must end.
-const ATTEMPTS: u32 = 60;
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     let started = Instant::now();
@@ -165,13 +161,11 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
         .client
         .batches()
         .wait(&batch.id)
+        .cadence(run.cadence.clone())
         .on_progress(move |batch| on_progress(Progress::Waiting(batch)))
         .on_trouble(move |error| on_trouble(Progress::Trouble(error)));
     if let Some(deadline) = run.deadline {
         wait = wait.deadline(deadline);
-    }
-    if let Some((first, longest)) = run.cadence {
-        wait = wait.every(first, longest);
     }
     let (id, folder) = (batch.id.clone(), folder.path().to_owned());
     match wait.until_over().await {
@@ -183,33 +177,20 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
 
 /// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
 async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
-    let mut pace = Pace::new(Duration::from_millis(200), Duration::from_secs(10));
-    let mut trouble_since: Option<Instant> = None;
-    let mut attempts = 0;
+    let tolerance = Tolerance::default().lasting(PATIENCE);
+    let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
+    let on_progress: OnProgress = Arc::clone(&run.on_progress);
     loop {
-        let result = match run.client.files().content(id).await {
+        match run.client.files().verified_content(id).await {
             Ok(content) => {
-                // A long transfer is no trouble.
-                let result = content.save(path).await;
-                if result.as_ref().is_err_and(Error::is_transient) {
-                    trouble_since = None;
-                }
-                result
+                let content = content.tolerance(tolerance);
+                let content = content.on_trouble(move |error| on_progress(Progress::Trouble(error)));
+                return content.save(path).await.map(|_| ());
             }
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(_) => return Ok(()),
             Err(error) => {
-                let patience = if error.is_not_found() { JUST_MADE } else { PATIENCE };
-                let passes = error.is_transient() || error.is_not_found();
-                attempts += 1;
-                let since = *trouble_since.get_or_insert_with(Instant::now);
-                if !passes || since.elapsed() >= patience || attempts >= ATTEMPTS {
-                    return Err(error);
-                }
-                (run.on_progress)(Progress::Trouble(&error));
-                pace.pause(error.retry_after()).await;
+                let error = trouble.take(&tolerance, error)?;
+                on_progress(Progress::Trouble(&error));
+                tokio::time::sleep(pauses.next(error.retry_after(), None)).await;
             }
         }
     }
@@ -219,22 +200,22 @@ async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
 async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<Joined, RunError> {
     let (requests, results) = (folder.join(Folder::REQUESTS), folder.join(Folder::RESULTS));
     let joined = blocking(move || {
-        let mut beside = Beside::new(&results).map_err(Trouble::Io)?;
+        let mut beside = Beside::new(&results).map_err(Unjoined::Io)?;
         let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
         let mut out = BufWriter::with_capacity(256 << 10, beside.file());
-        let joined = join(&requests, &answers, &mut out).map_err(Trouble::Join)?;
-        out.into_inner().map_err(|error| Trouble::Io(error.into_error()))?;
-        beside.commit().map_err(Trouble::Io)?;
+        let joined = join(&requests, &answers, &mut out).map_err(Unjoined::Join)?;
+        out.into_inner().map_err(|error| Unjoined::Io(error.into_error()))?;
+        beside.commit().map_err(Unjoined::Io)?;
         Ok(joined)
     });
     joined.await.map_err(|trouble| match trouble {
-        Trouble::Io(error) => folder.failed("write", Folder::RESULTS, error),
-        Trouble::Join(JoinError::Write { source, .. }) => folder.failed("write", Folder::RESULTS, source),
-        Trouble::Join(error) => RunError::Unjoined { error, folder: folder.path().to_owned() },
+        Unjoined::Io(error) => folder.failed("write", Folder::RESULTS, error),
+        Unjoined::Join(JoinError::Write { source, .. }) => folder.failed("write", Folder::RESULTS, source),
+        Unjoined::Join(error) => RunError::Unjoined { error, folder: folder.path().to_owned() },
     })
 }
 
-enum Trouble {
+enum Unjoined {
     Io(io::Error),
     Join(JoinError),
 }

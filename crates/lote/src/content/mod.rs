@@ -1,0 +1,167 @@
+//! Owns the content of a file on its way here: a stream with a known end, taken up again where it breaks off; never the
+//! whole of it in memory.
+
+mod source;
+
+use std::{fmt, io, path::Path, time::Duration};
+
+use bytes::Bytes;
+use lote_client::{ByteStream, ResponseValue};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
+
+use crate::{
+    Cadence, Client, Error, FileId, Tolerance,
+    save::Beside,
+    wait::{Pauses, Trouble},
+};
+use source::{Next, Source};
+
+/// How much is gathered before it is written to disk.
+const BUFFER: usize = 256 << 10;
+
+type OnTrouble = dyn FnMut(&Error) + Send + Sync;
+
+/// The bytes of a file, as they arrive.
+///
+/// A download that breaks off is taken up again: with a Range request, or from the start where the service does not
+/// know ranges, and then what came before is compared, not given out twice. How often is the client's
+/// [`Retry`](crate::Retry), counted anew whenever bytes have come, or the [`tolerance`](Self::tolerance) set here.
+pub struct Content {
+    client: Client,
+    id: FileId,
+    source: Source,
+    tolerance: Tolerance,
+    trouble: Trouble,
+    pauses: Pauses,
+    on_trouble: Option<Box<OnTrouble>>,
+    sha256: Option<String>,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("id", &self.id).field("length", &self.length()).finish_non_exhaustive()
+    }
+}
+
+impl Content {
+    pub(crate) fn new(client: Client, id: FileId, answer: ResponseValue<ByteStream>) -> Self {
+        let (tolerance, cadence) = client.shared().retry().while_reading();
+        Self {
+            source: Source::new(answer),
+            tolerance,
+            trouble: Trouble::default(),
+            pauses: cadence.pauses(),
+            on_trouble: None,
+            sha256: None,
+            client,
+            id,
+        }
+    }
+
+    /// How many bytes there are, when the service says so.
+    pub fn length(&self) -> Option<u64> {
+        self.source.length()
+    }
+
+    /// Which breaks to survive, how many in a row and for how long.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = tolerance;
+        self.pauses = Cadence::new(Duration::from_millis(200), Duration::from_secs(10)).pauses();
+        self
+    }
+
+    /// Called with every error that is survived.
+    #[must_use]
+    pub fn on_trouble(mut self, call: impl FnMut(&Error) + Send + Sync + 'static) -> Self {
+        self.on_trouble = Some(Box::new(call));
+        self
+    }
+
+    /// Verifies at the end that the content has this SHA-256, in hexadecimal digits, such as [`File::sha256`].
+    ///
+    /// [`File::sha256`]: crate::File::sha256
+    #[must_use]
+    pub fn verify_sha256(mut self, sha256: &str) -> Self {
+        self.sha256 = Some(sha256.to_ascii_lowercase());
+        self
+    }
+
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// One that [`is_connection`](Error::is_connection) or [`is_timeout`](Error::is_timeout) when the content breaks off
+    /// before its end once too often; [`is_undecodable`](Error::is_undecodable) when the file has changed meanwhile, or
+    /// has not the length or the SHA-256 that it should have.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            match self.source.next(&self.client, &self.id).await {
+                Ok(Next::Bytes(bytes)) => {
+                    self.trouble.over();
+                    self.pauses.restart();
+                    return Ok(Some(bytes));
+                }
+                Ok(Next::End(digest)) => {
+                    return self.verified(&digest).map(|()| None).map_err(|error| error.context(self.doing()));
+                }
+                Err(error) => {
+                    let error =
+                        self.trouble.take(&self.tolerance, error).map_err(|error| error.context(self.doing()))?;
+                    if let Some(call) = &mut self.on_trouble {
+                        call(&error);
+                    }
+                    tokio::time::sleep(self.pauses.next(error.retry_after(), None)).await;
+                }
+            }
+        }
+    }
+
+    fn verified(&self, digest: &Sha256) -> Result<(), Error> {
+        let Some(expected) = &self.sha256 else { return Ok(()) };
+        let found: String = digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        if found == *expected {
+            Ok(())
+        } else {
+            Err(Error::undecodable(format!("its SHA-256 is {found}, but the service says {expected}; fetch it again")))
+        }
+    }
+
+    /// Writes all of it to `writer`, flushes, and says how many bytes there were.
+    ///
+    /// # Errors
+    /// One that [`is_io`](Error::is_io) when the writer refuses, else of [`chunk`](Self::chunk). What was written by then
+    /// stays written: [`save`](Self::save) leaves nothing half done.
+    pub async fn copy_to(mut self, writer: &mut (impl AsyncWrite + Unpin + ?Sized)) -> Result<u64, Error> {
+        let refused = |id: &FileId, error| Error::io(format_args!("write the content of file {id}"), error);
+        let mut written = 0;
+        while let Some(chunk) = self.chunk().await? {
+            writer.write_all(&chunk).await.map_err(|error| refused(&self.id, error))?;
+            written += chunk.len() as u64;
+        }
+        writer.flush().await.map_err(|error| refused(&self.id, error))?;
+        Ok(written)
+    }
+
+    /// Writes all of it to a file, which appears under its name only when it is whole, and says how many bytes it has.
+    /// A file that is there is replaced then.
+    ///
+    /// # Errors
+    /// One that [`is_io`](Error::is_io) when the disk refuses, else of [`chunk`](Self::chunk). There is no new file then,
+    /// and the one that was there is as it was.
+    pub async fn save(self, path: impl AsRef<Path>) -> Result<u64, Error> {
+        let path = path.as_ref();
+        let failed = |error: io::Error| Error::path("save to", path, error);
+        let mut beside = Beside::new(path).map_err(failed)?;
+        let file = tokio::fs::File::from_std(beside.file().try_clone().map_err(failed)?);
+        let mut writer = BufWriter::with_capacity(BUFFER, file);
+        let bytes = self.copy_to(&mut writer).await.map_err(|error| error.context(path.display()))?;
+        let committed = tokio::task::spawn_blocking(move || beside.commit()).await;
+        committed.map_err(io::Error::other).and_then(|done| done).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    fn doing(&self) -> String {
+        format!("content of file {}", self.id)
+    }
+}

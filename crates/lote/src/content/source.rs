@@ -1,0 +1,180 @@
+//! Owns where the bytes of a file come from, and the proof that what comes after a break belongs to what came before;
+//! never decides whether to go on.
+
+use std::pin::Pin;
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use lote_client::{ByteStream, ResponseValue};
+use reqwest::{
+    StatusCode,
+    header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{Client, Error, FileId, call};
+
+type Bodies = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send + Sync>>;
+
+/// What came next.
+pub(super) enum Next {
+    Bytes(Bytes),
+    /// The end, and the hash of everything before it.
+    End(Sha256),
+}
+
+/// The bytes of one file, over as many answers as it takes.
+pub(super) struct Source {
+    /// The body of the present answer; `None` after a break.
+    body: Option<Bodies>,
+    length: Option<u64>,
+    entity_tag: Option<HeaderValue>,
+    given: u64,
+    digest: Sha256,
+    /// What an answer from the start repeats.
+    repeated: Option<Repeated>,
+    /// Whether the service was seen not to know ranges.
+    whole_only: bool,
+}
+
+/// Bytes that were given out before, and come again.
+struct Repeated {
+    left: u64,
+    digest: Sha256,
+}
+
+impl Source {
+    pub(super) fn new(answer: ResponseValue<ByteStream>) -> Self {
+        Self {
+            length: answer.content_length(),
+            entity_tag: entity_tag(answer.headers()),
+            body: Some(answer.into_inner_stream()),
+            given: 0,
+            digest: Sha256::new(),
+            repeated: None,
+            whole_only: false,
+        }
+    }
+
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next bytes or the end. After an error the next call takes the content up again where it broke off, also when
+    /// a call was dropped in the middle.
+    pub(super) async fn next(&mut self, client: &Client, id: &FileId) -> Result<Next, Error> {
+        loop {
+            let body = match &mut self.body {
+                Some(body) => body,
+                None => {
+                    let answer = self.reopen(client, id).await?;
+                    self.body.insert(answer)
+                }
+            };
+            match body.next().await {
+                Some(Ok(bytes)) => match self.take(bytes) {
+                    Ok(None) => {}
+                    Ok(Some(bytes)) => return Ok(Next::Bytes(bytes)),
+                    Err(error) => return Err(self.broken(error)),
+                },
+                Some(Err(error)) => return Err(self.broken(call::transport(client.shared(), error))),
+                None => return self.end().map_err(|error| self.broken(error)),
+            }
+        }
+    }
+
+    fn broken(&mut self, error: Error) -> Error {
+        self.body = None;
+        error
+    }
+
+    /// What of these bytes is new.
+    fn take(&mut self, mut bytes: Bytes) -> Result<Option<Bytes>, Error> {
+        if let Some(repeated) = &mut self.repeated {
+            let old = bytes.len().min(usize::try_from(repeated.left).unwrap_or(usize::MAX));
+            repeated.digest.update(&bytes[..old]);
+            repeated.left -= old as u64;
+            bytes.advance(old);
+            if repeated.left == 0 {
+                if repeated.digest.clone().finalize() != self.digest.clone().finalize() {
+                    return Err(changed("what it began with is not the same as before"));
+                }
+                self.repeated = None;
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.digest.update(&bytes);
+        self.given += bytes.len() as u64;
+        Ok(Some(bytes))
+    }
+
+    fn end(&self) -> Result<Next, Error> {
+        match self.length {
+            Some(length) if length != self.given => {
+                Err(Error::undecodable(format!("it has {} bytes, but the service announced {length}", self.given)))
+            }
+            _ if self.repeated.is_some() => Err(changed("it has become shorter")),
+            _ => Ok(Next::End(self.digest.clone())),
+        }
+    }
+
+    async fn reopen(&mut self, client: &Client, id: &FileId) -> Result<Bodies, Error> {
+        let shared = client.shared();
+        // Without a word about which file it is a rest proves nothing, and the whole is compared.
+        let ranged = self.given > 0 && !self.whole_only && (self.entity_tag.is_some() || self.length.is_some());
+        let (given, doing) = (self.given, "go on where it broke off");
+        let mut answer = None;
+        if ranged {
+            let rest = shared.downloads().get_file_content_from(id.as_str(), given, self.entity_tag.as_ref()).await;
+            match call::answered(shared, doing, rest).await {
+                Err(error) if error.status() == Some(416) => self.whole_only = true,
+                rest => answer = Some(rest?),
+            }
+        }
+        let answer = match answer {
+            Some(answer) => answer,
+            None => {
+                let whole = shared.downloads().get_file_content(id.as_str()).await;
+                call::answered(shared, doing, whole).await?
+            }
+        };
+        let (status, headers) = (answer.status(), answer.headers());
+        let new_tag = entity_tag(headers);
+        if self.entity_tag.is_some() && new_tag.is_some() && self.entity_tag != new_tag {
+            return Err(changed("its entity tag is another"));
+        }
+        self.repeated = None;
+        if status == StatusCode::PARTIAL_CONTENT {
+            let (first, total) = range_of(headers).unwrap_or_default();
+            if first != Some(given) || (total.is_some() && self.length.is_some() && total != self.length) {
+                return Err(changed("the service sent another part than was asked for"));
+            }
+        } else {
+            let length = answer.content_length();
+            if length.is_some() && self.length.is_some() && length != self.length {
+                return Err(changed("its length is another"));
+            }
+            if given > 0 {
+                self.repeated = Some(Repeated { left: given, digest: Sha256::new() });
+            }
+        }
+        Ok(answer.into_inner_stream())
+    }
+}
+
+fn changed(how: &str) -> Error {
+    Error::undecodable(format!("the file has changed while it was fetched: {how}; fetch it again"))
+}
+
+/// A strong entity tag: a weak one does not vouch for bytes.
+fn entity_tag(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\"")).cloned()
+}
+
+/// The first byte and the whole length of `bytes 5-9/10`, of which either may be unknown.
+fn range_of(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
+    let (part, whole) = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?.split_once('/')?;
+    Some((part.split('-').next()?.trim().parse().ok(), whole.trim().parse().ok()))
+}

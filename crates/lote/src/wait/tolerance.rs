@@ -1,0 +1,109 @@
+//! Owns which errors a wait survives, and for how long; never asks.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::Error;
+
+/// How long a batch or file may be unknown after its creation.
+const JUST_MADE: Duration = Duration::from_secs(30);
+
+type Also = dyn Fn(&Error) -> bool + Send + Sync;
+
+/// Which errors a wait survives, how many in a row, and for how long.
+///
+/// Survived is what may pass by itself ([`Error::is_transient`]: no connection, a lost one, timeouts, 408, 429, 5xx), and
+/// a 404 of a batch that was never seen: a service may need a moment before it knows what it has just made. Any other
+/// error ends the wait at once. Every look that succeeds forgives the errors before it.
+#[derive(Clone)]
+pub struct Tolerance {
+    lasting: Duration,
+    in_a_row: u32,
+    unknown: Duration,
+    also: Option<Arc<Also>>,
+}
+
+impl fmt::Debug for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lasting, in_a_row, unknown, also } = self;
+        f.debug_struct("Tolerance")
+            .field("lasting", lasting)
+            .field("in_a_row", in_a_row)
+            .field("unknown", unknown)
+            .field("also", &also.is_some())
+            .finish()
+    }
+}
+
+impl Default for Tolerance {
+    /// A quarter of an hour of errors, however many; a 404 for half a minute.
+    fn default() -> Self {
+        Self { lasting: Duration::from_secs(15 * 60), in_a_row: u32::MAX, unknown: JUST_MADE, also: None }
+    }
+}
+
+impl Tolerance {
+    /// No error is survived.
+    pub fn none() -> Self {
+        Self { in_a_row: 0, ..Self::default() }
+    }
+
+    /// For how long errors in a row are survived. The default is 15 minutes.
+    #[must_use]
+    pub fn lasting(mut self, lasting: Duration) -> Self {
+        self.lasting = lasting;
+        self
+    }
+
+    /// How many errors in a row are survived. By default any number.
+    #[must_use]
+    pub fn in_a_row(mut self, errors: u32) -> Self {
+        self.in_a_row = errors;
+        self
+    }
+
+    /// For how long a batch that was never seen may be unknown (404). The default is 30 seconds.
+    #[must_use]
+    pub fn unknown_for(mut self, unknown: Duration) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    /// Errors to be survived besides, such as those of a service that answers 400 when it is busy.
+    #[must_use]
+    pub fn also(mut self, survived: impl Fn(&Error) -> bool + Send + Sync + 'static) -> Self {
+        self.also = Some(Arc::new(survived));
+        self
+    }
+}
+
+/// The errors since the last look that succeeded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble {
+    since: Option<Instant>,
+    errors: u32,
+    seen: bool,
+}
+
+impl Trouble {
+    /// A look succeeded.
+    pub(crate) fn over(&mut self) {
+        *self = Self { seen: true, ..Self::default() };
+    }
+
+    /// Something has failed that is not counted against this thing alone.
+    pub(crate) fn begin(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// A look failed: gives the error back when it is survived, else as what ends the wait.
+    pub(crate) fn take(&mut self, tolerance: &Tolerance, error: Error) -> Result<Error, Error> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.errors = self.errors.saturating_add(1);
+        let unknown = error.is_not_found() && !self.seen;
+        let passes = error.is_transient() || unknown || tolerance.also.as_ref().is_some_and(|also| also(&error));
+        let lasting = if unknown { tolerance.lasting.min(tolerance.unknown) } else { tolerance.lasting };
+        if passes && self.errors <= tolerance.in_a_row && since.elapsed() < lasting { Ok(error) } else { Err(error) }
+    }
+}
