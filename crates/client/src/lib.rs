@@ -1,5 +1,5 @@
-//! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload); never retries,
-//! never interprets an answer. The crate `lote` is the one to use; it shows this one as `lote::raw`.
+//! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload, the place where
+//! an answer is brought to the contract's shape); never retries, never interprets an answer. The crate `lote` is the one to use; it shows this one as `lote::raw`.
 
 #[rustfmt::skip]
 #[allow(
@@ -12,5 +12,5 @@ mod hooks;
 mod upload;
 
 pub use generated::{ByteStream, Client, Error, ResponseValue, types};
-pub use hooks::{Inner, MAX_ANSWER_BYTES};
+pub use hooks::{Answers, Inner, MAX_ANSWER_BYTES, ON_BEHALF_OF};
 pub use upload::Upload;
