@@ -2,6 +2,7 @@
 
 mod common;
 mod good;
+mod idempotency;
 mod odd;
 mod readme;
 mod runs;
