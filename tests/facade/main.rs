@@ -1,6 +1,8 @@
 //! Owns the list of the tests of the facade, one binary; never a test itself.
 
 mod common;
+mod conformance;
+mod facts;
 mod good;
 mod idempotency;
 mod odd;
