@@ -7,4 +7,5 @@ mod good;
 mod idempotency;
 mod odd;
 mod readme;
+mod recordings;
 mod runs;
