@@ -118,13 +118,14 @@ fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
         }
     }
     let lower = head.to_ascii_lowercase();
+    // Taken before the request is seen: a client that is dropped in mid-upload has used its reply.
+    let reply = state.replies.lock().expect("replies").pop_front();
     state.requests.lock().expect("requests").push(head);
     let mut body = Vec::new();
     if let Some(length) = lower.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok()) {
         reader.by_ref().take(length).read_to_end(&mut body)?;
     }
     state.bodies.lock().expect("bodies").push(body);
-    let reply = state.replies.lock().expect("replies").pop_front();
     match reply.unwrap_or_else(|| Reply::json(500, r#"{"error":"the test has no reply for this"}"#)) {
         Reply::Bytes(bytes) => stream.write_all(&bytes),
         Reply::Nothing => Ok(()),

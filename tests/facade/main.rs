@@ -2,6 +2,7 @@
 
 mod common;
 mod conformance;
+mod environment;
 mod facts;
 mod good;
 mod idempotency;

@@ -43,6 +43,7 @@ impl Recorded {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn recorded(server: &str) -> Option<Vec<Recorded>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/recordings").join(server);
     let Ok(text) = fs::read_to_string(&path) else {

@@ -145,6 +145,14 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_every_known_dialect() {
+        let help = ServiceArgs::augment_args(clap::Command::new("lote")).render_long_help().to_string();
+        for name in Dialect::KNOWN {
+            assert!(help.contains(name), "{name} is not in {help}");
+        }
+    }
+
+    #[test]
     fn secrets_are_not_in_debug() {
         let debug = format!("{:?}", args("http://me:secret@127.0.0.1:1", "mk-secret"));
         assert!(!debug.contains("secret"), "{debug}");
