@@ -50,6 +50,7 @@ pub(crate) struct Odd {
 struct State {
     replies: Mutex<VecDeque<Reply>>,
     requests: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<Vec<u8>>>,
     over: AtomicBool,
 }
 
@@ -76,10 +77,17 @@ impl Odd {
     }
 
     pub(crate) fn builder(&self) -> lote::ClientBuilder {
-        lote::Client::builder()
-            .base_url(format!("http://{}/v1", self.address))
-            .api_key("sk-hunter22")
-            .retry(lote::Retry::none())
+        lote::Client::builder().base_url(format!("{}/v1", self.url())).api_key("sk-hunter22").retry(lote::Retry::none())
+    }
+
+    /// Where it is, without a path.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The request bodies so far.
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        self.state.bodies.lock().expect("bodies").clone()
     }
 
     /// The request heads so far, one text each: method, path, headers.
@@ -110,11 +118,14 @@ fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
         }
     }
     let lower = head.to_ascii_lowercase();
-    state.requests.lock().expect("requests").push(head);
-    if let Some(length) = lower.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok()) {
-        std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
-    }
+    // Taken before the request is seen: a client that is dropped in mid-upload has used its reply.
     let reply = state.replies.lock().expect("replies").pop_front();
+    state.requests.lock().expect("requests").push(head);
+    let mut body = Vec::new();
+    if let Some(length) = lower.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok()) {
+        reader.by_ref().take(length).read_to_end(&mut body)?;
+    }
+    state.bodies.lock().expect("bodies").push(body);
     match reply.unwrap_or_else(|| Reply::json(500, r#"{"error":"the test has no reply for this"}"#)) {
         Reply::Bytes(bytes) => stream.write_all(&bytes),
         Reply::Nothing => Ok(()),

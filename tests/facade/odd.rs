@@ -266,7 +266,8 @@ async fn content_that_breaks_off_leaves_nothing() {
 #[tokio::test]
 async fn what_every_call_carries() {
     let odd = Odd::new([Reply::json(200, json!({"id": "a/b", "status": "completed"}))]);
-    let client = odd.builder().on_behalf_of("user-1").user_agent("mine/1").build().expect("a client");
+    let dialect = lote::Dialect::named("mka1").expect("a known dialect");
+    let client = odd.builder().dialect(dialect).on_behalf_of("user-1").user_agent("mine/1").build().expect("a client");
     client.batches().get(&BatchId::new("a/b c?").expect("an id")).await.expect("a batch");
     let head = odd.requests().join("").to_ascii_lowercase();
     for part in [

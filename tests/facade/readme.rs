@@ -71,6 +71,7 @@ async fn the_readmes_code_runs() -> Ended {
         .env("LOTE_README_CHILD", "1")
         .env("LOTE_BASE_URL", gateway.url())
         .env("LOTE_API_KEY", "mk-readme")
+        .env_remove("LOTE_DIALECT")
         .env_remove("LOTE_ON_BEHALF_OF");
     let output = tokio::task::spawn_blocking(move || child.output()).await??;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

@@ -212,7 +212,7 @@ async fn an_ambiguous_create_keeps_the_intent_and_is_not_repeated() {
 #[tokio::test]
 async fn the_id_of_a_batch_survives_an_answer_that_cannot_be_read() {
     let place = Place::new(&[line("a", "x")]);
-    let odd = Odd::new([uploaded(), batch(json!({"created_at": "2026-01-01T00:00:00Z"}))]);
+    let odd = Odd::new([uploaded(), batch(json!({"created_at": "in January"}))]);
     let error = place.run(&odd.client()).execute().await.expect_err("no instant");
     assert!(matches!(&error, RunError::Unfetched { id, .. } if id.as_str() == "batch_1"), "{error}");
     let record = place.record();

@@ -69,6 +69,16 @@ struct CreateArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     metadata: Vec<(String, String)>,
 
+    /// Within which time the batch is to be done, of the windows of the dialect, such as 24h, or 7d
+    /// at Groq [default: 24h]
+    #[arg(long, value_name = "WINDOW")]
+    completion_window: Option<String>,
+
+    /// Under which key the service makes one batch however often it is asked; sent only to those
+    /// that honour it
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
     /// How many lines may be in flight at once, at least 1 (MKA1 only)
     #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::MAX_CONCURRENCY.min..))]
     max_concurrency: Option<i64>,
@@ -169,6 +179,12 @@ async fn create(args: CreateArgs) -> Result<Exit, CliError> {
     let mut create = client.batches().create(&args.input_file_id, args.endpoint.into());
     for (key, value) in &args.metadata {
         create = create.metadata(key, value);
+    }
+    if let Some(window) = &args.completion_window {
+        create = create.completion_window(window);
+    }
+    if let Some(key) = &args.idempotency_key {
+        create = create.idempotency_key(key);
     }
     if let Some(lines) = args.max_concurrency {
         create = create.max_concurrency(lines);

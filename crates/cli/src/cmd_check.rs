@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::path::PathBuf;
 
 use clap::Args;
+use lote::Dialect;
 use serde_json::json;
 
 use crate::endpoint::Endpoint;
@@ -28,6 +29,7 @@ const SHOWN_MODELS: usize = 5;
 Examples:
   lote check requests.jsonl
   lote check requests.jsonl --endpoint embeddings --json | jq .findings
+  lote check requests.jsonl --dialect groq
   lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote check -"
 )]
 pub(crate) struct CheckArgs {
@@ -37,6 +39,12 @@ pub(crate) struct CheckArgs {
     /// The endpoint that each line's url must name [default: that of the first line]
     #[arg(long, value_enum, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
+
+    /// Hold it against the limits and endpoints of this dialect: a known one or a file of your own
+    ///
+    /// Without one it is held against OpenAI's limits and every endpoint that is known.
+    #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
+    dialect: Option<String>,
 
     /// How many findings to list; all are counted
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -50,8 +58,11 @@ pub(crate) struct CheckArgs {
 /// # Errors
 /// When the file cannot be read or stdout cannot be written.
 pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
-    let options =
-        CheckOptions { endpoint: args.endpoint.map(|endpoint| endpoint.path().to_owned()), ..CheckOptions::default() };
+    let dialect = match args.dialect.as_deref().map(str::trim) {
+        None | Some("") => CheckOptions::default(),
+        Some(dialect) => Dialect::load(dialect)?.check_options(),
+    };
+    let options = CheckOptions { endpoint: args.endpoint.map(|endpoint| endpoint.path().to_owned()), ..dialect };
     let mut listed = Vec::new();
     let mut printed = Ok(());
     let mut count = 0;

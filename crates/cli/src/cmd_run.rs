@@ -75,6 +75,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     metadata: Vec<(String, String)>,
 
+    /// Within which time the batch is to be done, of the windows of the dialect [default: 24h]
+    #[arg(long, value_name = "WINDOW")]
+    completion_window: Option<String>,
+
     /// How many lines may be in flight at once, at least 1 (MKA1 only)
     #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::MAX_CONCURRENCY.min..))]
     max_concurrency: Option<i64>,
@@ -126,7 +130,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
 /// means one of them otherwise.
 fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
     let given = |id: &&str| matches.is_some_and(|matches| matches.value_source(id) == Some(ValueSource::CommandLine));
-    match ["base_url", "api_key", "on_behalf_of"].iter().find(|id| given(id)) {
+    match ["base_url", "dialect", "api_key", "on_behalf_of"].iter().find(|id| given(id)) {
         Some(id) => Err(CliError::usage(format!(
             "--embedded and --{} were both given: leave one of them out; nothing was sent",
             id.replace('_', "-")
@@ -203,6 +207,9 @@ fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
     }
     for (key, value) in &args.metadata {
         run = run.metadata(key, value);
+    }
+    if let Some(window) = &args.completion_window {
+        run = run.completion_window(window);
     }
     if let Some(lines) = args.max_concurrency {
         run = run.max_concurrency(lines);

@@ -4,17 +4,25 @@
 use std::fmt;
 
 use clap::Args;
-use lote::{Client, ClientBuilder, Retry};
+use lote::{Client, ClientBuilder, Dialect, Retry};
 
 use crate::exit::{CliError, Exit};
+use crate::out;
 
 /// Which service, and who asks.
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct ServiceArgs {
-    /// Where the service is; without a path, /api/v1/llm is added [default: MKA1's gateway]
+    /// Where the service is; without a path, the dialect's is added [default: MKA1's gateway]
     #[arg(long, value_name = "URL", env = "LOTE_BASE_URL", hide_env_values = true)]
     base_url: Option<String>,
+
+    /// How the service deviates: a known dialect or a file of your own [default: guessed from the URL]
+    ///
+    /// mka1, openai, azure, groq, together, ogx, litellm, vllm, doubleword, aibrix; a file is named with its path,
+    /// such as ./mine.toml. See docs/dialects.md.
+    #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
+    dialect: Option<String>,
 
     /// The key; better in the environment, where other users of this machine do not see it
     #[arg(long, value_name = "KEY", env = "LOTE_API_KEY", hide_env_values = true)]
@@ -45,26 +53,42 @@ impl ServiceArgs {
         let Some(key) = set(&self.api_key) else {
             return Err(CliError::usage("no API key: set LOTE_API_KEY, or give --api-key; nothing was sent"));
         };
-        self.settings().api_key(key).build().map_err(CliError::from)
+        let client = self.settings()?.api_key(key).build()?;
+        if client.dialect_choice().is_guess() {
+            let (name, choice) = (client.dialect().name(), client.dialect_choice());
+            out::note(format_args!("dialect {name}, {choice}; --dialect names another"));
+        }
+        Ok(client)
     }
 
     /// The flags with which another command reaches the same service, after a blank; empty for the default one.
     pub(crate) fn again(&self) -> String {
+        let mut flags = String::new();
         // A URL that a client was made with holds no secret.
-        let url = set(&self.base_url).and_then(|_| self.client().ok());
-        url.map(|client| format!(" --base-url {}", client.base_url())).unwrap_or_default()
+        if set(&self.base_url).is_some()
+            && let Ok(client) = self.settings().and_then(|settings| Ok(settings.api_key("-").build()?))
+        {
+            flags.push_str(&format!(" --base-url {}", client.base_url()));
+        }
+        if let Some(dialect) = set(&self.dialect) {
+            flags.push_str(&format!(" --dialect {dialect}"));
+        }
+        flags
     }
 
     /// All settings but the key.
-    fn settings(&self) -> ClientBuilder {
+    fn settings(&self) -> Result<ClientBuilder, CliError> {
         let mut builder = Client::builder().retry(Retry::default().retries(self.retries));
         if let Some(url) = set(&self.base_url) {
             builder = builder.base_url(url);
         }
+        if let Some(dialect) = set(&self.dialect) {
+            builder = builder.dialect(Dialect::load(dialect)?);
+        }
         if let Some(user) = set(&self.on_behalf_of) {
             builder = builder.on_behalf_of(user);
         }
-        builder
+        Ok(builder)
     }
 }
 
@@ -87,6 +111,7 @@ mod tests {
     fn args(base_url: &str, api_key: &str) -> ServiceArgs {
         ServiceArgs {
             base_url: Some(base_url.to_owned()),
+            dialect: None,
             api_key: Some(api_key.to_owned()),
             on_behalf_of: None,
             retries: 0,
@@ -116,6 +141,14 @@ mod tests {
             let error = args(url, key).client().expect_err(url);
             assert_eq!(error.exit(), Exit::Usage, "{url}: {error}");
             assert!(error.to_string().contains(expected), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_known_dialect() {
+        let help = ServiceArgs::augment_args(clap::Command::new("lote")).render_long_help().to_string();
+        for name in Dialect::KNOWN {
+            assert!(help.contains(name), "{name} is not in {help}");
         }
     }
 

@@ -1,10 +1,14 @@
 //! Owns what every call carries besides its parameters: key, end user, limits on time and size; never logs any of it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::{
+    StatusCode,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::{Map, Value};
 
 use crate::generated::{Client, Error};
 
@@ -13,26 +17,52 @@ use crate::generated::{Client, Error};
 /// A page of 10,000 files, the longest answer of the contract, is about 5 MiB.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
+/// The header that names the end user.
+pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
 
-/// What a [`Client`] adds to every request.
+/// What turns the answers of a service into those of the contract.
+pub trait Answers: fmt::Debug + Send + Sync {
+    /// Changes the JSON answer of a successful operation, such as `get_batch`, where it is not of the contract's shape.
+    /// Never called for the content of a file.
+    fn to_contract(&self, operation: &str, answer: &mut Value);
+}
+
+/// What a [`Client`] adds to every request, and does to every answer.
 #[derive(Clone)]
 pub struct Inner {
-    /// The whole value of the Authorization header. Mark it sensitive.
-    pub authorization: HeaderValue,
-    /// The value of X-On-Behalf-Of, when there is an end user.
-    pub on_behalf_of: Option<HeaderValue>,
+    /// The header with the key, and its whole value. Mark it sensitive.
+    pub authorization: (HeaderName, HeaderValue),
+    /// The headers of every call beside it, such as [`ON_BEHALF_OF`].
+    pub headers: HeaderMap,
+    /// The pairs that every URL ends in.
+    pub query: Vec<(String, String)>,
+    /// Fields of a JSON body in place of its own, or beside them.
+    pub fields: Map<String, Value>,
     /// How long a call may take as a whole. Transfers of files have no such limit.
     pub call_timeout: Option<Duration>,
+    /// What is done to every JSON answer.
+    pub answers: Arc<dyn Answers>,
 }
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("authorization", &"…")
-            .field("on_behalf_of", &self.on_behalf_of)
+            .field("on_behalf_of", &self.headers.get(ON_BEHALF_OF))
             .field("call_timeout", &self.call_timeout)
-            .finish()
+            .field("answers", &self.answers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// The same client over the same connections, whose calls carry these as well.
+    #[must_use]
+    pub fn with(&self, headers: HeaderMap, fields: Map<String, Value>) -> Self {
+        let mut client = self.clone();
+        client.inner.headers.extend(headers);
+        client.inner.fields.extend(fields);
+        client
     }
 }
 
@@ -42,9 +72,17 @@ impl ClientHooks<Inner> for Client {
         let headers = request.headers_mut();
         // The generator sends the version of our own document, which means nothing to a service.
         headers.remove("api-version");
-        headers.insert(AUTHORIZATION, inner.authorization.clone());
-        if let Some(user) = &inner.on_behalf_of {
-            headers.insert(ON_BEHALF_OF, user.clone());
+        for (name, value) in &inner.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        // Last, so that nothing else takes its place.
+        let (name, value) = &inner.authorization;
+        headers.insert(name.clone(), value.clone());
+        if !inner.query.is_empty() {
+            request.url_mut().query_pairs_mut().extend_pairs(&inner.query);
+        }
+        if !inner.fields.is_empty() {
+            set_fields(request, &inner.fields);
         }
         if !is_transfer(info) {
             *request.timeout_mut() = inner.call_timeout;
@@ -57,7 +95,36 @@ impl ClientHooks<Inner> for Client {
         if info.operation_id == "get_file_content" && response.status().is_success() {
             return Ok(response);
         }
-        bounded(response).await
+        let success = response.status().is_success();
+        let (status, headers, mut body) = bounded(response).await?;
+        if success {
+            to_contract(self.inner().answers.as_ref(), info.operation_id, &mut body);
+        }
+        let mut whole = http::Response::new(body);
+        (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
+        Ok(whole.into())
+    }
+}
+
+/// Sets fields of a body that is a JSON object; any other is left alone.
+fn set_fields(request: &mut reqwest::Request, fields: &Map<String, Value>) {
+    let body = request.body().and_then(reqwest::Body::as_bytes);
+    let Some(mut object) = body.and_then(|body| serde_json::from_slice::<Map<String, Value>>(body).ok()) else {
+        return;
+    };
+    object.extend(fields.clone());
+    request.headers_mut().remove(CONTENT_LENGTH);
+    *request.body_mut() = Some(Value::Object(object).to_string().into());
+}
+
+/// Lets a JSON answer be changed. What is no JSON, and what was right already, stays byte for byte what came.
+fn to_contract(answers: &dyn Answers, operation: &str, body: &mut Bytes) {
+    if let Ok(came) = serde_json::from_slice::<Value>(body) {
+        let mut answer = came.clone();
+        answers.to_contract(operation, &mut answer);
+        if answer != came {
+            *body = answer.to_string().into();
+        }
     }
 }
 
@@ -66,8 +133,8 @@ fn is_transfer(info: &OperationInfo) -> bool {
     matches!(info.operation_id, "upload_file" | "get_file_content")
 }
 
-/// The same response with its body read, up to [`MAX_ANSWER_BYTES`].
-async fn bounded(mut response: reqwest::Response) -> reqwest::Result<reqwest::Response> {
+/// A response with its body read, up to [`MAX_ANSWER_BYTES`].
+async fn bounded(mut response: reqwest::Response) -> reqwest::Result<(StatusCode, HeaderMap, Bytes)> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await? {
         let room = MAX_ANSWER_BYTES - body.len();
@@ -76,8 +143,5 @@ async fn bounded(mut response: reqwest::Response) -> reqwest::Result<reqwest::Re
             break;
         }
     }
-    let mut whole = http::Response::new(Bytes::from(body));
-    *whole.status_mut() = response.status();
-    std::mem::swap(whole.headers_mut(), response.headers_mut());
-    Ok(whole.into())
+    Ok((response.status(), std::mem::take(response.headers_mut()), body.freeze()))
 }

@@ -1,5 +1,6 @@
 //! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload, the rest of a
-//! download); never retries, never interprets an answer. The crate `lote` is the one to use; it shows this one as `lote::raw`.
+//! download, the place where an answer is brought to the contract's shape); never retries, never interprets an answer.
+//! The crate `lote` is the one to use; it shows this one as `lote::raw`.
 
 mod download;
 #[rustfmt::skip]
@@ -13,5 +14,5 @@ mod hooks;
 mod upload;
 
 pub use generated::{ByteStream, Client, Error, ResponseValue, types};
-pub use hooks::{Inner, MAX_ANSWER_BYTES};
+pub use hooks::{Answers, Inner, MAX_ANSWER_BYTES, ON_BEHALF_OF};
 pub use upload::Upload;

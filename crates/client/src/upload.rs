@@ -11,14 +11,14 @@ use crate::generated::{Client, Error, ResponseValue, types};
 /// The parts of an upload.
 #[derive(Debug)]
 pub struct Upload {
-    /// What the file is for.
-    pub purpose: types::UploadPurpose,
-    /// When the service is to delete it. OpenAI only.
-    pub expires_after: Option<types::ExpiresAfter>,
+    /// Where it goes, below the base URL: `/files`.
+    pub path: String,
+    /// The fields of the form before the file: `purpose` and what else the service takes.
+    pub fields: Vec<(String, String)>,
     /// The name that the service is told.
     pub file_name: String,
     /// The media type that the service is told.
-    pub media_type: &'static str,
+    pub media_type: String,
     /// The bytes, as a stream.
     pub body: Body,
     /// How many bytes there are, when it is known: a service may refuse a body without a length.
@@ -26,26 +26,21 @@ pub struct Upload {
 }
 
 impl Client {
-    /// Uploads a file: `POST /files`.
+    /// Uploads a file: `POST /files`, or to another path.
     pub async fn upload_file(&self, upload: Upload) -> Result<ResponseValue<types::File>, Error<()>> {
-        let Upload { purpose, expires_after, file_name, media_type, body, length } = upload;
+        let Upload { path, fields, file_name, media_type, body, length } = upload;
         let part = match length {
             Some(length) => Part::stream_with_length(body, length),
             None => Part::stream(body),
         };
-        let part = part.file_name(file_name).mime_str(media_type)?;
+        let part = part.file_name(file_name).mime_str(&media_type)?;
         // The purpose before the file, so that a server knows it when the bytes arrive.
-        let mut form = Form::new().text("purpose", purpose.to_string());
-        if let Some(types::ExpiresAfter { anchor, seconds }) = expires_after {
-            form = form
-                .text("expires_after[anchor]", anchor.to_string())
-                .text("expires_after[seconds]", seconds.to_string());
-        }
+        let form = fields.into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
         let form = form.part("file", part);
 
         let mut request = self
             .client
-            .post(format!("{}/files", self.baseurl))
+            .post(format!("{}{path}", self.baseurl))
             .header(reqwest::header::ACCEPT, "application/json")
             .multipart(form)
             .build()?;

@@ -56,13 +56,20 @@ pub struct CheckOptions {
     /// How much the file may hold.
     pub limits: Limits,
     /// The urls that the service is known to take; empty when every url is to pass.
-    pub known_endpoints: &'static [&'static str],
+    pub known_endpoints: Vec<String>,
+    /// The characters that a custom_id may have, where the service limits them.
+    pub max_custom_id: Option<u64>,
 }
 
 impl Default for CheckOptions {
     /// No endpoint, the default [`Limits`], and [`ENDPOINTS`].
     fn default() -> Self {
-        Self { endpoint: None, limits: Limits::default(), known_endpoints: &ENDPOINTS }
+        Self {
+            endpoint: None,
+            limits: Limits::default(),
+            known_endpoints: ENDPOINTS.map(str::to_owned).to_vec(),
+            max_custom_id: None,
+        }
     }
 }
 

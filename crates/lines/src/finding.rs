@@ -41,6 +41,8 @@ pub enum FindingCode {
     LoneSurrogate,
     /// The custom_id is the empty text.
     EmptyCustomId,
+    /// The custom_id has more characters than the service takes.
+    CustomIdTooLong,
     /// The custom_id is that of an earlier line.
     DuplicateCustomId,
     /// The method is not POST.
@@ -74,6 +76,7 @@ impl FindingCode {
             Self::WrongType => "wrong_type",
             Self::LoneSurrogate => "lone_surrogate",
             Self::EmptyCustomId => "empty_custom_id",
+            Self::CustomIdTooLong => "custom_id_too_long",
             Self::DuplicateCustomId => "duplicate_custom_id",
             Self::MethodNotPost => "method_not_post",
             Self::UnknownUrl => "unknown_url",

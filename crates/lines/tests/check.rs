@@ -162,11 +162,18 @@ fn the_endpoint_is_the_options_or_the_first_known_url() {
     assert_eq!(findings.len(), 1);
     assert_eq!((findings[0].line, findings[0].code), (Some(1), FindingCode::UnknownUrl));
     assert_eq!(checked.endpoint.as_deref(), Some("/v1/responses"));
-    let any = CheckOptions { known_endpoints: &[], ..CheckOptions::default() };
+    let any = CheckOptions { known_endpoints: Vec::new(), ..CheckOptions::default() };
     assert!(codes(&unknown, &any).is_empty());
-    let own = CheckOptions { known_endpoints: &["/nope"], ..CheckOptions::default() };
+    let own = CheckOptions { known_endpoints: vec!["/nope".to_owned()], ..CheckOptions::default() };
     assert!(codes(&unknown, &own).is_empty());
     assert_eq!(codes(LINE, &own), ["1@unknown_url"]);
+}
+
+#[test]
+fn a_custom_id_is_measured_in_characters() {
+    let limited = CheckOptions { max_custom_id: Some(5), ..CheckOptions::default() };
+    assert!(codes(line("ééééé"), &limited).is_empty());
+    assert_eq!(codes(line("éééééé"), &limited), ["1@custom_id_too_long"]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Owns the operations on batches; never waits (see `wait`), never touches a file.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
 
 use futures_util::Stream;
 use lote_client::types as wire;
@@ -8,6 +11,7 @@ use lote_client::types as wire;
 use crate::{
     Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FileId, Page, Wait, WaitAll, bound,
     call::{answered, understood},
+    dialect::Asked,
     page::{self, WirePage},
 };
 
@@ -32,8 +36,10 @@ impl Batches {
             input: input.clone(),
             endpoint,
             metadata: HashMap::new(),
+            completion_window: None,
             max_concurrency: None,
             output_expires_after: None,
+            idempotency_key: None,
         }
     }
 
@@ -70,7 +76,8 @@ impl Batches {
             };
             understood(shared, doing, Batch::read("batch", answer.into_inner()))
         };
-        shared.retried(cancel).await
+        // A conflict says that the batch is over, which no later try changes.
+        shared.retried_but_conflicts(cancel).await
     }
 
     /// The batches of the caller, a page at a time or all of them.
@@ -97,8 +104,10 @@ pub struct CreateBatch {
     input: FileId,
     endpoint: Endpoint,
     metadata: HashMap<String, String>,
+    completion_window: Option<String>,
     max_concurrency: Option<i64>,
     output_expires_after: Option<ExpiresAfter>,
+    idempotency_key: Option<String>,
 }
 
 impl CreateBatch {
@@ -109,44 +118,96 @@ impl CreateBatch {
         self
     }
 
-    /// How many lines may be in flight at once, at least 1; checked when it is sent. MKA1 only; its ceiling is a
-    /// setting of the gateway.
+    /// Within which time the batch is to be done, such as `24h` or `7d`; of the windows that the dialect
+    /// [offers](crate::Dialect::windows), or it is refused when it is sent. The default is the dialect's: `24h` at all
+    /// known services.
+    pub fn completion_window(mut self, window: impl Into<String>) -> Self {
+        self.completion_window = Some(window.into());
+        self
+    }
+
+    /// How many lines may be in flight at once, at least 1; checked when it is sent. MKA1 only, and refused for other
+    /// dialects; its ceiling is a setting of the gateway.
     pub fn max_concurrency(mut self, lines: i64) -> Self {
         self.max_concurrency = Some(lines);
         self
     }
 
-    /// When the output and error files are deleted, counted from when they were made. OpenAI only.
+    /// When the output and error files are deleted, counted from when they were made. Refused for a dialect that does
+    /// not know it, such as MKA1's.
     pub fn output_expires_after(mut self, after: ExpiresAfter) -> Self {
         self.output_expires_after = Some(after);
         self
     }
 
-    /// Creates the batch. Never sent twice: it is tried again only when no connection could be made.
+    /// Under which key the service is to make one batch however often it is asked: the same key with the same
+    /// parameters gives the same batch, with others a [conflict](Error::is_conflict). Sent only to a service whose
+    /// dialect [honours](crate::Dialect::honours_idempotency_keys) it; there, a create without one gets one of its own.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Creates the batch. Where the dialect honours idempotency keys it is tried again like any other call; else it is
+    /// never sent twice, and tried again only when no connection could be made.
     ///
     /// # Errors
-    /// See [`Error`]; ask [`is_ambiguous`](Error::is_ambiguous) before doing it again.
+    /// See [`Error`]; ask [`is_ambiguous`](Error::is_ambiguous) before doing it again. One that
+    /// [`is_invalid`](Error::is_invalid) when the dialect does not offer what is asked; nothing was sent then.
     pub async fn send(self) -> Result<Batch, Error> {
-        let Self { client, input, endpoint, metadata, max_concurrency, output_expires_after } = self;
+        let Self {
+            client,
+            input,
+            endpoint,
+            metadata,
+            completion_window,
+            max_concurrency,
+            output_expires_after,
+            idempotency_key,
+        } = self;
         let shared = client.shared();
+        let doing = format!("create a batch over {input}");
+        let asked = Asked {
+            endpoint,
+            window: completion_window.as_deref(),
+            metadata: &metadata,
+            max_concurrency: max_concurrency.is_some(),
+            output_expires_after: output_expires_after.is_some(),
+        };
+        let max_concurrency =
+            max_concurrency.map(|lines| bound::MAX_CONCURRENCY.check("max_concurrency", lines)).transpose()?;
+        let key = idempotency_key.unwrap_or_else(own_key);
+        let spelled =
+            shared.dialect().create(&asked).and_then(|fields| Ok((fields, shared.dialect().idempotency(&key)?)));
+        let (mut fields, (headers, key)) = spelled.map_err(|error| error.context(&doing))?;
+        fields.extend(key);
+        let calls = shared.calls().with(headers, fields);
         let body = wire::CreateBatchRequest {
             input_file_id: input.as_str().to_owned(),
+            // These two as the contract has them; the dialect's own spelling of them goes in their place.
             endpoint: wire_endpoint(endpoint),
             completion_window: wire::CompletionWindow::X24h,
             metadata: (!metadata.is_empty()).then_some(wire::Metadata(Some(metadata))),
-            max_concurrency: max_concurrency
-                .map(|lines| bound::MAX_CONCURRENCY.check("max_concurrency", lines))
-                .transpose()?,
+            max_concurrency,
             output_expires_after: output_expires_after.map(ExpiresAfter::wire),
         };
-        let doing = format!("create a batch over {input}");
-        let (body, at) = (&body, doing.as_str());
-        let create = |_| async move { answered(shared, at, shared.calls().create_batch(body).await).await };
-        let answer = shared.retried_unsent(create).await?.into_inner();
+        let (body, at, calls) = (&body, doing.as_str(), &calls);
+        let create = |_| async move { answered(shared, at, calls.create_batch(body).await).await };
+        let answer = match client.dialect().honours_idempotency_keys() {
+            true => shared.retried_but_conflicts(create).await,
+            false => shared.retried_unsent(create).await,
+        };
+        let answer = answer?.into_inner();
         // The id of what was paid for must survive an answer whose other fields cannot be read.
         let id = answer.id.as_ref().and_then(|id| BatchId::new(id.as_str()?).ok());
         understood(shared, &doing, Batch::read("batch", answer)).map_err(|error| error.about(id))
     }
+}
+
+/// A key that nobody else has.
+fn own_key() -> String {
+    // The standard library draws the first half from the system's randomness.
+    format!("lote-{:016x}{:016x}", RandomState::new().hash_one(0), fastrand::u64(..))
 }
 
 fn wire_endpoint(endpoint: Endpoint) -> wire::Endpoint {

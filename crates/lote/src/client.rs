@@ -9,12 +9,7 @@ use reqwest::{
     redirect::Policy,
 };
 
-use crate::{Batches, Error, Files, Retry, retry::Budget};
-
-/// MKA1's gateway, the default.
-const DEFAULT_BASE_URL: &str = "https://apigw.mka1.com";
-/// The prefix of MKA1, for a base URL without a path.
-const DEFAULT_PREFIX: &str = "/api/v1/llm";
+use crate::{Batches, Dialect, DialectChoice, Error, Files, Retry, dialect::Sent, retry::Budget};
 
 /// A client of one service with one key. Cheap to clone; clones share their connections.
 #[derive(Clone)]
@@ -27,6 +22,7 @@ pub(crate) struct Shared {
     /// For downloads: gives up when nothing arrives for the idle timeout.
     downloads: lote_client::Client,
     base_url: String,
+    dialect: Sent,
     secret: String,
     idle_timeout: Duration,
     call_timeout: Duration,
@@ -47,13 +43,28 @@ impl Shared {
         &self.base_url
     }
 
+    /// What the dialect makes of what is sent.
+    pub(crate) fn dialect(&self) -> &Sent {
+        &self.dialect
+    }
+
     /// The key, only to blank it out of texts.
     pub(crate) fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// Makes a call that does the same however often it is made, again and again as the policy allows.
+    /// Makes a call that looks or deletes, again and again as the policy allows. For these a conflict passes: MKA1
+    /// answers 409 to the deletion of a file that was just attached to a store, and to the next one no more.
     pub(crate) async fn retried<T, F, Fut>(&self, call: F) -> Result<T, Error>
+    where
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        self.retry.run(&self.budget, |error| error.is_transient() || error.is_conflict(), call).await
+    }
+
+    /// Makes a call that does the same however often it is made, but whose conflict is its answer.
+    pub(crate) async fn retried_but_conflicts<T, F, Fut>(&self, call: F) -> Result<T, Error>
     where
         F: FnMut(u32) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
@@ -95,8 +106,8 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// A client with the settings of the environment: `LOTE_API_KEY`, and if they are set `LOTE_BASE_URL` and
-    /// `LOTE_ON_BEHALF_OF`.
+    /// A client with the settings of the environment: `LOTE_API_KEY`, and if they are set `LOTE_BASE_URL`,
+    /// `LOTE_DIALECT` (a name or a file, see [`Dialect::load`]) and `LOTE_ON_BEHALF_OF`.
     ///
     /// # Errors
     /// One that [`is_invalid`](Error::is_invalid) when there is no key or a setting cannot be used.
@@ -110,6 +121,9 @@ impl Client {
         let mut builder = Self::builder();
         if let Some(url) = set("LOTE_BASE_URL")? {
             builder = builder.base_url(url);
+        }
+        if let Some(dialect) = set("LOTE_DIALECT")? {
+            builder = builder.dialect(Dialect::load(&dialect)?);
         }
         if let Some(key) = set("LOTE_API_KEY")? {
             builder = builder.api_key(key);
@@ -135,6 +149,16 @@ impl Client {
         &self.0.base_url
     }
 
+    /// The dialect that the service is taken to speak.
+    pub fn dialect(&self) -> &Dialect {
+        &self.0.dialect.dialect
+    }
+
+    /// How the dialect was chosen.
+    pub fn dialect_choice(&self) -> &DialectChoice {
+        &self.0.dialect.choice
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
     }
@@ -143,7 +167,8 @@ impl Client {
 /// Settings for a [`Client`].
 #[derive(Clone)]
 pub struct ClientBuilder {
-    base_url: String,
+    base_url: Option<String>,
+    dialect: Option<Dialect>,
     api_key: Option<String>,
     on_behalf_of: Option<String>,
     user_agent: String,
@@ -156,7 +181,8 @@ pub struct ClientBuilder {
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
-            base_url: DEFAULT_BASE_URL.to_owned(),
+            base_url: None,
+            dialect: None,
             api_key: None,
             on_behalf_of: None,
             user_agent: concat!("lote/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -172,6 +198,7 @@ impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("base_url", &self.base_url)
+            .field("dialect", &self.dialect)
             .field("api_key", &self.api_key.as_ref().map(|_| "…"))
             .field("on_behalf_of", &self.on_behalf_of)
             .finish_non_exhaustive()
@@ -180,10 +207,18 @@ impl fmt::Debug for ClientBuilder {
 
 impl ClientBuilder {
     /// Where the service is. One with a path is the prefix itself (`https://api.openai.com/v1`); one without a path,
-    /// or with `/` alone, gets MKA1's `/api/v1/llm`. The default is MKA1's gateway.
+    /// or with `/` alone, gets that of the dialect: `/api/v1/llm` at MKA1. The default is the dialect's own service,
+    /// and without one MKA1's gateway.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = url.into();
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// How the service deviates from the contract. Without one it is [guessed](Dialect::guess) from the base URL.
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
         self
     }
 
@@ -195,6 +230,8 @@ impl ClientBuilder {
     }
 
     /// A stable id of the end user on whose behalf every call is made: `X-On-Behalf-Of`. Not an e-mail address.
+    /// Refused for a dialect that does not understand it: a service that ignored it would show every end user what
+    /// belongs to the others.
     #[must_use]
     pub fn on_behalf_of(mut self, user: impl Into<String>) -> Self {
         self.on_behalf_of = Some(user.into());
@@ -241,7 +278,7 @@ impl ClientBuilder {
     /// # Errors
     /// One that [`is_invalid`](Error::is_invalid) when there is no key, or a setting cannot be used.
     pub fn build(self) -> Result<Client, Error> {
-        let (base_url, local) = base_url(&self.base_url)?;
+        let (base_url, local, dialect) = base_url(self.base_url, self.dialect)?;
         let key = self.api_key.unwrap_or_default();
         let key = key.trim();
         let key = match key.strip_prefix("Bearer") {
@@ -251,12 +288,12 @@ impl ClientBuilder {
         if key.is_empty() {
             return Err(Error::invalid("no API key: set LOTE_API_KEY, or give one"));
         }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| Error::invalid("API key: it holds characters that no header can carry"))?;
-        authorization.set_sensitive(true);
+        let authorization = dialect.authorization(key)?;
         let on_behalf_of =
             self.on_behalf_of.filter(|user| !user.is_empty()).map(|user| header("on-behalf-of", &user)).transpose()?;
+        let headers = dialect.headers(on_behalf_of)?;
         let user_agent = header("user agent", &self.user_agent)?;
+        let answers: Arc<dyn lote_client::Answers> = Arc::new(dialect.dialect.clone());
 
         let build = |read_timeout: Option<Duration>| {
             let mut builder = reqwest::Client::builder()
@@ -274,8 +311,11 @@ impl ClientBuilder {
             let client = builder.build().map_err(|error| Error::invalid(format!("TLS or proxy settings: {error}")))?;
             let inner = Inner {
                 authorization: authorization.clone(),
-                on_behalf_of: on_behalf_of.clone(),
+                headers: headers.clone(),
+                query: dialect.query(),
+                fields: serde_json::Map::new(),
                 call_timeout: Some(self.call_timeout),
+                answers: Arc::clone(&answers),
             };
             Ok::<_, Error>(lote_client::Client::new_with_client(&base_url, client, inner))
         };
@@ -283,6 +323,7 @@ impl ClientBuilder {
             calls: build(None)?,
             downloads: build(Some(self.idle_timeout))?,
             base_url: base_url.clone(),
+            dialect: dialect.clone(),
             secret: key.to_owned(),
             idle_timeout: self.idle_timeout,
             call_timeout: self.call_timeout,
@@ -297,8 +338,18 @@ fn header(what: &str, value: &str) -> Result<HeaderValue, Error> {
         .map_err(|_| Error::invalid(format!("{what} {value:?}: it holds characters that no header can carry")))
 }
 
-/// The base URL with its prefix and without a slash at the end, and whether it is on this machine.
-fn base_url(given: &str) -> Result<(String, bool), Error> {
+/// The base URL with its prefix and without a slash at the end, whether it is on this machine, and the dialect.
+fn base_url(given: Option<String>, dialect: Option<Dialect>) -> Result<(String, bool, Sent), Error> {
+    let given = match (given, &dialect) {
+        (Some(given), _) => given,
+        (None, None) => Dialect::named(Dialect::KNOWN[0])?.url().unwrap_or_default().to_owned(),
+        (None, Some(dialect)) => dialect.url().map(str::to_owned).ok_or_else(|| {
+            let name = dialect.name();
+            Error::invalid(format!(
+                "no base URL: dialect {name} has no service of its own; set LOTE_BASE_URL, or give one"
+            ))
+        })?,
+    };
     let given = given.trim();
     // A text that cannot be parsed may still hold a password: it is not repeated.
     let mut url = Url::parse(given)
@@ -312,14 +363,21 @@ fn base_url(given: &str) -> Result<(String, bool), Error> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::invalid("base URL: it has a query or a fragment; give only scheme, host and path"));
     }
+    let dialect = match dialect {
+        Some(dialect) => Sent { dialect, choice: DialectChoice::Given },
+        None => {
+            let (dialect, choice) = Dialect::guessed(&url)?;
+            Sent { dialect, choice }
+        }
+    };
     if url.path().trim_matches('/').is_empty() {
-        url.set_path(DEFAULT_PREFIX);
+        url.set_path(dialect.dialect.base_path());
     }
     let local = url.host_str().is_some_and(|host| {
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     });
-    Ok((url.as_str().trim_end_matches('/').to_owned(), local))
+    Ok((url.as_str().trim_end_matches('/').to_owned(), local, dialect))
 }
 
 #[cfg(test)]
@@ -336,10 +394,10 @@ mod tests {
             ("http://127.0.0.1:8787", "http://127.0.0.1:8787/api/v1/llm"),
             (" http://localhost:1/v1 ", "http://localhost:1/v1"),
         ] {
-            assert_eq!(base_url(given).unwrap().0, expected, "{given}");
+            assert_eq!(base_url(Some(given.to_owned()), None).unwrap().0, expected, "{given}");
         }
-        assert!(base_url("http://[::1]:8787").unwrap().1);
-        assert!(!base_url("https://apigw.mka1.com").unwrap().1);
+        assert!(base_url(Some("http://[::1]:8787".to_owned()), None).unwrap().1);
+        assert!(!base_url(Some("https://apigw.mka1.com".to_owned()), None).unwrap().1);
     }
 
     #[test]

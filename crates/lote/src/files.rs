@@ -148,7 +148,8 @@ impl ListFiles {
         self
     }
 
-    /// Only files with this content, by its SHA-256 in lowercase hexadecimal digits. MKA1 only; others ignore it.
+    /// Only files with this content, by its SHA-256 in lowercase hexadecimal digits. MKA1 only;
+    /// refused for a dialect whose service would ignore it and list every file.
     pub fn sha256(mut self, sha256: impl Into<String>) -> Self {
         self.sha256 = Some(sha256.into());
         self
@@ -166,6 +167,9 @@ impl ListFiles {
             Order::Descending => wire::Order::Desc,
         });
         let shared = client.shared();
+        if sha256.is_some() {
+            shared.dialect().sha256_filter().map_err(|error| error.context("list files"))?;
+        }
         let (after, purpose, sha256) = (after.as_deref(), purpose.as_deref(), sha256.as_deref());
         let list = |_| async move {
             let result = shared.calls().list_files(after, limit, order, purpose, sha256).await;

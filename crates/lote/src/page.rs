@@ -63,25 +63,30 @@ where
     F: FnMut(Option<String>) -> Fut + Send,
     Fut: Future<Output = Result<Page<T>, Error>> + Send,
 {
-    let seen: HashSet<String> = start.iter().cloned().collect();
-    let state = Some((fetch, start, seen));
+    let cursors: HashSet<String> = start.iter().cloned().collect();
+    let state = Some((fetch, start, cursors, HashSet::new()));
     stream::try_unfold(state, move |state| {
         let id = id.clone();
         async move {
-            let Some((mut fetch, after, mut seen)) = state else { return Ok(None) };
-            let page = fetch(after).await?;
+            let Some((mut fetch, after, mut cursors, mut seen)) = state else { return Ok(None) };
+            let page = fetch(after.clone()).await?;
+            let mut new = 0;
+            for entry in &page.data {
+                new += usize::from(seen.insert(id(entry).to_owned()));
+            }
             let last = page.data.last().map(|last| id(last).to_owned());
             let next = last.filter(|_| page.has_more);
-            // Some servers answer an unknown or stale cursor with the first page: following it would never end.
-            if let Some(next) = &next
-                && !seen.insert(next.clone())
-            {
+            // Some servers answer an unknown or stale cursor with the first page, in any order: following it would
+            // never end.
+            let repeated = next.as_ref().is_some_and(|next| !cursors.insert(next.clone()));
+            if repeated || (new == 0 && !page.data.is_empty()) {
                 return Err(Error::undecodable(format!(
-                    "the list does not end: the page after {next:?} ends with {next:?} again; \
-                     the service does not follow its own cursor"
+                    "the list does not end: the page after {:?} brings what was there before; \
+                     the service does not follow its own cursor",
+                    after.unwrap_or_default()
                 )));
             }
-            let state = next.map(|next| (fetch, Some(next), seen));
+            let state = next.map(|next| (fetch, Some(next), cursors, seen));
             Ok(Some((stream::iter(page.data).map(Ok), state)))
         }
     })
@@ -116,5 +121,20 @@ mod tests {
     async fn a_service_that_starts_again_is_an_error_and_no_loop() {
         let error = collect(vec![page(&["a"], true), page(&["b"], true)]).await.unwrap_err();
         assert!(error.is_undecodable() && error.to_string().contains("does not end"), "{error}");
+        // The same page in another order, the same page as the last one, and a cursor that stands still.
+        for pages in [
+            vec![page(&["a", "b"], true), page(&["b", "a"], true)],
+            vec![page(&["a", "b"], true), page(&["a", "b"], false)],
+            vec![page(&["a", "b"], true), page(&["c", "b"], true), page(&["d", "b"], true)],
+        ] {
+            let error = collect(pages).await.unwrap_err();
+            assert!(error.to_string().starts_with("the list does not end: the page after \"b\" brings"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_overlaps_the_one_before_is_no_loop() {
+        let all = collect(vec![page(&["a", "b"], true), page(&["b", "c"], false)]).await.unwrap();
+        assert_eq!(all, ["a", "b", "b", "c"]);
     }
 }

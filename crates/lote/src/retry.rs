@@ -1,5 +1,5 @@
 //! Owns the one policy of trying a call again: what, how often, how long, and for how many calls at once; never a
-//! create or an upload that may have reached the service.
+//! create or an upload that may have reached the service, but for a create with a key that is honoured.
 
 use std::{
     future::Future,
@@ -12,8 +12,10 @@ use crate::{Cadence, Error, Tolerance};
 /// When a call is tried again, and how often.
 ///
 /// Tried again is what may pass by itself: no connection, a lost one, a timeout, 408, 429 and 5xx; for calls that do the
-/// same however often they are made. A create and the upload of a file on disk are tried again only when no connection
-/// could be made, since nothing was sent then; the upload of a reader never.
+/// same however often they are made. So is 409 for calls that look or delete, but not for a cancel: there it says that
+/// the batch is over. A create is tried again like these where the dialect honours idempotency keys. Elsewhere it, and
+/// the upload of a file on disk, are tried again only when no connection could be made, since nothing was sent then; the
+/// upload of a reader never.
 ///
 /// Pauses are drawn at random between the first and three times the last one ("decorrelated jitter"), and are never
 /// shorter than a service asks for. A service that asks for more than two minutes is not asked again, which is what

@@ -65,6 +65,11 @@ impl UnixSeconds {
     }
 }
 
+/// Seconds since the epoch of an RFC 3339 text with its offset, rounded down.
+pub(crate) fn rfc_3339(text: &str) -> Option<i64> {
+    text.trim().parse::<Timestamp>().ok().map(|time| UnixSeconds::from(time).0)
+}
+
 impl TryFrom<i64> for UnixSeconds {
     type Error = Error;
 

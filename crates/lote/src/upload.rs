@@ -24,6 +24,7 @@ use tokio_util::io::ReaderStream;
 use crate::{
     Client, Error, File, UploadPurpose, bound,
     call::{answered, understood},
+    dialect::Form,
 };
 
 /// How much is read at a time.
@@ -96,8 +97,8 @@ impl Upload {
         Self { client, source, purpose, file_name, length: None, expires_after: None, on_progress: None }
     }
 
-    /// The name that the service is told. The default is that of the file on disk. For a batch it is made to end in
-    /// `.jsonl`, which OpenAI is reported to ask for.
+    /// The name that the service is told. The default is that of the file on disk. For a batch it is made to end as
+    /// the dialect says, which is `.jsonl` for all known ones: several services take no other.
     pub fn file_name(mut self, name: impl Into<String>) -> Self {
         self.file_name = name.into();
         self
@@ -109,7 +110,7 @@ impl Upload {
         self
     }
 
-    /// When the service deletes the file. OpenAI only.
+    /// When the service deletes the file. Refused for a dialect that does not know it, such as MKA1's.
     pub fn expires_after(mut self, after: ExpiresAfter) -> Self {
         self.expires_after = Some(after);
         self
@@ -128,12 +129,13 @@ impl Upload {
     /// moves for the client's idle timeout.
     pub async fn send(self) -> Result<File, Error> {
         let Self { client, source, purpose, file_name, length, expires_after, on_progress } = self;
-        let file_name = wire_name(&file_name, purpose)?;
         let doing = match &source {
             Source::Path(path) => format!("upload {}", path.display()),
-            Source::Reader(_) => format!("upload {file_name}"),
+            Source::Reader(_) => format!("upload {}", file_name.trim()),
         };
-        let attempt = Attempt { client: &client, doing: &doing, purpose, file_name, expires_after, on_progress };
+        let form = client.shared().dialect().upload(&file_name, purpose, expires_after.map(|after| after.0));
+        let form = form.map_err(|error| error.context(&doing))?;
+        let attempt = Attempt { client: &client, doing: &doing, purpose, form, on_progress };
         match source {
             Source::Reader(reader) => attempt.send(reader, length).await,
             Source::Path(path) => {
@@ -154,28 +156,28 @@ struct Attempt<'a> {
     client: &'a Client,
     doing: &'a str,
     purpose: UploadPurpose,
-    file_name: String,
-    expires_after: Option<ExpiresAfter>,
+    form: Form,
     on_progress: Option<OnProgress>,
 }
 
 impl Attempt<'_> {
     async fn send(&self, reader: Pin<Box<dyn AsyncRead + Send>>, length: Option<u64>) -> Result<File, Error> {
         let (shared, doing) = (self.client.shared(), self.doing);
+        if let (UploadPurpose::Batch, Some(length)) = (self.purpose, length) {
+            shared.dialect().input_bytes(length).map_err(|error| error.context(doing))?;
+        }
         // Bytes that a file has gained meanwhile are not sent: fewer were announced.
         let reader: Pin<Box<dyn AsyncRead + Send>> = match length {
             Some(length) => Box::pin(reader.take(length)),
             None => reader,
         };
         let watch = Arc::new(Watch::default());
+        let Form { path, fields, file_name, media_type } = self.form.clone();
         let upload = lote_client::Upload {
-            purpose: wire_purpose(self.purpose),
-            expires_after: self.expires_after.map(ExpiresAfter::wire),
-            file_name: self.file_name.clone(),
-            media_type: match self.purpose {
-                UploadPurpose::Batch => "application/jsonl",
-                _ => "application/octet-stream",
-            },
+            path,
+            fields,
+            file_name,
+            media_type,
             body: reqwest::Body::wrap_stream(watched(reader, Arc::clone(&watch), self.on_progress.clone())),
             length,
         };
@@ -261,48 +263,9 @@ async fn open(path: &Path) -> Result<(tokio::fs::File, Option<u64>), Error> {
     Ok((file, metadata.is_file().then_some(metadata.len())))
 }
 
-/// MKA1 refuses a blank name and `blob`, OpenAI a batch file that does not end in .jsonl.
-fn wire_name(name: &str, purpose: UploadPurpose) -> Result<String, Error> {
-    let name = name.trim();
-    if name.is_empty() {
-        return Err(Error::invalid("upload: the file has no name; give one"));
-    }
-    let name = name.replace(char::is_control, "_");
-    Ok(match purpose {
-        UploadPurpose::Batch if !name.ends_with(".jsonl") => format!("{name}.jsonl"),
-        _ if name == "blob" => "blob.bin".to_owned(),
-        _ => name,
-    })
-}
-
-fn wire_purpose(purpose: UploadPurpose) -> wire::UploadPurpose {
-    match purpose {
-        UploadPurpose::Assistants => wire::UploadPurpose::Assistants,
-        UploadPurpose::Batch => wire::UploadPurpose::Batch,
-        UploadPurpose::FineTune => wire::UploadPurpose::FineTune,
-        UploadPurpose::Vision => wire::UploadPurpose::Vision,
-        UploadPurpose::UserData => wire::UploadPurpose::UserData,
-        UploadPurpose::Evals => wire::UploadPurpose::Evals,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_that_services_take() {
-        for (name, purpose, expected) in [
-            ("a.jsonl", UploadPurpose::Batch, "a.jsonl"),
-            ("upload", UploadPurpose::Batch, "upload.jsonl"),
-            ("blob", UploadPurpose::Batch, "blob.jsonl"),
-            ("blob", UploadPurpose::UserData, "blob.bin"),
-            ("a\r\nb", UploadPurpose::UserData, "a__b"),
-        ] {
-            assert_eq!(wire_name(name, purpose).unwrap(), expected);
-        }
-        assert!(wire_name(" ", UploadPurpose::Batch).unwrap_err().is_invalid());
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_standstill_is_noticed_only_when_nothing_moves() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Error, UnixSeconds, bound, bound::Bound};
+use crate::{Error, UnixSeconds, bound, bound::Bound, time};
 
 /// A field of an answer: where it stands and what is there.
 pub(crate) struct Field {
@@ -82,8 +82,13 @@ impl Field {
         Ok(self.integer(bound)?.map(i64::unsigned_abs))
     }
 
-    /// An instant.
-    pub(crate) fn instant(self) -> Result<Option<UnixSeconds>, Error> {
+    /// An instant: seconds, or an RFC 3339 text, which can be nothing else.
+    pub(crate) fn instant(mut self) -> Result<Option<UnixSeconds>, Error> {
+        if let Some(Value::String(text)) = &self.value
+            && let Some(seconds) = time::rfc_3339(text)
+        {
+            self.value = Some(seconds.into());
+        }
         let name = self.name.clone();
         self.integer(&bound::UNIX_SECONDS)?.map(|seconds| UnixSeconds::named(&name, seconds)).transpose()
     }
@@ -220,6 +225,21 @@ mod tests {
         ] {
             assert_eq!(integer(value.clone()).unwrap(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn instants_in_words() {
+        let instant = |value: Value| Field::new("batch", "created_at", Some(value)).instant();
+        for (text, seconds) in [
+            ("2024-01-01T00:00:00Z", 1_704_067_200),
+            ("2024-01-01T01:00:00.999999+01:00", 1_704_067_200),
+            ("1969-12-31T23:59:59.5Z", -1),
+        ] {
+            assert_eq!(instant(text.into()).unwrap().unwrap().get(), seconds, "{text}");
+        }
+        // Without an offset it could be any of a day's instants.
+        let error = instant("2024-01-01T00:00:00".into()).unwrap_err();
+        assert!(error.to_string().contains("is not an integer"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lote_gateway::Gateway;
 use serde_json::{Value, json};
 
-use crate::common::{Ended, ended, lote};
+use crate::common::{Ended, ended, folder, lote};
 use crate::service::{Embedded, Odd, Unasked, answer, ask, at, json, json_lines};
 
 #[test]
@@ -192,7 +192,7 @@ fn a_create_sends_what_it_was_told() {
         at(odd.url())
             .env("LOTE_ON_BEHALF_OF", "user-7")
             .args(["batches", "create", "file-1", "--endpoint", "embeddings", "--metadata", "a=b=c"])
-            .args(["--max-concurrency", "5", "--output-expires-after", "7d"]),
+            .args(["--max-concurrency", "5"]),
         b"",
     );
     assert_eq!(created.code, 0, "{created:?}");
@@ -205,6 +205,26 @@ fn a_create_sends_what_it_was_told() {
         json!({
             "input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_window": "24h",
             "metadata": {"a": "b=c"}, "max_concurrency": 5,
+        })
+    );
+
+    let odd = Odd::saying(&json!({"id": "batch_1", "status": "validating"}));
+    let folder = folder(&[("mine.toml", b"name = \"mine\"\nextends = \"openai\"\ncreate.windows = [\"24h..7d\"]\n")]);
+    let mine = folder.path().join("mine.toml");
+    let created = ended(
+        at(odd.url())
+            .env("LOTE_DIALECT", &mine)
+            .args(["batches", "create", "file-1", "--endpoint", "embeddings"])
+            .args(["--completion-window", "7d", "--output-expires-after", "7d"]),
+        b"",
+    );
+    assert_eq!(created.code, 0, "{created:?}");
+    let asked = odd.asked();
+    assert!(asked.head.starts_with("POST /v1/batches HTTP/1.1\r\n"), "{asked:?}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&asked.body).expect("JSON"),
+        json!({
+            "input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_window": "7d",
             "output_expires_after": {"anchor": "created_at", "seconds": 604_800},
         })
     );

@@ -16,7 +16,7 @@ pub(crate) struct Ended {
 /// `lote` with an environment in which no setting is made.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lote"));
-    for name in ["LOTE_BASE_URL", "LOTE_API_KEY", "LOTE_ON_BEHALF_OF"] {
+    for name in ["LOTE_BASE_URL", "LOTE_API_KEY", "LOTE_ON_BEHALF_OF", "LOTE_DIALECT"] {
         command.env_remove(name);
     }
     // What is tried again is the library's, and tested there: here every answer counts.

@@ -98,10 +98,11 @@ fn an_upload_sends_what_it_was_told() {
     let odd = Odd::saying(&json!({"id": "file-1"}));
     let folder = folder(&[("requests.jsonl", b"{\"a\":1}\n")]);
     let path = folder.path().join("requests.jsonl");
-    let uploaded = ask(odd.url(), ["files", "upload", path.to_str().expect("a UTF-8 path"), "--expires-after", "3600"]);
+    let path = path.to_str().expect("a UTF-8 path");
+    let uploaded = ask(odd.url(), ["files", "upload", path, "--expires-after", "3600", "--dialect", "openai"]);
     assert_eq!((uploaded.code, json(&uploaded)), (0, json!({"id": "file-1"})), "{uploaded:?}");
     let asked = odd.asked();
-    assert!(asked.head.starts_with("POST /api/v1/llm/files HTTP/1.1\r\n"), "{asked:?}");
+    assert!(asked.head.starts_with("POST /v1/files HTTP/1.1\r\n"), "{asked:?}");
     for part in [
         "name=\"purpose\"\r\n\r\nbatch\r\n",
         "name=\"expires_after[anchor]\"\r\n\r\ncreated_at\r\n",

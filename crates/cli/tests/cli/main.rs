@@ -3,6 +3,7 @@
 mod batches;
 mod check;
 mod common;
+mod dialects;
 mod examples;
 mod files;
 mod gateway;

@@ -120,6 +120,13 @@ impl Checker<'_> {
             let message = "custom_id is empty: answers are told apart by it alone";
             self.find(number, Some(""), FindingCode::EmptyCustomId, message);
         }
+        if let Some(most) = self.options.max_custom_id
+            && let count = id.chars().count()
+            && count as u64 > most
+        {
+            let message = format!("custom_id has {count} characters, more than the {most} that the service takes");
+            self.find(number, Some(&id), FindingCode::CustomIdTooLong, message);
+        }
         let first = *self.first.entry(self.hasher.hash(&id)).or_insert(number);
         if first != number {
             let message = format!("custom_id was used before, in line {first}: make it unique within the file");
@@ -128,8 +135,9 @@ impl Checker<'_> {
     }
 
     fn url(&mut self, number: u64, id: Option<&str>, url: &str) {
-        let known = self.options.known_endpoints;
-        let unknown = !known.is_empty() && !known.contains(&url);
+        let options = self.options;
+        let known = &options.known_endpoints;
+        let unknown = !known.is_empty() && !known.iter().any(|known| known == url);
         match &self.endpoint {
             Some(endpoint) if endpoint != url => {
                 let origin = match self.endpoint_line {

@@ -21,6 +21,7 @@ pub use folder::{Record, Stage};
 
 use crate::{
     Batch, Cadence, Client, Endpoint, Error, bound,
+    dialect::Asked,
     lines::{Checked, Joined, Limits},
     save,
 };
@@ -85,7 +86,8 @@ pub struct Run {
     folder: Option<PathBuf>,
     output: Option<PathBuf>,
     endpoint: Option<Endpoint>,
-    limits: Limits,
+    limits: Option<Limits>,
+    completion_window: Option<String>,
     metadata: Vec<(String, String)>,
     max_concurrency: Option<i64>,
     deadline: Option<Duration>,
@@ -142,7 +144,8 @@ impl Run {
             folder: None,
             output: None,
             endpoint: None,
-            limits: Limits::default(),
+            limits: None,
+            completion_window: None,
             metadata: Vec::new(),
             max_concurrency: None,
             deadline: None,
@@ -170,9 +173,17 @@ impl Run {
         self
     }
 
-    /// How much one batch takes. The default is OpenAI's 50,000 lines and 200,000,000 bytes.
+    /// How much one batch takes. The default is what the client's dialect says: see
+    /// [`Dialect::limits`](crate::Dialect::limits).
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Within which time the batch is to be done: see
+    /// [`CreateBatch::completion_window`](crate::CreateBatch::completion_window).
+    pub fn completion_window(mut self, window: impl Into<String>) -> Self {
+        self.completion_window = Some(window.into());
         self
     }
 
@@ -229,6 +240,20 @@ impl Run {
             return Err(RunError::Refused(Error::invalid(message)));
         }
         Ok(())
+    }
+
+    /// Refuses, before anything is sent, what the dialect's create would refuse.
+    fn check_create(&self, endpoint: Endpoint) -> Result<(), RunError> {
+        let own = (Self::SHA256.to_owned(), "0".repeat(64));
+        let metadata = self.metadata.iter().cloned().chain([own]).collect();
+        let asked = Asked {
+            endpoint,
+            window: self.completion_window.as_deref(),
+            metadata: &metadata,
+            max_concurrency: self.max_concurrency.is_some(),
+            output_expires_after: false,
+        };
+        self.client.shared().dialect().create(&asked).map(drop).map_err(RunError::Refused)
     }
 
     /// Refuses, before anything is sent, places that cannot be read, or cannot take the results.

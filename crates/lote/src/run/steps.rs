@@ -26,6 +26,7 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     run.check_settings()?;
     run.check_places()?;
     let (mut folder, endpoint) = prepare(&run).await?;
+    run.check_create(endpoint)?;
 
     let input = upload(&run, &folder).await.map_err(RunError::Refused)?;
     folder.record.input_file_id = Some(input.clone());
@@ -77,10 +78,11 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 
 /// Checks and copies the input.
 async fn prepare(run: &Run) -> Result<(Folder, Endpoint), RunError> {
+    let dialect = run.client.dialect().check_options();
     let options = CheckOptions {
         endpoint: run.endpoint.map(|endpoint| endpoint.as_str().to_owned()),
-        limits: run.limits,
-        ..CheckOptions::default()
+        limits: run.limits.unwrap_or(dialect.limits),
+        ..dialect
     };
     let (path, input) = (run.folder_path(), run.input.clone());
     let base_url = run.client.base_url().to_owned();
@@ -123,6 +125,11 @@ async fn create(
     let mut create = run.client.batches().create(input, endpoint).metadata(Run::SHA256, &folder.record.sha256);
     for (key, value) in &run.metadata {
         create = create.metadata(key, value);
+    }
+    // Not the hash alone: the same file run again, on purpose, is another upload and another batch.
+    create = create.idempotency_key(format!("{}-{input}", folder.record.sha256));
+    if let Some(window) = &run.completion_window {
+        create = create.completion_window(window);
     }
     if let Some(lines) = run.max_concurrency {
         create = create.max_concurrency(lines);

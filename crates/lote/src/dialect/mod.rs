@@ -1,0 +1,247 @@
+//! Owns the dialects: tables that say how a service deviates from the contract in what it is sent and in the shape of
+//! what it answers; never the content of a file, and never whether an answer can be read at all.
+
+mod answer;
+mod choice;
+mod sent;
+mod table;
+mod window;
+
+use std::{fmt, fs, ops::Range, path::Path, str::FromStr, sync::Arc};
+
+use serde_json::Value;
+use toml::Value as Toml;
+
+pub use choice::DialectChoice;
+pub(crate) use sent::{Asked, Form, Sent};
+
+use self::table::{Idempotency, Most, Table};
+use crate::{Endpoint, Error, lines};
+
+/// How a service deviates from the contract: a table of what it is sent, and of what its answers look like.
+///
+/// The known ones are [`KNOWN`](Self::KNOWN); another is a TOML file in the same format, which may
+/// [extend](Self::from_toml) a known one. Nothing in reading depends on it: a dialect makes exact what would be readable
+/// anyhow, and refuses what a service would not understand before it is sent.
+///
+/// ```
+/// use lote::{Client, Dialect};
+///
+/// let groq = Dialect::named("groq")?;
+/// assert_eq!(groq.limits().max_bytes, 100_000_000);
+/// let client = Client::builder().dialect(groq).api_key("gsk_…").build()?;
+/// assert_eq!(client.base_url(), "https://api.groq.com/openai/v1");
+///
+/// let ours = Dialect::from_toml(
+///     r#"
+///     name = "ours"
+///     extends = "openai"
+///     url = "https://llm.example.org"
+///     on_behalf_of = true
+///     create.idempotency = { header = "Idempotency-Key" }
+///     "#,
+/// )?;
+/// let client = Client::builder().dialect(ours).on_behalf_of("user-7").api_key("sk-…").build()?;
+/// assert_eq!((client.base_url(), client.dialect().name()), ("https://llm.example.org/v1", "ours"));
+/// # Ok::<(), lote::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Dialect(Arc<Table>);
+
+/// The tables of the known dialects, in the order of [`Dialect::KNOWN`].
+const TABLES: [&str; 10] = [
+    include_str!("table/mka1.toml"),
+    include_str!("table/openai.toml"),
+    include_str!("table/azure.toml"),
+    include_str!("table/groq.toml"),
+    include_str!("table/together.toml"),
+    include_str!("table/ogx.toml"),
+    include_str!("table/litellm.toml"),
+    include_str!("table/vllm.toml"),
+    include_str!("table/doubleword.toml"),
+    include_str!("table/aibrix.toml"),
+];
+
+impl Dialect {
+    /// The names of the known dialects; the first is the default.
+    pub const KNOWN: [&'static str; 10] =
+        ["mka1", "openai", "azure", "groq", "together", "ogx", "litellm", "vllm", "doubleword", "aibrix"];
+
+    /// A known dialect.
+    ///
+    /// # Errors
+    /// One that [`is_invalid`](Error::is_invalid) and names the known ones.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        match Self::toml(name) {
+            Some(text) => read(&format!("{name}.toml"), text),
+            None => Err(Error::invalid(format!(
+                "dialect {name:?} is none of {}; a file of your own is named with its path, such as ./{name}.toml",
+                Self::KNOWN.join(", ")
+            ))),
+        }
+    }
+
+    /// The table of a known dialect, sources included: where to begin one's own.
+    pub fn toml(name: &str) -> Option<&'static str> {
+        Self::KNOWN.iter().zip(TABLES).find_map(|(known, text)| (*known == name).then_some(text))
+    }
+
+    /// A dialect of one's own, from its table. With `extends = "…"` it has what that known one has, but for the keys
+    /// that it gives itself; a list that it gives stands in place of the other's.
+    ///
+    /// # Errors
+    /// One that [`is_invalid`](Error::is_invalid) and names the line and the key.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        read("the dialect", text)
+    }
+
+    /// As [`from_toml`](Self::from_toml), from a file.
+    ///
+    /// # Errors
+    /// One that [`is_invalid`](Error::is_invalid) and names the file, the line and the key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let text =
+            fs::read_to_string(path).map_err(|error| Error::invalid(format!("dialect {}: {error}", path.display())))?;
+        read(&path.display().to_string(), &text)
+    }
+
+    /// What the settings name: a known dialect, or a file when there is a slash or a dot in it.
+    ///
+    /// # Errors
+    /// Those of [`named`](Self::named) and [`from_file`](Self::from_file).
+    pub fn load(name_or_file: &str) -> Result<Self, Error> {
+        match name_or_file.contains(['/', '\\', '.']) {
+            true => Self::from_file(name_or_file),
+            false => Self::named(name_or_file),
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The endpoints that its batches take.
+    pub fn endpoints(&self) -> Vec<String> {
+        match self.0.create.endpoints.is_empty() {
+            true => Endpoint::ALL.iter().map(|endpoint| endpoint.as_str().to_owned()).collect(),
+            false => self.0.create.endpoints.iter().map(|path| path.0.clone()).collect(),
+        }
+    }
+
+    /// The completion windows that it offers, the default first: texts such as `24h` and `24h to 7d`.
+    pub fn windows(&self) -> Vec<String> {
+        self.0.create.windows.iter().map(ToString::to_string).collect()
+    }
+
+    /// How much one input file may hold. Where a service publishes no limit it is OpenAI's.
+    pub fn limits(&self) -> lines::Limits {
+        let (limits, default) = (&self.0.limits, lines::Limits::default());
+        let most = |limit: Option<Most>, default| match limit {
+            None => default,
+            Some(Most::None) => u64::MAX,
+            Some(Most::Of(most)) => most,
+        };
+        lines::Limits {
+            max_lines: most(limits.lines, default.max_lines),
+            max_bytes: most(limits.bytes, default.max_bytes),
+        }
+    }
+
+    /// What `lote check` and a run hold an input file against.
+    pub fn check_options(&self) -> lines::CheckOptions {
+        lines::CheckOptions {
+            limits: self.limits(),
+            known_endpoints: self.endpoints(),
+            max_custom_id: match self.0.limits.custom_id {
+                Some(Most::Of(most)) => Some(most),
+                Some(Most::None) | None => None,
+            },
+            ..lines::CheckOptions::default()
+        }
+    }
+
+    /// Whether a create that carries an idempotency key can be sent again without making a second batch.
+    pub fn honours_idempotency_keys(&self) -> bool {
+        self.0.create.idempotency != Idempotency::None
+    }
+
+    /// Whether `X-On-Behalf-Of` is understood.
+    pub fn understands_on_behalf_of(&self) -> bool {
+        self.0.on_behalf_of
+    }
+}
+
+impl fmt::Debug for Dialect {
+    /// The name: headers of a table of one's own may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Dialect").field(&self.0.name).finish()
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = Error;
+
+    /// The same as [`Dialect::load`].
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::load(text)
+    }
+}
+
+impl lote_client::Answers for Dialect {
+    fn to_contract(&self, operation: &str, answer: &mut Value) {
+        Self::to_contract(self, operation, answer);
+    }
+}
+
+/// Reads a table, laid over the one that it extends.
+fn read(from: &str, text: &str) -> Result<Dialect, Error> {
+    let refuse = |error: &toml::de::Error| refused(from, text, error.span(), error.message());
+    // On its own first, for errors with their lines.
+    let mut table: Table = toml::from_str(text).map_err(|error| refuse(&error))?;
+    if let Some(base) = &table.extends {
+        let Some(below) = Dialect::toml(base) else {
+            let message = format!("extends: {base:?} is none of {}", Dialect::KNOWN.join(", "));
+            return Err(refused(from, text, None, &message));
+        };
+        let mut whole: toml::Table = toml::from_str(below).map_err(|error| refuse(&error))?;
+        // Another service is not to be taken for the one that it resembles.
+        for own in ["name", "hosts", "url"] {
+            whole.remove(own);
+        }
+        lay(&mut whole, toml::from_str(text).map_err(|error| refuse(&error))?);
+        table = Toml::Table(whole).try_into().map_err(|error| refuse(&error))?;
+    }
+    for (at, missing) in [("name", table.name.is_empty()), ("create.windows", table.create.windows.is_empty())] {
+        if missing {
+            return Err(refused(from, text, None, &format!("{at}: it is missing or empty")));
+        }
+    }
+    Ok(Dialect(Arc::new(table)))
+}
+
+/// Lays a table over another: tables are merged, all else is replaced.
+fn lay(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(Toml::Table(below)), Toml::Table(above)) => lay(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+/// An error at its line. Of the line only the key is shown: the value may be a secret.
+fn refused(from: &str, text: &str, at: Option<Range<usize>>, message: &str) -> Error {
+    let Some(before) = at.and_then(|at| text.get(..at.start)) else {
+        return Error::invalid(format!("dialect {from}: {message}"));
+    };
+    let number = before.matches('\n').count();
+    let key = text.lines().nth(number).and_then(|line| line.split(['=', '#']).next()).unwrap_or_default().trim();
+    Error::invalid(format!("dialect {from}, line {}, at {key}: {message}", number + 1))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Owns the tests of the tables and of their format; what services answer is tested in tests/facade/dialects.rs.
+
+use serde_json::json;
+
+use super::*;
+use crate::{Client, Status, UploadPurpose};
+
+fn sent(name: &str) -> Sent {
+    Sent { dialect: Dialect::named(name).unwrap(), choice: DialectChoice::Given }
+}
+
+#[test]
+fn every_known_table_is_read_and_has_its_name() {
+    for name in Dialect::KNOWN {
+        let dialect = Dialect::named(name).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(dialect.name(), name);
+        let text = Dialect::toml(name).unwrap();
+        assert!(text.starts_with("# ") && text.contains('['), "{name} cites no source");
+        // What is said of an answer is said in the contract's words.
+        let rules = &dialect.0.answer;
+        for (ours, fields) in [(&rules.batch, &crate::Batch::FIELDS[..]), (&rules.file, &crate::File::FIELDS[..])] {
+            for field in ours.rename.values().chain(ours.values.keys()) {
+                assert!(fields.contains(&field.as_str()), "{name}: {field}");
+            }
+        }
+        for status in rules.batch.values.get("status").iter().flat_map(|spellings| spellings.values()) {
+            assert!(!matches!(Status::from(status.as_str()), Status::Other(_)), "{name}: {status}");
+        }
+        for endpoint in dialect.0.create.spelling.keys() {
+            assert!(dialect.endpoints().contains(endpoint), "{name}: {endpoint}");
+        }
+    }
+}
+
+#[test]
+fn a_faulty_table_names_file_line_and_key() {
+    for (text, parts) in [
+        ("name = \"x\"\nhost = [\"a\"]\n", &["line 2, at host: unknown field `host`"][..]),
+        ("name = \"x\"\n\n[auth]\nscheme = 7\n", &["line 4, at scheme: invalid type: integer `7`"]),
+        ("name = \"x\"\nbase_path = \"v1\"", &["line 2, at base_path: it is no path such as \"/v1\""]),
+        ("name = \"x\"\nauth.header = \"a b\"", &["line 2, at auth.header: it is no name of a header"]),
+        ("name = \"x\"\n[create]\nwindows = [\"a day\"]", &["line 3, at windows: \"a day\" is no completion window"]),
+        ("name = \"x\"\n[create]\nwindows = []", &["create.windows: it is missing or empty"]),
+        ("name = \"x\"\nlimits.lines = 0", &["line 2, at limits.lines: ", "a number of at least 1"]),
+        ("name = \"x\"\nlimits.lines = \"few\"", &["line 2, at limits.lines: ", "or \"none\""]),
+        ("name = \"x\"\ncreate.idempotency = { cookie = \"k\" }", &["line 2", "unknown variant `cookie`"]),
+        ("name = \"x\"\nextends = \"y\"", &["extends: \"y\" is none of mka1, openai"]),
+        ("extends = \"openai\"", &["name: it is missing or empty"]),
+        ("name = \"x", &["line 1, at name"]),
+        ("", &["name: it is missing or empty"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        fs::write(&path, text).unwrap();
+        let error = Dialect::load(path.to_str().unwrap()).unwrap_err();
+        assert!(error.is_invalid(), "{error}");
+        let error = error.to_string();
+        let at = format!("dialect {}", path.display());
+        assert!(error.starts_with(&at) && parts.iter().all(|part| error.contains(part)), "{text}\n{error}");
+    }
+    let error = Dialect::load("./not-there.toml").unwrap_err().to_string();
+    assert!(error.starts_with("dialect ./not-there.toml: "), "{error}");
+    let error = Dialect::load("opeanai").unwrap_err().to_string();
+    assert!(error.contains("is none of mka1, openai") && error.contains("./opeanai.toml"), "{error}");
+    // A header may hold a secret.
+    let error = Dialect::from_toml("name = \"x\"\nheaders = { x-key = \"hunter22\\n\" }").unwrap_err().to_string();
+    assert!(error.contains("line 2, at headers") && !error.contains("hunter22"), "{error}");
+}
+
+#[test]
+fn a_table_has_what_it_extends_but_for_what_it_says() {
+    let mine =
+        "name = \"mine\"\nextends = \"azure\"\n[auth]\nscheme = \"Key\"\n[create]\nendpoints = [\"/v1/embeddings\"]";
+    let mine = Dialect::from_toml(mine).unwrap();
+    let azure = Dialect::named("azure").unwrap();
+    assert_eq!(mine.limits(), azure.limits());
+    assert_eq!(mine.0.auth.header, azure.0.auth.header);
+    assert_eq!((mine.0.auth.scheme.0.as_str(), mine.endpoints()), ("Key", vec!["/v1/embeddings".to_owned()]));
+    assert_eq!(mine.url(), None);
+    assert!(mine.0.hosts.is_empty());
+}
+
+#[test]
+fn dialects_are_guessed_from_known_hosts_and_from_nothing_else() {
+    for (url, name, choice) in [
+        ("https://api.openai.com/v1", "openai", "guessed from the host api.openai.com"),
+        ("https://API.Groq.com", "groq", "guessed from the host api.groq.com"),
+        ("https://mine.openai.azure.com/openai/v1", "azure", "guessed from the host mine.openai.azure.com"),
+        ("https://api.together.ai/v1", "together", "guessed from the host api.together.ai"),
+        ("https://api.doubleword.ai/v1", "doubleword", "guessed from the host api.doubleword.ai"),
+        ("https://apigw.mka1.com", "mka1", "the default"),
+        ("https://openai.azure.com/", "mka1", "the default"),
+        ("https://api.openai.com.example.org/", "mka1", "the default"),
+        ("http://127.0.0.1:8787", "mka1", "the default"),
+        ("http://localhost:8787/api/v1/llm", "mka1", "the default"),
+        ("https://llm.example.org/batch", "mka1", "the default"),
+        ("http://localhost:4000/v1/", "openai", "guessed from a base URL that ends in /v1"),
+    ] {
+        let (dialect, chosen) = Dialect::guess(url).unwrap();
+        assert_eq!((dialect.name(), chosen.to_string().as_str()), (name, choice), "{url}");
+        let client = Client::builder().base_url(url).api_key("k").build().unwrap();
+        assert_eq!((client.dialect().name(), client.dialect_choice()), (name, &chosen));
+    }
+    let given = Client::builder().base_url("https://api.openai.com/v1").dialect(Dialect::named("ogx").unwrap());
+    let given = given.api_key("k").build().unwrap();
+    assert_eq!((given.dialect().name(), given.dialect_choice()), ("ogx", &DialectChoice::Given));
+}
+
+#[test]
+fn a_dialect_brings_its_service_and_its_path() {
+    let url = |dialect: &str, base: Option<&str>| {
+        let mut builder = Client::builder().dialect(Dialect::named(dialect).unwrap()).api_key("k");
+        if let Some(base) = base {
+            builder = builder.base_url(base);
+        }
+        builder.build().map(|client| client.base_url().to_owned()).map_err(|error| error.to_string())
+    };
+    assert_eq!(url("together", None).unwrap(), "https://api.together.xyz/v1");
+    assert_eq!(url("azure", Some("https://mine.openai.azure.com")).unwrap(), "https://mine.openai.azure.com/openai/v1");
+    assert_eq!(url("ogx", Some("http://127.0.0.1:8321/")).unwrap(), "http://127.0.0.1:8321/v1");
+    assert!(url("ogx", None).unwrap_err().starts_with("no base URL: dialect ogx has no service of its own"));
+    assert!(url("vllm", Some("http://127.0.0.1:1")).unwrap_err().contains("has no service to talk to"));
+}
+
+#[test]
+fn keys_and_headers_of_a_table_are_secret() {
+    let mine = "name = \"mine\"\nauth = { header = \"api-key\", scheme = \"\" }\nheaders = { x-other = \"hunter33\" }";
+    let builder = Client::builder().base_url("http://127.0.0.1:1").dialect(Dialect::from_toml(mine).unwrap());
+    let builder = builder.api_key("hunter22");
+    let client = builder.clone().build().unwrap();
+    for text in [format!("{builder:?}"), format!("{client:?}"), format!("{:?}", crate::raw::client(&client))] {
+        assert!(!text.contains("hunter"), "{text}");
+    }
+    let sent = Sent { dialect: Dialect::from_toml(mine).unwrap(), choice: DialectChoice::Given };
+    let (name, value) = sent.authorization("hunter22").unwrap();
+    assert_eq!((name.as_str(), value.as_bytes(), value.is_sensitive()), ("api-key", &b"hunter22"[..], true));
+    assert!(sent.headers(None).unwrap().values().all(reqwest::header::HeaderValue::is_sensitive));
+}
+
+#[test]
+fn names_that_services_take() {
+    for (dialect, name, purpose, expected) in [
+        ("mka1", "a.jsonl", UploadPurpose::Batch, "a.jsonl"),
+        ("mka1", "upload", UploadPurpose::Batch, "upload.jsonl"),
+        ("mka1", "blob", UploadPurpose::Batch, "blob.jsonl"),
+        ("mka1", "blob", UploadPurpose::UserData, "blob.bin"),
+        ("openai", "blob", UploadPurpose::UserData, "blob"),
+        ("mka1", "a\r\nb", UploadPurpose::UserData, "a__b"),
+    ] {
+        assert_eq!(sent(dialect).upload(name, purpose, None).unwrap().file_name, expected);
+    }
+    assert!(sent("mka1").upload(" ", UploadPurpose::Batch, None).err().unwrap().is_invalid());
+}
+
+#[test]
+fn answers_that_are_right_or_no_objects_stay_as_they_are() {
+    let operations = ["create_batch", "get_batch", "cancel_batch", "list_batches", "get_file", "delete_file", "?"];
+    for name in Dialect::KNOWN {
+        let dialect = Dialect::named(name).unwrap();
+        for operation in operations {
+            for answer in [
+                json!({"id": "b", "object": "batch", "status": "in_progress", "created_at": 5, "job": {"id": "c"}}),
+                json!({"object": "list", "data": [{"id": "b", "created_at": null}], "value": [], "has_more": true}),
+                json!({"data": "x"}),
+                json!({"job": 5}),
+                json!(null),
+                json!("text"),
+                json!(5),
+            ] {
+                let mut after = answer.clone();
+                dialect.to_contract(operation, &mut after);
+                assert_eq!(after, answer, "{name} {operation}");
+            }
+        }
+    }
+}

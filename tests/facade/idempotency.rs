@@ -1,0 +1,165 @@
+//! Owns the proof that a create is repeated only where that cannot make a second batch; never another retry.
+
+use std::time::Duration;
+
+use crate::common::{Odd, Reply};
+use lote::{Client, Dialect, Endpoint, FileId, Retry, UploadPurpose, run::Run};
+use lote_gateway::{
+    Event, Gateway,
+    faults::{Effect, Fault, Operation, Refusal},
+};
+use serde_json::{Value, json};
+
+/// A dialect of the embedded gateway with its idempotency on, as a user would write it.
+const LOTE_GATEWAY: &str = r#"
+name = "lote-gateway"
+extends = "mka1"
+create.idempotency = { header = "Idempotency-Key" }
+"#;
+
+const LINE: &str = r#"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"auto","messages":[{"role":"user","content":"x"}]}}"#;
+
+fn input_id() -> FileId {
+    FileId::new("file-1").expect("an id")
+}
+
+fn quick() -> Retry {
+    Retry::default().pauses(Duration::from_millis(1), Duration::from_millis(2))
+}
+
+async fn gateway(lost: Effect) -> Gateway {
+    let fault = Fault::on(Operation::CreateBatch).nth(1).then(lost);
+    Gateway::builder().idempotency(true).journal(true).fault(fault).start().await.expect("the gateway starts")
+}
+
+fn client(gateway: &Gateway, dialect: &str) -> Client {
+    let builder = Client::builder().base_url(gateway.url()).api_key("mk-test").retry(quick());
+    builder.dialect(Dialect::from_toml(dialect).expect("a dialect")).build().expect("a client")
+}
+
+async fn uploaded(client: &Client) -> FileId {
+    let upload = client.files().upload_reader(LINE.as_bytes(), "requests.jsonl", UploadPurpose::Batch);
+    upload.send().await.expect("uploaded").id
+}
+
+/// The batches that the gateway made, with the keys of their creates, and how many creates came again.
+fn made(gateway: &Gateway) -> (Vec<(String, Option<String>)>, usize) {
+    let (mut batches, mut again) = (Vec::new(), 0);
+    for entry in gateway.journal() {
+        match entry.event {
+            Event::BatchCreated { batch_id, idempotency_key, .. } => batches.push((batch_id, idempotency_key)),
+            Event::CreateRepeated { .. } => again += 1,
+            _ => {}
+        }
+    }
+    (batches, again)
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_was_lost_makes_one_batch_where_keys_are_honoured() {
+    for lost in [Effect::AnswerLost, Effect::AnswerReplaced(Refusal::status(502))] {
+        let gateway = gateway(lost).await;
+        let client = client(&gateway, LOTE_GATEWAY);
+        let input = uploaded(&client).await;
+        let batch = client.batches().create(&input, Endpoint::ChatCompletions).send().await.expect("a batch");
+        let (batches, again) = made(&gateway);
+        assert_eq!((batches.len(), again), (1, 1));
+        assert_eq!(batches[0].0, batch.id.as_str());
+        let key = batches[0].1.as_deref().expect("a key of its own");
+        assert!(key.starts_with("lote-") && key.len() == 37, "{key}");
+
+        // Another create has another key.
+        let other = client.batches().create(&input, Endpoint::ChatCompletions).send().await.expect("a batch");
+        assert_ne!(other.id, batch.id);
+        assert_ne!(made(&gateway).0[1].1.as_deref(), Some(key));
+    }
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_was_lost_is_ambiguous_where_they_are_not() {
+    let gateway = gateway(Effect::AnswerLost).await;
+    let client = client(&gateway, "name = \"plain\"\nextends = \"mka1\"");
+    let input = uploaded(&client).await;
+    let create = client.batches().create(&input, Endpoint::ChatCompletions).idempotency_key("mine");
+    let error = create.send().await.expect_err("its answer was lost");
+    assert!(error.is_ambiguous() && error.is_connection(), "{error}");
+    let (batches, again) = made(&gateway);
+    // The key is not sent where it would promise nothing.
+    assert_eq!((batches.len(), again, &batches[0].1), (1, 0, &None));
+}
+
+#[tokio::test]
+async fn the_same_key_with_other_parameters_is_a_conflict_at_once() {
+    let gateway = Gateway::builder().idempotency(true).journal(true).start().await.expect("the gateway starts");
+    let client = client(&gateway, LOTE_GATEWAY);
+    let input = uploaded(&client).await;
+    let create = |note: &str| {
+        let create = client.batches().create(&input, Endpoint::ChatCompletions).metadata("note", note);
+        create.idempotency_key("mine").send()
+    };
+    let first = create("a").await.expect("a batch");
+    assert_eq!(create("a").await.expect("the same batch").id, first.id);
+    assert!(create("b").await.expect_err("another batch").is_conflict());
+    assert_eq!(made(&gateway).0, [(first.id.to_string(), Some("mine".to_owned()))]);
+
+    let error = client.batches().create(&input, Endpoint::ChatCompletions).idempotency_key("a\nb").send().await;
+    assert!(error.expect_err("no header carries it").is_invalid());
+}
+
+#[tokio::test]
+async fn a_run_is_keyed_by_its_content_and_its_upload() {
+    let gateway = gateway(Effect::AnswerLost).await;
+    let client = client(&gateway, LOTE_GATEWAY);
+    let folder = tempfile::tempdir().expect("a folder");
+    let requests = folder.path().join("requests.jsonl");
+    std::fs::write(&requests, LINE).expect("written");
+    let run = |name: &str| {
+        let run = Run::new(&client, &requests).folder(folder.path().join(name));
+        run.every(Duration::from_millis(2), Duration::from_millis(20)).execute()
+    };
+    let first = run("first").await.expect("one batch, although the answer was lost");
+    let second = run("second").await.expect("run again on purpose");
+    assert_ne!(first.batch.id, second.batch.id);
+    let (batches, again) = made(&gateway);
+    assert_eq!((batches.len(), again), (2, 1));
+    for ((_, key), report) in batches.iter().zip([&first, &second]) {
+        let input = report.batch.input_file_id.as_ref().expect("an input file");
+        let expected = format!("{}-{input}", report.batch.metadata["lote_sha256"]);
+        assert_eq!(key.as_deref(), Some(expected.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn ogx_takes_the_key_in_the_body() {
+    let batch = json!({"id": "batch_1", "status": "validating"});
+    let odd = Odd::new([Reply::Nothing, Reply::new(503, &[], ""), Reply::json(200, &batch)]);
+    let ogx = odd.builder().dialect(Dialect::named("ogx").expect("known")).retry(quick()).build().expect("a client");
+    let create = ogx.batches().create(&input_id(), Endpoint::ChatCompletions).idempotency_key("mine");
+    assert_eq!(create.send().await.expect("at the third try").id.as_str(), "batch_1");
+    for (head, body) in odd.requests().iter().zip(odd.bodies()) {
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body["idempotency_key"], "mine");
+        assert!(!head.to_ascii_lowercase().contains("idempotency"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn conflicts_are_tried_again_where_they_pass_and_nowhere_else() {
+    let file = json!({"id": "file-1", "object": "file", "deleted": true});
+    let odd = Odd::new([Reply::new(409, &[], "attached meanwhile"), Reply::json(200, &file)]);
+    let client = odd.builder().retry(quick()).build().expect("a client");
+    assert!(client.files().delete(&input_id()).await.expect("at the second try").deleted);
+    assert_eq!(odd.requests().len(), 2);
+
+    let odd = Odd::new([Reply::new(409, &[], "it is completed")]);
+    let client = odd.builder().retry(quick()).build().expect("a client");
+    let id = lote::BatchId::new("batch_1").expect("an id");
+    assert!(client.batches().cancel(&id).await.expect_err("over").is_conflict());
+    assert_eq!(odd.requests().len(), 1);
+
+    let odd = Odd::new([Reply::new(409, &[], "other parameters")]);
+    let ogx = odd.builder().dialect(Dialect::named("ogx").expect("known")).retry(quick()).build().expect("a client");
+    let create = ogx.batches().create(&input_id(), Endpoint::ChatCompletions).idempotency_key("mine");
+    assert!(create.send().await.expect_err("another batch has the key").is_conflict());
+    assert_eq!(odd.requests().len(), 1);
+}
