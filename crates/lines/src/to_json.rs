@@ -280,7 +280,8 @@ impl SerializeMap for Within<'_> {
         // Only to name the place; a key that is no text is refused by the writing of the text.
         self.key = match serde_json::to_value(key) {
             Ok(Value::String(key)) => key,
-            _ => "?".to_owned(),
+            Ok(key) => key.to_string(),
+            Err(_) => "?".to_owned(),
         };
         Ok(())
     }
@@ -331,6 +332,7 @@ mod tests {
             (to_json(&[Shape::One(f32::NAN)]), "[0].One: NaN is no number of JSON"),
             (to_json(&Shape::Two(1, -inf)), "[1]: -inf is no number of JSON"),
             (to_json(&Shape::Named { weights: vec![None, Some(inf)] }), "weights[1]: inf is no number of JSON"),
+            (to_json(&BTreeMap::from([(7, inf)])), "7: inf is no number of JSON"),
             (to_json(&map([inf])), "a[0]: inf is no number of JSON"),
             (to_json(&BTreeMap::from([("a", u128::MAX)])), &beyond("a", &u128::MAX)),
             (to_json(&(1, i128::MIN)), &beyond("[1]", &i128::MIN)),
