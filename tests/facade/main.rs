@@ -3,5 +3,9 @@
 mod common;
 mod good;
 mod odd;
+mod outcomes;
 mod readme;
+mod request_files;
+mod requests;
 mod runs;
+mod views;

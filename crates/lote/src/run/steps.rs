@@ -5,25 +5,16 @@ use std::{
     io::{self, BufWriter},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-use tokio::task::spawn_blocking;
 
 use super::{OnProgress, Progress, Report, Run, RunError, Stage, folder::Folder};
 use crate::{
     Batch, Endpoint, Error, FileId, Status, UploadPurpose, Waited,
+    fetch::{blocking, fetch},
     lines::{CheckOptions, JoinError, Joined, join},
-    pace::Pace,
     save::Beside,
-    wait::JUST_MADE,
 };
-
-/// For how long a file of a batch that is over is asked for.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
-
-/// How often a file is asked for, all in all: a transfer that always breaks off must end.
-const ATTEMPTS: u32 = 60;
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     let started = Instant::now();
@@ -181,38 +172,10 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
     }
 }
 
-/// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
+/// Fetches a file of the batch.
 async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
-    let mut pace = Pace::new(Duration::from_millis(200), Duration::from_secs(10));
-    let mut trouble_since: Option<Instant> = None;
-    let mut attempts = 0;
-    loop {
-        let result = match run.client.files().content(id).await {
-            Ok(content) => {
-                // A long transfer is no trouble.
-                let result = content.save(path).await;
-                if result.as_ref().is_err_and(Error::is_transient) {
-                    trouble_since = None;
-                }
-                result
-            }
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(_) => return Ok(()),
-            Err(error) => {
-                let patience = if error.is_not_found() { JUST_MADE } else { PATIENCE };
-                let passes = error.is_transient() || error.is_not_found();
-                attempts += 1;
-                let since = *trouble_since.get_or_insert_with(Instant::now);
-                if !passes || since.elapsed() >= patience || attempts >= ATTEMPTS {
-                    return Err(error);
-                }
-                (run.on_progress)(Progress::Trouble(&error));
-                pace.pause(error.retry_after()).await;
-            }
-        }
-    }
+    let on_progress = Arc::clone(&run.on_progress);
+    fetch(&run.client, id, path, &move |error| on_progress(Progress::Trouble(error))).await
 }
 
 /// Joins the answers with the requests into the folder's results.
@@ -248,12 +211,4 @@ async fn copy_results(results: &Path, output: &Path) -> io::Result<()> {
         beside.commit()
     })
     .await
-}
-
-/// Work that would hold up the runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
