@@ -129,7 +129,7 @@ where
     let folder = TempDir::new().expect("a folder");
     let requests = folder.path().join("requests.jsonl");
     let mut file = RequestFile::create(&requests).expect("a file");
-    for line in RequestLines::new(shared).of(rows.iter().copied()) {
+    for line in RequestLines::new(shared).for_rows(rows.iter().copied()) {
         file.push(&line.expect("a line")).expect("written");
     }
     file.finish().expect("finished");

@@ -22,7 +22,7 @@ fn response() -> ModelResponse {
 fn rows_share_their_settings_and_differ_in_their_content() {
     let chats = RequestLines::new(chat().system("s").temperature(0.0));
     let lines: Vec<_> =
-        chats.of([("a", "x".to_owned()), ("b", "y".to_owned())]).collect::<Result<_, _>>().expect("lines");
+        chats.for_rows([("a", "x".to_owned()), ("b", "y".to_owned())]).collect::<Result<_, _>>().expect("lines");
     let line = |id: &str, text: &str| {
         let messages = json!([{"role": "system", "content": "s"}, {"role": "user", "content": text}]);
         let body = json!({"model": "m", "messages": messages, "temperature": 0.0});
@@ -43,7 +43,7 @@ fn rows_share_their_settings_and_differ_in_their_content() {
         "a lake"
     );
 
-    let errors: Vec<_> = embeddings.of([("ok", "x"), ("bad", "")]).filter_map(Result::err).collect();
+    let errors: Vec<_> = embeddings.for_rows([("ok", "x"), ("bad", "")]).filter_map(Result::err).collect();
     assert_eq!(errors.len(), 1);
     assert!(
         errors[0].to_string().starts_with("request line \"bad\": embeddings: input: the text is empty"),
@@ -55,7 +55,7 @@ fn rows_share_their_settings_and_differ_in_their_content() {
 #[test]
 fn lines_are_named_by_key_or_by_content() {
     let line = chat().user("hi").line(CustomId::from_key("a b")).expect("a line");
-    assert!(line.custom_id.starts_with("a_b~"), "{}", line.custom_id);
+    assert!(line.custom_id.starts_with("a_b-h"), "{}", line.custom_id);
     let named = |text: &str| chat().user(text).line_by_content().expect("a line").custom_id;
     assert_eq!(named("hi"), named("hi"));
     assert_ne!(named("hi"), named("ho"));

@@ -27,6 +27,7 @@ pub struct Image {
 
 /// The image itself, or where it is.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ImageData {
     /// The bytes of the file: PNG unless another format was asked for.
     Bytes(Vec<u8>),

@@ -16,7 +16,8 @@ use crate::{
 
 /// The outcomes of a batch or a run, one for each request line, read from disk as they are asked for.
 ///
-/// A line that cannot be read is an error in its place; the lines after it follow.
+/// A line that cannot be read is an error in its place; the lines after it follow. Reading is that of a local file and
+/// holds up its thread for as long as the disk takes.
 ///
 /// ```
 /// use lote::{OutcomeKind, Outcomes};

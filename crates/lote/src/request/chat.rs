@@ -126,6 +126,7 @@ impl ChatCompletion {
     pub fn stop<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
         let mut texts: Vec<String> = texts.into_iter().map(Into::into).collect();
         match texts.len() {
+            0 => {}
             1 => self.body.set("stop", &texts.remove(0)),
             _ => self.body.set("stop", &texts),
         }
@@ -168,7 +169,9 @@ impl ChatCompletion {
     /// - Bounds of lengths, unknown formats and examples, which services do not enforce, are told to the model in the
     ///   description. Doc comments are descriptions too: they steer the model.
     /// - Integers of up to 32 bits get the bounds of their type.
-    /// - The tag and the fields of an enum's variants are kept; `oneOf` becomes `anyOf`.
+    /// - The tag and the fields of an enum's variants are kept; `oneOf` becomes `anyOf`. Begin the variants of an
+    ///   untagged enum with fields of different names: OpenAI was seen to refuse alternatives that begin alike
+    ///   (openai/openai-python#2193).
     ///
     /// # Errors of `line`
     /// What strict mode cannot say, each with the path of its field and with what to do instead: a `T` that is no

@@ -13,6 +13,9 @@ const LONGEST: usize = 64;
 /// Hexadecimal digits of a hash in a name: 96 bits.
 const HASH: usize = 24;
 
+/// What stands before a hash.
+const MARK: &str = "-h";
+
 /// A name of a request line in the portable form: 1 to 64 printable characters of ASCII, with no blank. Services
 /// publish no bound of their own; this is what all that were tried take.
 ///
@@ -20,7 +23,7 @@ const HASH: usize = 24;
 /// use lote::request::CustomId;
 ///
 /// assert_eq!(CustomId::from_key("user-42").as_str(), "user-42");
-/// assert_eq!(CustomId::from_key("user 42/ä").as_str(), "user_42_~36050a11dd6832d3c0a19e0b");
+/// assert_eq!(CustomId::from_key("user 42/ä").as_str(), "user_42_-h36050a11dd6832d3c0a19e0b");
 /// assert!(CustomId::portable("user 42/ä").is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,32 +48,30 @@ impl CustomId {
     /// A name for a key of any form. The same key gives the same name, in every version of this library; different
     /// keys give different names.
     ///
-    /// A key of at most 64 letters and digits of ASCII, `_`, `-`, `.` and `:` is its own name. Of any other, what can
-    /// be read of it is followed by `~` and 96 bits of its SHA-256.
+    /// A key of at most 64 letters and digits of ASCII, `_` and `-` is its own name. Of any other, and of one that looks
+    /// like it was made here, what can be read of it is followed by `-h` and 96 bits of its SHA-256.
     pub fn from_key(key: &str) -> Self {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-        if (1..=LONGEST).contains(&key.len()) && key.chars().all(plain) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if (1..=LONGEST).contains(&key.len()) && key.chars().all(plain) && !is_derived(key) {
             return Self(key.to_owned());
         }
         let mut name = String::with_capacity(LONGEST);
-        for c in key.chars().take(LONGEST - 1 - HASH) {
+        for c in key.chars().take(LONGEST - MARK.len() - HASH) {
             let c = if plain(c) { c } else { '_' };
             // Two blanks in a row tell no more than one.
             if c != '_' || !name.ends_with('_') {
                 name.push(c);
             }
         }
-        name.push('~');
-        name.push_str(&hash(key.as_bytes()));
-        Self(name)
+        Self(format!("{name}{MARK}{}", hash(key.as_bytes())))
     }
 
-    /// A name made of what is asked: `sha256~` and 96 bits of the SHA-256 of the endpoint and the body. The order of
+    /// A name made of what is asked: `content-h` and 96 bits of the SHA-256 of the endpoint and the body. The order of
     /// keys in the body is no difference.
     pub fn of_content(endpoint: Endpoint, body: &Map<String, Value>) -> Self {
         let mut text = format!("{endpoint}\n");
         canonical(&mut text, &body.clone().into());
-        Self(format!("sha256~{}", hash(text.as_bytes())))
+        Self(format!("content{MARK}{}", hash(text.as_bytes())))
     }
 
     /// The name as text.
@@ -89,6 +90,12 @@ pub(super) fn fault(text: &str) -> Option<&'static str> {
         _ if text.len() > LONGEST => Some("only 64 characters are taken everywhere"),
         _ => None,
     }
+}
+
+/// Whether a text ends as the names that are made here.
+fn is_derived(text: &str) -> bool {
+    let hash = text.rsplit_once(MARK).map_or("", |(_, hash)| hash);
+    hash.len() == HASH && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -155,7 +162,8 @@ mod tests {
     fn every_key_has_a_portable_name_of_its_own() {
         let mut names: HashMap<String, String> = HashMap::new();
         let long = "x".repeat(65);
-        let keys = ["", " ", "a", "A", "a b", "a_b", "a  b", "a/b", "ä", "a\u{308}", "\0", "~", "a~b", "row:1", &long];
+        let keys =
+            ["", " ", "a", "A", "a b", "a_b", "a  b", "a/b", "ä", "a\u{308}", "\0", "~", "a-h", "row:1", "-", &long];
         let derived: Vec<String> = keys.iter().map(|key| CustomId::from_key(key).0).collect();
         for key in keys.iter().map(|key| (*key).to_owned()).chain(derived) {
             let name = CustomId::from_key(&key).0;
@@ -164,7 +172,7 @@ mod tests {
             let other = names.insert(name.clone(), key.clone());
             assert!(other.as_ref().is_none_or(|other| *other == key), "{other:?} and {key:?} are both {name}");
         }
-        assert_eq!(CustomId::from_key(&"é".repeat(500)).as_str().len(), 1 + 1 + HASH);
+        assert_eq!(CustomId::from_key(&"é".repeat(500)).as_str().len(), 1 + MARK.len() + HASH);
         assert_eq!(CustomId::from_key(&"xé".repeat(500)).as_str().len(), LONGEST);
     }
 

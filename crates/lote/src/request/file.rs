@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
-
 use super::{RequestLine, custom_id};
 use crate::{Error, lines::CustomIds, save::Beside};
 
@@ -45,7 +43,7 @@ pub struct RequestFile {
 }
 
 /// What a [`RequestFile`] holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Written {
     /// The file.

@@ -54,7 +54,7 @@ request!(ImageGeneration, String, prompt);
 /// use lote::request::{ChatCompletion, Embeddings, Message, RequestLines};
 ///
 /// let judge = RequestLines::new(ChatCompletion::new("gpt-4o-mini").system("Is it true?").temperature(0.0));
-/// let lines: Vec<_> = judge.of([("moon", "The moon is cheese."), ("sun", "The sun is hot.")]).collect::<Result<_, _>>()?;
+/// let lines: Vec<_> = judge.for_rows([("moon", "The moon is cheese."), ("sun", "The sun is hot.")]).collect::<Result<_, _>>()?;
 /// assert_eq!(lines[1].body["messages"][1]["content"], "The sun is hot.");
 /// // A row of several messages.
 /// let line = judge.line("mars", [Message::user("Mars is red."), Message::assistant("Yes."), Message::user("Why?")])?;
@@ -86,7 +86,10 @@ impl<R: Request> RequestLines<R> {
     }
 
     /// One line for each row, made when it is asked for.
-    pub fn of<I, C>(&self, rows: impl IntoIterator<Item = (I, C)>) -> impl Iterator<Item = Result<RequestLine, Error>>
+    pub fn for_rows<I, C>(
+        &self,
+        rows: impl IntoIterator<Item = (I, C)>,
+    ) -> impl Iterator<Item = Result<RequestLine, Error>>
     where
         I: Into<String>,
         C: Into<R::Content>,
