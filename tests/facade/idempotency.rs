@@ -115,7 +115,7 @@ async fn a_run_is_keyed_by_its_content_and_its_upload() {
     std::fs::write(&requests, LINE).expect("written");
     let run = |name: &str| {
         let run = Run::new(&client, &requests).folder(folder.path().join(name));
-        run.every(Duration::from_millis(2), Duration::from_millis(20)).execute()
+        run.cadence(lote::Cadence::new(Duration::from_millis(2), Duration::from_millis(20))).execute()
     };
     let first = run("first").await.expect("one batch, although the answer was lost");
     let second = run("second").await.expect("run again on purpose");

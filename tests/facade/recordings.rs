@@ -213,7 +213,7 @@ async fn a_recorded_batch_is_run_from_requests_to_results() {
         };
         fs::write(&requests, format!("{}\n{}\n", line("a"), line("b"))).expect("written");
         let fast = Duration::from_millis(1);
-        let run = Run::new(&client(&odd, dialect), &requests).every(fast, fast).execute();
+        let run = Run::new(&client(&odd, dialect), &requests).cadence(lote::Cadence::every(fast)).execute();
         let report = run.await.unwrap_or_else(|error| panic!("{dialect:?}: {error}"));
         assert_eq!(report.batch.status, Status::Completed);
         let joined = &report.joined;

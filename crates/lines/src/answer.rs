@@ -127,7 +127,14 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// What became of the request line. Never [`Outcome::Missing`].
+    /// Whether this line stands for no answer: it is what [`write_missing`] writes into joined results.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        write::is_missing(self)
+    }
+
+    /// What became of the request line. Never [`Outcome::Missing`]; of joined results ask
+    /// [`is_missing`](Self::is_missing) as well.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         if let Some(error) = self.error {

@@ -39,6 +39,27 @@ impl Hasher for AsIs {
     }
 }
 
+/// The custom_ids seen so far, at 16 bytes and a little each. Two different ids are taken for the same
+/// one once in about 10^38 pairs.
+///
+/// ```
+/// let mut seen = lote_lines::CustomIds::default();
+/// assert!(seen.insert("row-1") && seen.insert("row-2"));
+/// assert!(!seen.insert("row-1"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CustomIds {
+    hasher: IdHasher,
+    seen: IdMap<()>,
+}
+
+impl CustomIds {
+    /// Adds an id; `false` when it was there.
+    pub fn insert(&mut self, custom_id: &str) -> bool {
+        self.seen.insert(self.hasher.hash(custom_id), ()).is_none()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::to_json::{NotJson, to_json_object};
+
 /// One line of a batch's input file: a request to one endpoint, to be sent when the service has
 /// time for it. A file holds one JSON object a line, with no array around them and no byte order
 /// mark.
@@ -30,6 +32,30 @@ impl RequestLine {
     /// A request line with method POST.
     pub fn new(custom_id: impl Into<String>, url: impl Into<String>, body: Map<String, Value>) -> Self {
         Self { custom_id: custom_id.into(), method: Method::Post, url: url.into(), body }
+    }
+
+    /// A request line of anything that serialises to an object: a struct of one's own, another
+    /// crate's request type, or `serde_json::json!`.
+    ///
+    /// ```
+    /// use lote_lines::RequestLine;
+    ///
+    /// let body = serde_json::json!({"model": "auto", "input": "to embed"});
+    /// let line = RequestLine::raw("row-1", "/v1/embeddings", &body)?;
+    /// assert_eq!(line.body["input"], "to embed");
+    /// # Ok::<(), lote_lines::NotJson>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `body` is no object, and when it holds what JSON cannot, such as NaN: see
+    /// [`to_json`](crate::to_json()).
+    pub fn raw(
+        custom_id: impl Into<String>,
+        url: impl Into<String>,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<Self, NotJson> {
+        Ok(Self::new(custom_id, url, to_json_object(body)?))
     }
 
     /// Writes the line as JSON with a final LF. Nothing inside it breaks the line.

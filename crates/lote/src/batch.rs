@@ -290,7 +290,9 @@ fn usage((at, wire): (String, wire::BatchUsage)) -> Result<Usage, Error> {
         total_tokens,
         extra: _,
     } = wire;
-    let count = |at: &str, name, value| Ok(Field::new(at, name, value).count(&bound::TOKENS)?.unwrap_or(0));
+    let count = |at: &str, name, value| -> Result<_, Error> {
+        Ok(Field::new(at, name, value).count(&bound::TOKENS)?.unwrap_or(0))
+    };
     let cached_tokens = match Field::new(&at, "input_tokens_details", input_tokens_details).object()? {
         Some((at, wire::InputTokensDetails { cached_tokens, extra: _ })) => count(&at, "cached_tokens", cached_tokens)?,
         None => 0,

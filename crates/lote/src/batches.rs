@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    path::PathBuf,
 };
 
 use futures_util::Stream;
 use lote_client::types as wire;
 
 use crate::{
-    Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FileId, Page, Wait, WaitAll, bound,
+    Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FetchOutcomes, FileId, Page, Wait, WaitAll, bound,
     call::{answered, understood},
     dialect::Asked,
     page::{self, WirePage},
@@ -56,6 +57,39 @@ impl Batches {
         let (shared, doing) = (self.client.shared(), format!("get batch {id}"));
         let answer = answered(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?;
         understood(shared, &doing, Batch::read("batch", answer.into_inner()))
+    }
+
+    /// The outcomes of a batch that is over, one for each request line of `requests`, the file that was uploaded for it.
+    ///
+    /// ```
+    /// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// use lote::{Endpoint, UploadPurpose, Waited, request::{Embeddings, RequestFile}};
+    ///
+    /// # let client = lote::Client::builder().base_url(gateway.url()).api_key("mk-…").build()?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let requests = folder.path().join("requests.jsonl");
+    /// let mut file = RequestFile::create(&requests)?;
+    /// file.push(&Embeddings::new("auto").input("some words").dimensions(8).line("a")?)?;
+    /// file.finish()?;
+    ///
+    /// let input = client.files().upload(&requests, UploadPurpose::Batch).send().await?;
+    /// let batch = client.batches().create(&input.id, Endpoint::Embeddings).send().await?;
+    /// if let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await {
+    ///     for outcome in client.batches().outcomes(&batch, &requests).fetch().await? {
+    ///         let outcome = outcome?;
+    ///         println!("{}: {} numbers", outcome.custom_id(), outcome.embedding()?.len());
+    /// #       assert_eq!(outcome.embedding()?.len(), 8);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// #     let gateway = lote_gateway::Gateway::builder().start().await.unwrap();
+    /// #     example(&gateway).await.unwrap();
+    /// # });
+    /// ```
+    pub fn outcomes(&self, batch: &Batch, requests: impl Into<PathBuf>) -> FetchOutcomes {
+        FetchOutcomes::new(self.client.clone(), batch.clone(), requests.into())
     }
 
     /// Asks that no further line be started. The batch is then `cancelling`, and `cancelled` a while later.

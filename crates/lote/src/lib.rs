@@ -37,11 +37,14 @@ mod client;
 mod content;
 mod dialect;
 mod error;
+mod fetch;
 mod file;
 mod files;
 mod id;
 mod names;
+mod outcome;
 mod page;
+pub mod request;
 mod retry;
 pub mod run;
 mod save;
@@ -63,7 +66,12 @@ pub use files::{Files, ListFiles};
 pub use id::{BatchId, FileId};
 /// The JSONL formats: request lines and result lines, read and checked as streams.
 pub use lote_lines as lines;
+/// Which of the five ends a request line came to.
+pub use lote_lines::Outcome as OutcomeKind;
 pub use names::{Endpoint, FilePurpose, FileStatus, Order, Status, UploadPurpose};
+pub use outcome::{
+    Embedding, FetchOutcomes, FinishReason, Image, ImageData, Outcome, OutcomeError, Outcomes, ToolCall,
+};
 pub use page::Page;
 pub use retry::Retry;
 pub use time::UnixSeconds;

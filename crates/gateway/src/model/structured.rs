@@ -15,6 +15,10 @@ const MOST_TEXT: usize = 1 << 20;
 /// Deepest nesting that is followed; below it everything is null.
 const DEEPEST: u32 = 24;
 
+/// The nesting from which a value is ended where the schema lets it: null where it may be, and empty arrays. Without it
+/// an answer to a recursive schema would run into [`DEEPEST`] and not fit its schema there.
+const DEEP: u32 = 8;
+
 /// The value that `format` (`response_format` of chat completions, `text.format` of responses)
 /// asks for, or none when plain text is wanted.
 pub(super) fn answer(format: Option<&Value>, text: &str, choice: u64) -> Option<Value> {
@@ -66,7 +70,9 @@ impl<'a> Maker<'a> {
         }
         for word in ["anyOf", "oneOf", "allOf"] {
             if let Some(Value::Array(schemas)) = schema.get(word) {
-                let first = schemas.iter().find(|schema| schema.get("type").is_none_or(|kind| kind != "null"));
+                let is_null = |schema: &&Value| schema.get("type").is_some_and(|kind| kind == "null");
+                let wanted = schemas.iter().find(|schema| is_null(schema) == (depth > DEEP));
+                let first = wanted.or(schemas.first());
                 return first.map_or(Value::Null, |first| self.value(first, depth + 1));
             }
         }
@@ -107,7 +113,7 @@ impl<'a> Maker<'a> {
 
     fn array(&mut self, schema: &'a Value, depth: u32) -> Value {
         let bound = |name: &str| schema.get(name).and_then(Value::as_u64);
-        let least = bound("minItems").unwrap_or(1).min(64);
+        let least = bound("minItems").unwrap_or(u64::from(depth <= DEEP)).min(64);
         let length = least.min(bound("maxItems").unwrap_or(u64::MAX));
         let Some(items) = schema.get("items") else { return json!([]) };
         (0..length).map(|_| self.value(items, depth + 1)).collect()
@@ -222,6 +228,26 @@ mod tests {
         assert!(value["child"]["next"].is_object());
         assert_eq!(value["either"], "2024-01-01");
         assert_eq!(answer(Some(&format), "text", 0).unwrap(), value);
+    }
+
+    #[test]
+    fn an_answer_to_a_recursive_schema_ends_where_the_schema_lets_it() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+                "below": {"type": "array", "items": {"$ref": "#"}},
+            },
+        });
+        fn names(node: &Value) -> usize {
+            assert!(node["name"].is_string(), "{node}");
+            let next = if node["next"].is_null() { 0 } else { names(&node["next"]) };
+            1 + next + node["below"].as_array().unwrap().iter().map(names).sum::<usize>()
+        }
+        let format = json!({"type": "json_schema", "json_schema": {"schema": schema}});
+        let names = names(&answer(Some(&format), "text", 0).unwrap());
+        assert!((4..500).contains(&names), "{names}");
     }
 
     #[test]

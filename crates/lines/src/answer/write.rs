@@ -25,6 +25,13 @@ pub fn write_missing(custom_id: &str, out: &mut (impl Write + ?Sized)) -> io::Re
     out.write_all(b"}}\n")
 }
 
+/// Whether an answer is what [`write_missing`] writes, and so none.
+pub(super) fn is_missing(answer: &Answer<'_>) -> bool {
+    answer.id.is_none()
+        && answer.response.is_none()
+        && answer.error_words() == (Some(MISSING_CODE.to_owned()), Some(MISSING_MESSAGE.to_owned()))
+}
+
 pub(super) fn normalised(answer: &Answer<'_>, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
     out.write_all(b"{\"id\":")?;
     as_text(answer.raw_id, out)?;

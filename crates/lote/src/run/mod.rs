@@ -126,6 +126,16 @@ fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Report {
+    /// The outcomes of the run, one for each request line in the order of the input, read from
+    /// [`results`](Self::results) as they are asked for. What is odd about the answers is in
+    /// [`joined`](Self::joined), the field.
+    ///
+    /// # Errors
+    /// One that [`is_io`](Error::is_io) when the file cannot be read.
+    pub fn outcomes(&self) -> Result<crate::Outcomes, Error> {
+        crate::Outcomes::open(&self.results)
+    }
+
     /// Whether the batch was completed and every line succeeded.
     pub fn all_succeeded(&self) -> bool {
         self.batch.status == crate::Status::Completed && self.joined.succeeded == self.joined.lines

@@ -5,21 +5,16 @@ use std::{
     io::{self, BufWriter},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-use tokio::task::spawn_blocking;
 
 use super::{OnProgress, Progress, Report, Run, RunError, Stage, folder::Folder};
 use crate::{
-    Batch, Cadence, Endpoint, Error, FileId, Status, Tolerance, UploadPurpose, Waited,
+    Batch, Endpoint, Error, FileId, Status, UploadPurpose, Waited,
+    fetch::{blocking, fetch},
     lines::{CheckOptions, JoinError, Joined, join},
     save::Beside,
-    wait::Trouble,
 };
-
-/// For how long a file of a batch that is over is asked for.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     let started = Instant::now();
@@ -182,25 +177,10 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
     }
 }
 
-/// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
+/// Fetches a file of the batch.
 async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
-    let tolerance = Tolerance::default().lasting(PATIENCE);
-    let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
-    let on_progress: OnProgress = Arc::clone(&run.on_progress);
-    loop {
-        match run.client.files().verified_content(id).await {
-            Ok(content) => {
-                let content = content.tolerance(tolerance);
-                let content = content.on_trouble(move |error| on_progress(Progress::Trouble(error)));
-                return content.save(path).await.map(|_| ());
-            }
-            Err(error) => {
-                let error = trouble.take(&tolerance, error)?;
-                on_progress(Progress::Trouble(&error));
-                tokio::time::sleep(pauses.next(error.retry_after(), None)).await;
-            }
-        }
-    }
+    let on_progress = Arc::clone(&run.on_progress);
+    fetch(&run.client, id, path, Arc::new(move |error| on_progress(Progress::Trouble(error)))).await
 }
 
 /// Joins the answers with the requests into the folder's results.
@@ -236,12 +216,4 @@ async fn copy_results(results: &Path, output: &Path) -> io::Result<()> {
         beside.commit()
     })
     .await
-}
-
-/// Work that would hold up the runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

@@ -1,0 +1,40 @@
+//! Owns the fetching of result files that must not be lost to a passing trouble, and work off the runtime; never joins.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::task::spawn_blocking;
+
+use crate::{Cadence, Client, Error, FileId, Tolerance, wait::Trouble};
+
+/// For how long a file of a batch that is over is asked for.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// Told of every error that is survived.
+pub(crate) type OnTrouble = Arc<dyn Fn(&Error) + Send + Sync>;
+
+/// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
+pub(crate) async fn fetch(client: &Client, id: &FileId, path: &Path, on_trouble: OnTrouble) -> Result<(), Error> {
+    let tolerance = Tolerance::default().lasting(PATIENCE);
+    let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
+    loop {
+        match client.files().verified_content(id).await {
+            Ok(content) => {
+                let content = content.tolerance(tolerance).on_trouble(move |error| on_trouble(error));
+                return content.save(path).await.map(|_| ());
+            }
+            Err(error) => {
+                let error = trouble.take(&tolerance, error)?;
+                on_trouble(&error);
+                tokio::time::sleep(pauses.next(error.retry_after(), None)).await;
+            }
+        }
+    }
+}
+
+/// Work that would hold up the runtime.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

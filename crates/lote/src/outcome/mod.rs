@@ -1,0 +1,202 @@
+//! Owns the outcome of one request line and the views of its answer; never fetches one, and never guesses what a
+//! service meant.
+
+mod embedding;
+mod error;
+mod fetch;
+mod image;
+mod read;
+mod reply;
+mod views;
+
+use std::{fmt, ops::Range};
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+pub use embedding::Embedding;
+pub use error::OutcomeError;
+pub use fetch::FetchOutcomes;
+pub use image::{Image, ImageData};
+pub use read::Outcomes;
+pub use reply::{FinishReason, ToolCall};
+
+use crate::{
+    Error,
+    lines::{Answer, Outcome as Kind, Usage},
+};
+
+/// What became of one request line: its answer, or why there is none.
+///
+/// The views ([`text`](Self::text), [`json`](Self::json), [`tool_calls`](Self::tool_calls),
+/// [`embeddings`](Self::embeddings), [`images`](Self::images), …) read the answer of every endpoint that has such a
+/// thing. Each fails with an [`OutcomeError`] that says what there was instead and keeps the outcome, which may have
+/// been paid for.
+///
+/// ```
+/// use lote::{Outcome, OutcomeKind};
+///
+/// let line = r#"{"id":"b1","custom_id":"row-1","response":{"status_code":200,"request_id":"r1","body":
+///     {"choices":[{"message":{"content":"{\"good\":true}"},"finish_reason":"stop"}],"usage":{"total_tokens":12}}
+/// },"error":null}"#.replace('\n', "");
+/// let outcome = Outcome::from_line(line)?;
+/// assert_eq!((outcome.custom_id(), outcome.kind()), ("row-1", OutcomeKind::Succeeded));
+/// assert_eq!(outcome.usage().map(|usage| usage.total_tokens), Some(12));
+///
+/// #[derive(serde::Deserialize)]
+/// struct Verdict { good: bool }
+/// assert!(outcome.json::<Verdict>()?.good);
+///
+/// let error = outcome.embeddings().unwrap_err();
+/// assert_eq!(error.to_string(), r#"outcome "row-1": wanted embeddings, but found a text of 13 characters"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Outcome {
+    line: String,
+    kind: Kind,
+    custom_id: String,
+    id: Option<String>,
+    status_code: Option<u16>,
+    request_id: Option<String>,
+    model: Option<String>,
+    usage: Option<Usage>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    body: Body,
+}
+
+/// The body within the line, or beside it when it had to be decoded.
+#[derive(Clone)]
+enum Body {
+    None,
+    InLine(Range<usize>),
+    Decoded(Box<RawValue>),
+}
+
+impl fmt::Debug for Outcome {
+    /// Without the answer, which may be large and is nobody's business in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcome")
+            .field("custom_id", &self.custom_id)
+            .field("kind", &self.kind)
+            .field("status_code", &self.status_code)
+            .field("request_id", &self.request_id)
+            .field("usage", &self.usage)
+            .field("error_code", &self.error_code)
+            .field("error_message", &self.error_message)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outcome {
+    /// Reads one result line, in whatever shape its service writes it. Lines of several services, odd ones among them:
+    /// an error beside the response, a body that is a text of JSON, status codes as text.
+    ///
+    /// # Errors
+    /// One that [`is_undecodable`](Error::is_undecodable) when the line is not one JSON object with a `custom_id`.
+    pub fn from_line(line: impl Into<String>) -> Result<Self, Error> {
+        let line = line.into();
+        let answer = Answer::parse(line.as_bytes()).map_err(|error| Error::undecodable(error.to_string()))?;
+        let body = match answer.body() {
+            None => Body::None,
+            Some(std::borrow::Cow::Borrowed(body)) => {
+                // The body borrows from the line, so its address says where it stands in it.
+                let start = body.get().as_ptr() as usize - line.as_ptr() as usize;
+                Body::InLine(start..start + body.get().len())
+            }
+            Some(std::borrow::Cow::Owned(body)) => Body::Decoded(body),
+        };
+        let missing = answer.is_missing();
+        Ok(Self {
+            kind: if missing { Kind::Missing } else { answer.outcome() },
+            custom_id: answer.custom_id.clone().into_owned(),
+            id: answer.id.clone().map(Into::into),
+            status_code: answer.status_code(),
+            request_id: answer.request_id().map(Into::into),
+            model: answer.model(),
+            usage: answer.usage(),
+            error_code: answer.error_code(),
+            error_message: answer.error_message(),
+            body,
+            line,
+        })
+    }
+
+    /// Which of the five ends the request line came to.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether there is an answer, with a status of 2xx and without an error.
+    pub fn is_succeeded(&self) -> bool {
+        self.kind == Kind::Succeeded
+    }
+
+    /// The name that the request line was given.
+    pub fn custom_id(&self) -> &str {
+        &self.custom_id
+    }
+
+    /// The service's id of the answer.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The HTTP status of the answer; none when the request never got one.
+    pub fn status_code(&self) -> Option<u16> {
+        self.status_code
+    }
+
+    /// The service's id of the HTTP request, to name when asking its support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// The model that answered.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The tokens that were used, as far as the answer says: what was paid for. A failed line may have some too.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// The error's name for programs, such as `batch_expired` or `rate_limit_exceeded`, wherever the service put it;
+    /// `missing` when the service gave no line. None for an answer that succeeded.
+    pub fn error_code(&self) -> Option<&str> {
+        self.error_code.as_deref()
+    }
+
+    /// The error's message, wherever the service put it. None for an answer that succeeded.
+    pub fn error_message(&self) -> Option<&str> {
+        self.error_message.as_deref()
+    }
+
+    /// The body of the answer as JSON: what the endpoint gives outside of a batch. Some services write it as a text of
+    /// JSON, which is decoded here.
+    pub fn body(&self) -> Option<&str> {
+        match &self.body {
+            Body::None => None,
+            Body::InLine(range) => self.line.get(range.clone()),
+            Body::Decoded(body) => Some(body.get()),
+        }
+    }
+
+    /// The body of the answer as a type of one's own, such as that of another crate.
+    ///
+    /// # Errors
+    /// When there is no body, or it is no `T`. That the line failed is no error here: its body tells of the failure.
+    pub fn body_as<T: DeserializeOwned>(&self) -> Result<T, OutcomeError> {
+        let wanted = "a body";
+        let body = self.body().ok_or_else(|| OutcomeError::unanswered(self, wanted))?;
+        serde_json::from_str(body)
+            .map_err(|error| OutcomeError::other(self, wanted, format!("one of another type: {error}")))
+    }
+
+    /// The line as it stands in the file, without its ending.
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+}

@@ -1,0 +1,148 @@
+//! Owns the reading of outcomes from files, one at a time; never holds more than one, and never stops at a line that
+//! cannot be read.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufReader, BufWriter, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use super::Outcome;
+use crate::{
+    Error,
+    lines::{JoinError, Joined, LineReader, join},
+};
+
+/// The outcomes of a batch or a run, one for each request line, read from disk as they are asked for.
+///
+/// A line that cannot be read is an error in its place; the lines after it follow. Reading is that of a local file and
+/// holds up its thread for as long as the disk takes.
+///
+/// ```
+/// use lote::{OutcomeKind, Outcomes};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let at = |name: &str| folder.path().join(name);
+/// # let (requests, output) = (at("requests.jsonl"), at("output.jsonl"));
+/// std::fs::write(&requests, concat!(
+///     r#"{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{}}"#, "\n",
+///     r#"{"custom_id":"b","method":"POST","url":"/v1/embeddings","body":{}}"#, "\n",
+/// ))?;
+/// std::fs::write(&output, r#"{"custom_id":"b","response":{"status_code":200,"body":{}}}"#)?;
+///
+/// let outcomes = Outcomes::join(&requests, [&output])?;
+/// assert_eq!(outcomes.joined().map(|joined| joined.missing), Some(1));
+/// let kinds: Vec<_> = outcomes.map(|outcome| Ok(outcome?.kind())).collect::<Result<_, lote::Error>>()?;
+/// assert_eq!(kinds, [OutcomeKind::Missing, OutcomeKind::Succeeded]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Outcomes {
+    reader: LineReader<BufReader<File>>,
+    name: PathBuf,
+    joined: Option<Joined>,
+    /// What is asked of a file that failed is not asked again.
+    over: bool,
+}
+
+impl fmt::Debug for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcomes").field("name", &self.name).field("joined", &self.joined).finish_non_exhaustive()
+    }
+}
+
+impl Outcomes {
+    /// Reads a file of results: the `results.jsonl` of a run, or an output or error file as a service gave it, whose
+    /// answers come in any order and may leave request lines out or answer them twice; [`join`](Self::join) mends that.
+    ///
+    /// # Errors
+    /// One that [`is_io`](Error::is_io) when the file cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|error| Error::path("read", path, error))?;
+        Ok(Self::new(file, path, None))
+    }
+
+    /// Puts the answers of a batch back into the order of its request lines, one outcome for each: `answers` are its
+    /// output and error file, as far as there are any, in any order.
+    ///
+    /// A request line that was answered twice has the answer that succeeded; what is not used is among the anomalies
+    /// of [`joined`](Self::joined). The joined lines are in a temporary file. Memory: less than 200 bytes for each
+    /// answer.
+    ///
+    /// # Errors
+    /// One that [`is_io`](Error::is_io) when a file cannot be read or the temporary one not written, and one that
+    /// [`is_invalid`](Error::is_invalid) when a request line has no `custom_id` or that of another.
+    pub fn join<P: AsRef<Path>>(
+        requests: impl AsRef<Path>,
+        answers: impl IntoIterator<Item = P>,
+    ) -> Result<Self, Error> {
+        let answers: Vec<PathBuf> = answers.into_iter().map(|path| path.as_ref().to_owned()).collect();
+        let mut file = tempfile::tempfile().map_err(|error| Error::io("make a temporary file", error))?;
+        let joined = join_into(requests.as_ref(), &answers, &mut file)?;
+        file.rewind().map_err(|error| Error::io("read the joined results", error))?;
+        Ok(Self::new(file, Path::new("the joined results"), Some(joined)))
+    }
+
+    pub(super) fn new(file: File, name: &Path, joined: Option<Joined>) -> Self {
+        let reader = LineReader::new(BufReader::with_capacity(256 << 10, file));
+        Self { reader, name: name.to_owned(), joined, over: false }
+    }
+
+    /// How the lines ended, what they used, and what is odd; none for a file that was [opened](Self::open).
+    pub fn joined(&self) -> Option<&Joined> {
+        self.joined.as_ref()
+    }
+}
+
+/// Joins into a file.
+pub(super) fn join_into(requests: &Path, answers: &[PathBuf], file: &mut File) -> Result<Joined, Error> {
+    let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
+    let mut out = BufWriter::with_capacity(256 << 10, file);
+    let joined = join(requests, &answers, &mut out).map_err(|error| match error {
+        JoinError::Read { path, source } => Error::path("read", &path, source),
+        JoinError::Write { source, .. } => Error::io("write the joined results", source),
+        other => Error::invalid(other.to_string()),
+    })?;
+    out.flush().map_err(|error| Error::io("write the joined results", error))?;
+    Ok(joined)
+}
+
+impl Iterator for Outcomes {
+    type Item = Result<Outcome, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let line = match self.reader.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => {
+                self.over = true;
+                return None;
+            }
+            Err(error) => {
+                self.over = true;
+                return Some(Err(Error::path("read", &self.name, error)));
+            }
+        };
+        let place = (self.name.display(), line.number);
+        let unreadable = |error: Error| error.context(format_args!("{}, line {}", place.0, place.1));
+        if line.too_long {
+            let error = io::Error::other(format!("the line has {} bytes, too many to be read", line.length));
+            return Some(Err(unreadable(Error::undecodable(error.to_string()))));
+        }
+        let mut bytes = line.bytes;
+        if line.number == 1 {
+            bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        }
+        let outcome = match str::from_utf8(bytes) {
+            Ok(text) => Outcome::from_line(text),
+            Err(error) => {
+                let column = error.valid_up_to() + 1;
+                Err(Error::undecodable(format!("invalid UTF-8 at column {column}")))
+            }
+        };
+        Some(outcome.map_err(unreadable))
+    }
+}

@@ -1,0 +1,278 @@
+//! Owns the tests of the ways to outcomes: from files, from a run, from a batch; never of the views of one (`views`), nor
+//! of the joining itself (crates/lines/tests/join.rs).
+
+use std::{fs, path::Path, time::Duration};
+
+use lote::{
+    Batch, Client, Endpoint, FinishReason, ImageData, Outcome, OutcomeKind, Outcomes, UploadPurpose, Waited,
+    request::{
+        ChatCompletion, Embeddings, EncodingFormat, ImageGeneration, ModelResponse, Request, RequestFile, RequestLines,
+    },
+    run::Run,
+};
+use lote_gateway::Gateway;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Odd, Reply};
+
+const FAST: Duration = Duration::from_millis(2);
+
+#[test]
+fn answers_of_real_servers_are_read() {
+    let recordings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/recordings");
+    for server in ["ogx", "dwctl"] {
+        let Ok(text) = fs::read_to_string(recordings.join(format!("{server}.jsonl"))) else {
+            println!("skipped: the recording of {server} is absent");
+            continue;
+        };
+        let folder = TempDir::new().expect("a folder");
+        let (requests, mut answers, mut ids) = (folder.path().join("requests"), Vec::new(), Vec::new());
+        for recorded in text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+            if recorded["path"].as_str().is_some_and(|path| path.ends_with("/content")) && recorded["status"] == 200 {
+                let path = folder.path().join(answers.len().to_string());
+                let body = recorded["body"].as_str().expect("a text");
+                fs::write(&path, body).expect("written");
+                answers.push(path);
+                ids.extend(
+                    body.lines().map(|line| Outcome::from_line(line).expect("an outcome").custom_id().to_owned()),
+                );
+            }
+        }
+        let line = |id: &String| {
+            json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": {}}).to_string() + "\n"
+        };
+        fs::write(&requests, ids.iter().map(line).collect::<String>()).expect("written");
+        let outcomes: Vec<Outcome> =
+            Outcomes::join(&requests, &answers).expect("joined").collect::<Result<_, _>>().expect("read");
+        assert_eq!(outcomes.len(), 2, "{server}");
+        for outcome in outcomes {
+            match outcome.kind() {
+                OutcomeKind::Succeeded => {
+                    assert!(!outcome.text().expect("a text").is_empty(), "{server}");
+                    assert_eq!(outcome.finish_reason().expect("a reason"), FinishReason::Stop, "{server}");
+                    assert_eq!(outcome.usage().map(|usage| usage.total_tokens), Some(3), "{server}");
+                    // dwctl gives null, OGX an id.
+                    assert_eq!(outcome.request_id().is_some(), server == "ogx");
+                }
+                OutcomeKind::Failed => {
+                    assert!(outcome.error_message().is_some_and(|text| text.contains("injected 400")), "{server}");
+                    assert!(outcome.text().expect_err("failed").is_unanswered());
+                }
+                other => panic!("{server}: {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_an_error_in_its_place() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("output.jsonl");
+    fs::write(&path, b"\xef\xbb\xbf{\"custom_id\":\"a\"}\n\n{\"custom_id\nb\xff\n{\"custom_id\":\"b\"}")
+        .expect("written");
+    let found: Vec<_> = Outcomes::open(&path)
+        .expect("opened")
+        .map(|found| found.map(|found| found.custom_id().to_owned()).map_err(|error| error.to_string()))
+        .collect();
+    let at = path.display();
+    assert_eq!(found[0], Ok("a".to_owned()));
+    assert!(
+        found[1].as_ref().is_err_and(|error| error.starts_with(&format!("{at}, line 3: the line ends inside"))),
+        "{found:?}"
+    );
+    assert_eq!(found[2], Err(format!("{at}, line 4: invalid UTF-8 at column 2")));
+    assert_eq!((&found[3], found.len()), (&Ok("b".to_owned()), 4));
+    assert!(Outcomes::open(folder.path().join("none")).expect_err("no file").is_io());
+}
+
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+enum Label {
+    Good,
+    Bad,
+}
+
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "kind")]
+enum Finding {
+    Typo { line: u16 },
+    Praise(Praise),
+}
+
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+struct Praise {
+    words: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+struct Review {
+    label: Label,
+    #[schemars(range(min = 1, max = 5))]
+    stars: u8,
+    why: String,
+    finding: Finding,
+    next: Option<Box<Review>>,
+}
+
+async fn gateway() -> (Gateway, Client) {
+    let gateway = Gateway::builder().start().await.expect("the gateway starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    (gateway, client)
+}
+
+/// A file of these rows, a run of it, and its outcomes.
+async fn run<R: Request>(client: &Client, shared: R, rows: &[(&str, &str)]) -> Vec<Outcome>
+where
+    R::Content: for<'a> From<&'a str>,
+{
+    let folder = TempDir::new().expect("a folder");
+    let requests = folder.path().join("requests.jsonl");
+    let mut file = RequestFile::create(&requests).expect("a file");
+    for line in RequestLines::new(shared).for_rows(rows.iter().copied()) {
+        file.push(&line.expect("a line")).expect("written");
+    }
+    file.finish().expect("finished");
+    let report =
+        Run::new(client, &requests).cadence(lote::Cadence::new(FAST, FAST * 10)).execute().await.expect("a report");
+    report.outcomes().expect("opened").collect::<Result<_, _>>().expect("read")
+}
+
+#[tokio::test]
+async fn structured_output_comes_back_as_its_type_from_both_endpoints() {
+    let (_gateway, client) = gateway().await;
+    let rows = [("a", "Great!"), ("b", "Never again. [[status=400]]"), ("c", "So so.")];
+    let chats = run(&client, ChatCompletion::new("auto").system("Judge.").json_output::<Review>(), &rows).await;
+    let responses =
+        run(&client, ModelResponse::new("auto").instructions("Judge.").json_output::<Review>(), &rows).await;
+    for outcomes in [chats, responses] {
+        let ids: Vec<&str> = outcomes.iter().map(Outcome::custom_id).collect();
+        assert_eq!(ids, ["a", "b", "c"]);
+        for outcome in [&outcomes[0], &outcomes[2]] {
+            let review: Review = outcome.json().expect("a review");
+            assert!((1..=5).contains(&review.stars) && !review.why.is_empty());
+            assert_eq!(serde_json::to_value(&review).expect("JSON"), outcome.json::<Value>().expect("JSON"));
+            assert!(outcome.usage().is_some_and(|usage| usage.output_tokens > 0));
+        }
+        let error = outcomes[1].json::<Review>().expect_err("a failed line");
+        assert!(error.is_unanswered() && outcomes[1].status_code() == Some(400), "{error}");
+    }
+    // Cut off in the middle, yet paid for.
+    let cut =
+        run(&client, ChatCompletion::new("auto").json_output::<Review>().max_completion_tokens(3), &rows[..1]).await;
+    let error = cut[0].json::<Review>().expect_err("cut off");
+    assert!(error.is_cut_off() && error.usage().is_some_and(|usage| usage.total_tokens > 0), "{error}");
+    assert_eq!(cut[0].finish_reason().expect("a reason"), FinishReason::Length);
+}
+
+#[tokio::test]
+async fn vectors_and_images_come_back_from_the_gateway() {
+    let (_gateway, client) = gateway().await;
+    let rows = [("a", "one text"), ("b", "another")];
+    let floats = run(&client, Embeddings::new("auto").dimensions(16), &rows).await;
+    let packed =
+        run(&client, Embeddings::new("auto").dimensions(16).encoding_format(EncodingFormat::Base64), &rows).await;
+    for (floats, packed) in floats.iter().zip(&packed) {
+        let vector = floats.embedding().expect("a vector");
+        assert_eq!((vector.len(), &vector), (16, &packed.embedding().expect("a vector")));
+    }
+    let images = run(&client, ImageGeneration::new("auto").n(2).size("256x256"), &rows[..1]).await;
+    let images = images[0].images().expect("images");
+    assert_eq!(images.len(), 2);
+    assert!(matches!(&images[0].data, ImageData::Bytes(bytes) if bytes.starts_with(b"\x89PNG")));
+}
+
+#[tokio::test]
+async fn a_batch_and_its_requests_become_outcomes() {
+    let (_gateway, client) = gateway().await;
+    let folder = TempDir::new().expect("a folder");
+    let requests = folder.path().join("requests.jsonl");
+    let mut file = RequestFile::create(&requests).expect("a file");
+    for (id, prompt) in [("a", "[[sleep=30]] slow"), ("b", "[[status=429]]"), ("c", "quick")] {
+        file.push(&ChatCompletion::new("auto").user(prompt).line(id).expect("a line")).expect("written");
+    }
+    file.finish().expect("finished");
+    let input = client.files().upload(&requests, UploadPurpose::Batch).send().await.expect("an upload");
+    let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).send().await.expect("a batch");
+    let early = client.batches().outcomes(&batch, &requests).fetch().await.expect_err("not over");
+    assert!(early.is_invalid() && early.to_string().ends_with("wait until it is over, then ask again"), "{early}");
+    let Waited::Ended(batch) =
+        client.batches().wait(&batch.id).cadence(lote::Cadence::new(FAST, FAST * 10)).until_over().await
+    else {
+        panic!("the batch did not end");
+    };
+    let kept = folder.path().join("kept/here");
+    for folder in [None, Some(&kept), Some(&kept)] {
+        let mut fetch = client.batches().outcomes(&batch, &requests);
+        if let Some(folder) = folder {
+            fetch = fetch.folder(folder);
+        }
+        let outcomes = fetch.fetch().await.expect("outcomes");
+        let joined = outcomes.joined().expect("joined");
+        assert_eq!((joined.succeeded, joined.failed, joined.anomalies.len()), (2, 1, 0));
+        let kinds: Vec<_> = outcomes.map(|outcome| outcome.expect("an outcome").kind()).collect();
+        assert_eq!(kinds, [OutcomeKind::Succeeded, OutcomeKind::Failed, OutcomeKind::Succeeded]);
+    }
+    let mut names: Vec<_> =
+        fs::read_dir(&kept).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["errors.jsonl", "output.jsonl", "results.jsonl"]);
+}
+
+/// A batch as a service describes it.
+async fn described(batch: Value) -> (Odd, Client, Batch) {
+    let odd = Odd::new([Reply::json(200, &batch)]);
+    let client = odd.client();
+    let batch = client.batches().get(&"b".parse().expect("an id")).await.expect("a batch");
+    (odd, client, batch)
+}
+
+#[tokio::test]
+async fn a_batch_without_files_has_only_missing_lines_unless_it_failed() {
+    let folder = TempDir::new().expect("a folder");
+    let requests = folder.path().join("requests.jsonl");
+    fs::write(&requests, "{\"custom_id\":\"a\"}\n{\"custom_id\":\"b\"}\n").expect("written");
+    for (status, error_file) in [("completed", json!(null)), ("cancelled", json!("")), ("expired", json!(null))] {
+        let (_odd, client, batch) = described(json!({"id": "b", "status": status, "error_file_id": error_file})).await;
+        let stale = folder.path().join("output.jsonl");
+        fs::write(&stale, "{\"custom_id\":\"a\",\"response\":{\"status_code\":200}}").expect("written");
+        let outcomes =
+            client.batches().outcomes(&batch, &requests).folder(folder.path()).fetch().await.expect("outcomes");
+        let kinds: Vec<_> = outcomes.map(|outcome| outcome.expect("an outcome").kind()).collect();
+        assert_eq!(kinds, [OutcomeKind::Missing; 2], "{status}");
+        assert!(!stale.exists());
+    }
+    let errors = json!({"data": [{"code": "duplicate_custom_id", "message": "twice", "line": 2}]});
+    let (_odd, client, batch) = described(json!({"id": "b", "status": "failed", "errors": errors})).await;
+    let error = client.batches().outcomes(&batch, &requests).fetch().await.expect_err("nothing was run");
+    assert!(error.is_invalid());
+    assert!(
+        error.to_string().starts_with("batch b failed, so that no request line was run: ")
+            && error.to_string().contains("twice"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_empty_error_file_is_none_and_two_answers_are_one() {
+    let folder = TempDir::new().expect("a folder");
+    let requests = folder.path().join("requests.jsonl");
+    fs::write(&requests, "{\"custom_id\":\"a\"}\n").expect("written");
+    let output = concat!(
+        r#"{"custom_id":"a","response":{"status_code":500,"body":{}}}"#,
+        "\n",
+        r#"{"custom_id":"a","response":{"status_code":200,"body":"{\"choices\":[{\"message\":{\"content\":\"yes\"}}]}"}}"#,
+        "\n",
+    );
+    let odd = Odd::new([
+        Reply::json(200, json!({"id": "b", "status": "completed", "output_file_id": "o", "error_file_id": "e"})),
+        Reply::new(200, &[], output),
+        Reply::new(200, &[], ""),
+    ]);
+    let client = odd.client();
+    let batch = client.batches().get(&"b".parse().expect("an id")).await.expect("a batch");
+    let outcomes = client.batches().outcomes(&batch, &requests).fetch().await.expect("outcomes");
+    assert_eq!(outcomes.joined().expect("joined").anomalies.len(), 1);
+    let outcomes: Vec<_> = outcomes.collect::<Result<_, _>>().expect("read");
+    assert_eq!((outcomes.len(), outcomes[0].text().expect("a text").as_str()), (1, "yes"));
+}
