@@ -1,5 +1,6 @@
 //! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload, the place where
-//! an answer is brought to the contract's shape); never retries, never interprets an answer. The crate `lote` is the one to use; it shows this one as `lote::raw`.
+//! an answer is brought to the contract's shape); never retries, never interprets an answer. The crate `lote` is the
+//! one to use; it shows this one as `lote::raw`.
 
 #[rustfmt::skip]
 #[allow(
