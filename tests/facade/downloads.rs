@@ -104,7 +104,8 @@ async fn the_sha256_is_verified_where_the_service_gives_one() {
     let file = |sha256: &str| Reply::json(200, format!(r#"{{"id":"file_1","sha256":"{sha256}"}}"#));
     let right = hex(TEXT);
     let verified = async |odd: &Odd| {
-        let content = odd.client().files().verified_content(&id()).await.expect("a head");
+        let mka1 = odd.builder().dialect(lote::Dialect::named("mka1").expect("a dialect")).build().expect("a client");
+        let content = mka1.files().verified_content(&id()).await.expect("a head");
         content.copy_to(&mut tokio::io::sink()).await
     };
     let odd = Odd::new([Reply::new(200, &[], TEXT), file(&right.to_uppercase())]);
@@ -116,6 +117,11 @@ async fn the_sha256_is_verified_where_the_service_gives_one() {
     let odd = Odd::new([Reply::new(200, &[], TEXT), file(sha256)]);
     let error = verified(&odd).await.expect_err("wrong");
     assert!(error.is_undecodable() && error.to_string().contains(&right), "{error}");
+
+    // Other services are not asked for what they do not know.
+    let odd = Odd::new([Reply::new(200, &[], TEXT)]);
+    let content = odd.client().files().verified_content(&id()).await.expect("a head");
+    assert_eq!(content.copy_to(&mut tokio::io::sink()).await.expect("whole"), TEXT.len() as u64);
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -94,6 +94,24 @@ fn whatever() -> Of {
             "0 of 2 completed, 0 failed; created_at 2024-01-01T00:00:00Z",
         )
         .answered(
+            "flags as text",
+            Ask::List,
+            [(200, r#"{"data":[{"id":"b","status":"completed"}],"has_more":"False"}"#)],
+            "batch b, completed, over",
+        )
+        .answered(
+            "validation errors in a bare list",
+            Ask::Get("b"),
+            [(200, r#"{"id":"b","status":"FAILED","errors":[{"message":"no model","line":2}]}"#)],
+            "error line 2: no model",
+        )
+        .answered(
+            "validation errors as a text",
+            Ask::Get("b"),
+            [(200, r#"{"id":"b","status":"failed","errors":"bad file"}"#)],
+            "error bad file",
+        )
+        .answered(
             "instants in words",
             Ask::Get("b"),
             [(200, r#"{"id":"b","status":"completed","created_at":"2024-01-01T01:00:00.5+01:00"}"#)],

@@ -327,7 +327,6 @@ async fn lines_that_the_service_lost_are_missing_and_what_it_added_is_named() {
         Reply::new(404, &[], ""),
         Reply::Nothing,
         Reply::new(200, &[], output),
-        uploaded(),
     ]);
     let report = place.run(&odd.client()).execute().await.expect("a report");
     assert_eq!(report.batch.status, Status::Expired);
@@ -350,7 +349,6 @@ async fn a_completed_batch_without_an_output_file_is_legal() {
         batch(json!({})),
         batch(json!({"status": "completed", "output_file_id": null, "error_file_id": "file-3"})),
         Reply::new(200, &[], errors.to_string()),
-        uploaded(),
     ]);
     let report = place.run(&odd.client()).execute().await.expect("a report");
     assert_eq!((report.joined.lines, report.joined.expired, report.joined.missing), (1, 1, 0));

@@ -239,7 +239,7 @@ impl Serialize for Batch {
     }
 }
 
-/// `{object, data: […]}`, or a text where a service sends one.
+/// `{object, data: […]}`, or a list or a text where a service sends one.
 fn validation_errors(errors: Field) -> Result<Vec<ValidationError>, Error> {
     let errors = match errors.into_text() {
         Ok(message) => {
@@ -248,10 +248,16 @@ fn validation_errors(errors: Field) -> Result<Vec<ValidationError>, Error> {
         }
         Err(errors) => errors,
     };
-    let Some((at, wire)) = errors.object()? else { return Ok(Vec::new()) };
-    let wire::BatchErrors { object: _, data, extra: _ } = wire;
-    let entries = Field::new(&at, "data", data).list()?.unwrap_or_default();
-    entries
+    let data = match errors.is_list() {
+        true => errors,
+        false => {
+            let Some((at, wire)) = errors.object()? else { return Ok(Vec::new()) };
+            let wire::BatchErrors { object: _, data, extra: _ } = wire;
+            Field::new(&at, "data", data)
+        }
+    };
+    data.list()?
+        .unwrap_or_default()
         .into_iter()
         .filter_map(|(at, entry)| Field::named(at, entry).object().transpose())
         .map(|entry| {
@@ -373,12 +379,14 @@ mod tests {
     }
 
     #[test]
-    fn validation_errors_in_both_shapes() {
+    fn validation_errors_in_every_shape() {
         let errors = |value| read(json!({"id": "b", "status": "failed", "errors": value})).unwrap().errors;
         let list =
             errors(json!({"object": null, "data": [{"code": "empty_file", "message": "no lines", "line": 1}, null]}));
         assert_eq!(list.len(), 1);
         assert_eq!(list[0].to_string(), "line 1: no lines (empty_file)");
+        let bare = errors(json!([{"code": "x", "line": "7"}]));
+        assert_eq!((bare[0].code.as_deref(), bare[0].line), (Some("x"), Some(7)));
         assert_eq!(errors(json!("broken"))[0].message.as_deref(), Some("broken"));
         assert!(errors(json!(null)).is_empty());
     }

@@ -30,6 +30,11 @@ impl Field {
         }
     }
 
+    /// Whether it is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value, Some(Value::Array(_)))
+    }
+
     fn wrong(&self, expected: &str) -> Error {
         let found = match &self.value {
             None => "it is missing".to_owned(),
@@ -119,11 +124,13 @@ impl Field {
         }
     }
 
-    /// A flag.
+    /// A flag, or the text of one.
     pub(crate) fn flag(self) -> Result<Option<bool>, Error> {
         match &self.value {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
             Some(_) => Err(self.wrong("true or false")),
         }
     }

@@ -1,8 +1,10 @@
 //! Owns the tests of `--dialect` and LOTE_DIALECT: which one is chosen, and that a guess is shown.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
-use crate::common::{ended, folder, lote};
+use crate::common::{command, ended, folder, lote, repository};
 use crate::service::{Odd, ask, at, json_lines};
 
 const LINE: &str = r#"{"custom_id":"row-1","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":"x"}}"#;
@@ -87,4 +89,21 @@ fn check_and_run_hold_a_file_against_the_dialect() {
     assert_eq!(run.code, 2, "{run:?}");
     assert!(run.stderr.contains("does not offer a completion window"), "{run:?}");
     assert!(!folder.path().join("requests.run").exists());
+}
+
+#[test]
+fn the_pages_command_runs() {
+    let page = fs::read_to_string(repository("docs/dialects.md")).expect("docs/dialects.md");
+    let piece =
+        |language: &str| page.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("```").next());
+    let requests = fs::read(repository("examples/requests.jsonl")).expect("examples/requests.jsonl");
+    let folder = folder(&[
+        ("azure-classic.toml", piece("toml").expect("a table").as_bytes()),
+        ("requests.jsonl", requests.as_slice()),
+    ]);
+    let words: Vec<&str> = piece("sh").expect("a command").split_whitespace().collect();
+    assert_eq!(words[0], "lote");
+    let checked = ended(command().current_dir(folder.path()).args(&words[1..]), b"");
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(checked.stdout.contains("no findings"), "{checked:?}");
 }

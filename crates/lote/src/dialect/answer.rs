@@ -45,7 +45,11 @@ impl Dialect {
         let rules = &self.0.answer;
         match operation {
             "create_batch" => {
-                unwrap(answer, rules.created_in.iter().chain(&WRAPPERS.batches));
+                // Of one that is declared it is known that what is around it is not the batch.
+                unwrap(answer, rules.created_in.iter());
+                if answer.get("id").is_none_or(Value::is_null) {
+                    unwrap(answer, WRAPPERS.batches.iter());
+                }
                 self.batch(answer);
             }
             "get_batch" | "cancel_batch" => self.batch(answer),
@@ -63,7 +67,7 @@ impl Dialect {
             *answer = Value::from_iter([("data", answer.take()), ("has_more", Value::Bool(false))]);
         }
         let Some(list) = answer.as_object_mut() else { return };
-        if !list.contains_key("data")
+        if list.get("data").is_none_or(Value::is_null)
             && let Some(name) = rules.list_in.iter().chain(&WRAPPERS.lists).find(|name| is_array(list, name))
             && let Some(entries) = list.remove(name)
         {
@@ -120,14 +124,11 @@ impl Dialect {
     }
 }
 
-/// Gives the object in a wrapper, unless what is around it is the thing itself.
+/// Gives the object with an id that is in a wrapper.
 fn unwrap<'a>(answer: &mut Value, mut wrappers: impl Iterator<Item = &'a String>) {
     let Some(outer) = answer.as_object_mut() else { return };
-    if outer.get("id").is_some_and(|id| !id.is_null()) {
-        return;
-    }
     let inner = wrappers.find_map(|name| match outer.get_mut(name) {
-        Some(inner @ Value::Object(_)) => Some(inner.take()),
+        Some(inner) if inner.get("id").is_some_and(|id| !id.is_null()) => Some(inner.take()),
         _ => None,
     });
     let Some(Value::Object(mut inner)) = inner else { return };

@@ -7,7 +7,7 @@ mod sent;
 mod table;
 mod window;
 
-use std::{fmt, fs, ops::Range, path::Path, str::FromStr, sync::Arc};
+use std::{fmt, fs, io::Read, ops::Range, path::Path, str::FromStr, sync::Arc};
 
 use serde_json::Value;
 use toml::Value as Toml;
@@ -62,6 +62,9 @@ const TABLES: [&str; 10] = [
     include_str!("table/aibrix.toml"),
 ];
 
+/// The most bytes of a file that are read.
+const LONGEST: u64 = 1 << 20;
+
 impl Dialect {
     /// The names of the known dialects; the first is the default.
     pub const KNOWN: [&'static str; 10] =
@@ -101,8 +104,13 @@ impl Dialect {
     /// One that [`is_invalid`](Error::is_invalid) and names the file, the line and the key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let text =
-            fs::read_to_string(path).map_err(|error| Error::invalid(format!("dialect {}: {error}", path.display())))?;
+        let failed = |error: &dyn fmt::Display| Error::invalid(format!("dialect {}: {error}", path.display()));
+        let mut text = String::new();
+        let file = fs::File::open(path).map_err(|error| failed(&error))?;
+        file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
+        if text.len() as u64 > LONGEST {
+            return Err(failed(&"it is longer than 1 MiB: that is no dialect"));
+        }
         read(&path.display().to_string(), &text)
     }
 
@@ -225,7 +233,8 @@ fn read(from: &str, text: &str) -> Result<Dialect, Error> {
 fn lay(below: &mut toml::Table, above: toml::Table) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
-            (Some(Toml::Table(below)), Toml::Table(above)) => lay(below, above),
+            // One value of two forms, and no table of two keys.
+            (Some(Toml::Table(below)), Toml::Table(above)) if key != "idempotency" => lay(below, above),
             (_, value) => {
                 below.insert(key, value);
             }

@@ -40,7 +40,7 @@ impl Sent {
     /// The error for what the dialect does not know.
     fn refuse(&self, what: impl std::fmt::Display) -> Error {
         Error::invalid(format!(
-            "dialect {} ({}) {what}; nothing was sent; name another dialect if the service speaks one",
+            "dialect {} ({}) {what}; nothing was sent; if the service speaks another dialect, name it (--dialect, LOTE_DIALECT)",
             self.dialect.name(),
             self.choice
         ))
@@ -161,6 +161,11 @@ impl Sent {
             }
         }
         Ok((headers, fields))
+    }
+
+    /// Whether the service hashes its files.
+    pub(crate) fn knows_sha256(&self) -> bool {
+        self.dialect.0.list.sha256
     }
 
     /// Refuses a list of files that are looked for by their hash where the hash would be ignored.

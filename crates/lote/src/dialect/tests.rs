@@ -60,6 +60,14 @@ fn a_faulty_table_names_file_line_and_key() {
     }
     let error = Dialect::load("./not-there.toml").unwrap_err().to_string();
     assert!(error.starts_with("dialect ./not-there.toml: "), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("huge.toml", vec![b'#'; 2 << 20]), ("binary.toml", vec![0xff; 9]), ("null.toml", vec![0; 9])]
+    {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        assert!(Dialect::from_file(&path).unwrap_err().to_string().contains(name));
+    }
+    assert!(Dialect::from_file(folder.path()).unwrap_err().is_invalid());
     let error = Dialect::load("opeanai").unwrap_err().to_string();
     assert!(error.contains("is none of mka1, openai") && error.contains("./opeanai.toml"), "{error}");
     // A header may hold a secret.
@@ -78,6 +86,47 @@ fn a_table_has_what_it_extends_but_for_what_it_says() {
     assert_eq!((mine.0.auth.scheme.0.as_str(), mine.endpoints()), ("Key", vec!["/v1/embeddings".to_owned()]));
     assert_eq!(mine.url(), None);
     assert!(mine.0.hosts.is_empty());
+}
+
+#[test]
+fn an_idempotency_key_goes_to_one_place() {
+    let mine = "name = \"mine\"\nextends = \"ogx\"\ncreate.idempotency = ";
+    for (idempotency, headers, fields) in
+        [("\"none\"", 0, 0), ("{ header = \"x-key\" }", 1, 0), ("{ field = \"k\" }", 0, 1)]
+    {
+        let dialect = Dialect::from_toml(&format!("{mine}{idempotency}")).unwrap();
+        assert_eq!(dialect.honours_idempotency_keys(), headers + fields > 0);
+        let sent = Sent { dialect, choice: DialectChoice::Given };
+        let (in_headers, in_body) = sent.idempotency("run-7").unwrap();
+        assert_eq!((in_headers.len(), in_body.len()), (headers, fields), "{idempotency}");
+    }
+}
+
+#[test]
+fn files_are_held_against_the_limits_that_are_known() {
+    let limits = |name: &str| {
+        let limits = Dialect::named(name).unwrap().check_options().limits;
+        (limits.max_lines, limits.max_bytes)
+    };
+    assert_eq!(limits("mka1"), (50_000, 200_000_000));
+    assert_eq!(limits("azure"), (100_000, 200_000_000));
+    assert_eq!(limits("groq"), (50_000, 100_000_000));
+    assert_eq!(limits("vllm"), (u64::MAX, u64::MAX));
+    for (name, bytes, taken) in
+        [("groq", 100_000_000, true), ("groq", 100_000_001, false), ("mka1", u64::MAX, true), ("vllm", u64::MAX, true)]
+    {
+        assert_eq!(sent(name).input_bytes(bytes).is_ok(), taken, "{name}: {bytes}");
+    }
+    let limited = Dialect::from_toml("name = \"x\"\nlimits.custom_id = 7").unwrap();
+    assert_eq!(limited.check_options().max_custom_id, Some(7));
+}
+
+#[test]
+fn a_wrapper_that_is_declared_may_have_an_id_of_its_own() {
+    let dialect = Dialect::from_toml("name = \"x\"\nanswer.created_in = \"result\"").unwrap();
+    let mut answer = json!({"id": "request_1", "result": {"id": "b"}, "note": "x", "none": null});
+    dialect.to_contract("create_batch", &mut answer);
+    assert_eq!(answer, json!({"id": "b", "note": "x"}));
 }
 
 #[test]
@@ -159,7 +208,7 @@ fn answers_that_are_right_or_no_objects_stay_as_they_are() {
         let dialect = Dialect::named(name).unwrap();
         for operation in operations {
             for answer in [
-                json!({"id": "b", "object": "batch", "status": "in_progress", "created_at": 5, "job": {"id": "c"}}),
+                json!({"id": "b", "object": "batch", "status": "in_progress", "created_at": 5, "job": {"name": "c"}}),
                 json!({"object": "list", "data": [{"id": "b", "created_at": null}], "value": [], "has_more": true}),
                 json!({"data": "x"}),
                 json!({"job": 5}),
