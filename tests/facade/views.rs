@@ -177,7 +177,7 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
         (said(answered(json!({"choices": []})).text()), "a text, but found no answer of the model"),
         (
             said(answered(json!({"choices": [{"message": {"content": "x"}}]})).finish_reason()),
-            "a finish reason, but found a text of 1 characters",
+            "a finish reason, but found a text of 1 character",
         ),
         (
             said(response(json!([]), json!({"status": "failed", "error": {"message": "broken"}})).text()),
@@ -205,10 +205,10 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
         ),
         (said(answered(json!("plain")).text()), "a text, but found a text of 5 characters"),
         (said(answered(Value::Null).text()), "a text, but found no body"),
-        (said(failed.text()), "a text, but the request line is failed, with status 429: rate_limit: slow down"),
+        (said(failed.text()), "a text, but the request line failed, with status 429: rate_limit: slow down"),
         (
             said(outcome(&json!({"custom_id": "a", "error": {"code": "batch_expired"}})).embedding()),
-            "one embedding, but the request line is expired: batch_expired",
+            "one embedding, but the request line expired: batch_expired",
         ),
     ] {
         assert_eq!(found, expected);

@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use super::Outcome;
-use crate::lines::Usage;
+use crate::{OutcomeKind, lines::Usage};
 
 /// Why an answer could not be read as what was asked for. It keeps the outcome: the answer may have been paid for.
 ///
@@ -61,7 +61,13 @@ impl OutcomeError {
         if outcome.is_succeeded() {
             return Self::other(outcome, wanted, "no body");
         }
-        let mut found = format!("the request line is {}", outcome.kind());
+        let mut found = match outcome.kind() {
+            OutcomeKind::Missing => "the request line has no answer",
+            OutcomeKind::Expired => "the request line expired",
+            OutcomeKind::Cancelled => "the request line was cancelled",
+            OutcomeKind::Failed | OutcomeKind::Succeeded => "the request line failed",
+        }
+        .to_owned();
         if let Some(status) = outcome.status_code() {
             found.push_str(&format!(", with status {status}"));
         }

@@ -16,6 +16,19 @@ pub(super) const FORGIVING: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// An image that was made.
+///
+/// ```
+/// # let line = r#"{"custom_id":"a","response":{"status_code":200,"body":{"data":[{"b64_json":"iVBORw=="}]}}}"#;
+/// # let outcome = lote::Outcome::from_line(line)?;
+/// for image in outcome.images()? {
+///     match image.data {
+///         lote::ImageData::Bytes(bytes) => assert_eq!(bytes, b"\x89PNG"),
+///         lote::ImageData::Url(url) => println!("fetch {url} soon"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Image {

@@ -60,6 +60,27 @@ impl fmt::Display for FinishReason {
 }
 
 /// A call of a tool that the model asks for.
+///
+/// ```
+/// # let line = r#"{"custom_id":"a","response":{"status_code":200,"body":{"choices":[{"message":{"tool_calls":[{"id":"call_1","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Lima\"}"}}]}}]}}}"#;
+/// # let outcome = lote::Outcome::from_line(line)?;
+/// use lote::request::{ChatCompletion, Message};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Place {
+///     city: String,
+/// }
+///
+/// let calls = outcome.tool_calls()?;
+/// let place: Place = calls[0].arguments_as()?;
+/// assert_eq!((calls[0].name.as_str(), place.city.as_str()), ("get_weather", "Lima"));
+///
+/// // The next request carries the call and its result.
+/// let result = Message::tool(&calls[0].id, "18 °C, dry");
+/// let next = ChatCompletion::new("auto").user("Rain in Lima?").message(Message::tool_calls(calls)).message(result);
+/// assert_eq!(next.line("a-2")?.body["messages"][2]["tool_call_id"], "call_1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ToolCall {

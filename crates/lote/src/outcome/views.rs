@@ -45,6 +45,47 @@ impl Outcome {
     /// What the model said, as the type that was asked for with
     /// [`json_output`](crate::request::ChatCompletion::json_output), or any other JSON.
     ///
+    /// ```
+    /// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = lote::Client::builder().base_url(gateway.url()).api_key("mk-…").build()?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let requests = folder.path().join("requests.jsonl");
+    /// use lote::{request::{ChatCompletion, RequestFile, RequestLines}, run::Run};
+    ///
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Verdict {
+    ///     good: bool,
+    ///     /// One sentence.
+    ///     why: Option<String>,
+    /// }
+    ///
+    /// let judge = RequestLines::new(ChatCompletion::new("auto").system("Judge the review.").json_output::<Verdict>());
+    /// let mut file = RequestFile::create(&requests)?;
+    /// for line in judge.for_rows([("row-1", "Great!"), ("row-2", "Never again.")]) {
+    ///     file.push(&line?)?;
+    /// }
+    /// file.finish()?;
+    ///
+    /// let report = Run::new(&client, &requests).execute().await?;
+    /// # let mut read = 0;
+    /// for outcome in report.outcomes()? {
+    ///     let outcome = outcome?;
+    ///     match outcome.json::<Verdict>() {
+    ///         Ok(verdict) => println!("{}: {} {:?}", outcome.custom_id(), verdict.good, verdict.why),
+    ///         // The error says what there was instead, and keeps the answer that was paid for.
+    ///         Err(error) => eprintln!("{error}: {:?}", error.usage()),
+    ///     }
+    /// #   read += usize::from(outcome.json::<Verdict>().is_ok());
+    /// }
+    /// # assert_eq!(read, 2);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// #     let gateway = lote_gateway::Gateway::builder().start().await.unwrap();
+    /// #     example(&gateway).await.unwrap();
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of [`text`](Self::text), and when the text is no JSON of a `T`. The error says whether the text was cut
     /// off, and keeps the answer.
@@ -230,5 +271,8 @@ impl Outcome {
 }
 
 fn length(text: &str) -> String {
-    format!("a text of {} characters", text.chars().count())
+    match text.chars().count() {
+        1 => "a text of 1 character".to_owned(),
+        count => format!("a text of {count} characters"),
+    }
 }

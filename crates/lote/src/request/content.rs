@@ -86,6 +86,17 @@ impl Content {
 }
 
 /// A part of a message: text, an image, sound or a file.
+///
+/// ```
+/// use lote::request::{ImageDetail, ModelResponse, Part};
+///
+/// # let png = b"\x89PNG";
+/// let line = ModelResponse::new("gpt-5-mini")
+///     .user([Part::text("What is this?"), Part::image("image/png", png).detail(ImageDetail::Low)])
+///     .line("row-1")?;
+/// assert_eq!(line.body["input"][0]["content"][1]["detail"], "low");
+/// # Ok::<(), lote::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     kind: Kind,

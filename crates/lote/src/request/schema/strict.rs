@@ -116,6 +116,12 @@ impl Rewriter<'_> {
         let mut told = Vec::new();
         let is_object = has_type(&schema, "object");
         let is_number = has_type(&schema, "integer") || has_type(&schema, "number");
+        if has_type(&schema, "array") && !["items", "prefixItems"].iter().any(|key| schema.contains_key(*key)) {
+            self.problem(
+                path,
+                "the elements of an array may be anything, which strict mode cannot say; give them a type",
+            );
+        }
         if !is_object && ["properties", "required", "additionalProperties"].iter().any(|key| schema.contains_key(*key))
         {
             self.problem(path, "properties without type \"object\" are not understood; write the type");
@@ -221,8 +227,11 @@ impl Rewriter<'_> {
         }
         if schema.contains_key("properties") {
             // A variant of an internally tagged enum: its tag beside the struct that it holds.
+            let is_struct = |held: &Map<String, Value>| {
+                !["$ref", "anyOf", "oneOf", "allOf"].iter().any(|key| held.contains_key(*key))
+            };
             return match definition {
-                Some(Value::Object(definition)) => match merged(schema, definition.clone()) {
+                Some(Value::Object(held)) if is_struct(held) => match merged(schema, held.clone()) {
                     Ok(merged) => self.object_of(path, merged, level),
                     Err(problem) => {
                         self.problem(path, &problem);

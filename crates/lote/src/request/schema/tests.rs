@@ -264,6 +264,14 @@ enum Clash {
     Holds(Inner),
 }
 
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is of interest")]
+#[serde(tag = "kind")]
+enum Around {
+    Other(Box<Internal>),
+    End,
+}
+
 #[test]
 fn what_cannot_be_said_is_refused_by_the_path_of_its_field_with_advice() {
     let map = "a map with keys of its own is not possible in strict mode; use a Vec of a struct with a key and a value";
@@ -274,6 +282,8 @@ fn what_cannot_be_said_is_refused_by_the_path_of_its_field_with_advice() {
         (with!(HashMap<String, u8>), format!("Whole.field: {map}")),
         (with!(Option<BTreeMap<String, Value>>), format!("Whole.field: {map}")),
         (with!(serde_json::Map<String, Value>), format!("Whole.field: {map}")),
+        (with!(HashMap<u8, u8>), format!("Whole.field: {map}")),
+        (with!(HashMap<Label, u8>), format!("Whole.field: {map}")),
         (with!(Value), format!("Whole.field: {any}")),
         (with!(Vec<Value>), format!("Whole.field[]: {any}")),
         (with!((u8, String)), format!("Whole.field: {tuple}")),
@@ -291,6 +301,10 @@ fn what_cannot_be_said_is_refused_by_the_path_of_its_field_with_advice() {
         (
             with!(Clash),
             "Clash::Holds: the tag \"text\" is a field of the struct as well; rename one of them".to_owned(),
+        ),
+        (
+            with!(Around),
+            "Around::Other: a tag stands beside what is no struct; let the variant hold a struct".to_owned(),
         ),
         (refused::<Vec<Inner>>(), format!("Array_of_Inner: {object}")),
         (refused::<Option<Inner>>(), format!("Nullable_Inner: {object}")),

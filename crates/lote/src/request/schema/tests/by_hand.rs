@@ -73,6 +73,7 @@ fn schemas_written_by_hand_are_held_to_the_same() {
         (json!({"const": {"a": 1}}), "ByHand.x: it may be any JSON".to_owned()),
         (json!({}), "ByHand.x: it may be any JSON".to_owned()),
         (json!({"properties": {"a": {"type": "null"}}}), "ByHand.x: properties without type".to_owned()),
+        (json!({"type": "array"}), "ByHand.x: the elements of an array may be anything".to_owned()),
         (json!({"anyOf": [{"type": "null"}], "oneOf": []}), "ByHand.x: it has both anyOf and oneOf".to_owned()),
     ] {
         let said = by_hand(given.clone()).expect_err("a refusal");
