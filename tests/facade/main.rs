@@ -2,6 +2,7 @@
 
 mod common;
 mod conformance;
+mod connections;
 mod downloads;
 mod environment;
 mod facts;
@@ -14,5 +15,6 @@ mod recordings;
 mod request_files;
 mod requests;
 mod runs;
+mod tracing;
 mod views;
 mod waits;

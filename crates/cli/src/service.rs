@@ -1,7 +1,7 @@
 //! Owns the settings shared by all commands that talk to a service, and the exit codes of its
 //! errors; never a call.
 
-use std::fmt;
+use std::{fmt, fs, path::PathBuf};
 
 use clap::Args;
 use lote::{Client, ClientBuilder, Dialect, Retry};
@@ -31,6 +31,10 @@ pub(crate) struct ServiceArgs {
     /// The end user for whom this is done: a stable id, not an e-mail address
     #[arg(long, value_name = "ID", env = "LOTE_ON_BEHALF_OF", hide_env_values = true)]
     on_behalf_of: Option<String>,
+
+    /// A file of certificates (PEM) to trust beside the machine's, such as those of a company's own authority
+    #[arg(long, value_name = "FILE", env = "LOTE_CA_CERT", hide_env_values = true)]
+    ca_cert: Option<PathBuf>,
 
     /// How often a call is tried again when its error may pass; a create only if nothing was sent
     #[arg(long, value_name = "N", env = "LOTE_RETRIES", default_value_t = 3)]
@@ -73,6 +77,9 @@ impl ServiceArgs {
         if let Some(dialect) = set(&self.dialect) {
             flags.push_str(&format!(" --dialect {dialect}"));
         }
+        if let Some(path) = &self.ca_cert {
+            flags.push_str(&format!(" --ca-cert {}", path.display()));
+        }
         flags
     }
 
@@ -84,6 +91,11 @@ impl ServiceArgs {
         }
         if let Some(dialect) = set(&self.dialect) {
             builder = builder.dialect(Dialect::load(dialect)?);
+        }
+        if let Some(path) = self.ca_cert.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+            let pem = fs::read(path)
+                .map_err(|error| CliError::usage(format!("certificates: {}: {error}", path.display())))?;
+            builder = builder.root_certificates(pem);
         }
         if let Some(user) = set(&self.on_behalf_of) {
             builder = builder.on_behalf_of(user);
@@ -114,6 +126,7 @@ mod tests {
             dialect: None,
             api_key: Some(api_key.to_owned()),
             on_behalf_of: None,
+            ca_cert: None,
             retries: 0,
         }
     }
@@ -141,6 +154,16 @@ mod tests {
             let error = args(url, key).client().expect_err(url);
             assert_eq!(error.exit(), Exit::Usage, "{url}: {error}");
             assert!(error.to_string().contains(expected), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_are_exit_2() {
+        for path in ["/nowhere/at/all.pem", "Cargo.toml"] {
+            let args = ServiceArgs { ca_cert: Some(path.into()), ..args("", "mk-1") };
+            let error = args.client().expect_err(path);
+            assert_eq!(error.exit(), Exit::Usage, "{error}");
+            assert!(error.to_string().contains("certificates"), "{error}");
         }
     }
 

@@ -9,6 +9,7 @@ use reqwest::{
     header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::{Map, Value};
+use tracing::{Instrument, Span, debug, debug_span, field::Empty};
 
 use crate::generated::{Client, Error};
 
@@ -19,6 +20,8 @@ pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// The header that names the end user.
 pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What turns the answers of a service into those of the contract.
 pub trait Answers: fmt::Debug + Send + Sync {
@@ -91,12 +94,19 @@ impl ClientHooks<Inner> for Client {
     }
 
     async fn exec(&self, request: reqwest::Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
-        let response = self.client().execute(request).await?;
+        let span = debug_span!("lote.request", operation = info.operation_id, status = Empty, request_id = Empty);
+        let sent = self.client().execute(request).instrument(span.clone()).await;
+        let response = sent.inspect_err(|error| tell_failure(&span, error))?;
+        span.record("status", response.status().as_u16());
+        if let Some(id) = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
+            span.record("request_id", id);
+        }
         if info.operation_id == "get_file_content" && response.status().is_success() {
             return Ok(response);
         }
         let success = response.status().is_success();
-        let (status, headers, mut body) = bounded(response).await?;
+        let read = bounded(response).instrument(span.clone()).await;
+        let (status, headers, mut body) = read.inspect_err(|error| tell_failure(&span, error))?;
         if success {
             to_contract(self.inner().answers.as_ref(), info.operation_id, &mut body);
         }
@@ -104,6 +114,18 @@ impl ClientHooks<Inner> for Client {
         (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
         Ok(whole.into())
     }
+}
+
+/// Says what kind of failure it was: its text might hold a URL, and in it what a dialect puts there.
+fn tell_failure(span: &Span, error: &reqwest::Error) {
+    let kind = if error.is_timeout() {
+        "timeout"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "connection lost"
+    };
+    debug!(parent: span, failure = kind);
 }
 
 /// Sets fields of a body that is a JSON object; any other is left alone.

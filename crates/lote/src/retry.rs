@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tracing::{Instrument, debug, debug_span};
+
 use crate::{Cadence, Error, Tolerance};
 
 /// When a call is tried again, and how often.
@@ -81,7 +83,7 @@ impl Retry {
     {
         let (mut attempt, mut pause) = (1, self.first);
         loop {
-            let error = match call(attempt).await {
+            let error = match call(attempt).instrument(debug_span!("lote.call", attempt)).await {
                 Ok(value) => {
                     budget.refund();
                     return Ok(value);
@@ -94,7 +96,10 @@ impl Retry {
             }
             let widest = pause.saturating_mul(3).min(self.longest);
             pause = self.first + widest.saturating_sub(self.first).mul_f64(fastrand::f64());
-            tokio::time::sleep(pause.max(asked)).await;
+            let pause_now = pause.max(asked);
+            // Never the error's text, which repeats what the service said.
+            debug!(attempt, status = error.status(), pause_ms = pause_now.as_secs_f64() * 1e3, "lote tries again");
+            tokio::time::sleep(pause_now).await;
             attempt += 1;
         }
     }
