@@ -72,6 +72,10 @@ pub(crate) struct GatewayArgs {
     #[arg(long)]
     idempotency: bool,
 
+    /// Longest request line, in bytes; a batch with a longer one fails [default: 16777216]
+    #[arg(long, value_name = "N")]
+    max_line_bytes: Option<u64>,
+
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -124,6 +128,9 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
     }
     if let Some(seed) = args.seed {
         builder = builder.seed(seed);
+    }
+    if let Some(bytes) = args.max_line_bytes {
+        builder = builder.max_line_bytes(bytes);
     }
     match args.clock {
         ClockKind::System => builder,

@@ -31,6 +31,7 @@ const VIRTUAL_START: i64 = 1_767_225_600;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) max_lines: u64,
+    pub(crate) max_line_bytes: u64,
     pub(crate) max_file_bytes: u64,
     pub(crate) max_upload_bytes: u64,
     pub(crate) line_concurrency: usize,
@@ -56,6 +57,7 @@ impl Default for Builder {
             idempotency: false,
             settings: Settings {
                 max_lines: 50_000,
+                max_line_bytes: 16 * 1024 * 1024,
                 max_file_bytes: 200_000_000,
                 max_upload_bytes: 512_000_000,
                 line_concurrency: 64,
@@ -160,6 +162,14 @@ impl Builder {
     /// more fails with `too_many_tasks`.
     pub fn max_lines(mut self, lines: u64) -> Self {
         self.settings.max_lines = lines;
+        self
+    }
+
+    /// Longest request line in an input file, in bytes without its line break; the default is 16,777,216 (16 MiB), room
+    /// for a picture in Base64. No service names a limit. A batch with a longer line fails with `invalid_request` and
+    /// the number of the line, which is not held in memory for that. Answering one takes several times its length.
+    pub fn max_line_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_line_bytes = bytes;
         self
     }
 

@@ -201,6 +201,17 @@ fn a_day_passes_when_it_is_told_to_and_a_seed_repeats_all_ids() {
     assert_eq!(day(), day());
 }
 
+#[test]
+fn limits_are_flags() {
+    let gateway = Running::start(&["--clock", "virtual", "--max-line-bytes", "200"]);
+    for (prompt, status) in [("one", "completed"), (&"x".repeat(200), "failed")] {
+        let batch = gateway.post("/v1/batches", "", &create(&gateway.upload(prompt)));
+        let path = format!("GET /v1/batches/{}", batch["id"].as_str().expect("an id"));
+        let batch = json(&gateway.ask(&path, "k", "", ""));
+        assert_eq!(batch["status"], status, "{batch}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn signals_end_it_with_exit_0() {

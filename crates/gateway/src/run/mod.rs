@@ -18,7 +18,7 @@ use crate::auth::Tenant;
 use crate::error::quote;
 use crate::run::execute::Ending;
 use crate::run::results::Results;
-use crate::run::validate::{Report, validate};
+use crate::run::validate::Report;
 use crate::store::{BatchRecord, FileRecord, Finding, Status};
 
 /// One batch on its way.
@@ -126,8 +126,7 @@ impl Run {
 
     async fn validate(&self, input: &Arc<FileRecord>) -> io::Result<Report> {
         self.app.clock.sleep(self.app.settings.stage_delay).await;
-        let BatchRecord { origin, endpoint, .. } = *self.batch;
-        self.app.clock.working(validate(&input.blob, origin, endpoint, self.app.settings.max_lines)).await
+        self.app.clock.working(self.check(&input.blob)).await
     }
 
     fn fail(&self, findings: Vec<Finding>) {

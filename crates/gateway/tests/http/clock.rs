@@ -46,6 +46,48 @@ async fn a_window_of_a_day_ends_at_once_and_exactly() {
 }
 
 #[tokio::test]
+async fn slow_large_lines_of_one_tenant_are_not_in_the_way_of_another() {
+    let (gateway, caller) = virtual_gateway(Gateway::builder().journal(true)).await;
+    // Three times what all lines may take in memory together.
+    let text = "x".repeat(4 << 20);
+    let slow = caller.submit(chats(vec![format!("{text} [[fail=1:503]] [[sleep=3600000]]"); 24]), CHAT).await;
+    assert_eq!(caller.batch(&slow).await["status"], "in_progress");
+
+    let other = Caller::new(&gateway, MKA1, "sk-other");
+    let quick = other.submit(chats(["one", &text]), CHAT).await;
+    let quick = other.batch(&quick).await;
+    assert_eq!((&quick["status"], gateway.now()), (&json!("completed"), START), "{quick}");
+
+    gateway.advance(Duration::from_secs(3_601)).await;
+    let slow = caller.batch(&slow).await;
+    assert_eq!((&slow["status"], &slow["request_counts"]["completed"]), (&json!("completed"), &json!(24)), "{slow}");
+    // A pause is no attempt.
+    let attempts = |wanted: u32| {
+        let executed = |entry: &&lote_gateway::Entry| match entry.event {
+            lote_gateway::Event::LineExecuted { attempt, .. } => attempt == wanted,
+            _ => false,
+        };
+        gateway.journal().iter().filter(executed).count()
+    };
+    assert_eq!((attempts(1), attempts(2), attempts(3)), (26, 24, 0));
+}
+
+#[tokio::test]
+async fn large_lines_are_all_accounted_for_when_the_window_is_over() {
+    let (gateway, caller) = virtual_gateway(Gateway::builder()).await;
+    let text = "x".repeat(5 << 20);
+    let file = caller.upload(chats(vec![format!("{text} [[sleep=50000000]]"); 10])).await;
+    let mut body = create_body(&file, CHAT);
+    body["max_concurrency"] = json!(3);
+    let (_, batch) = caller.post("/batches", &body).await;
+    gateway.advance(DAY).await;
+    let batch = caller.batch(&batch).await;
+    assert_eq!(batch["status"], "expired");
+    assert_eq!(caller.lines(&batch["output_file_id"]).await.len(), 3);
+    assert_eq!(caller.lines(&batch["error_file_id"]).await.len(), 7);
+}
+
+#[tokio::test]
 async fn stages_and_graces_follow_the_clock() {
     let minute = Duration::from_secs(60);
     let (gateway, caller) = virtual_gateway(Gateway::builder().stage_delay(minute).cancel_grace(minute)).await;
