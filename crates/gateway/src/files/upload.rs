@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::error::{ApiError, quote};
 use crate::expiry;
 use crate::faults::Fired;
-use crate::files::media;
 use crate::files::paced::{HeadTooLong, Paced, Pacer};
+use crate::files::{media, name};
 use crate::http::{Caller, text};
 use crate::journal::Event;
 use crate::store::{FileRecord, Spool};
@@ -159,7 +159,7 @@ async fn receive_file(
     pacer: &Pacer,
     limit: u64,
 ) -> Result<Received, ApiError> {
-    let filename = part.file_name().unwrap_or_default().to_owned();
+    let filename = name::of(&part).unwrap_or_default();
     if filename.trim().is_empty() {
         return Err(ApiError::param("file", "The file needs a name that is not blank."));
     }
