@@ -150,8 +150,8 @@ impl Builder {
         self
     }
 
-    /// Obeys `Idempotency-Key` on creates: the same key and the same parameters of one tenant get
-    /// the batch that they made the first time, as it is now; other parameters a 409. Off by
+    /// Obeys `Idempotency-Key` on creates: the same key and the same body of one tenant get
+    /// the batch that they made the first time, as it is now; another body a 409. Off by
     /// default, since neither MKA1 nor OpenAI documents it; OGX does (contract facts 5.4).
     pub fn idempotency(mut self, enabled: bool) -> Self {
         self.idempotency = enabled;

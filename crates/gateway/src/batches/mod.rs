@@ -14,13 +14,13 @@ use crate::app::App;
 use crate::error::{ApiError, quote};
 use crate::faults::{Effect, Fired, Stage};
 use crate::http::{Caller, Id, Params, json_object};
-use crate::idempotency::{self, Outcome};
+use crate::idempotency::{self, Outcome, Parameters};
 use crate::journal::Event;
 use crate::run;
 use crate::store::{BatchRecord, Counts, FileRecord, Query, Status, Usage};
 use crate::view::View;
 
-pub(crate) use body::CreateBody;
+use body::CreateBody;
 
 /// `POST /batches`
 pub(crate) async fn create(
@@ -30,11 +30,13 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let asked = CreateBody::read(caller.view, json_object(&headers, body).await?)?;
+    let body = json_object(&headers, body).await?;
+    let parameters = Parameters::of(&body);
+    let asked = CreateBody::read(caller.view, &body)?;
     let key = idempotency::key(&headers);
     let mut answer = Value::Null;
-    let outcome = app.idempotency.once(caller.tenant, key.as_deref(), &asked, || {
-        let batch = make(&app, caller, asked.clone(), &fired, key.clone())?;
+    let outcome = app.idempotency.once(caller.tenant, key.as_deref(), parameters, || {
+        let batch = make(&app, caller, asked, &fired, key.clone())?;
         answer = caller.view.batch(&batch);
         Ok(batch.id)
     })?;
