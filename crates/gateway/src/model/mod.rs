@@ -21,7 +21,7 @@ use axum::http::StatusCode;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
 use crate::executor::{Executor, LineAnswer, LineRequest, Reply, Turn};
@@ -32,6 +32,9 @@ use crate::view::Endpoint;
 /// Pause before another try of a line that a directive made fail.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
+/// Room for all answers in memory at once.
+const ROOM_KIB: u32 = 64 * 1024;
+
 /// Most values in a body: as a tree each takes many times its text. More than the tokens of any real prompt.
 const MOST_VALUES: usize = 1_000_000;
 
@@ -39,7 +42,7 @@ const MOST_VALUES: usize = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct BuiltIn {
     clock: Clock,
-    /// Room for large answers, in KiB.
+    /// Room for all answers in the making, and until they are written, in KiB.
     room: Arc<Semaphore>,
 }
 
@@ -68,9 +71,27 @@ struct Ask<'a> {
     now: i64,
 }
 
+impl Ask<'_> {
+    /// About the most that an answer in words takes: it may repeat parts of a body of so many bytes.
+    fn most_kib(&self, body: usize) -> u64 {
+        let number = |name| self.body.get(name).and_then(Value::as_u64).unwrap_or(1).min(chat::MOST_CHOICES);
+        let answers = number("n").saturating_mul(self.prompt.inputs.len() as u64);
+        let is_structured = self.body.contains_key("response_format") || self.body.contains_key("text");
+        let structured = if is_structured { structured::MOST_TEXT } else { 0 };
+        answers.saturating_mul(4).saturating_add((body + structured) as u64 / 1024 + 1)
+    }
+}
+
+/// Takes so much of the room for answers; who wants more than all of it gets all.
+async fn room(room: &Arc<Semaphore>, kib: u64) -> Option<OwnedSemaphorePermit> {
+    let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(ROOM_KIB);
+    // The semaphore is never closed.
+    Arc::clone(room).acquire_many_owned(kib).await.ok()
+}
+
 impl BuiltIn {
     pub(crate) fn new(clock: Clock) -> BuiltIn {
-        BuiltIn { clock, room: Arc::new(Semaphore::new(embeddings::ROOM_KIB as usize)) }
+        BuiltIn { clock, room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
     }
 
     async fn try_answer(&self, line: &LineRequest, turn: Turn) -> Result<Reply, Refusal> {
@@ -103,6 +124,10 @@ impl BuiltIn {
             return Ok(Reply::Answer(refused(status)));
         }
         let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
+        let room = match line.endpoint {
+            Endpoint::Embeddings => None,
+            _ => room(&self.room, ask.most_kib(line.body.get().len())).await,
+        };
         let body = match line.endpoint {
             Endpoint::Embeddings => return embeddings::answer(&ask, &self.room).await.map(Reply::Answer),
             Endpoint::ChatCompletions => chat::answer(&ask),
@@ -112,7 +137,7 @@ impl BuiltIn {
             Endpoint::Moderations => moderations::answer(&ask),
             Endpoint::Videos => videos::answer(&ask),
         }?;
-        Ok(Reply::Answer(LineAnswer::new(200, &body)))
+        Ok(Reply::Answer(LineAnswer { _room: room, ..LineAnswer::new(200, &body) }))
     }
 }
 
