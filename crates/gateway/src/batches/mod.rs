@@ -98,7 +98,7 @@ fn make(
     });
     let order = run::Order {
         deadline_ms: app.clock.now_ms().saturating_add(window),
-        over_token_limit: fired.at(Stage::Made).any(|strike| strike.effect == Effect::TokenLimit),
+        token_limit: fired.at(Stage::Made).find(|strike| strike.effect == Effect::TokenLimit).cloned(),
     };
     run::launch(app, caller.tenant, batch.clone(), input, order);
     Ok(batch)

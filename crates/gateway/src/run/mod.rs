@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::auth::Tenant;
 use crate::error::quote;
+use crate::faults::Strike;
 use crate::run::execute::Ending;
 use crate::run::results::Results;
 use crate::run::validate::Report;
@@ -33,12 +34,12 @@ pub(crate) struct Run {
 }
 
 /// What a batch is to run by, beside what was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Order {
     /// When its window is over, in milliseconds since 1970.
     pub(crate) deadline_ms: i64,
-    /// Whether a fault lets it fail for too many enqueued tokens.
-    pub(crate) over_token_limit: bool,
+    /// A fault that lets it fail for too many enqueued tokens, unless something else fails it before.
+    pub(crate) token_limit: Option<Strike>,
 }
 
 /// Stores the batch and starts its task, which ends with the batch or with the gateway.
@@ -74,8 +75,8 @@ impl Run {
             self.fail(report.findings);
             return Ok(());
         }
-        if self.order.over_token_limit {
-            self.fail(vec![over_token_limit(report.model.as_deref())]);
+        if let Some(strike) = &self.order.token_limit {
+            self.fail_by(strike, over_token_limit(report.model.as_deref()));
             return Ok(());
         }
         let Report { total, model, .. } = report;
@@ -133,6 +134,18 @@ impl Run {
         self.update(|batch, now| {
             if batch.enter(Status::Failed, now) {
                 batch.findings.clone_from(&findings);
+            } else {
+                batch.enter(Status::Cancelled, now);
+            }
+        });
+    }
+
+    /// A fault fails the batch, unless it was cancelled before.
+    fn fail_by(&self, strike: &Strike, finding: Finding) {
+        self.update(|batch, now| {
+            if batch.enter(Status::Failed, now) {
+                strike.happened();
+                batch.findings = vec![finding.clone()];
             } else {
                 batch.enter(Status::Cancelled, now);
             }

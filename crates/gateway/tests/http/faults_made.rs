@@ -93,6 +93,29 @@ async fn a_batch_can_be_over_the_token_limit() {
     assert_eq!(caller.run(chats(["one"]), CHAT).await["status"], "completed");
 }
 
+/// A batch that fails by itself, or is cancelled first, did not run into the limit: the fault waits for one that does.
+#[tokio::test]
+async fn a_token_limit_is_used_when_it_fails_a_batch() {
+    let on = Fault::on(Operation::CreateBatch).times(1).then(Effect::TokenLimit);
+    let minute = Duration::from_secs(60);
+    let gateway = start(Gateway::builder().virtual_clock().stage_delay(minute).fault(on)).await;
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
+    let bad = caller.submit("not json", CHAT).await;
+    gateway.advance(minute).await;
+    assert_eq!(caller.batch(&bad).await["errors"]["data"][0]["code"], "invalid_json_line");
+    assert_eq!(gateway.leftovers().len(), 1);
+    let cancelled = caller.submit(chats(["one"]), CHAT).await;
+    caller.cancel(&cancelled).await;
+    gateway.advance(minute).await;
+    assert_eq!(caller.batch(&cancelled).await["status"], "cancelled");
+    assert_eq!(gateway.leftovers().len(), 1);
+    let limited = caller.submit(chats(["one"]), CHAT).await;
+    assert_eq!(gateway.leftovers().len(), 1, "not before it strikes");
+    gateway.advance(minute).await;
+    assert_eq!(caller.batch(&limited).await["errors"]["data"][0]["code"], "token_limit_exceeded");
+    assert_eq!(gateway.leftovers(), Vec::<String>::new());
+}
+
 /// What becomes of the objects in an answer: at which pointer, what.
 #[tokio::test]
 async fn objects_become_odd_as_scripted_and_only_then() {

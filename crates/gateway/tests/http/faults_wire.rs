@@ -203,6 +203,22 @@ async fn bodies_end_too_early_in_three_ways() {
 }
 
 #[tokio::test]
+async fn the_body_of_a_refusal_is_left_alone() {
+    for effect in [
+        Effect::ResetInBody { after: 0 },
+        Effect::TruncatedBody { after: 0 },
+        Effect::TruncatedChunks { after: 0 },
+        Effect::SlowBody { bytes_per_second: 1 },
+    ] {
+        let (gateway, caller) = with(Fault::on(Operation::FileContent).times(1).then(effect.clone())).await;
+        let (status, body) = caller.get("/files/file-x/content").await;
+        assert_eq!((status.as_u16(), &body["error"]["param"]), (404, &"id".into()), "{effect:?}");
+        assert_eq!(gateway.leftovers().len(), 1, "{effect:?}");
+        gateway.forgive_leftovers();
+    }
+}
+
+#[tokio::test]
 async fn slow_and_late_answers_take_their_time_and_are_whole() {
     let on = Fault::on(Operation::FileContent);
     for (effect, least) in
