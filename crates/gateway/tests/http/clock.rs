@@ -87,6 +87,32 @@ async fn large_lines_are_all_accounted_for_when_the_window_is_over() {
     assert_eq!(caller.lines(&batch["error_file_id"]).await.len(), 7);
 }
 
+/// There is no step from validating to expired: whoever waited in the queue until the end passes through in_progress.
+#[tokio::test]
+async fn a_batch_whose_window_ends_in_the_queue_expires_then_and_legally() {
+    let (gateway, caller) = virtual_gateway(Gateway::builder().max_running_batches(1)).await;
+    let day = "[[sleep=86400000]]";
+    let mut batches = Vec::new();
+    for _ in 0..4 {
+        batches.push(caller.submit(chats([day, day]), CHAT).await);
+    }
+    gateway.advance(DAY - Duration::from_secs(1)).await;
+    for waiting in &batches[1..] {
+        assert_eq!(caller.batch(waiting).await["status"], "validating");
+    }
+    gateway.advance(Duration::from_secs(1)).await;
+    for batch in &batches[1..] {
+        let batch = caller.batch(batch).await;
+        assert_eq!(batch["status"], "expired", "{batch}");
+        for field in ["in_progress_at", "expired_at", "expires_at"] {
+            assert_eq!(batch[field], START + 86_400, "{field}");
+        }
+        assert_eq!(batch["request_counts"], json!({"total": 2, "completed": 0, "failed": 0}));
+        let errors = caller.lines(&batch["error_file_id"]).await;
+        assert!(errors.len() == 2 && errors.iter().all(|line| line["error"]["code"] == "batch_expired"), "{errors:?}");
+    }
+}
+
 #[tokio::test]
 async fn stages_and_graces_follow_the_clock() {
     let minute = Duration::from_secs(60);
