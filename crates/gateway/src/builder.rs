@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::auth::Keys;
 use crate::faults::{Fault, Faults};
 use crate::server::Gateway;
+use crate::store::Bounds;
 
 /// Sets up a [`Gateway`]. Made by [`Gateway::builder`].
 #[derive(Clone)]
@@ -34,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) max_line_bytes: u64,
     pub(crate) max_file_bytes: u64,
     pub(crate) max_upload_bytes: u64,
+    pub(crate) stored: Bounds,
     pub(crate) line_concurrency: usize,
     pub(crate) max_line_concurrency: usize,
     pub(crate) window: Duration,
@@ -60,6 +62,7 @@ impl Default for Builder {
                 max_line_bytes: 16 * 1024 * 1024,
                 max_file_bytes: 200_000_000,
                 max_upload_bytes: 512_000_000,
+                stored: Bounds { bytes: 20_000_000_000, files: 100_000, batches: 50_000 },
                 line_concurrency: 64,
                 max_line_concurrency: 1024,
                 window: Duration::from_secs(86_400),
@@ -186,6 +189,27 @@ impl Builder {
         self
     }
 
+    /// The most bytes that one key may have on disk, with those of its end users, of result files and of what is being
+    /// written; the default is 20,000,000,000. An upload beyond it is a 403 with the code `storage_limit_exceeded`; a
+    /// batch whose results go beyond it fails with `output_failed`. What is deleted or expires makes room.
+    pub fn max_stored_bytes(mut self, bytes: u64) -> Self {
+        self.settings.stored.bytes = bytes;
+        self
+    }
+
+    /// The most files that one key may have, counted in the same way; the default is 100,000.
+    pub fn max_stored_files(mut self, files: u64) -> Self {
+        self.settings.stored.files = files;
+        self
+    }
+
+    /// The most batches that one key may ever create; the default is 50,000. They are held in memory, and no operation
+    /// deletes one. A create beyond it is a 403 with the code `storage_limit_exceeded`.
+    pub fn max_stored_batches(mut self, batches: u64) -> Self {
+        self.settings.stored.batches = batches;
+        self
+    }
+
     /// Request lines of one batch in flight at once, when the batch does not ask for a number
     /// (`max_concurrency`); the default is 64, the least is 1.
     pub fn line_concurrency(mut self, lines: usize) -> Self {
@@ -223,7 +247,8 @@ impl Builder {
     }
 
     /// Most batches that run at once, over all tenants; the default is 128, the least is 1. Further
-    /// ones wait in `validating`. Each running one holds up to three files open.
+    /// ones wait in `validating`, first come, first served: one tenant can take all places, at most
+    /// until its batches expire. Each running one holds up to three files open.
     pub fn max_running_batches(mut self, batches: usize) -> Self {
         self.settings.max_running_batches = batches.max(1);
         self

@@ -62,6 +62,8 @@ fn make(
     if caller.view == View::Mka1 {
         check_input(&asked.input_file_id, input.as_deref())?;
     }
+    let account = app.accounts.of(caller.key);
+    account.add_batch().map_err(|full| ApiError::full(&full))?;
     let window = i64::try_from(app.settings.window.as_millis()).unwrap_or(i64::MAX);
     let settings = &app.settings;
     let max_concurrency = asked.max_concurrency.unwrap_or(settings.line_concurrency);
@@ -97,6 +99,7 @@ fn make(
         idempotency_key,
     });
     let order = run::Order {
+        account,
         deadline_ms: app.clock.now_ms().saturating_add(window),
         token_limit: fired.at(Stage::Made).find(|strike| strike.effect == Effect::TokenLimit).cloned(),
     };

@@ -2,12 +2,13 @@
 //! file in memory.
 
 use std::io;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use crate::faults::{Effect, Fired, Stage};
-use crate::store::{Disk, Spool};
+use crate::store::{Account, Disk, Spool};
 
 /// A result file as a batch names it.
 #[derive(Debug)]
@@ -20,7 +21,12 @@ pub(crate) enum ResultFile {
 }
 
 /// Distorts a result file; without a spool there were no lines for it.
-pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) -> io::Result<ResultFile> {
+pub(crate) async fn distort(
+    disk: &Disk,
+    account: &Arc<Account>,
+    fired: &Fired,
+    spool: Option<Spool>,
+) -> io::Result<ResultFile> {
     let effects = || fired.at(Stage::ResultFile).map(|strike| &strike.effect);
     // Whether one of them is this; then it happens.
     let happens = |effect: Effect| {
@@ -29,7 +35,7 @@ pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) ->
     };
     let Some(spool) = spool else {
         if happens(Effect::EmptyFile) {
-            return Ok(ResultFile::File(Box::new(disk.spool().await?)));
+            return Ok(ResultFile::File(Box::new(disk.spool(account).await?)));
         }
         return Ok(if happens(Effect::EmptyFileId) { ResultFile::EmptyId } else { ResultFile::None });
     };
@@ -47,7 +53,7 @@ pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) ->
             strike.happened();
         }
     }
-    let mut spool = disk.spool().await?;
+    let mut spool = disk.spool(account).await?;
     for line in lines {
         spool.write(&line).await?;
     }

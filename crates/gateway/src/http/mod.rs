@@ -110,6 +110,8 @@ async fn wrong_method(request: Request) -> Response {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
+    /// The digest of the key alone.
+    pub(crate) key: [u8; 32],
     pub(crate) view: View,
 }
 
@@ -118,11 +120,11 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let who = app.keys.identify(&parts.headers)?;
-        let tenant = who.tenant;
-        app.journal.meet(tenant, who.key, who.name, who.user.as_deref());
+        let (tenant, key) = (who.tenant, who.key);
+        app.journal.meet(tenant, key, who.name, who.user.as_deref());
         // Every route has one.
         let view = parts.extensions.get::<View>().copied().unwrap_or(View::OpenAi);
-        Ok(Caller { tenant, view })
+        Ok(Caller { tenant, key, view })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::faults::Strike;
 use crate::run::execute::Ending;
 use crate::run::results::Results;
 use crate::run::validate::Report;
-use crate::store::{BatchRecord, FileRecord, Finding, Status};
+use crate::store::{Account, BatchRecord, FileRecord, Finding, Full, Status};
 
 /// One batch on its way.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub(crate) struct Run {
 /// What a batch is to run by, beside what was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
+    /// Who pays for the result files.
+    pub(crate) account: Arc<Account>,
     /// When its window is over, in milliseconds since 1970.
     pub(crate) deadline_ms: i64,
     /// A fault that lets it fail for too many enqueued tokens, unless something else fails it before.
@@ -92,7 +94,7 @@ impl Run {
             return self.end(Status::Cancelled, None).await;
         }
 
-        let mut results = Results::new(&self.app, &self.batch.id);
+        let mut results = Results::new(&self.app, &self.order.account, &self.batch.id);
         match self.execute(&input, &mut results).await? {
             Ending::Expired => self.end(Status::Expired, Some(results)).await,
             Ending::Cancelled => self.end(Status::Cancelled, Some(results)).await,
@@ -152,14 +154,13 @@ impl Run {
         });
     }
 
-    /// The gateway's own storage failed the batch.
+    /// The gateway's own storage failed the batch, or the bounds of the key did: then its code is OGX's.
     fn break_down(&self, error: &io::Error) {
-        self.fail(vec![Finding {
-            code: "internal_error",
-            message: format!("The gateway could not use its temporary storage: {}.", error.kind()),
-            param: None,
-            line: None,
-        }]);
+        let (code, message) = match Full::of(error) {
+            Some(full) => ("output_failed", format!("There is no room for the results. {full}")),
+            None => ("internal_error", format!("The gateway could not use its temporary storage: {}.", error.kind())),
+        };
+        self.fail(vec![Finding { code, message, param: None, line: None }]);
     }
 
     /// Keeps the results and takes the last step. A cancellation that came first wins over it.

@@ -117,13 +117,13 @@ fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Disk;
+    use crate::store::{Account, Disk};
 
     #[tokio::test]
     async fn lines_are_found_whole_whatever_their_length() {
         let disk = Disk::new().unwrap();
         let lengths = [1, SMALL - 1, SMALL, SMALL + 1, 3, BUFFER, 5 * BUFFER + 7, 2];
-        let mut spool = disk.spool().await.unwrap();
+        let mut spool = disk.spool(&Account::unbounded()).await.unwrap();
         for length in lengths {
             // A blank line and a carriage return besides.
             let text = format!(" {}\r\n{}\n", "x".repeat(length), " ".repeat(length));

@@ -147,6 +147,10 @@ impl Store for Memory {
         Some(batch.clone())
     }
 
+    fn expire(&self, now: i64) {
+        self.shelves().values_mut().for_each(|shelf| shelf.expire(now));
+    }
+
     fn clear(&self) {
         self.shelves().clear();
     }
@@ -166,7 +170,7 @@ mod tests {
     use std::collections::HashSet;
 
     use crate::auth::Keys;
-    use crate::store::Disk;
+    use crate::store::{Account, Disk};
 
     #[tokio::test]
     async fn files_are_gone_from_the_second_they_expire_in() {
@@ -175,7 +179,7 @@ mod tests {
         let disk = Disk::new().unwrap();
         let store = Memory::default();
         for (id, expires_at) in [("kept", None), ("hidden", None), ("going", Some(100))] {
-            let blob = Arc::new(disk.spool().await.unwrap().seal().await.unwrap());
+            let blob = Arc::new(disk.spool(&Account::unbounded()).await.unwrap().seal().await.unwrap());
             let (filename, purpose) = ("f".to_owned(), "batch".to_owned());
             let id = id.to_owned();
             let file = FileRecord { id, filename, purpose, media_type: None, created_at: 0, expires_at, blob };

@@ -18,5 +18,6 @@ mod journal;
 mod lifecycle;
 mod limits;
 mod pages;
+mod stored;
 mod tenants;
 mod validation;
