@@ -8,11 +8,12 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::common::{CHAT, Caller, MKA1, OPENAI, answer, chats, create_body, start};
+use crate::wire::Watched;
 
 const START: i64 = 1_767_225_600;
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn virtual_gateway(builder: Builder) -> (Gateway, Caller) {
+async fn virtual_gateway(builder: Builder) -> (Watched, Caller) {
     let gateway = start(builder.virtual_clock()).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     (gateway, caller)
@@ -184,7 +185,7 @@ async fn the_clock_ends_with_the_year_9999() {
     assert_eq!(gateway.now(), LAST);
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     let file = caller.upload(chats(["one"])).await;
-    let ask = async || caller.request(Method::GET, &format!("/files/{file}")).send().await.unwrap();
+    let ask = async || caller.odd(Method::GET, &format!("/files/{file}")).send().await.unwrap();
     assert_eq!(ask().await.headers()["date"], "Fri, 31 Dec 9999 23:59:59 GMT");
     assert_eq!(ask().await.json::<Value>().await.unwrap()["created_at"], "Fri, 31 Dec 9999 23:59:59 GMT");
 

@@ -8,10 +8,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::common::{CHAT, Caller, OPENAI, chats, start};
+use crate::wire::Watched;
 
 const LAGS: [Lag; 2] = [Lag::Looks(2), Lag::Time(Duration::from_secs(30))];
 
-async fn with(fault: Fault) -> (Gateway, Caller) {
+async fn with(fault: Fault) -> (Watched, Caller) {
     let gateway = start(Gateway::builder().virtual_clock().fault(fault)).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     (gateway, caller)
@@ -142,7 +143,7 @@ async fn objects_become_odd_as_scripted_and_only_then() {
             let id = caller.submit(chats(["one", "two", "three"]), CHAT).await["id"].as_str().unwrap().to_owned();
             let path = if operation == Operation::GetBatch { format!("{path}{id}") } else { path.to_owned() };
             let ask = async || {
-                let body: Value = caller.request(Method::GET, &path).send().await.unwrap().json().await.unwrap();
+                let body: Value = caller.odd(Method::GET, &path).send().await.unwrap().json().await.unwrap();
                 body.pointer("/data/0").unwrap_or(&body).clone()
             };
             let (before, struck, after) = (ask().await, ask().await, ask().await);

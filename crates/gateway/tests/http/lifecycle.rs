@@ -235,6 +235,6 @@ async fn shutdown_ends_running_batches_and_frees_the_port() {
     caller.until(&batch, |batch| batch["status"] == "in_progress").await;
     tokio::time::timeout(crate::common::PATIENCE, gateway.shutdown()).await.unwrap();
     tokio::time::timeout(crate::common::PATIENCE, gateway.stopped()).await.unwrap();
-    let again = Gateway::builder().listen(gateway.addr()).start().await;
+    let again = Gateway::builder().listen(gateway.unwatched()).start().await;
     assert!(again.is_ok(), "{again:?}");
 }

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::common::{Caller, OPENAI, PATIENCE, start};
+use crate::wire::Watched;
 
 /// A gateway without patience.
 fn impatient() -> Builder {
@@ -15,7 +16,7 @@ fn impatient() -> Builder {
 }
 
 /// Sends `text` and nothing more, and reads until the gateway closes.
-async fn send_and_wait(gateway: &Gateway, text: &str) -> String {
+async fn send_and_wait(gateway: &Watched, text: &str) -> String {
     let mut stream = TcpStream::connect(gateway.addr()).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -56,7 +57,7 @@ async fn a_client_that_does_not_read_its_answer_is_let_go() {
     // More than the buffers of both sockets hold.
     let id = caller.upload(vec![b'x'; 50_000_000]).await;
     drop(caller);
-    let mut stream = TcpStream::connect(gateway.addr()).await.unwrap();
+    let mut stream = TcpStream::connect(gateway.unwatched()).await.unwrap();
     let request = format!("GET /v1/files/{id}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let next = send_and_wait(&gateway, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
@@ -123,7 +124,7 @@ async fn what_is_no_http_gets_a_whole_answer() {
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_free_place() {
     let gateway = start(Gateway::builder().max_connections(1)).await;
-    let idle = TcpStream::connect(gateway.addr()).await.unwrap();
+    let idle = TcpStream::connect(gateway.unwatched()).await.unwrap();
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let waiting = send_and_wait(&gateway, request);
     let mut waiting = std::pin::pin!(waiting);
@@ -136,7 +137,7 @@ async fn connections_beyond_the_limit_wait_for_a_free_place() {
 #[tokio::test]
 async fn a_dropped_gateway_stops() {
     let gateway = start(Gateway::builder()).await;
-    let addr = gateway.addr();
+    let addr = gateway.unwatched();
     drop(gateway);
     let refused = async { while TcpStream::connect(addr).await.is_ok() {} };
     timeout(PATIENCE, refused).await.unwrap();

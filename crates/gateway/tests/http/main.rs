@@ -21,3 +21,4 @@ mod pages;
 mod stored;
 mod tenants;
 mod validation;
+mod wire;
