@@ -72,6 +72,22 @@ pub(crate) struct GatewayArgs {
     #[arg(long)]
     idempotency: bool,
 
+    /// Longest request line, in bytes; a batch with a longer one fails [default: 16777216]
+    #[arg(long, value_name = "N")]
+    max_line_bytes: Option<u64>,
+
+    /// Most bytes that one key may have stored, results included [default: 20000000000]
+    #[arg(long, value_name = "N")]
+    max_stored_bytes: Option<u64>,
+
+    /// Most files that one key may have stored [default: 100000]
+    #[arg(long, value_name = "N")]
+    max_stored_files: Option<u64>,
+
+    /// Most batches that one key may create [default: 50000]
+    #[arg(long, value_name = "N")]
+    max_stored_batches: Option<u64>,
+
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -124,6 +140,17 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
     }
     if let Some(seed) = args.seed {
         builder = builder.seed(seed);
+    }
+    let limits = [
+        (args.max_line_bytes, Builder::max_line_bytes as fn(Builder, u64) -> Builder),
+        (args.max_stored_bytes, Builder::max_stored_bytes),
+        (args.max_stored_files, Builder::max_stored_files),
+        (args.max_stored_batches, Builder::max_stored_batches),
+    ];
+    for (most, limit) in limits {
+        if let Some(most) = most {
+            builder = limit(builder, most);
+        }
     }
     match args.clock {
         ClockKind::System => builder,

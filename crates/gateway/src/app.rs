@@ -17,7 +17,7 @@ use crate::idempotency::Idempotency;
 use crate::ids::Ids;
 use crate::journal::Journal;
 use crate::model::BuiltIn;
-use crate::store::{Disk, Memory, Store};
+use crate::store::{Accounts, Disk, Memory, Store};
 
 /// Units of [`App::line_memory`]: kibibytes of request lines held at once, over all batches.
 pub(crate) const LINE_MEMORY_KIB: u32 = 32 * 1024;
@@ -33,6 +33,7 @@ pub(crate) struct App {
     pub(crate) journal: Journal,
     pub(crate) idempotency: Idempotency,
     pub(crate) disk: Disk,
+    pub(crate) accounts: Accounts,
     pub(crate) store: Box<dyn Store>,
     pub(crate) executor: Arc<dyn Executor>,
     /// Keeps large request lines of many batches from filling the memory together.
@@ -51,6 +52,7 @@ impl App {
         let clock = builder.virtual_start.map_or(Clock::System, Clock::at);
         Ok(App {
             running: Semaphore::new(builder.settings.max_running_batches),
+            accounts: Accounts::new(builder.settings.stored),
             settings: builder.settings,
             keys: builder.keys,
             disk: Disk::new()?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::auth::Keys;
 use crate::faults::{Fault, Faults};
 use crate::server::Gateway;
+use crate::store::Bounds;
 
 /// Sets up a [`Gateway`]. Made by [`Gateway::builder`].
 #[derive(Clone)]
@@ -31,8 +32,10 @@ const VIRTUAL_START: i64 = 1_767_225_600;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) max_lines: u64,
+    pub(crate) max_line_bytes: u64,
     pub(crate) max_file_bytes: u64,
     pub(crate) max_upload_bytes: u64,
+    pub(crate) stored: Bounds,
     pub(crate) line_concurrency: usize,
     pub(crate) max_line_concurrency: usize,
     pub(crate) window: Duration,
@@ -56,8 +59,10 @@ impl Default for Builder {
             idempotency: false,
             settings: Settings {
                 max_lines: 50_000,
+                max_line_bytes: 16 * 1024 * 1024,
                 max_file_bytes: 200_000_000,
                 max_upload_bytes: 512_000_000,
+                stored: Bounds { bytes: 20_000_000_000, files: 100_000, batches: 50_000 },
                 line_concurrency: 64,
                 max_line_concurrency: 1024,
                 window: Duration::from_secs(86_400),
@@ -148,8 +153,8 @@ impl Builder {
         self
     }
 
-    /// Obeys `Idempotency-Key` on creates: the same key and the same parameters of one tenant get
-    /// the batch that they made the first time, as it is now; other parameters a 409. Off by
+    /// Obeys `Idempotency-Key` on creates: the same key and the same body of one tenant get
+    /// the batch that they made the first time, as it is now; another body a 409. Off by
     /// default, since neither MKA1 nor OpenAI documents it; OGX does (contract facts 5.4).
     pub fn idempotency(mut self, enabled: bool) -> Self {
         self.idempotency = enabled;
@@ -163,6 +168,14 @@ impl Builder {
         self
     }
 
+    /// Longest request line in an input file, in bytes without its line break; the default is 16,777,216 (16 MiB), room
+    /// for a picture in Base64. No service names a limit. A batch with a longer line fails with `invalid_request` and
+    /// the number of the line, which is not held in memory for that. Answering one takes several times its length.
+    pub fn max_line_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_line_bytes = bytes;
+        self
+    }
+
     /// Largest upload with purpose `batch`, in bytes; the default is 200,000,000, OpenAI's limit.
     /// Anything larger is a 413.
     pub fn max_file_bytes(mut self, bytes: u64) -> Self {
@@ -173,6 +186,27 @@ impl Builder {
     /// Largest upload with any other purpose, in bytes; the default is 512,000,000, OpenAI's limit.
     pub fn max_upload_bytes(mut self, bytes: u64) -> Self {
         self.settings.max_upload_bytes = bytes;
+        self
+    }
+
+    /// The most bytes that one key may have on disk, with those of its end users, of result files and of what is being
+    /// written; the default is 20,000,000,000. An upload beyond it is a 403 with the code `storage_limit_exceeded`; a
+    /// batch whose results go beyond it fails with `output_failed`. What is deleted or expires makes room.
+    pub fn max_stored_bytes(mut self, bytes: u64) -> Self {
+        self.settings.stored.bytes = bytes;
+        self
+    }
+
+    /// The most files that one key may have, counted in the same way; the default is 100,000.
+    pub fn max_stored_files(mut self, files: u64) -> Self {
+        self.settings.stored.files = files;
+        self
+    }
+
+    /// The most batches that one key may ever create; the default is 50,000. They are held in memory, and no operation
+    /// deletes one. A create beyond it is a 403 with the code `storage_limit_exceeded`.
+    pub fn max_stored_batches(mut self, batches: u64) -> Self {
+        self.settings.stored.batches = batches;
         self
     }
 
@@ -213,7 +247,8 @@ impl Builder {
     }
 
     /// Most batches that run at once, over all tenants; the default is 128, the least is 1. Further
-    /// ones wait in `validating`. Each running one holds up to three files open.
+    /// ones wait in `validating`, first come, first served: one tenant can take all places, at most
+    /// until its batches expire. Each running one holds up to three files open.
     pub fn max_running_batches(mut self, batches: usize) -> Self {
         self.settings.max_running_batches = batches.max(1);
         self

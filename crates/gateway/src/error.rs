@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::store::Full;
+
 /// Longest piece of a client's text that an error message repeats, in characters.
 const QUOTE: usize = 80;
 
@@ -72,8 +74,16 @@ impl ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, "The request body ended early, stalled or could not be read.")
     }
 
-    /// The gateway's own disk failed it.
+    /// The key may store no more. Not a 429: trying again does not help.
+    pub(crate) fn full(full: &Full) -> ApiError {
+        ApiError::new(StatusCode::FORBIDDEN, full.to_string()).code("storage_limit_exceeded")
+    }
+
+    /// The gateway's own disk failed it, or the bounds of the key did.
     pub(crate) fn storage(error: &std::io::Error) -> ApiError {
+        if let Some(full) = Full::of(error) {
+            return ApiError::full(full);
+        }
         ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("The gateway could not use its temporary storage: {}.", error.kind()),

@@ -46,8 +46,24 @@ fn raw(body: &Value) -> Box<RawValue> {
     serde_json::value::to_raw_value(body).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// What an executor does with a line when it is asked to answer it.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Nothing for this long, after which it is asked again. Nobody holds the line in memory meanwhile.
+    Pause(Duration),
+    Answer(LineAnswer),
+}
+
+/// Which time it is that an executor is asked to answer a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// From 1.
+    pub(crate) attempt: u32,
+    /// Whether this attempt has had its pause.
+    pub(crate) has_paused: bool,
+}
+
 /// Answers request lines: the built-in model today; forwarding to a real server belongs here.
 pub(crate) trait Executor: Send + Sync + 'static {
-    /// Answers `line`; `attempt` counts from 1.
-    fn answer<'a>(&'a self, line: &'a LineRequest, attempt: u32) -> BoxFuture<'a, LineAnswer>;
+    fn answer<'a>(&'a self, line: &'a LineRequest, turn: Turn) -> BoxFuture<'a, Reply>;
 }

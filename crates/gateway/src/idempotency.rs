@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::auth::Tenant;
-use crate::batches::CreateBody;
 use crate::error::ApiError;
 
 /// Longest key, in bytes: Stripe's bound, since OGX names none.
@@ -18,7 +19,51 @@ const LONGEST: usize = 255;
 pub(crate) struct Idempotency(Option<Mutex<Made>>);
 
 /// For a tenant and its key: what was asked for, and the id of the batch that came of it.
-type Made = HashMap<(Tenant, String), (CreateBody, String)>;
+type Made = HashMap<(Tenant, String), (Parameters, String)>;
+
+/// The digest of the body of a create, whatever the order of its fields: also of those that are ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parameters([u8; 32]);
+
+impl Parameters {
+    pub(crate) fn of(body: &Map<String, Value>) -> Parameters {
+        let mut digest = Sha256::new();
+        digest_object(&mut digest, body);
+        Parameters(digest.finalize().into())
+    }
+}
+
+/// Each value tells its kind and its length first, so that no two texts run into one another.
+fn digest_value(digest: &mut Sha256, value: &Value) {
+    match value {
+        Value::Object(fields) => digest_object(digest, fields),
+        Value::Array(items) => {
+            digest_head(digest, b'[', items.len());
+            items.iter().for_each(|item| digest_value(digest, item));
+        }
+        scalar => {
+            let text = scalar.to_string();
+            digest_head(digest, b'=', text.len());
+            digest.update(text);
+        }
+    }
+}
+
+fn digest_object(digest: &mut Sha256, fields: &Map<String, Value>) {
+    let mut sorted: Vec<_> = fields.iter().collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    digest_head(digest, b'{', sorted.len());
+    for (name, value) in sorted {
+        digest_head(digest, b'"', name.len());
+        digest.update(name);
+        digest_value(digest, value);
+    }
+}
+
+fn digest_head(digest: &mut Sha256, kind: u8, length: usize) {
+    digest.update([kind]);
+    digest.update((length as u64).to_le_bytes());
+}
 
 /// What a create is to do.
 #[derive(Debug)]
@@ -40,7 +85,7 @@ impl Idempotency {
         &self,
         tenant: Tenant,
         key: Option<&str>,
-        asked: &CreateBody,
+        asked: Parameters,
         create: impl FnOnce() -> Result<String, ApiError>,
     ) -> Result<Outcome, ApiError> {
         let (Some(made), Some(key)) = (&self.0, key) else { return create().map(|_| Outcome::New) };
@@ -51,14 +96,14 @@ impl Idempotency {
         let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (tenant, key.to_owned());
         match made.get(&place) {
-            Some((before, id)) if before == asked => Ok(Outcome::Again(id.clone())),
+            Some((before, id)) if *before == asked => Ok(Outcome::Again(id.clone())),
             Some(_) => Err(ApiError::new(
                 StatusCode::CONFLICT,
                 "This Idempotency-Key was used with other parameters; use another key for another batch.",
             )),
             None => {
                 let id = create()?;
-                made.insert(place, (asked.clone(), id));
+                made.insert(place, (asked, id));
                 Ok(Outcome::New)
             }
         }
@@ -68,4 +113,33 @@ impl Idempotency {
 /// The key in a create's headers, as text.
 pub(crate) fn key(headers: &HeaderMap) -> Option<String> {
     headers.get("idempotency-key").map(|key| String::from_utf8_lossy(key.as_bytes()).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_differ_by_every_value_and_not_by_order() {
+        let of = |text: &str| Parameters::of(&serde_json::from_str(text).unwrap());
+        assert_eq!(of(r#"{"a": 1, "b": {"c": [1, 2], "d": null}}"#), of(r#"{"b":{"d":null,"c":[1,2]},"a":1}"#));
+        let texts = [
+            "{}",
+            r#"{"a": 1}"#,
+            r#"{"a": "1"}"#,
+            r#"{"a": 1.0}"#,
+            r#"{"a": null}"#,
+            r#"{"a": [1]}"#,
+            r#"{"a": [[1]]}"#,
+            r#"{"a": [1, 2]}"#,
+            r#"{"a": [2, 1]}"#,
+            r#"{"a": {}, "b": {}}"#,
+            r#"{"a": {"b": {}}}"#,
+        ];
+        for (at, one) in texts.iter().enumerate() {
+            for other in &texts[at + 1..] {
+                assert_ne!(of(one), of(other), "{one} {other}");
+            }
+        }
+    }
 }

@@ -42,7 +42,7 @@
 //! - Cancelling a batch in `cancelling` returns it; in any terminal status it is a 409. A cancelled
 //!   batch lets lines in flight finish for a short grace; every other unanswered line is written to
 //!   the error file as `batch_cancelled`. One that is cancelled before it ran leaves no files.
-//! - `after` with an id that was never listed is a 400; with one that was deleted since, the
+//! - `after` with an id that was never listed is a 400; with one of the last 100,000 that were deleted, the
 //!   listing continues where it stood.
 //! - `request_counts` counts lines that ran; those that expired or were cancelled are in `total`
 //!   only.

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::builder::Builder;
 use crate::faults::{Abort, Aborts, Operation};
-use crate::http;
+use crate::http::{self, Talk, Unheard};
 use crate::journal::Entry;
 
 /// How long connections may finish their requests once the gateway stops.
@@ -179,7 +179,9 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, router: &Router, slots: 
 async fn connection(app: Arc<App>, stream: TcpStream, router: Router, _slot: OwnedSemaphorePermit) {
     // Without it answers are only slower.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(http::StallGuard::new(stream, app.settings.stall_timeout));
+    let talk = Talk::default();
+    let guarded = http::StallGuard::new(stream, app.settings.stall_timeout);
+    let io = TokioIo::new(Unheard::new(guarded, talk.clone()));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -190,22 +192,26 @@ async fn connection(app: Arc<App>, stream: TcpStream, router: Router, _slot: Own
     let router = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(abort.clone());
-        router.call(request)
+        let (answering, answer) = (talk.begin(), router.call(request));
+        async move { answer.await.map(|response| answering.with(response)) }
     });
     let mut connection = builder.serve_connection(io, service);
     // A connection that breaks concerns its client only.
-    tokio::select! {
-        _ = &mut connection => {}
-        how = abort.asked() => {
-            if how == Aborts::Reset {
-                // Without it the connection ends all the same, only more politely.
-                let _ = connection.into_parts().io.into_inner().into_inner().set_zero_linger();
-            }
-        }
+    let asked = tokio::select! {
+        _ = &mut connection => None,
+        how = abort.asked() => Some(how),
         () = app.stop.cancelled() => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
-            let _ = tokio::time::timeout(SHUTDOWN_GRACE, connection).await;
+            let _ = tokio::time::timeout(SHUTDOWN_GRACE, &mut connection).await;
+            None
         }
+    };
+    let stream = connection.into_parts().io.into_inner().into_inner();
+    if asked == Some(Aborts::Reset) {
+        // Without it the connection ends all the same, only more politely.
+        let _ = stream.into_inner().set_zero_linger();
+    } else if let Some(status) = talk.refused() {
+        let _ = http::refuse(&app, status, stream).await;
     }
 }
 
@@ -217,7 +223,7 @@ mod tests {
     async fn temporary_files_go_with_the_gateway() {
         for dropped in [false, true] {
             let gateway = Gateway::builder().start().await.unwrap();
-            let mut spool = gateway.app.disk.spool().await.unwrap();
+            let mut spool = gateway.app.disk.spool(&crate::store::Account::unbounded()).await.unwrap();
             spool.write(b"text").await.unwrap();
             let blob = spool.seal().await.unwrap();
             let folder = blob.folder();

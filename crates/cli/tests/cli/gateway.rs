@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::common::{command, folder, lote};
 use serde_json::{Value, json};
@@ -17,7 +17,11 @@ struct Running {
 
 impl Running {
     fn start(flags: &[&str]) -> Self {
-        let mut child = command()
+        Self::run(command(), flags)
+    }
+
+    fn run(mut command: Command, flags: &[&str]) -> Self {
+        let mut child = command
             .args(["gateway", "--listen", "localhost:0", "--json"])
             .args(flags)
             .stdout(Stdio::piped())
@@ -199,6 +203,61 @@ fn a_day_passes_when_it_is_told_to_and_a_seed_repeats_all_ids() {
         again
     };
     assert_eq!(day(), day());
+}
+
+#[test]
+fn limits_are_flags() {
+    let gateway = Running::start(&["--clock", "virtual", "--max-line-bytes", "200"]);
+    for (prompt, status) in [("one", "completed"), (&"x".repeat(200), "failed")] {
+        let batch = gateway.post("/v1/batches", "", &create(&gateway.upload(prompt)));
+        let path = format!("GET /v1/batches/{}", batch["id"].as_str().expect("an id"));
+        let batch = json(&gateway.ask(&path, "k", "", ""));
+        assert_eq!(batch["status"], status, "{batch}");
+    }
+    for (flags, what) in [
+        (["--max-stored-bytes", "10"], "at most 10 bytes"),
+        (["--max-stored-files", "0"], "at most 0 files"),
+        (["--max-stored-batches", "0"], "at most 0 batches"),
+    ] {
+        let gateway = Running::start(&flags);
+        let part = "--b\r\ncontent-disposition: form-data; name=";
+        let form =
+            format!("{part}\"purpose\"\r\n\r\nbatch\r\n{part}\"file\"; filename=\"r\"\r\n\r\n0123456789ab\r\n--b--");
+        let answer = if flags[0] == "--max-stored-batches" {
+            gateway.post("/v1/batches", "", &create(&json!("file-x")))
+        } else {
+            json(&gateway.ask("POST /v1/files", "k", "content-type: multipart/form-data; boundary=b\r\n", &form))
+        };
+        assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains(what)), "{answer}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_killed_gateway_left_is_removed_by_the_next_one() {
+    let folder = folder(&[]);
+    let start = || {
+        let mut command = command();
+        command.env("TMPDIR", folder.path());
+        Running::run(command, &[])
+    };
+    let left = || std::fs::read_dir(folder.path()).expect("a folder").count();
+    let mut killed = start();
+    killed.upload("one");
+    let living = start();
+    living.upload("two");
+    assert_eq!(left(), 2);
+    killed.child.kill().expect("it runs");
+    killed.child.wait().expect("it ends");
+    assert_eq!(left(), 2);
+    let last = start();
+    assert_eq!(left(), 2, "the dead one's is gone");
+    // The living one has all that it had.
+    assert!(living.ask("GET /v1/files", "k", "", "").contains("r.jsonl"));
+    assert!(living.upload("three").is_string());
+    living.end();
+    last.end();
+    assert_eq!(left(), 0);
 }
 
 #[cfg(unix)]

@@ -14,8 +14,8 @@ const LONGEST_ID: usize = 256;
 const METADATA: (usize, usize, usize) = (16, 64, 512);
 
 /// What a create asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct CreateBody {
+#[derive(Debug)]
+pub(super) struct CreateBody {
     pub(super) input_file_id: String,
     pub(super) endpoint: Endpoint,
     pub(super) metadata: Option<Map<String, Value>>,
@@ -27,17 +27,17 @@ pub(crate) struct CreateBody {
 impl CreateBody {
     /// Fields that neither service knows are ignored; those that only one knows are checked and
     /// obeyed under both prefixes.
-    pub(super) fn read(view: View, body: Map<String, Value>) -> Result<CreateBody, ApiError> {
-        let input_file_id = required(&body, "input_file_id")?.to_owned();
+    pub(super) fn read(view: View, body: &Map<String, Value>) -> Result<CreateBody, ApiError> {
+        let input_file_id = required(body, "input_file_id")?.to_owned();
         if input_file_id.len() > LONGEST_ID {
             return Err(ApiError::param("input_file_id", "Invalid 'input_file_id': no file has so long an id."));
         }
-        let endpoint = required(&body, "endpoint")?;
+        let endpoint = required(body, "endpoint")?;
         let endpoint = view.endpoint(endpoint).ok_or_else(|| {
             let known: Vec<&str> = view.endpoints().iter().map(|known| known.path()).collect();
             ApiError::unsupported("endpoint", endpoint, &known)
         })?;
-        let window = required(&body, "completion_window")?;
+        let window = required(body, "completion_window")?;
         if window != "24h" {
             return Err(ApiError::unsupported("completion_window", window, &["24h"]));
         }

@@ -14,13 +14,13 @@ use crate::app::App;
 use crate::error::{ApiError, quote};
 use crate::faults::{Effect, Fired, Stage};
 use crate::http::{Caller, Id, Params, json_object};
-use crate::idempotency::{self, Outcome};
+use crate::idempotency::{self, Outcome, Parameters};
 use crate::journal::Event;
 use crate::run;
 use crate::store::{BatchRecord, Counts, FileRecord, Query, Status, Usage};
 use crate::view::View;
 
-pub(crate) use body::CreateBody;
+use body::CreateBody;
 
 /// `POST /batches`
 pub(crate) async fn create(
@@ -30,11 +30,13 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let asked = CreateBody::read(caller.view, json_object(&headers, body).await?)?;
+    let body = json_object(&headers, body).await?;
+    let parameters = Parameters::of(&body);
+    let asked = CreateBody::read(caller.view, &body)?;
     let key = idempotency::key(&headers);
     let mut answer = Value::Null;
-    let outcome = app.idempotency.once(caller.tenant, key.as_deref(), &asked, || {
-        let batch = make(&app, caller, asked.clone(), &fired, key.clone())?;
+    let outcome = app.idempotency.once(caller.tenant, key.as_deref(), parameters, || {
+        let batch = make(&app, caller, asked, &fired, key.clone())?;
         answer = caller.view.batch(&batch);
         Ok(batch.id)
     })?;
@@ -60,6 +62,8 @@ fn make(
     if caller.view == View::Mka1 {
         check_input(&asked.input_file_id, input.as_deref())?;
     }
+    let account = app.accounts.of(caller.key);
+    account.add_batch().map_err(|full| ApiError::full(&full))?;
     let window = i64::try_from(app.settings.window.as_millis()).unwrap_or(i64::MAX);
     let settings = &app.settings;
     let max_concurrency = asked.max_concurrency.unwrap_or(settings.line_concurrency);
@@ -95,8 +99,9 @@ fn make(
         idempotency_key,
     });
     let order = run::Order {
+        account,
         deadline_ms: app.clock.now_ms().saturating_add(window),
-        over_token_limit: fired.at(Stage::Made).any(|strike| strike.effect == Effect::TokenLimit),
+        token_limit: fired.at(Stage::Made).find(|strike| strike.effect == Effect::TokenLimit).cloned(),
     };
     run::launch(app, caller.tenant, batch.clone(), input, order);
     Ok(batch)

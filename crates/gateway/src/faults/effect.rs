@@ -13,6 +13,9 @@ use crate::faults::{Operation, Refusal, RetryAfter};
 /// and those on its body) exclude each other: the first in the plan happens, the others stay for
 /// a later call. All further effects add up.
 ///
+/// All but `status`, `delay` and `reset` strike an operation that succeeds: a refusal is answered as it is, and the fault
+/// is not used.
+///
 /// What happens on the wire ([`Delay`](Effect::Delay), [`SlowBody`](Effect::SlowBody)) takes real
 /// time under a virtual clock too, since clients measure it with their own.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,14 +33,12 @@ pub enum Effect {
     /// field.md 6).
     Reset,
     /// `answer-lost`: the request does what it asks for, then the connection is reset without an
-    /// answer. Only when it succeeds: a refusal is answered as it is, and the fault is not used. A
-    /// client that simply tries again creates a second batch and pays twice (qwen-code#11874,
-    /// deltallm#232; contract facts 5.4).
+    /// answer. A client that simply tries again creates a second batch and pays twice
+    /// (qwen-code#11874, deltallm#232; contract facts 5.4).
     AnswerLost,
     /// `answer-replaced`: the request does what it asks for and is answered with an error all the
-    /// same: a gateway's 502 or 504 after the service behind it was done. Only when it succeeds: a
-    /// refusal is answered as it is, and the fault is not used. Both official clients then create a
-    /// second batch (contract facts 5.4).
+    /// same: a gateway's 502 or 504 after the service behind it was done. Both official clients then
+    /// create a second batch (contract facts 5.4).
     AnswerReplaced(Refusal),
     /// `reset-in-body`: the connection is reset after so many bytes of the answer's body.
     ResetInBody {

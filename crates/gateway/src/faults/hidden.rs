@@ -61,15 +61,14 @@ impl Left {
 
 impl Hidden {
     /// Hides what is about to be made, as far as the call that makes it was struck so. With this
-    /// all effects on what is made have happened, that of the token limit too: nothing refuses the
-    /// call after it.
+    /// the effects that hide it have happened: nothing refuses the call after it.
     pub(crate) fn hide(&self, tenant: Tenant, id: &str, fired: &Fired, now_ms: i64) {
         let mut veil = Veil { tenant, unlisted: Left::Nothing, unread: Left::Nothing };
         for strike in fired.at(Stage::Made) {
             match strike.effect {
                 Effect::Unlisted(lag) => veil.unlisted = Left::new(lag, now_ms),
                 Effect::NotFound(lag) => veil.unread = Left::new(lag, now_ms),
-                _ => {}
+                _ => continue,
             }
             strike.happened();
         }

@@ -2,12 +2,13 @@
 //! file in memory.
 
 use std::io;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use crate::faults::{Effect, Fired, Stage};
-use crate::store::{Disk, Spool};
+use crate::store::{Account, Disk, Spool};
 
 /// A result file as a batch names it.
 #[derive(Debug)]
@@ -20,7 +21,12 @@ pub(crate) enum ResultFile {
 }
 
 /// Distorts a result file; without a spool there were no lines for it.
-pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) -> io::Result<ResultFile> {
+pub(crate) async fn distort(
+    disk: &Disk,
+    account: &Arc<Account>,
+    fired: &Fired,
+    spool: Option<Spool>,
+) -> io::Result<ResultFile> {
     let effects = || fired.at(Stage::ResultFile).map(|strike| &strike.effect);
     // Whether one of them is this; then it happens.
     let happens = |effect: Effect| {
@@ -29,7 +35,7 @@ pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) ->
     };
     let Some(spool) = spool else {
         if happens(Effect::EmptyFile) {
-            return Ok(ResultFile::File(Box::new(disk.spool().await?)));
+            return Ok(ResultFile::File(Box::new(disk.spool(account).await?)));
         }
         return Ok(if happens(Effect::EmptyFileId) { ResultFile::EmptyId } else { ResultFile::None });
     };
@@ -43,86 +49,89 @@ pub(crate) async fn distort(disk: &Disk, fired: &Fired, spool: Option<Spool>) ->
     spool.seal().await?.open(0).await?.read_to_end(&mut text).await?;
     let mut lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     for strike in fired.at(Stage::ResultFile) {
-        let before = lines.clone();
-        change(&strike.effect, strike.draw, &mut lines)?;
-        if lines != before {
+        if change(&strike.effect, strike.draw, &mut lines)? {
             strike.happened();
         }
     }
-    let mut spool = disk.spool().await?;
+    let mut spool = disk.spool(account).await?;
     for line in lines {
         spool.write(&line).await?;
     }
     Ok(ResultFile::File(Box::new(spool)))
 }
 
-fn change(effect: &Effect, draw: u64, lines: &mut Vec<Vec<u8>>) -> io::Result<()> {
+/// Returns whether anything is different now.
+fn change(effect: &Effect, draw: u64, lines: &mut Vec<Vec<u8>>) -> io::Result<bool> {
+    let many = lines.len();
     match effect {
-        Effect::ShuffledLines => shuffle(lines, draw),
-        Effect::DuplicatedLines { lines: most } => {
-            let again: Vec<Vec<u8>> = lines.iter().take(*most).cloned().collect();
-            lines.extend(again);
-        }
-        Effect::MissingLines { lines: most } => lines.truncate(lines.len().saturating_sub(*most)),
-        Effect::ForeignLines { lines: many } => {
-            for at in (1..=*many).rev() {
-                lines.insert(0, foreign(at)?);
-            }
+        Effect::ShuffledLines => return Ok(shuffle(lines, draw)),
+        Effect::DuplicatedLines { lines: most } => lines.extend_from_within(..many.min(*most)),
+        Effect::MissingLines { lines: most } => lines.truncate(many.saturating_sub(*most)),
+        Effect::ForeignLines { lines: more } => {
+            let foreign: Vec<Vec<u8>> = (1..=*more).map(foreign).collect::<io::Result<_>>()?;
+            lines.splice(..0, foreign);
         }
         Effect::TruncatedLine => {
-            if let Some(last) = lines.last_mut() {
+            return Ok(lines.last_mut().is_some_and(|last| {
                 last.truncate(last.len() / 2);
-            }
+                true
+            }));
         }
         Effect::UndecodableLines { lines: most } => {
             lines.iter_mut().take(*most).for_each(|line| *line = b"{\"custom_id\": \"\xff\xfe, not json\n".to_vec());
+            return Ok(many > 0);
         }
         Effect::NoFinalNewline => {
-            if let Some(last) = lines.last_mut().filter(|last| last.ends_with(b"\n")) {
-                last.pop();
-            }
+            return Ok(lines.last_mut().is_some_and(|last| last.pop_if(|byte| *byte == b'\n').is_some()));
         }
         Effect::BothSet | Effect::HalfLines | Effect::BodyAsText | Effect::NullRequestId => {
+            let mut changed = false;
             for line in lines {
                 // One that another effect has made unreadable stays so.
-                if let Ok(mut value) = serde_json::from_slice(line) {
-                    reshape(effect, &mut value);
+                let Ok(mut value) = serde_json::from_slice(line) else { continue };
+                if reshape(effect, &mut value) {
                     *line = serde_json::to_vec(&value)?;
                     line.push(b'\n');
+                    changed = true;
                 }
             }
+            return Ok(changed);
         }
         _ => {}
     }
-    Ok(())
+    Ok(lines.len() != many)
 }
 
-fn reshape(effect: &Effect, line: &mut Value) {
+/// Returns whether the line is different now.
+fn reshape(effect: &Effect, line: &mut Value) -> bool {
     match effect {
         Effect::BothSet => {
             if line["response"].is_null() {
                 line["response"] = json!({"status_code": 500, "request_id": null, "body": null});
-            }
-            if line["error"].is_null() {
+                true
+            } else if line["error"].is_null() {
                 line["error"] = json!({"code": "processing_error", "message": "The request could not be processed."});
+                true
+            } else {
+                false
             }
         }
-        Effect::HalfLines => {
-            if let Some(line) = line.as_object_mut() {
-                line.retain(|name, value| !(value.is_null() && (name == "response" || name == "error")));
-            }
-        }
-        Effect::BodyAsText => {
-            if let Some(body) = line.pointer_mut("/response/body") {
+        Effect::HalfLines => line.as_object_mut().is_some_and(|line| {
+            let before = line.len();
+            line.retain(|name, value| !(value.is_null() && (name == "response" || name == "error")));
+            line.len() != before
+        }),
+        Effect::BodyAsText => match line.pointer_mut("/response/body") {
+            Some(body) if !body.is_string() => {
                 *body = json!(body.to_string());
+                true
             }
-        }
+            _ => false,
+        },
         Effect::NullRequestId => {
-            if let Some(id) = line.pointer_mut("/response/request_id") {
-                *id = Value::Null;
-            }
+            line.pointer_mut("/response/request_id").is_some_and(|id| !std::mem::take(id).is_null())
         }
-        _ => {}
+        _ => false,
     }
 }
 
@@ -138,19 +147,22 @@ fn foreign(at: usize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Never the order that it was, if there is another.
-fn shuffle(lines: &mut [Vec<u8>], draw: u64) {
-    let before = lines.to_vec();
+/// Never the order that it was, if there is another; returns whether there is.
+fn shuffle(lines: &mut [Vec<u8>], draw: u64) -> bool {
+    let mut order: Vec<usize> = (0..lines.len()).collect();
     let mut state = draw;
     for at in (1..lines.len()).rev() {
         // Knuth's generator; its high bits are the random ones.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let other = usize::try_from(state >> 33).unwrap_or(0) % (at + 1);
-        lines.swap(at, other);
+        order.swap(at, other);
     }
-    if lines == before && lines.len() > 1 {
-        lines.rotate_left(1);
+    if order.is_sorted() && lines.len() > 1 {
+        order.rotate_left(1);
     }
+    let mut shuffled: Vec<Vec<u8>> = order.iter().map(|from| std::mem::take(&mut lines[*from])).collect();
+    lines.swap_with_slice(&mut shuffled);
+    lines.len() > 1
 }
 
 #[cfg(test)]
@@ -162,7 +174,7 @@ mod tests {
         for (many, draw) in [(0, 1), (1, 1), (2, 1), (2, 2), (2, 3), (50, 4)] {
             let lines: Vec<Vec<u8>> = (0..many).map(|n: u8| vec![n]).collect();
             let mut shuffled = lines.clone();
-            shuffle(&mut shuffled, draw);
+            assert_eq!(shuffle(&mut shuffled, draw), many > 1);
             assert_eq!(shuffled == lines, many < 2, "{many} {draw}");
             shuffled.sort();
             assert_eq!(shuffled, lines);

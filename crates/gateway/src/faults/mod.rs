@@ -113,9 +113,11 @@ impl Faults {
 ///
 /// It is used when its effect changes something: an object that is distorted, an answer that is
 /// lost, a file that lacks lines. One that strikes a call on which it has nothing to change, such as
-/// a create that is refused, is not used, and [`times`](When::times) does not count that call. One
-/// without [`probability`](When::probability) that was never used is a leftover
-/// ([`Gateway::leftovers`](crate::Gateway::leftovers)).
+/// a create that is refused, is not used, and [`times`](When::times) does not count that call.
+///
+/// One that was not used as it was written is a leftover ([`Gateway::leftovers`](crate::Gateway::leftovers)):
+/// [`nth`](When::nth) and a range of [`calls`](When::calls) with an end want every call that they name (but no more than
+/// `times`), all else wants one, and [`probability`](When::probability) none.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub(crate) on: When,
@@ -135,11 +137,6 @@ impl Fault {
     /// Begins a fault that strikes this operation: every call, unless a selector says otherwise.
     pub fn on(operation: Operation) -> When {
         When { operation, first: 1, last: u64::MAX, probability: None, times: None }
-    }
-
-    /// Whether a script that ends without it has a leftover: it is not left to chance.
-    pub(crate) fn is_definite(&self) -> bool {
-        self.on.probability.is_none()
     }
 
     /// What is wrong with it, if anything is: the key and the reason.
@@ -179,7 +176,8 @@ impl When {
         self.calls(call..=call)
     }
 
-    /// Only these calls, from 1: `2..=4`, `3..`.
+    /// Only these calls, from 1: `2..=4`, `3..`. With an end it is a leftover unless it happened on each of them; a range
+    /// that is only a ceiling is [`times`](When::times).
     pub fn calls(mut self, calls: impl RangeBounds<u64>) -> When {
         self.first = match calls.start_bound() {
             Bound::Included(first) => *first,
@@ -205,6 +203,15 @@ impl When {
     pub fn times(mut self, times: u64) -> When {
         self.times = Some(times);
         self
+    }
+
+    /// The calls that it has to happen on, at least, or something is left over.
+    pub(crate) fn wanted(&self) -> u64 {
+        match self {
+            When { probability: Some(_), .. } => 0,
+            When { last: u64::MAX, .. } => 1,
+            When { first, last, times, .. } => (last - first).saturating_add(1).min(times.unwrap_or(u64::MAX)),
+        }
     }
 
     /// What happens then.

@@ -26,8 +26,8 @@ struct Count {
     seen: u64,
     /// Calls that it struck, without those on which nothing happened.
     used: Arc<AtomicU64>,
-    /// Whether anything ever happened.
-    happened: Arc<AtomicBool>,
+    /// Calls on which it happened.
+    happened: Arc<AtomicU64>,
 }
 
 /// An effect that strikes a call, and a number to draw from.
@@ -44,7 +44,8 @@ struct Turn {
     used: Arc<AtomicU64>,
     /// On this call.
     happened: AtomicBool,
-    ever_happened: Arc<AtomicBool>,
+    /// On all calls.
+    all_happened: Arc<AtomicU64>,
 }
 
 impl Drop for Turn {
@@ -58,8 +59,9 @@ impl Drop for Turn {
 impl Strike {
     /// Says that the effect changed something. To be called before a client can know.
     pub(crate) fn happened(&self) {
-        self.turn.happened.store(true, Ordering::SeqCst);
-        self.turn.ever_happened.store(true, Ordering::SeqCst);
+        if !self.turn.happened.swap(true, Ordering::SeqCst) {
+            self.turn.all_happened.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -127,19 +129,21 @@ impl Script {
             return Vec::new();
         }
         let counts = self.counts();
-        let acts = self.acts.iter().zip(counts.iter()).enumerate();
-        acts.filter(|(_, (act, count))| act.is_definite() && !count.happened.load(Ordering::SeqCst))
-            .map(|(at, (act, count))| {
-                let line = act.line.map(|line| format!(", line {line}")).unwrap_or_default();
-                format!(
-                    "fault {} ('{}' on '{}'{line}) was never used; calls seen: {}",
-                    at + 1,
-                    act.effect.name(),
-                    act.on.operation,
-                    count.seen,
-                )
-            })
-            .collect()
+        let mut leftovers = Vec::new();
+        for (at, (act, count)) in self.acts.iter().zip(counts.iter()).enumerate() {
+            let (happened, wanted) = (count.happened.load(Ordering::SeqCst), act.on.wanted());
+            if happened >= wanted {
+                continue;
+            }
+            let line = act.line.map(|line| format!(", line {line}")).unwrap_or_default();
+            let used = match happened {
+                0 => "was never used".to_owned(),
+                _ => format!("was used on {happened} of its {wanted} calls"),
+            };
+            let (name, on, seen) = (act.effect.name(), act.on.operation, count.seen);
+            leftovers.push(format!("fault {} ('{name}' on '{on}'{line}) {used}; calls seen: {seen}", at + 1));
+        }
+        leftovers
     }
 
     fn counts(&self) -> MutexGuard<'_, Vec<Count>> {
@@ -153,7 +157,7 @@ impl Count {
         Arc::new(Turn {
             used: Arc::clone(&self.used),
             happened: AtomicBool::new(false),
-            ever_happened: Arc::clone(&self.happened),
+            all_happened: Arc::clone(&self.happened),
         })
     }
 }
@@ -285,5 +289,35 @@ mod tests {
         assert_eq!(script.leftovers(), [&unused[0].replace("seen: 1", "seen: 2"), list]);
         script.forgive();
         assert!(script.leftovers().is_empty());
+    }
+
+    #[test]
+    fn a_fault_is_used_up_when_it_happened_on_every_call_that_it_names() {
+        let on = || Fault::on(Operation::GetBatch);
+        for (fault, wanted) in [
+            (on().nth(2).then(Effect::Reset), 1),
+            (on().calls(1..=3).then(Effect::Reset), 3),
+            (on().calls(2..4).then(Effect::Reset), 2),
+            // A ceiling, and an end that nobody names, ask for no number.
+            (on().times(3).then(Effect::Reset), 1),
+            (on().calls(2..).then(Effect::Reset), 1),
+            (on().calls(1..=3).times(2).then(Effect::Reset), 2),
+            (on().calls(1..=3).probability(0.5).then(Effect::Reset), 0),
+        ] {
+            assert_eq!(fault.on.wanted(), wanted, "{fault:?}");
+            let probability = fault.on.probability;
+            let script = Script::new(Faults::new().fault(fault), 0);
+            let mut happened = 0;
+            while happened < wanted {
+                assert_eq!(script.leftovers().len(), usize::from(probability.is_none()));
+                happened += u64::from(happens(&script));
+            }
+            assert_eq!(script.leftovers(), Vec::<String>::new());
+        }
+        let script = Script::new(Faults::new().fault(on().calls(1..=3).then(Effect::Reset)), 0);
+        happens(&script);
+        drop(script.fire(Operation::GetBatch));
+        let expected = "fault 1 ('reset' on 'get-batch') was used on 1 of its 3 calls; calls seen: 2";
+        assert_eq!(script.leftovers(), [expected]);
     }
 }

@@ -2,6 +2,7 @@
 
 mod content;
 mod media;
+mod name;
 mod paced;
 mod upload;
 

@@ -14,11 +14,11 @@ use crate::app::App;
 use crate::error::{ApiError, quote};
 use crate::expiry;
 use crate::faults::Fired;
-use crate::files::media;
 use crate::files::paced::{HeadTooLong, Paced, Pacer};
+use crate::files::{media, name};
 use crate::http::{Caller, text};
 use crate::journal::Event;
-use crate::store::{FileRecord, Spool};
+use crate::store::{Account, FileRecord, Spool};
 use crate::view::{UPLOAD_PURPOSES, View};
 
 /// Largest part that is not the file, in bytes.
@@ -74,7 +74,11 @@ pub(crate) async fn upload(
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most.saturating_add(FORM_OVERHEAD)));
     let body = Paced::new(body.into_data_stream(), pacer.clone());
     let parts = Multipart::with_constraints(body, boundary, limits);
-    let form = receive(&app, caller.view, parts, &pacer).await?;
+    let account = app.accounts.of(caller.key);
+    if account.is_tight() {
+        app.store.expire(app.clock.now());
+    }
+    let form = receive(&app, &account, caller.view, parts, &pacer).await?;
     store(&app, caller, &fired, form).await
 }
 
@@ -96,7 +100,13 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn receive(app: &App, view: View, mut parts: Multipart<'_>, pacer: &Pacer) -> Result<Form, ApiError> {
+async fn receive(
+    app: &App,
+    account: &Arc<Account>,
+    view: View,
+    mut parts: Multipart<'_>,
+    pacer: &Pacer,
+) -> Result<Form, ApiError> {
     let mut form = Form::default();
     loop {
         pacer.expect_head();
@@ -105,7 +115,8 @@ async fn receive(app: &App, view: View, mut parts: Multipart<'_>, pacer: &Pacer)
         let repeated = match name.as_str() {
             "file" => {
                 let limit = size_limit(app, form.purpose.as_deref());
-                let received = receive_file(app, view, part, pacer, limit).await?;
+                let spool = app.disk.spool(account).await.map_err(|error| ApiError::storage(&error))?;
+                let received = receive_file(spool, view, part, pacer, limit).await?;
                 form.file.replace(received).is_some()
             }
             "purpose" => form.purpose.replace(receive_text(part, pacer).await?).is_some(),
@@ -153,13 +164,13 @@ fn size_limit(app: &App, purpose: Option<&str>) -> u64 {
 }
 
 async fn receive_file(
-    app: &App,
+    mut spool: Spool,
     view: View,
     mut part: Field<'_>,
     pacer: &Pacer,
     limit: u64,
 ) -> Result<Received, ApiError> {
-    let filename = part.file_name().unwrap_or_default().to_owned();
+    let filename = name::of(&part).unwrap_or_default();
     if filename.trim().is_empty() {
         return Err(ApiError::param("file", "The file needs a name that is not blank."));
     }
@@ -173,7 +184,6 @@ async fn receive_file(
         ));
     }
     let media_type = part.content_type().and_then(|media| media::known(media.essence_str()));
-    let mut spool = app.disk.spool().await.map_err(|error| ApiError::storage(&error))?;
     pacer.expect_data();
     while let Some(piece) = part.chunk().await? {
         if piece.len() as u64 > limit - spool.bytes() {

@@ -5,6 +5,7 @@ mod guard;
 mod json;
 mod query;
 mod struck;
+mod unheard;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::{batches, control, files};
 pub(crate) use guard::StallGuard;
 pub(crate) use json::{json_object, text};
 pub(crate) use query::Params;
+pub(crate) use unheard::{Talk, Unheard, refuse};
 
 /// All routes of a gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -70,8 +72,14 @@ async fn frame(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let fired = operation.map(|operation| app.script.fire(operation)).unwrap_or_default();
     let mut response =
         if fired.is_empty() { next.run(request).await } else { struck::answer(&app, request, next, fired).await };
+    sign(&app, &id, &mut response);
+    response
+}
+
+/// Gives an answer the headers that every answer has.
+fn sign(app: &App, id: &str, response: &mut Response) {
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", id);
     }
     if app.clock.is_virtual()
@@ -80,7 +88,6 @@ async fn frame(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         headers.insert(header::DATE, date);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 /// Which of the nine operations is asked for.
@@ -110,6 +117,8 @@ async fn wrong_method(request: Request) -> Response {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
+    /// The digest of the key alone.
+    pub(crate) key: [u8; 32],
     pub(crate) view: View,
 }
 
@@ -118,11 +127,11 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let who = app.keys.identify(&parts.headers)?;
-        let tenant = who.tenant;
-        app.journal.meet(tenant, who.key, who.name, who.user.as_deref());
+        let (tenant, key) = (who.tenant, who.key);
+        app.journal.meet(tenant, key, who.name, who.user.as_deref());
         // Every route has one.
         let view = parts.extensions.get::<View>().copied().unwrap_or(View::OpenAi);
-        Ok(Caller { tenant, view })
+        Ok(Caller { tenant, key, view })
     }
 }
 

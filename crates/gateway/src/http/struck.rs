@@ -43,10 +43,8 @@ pub(super) async fn answer(app: &Arc<App>, mut request: Request, next: Next, fir
             request.extensions_mut().insert(fired.clone());
             let response = next.run(request).await;
             match decides {
-                // What was refused has no effect whose answer could be lost.
-                Some((_, Effect::AnswerLost | Effect::AnswerReplaced(_))) if !response.status().is_success() => {
-                    response
-                }
+                // What was refused has no effect whose answer could be lost, and no body that anyone waits for.
+                _ if !response.status().is_success() => response,
                 Some((strike, Effect::AnswerLost)) => {
                     strike.happened();
                     abort.end(Aborts::Reset).await

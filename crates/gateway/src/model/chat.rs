@@ -8,14 +8,15 @@ use crate::model::text::{id, reply};
 use crate::model::{Ask, Refusal};
 
 /// Most answers to one prompt (`n`).
-const MOST_CHOICES: u64 = 128;
+pub(super) const MOST_CHOICES: u64 = 128;
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
     let limit = ask.limit(&["max_completion_tokens", "max_tokens"])?;
     let mut written = 0;
-    let choices: Vec<Value> = (0..ask.choices(MOST_CHOICES)?)
+    let many = ask.choices(MOST_CHOICES)?;
+    let choices: Vec<Value> = (0..many)
         .map(|index| {
-            let (content, cut) = ask.cut(ask.say(ask.body.get("response_format"), index), limit);
+            let (content, cut) = ask.cut(ask.say(ask.body.get("response_format"), index, many), limit);
             written += tokens(&content);
             json!({
                 "index": index,
@@ -42,20 +43,25 @@ pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
 }
 
 impl Ask<'_> {
-    /// What the model says: words, or the JSON text that `format` asks for.
-    pub(super) fn say(&self, format: Option<&Value>, choice: u64) -> String {
+    /// What the model says, as one of `many` answers: words, or the JSON text that `format` asks for.
+    pub(super) fn say(&self, format: Option<&Value>, choice: u64, many: u64) -> String {
         let text = &self.prompt.text;
-        structured::answer(format, text, choice).map_or_else(|| reply(text, choice), |value| value.to_string())
+        structured::answer(format, text, choice, many).map_or_else(|| reply(text, choice), |value| value.to_string())
     }
 
     /// How many answers are wanted.
     pub(super) fn choices(&self, most: u64) -> Result<u64, Refusal> {
-        match self.body.get("n") {
-            None | Some(Value::Null) => Ok(1),
-            Some(n) => n
+        self.count("n", 1, most)
+    }
+
+    /// An integer from 1 to `most`.
+    pub(super) fn count(&self, name: &'static str, default: u64, most: u64) -> Result<u64, Refusal> {
+        match self.body.get(name) {
+            None | Some(Value::Null) => Ok(default),
+            Some(count) => count
                 .as_u64()
-                .filter(|n| (1..=most).contains(n))
-                .ok_or_else(|| Refusal::param("n", format!("'n' must be an integer from 1 to {most}."))),
+                .filter(|count| (1..=most).contains(count))
+                .ok_or_else(|| Refusal::param(name, format!("'{name}' must be an integer from 1 to {most}."))),
         }
     }
 

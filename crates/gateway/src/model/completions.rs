@@ -2,20 +2,38 @@
 
 use serde_json::{Value, json};
 
+use crate::model::chat::MOST_CHOICES;
 use crate::model::prompt::tokens;
 use crate::model::text::{id, reply};
 use crate::model::{Ask, Refusal};
 
+/// Most tries of which the best are given (`best_of`): OpenAI's limit.
+const MOST_TRIES: u64 = 20;
+
+/// Most answers to all prompts together.
+const MOST_ANSWERS: u64 = 2_048;
+
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
     let limit = ask.limit(&["max_tokens"])?;
+    let many = ask.choices(MOST_CHOICES)?;
+    // Every answer is as good as any other; but asking for fewer tries than answers is wrong.
+    if ask.count("best_of", many, MOST_TRIES.max(many))? < many {
+        return Err(Refusal::param("best_of", "'best_of' must be at least 'n'."));
+    }
+    let prompts = ask.prompt.inputs.len() as u64;
+    if prompts.saturating_mul(many) > MOST_ANSWERS {
+        let message = format!("{many} answers to {prompts} prompts are more than the {MOST_ANSWERS} of one request.");
+        return Err(Refusal::param("n", message));
+    }
     let mut written = 0;
     let choices: Vec<Value> = ask
         .prompt
         .inputs
         .iter()
+        .flat_map(|input| (0..many).map(move |choice| (input, choice)))
         .enumerate()
-        .map(|(index, input)| {
-            let (text, cut) = ask.cut(reply(input, 0), limit);
+        .map(|(index, (input, choice))| {
+            let (text, cut) = ask.cut(reply(input, choice), limit);
             written += tokens(&text);
             json!({
                 "text": text,

@@ -11,20 +11,14 @@ use tokio::sync::Semaphore;
 
 use crate::executor::LineAnswer;
 use crate::model::text::digest;
-use crate::model::{Ask, Refusal};
+use crate::model::{Ask, Refusal, room};
 
 /// Numbers in a vector, unless fewer are asked for: by OpenAI's models.
 const DIMENSIONS: u64 = 1_536;
 const LARGE_DIMENSIONS: u64 = 3_072;
 
-/// Room for all answers in memory at once.
-pub(super) const ROOM_KIB: u32 = 64 * 1024;
-
-/// Texts in one request: OpenAI's limit for arrays of `input`.
-const MOST_INPUTS: usize = 2_048;
-
-/// `room` is what all answers in the making, and until they are written, may take together.
-pub(super) async fn answer(ask: &Ask<'_>, room: &Arc<Semaphore>) -> Result<LineAnswer, Refusal> {
+/// `all_room` is what all answers may take together.
+pub(super) async fn answer(ask: &Ask<'_>, all_room: &Arc<Semaphore>) -> Result<LineAnswer, Refusal> {
     let most = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
     let dimensions = match ask.body.get("dimensions") {
         None | Some(Value::Null) => most,
@@ -40,16 +34,8 @@ pub(super) async fn answer(ask: &Ask<'_>, room: &Arc<Semaphore>) -> Result<LineA
             return Err(Refusal::param("encoding_format", message));
         }
     };
-    let inputs = &ask.prompt.inputs;
-    if inputs.len() > MOST_INPUTS {
-        let message = format!("'input' must hold at most {MOST_INPUTS} texts; it holds {}.", inputs.len());
-        return Err(Refusal::param("input", message));
-    }
-    // A number takes about twelve characters. One answer larger than all the room takes all of it.
-    let kib = inputs.len() as u64 * dimensions * 12 / 1024 + 1;
-    let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(ROOM_KIB);
-    // The semaphore is never closed.
-    let room = Arc::clone(room).acquire_many_owned(kib).await.ok();
+    // A number takes about twelve characters.
+    let room = room(all_room, ask.prompt.inputs.len() as u64 * dimensions * 12 / 1024 + 1).await;
     let usage = json!({"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens});
     let body = write(ask, dimensions, base64, &usage)
         .map_err(|error| Refusal { message: format!("The answer could not be written: {error}."), param: None })?;

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use crate::model::Refusal;
 use crate::view::Endpoint;
 
+/// Texts in one request: OpenAI's limit for arrays of `input`, and here for all arrays of texts.
+const MOST_INPUTS: usize = 2_048;
+
 /// What a body asks.
 #[derive(Debug)]
 pub(super) struct Prompt {
@@ -107,6 +110,10 @@ fn inputs(body: &Map<String, Value>, name: &'static str) -> Result<Vec<String>, 
     }
     if items.iter().all(Value::is_u64) {
         return Ok(vec![Value::Array(items.clone()).to_string()]);
+    }
+    if items.len() > MOST_INPUTS {
+        let message = format!("'{name}' must hold at most {MOST_INPUTS} texts; it holds {}.", items.len());
+        return Err(Refusal::param(name, message));
     }
     items
         .iter()

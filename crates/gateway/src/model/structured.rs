@@ -6,11 +6,14 @@ use serde_json::{Map, Value, json};
 use crate::ids::hex;
 use crate::model::text::digest;
 
-/// The most values of one answer: nested arrays multiply.
+/// The most values in the answers of one request: nested arrays multiply.
 const MOST_VALUES: usize = 2_000;
 
-/// The most bytes of text of one answer.
-const MOST_TEXT: usize = 1 << 20;
+/// What each answer may have all the same, however many there are.
+const FEWEST_VALUES: usize = 200;
+
+/// The most bytes of text in the answers of one request.
+pub(super) const MOST_TEXT: usize = 1 << 20;
 
 /// Deepest nesting that is followed; below it everything is null.
 const DEEPEST: u32 = 24;
@@ -20,15 +23,16 @@ const DEEPEST: u32 = 24;
 const DEEP: u32 = 8;
 
 /// The value that `format` (`response_format` of chat completions, `text.format` of responses)
-/// asks for, or none when plain text is wanted.
-pub(super) fn answer(format: Option<&Value>, text: &str, choice: u64) -> Option<Value> {
+/// asks for, or none when plain text is wanted. `many` answers share what one request may have.
+pub(super) fn answer(format: Option<&Value>, text: &str, choice: u64, many: u64) -> Option<Value> {
     let format = format?;
     match format.get("type")?.as_str()? {
         "json_object" => Some(json!({"answer": hex(&digest(text, choice)[..4])})),
         "json_schema" => {
             let schema = format.pointer("/json_schema/schema").or_else(|| format.get("schema"))?;
-            let mut maker =
-                Maker { root: schema, digest: digest(text, choice), made: 0, values: MOST_VALUES, text: MOST_TEXT };
+            let share = usize::try_from(many).unwrap_or(usize::MAX).max(1);
+            let (values, room) = ((MOST_VALUES / share).max(FEWEST_VALUES), MOST_TEXT / share);
+            let mut maker = Maker { root: schema, digest: digest(text, choice), made: 0, values, text: room };
             Some(maker.value(schema, 0))
         }
         _ => None,
@@ -105,6 +109,8 @@ impl<'a> Maker<'a> {
         let mut object = Map::new();
         if let Some(Value::Object(properties)) = schema.get("properties") {
             for (name, property) in properties {
+                let Some(left) = self.text.checked_sub(name.len()).filter(|_| self.values > 0) else { break };
+                self.text = left;
                 object.insert(name.clone(), self.value(property, depth + 1));
             }
         }
@@ -191,9 +197,15 @@ mod tests {
                 schema = json!({"type": "array", "minItems": 64, "items": schema});
             }
             let format = json!({"type": "json_schema", "json_schema": {"schema": schema}});
-            let value = answer(Some(&format), "text", 0).unwrap();
+            let value = answer(Some(&format), "text", 0, 1).unwrap();
             assert!(value.to_string().len() < 2 * MOST_TEXT);
         }
+        // Nor do many answers, nor many names.
+        let names: Map<String, Value> = (0..300).map(|n| (format!("{n:010000}"), json!({"type": "null"}))).collect();
+        let format = json!({"type": "json_schema", "json_schema": {"schema": {"type": "object", "properties": names}}});
+        let made: usize =
+            (0..128).map(|choice| answer(Some(&format), "", choice, 128).unwrap().to_string().len()).sum();
+        assert!(made < 2 * MOST_TEXT, "{made}");
     }
 
     #[test]
@@ -216,7 +228,7 @@ mod tests {
             }}},
         });
         let format = json!({"type": "json_schema", "json_schema": {"schema": schema}});
-        let value = answer(Some(&format), "text", 0).unwrap();
+        let value = answer(Some(&format), "text", 0, 1).unwrap();
         assert!(value["name"].as_str().unwrap().chars().count() >= 20);
         assert_eq!(value["short"].as_str().unwrap().len(), 2);
         assert!((18..=20).contains(&value["age"].as_i64().unwrap()));
@@ -227,7 +239,7 @@ mod tests {
         assert_eq!(value["kind"], "x");
         assert!(value["child"]["next"].is_object());
         assert_eq!(value["either"], "2024-01-01");
-        assert_eq!(answer(Some(&format), "text", 0).unwrap(), value);
+        assert_eq!(answer(Some(&format), "text", 0, 1).unwrap(), value);
     }
 
     #[test]
@@ -246,16 +258,16 @@ mod tests {
             1 + next + node["below"].as_array().unwrap().iter().map(names).sum::<usize>()
         }
         let format = json!({"type": "json_schema", "json_schema": {"schema": schema}});
-        let names = names(&answer(Some(&format), "text", 0).unwrap());
+        let names = names(&answer(Some(&format), "text", 0, 1).unwrap());
         assert!((4..500).contains(&names), "{names}");
     }
 
     #[test]
     fn only_what_asks_for_json_gets_it() {
-        assert_eq!(answer(None, "text", 0), None);
-        assert_eq!(answer(Some(&json!({"type": "text"})), "text", 0), None);
-        assert_eq!(answer(Some(&json!({"type": "json_schema"})), "text", 0), None);
-        let object = answer(Some(&json!({"type": "json_object"})), "text", 0).unwrap();
+        assert_eq!(answer(None, "text", 0, 1), None);
+        assert_eq!(answer(Some(&json!({"type": "text"})), "text", 0, 1), None);
+        assert_eq!(answer(Some(&json!({"type": "json_schema"})), "text", 0, 1), None);
+        let object = answer(Some(&json!({"type": "json_object"})), "text", 0, 1).unwrap();
         assert!(object["answer"].is_string());
     }
 }

@@ -5,18 +5,25 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, OptionFuture};
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::app::LINE_MEMORY_KIB;
-use crate::executor::{LineAnswer, LineRequest};
+use crate::executor::{LineAnswer, LineRequest, Reply, Turn};
 use crate::journal::Event;
 use crate::run::Run;
 use crate::run::in_flight::InFlight;
 use crate::run::line::{Line, string};
-use crate::run::reader::{LineReader, NumberedLine};
+use crate::run::reader::{self, FoundLine, LineReader, Place};
 use crate::run::results::{Results, Unanswered};
-use crate::store::FileRecord;
+use crate::store::{Blob, FileRecord};
 
 /// Most tries of one line, when its executor says that another is worth it.
 const MOST_ATTEMPTS: u32 = 10;
+
+/// A part of the line memory, until it is dropped.
+type Room = Option<OwnedSemaphorePermit>;
 
 /// Why the running of lines ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,36 +38,33 @@ impl Run {
         let clock = &self.app.clock;
         let mut lines = clock.working(LineReader::open(&input.blob)).await?;
         let mut in_flight = InFlight::new(clock);
-        // Read, but waiting for room in the line memory.
-        let mut next: Option<NumberedLine> = None;
+        // Found, but waiting for room in the line memory.
+        let mut next: Option<FoundLine> = None;
         let ending = self.run_lines(&mut lines, &mut next, &mut in_flight, results).await?;
         let why = match ending {
             Ending::Done => return Ok(ending),
             Ending::Expired => Unanswered::Expired,
             Ending::Cancelled => Unanswered::Cancelled,
         };
-        let given_up = in_flight.give_up();
-        let rest = async {
-            for custom_id in given_up {
-                results.unanswered(&custom_id, why).await?;
+        for custom_id in in_flight.give_up() {
+            clock.working(results.unanswered(&custom_id, why)).await?;
+        }
+        while let Some(line) = match next.take() {
+            Some(line) => Some(line),
+            None => clock.working(lines.next()).await?,
+        } {
+            let _room = self.room(line.place.bytes).await;
+            if let Some(request) = self.request(&clock.working(lines.read(line)).await?) {
+                clock.working(results.unanswered(&request.custom_id, why)).await?;
             }
-            while let Some(line) = match next.take() {
-                Some(line) => Some(line),
-                None => lines.next().await?,
-            } {
-                if let Some(request) = self.request(&line) {
-                    results.unanswered(&request.custom_id, why).await?;
-                }
-            }
-            Ok(ending)
-        };
-        clock.working(rest).await
+        }
+        Ok(ending)
     }
 
     async fn run_lines(
         &self,
         lines: &mut LineReader,
-        next: &mut Option<NumberedLine>,
+        next: &mut Option<FoundLine>,
         in_flight: &mut InFlight,
         results: &mut Results,
     ) -> io::Result<Ending> {
@@ -71,6 +75,8 @@ impl Run {
             app.clock.sleep(app.settings.cancel_grace).await;
         });
         let mut at_end = false;
+        // Kept from turn to turn, so that a large line keeps its place in the queue.
+        let mut room: Option<BoxFuture<'_, Room>> = None;
         loop {
             let cancelling = self.cancel.is_cancelled();
             let open = !cancelling && in_flight.len() < self.batch.max_concurrency;
@@ -82,6 +88,11 @@ impl Run {
                     return Ok(Ending::Done);
                 }
             }
+            // What is asked for and not taken would be lost to everybody.
+            room = match next {
+                Some(line) if open => room.or_else(|| Some(self.room(line.place.bytes).boxed())),
+                _ => None,
+            };
             tokio::select! {
                 biased;
                 // What is done is done, even when the time is over as well.
@@ -95,16 +106,14 @@ impl Run {
                     *next = line?;
                     at_end = next.is_none();
                 }
-                room = Arc::clone(&app.line_memory).acquire_many_owned(kib(next)),
-                    if open && next.is_some() =>
-                {
-                    let request = next.take().and_then(|line| self.request(&line));
-                    if let Some(request) = request {
-                        let custom_id = request.custom_id.clone();
-                        let run = self.clone();
-                        in_flight.begin(custom_id, async move {
-                            let _room = room;
-                            run.answer(&request).await
+                Some(taken) = OptionFuture::from(room.as_mut()) => {
+                    room = None;
+                    let Some(line) = next.take() else { continue };
+                    let place = line.place;
+                    if let Some(request) = self.request(&app.clock.working(lines.read(line)).await?) {
+                        let (run, blob) = (self.clone(), Arc::clone(lines.blob()));
+                        in_flight.begin(request.custom_id.clone(), async move {
+                            run.answer(&blob, place, (request, taken)).await
                         });
                     }
                 }
@@ -112,9 +121,17 @@ impl Run {
         }
     }
 
+    /// Room for a line of so many bytes; one larger than all room takes all of it. It is only held by who is at work,
+    /// never by who waits for time to pass: so nobody's slow lines are in the way of anybody else's.
+    pub(super) async fn room(&self, bytes: u64) -> Room {
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(LINE_MEMORY_KIB);
+        // The semaphore is never closed.
+        Arc::clone(&self.app.line_memory).acquire_many_owned(kib).await.ok()
+    }
+
     /// A line that has been validated before.
-    fn request(&self, line: &NumberedLine) -> Option<LineRequest> {
-        let line = Line::parse(&line.bytes).ok()?;
+    fn request(&self, bytes: &[u8]) -> Option<LineRequest> {
+        let line = Line::parse(bytes).ok()?;
         Some(LineRequest {
             custom_id: string(line.custom_id?, "custom_id").ok()?,
             endpoint: self.batch.endpoint,
@@ -122,24 +139,41 @@ impl Run {
         })
     }
 
-    /// Tries until the executor is content, or it has been tried often enough.
-    async fn answer(&self, line: &LineRequest) -> LineAnswer {
+    /// Tries until the executor is content, or it has been tried often enough. The line is let go for every pause, and
+    /// read again after it; none when that fails.
+    async fn answer(&self, blob: &Blob, place: Place, line: (LineRequest, Room)) -> Option<LineAnswer> {
         let app = &self.app;
-        let mut attempt = 1;
+        let mut line = Some(line);
+        let mut turn = Turn { attempt: 1, has_paused: false };
         loop {
-            app.journal.record(self.tenant, app.clock.now(), || Event::LineExecuted {
-                batch_id: self.batch.id.clone(),
-                custom_id: line.custom_id.clone(),
-                attempt,
-            });
-            let answer = app.executor.answer(line, attempt).await;
-            match answer.retry_after {
-                Some(pause) if attempt < MOST_ATTEMPTS => {
-                    app.clock.sleep(pause.max(Duration::from_millis(1))).await;
-                    attempt += 1;
+            let (request, room) = match line.take() {
+                Some(line) => line,
+                None => {
+                    let room = self.room(place.bytes).await;
+                    let bytes = app.clock.working(reader::read(blob, place)).await.ok()?;
+                    (self.request(&bytes)?, room)
                 }
-                _ => return answer,
+            };
+            if !turn.has_paused {
+                app.journal.record(self.tenant, app.clock.now(), || Event::LineExecuted {
+                    batch_id: self.batch.id.clone(),
+                    custom_id: request.custom_id.clone(),
+                    attempt: turn.attempt,
+                });
             }
+            let pause = match app.executor.answer(&request, turn).await {
+                Reply::Pause(pause) => {
+                    turn.has_paused = true;
+                    pause
+                }
+                Reply::Answer(LineAnswer { retry_after: Some(pause), .. }) if turn.attempt < MOST_ATTEMPTS => {
+                    turn = Turn { attempt: turn.attempt + 1, has_paused: false };
+                    pause
+                }
+                Reply::Answer(answer) => return Some(answer),
+            };
+            drop((request, room));
+            app.clock.sleep(pause.max(Duration::from_millis(1))).await;
         }
     }
 
@@ -164,10 +198,4 @@ impl Run {
         });
         Ok(())
     }
-}
-
-/// Units of line memory that a line takes. One larger than all of it takes all of it.
-fn kib(line: &Option<NumberedLine>) -> u32 {
-    let bytes = line.as_ref().map_or(0, |line| line.bytes.len());
-    u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(LINE_MEMORY_KIB)
 }

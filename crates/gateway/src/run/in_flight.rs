@@ -19,7 +19,7 @@ pub(super) struct InFlight {
     custom_ids: BTreeMap<u64, String>,
 }
 
-/// The number of a line and its answer; none when answering it broke.
+/// The number of a line and its answer; none when answering it failed or broke.
 type Numbered = (u64, Option<LineAnswer>);
 
 enum Lines {
@@ -43,12 +43,12 @@ impl InFlight {
 
     pub(super) fn begin<F>(&mut self, custom_id: String, answer: F)
     where
-        F: Future<Output = LineAnswer> + Send + 'static,
+        F: Future<Output = Option<LineAnswer>> + Send + 'static,
     {
         let number = self.begun;
         self.begun += 1;
         self.custom_ids.insert(number, custom_id);
-        let line = AssertUnwindSafe(answer).catch_unwind().map(move |answer| (number, answer.ok()));
+        let line = AssertUnwindSafe(answer).catch_unwind().map(move |answer| (number, answer.ok().flatten()));
         match &mut self.lines {
             Lines::Spawned(tasks) => {
                 tasks.spawn(line);
@@ -68,12 +68,8 @@ impl InFlight {
         self.custom_ids.remove(&number).map(|custom_id| (custom_id, answer))
     }
 
-    /// Gives up all that are not done; returns their custom_ids.
-    pub(super) fn give_up(&mut self) -> Vec<String> {
-        match &mut self.lines {
-            Lines::Spawned(tasks) => tasks.abort_all(),
-            Lines::Inline(futures) => futures.clear(),
-        }
-        std::mem::take(&mut self.custom_ids).into_values().collect()
+    /// Gives up all that are not done, and with them what they hold; returns their custom_ids.
+    pub(super) fn give_up(self) -> Vec<String> {
+        self.custom_ids.into_values().collect()
     }
 }

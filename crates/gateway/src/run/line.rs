@@ -1,9 +1,9 @@
 //! Owns the reading of one request line. Never reads more of its body than it is asked for.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::store::Finding;
@@ -72,11 +72,57 @@ pub(super) fn string(value: &RawValue, param: &str) -> Result<String, Finding> {
     })
 }
 
-/// The fields of a body, unread; of a repeated one, the last.
-pub(super) fn fields(body: &RawValue) -> Result<BTreeMap<String, &RawValue>, Finding> {
-    if !body.get().starts_with('{') {
-        return Err(finding("invalid_request", Some("body"), "'body' must be a JSON object."));
+/// What validation looks at in a body; of a repeated field, the last.
+#[derive(Debug, Default)]
+pub(super) struct Body<'a> {
+    pub(super) model: Option<&'a RawValue>,
+    pub(super) stream: Option<&'a RawValue>,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn parse(body: &'a RawValue) -> Result<Body<'a>, Finding> {
+        if !body.get().starts_with('{') {
+            return Err(finding("invalid_request", Some("body"), "'body' must be a JSON object."));
+        }
+        serde_json::from_str(body.get())
+            .map_err(|error| finding("invalid_json_line", Some("body"), format!("'body' cannot be read: {error}.")))
     }
-    serde_json::from_str(body.get())
-        .map_err(|error| finding("invalid_json_line", Some("body"), format!("'body' cannot be read: {error}.")))
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum BodyKey {
+    Model,
+    Stream,
+    #[serde(other)]
+    Other,
+}
+
+/// By hand, because a derived one refuses a repeated field.
+impl<'de> Deserialize<'de> for Body<'de> {
+    fn deserialize<D: Deserializer<'de>>(body: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Body<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Body<'de>, A::Error> {
+                let mut body = Body::default();
+                while let Some(key) = fields.next_key()? {
+                    match key {
+                        BodyKey::Model => body.model = Some(fields.next_value()?),
+                        BodyKey::Stream => body.stream = Some(fields.next_value()?),
+                        BodyKey::Other => {
+                            fields.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(body)
+            }
+        }
+        body.deserialize_map(Fields)
+    }
 }

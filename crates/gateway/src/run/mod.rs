@@ -16,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::auth::Tenant;
 use crate::error::quote;
+use crate::faults::Strike;
 use crate::run::execute::Ending;
 use crate::run::results::Results;
-use crate::run::validate::{Report, validate};
-use crate::store::{BatchRecord, FileRecord, Finding, Status};
+use crate::run::validate::Report;
+use crate::store::{Account, BatchRecord, FileRecord, Finding, Full, Status};
 
 /// One batch on its way.
 #[derive(Clone)]
@@ -33,12 +34,14 @@ pub(crate) struct Run {
 }
 
 /// What a batch is to run by, beside what was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Order {
+    /// Who pays for the result files.
+    pub(crate) account: Arc<Account>,
     /// When its window is over, in milliseconds since 1970.
     pub(crate) deadline_ms: i64,
-    /// Whether a fault lets it fail for too many enqueued tokens.
-    pub(crate) over_token_limit: bool,
+    /// A fault that lets it fail for too many enqueued tokens, unless something else fails it before.
+    pub(crate) token_limit: Option<Strike>,
 }
 
 /// Stores the batch and starts its task, which ends with the batch or with the gateway.
@@ -74,8 +77,8 @@ impl Run {
             self.fail(report.findings);
             return Ok(());
         }
-        if self.order.over_token_limit {
-            self.fail(vec![over_token_limit(report.model.as_deref())]);
+        if let Some(strike) = &self.order.token_limit {
+            self.fail_by(strike, over_token_limit(report.model.as_deref()));
             return Ok(());
         }
         let Report { total, model, .. } = report;
@@ -91,7 +94,7 @@ impl Run {
             return self.end(Status::Cancelled, None).await;
         }
 
-        let mut results = Results::new(&self.app, &self.batch.id);
+        let mut results = Results::new(&self.app, &self.order.account, &self.batch.id);
         match self.execute(&input, &mut results).await? {
             Ending::Expired => self.end(Status::Expired, Some(results)).await,
             Ending::Cancelled => self.end(Status::Cancelled, Some(results)).await,
@@ -126,8 +129,7 @@ impl Run {
 
     async fn validate(&self, input: &Arc<FileRecord>) -> io::Result<Report> {
         self.app.clock.sleep(self.app.settings.stage_delay).await;
-        let BatchRecord { origin, endpoint, .. } = *self.batch;
-        self.app.clock.working(validate(&input.blob, origin, endpoint, self.app.settings.max_lines)).await
+        self.app.clock.working(self.check(&input.blob)).await
     }
 
     fn fail(&self, findings: Vec<Finding>) {
@@ -140,14 +142,25 @@ impl Run {
         });
     }
 
-    /// The gateway's own storage failed the batch.
+    /// A fault fails the batch, unless it was cancelled before.
+    fn fail_by(&self, strike: &Strike, finding: Finding) {
+        self.update(|batch, now| {
+            if batch.enter(Status::Failed, now) {
+                strike.happened();
+                batch.findings = vec![finding.clone()];
+            } else {
+                batch.enter(Status::Cancelled, now);
+            }
+        });
+    }
+
+    /// The gateway's own storage failed the batch, or the bounds of the key did: then its code is OGX's.
     fn break_down(&self, error: &io::Error) {
-        self.fail(vec![Finding {
-            code: "internal_error",
-            message: format!("The gateway could not use its temporary storage: {}.", error.kind()),
-            param: None,
-            line: None,
-        }]);
+        let (code, message) = match Full::of(error) {
+            Some(full) => ("output_failed", format!("There is no room for the results. {full}")),
+            None => ("internal_error", format!("The gateway could not use its temporary storage: {}.", error.kind())),
+        };
+        self.fail(vec![Finding { code, message, param: None, line: None }]);
     }
 
     /// Keeps the results and takes the last step. A cancellation that came first wins over it.

@@ -13,7 +13,7 @@ use crate::auth::Tenant;
 use crate::executor::LineAnswer;
 use crate::expiry::default_life;
 use crate::faults::{Operation, ResultFile, distort};
-use crate::store::{BatchRecord, FileRecord, Spool};
+use crate::store::{Account, BatchRecord, FileRecord, Spool};
 use crate::view::RESULT_PURPOSE;
 
 /// Why a line has no HTTP answer.
@@ -60,14 +60,19 @@ struct Response<'a> {
 /// The two result files in the making. Neither exists before its first line.
 pub(super) struct Results {
     app: Arc<App>,
+    account: Arc<Account>,
     batch_id: String,
     output: Option<Spool>,
     error: Option<Spool>,
 }
 
 impl Results {
-    pub(super) fn new(app: &Arc<App>, batch_id: &str) -> Results {
-        Results { app: Arc::clone(app), batch_id: batch_id.to_owned(), output: None, error: None }
+    pub(super) fn new(app: &Arc<App>, account: &Arc<Account>, batch_id: &str) -> Results {
+        if account.is_tight() {
+            app.store.expire(app.clock.now());
+        }
+        let (app, account) = (Arc::clone(app), Arc::clone(account));
+        Results { app, account, batch_id: batch_id.to_owned(), output: None, error: None }
     }
 
     /// Writes an HTTP answer; returns whether it is a success.
@@ -98,7 +103,7 @@ impl Results {
         let slot = if success { &mut self.output } else { &mut self.error };
         let spool = match slot {
             Some(spool) => spool,
-            None => slot.insert(self.app.disk.spool().await?),
+            None => slot.insert(self.app.disk.spool(&self.account).await?),
         };
         spool.write(&bytes).await
     }
@@ -111,14 +116,15 @@ impl Results {
         batch: &BatchRecord,
     ) -> io::Result<(Option<String>, Option<String>)> {
         Ok((
-            keep(app, tenant, batch, self.output, Operation::OutputFile).await?,
-            keep(app, tenant, batch, self.error, Operation::ErrorFile).await?,
+            keep(app, &self.account, tenant, batch, self.output, Operation::OutputFile).await?,
+            keep(app, &self.account, tenant, batch, self.error, Operation::ErrorFile).await?,
         ))
     }
 }
 
 async fn keep(
     app: &App,
+    account: &Arc<Account>,
     tenant: Tenant,
     batch: &BatchRecord,
     spool: Option<Spool>,
@@ -128,7 +134,7 @@ async fn keep(
     let spool = if fired.is_empty() {
         spool
     } else {
-        match distort(&app.disk, &fired, spool).await? {
+        match distort(&app.disk, account, &fired, spool).await? {
             ResultFile::None => None,
             ResultFile::EmptyId => return Ok(Some(String::new())),
             ResultFile::File(spool) => Some(*spool),

@@ -9,13 +9,17 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::error::quote;
-use crate::run::line::{Line, fields, finding, string};
+use crate::run::Run;
+use crate::run::line::{Body, Line, finding, string};
 use crate::run::reader::LineReader;
 use crate::store::{Blob, Finding};
 use crate::view::{Endpoint, View};
 
 /// Most findings that a batch reports.
 const MOST_FINDINGS: usize = 100;
+
+/// Longest custom_id, in bytes: those of all lines in flight are held in memory. No service names a bound.
+const LONGEST_ID: usize = 1_024;
 
 /// What validation found out.
 #[derive(Debug)]
@@ -26,29 +30,41 @@ pub(super) struct Report {
     pub(super) model: Option<String>,
 }
 
-/// Reads the whole file once.
-///
-/// The codes are those of contract facts 5.3.
-pub(super) async fn validate(blob: &Arc<Blob>, origin: View, endpoint: Endpoint, max_lines: u64) -> io::Result<Report> {
-    let mut lines = LineReader::open(blob).await?;
-    let mut checker = Checker::new(origin, endpoint);
-    let mut total = 0;
-    while let Some(line) = lines.next().await? {
-        total += 1;
-        // Beyond either bound lines are only counted.
-        if total <= max_lines && checker.findings.len() < MOST_FINDINGS {
-            checker.check(line.number, &line.bytes);
+impl Run {
+    /// Reads the whole file once, and a large line of it a second time.
+    ///
+    /// The codes are those of contract facts 5.3; none of them is about long lines.
+    pub(super) async fn check(&self, blob: &Arc<Blob>) -> io::Result<Report> {
+        let settings = &self.app.settings;
+        let (most_lines, most_bytes) = (settings.max_lines, settings.max_line_bytes);
+        let mut lines = LineReader::open(blob).await?;
+        let mut checker = Checker::new(self.batch.origin, self.batch.endpoint);
+        let mut total = 0;
+        while let Some(line) = lines.next().await? {
+            total += 1;
+            // Beyond either bound lines are only counted.
+            if total > most_lines || checker.findings.len() >= MOST_FINDINGS {
+                continue;
+            }
+            let (number, bytes) = (line.place.number, line.place.bytes);
+            if bytes > most_bytes {
+                let message = format!("This line has {bytes} bytes; at most {most_bytes} may be.");
+                checker.report(number, Err(finding("invalid_request", None, message)));
+                continue;
+            }
+            let _room = self.room(bytes).await;
+            checker.check(number, &lines.read(line).await?);
         }
+        if total == 0 {
+            checker.findings.push(finding("empty_file", None, "The input file has no request."));
+        }
+        if total > most_lines {
+            let message = format!("The input file has {total} requests; at most {most_lines} may be.");
+            checker.findings.insert(0, finding("too_many_tasks", None, message));
+        }
+        checker.findings.truncate(MOST_FINDINGS);
+        Ok(Report { findings: checker.findings, total, model: checker.model })
     }
-    if total == 0 {
-        checker.findings.push(finding("empty_file", None, "The input file has no request."));
-    }
-    if total > max_lines {
-        let message = format!("The input file has {total} requests; at most {max_lines} may be.");
-        checker.findings.insert(0, finding("too_many_tasks", None, message));
-    }
-    checker.findings.truncate(MOST_FINDINGS);
-    Ok(Report { findings: checker.findings, total, model: checker.model })
 }
 
 /// The start of a digest: enough to tell custom_ids apart.
@@ -76,7 +92,7 @@ impl Checker {
         self.report(number, custom_id);
         self.report(number, method(&line));
         self.report(number, self.url(&line));
-        match body(&line) {
+        match line.body.ok_or_else(|| missing("body")).and_then(Body::parse) {
             Ok(body) => {
                 self.report(number, not_streamed(&body));
                 let model = self.model(&body);
@@ -98,6 +114,10 @@ impl Checker {
         let custom_id = string(raw, "custom_id")?;
         if custom_id.is_empty() {
             return Err(missing("custom_id"));
+        }
+        if custom_id.len() > LONGEST_ID {
+            let message = format!("'custom_id' has {} bytes; at most {LONGEST_ID} may be.", custom_id.len());
+            return Err(finding("invalid_request", Some("custom_id"), message));
         }
         let digest = Sha256::digest(custom_id.as_bytes());
         let Some(digest) = digest.first_chunk() else { return Ok(()) };
@@ -123,10 +143,10 @@ impl Checker {
 
     /// OpenAI wants a model in every body and one model per file; MKA1 says neither, and leaves
     /// the line to fail by itself.
-    fn model(&mut self, body: &Fields<'_>) -> Result<(), Finding> {
+    fn model(&mut self, body: &Body<'_>) -> Result<(), Finding> {
         let param = "body.model";
         let strict = self.origin == View::OpenAi;
-        let raw = body.get("model").filter(|raw| raw.get() != "null");
+        let raw = body.model.filter(|raw| raw.get() != "null");
         let model = match raw {
             None if strict && self.endpoint.needs_model() => return Err(missing(param)),
             None => return Ok(()),
@@ -154,8 +174,6 @@ impl Checker {
     }
 }
 
-type Fields<'a> = std::collections::BTreeMap<String, &'a serde_json::value::RawValue>;
-
 fn missing(param: &str) -> Finding {
     let message = format!("Missing required parameter: '{param}'.");
     finding("missing_required_parameter", Some(param), message)
@@ -170,12 +188,8 @@ fn method(line: &Line<'_>) -> Result<(), Finding> {
     Err(finding("invalid_request", Some("method"), message))
 }
 
-fn body<'a>(line: &Line<'a>) -> Result<Fields<'a>, Finding> {
-    fields(line.body.ok_or_else(|| missing("body"))?)
-}
-
-fn not_streamed(body: &Fields<'_>) -> Result<(), Finding> {
-    match body.get("stream") {
+fn not_streamed(body: &Body<'_>) -> Result<(), Finding> {
+    match body.stream {
         Some(stream) if !matches!(stream.get(), "false" | "null") => {
             Err(finding("streaming_unsupported", Some("body.stream"), "Streaming is not supported in a batch."))
         }

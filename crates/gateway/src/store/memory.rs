@@ -1,7 +1,7 @@
 //! Owns the store that lives in memory. Never orders by time: two things made in one second keep
 //! the order they were made in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::auth::Tenant;
@@ -18,18 +18,23 @@ struct Shelf {
     batches: Shelved<BatchRecord>,
 }
 
+/// Places of removed things that are remembered.
+const MOST_GONE: usize = 100_000;
+
 /// Things in the order they were made. `places` keeps the place of what was removed, so that a
-/// listing can continue after it.
+/// listing can continue after it, for as long as it is among the last.
 #[derive(Debug)]
 struct Shelved<T> {
     made: u64,
     things: BTreeMap<u64, T>,
     places: HashMap<String, u64>,
+    /// The ids of what was removed, in that order.
+    gone: VecDeque<String>,
 }
 
 impl<T> Default for Shelved<T> {
     fn default() -> Self {
-        Shelved { made: 0, things: BTreeMap::new(), places: HashMap::new() }
+        Shelved { made: 0, things: BTreeMap::new(), places: HashMap::new(), gone: VecDeque::new() }
     }
 }
 
@@ -38,6 +43,16 @@ impl<T: Clone> Shelved<T> {
         self.made += 1;
         self.places.insert(id, self.made);
         self.things.insert(self.made, thing);
+    }
+
+    /// Remembers the place of something that is no longer there.
+    fn went(&mut self, id: String) {
+        self.gone.push_back(id);
+        if self.gone.len() > MOST_GONE
+            && let Some(forgotten) = self.gone.pop_front()
+        {
+            self.places.remove(&forgotten);
+        }
     }
 
     fn get_mut(&mut self, id: &str) -> Option<&mut T> {
@@ -78,7 +93,10 @@ impl<T: Clone> Shelved<T> {
 impl Shelf {
     /// Lets expired files go.
     fn expire(&mut self, now: i64) {
-        self.files.things.retain(|_, file| file.expires_at.is_none_or(|at| at > now));
+        let lives = |file: &FileRecord| file.expires_at.is_none_or(|at| at > now);
+        let expired = self.files.things.values().filter(|file| !lives(file)).map(|file| file.id.clone()).collect();
+        self.files.things.retain(|_, file| lives(file));
+        Vec::into_iter(expired).for_each(|id| self.files.went(id));
     }
 }
 
@@ -119,10 +137,12 @@ impl Store for Memory {
         let mut shelves = self.shelves();
         let Some(shelf) = shelves.get_mut(&tenant) else { return false };
         shelf.expire(now);
-        match shelf.files.places.get(id) {
-            Some(place) => shelf.files.things.remove(place).is_some(),
-            None => false,
+        let Some(place) = shelf.files.places.get(id) else { return false };
+        let removed = shelf.files.things.remove(place).is_some();
+        if removed {
+            shelf.files.went(id.to_owned());
         }
+        removed
     }
 
     fn add_batch(&self, tenant: Tenant, batch: BatchRecord) {
@@ -147,6 +167,10 @@ impl Store for Memory {
         Some(batch.clone())
     }
 
+    fn expire(&self, now: i64) {
+        self.shelves().values_mut().for_each(|shelf| shelf.expire(now));
+    }
+
     fn clear(&self) {
         self.shelves().clear();
     }
@@ -165,8 +189,20 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    #[test]
+    fn only_the_last_that_went_are_remembered() {
+        let mut shelved = Shelved::default();
+        for n in 0..MOST_GONE + 2 {
+            shelved.add(n.to_string(), n);
+            shelved.things.clear();
+            shelved.went(n.to_string());
+        }
+        assert_eq!((shelved.places.len(), shelved.gone.len()), (MOST_GONE, MOST_GONE));
+        assert!(!shelved.places.contains_key("1") && shelved.places.contains_key("2"));
+    }
+
     use crate::auth::Keys;
-    use crate::store::Disk;
+    use crate::store::{Account, Disk};
 
     #[tokio::test]
     async fn files_are_gone_from_the_second_they_expire_in() {
@@ -175,7 +211,7 @@ mod tests {
         let disk = Disk::new().unwrap();
         let store = Memory::default();
         for (id, expires_at) in [("kept", None), ("hidden", None), ("going", Some(100))] {
-            let blob = Arc::new(disk.spool().await.unwrap().seal().await.unwrap());
+            let blob = Arc::new(disk.spool(&Account::unbounded()).await.unwrap().seal().await.unwrap());
             let (filename, purpose) = ("f".to_owned(), "batch".to_owned());
             let id = id.to_owned();
             let file = FileRecord { id, filename, purpose, media_type: None, created_at: 0, expires_at, blob };

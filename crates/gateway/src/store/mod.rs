@@ -1,14 +1,18 @@
 //! Owns what the gateway remembers: records of files and batches, and the trait behind which they
 //! are kept. Never holds the bytes of a file in memory.
 
+mod account;
 mod blob;
+mod disk;
 mod memory;
 mod record;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-pub(crate) use blob::{Blob, Disk, Spool};
+pub(crate) use account::{Account, Accounts, Bounds, Full};
+pub(crate) use blob::{Blob, Spool};
+pub(crate) use disk::Disk;
 pub(crate) use memory::Memory;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Status, Usage};
 
@@ -48,6 +52,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn batches(&self, tenant: Tenant, query: &Query) -> Page<BatchRecord>;
     /// Changes one batch in place and returns it as it is afterwards.
     fn update_batch(&self, tenant: Tenant, id: &str, change: &mut dyn FnMut(&mut BatchRecord)) -> Option<BatchRecord>;
+
+    /// Lets the expired files of all tenants go.
+    fn expire(&self, now: i64);
 
     /// Forgets everything, so that the last bytes on disk can go.
     fn clear(&self);

@@ -106,7 +106,8 @@ impl Status {
     }
 
     /// The legal steps (contract facts 2.3). A batch may be cancelled in each of its three running
-    /// statuses; only one that is running or finalizing can expire; a batch that fails while
+    /// statuses; only one that is running or finalizing can expire, so one whose window ends while
+    /// it waits in `validating` runs at that instant, and expires; a batch that fails while
     /// running (the gateway's disk, not the input) takes Azure's and OGX's step to failed.
     pub(crate) fn may_become(self, next: Status) -> bool {
         use Status::{Cancelled, Cancelling, Completed, Expired, Failed, Finalizing, InProgress, Validating};
@@ -201,6 +202,32 @@ mod tests {
             let ways = ALL.iter().filter(|from| from.may_become(to)).count();
             assert_eq!(ways == 0, to == Status::Validating, "{}", to.name());
         }
+    }
+
+    /// Contract facts 2.3, written a second time.
+    #[test]
+    fn these_steps_are_legal_and_no_others() {
+        let legal: Vec<String> = ALL
+            .iter()
+            .flat_map(|from| ALL.iter().map(move |to| (from, to)))
+            .filter(|(from, to)| from.may_become(**to))
+            .map(|(from, to)| format!("{} -> {}", from.name(), to.name()))
+            .collect();
+        let expected = [
+            "validating -> failed",
+            "validating -> in_progress",
+            "validating -> cancelling",
+            "in_progress -> failed",
+            "in_progress -> finalizing",
+            "in_progress -> expired",
+            "in_progress -> cancelling",
+            "finalizing -> failed",
+            "finalizing -> completed",
+            "finalizing -> expired",
+            "finalizing -> cancelling",
+            "cancelling -> cancelled",
+        ];
+        assert_eq!(legal, expected);
     }
 
     #[test]

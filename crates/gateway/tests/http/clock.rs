@@ -8,11 +8,12 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::common::{CHAT, Caller, MKA1, OPENAI, answer, chats, create_body, start};
+use crate::wire::Watched;
 
 const START: i64 = 1_767_225_600;
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn virtual_gateway(builder: Builder) -> (Gateway, Caller) {
+async fn virtual_gateway(builder: Builder) -> (Watched, Caller) {
     let gateway = start(builder.virtual_clock()).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     (gateway, caller)
@@ -43,6 +44,74 @@ async fn a_window_of_a_day_ends_at_once_and_exactly() {
     assert_eq!((errors.len(), &errors[0]["error"]["code"]), (1, &json!("batch_expired")));
     assert_eq!(gateway.now(), START + 3_600 + 86_400);
     assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn slow_large_lines_of_one_tenant_are_not_in_the_way_of_another() {
+    let (gateway, caller) = virtual_gateway(Gateway::builder().journal(true)).await;
+    // Three times what all lines may take in memory together.
+    let text = "x".repeat(4 << 20);
+    let slow = caller.submit(chats(vec![format!("{text} [[fail=1:503]] [[sleep=3600000]]"); 24]), CHAT).await;
+    assert_eq!(caller.batch(&slow).await["status"], "in_progress");
+
+    let other = Caller::new(&gateway, MKA1, "sk-other");
+    let quick = other.submit(chats(["one", &text]), CHAT).await;
+    let quick = other.batch(&quick).await;
+    assert_eq!((&quick["status"], gateway.now()), (&json!("completed"), START), "{quick}");
+
+    gateway.advance(Duration::from_secs(3_601)).await;
+    let slow = caller.batch(&slow).await;
+    assert_eq!((&slow["status"], &slow["request_counts"]["completed"]), (&json!("completed"), &json!(24)), "{slow}");
+    // A pause is no attempt.
+    let attempts = |wanted: u32| {
+        let executed = |entry: &&lote_gateway::Entry| match entry.event {
+            lote_gateway::Event::LineExecuted { attempt, .. } => attempt == wanted,
+            _ => false,
+        };
+        gateway.journal().iter().filter(executed).count()
+    };
+    assert_eq!((attempts(1), attempts(2), attempts(3)), (26, 24, 0));
+}
+
+#[tokio::test]
+async fn large_lines_are_all_accounted_for_when_the_window_is_over() {
+    let (gateway, caller) = virtual_gateway(Gateway::builder()).await;
+    let text = "x".repeat(5 << 20);
+    let file = caller.upload(chats(vec![format!("{text} [[sleep=50000000]]"); 10])).await;
+    let mut body = create_body(&file, CHAT);
+    body["max_concurrency"] = json!(3);
+    let (_, batch) = caller.post("/batches", &body).await;
+    gateway.advance(DAY).await;
+    let batch = caller.batch(&batch).await;
+    assert_eq!(batch["status"], "expired");
+    assert_eq!(caller.lines(&batch["output_file_id"]).await.len(), 3);
+    assert_eq!(caller.lines(&batch["error_file_id"]).await.len(), 7);
+}
+
+/// There is no step from validating to expired: whoever waited in the queue until the end passes through in_progress.
+#[tokio::test]
+async fn a_batch_whose_window_ends_in_the_queue_expires_then_and_legally() {
+    let (gateway, caller) = virtual_gateway(Gateway::builder().max_running_batches(1)).await;
+    let day = "[[sleep=86400000]]";
+    let mut batches = Vec::new();
+    for _ in 0..4 {
+        batches.push(caller.submit(chats([day, day]), CHAT).await);
+    }
+    gateway.advance(DAY - Duration::from_secs(1)).await;
+    for waiting in &batches[1..] {
+        assert_eq!(caller.batch(waiting).await["status"], "validating");
+    }
+    gateway.advance(Duration::from_secs(1)).await;
+    for batch in &batches[1..] {
+        let batch = caller.batch(batch).await;
+        assert_eq!(batch["status"], "expired", "{batch}");
+        for field in ["in_progress_at", "expired_at", "expires_at"] {
+            assert_eq!(batch[field], START + 86_400, "{field}");
+        }
+        assert_eq!(batch["request_counts"], json!({"total": 2, "completed": 0, "failed": 0}));
+        let errors = caller.lines(&batch["error_file_id"]).await;
+        assert!(errors.len() == 2 && errors.iter().all(|line| line["error"]["code"] == "batch_expired"), "{errors:?}");
+    }
 }
 
 #[tokio::test]
@@ -116,7 +185,7 @@ async fn the_clock_ends_with_the_year_9999() {
     assert_eq!(gateway.now(), LAST);
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     let file = caller.upload(chats(["one"])).await;
-    let ask = async || caller.request(Method::GET, &format!("/files/{file}")).send().await.unwrap();
+    let ask = async || caller.odd(Method::GET, &format!("/files/{file}")).send().await.unwrap();
     assert_eq!(ask().await.headers()["date"], "Fri, 31 Dec 9999 23:59:59 GMT");
     assert_eq!(ask().await.json::<Value>().await.unwrap()["created_at"], "Fri, 31 Dec 9999 23:59:59 GMT");
 

@@ -1,5 +1,6 @@
 //! The built-in model and the directives that make it misbehave.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::common::{CHAT, OPENAI, by_id, chats, line, plain};
@@ -134,6 +135,12 @@ async fn every_endpoint_has_its_shape() {
 
     let completion = ask("/v1/completions", json!({"model": "m", "prompt": "Once"})).await;
     assert_eq!(completion["object"], "text_completion");
+    let body = json!({"model": "m", "prompt": ["One", "Two"], "n": 3, "best_of": 20});
+    let completion = ask("/v1/completions", body).await;
+    let choices = completion["choices"].as_array().unwrap();
+    let texts: BTreeSet<&str> = choices.iter().map(|choice| choice["text"].as_str().unwrap()).collect();
+    assert_eq!((choices.len(), texts.len(), &choices[5]["index"]), (6, 6, &json!(5)));
+    assert!(choices[..3].iter().all(|choice| choice["text"].as_str().unwrap().contains("One")), "{completion}");
     let moderation = ask("/v1/moderations", json!({"input": "kind words"})).await;
     assert_eq!(moderation["results"][0]["flagged"], false);
     let video = ask("/v1/videos", json!({"prompt": "a cat"})).await;
@@ -155,6 +162,18 @@ async fn a_body_that_a_model_would_refuse_is_a_400_on_its_line() {
         ("/v1/embeddings", json!({"model": "m", "input": "a", "dimensions": 0}), json!("dimensions")),
         ("/v1/embeddings", json!({"model": "m", "input": vec!["x"; 2_049]}), json!("input")),
         ("/v1/responses", json!({"model": "m", "input": 7}), json!("input")),
+        (CHAT, json!({"model": "m", "messages": [{}], "n": 129}), json!("n")),
+        (CHAT, json!({"model": "m", "messages": [{}], "n": "2"}), json!("n")),
+        ("/v1/images/generations", json!({"prompt": "a", "n": 0}), json!("n")),
+        ("/v1/images/edits", json!({"prompt": "a", "n": 11}), json!("n")),
+        ("/v1/completions", json!({"model": "m", "prompt": "a", "n": 0}), json!("n")),
+        ("/v1/completions", json!({"model": "m", "prompt": "a", "n": 129}), json!("n")),
+        ("/v1/completions", json!({"model": "m", "prompt": vec!["a"; 1_025], "n": 2}), json!("n")),
+        ("/v1/completions", json!({"model": "m", "prompt": "a", "n": 3, "best_of": 2}), json!("best_of")),
+        ("/v1/completions", json!({"model": "m", "prompt": "a", "best_of": 21}), json!("best_of")),
+        ("/v1/completions", json!({"model": "m", "prompt": vec!["a"; 2_049]}), json!("prompt")),
+        ("/v1/moderations", json!({"input": vec!["a"; 2_049]}), json!("input")),
+        ("/v1/moderations", json!({"input": "a", "metadata": vec![0; 1_000_001]}), Value::Null),
         ("/v1/images/generations", json!({"prompt": null}), json!("prompt")),
     ] {
         let answer = ask(endpoint, body.clone()).await;

@@ -283,6 +283,37 @@ async fn uploads_that_are_refused() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_only_there_in_its_extended_form_is_a_name() {
+    let form = |name: &str| {
+        format!(
+            "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n\
+             --x\r\nContent-Disposition: form-data; name=\"file\"; {name}\r\n\r\n{{}}\r\n--x--\r\n"
+        )
+    };
+    for prefix in PREFIXES {
+        let (_gateway, caller) = plain(prefix).await;
+        let upload = async |name: &str| {
+            let request = caller.request(Method::POST, "/files");
+            answer(request.header("content-type", "multipart/form-data; boundary=x").body(form(name))).await
+        };
+        for (name, expected) in [
+            ("filename*=UTF-8''r%C3%A9sum%C3%A9%20%2F1.jsonl", "résumé /1.jsonl"),
+            ("filename=\"plain.jsonl\"; filename*=utf-8'en'better.jsonl", "better.jsonl"),
+            ("filename=\"plain.jsonl\"; filename*=utf-8''%FF", "plain.jsonl"),
+        ] {
+            let (status, file) = upload(name).await;
+            assert_eq!((status.as_u16(), &file["filename"]), (200, &json!(expected)), "{name}");
+        }
+        for name in ["filename*=UTF-8''%20", "filename*=UTF-8''", "filename*=UTF-8''%FF"] {
+            let (status, refused) = upload(name).await;
+            assert_eq!((status.as_u16(), param(&refused)), (400, json!("file")), "{name}");
+        }
+        let blob = upload("filename*=UTF-8''blo%62").await.0;
+        assert_eq!(blob, if prefix == MKA1 { 400 } else { 200 });
+    }
+}
+
+#[tokio::test]
 async fn uploads_that_are_no_form() {
     let (_gateway, caller) = plain(OPENAI).await;
     let boundless = "multipart/form-data";

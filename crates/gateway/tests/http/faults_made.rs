@@ -8,10 +8,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::common::{CHAT, Caller, OPENAI, chats, start};
+use crate::wire::Watched;
 
 const LAGS: [Lag; 2] = [Lag::Looks(2), Lag::Time(Duration::from_secs(30))];
 
-async fn with(fault: Fault) -> (Gateway, Caller) {
+async fn with(fault: Fault) -> (Watched, Caller) {
     let gateway = start(Gateway::builder().virtual_clock().fault(fault)).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     (gateway, caller)
@@ -93,6 +94,29 @@ async fn a_batch_can_be_over_the_token_limit() {
     assert_eq!(caller.run(chats(["one"]), CHAT).await["status"], "completed");
 }
 
+/// A batch that fails by itself, or is cancelled first, did not run into the limit: the fault waits for one that does.
+#[tokio::test]
+async fn a_token_limit_is_used_when_it_fails_a_batch() {
+    let on = Fault::on(Operation::CreateBatch).times(1).then(Effect::TokenLimit);
+    let minute = Duration::from_secs(60);
+    let gateway = start(Gateway::builder().virtual_clock().stage_delay(minute).fault(on)).await;
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
+    let bad = caller.submit("not json", CHAT).await;
+    gateway.advance(minute).await;
+    assert_eq!(caller.batch(&bad).await["errors"]["data"][0]["code"], "invalid_json_line");
+    assert_eq!(gateway.leftovers().len(), 1);
+    let cancelled = caller.submit(chats(["one"]), CHAT).await;
+    caller.cancel(&cancelled).await;
+    gateway.advance(minute).await;
+    assert_eq!(caller.batch(&cancelled).await["status"], "cancelled");
+    assert_eq!(gateway.leftovers().len(), 1);
+    let limited = caller.submit(chats(["one"]), CHAT).await;
+    assert_eq!(gateway.leftovers().len(), 1, "not before it strikes");
+    gateway.advance(minute).await;
+    assert_eq!(caller.batch(&limited).await["errors"]["data"][0]["code"], "token_limit_exceeded");
+    assert_eq!(gateway.leftovers(), Vec::<String>::new());
+}
+
 /// What becomes of the objects in an answer: at which pointer, what.
 #[tokio::test]
 async fn objects_become_odd_as_scripted_and_only_then() {
@@ -119,7 +143,7 @@ async fn objects_become_odd_as_scripted_and_only_then() {
             let id = caller.submit(chats(["one", "two", "three"]), CHAT).await["id"].as_str().unwrap().to_owned();
             let path = if operation == Operation::GetBatch { format!("{path}{id}") } else { path.to_owned() };
             let ask = async || {
-                let body: Value = caller.request(Method::GET, &path).send().await.unwrap().json().await.unwrap();
+                let body: Value = caller.odd(Method::GET, &path).send().await.unwrap().json().await.unwrap();
                 body.pointer("/data/0").unwrap_or(&body).clone()
             };
             let (before, struck, after) = (ask().await, ask().await, ask().await);

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::common::{CHAT, Caller, MKA1, chats, create_body, start};
+use crate::wire::Watched;
 
 const README: &str = include_str!("../../README.md");
 
@@ -219,7 +220,7 @@ async fn a_fault_that_changes_nothing_is_not_used() {
         on(Operation::OutputFile).times(1).then(Effect::NotFound(looks)),
         on(Operation::ErrorFile).times(1).then(Effect::EmptyFileId),
     ];
-    let used_by = |gateway: &Gateway| 10 - gateway.leftovers().len();
+    let used_by = |gateway: &Watched| 10 - gateway.leftovers().len();
     let mut builder = Gateway::builder().virtual_clock().key("sk-test");
     for fault in faults {
         builder = builder.fault(fault);
@@ -241,19 +242,18 @@ async fn a_fault_that_changes_nothing_is_not_used() {
         request.send().await.unwrap().status()
     };
     assert_eq!(create(&failing).await, 504, "the first that does something");
+    gateway.advance(std::time::Duration::ZERO).await;
     assert_eq!(used_by(&gateway), 3);
     // It ran into the token limit. The next one runs, and has no output file but an error file.
     assert_eq!(create(&failing).await, 200);
-    caller.request(Method::GET, "/batches").send().await.unwrap();
-    let list: Value = caller.request(Method::GET, "/batches").send().await.unwrap().json().await.unwrap();
+    caller.odd(Method::GET, "/batches").send().await.unwrap();
+    let list: Value = caller.odd(Method::GET, "/batches").send().await.unwrap().json().await.unwrap();
     let path = format!("/batches/{}", list["data"][0]["id"].as_str().unwrap());
     assert_eq!(used_by(&gateway), 4, "{:?}", gateway.leftovers());
-    let batch: Value = caller.request(Method::GET, &path).send().await.unwrap().json().await.unwrap();
+    let batch: Value = caller.odd(Method::GET, &path).send().await.unwrap().json().await.unwrap();
     assert_eq!((&batch["status"], &batch["output_file_id"]), (&"odd".into(), &Value::Null), "{batch}");
     assert_eq!(used_by(&gateway), 6, "{:?}", gateway.leftovers());
-    assert!(
-        caller.request(Method::GET, &format!("/files/{failing}/content")).send().await.unwrap().bytes().await.is_err()
-    );
+    assert!(caller.odd(Method::GET, &format!("/files/{failing}/content")).send().await.unwrap().bytes().await.is_err());
     // And one of which everything succeeds.
     let good = caller.upload(chats(["one", "two"])).await;
     let batch = caller.create(&good, CHAT).await;

@@ -11,9 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::common::{CHAT, Caller, OPENAI, chats, create_body, start};
+use crate::wire::Watched;
 
 /// A gateway with one fault, and a caller.
-async fn with(fault: Fault) -> (Gateway, Caller) {
+async fn with(fault: Fault) -> (Watched, Caller) {
     let gateway = start(Gateway::builder().fault(fault)).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     (gateway, caller)
@@ -27,7 +28,7 @@ async fn listed(caller: &Caller) -> usize {
 /// The bytes of an answer as they come, and how the connection ended.
 async fn raw(gateway: &Gateway, path: &str) -> (Vec<u8>, Option<ErrorKind>) {
     let mut stream = TcpStream::connect(gateway.addr()).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-test\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-test\r\nX-Odd: 1\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let ended = stream.read_to_end(&mut answer).await;
@@ -72,7 +73,7 @@ async fn refusals_have_every_shape_and_nothing_happens() {
     ] {
         let (_gateway, caller) = with(Fault::on(Operation::CreateBatch).nth(1).then(Effect::Status(refusal))).await;
         let file = caller.upload(chats(["one"])).await;
-        let request = caller.request(Method::POST, "/batches").json(&create_body(&file, CHAT));
+        let request = caller.odd(Method::POST, "/batches").json(&create_body(&file, CHAT));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), status);
         let headers = response.headers();
@@ -145,7 +146,7 @@ async fn an_answer_is_replaced_after_the_effect() {
     let refusal = Refusal::status(504).body(ErrorBody::Html);
     let (_gateway, caller) = with(Fault::on(Operation::CreateBatch).nth(1).then(Effect::AnswerReplaced(refusal))).await;
     let file = caller.upload(chats(["one"])).await;
-    let create = caller.request(Method::POST, "/batches").json(&create_body(&file, CHAT));
+    let create = caller.odd(Method::POST, "/batches").json(&create_body(&file, CHAT));
     let response = create.send().await.unwrap();
     assert_eq!(response.status(), 504);
     assert!(response.text().await.unwrap().contains("504 Gateway Timeout"));
@@ -194,11 +195,27 @@ async fn bodies_end_too_early_in_three_ways() {
             }
             assert!(!answer.ends_with(b"0\r\n\r\n"), "{effect:?}");
 
-            let request = caller.request(Method::GET, &format!("/files/{id}/content"));
+            let request = caller.odd(Method::GET, &format!("/files/{id}/content"));
             let bytes = async { request.send().await?.bytes().await };
             assert!(bytes.await.is_err(), "{effect:?}");
             assert_eq!(caller.bytes(&id).await, content.as_bytes());
         }
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_refusal_is_left_alone() {
+    for effect in [
+        Effect::ResetInBody { after: 0 },
+        Effect::TruncatedBody { after: 0 },
+        Effect::TruncatedChunks { after: 0 },
+        Effect::SlowBody { bytes_per_second: 1 },
+    ] {
+        let (gateway, caller) = with(Fault::on(Operation::FileContent).times(1).then(effect.clone())).await;
+        let (status, body) = caller.get("/files/file-x/content").await;
+        assert_eq!((status.as_u16(), &body["error"]["param"]), (404, &"id".into()), "{effect:?}");
+        assert_eq!(gateway.leftovers().len(), 1, "{effect:?}");
+        gateway.forgive_leftovers();
     }
 }
 

@@ -128,6 +128,12 @@ async fn an_idempotency_key_creates_once() {
         other["metadata"] = json!({"run": "2"});
         let (status, refused) = create(&caller, "k-1", &other).await;
         assert_eq!((status.as_u16(), &refused["error"]["type"]), (409, &json!("invalid_request_error")));
+        // Nobody knows this field, and it makes another body all the same; so does a null.
+        for (field, value) in [("colour", json!("red")), ("metadata", Value::Null)] {
+            let mut other = body.clone();
+            other[field] = value;
+            assert_eq!(create(&caller, "k-1", &other).await.0, 409, "{field}");
+        }
         assert_ne!(create(&caller, "k-2", &body).await.1["id"], first["id"]);
         // Without a key, as ever; a refused create leaves its key free; a blank key is refused.
         assert_ne!(caller.create(&file, CHAT).await["id"], first["id"]);

@@ -116,7 +116,9 @@ async fn odd_but_valid_input_is_accepted() {
 
 #[tokio::test]
 async fn one_large_line_among_small_ones() {
-    let (_gateway, caller) = plain(OPENAI).await;
+    // Larger than all room there is for lines.
+    let gateway = start(Gateway::builder().max_line_bytes(60_000_000)).await;
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
     let text = "x".repeat(50_000_000);
     let input = chats(["small", text.as_str(), "also small"]);
     let batch = caller.run(input, CHAT).await;
@@ -233,6 +235,6 @@ async fn shutdown_ends_running_batches_and_frees_the_port() {
     caller.until(&batch, |batch| batch["status"] == "in_progress").await;
     tokio::time::timeout(crate::common::PATIENCE, gateway.shutdown()).await.unwrap();
     tokio::time::timeout(crate::common::PATIENCE, gateway.stopped()).await.unwrap();
-    let again = Gateway::builder().listen(gateway.addr()).start().await;
+    let again = Gateway::builder().listen(gateway.unwatched()).start().await;
     assert!(again.is_ok(), "{again:?}");
 }

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::common::{Caller, OPENAI, PATIENCE, start};
+use crate::wire::Watched;
 
 /// A gateway without patience.
 fn impatient() -> Builder {
@@ -15,7 +16,7 @@ fn impatient() -> Builder {
 }
 
 /// Sends `text` and nothing more, and reads until the gateway closes.
-async fn send_and_wait(gateway: &Gateway, text: &str) -> String {
+async fn send_and_wait(gateway: &Watched, text: &str) -> String {
     let mut stream = TcpStream::connect(gateway.addr()).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -56,7 +57,7 @@ async fn a_client_that_does_not_read_its_answer_is_let_go() {
     // More than the buffers of both sockets hold.
     let id = caller.upload(vec![b'x'; 50_000_000]).await;
     drop(caller);
-    let mut stream = TcpStream::connect(gateway.addr()).await.unwrap();
+    let mut stream = TcpStream::connect(gateway.unwatched()).await.unwrap();
     let request = format!("GET /v1/files/{id}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let next = send_and_wait(&gateway, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
@@ -73,17 +74,57 @@ async fn heads_are_limited() {
     let request =
         format!("GET /v1/batches HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
     let answer = send_and_wait(&gateway, &request).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
     let request = format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{many}\r\n");
     let answer = send_and_wait(&gateway, &request).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
+/// No handler hears of these; they are answered as all others are.
+#[tokio::test]
+async fn what_is_no_http_gets_a_whole_answer() {
+    let gateway = start(Gateway::builder().virtual_clock()).await;
+    let long = "x".repeat(100_000);
+    let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+    let good = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (request, status, answers) in [
+        ("hello\r\n\r\n".to_owned(), "400 Bad Request", 1),
+        ("GET / HTTP/7.0\r\n\r\n".to_owned(), "400 Bad Request", 1),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), "400 Bad Request", 1),
+        ("POST /v1/files HTTP/1.1\r\nContent-Length: x\r\n\r\n".to_owned(), "400 Bad Request", 1),
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), "431 Request Header Fields Too Large", 1),
+        (format!("GET / HTTP/1.1\r\nX-Long: {long}\r\n\r\n"), "431 Request Header Fields Too Large", 1),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), "431 Request Header Fields Too Large", 1),
+        // After good ones, on the same connection.
+        (format!("{good}{good}\0\r\n\r\n"), "400 Bad Request", 3),
+    ] {
+        let all = send_and_wait(&gateway, &request).await;
+        let shown = &request[..request.len().min(60)];
+        assert_eq!(all.matches("HTTP/1.1 ").count(), answers, "{shown:?}: {all}");
+        let at = all.rfind("HTTP/1.1 ").unwrap();
+        let (head, body) = all[at..].split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{shown:?}: {head}");
+        for header in [
+            "\r\nx-request-id: req_",
+            "\r\ncontent-type: application/json",
+            "\r\nconnection: close",
+            "\r\ndate: Thu, 01 Jan 2026",
+            &format!("\r\ncontent-length: {}", body.len()),
+        ] {
+            assert!(head.contains(header), "{shown:?}: {header:?} in {head}");
+        }
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error", "{shown:?}");
+    }
+    // The next connection is as good as ever.
+    assert!(send_and_wait(&gateway, "GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 404 "));
+}
+
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_free_place() {
     let gateway = start(Gateway::builder().max_connections(1)).await;
-    let idle = TcpStream::connect(gateway.addr()).await.unwrap();
+    let idle = TcpStream::connect(gateway.unwatched()).await.unwrap();
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let waiting = send_and_wait(&gateway, request);
     let mut waiting = std::pin::pin!(waiting);
@@ -96,7 +137,7 @@ async fn connections_beyond_the_limit_wait_for_a_free_place() {
 #[tokio::test]
 async fn a_dropped_gateway_stops() {
     let gateway = start(Gateway::builder()).await;
-    let addr = gateway.addr();
+    let addr = gateway.unwatched();
     drop(gateway);
     let refused = async { while TcpStream::connect(addr).await.is_ok() {} };
     timeout(PATIENCE, refused).await.unwrap();

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod async_openai;
 mod cancel;
 mod clock;
 mod common;
@@ -18,5 +19,7 @@ mod journal;
 mod lifecycle;
 mod limits;
 mod pages;
+mod stored;
 mod tenants;
 mod validation;
+mod wire;

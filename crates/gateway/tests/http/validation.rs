@@ -66,6 +66,7 @@ async fn every_code() {
         (changed(|line| line["url"] = json!("/chat/completions")), "url_mismatch", "url"),
         (changed(|line| line["body"] = json!([1])), "invalid_request", "body"),
         (changed(|line| line["body"] = json!("{}")), "invalid_request", "body"),
+        (changed(|line| line["custom_id"] = json!("i".repeat(1_025))), "invalid_request", "custom_id"),
         (changed(|line| line["body"]["stream"] = json!(true)), "streaming_unsupported", "body.stream"),
         (changed(|line| line["body"]["stream"] = json!("true")), "streaming_unsupported", "body.stream"),
     ];
@@ -100,6 +101,32 @@ async fn whole_files() {
         assert_eq!(findings(&batch), [(code, "", line)], "{input:?}");
     }
     assert_eq!(caller.run(chats(["1", "2", "3"]), CHAT).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn lines_that_are_too_long_are_found_and_never_read() {
+    let line = chat("a", "one").to_string();
+    let gateway = start(Gateway::builder().max_line_bytes(line.len() as u64)).await;
+    for prefix in PREFIXES {
+        let caller = Caller::new(&gateway, prefix, "sk-test");
+        assert_eq!(caller.run(format!("{line}\n"), CHAT).await["status"], "completed");
+        let blanks = " ".repeat(200_000);
+        // Not even JSON: nobody looked.
+        let input = format!("{blanks}\n{line}\n{line} \n\n{}\nx\n{line}", "y".repeat(5_000_000));
+        let batch = caller.run(input, CHAT).await;
+        assert_eq!(batch["status"], "failed");
+        assert_eq!(
+            findings(&batch),
+            [
+                ("invalid_request", "", 3),
+                ("invalid_request", "", 5),
+                ("invalid_json_line", "", 6),
+                ("duplicate_custom_id", "custom_id", 7),
+            ]
+        );
+        let message = batch["errors"]["data"][1]["message"].as_str().unwrap();
+        assert_eq!(message, format!("This line has 5000000 bytes; at most {} may be.", line.len()));
+    }
 }
 
 #[tokio::test]
