@@ -187,8 +187,13 @@ def clients(lote, work):
         return {name: [python, HERE / script] for name, script in names.items()}
 
     ways = {
-        "openai-python, meetkai-mka1": lambda: scripts(
-            "requirements.txt", **{"openai-python": "openai_python.py", "meetkai-mka1": "mka1_python.py"}
+        "openai-python, meetkai-mka1, the guide's Python": lambda: scripts(
+            "requirements.txt",
+            **{
+                "openai-python": "openai_python.py",
+                "meetkai-mka1": "mka1_python.py",
+                "the guide's Python": "guide_python.py",
+            },
         ),
         "openai-node": lambda: {"openai-node": node(work)},
     }

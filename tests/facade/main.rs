@@ -7,6 +7,7 @@ mod downloads;
 mod environment;
 mod facts;
 mod good;
+mod guide;
 mod idempotency;
 mod odd;
 mod outcomes;

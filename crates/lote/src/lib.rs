@@ -41,6 +41,8 @@ mod error;
 mod fetch;
 mod file;
 mod files;
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 mod id;
 mod names;
 mod outcome;

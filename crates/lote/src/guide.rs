@@ -1,0 +1,82 @@
+//! Owns the guide's place in the documentation; never code.
+//!
+//! [first_batch]: crate::guide::first_batch
+//! [structured_outputs]: crate::guide::structured_outputs
+//! [embeddings]: crate::guide::embeddings
+//! [waiting]: crate::guide::waiting
+//! [errors]: crate::guide::errors
+//! [multi_user_servers]: crate::guide::multi_user_servers
+//! [testing]: crate::guide::testing
+//! [moving]: crate::guide::moving
+//!
+#![doc = include_str!("../guide/README.md")]
+
+// The pages are those of docs/guide in the repository, linked into this crate so that they are packaged with it. All
+// their code is held against examples that CI runs, so this module is not there where rustdoc would run it once more.
+
+/// A page, followed by where its things are in the reference. Links between pages, which are between files in the
+/// repository, lead to modules here: of two definitions of a link the first counts.
+macro_rules! page {
+    ($(#[doc = $reference:literal])* $name:ident) => {
+        #[doc = "[first_batch]: crate::guide::first_batch"]
+        #[doc = "[structured_outputs]: crate::guide::structured_outputs"]
+        #[doc = "[waiting]: crate::guide::waiting"]
+        #[doc = "[errors]: crate::guide::errors"]
+        #[doc = "[multi_user_servers]: crate::guide::multi_user_servers"]
+        #[doc = "[testing]: crate::guide::testing"]
+        #[doc = ""]
+        #[doc = include_str!(concat!("../guide/", stringify!($name), ".md"))]
+        #[doc = "# In the reference"]
+        #[doc = ""]
+        $(#[doc = $reference])*
+        pub mod $name {}
+    };
+}
+
+page! {
+    /// [`Client::from_env`](crate::Client::from_env), [`request`](crate::request), [`Run`](crate::run::Run),
+    /// [`RunError`](crate::run::RunError), [`Outcome`](crate::Outcome).
+    first_batch
+}
+
+page! {
+    /// [`ChatCompletion::json_output`](crate::request::ChatCompletion::json_output),
+    /// [`ModelResponse::json_output`](crate::request::ModelResponse::json_output),
+    /// [`Outcome::json`](crate::Outcome::json), [`OutcomeError`](crate::OutcomeError).
+    structured_outputs
+}
+
+page! {
+    /// [`Embeddings`](crate::request::Embeddings), [`CustomId`](crate::request::CustomId),
+    /// [`Files::upload`](crate::Files::upload), [`Batches::create`](crate::Batches::create),
+    /// [`Batches::outcomes`](crate::Batches::outcomes), [`Outcome::embeddings`](crate::Outcome::embeddings).
+    embeddings
+}
+
+page! {
+    /// [`Wait`](crate::Wait), [`WaitAll`](crate::WaitAll), [`Cadence`](crate::Cadence), [`Tolerance`](crate::Tolerance),
+    /// [`Waited`](crate::Waited), [`Look`](crate::Look); with its feature, the module `webhook`.
+    waiting
+}
+
+page! {
+    /// [`Error`](crate::Error), [`Retry`](crate::Retry), [`OutcomeKind`](crate::OutcomeKind),
+    /// [`OutcomeError`](crate::OutcomeError), [`RunError`](crate::run::RunError).
+    errors
+}
+
+page! {
+    /// [`ClientBuilder::on_behalf_of`](crate::ClientBuilder::on_behalf_of), [`Dialect`](crate::Dialect).
+    multi_user_servers
+}
+
+page! {
+    /// The gateway is a crate of its own, `lote-gateway`.
+    testing
+}
+
+page! {
+    /// [`Client`](crate::Client), [`RequestFile`](crate::request::RequestFile), [`Batches`](crate::Batches),
+    /// [`Files`](crate::Files), [`Outcomes`](crate::Outcomes).
+    moving
+}
