@@ -69,9 +69,10 @@ pub(super) fn refusal() -> Error {
 /// Whether a task of tokio is being polled on this thread.
 ///
 /// That there is a runtime does not tell: there is one inside `spawn_blocking` as well, where blocking is the purpose.
-/// But tokio gives each poll of a task a budget of steps (128 by now), and other code none.
+/// But tokio gives each poll of a task a budget of steps (128 by now), and other code none. What is not found so, a task
+/// that was made `unconstrained`, is held up like by any code that blocks.
 fn in_async_code() -> bool {
-    const MORE_THAN_A_BUDGET: usize = 4096;
+    const MORE_THAN_A_BUDGET: usize = 512;
     let mut context = Context::from_waker(Waker::noop());
     Handle::try_current().is_ok()
         && (0..MORE_THAN_A_BUDGET).any(|_| pin!(consume_budget()).poll(&mut context).is_pending())
@@ -95,6 +96,18 @@ mod tests {
             (task.await.unwrap(), tokio::task::spawn_blocking(in_async_code).await.unwrap())
         });
         assert_eq!(found, ((true, false), false));
+    }
+
+    #[test]
+    fn ends_on_a_thread_of_its_own_without_panic() {
+        let driver = Driver::new().unwrap();
+        let handle = driver.0.handle.clone();
+        let (dropped, waited) = std::sync::mpsc::channel();
+        handle.spawn(async move {
+            drop(driver);
+            dropped.send(()).unwrap();
+        });
+        waited.recv().unwrap();
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Files {
 mirror! {
     /// An upload to be sent. See [`Files::upload`].
     ///
-    /// What is given to `on_progress` is called on a thread of the client, and may not call the client.
+    /// What is given to `on_progress` is called on a thread of the client: it cannot call the client, and should be quick.
     #[must_use = "nothing is uploaded until it is sent"]
     Upload of lote {
         fn file_name(name: impl Into<String>);

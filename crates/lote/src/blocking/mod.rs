@@ -40,8 +40,10 @@
 //!
 //! # Threads
 //! A client has two threads of its own, for its connections. Clones share them, and so does what a client gives, such as
-//! a list that is walked; they end with the last of these. Any number of threads may call at once. Callbacks of waits,
-//! downloads and runs are called on the thread of the call and may call the client themselves.
+//! a list that is walked; they end with the last of these. Any number of threads may call at once.
+//!
+//! Callbacks are called on the thread of the call and may call the client themselves. Only those that count the bytes of
+//! an upload are called on a thread of the client, where that is an error.
 //!
 //! # Async code
 //! A call from async code would hold up other tasks: it is an [`Error`] that [`is_invalid`](Error::is_invalid), and
@@ -100,14 +102,8 @@ impl ClientBuilder {
 }
 
 impl Client {
-    /// The blocking form of an async client, with its settings.
-    ///
-    /// The two share their connections. Those that are open when the other's runtime stops running, such as a
-    /// `current_thread` one between its calls, answer nothing: give a client that was not used, or whose runtime goes on.
-    ///
-    /// # Errors
-    /// One that [`is_io`](Error::is_io) when no thread can be started.
-    pub fn new(client: crate::Client) -> Result<Self, Error> {
+    /// Not for everybody: connections that the async client has open answer only while its own runtime runs.
+    fn new(client: crate::Client) -> Result<Self, Error> {
         Ok(Self { inner: client, driver: Driver::new()? })
     }
 
