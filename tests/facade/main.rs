@@ -1,5 +1,6 @@
 //! Owns the list of the tests of the facade, one binary; never a test itself.
 
+mod blocking;
 mod common;
 mod conformance;
 mod connections;

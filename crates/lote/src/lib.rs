@@ -32,6 +32,7 @@
 mod answer;
 mod batch;
 mod batches;
+pub mod blocking;
 pub mod bound;
 mod call;
 mod client;

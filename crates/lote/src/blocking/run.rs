@@ -1,0 +1,48 @@
+//! Owns the blocking run; never more than the way to the async one.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{driver::Driver, mirror::mirror};
+use crate::{
+    Cadence, Endpoint,
+    lines::Limits,
+    run::{self, Progress, Report, RunError},
+};
+
+mirror! {
+    /// A run to be made, from a file of requests to a file of results: see [`lote::run::Run`](crate::run::Run) for its
+    /// folder and its steps, and [`Client::run`](super::Client::run).
+    #[derive(Clone)]
+    #[must_use = "nothing runs until it is executed"]
+    Run of run {
+        fn folder(folder: impl Into<PathBuf>);
+        fn output(output: impl Into<PathBuf>);
+        fn endpoint(endpoint: Endpoint);
+        fn limits(limits: Limits);
+        fn completion_window(window: impl Into<String>);
+        fn metadata(key: impl Into<String>, value: impl Into<String>);
+        fn max_concurrency(lines: i64);
+        fn deadline(deadline: Duration);
+        fn cadence(cadence: Cadence);
+        fn on_progress(call: impl Fn(Progress<'_>) + Send + Sync + 'static);
+    }
+}
+
+impl Run {
+    pub(super) fn new(driver: Driver, inner: crate::run::Run) -> Self {
+        Self { driver, inner }
+    }
+
+    /// The folder that the run will have.
+    pub fn folder_path(&self) -> PathBuf {
+        self.inner.folder_path()
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// See [`RunError`], whose variants tell what was paid for by then. In async code one that is refused.
+    pub fn execute(self) -> Result<Report, RunError> {
+        self.driver.run(self.inner.execute()).unwrap_or_else(|error| Err(RunError::Refused(error)))
+    }
+}
