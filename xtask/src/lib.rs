@@ -6,6 +6,7 @@
 pub mod ci;
 pub mod client;
 pub mod codegen;
+pub mod drift;
 pub mod files;
 pub mod fragment;
 pub mod lint;
