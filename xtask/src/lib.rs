@@ -12,5 +12,7 @@ pub mod fragment;
 pub mod lint;
 pub mod outside;
 pub mod report;
+pub mod schemas;
 pub mod style;
+pub mod table;
 pub mod yaml;

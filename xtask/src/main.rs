@@ -23,7 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lints openapi.yaml and makes what is derived from it: its fragments and the generated client.
+    /// Lints openapi.yaml and makes what is derived: its fragments, the generated client, the table of operations in the
+    /// README, and the JSON Schemas for editors.
     Codegen {
         /// Write nothing; name what is stale and exit 4.
         #[arg(long, conflicts_with = "dry_run")]
