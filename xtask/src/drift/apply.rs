@@ -16,7 +16,7 @@ use crate::{
     codegen::{self, CONTRACT, Mode},
     drift::{
         keywords::{LOWER, UPPER},
-        print::Report,
+        print::{Report, State},
     },
     files,
     report::Failure,
@@ -106,7 +106,11 @@ pub fn applied(
     }
 
     // What the edit does is what was meant, and no more.
-    let ids = |report: Report| report.entries.into_iter().map(|entry| entry.finding.id).collect::<Vec<_>>();
+    let ids = |report: Report| {
+        // What only the baseline has otherwise is no matter of the contract.
+        let entries = report.entries.into_iter().filter(|entry| entry.state != State::Settled);
+        entries.map(|entry| entry.finding.id).collect::<Vec<_>>()
+    };
     let was = ids(judge(name, one, &before, theirs, "")?);
     let after = view(&edited, one, ours)?;
     let is = ids(judge(name, one, &after, theirs, "")?);

@@ -3,14 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 #![expect(clippy::print_stderr, reason = "a trial that is left out says so")]
 
+mod edits;
 mod history;
+mod mutations;
 mod normal;
 mod real;
+mod records;
 mod sources;
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use serde_json::Value;
@@ -20,7 +24,7 @@ use xtask::drift::{
     contract,
     document::Document,
     finding::{Finding, group},
-    project::{Mapping, Projection, project},
+    project::{Mapping, Ours, Projection, project},
     run,
 };
 
@@ -55,16 +59,25 @@ fn pair(old: &str, new: &str) -> (u8, Value) {
 }
 
 /// What a document comes to, with the roots of OpenAI's old documents.
-fn projected(text: &str) -> Projection {
-    let (_, ours) = contract(&root()).unwrap();
+fn projected(root: Value) -> Projection {
+    static OURS: LazyLock<Vec<Ours>> = LazyLock::new(|| contract(&self::root()).unwrap().1);
     let roots = ["BatchRequestInput", "BatchRequestOutput"].map(|name| (name.to_owned(), name.to_owned()));
     let mapping = Mapping { prefix: None, roots: roots.into() };
-    project(&Document::parse("a document", text.as_bytes()).unwrap(), &ours, &mapping).unwrap()
+    let version = root["openapi"].as_str().unwrap().to_owned();
+    project(&Document { source: "a document".to_owned(), version, root }, &OURS, &mapping).unwrap()
+}
+
+/// The same of a text.
+fn read(text: &str) -> Projection {
+    projected(Document::parse("a document", text.as_bytes()).unwrap().root)
 }
 
 /// The findings between two documents.
 fn findings(old: &str, new: &str) -> Vec<Finding> {
-    let (old, new) = (projected(old), projected(new));
+    between(&read(old), &read(new))
+}
+
+fn between(old: &Projection, new: &Projection) -> Vec<Finding> {
     assert!(old.uncompared.is_empty() && new.uncompared.is_empty(), "{:?} {:?}", old.uncompared, new.uncompared);
     let options = Options { wording: true, sent: ["BatchRequestInput".to_owned()].into() };
     group(compare(&old.model, &new.model, &options))

@@ -4,7 +4,7 @@ use std::fs;
 
 use xtask::drift::{Request, mapping::Upstreams};
 
-use crate::{drift, findings, projected, root, told};
+use crate::{drift, findings, read, root, told};
 
 /// The text of a real document.
 fn document(date: &str) -> Option<String> {
@@ -72,7 +72,7 @@ fn the_baseline_and_the_records_are_those_of_the_newest_document() {
     let text = fs::read_to_string(root().join("upstream.yaml")).unwrap();
     let upstreams = Upstreams::parse(&text).unwrap();
     let baseline = upstreams.get("openai").unwrap().baseline().unwrap().unwrap();
-    assert!(baseline == projected(&new).model, "the baseline is the projection");
+    assert!(baseline == read(&new).model, "the baseline is the projection");
 
     let from = Some(root().join("../shared/data/upstream/openai-2026-08-21.yaml").to_str().unwrap().to_owned());
     let (code, report) = drift(&root(), &Request { sources: vec!["openai".to_owned()], from, ..Request::default() });
