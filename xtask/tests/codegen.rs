@@ -301,10 +301,52 @@ fn what_cannot_be_done_ends_with_100_and_says_why() {
 #[test]
 fn wrong_usage_ends_with_2() {
     let repository = Repository::stale();
-    for arguments in [&["codegen", "--check", "--dry-run"][..], &["codegen", "more"], &["other"], &[], &["ci", "other"]]
-    {
+    let drift: [&[&str]; 8] = [
+        &["drift"],
+        &["drift", "a", "b", "c"],
+        &["drift", "a", "--accept", "id"],
+        &["drift", "a", "--reason", "why"],
+        &["drift", "a", "b", "--baseline"],
+        &["drift", "a", "b", "--from", "c"],
+        &["drift", "a", "--baseline", "--apply", "id"],
+        &["drift", "a", "--accept", "id", "--reason", "why", "--baseline"],
+    ];
+    let codegen = [&["codegen", "--check", "--dry-run"][..], &["codegen", "more"], &["other"], &[], &["ci", "other"]];
+    for arguments in codegen.into_iter().chain(drift) {
         assert_eq!(repository.xtask(arguments).code, Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn drift_compares_documents_in_the_whole_program() {
+    let repository = Repository::stale();
+    let document = |more: &str| {
+        format!(
+            "openapi: 3.1.0\npaths: {{ /v1/things: {{ get: {{ responses: {{ 200: {{ description: Yes. }} {more} }} }} }} }}\n"
+        )
+    };
+    fs::write(repository.root.join("old.yaml"), document("")).unwrap();
+    fs::write(repository.root.join("new.yaml"), document(", 404: { description: No. }")).unwrap();
+    let same = repository.xtask(&["drift", "old.yaml", "old.yaml"]);
+    assert_eq!(
+        (same.code, same.out.ends_with("findings: none; recorded: 0; not compared: 0\n")),
+        (Some(0), true),
+        "{same:?}"
+    );
+    let other = repository.xtask(&["drift", "old.yaml", "new.yaml"]);
+    let told = "\nnew answer: status-added.404.";
+    assert!(other.code == Some(4) && other.out.contains(told) && other.out.contains("\nfix: "), "{other:?}");
+    let nothing = repository.xtask(&["drift", "old.yaml", "none.yaml"]);
+    assert!(nothing.code == Some(100) && nothing.err.starts_with("problem: none.yaml cannot be read: "), "{nothing:?}");
+    let json = repository.xtask(&["drift", "old.yaml", "none.yaml", "--json"]);
+    assert!(json.code == Some(100) && json.out.contains("\"exit\": 100") && json.err.is_empty(), "{json:?}");
+    let piped = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["drift", "old.yaml", "-"])
+        .current_dir(&repository.root)
+        .stdin(fs::File::open(repository.root.join("new.yaml")).unwrap())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8(piped.stdout).unwrap().contains(told));
 }
 
 #[test]
