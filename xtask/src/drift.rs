@@ -170,7 +170,12 @@ fn upstream(root: &Path, name: &str, request: &Request, out: &mut dyn Write) -> 
         .ok_or_else(|| Failure::new(format!("there is no {FILE}"), "restore it, or give two documents, OLD and NEW"))?;
     let upstreams = Upstreams::parse(&text)?;
     let one = upstreams.get(name)?;
-    let Some(source) = request.from.as_ref().or(one.document.as_ref()) else {
+    // A file that upstream.yaml names is beside it.
+    let named = one
+        .document
+        .as_ref()
+        .map(|name| if name.contains("://") { name.clone() } else { root.join(name).display().to_string() });
+    let Some(source) = request.from.as_ref().or(named.as_ref()) else {
         let problem = format!("{FILE} does not say where the document of {name} is: it is published nowhere");
         return Err(Failure::new(problem, format!("give it: cargo xtask drift {name} --from FILE")));
     };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{
-    document::Document,
+    document::{Document, TWICE},
     keywords::{combine, plain},
     node::{Node, Origin, Step, escape},
     schema::{Schemas, Uncompared, texts},
@@ -77,6 +77,7 @@ pub fn project(document: &Document, ours: &[Ours], mapping: &Mapping) -> Result<
         // A path without parameters before one with, as routers have it.
         let found = sites.iter().find(|site| site.template == full && site.method == method);
         if let Some(site) = found {
+            schemas.along(&site.place);
             model.children.insert(Step::Operation(id.clone()), operation(&schemas, site));
         }
     }
@@ -89,6 +90,7 @@ pub fn project(document: &Document, ours: &[Ours], mapping: &Mapping) -> Result<
     for (theirs, name) in &mapping.roots {
         let place = format!("#/components/schemas/{}", escape(theirs));
         if let Some(schema) = document.root.pointer(&place[1..]) {
+            schemas.along(&place);
             model.children.insert(Step::Root(name.clone()), schemas.schema(schema, &place));
         }
     }
@@ -209,19 +211,33 @@ fn operation<'a>(schemas: &Schemas<'a>, site: &Site<'a>) -> Node {
     for (step, parameter) in parameters(schemas, site) {
         node.children.insert(step, parameter);
     }
-    if let Some(body) = object.get("requestBody")
-        && let Some((body, at)) = schemas.follow(body, &format!("{place}/requestBody"))
+    if let Some(written) = object.get("requestBody")
+        && let Some((body, at)) = schemas.follow(written, &format!("{place}/requestBody"))
     {
-        node.children.insert(Step::Request, request(schemas, body, at));
+        let mut request = request(schemas, body, at);
+        schemas.beside(written, &mut request);
+        node.children.insert(Step::Request, request);
     }
-    for (status, response) in object.get("responses").and_then(Value::as_object).into_iter().flatten() {
+    // Never seen in what we follow: told when it comes, as it is written.
+    if let Some(callbacks) = object.get("callbacks") {
+        node.facts.insert("callbacks".to_owned(), plain(callbacks));
+    }
+    if let Some(responses) = object.get("responses") {
+        schemas.twice(responses, &format!("{place}/responses"));
+    }
+    if let Some(keys) = object.get(TWICE) {
+        schemas.twice(&json!({ TWICE: keys }), place);
+    }
+    for (status, written) in object.get("responses").and_then(Value::as_object).into_iter().flatten() {
         if status.starts_with("x-") {
             continue;
         }
         let at = format!("{place}/responses/{}", escape(status));
-        if let Some((response, at)) = schemas.follow(response, &at) {
+        if let Some((target, at)) = schemas.follow(written, &at) {
             let status = if status == "default" { status.clone() } else { status.to_uppercase() };
-            node.children.insert(Step::Response(status), self::response(schemas, response, &at));
+            let mut response = response(schemas, target, &at);
+            schemas.beside(written, &mut response);
+            node.children.insert(Step::Response(status), response);
         }
     }
     node
@@ -261,9 +277,9 @@ fn parameters<'a>(schemas: &Schemas<'a>, site: &Site<'a>) -> BTreeMap<Step, Node
     let lists = [(site.item.get("parameters"), &site.item_place), (site.object.get("parameters"), &site.place)];
     let mut parameters = BTreeMap::new();
     for (list, place) in lists {
-        for (index, parameter) in list.and_then(Value::as_array).into_iter().flatten().enumerate() {
+        for (index, written) in list.and_then(Value::as_array).into_iter().flatten().enumerate() {
             let at = format!("{place}/parameters/{index}");
-            let Some((parameter, at)) = schemas.follow(parameter, &at) else { continue };
+            let Some((parameter, at)) = schemas.follow(written, &at) else { continue };
             let (Some(name), Some(kind)) = (parameter["name"].as_str(), parameter["in"].as_str()) else {
                 schemas.note(&at, "a parameter without a name or without a place");
                 continue;
@@ -280,7 +296,9 @@ fn parameters<'a>(schemas: &Schemas<'a>, site: &Site<'a>) -> BTreeMap<Step, Node
             if kind == "header" && ["accept", "content-type", "authorization"].contains(&name.as_str()) {
                 continue; // OpenAPI says so
             }
-            parameters.insert(Step::Parameter(format!("{kind} {name}")), valued(schemas, parameter, &at, kind));
+            let mut node = valued(schemas, parameter, &at, kind);
+            schemas.beside(written, &mut node);
+            parameters.insert(Step::Parameter(format!("{kind} {name}")), node);
         }
     }
     parameters
@@ -336,12 +354,20 @@ fn response<'a>(schemas: &Schemas<'a>, response: &'a Value, place: &str) -> Node
     for (name, header) in object.get("headers").and_then(Value::as_object).into_iter().flatten() {
         let at = format!("{place}/headers/{}", escape(name));
         let name = name.to_lowercase();
-        if name == "content-type" || name.starts_with("x-xtask-") {
+        if name == "content-type" || name == TWICE {
             continue; // the media types say it
         }
-        if let Some((header, at)) = schemas.follow(header, &at) {
-            node.children.insert(Step::Header(escape(&name)), valued(schemas, header, &at, "header"));
+        if let Some((target, at)) = schemas.follow(header, &at) {
+            let mut valued_node = valued(schemas, target, &at, "header");
+            schemas.beside(header, &mut valued_node);
+            node.children.insert(Step::Header(escape(&name)), valued_node);
         }
+    }
+    if let Some(links) = object.get("links") {
+        node.facts.insert("links".to_owned(), plain(links));
+    }
+    if let Some(headers) = object.get("headers") {
+        schemas.twice(headers, &format!("{place}/headers"));
     }
     content(schemas, object, place, &mut node);
     node
@@ -349,6 +375,9 @@ fn response<'a>(schemas: &Schemas<'a>, response: &'a Value, place: &str) -> Node
 
 /// The bodies by media type, without the parameters of the types.
 fn content<'a>(schemas: &Schemas<'a>, object: &'a Map<String, Value>, place: &str, node: &mut Node) {
+    if let Some(content) = object.get("content") {
+        schemas.twice(content, &format!("{place}/content"));
+    }
     for (media, value) in object.get("content").and_then(Value::as_object).into_iter().flatten() {
         if media.starts_with("x-") {
             continue;

@@ -79,11 +79,39 @@ impl<'a> Schemas<'a> {
         Some((value, place))
     }
 
-    /// Notes keys that are there twice.
-    fn twice(&self, value: &Value, place: &str) {
+    /// Notes keys of an object that are there twice.
+    pub fn twice(&self, value: &Value, place: &str) {
         if let Some(keys) = value.get(TWICE).and_then(Value::as_array) {
             let keys: Vec<&str> = keys.iter().filter_map(Value::as_str).collect();
             self.note(place, format!("the key {} is there twice, and readers differ in which counts", keys.join(", ")));
+        }
+    }
+
+    /// Notes when a way through the document takes a key that is there twice.
+    pub fn along(&self, pointer: &str) {
+        let mut value = &self.document.root;
+        for token in pointer.trim_start_matches('#').split('/').skip(1) {
+            let name = token.replace("~1", "/").replace("~0", "~");
+            let twice = value.get(TWICE).and_then(Value::as_array);
+            if twice.is_some_and(|keys| keys.iter().any(|key| *key == name.as_str())) {
+                self.note(pointer, format!("the key {name} is there twice, and readers differ in which counts"));
+            }
+            let next = match value {
+                Value::Array(list) => name.parse::<usize>().ok().and_then(|at| list.get(at)),
+                other => other.get(&name),
+            };
+            let Some(next) = next else { return };
+            value = next;
+        }
+    }
+
+    /// Puts what OpenAPI 3.1 lets a reference say of its target before what the target says of itself.
+    pub fn beside(&self, reference: &Value, node: &mut Node) {
+        if let (Some(object), false) = (reference.as_object(), self.document.version.starts_with("3.0"))
+            && object.contains_key("$ref")
+        {
+            let own = texts(object).texts;
+            node.wording = Wording::new(own.into_iter().chain(std::mem::take(&mut node.wording.texts)));
         }
     }
 
@@ -101,6 +129,7 @@ impl<'a> Schemas<'a> {
         if found.is_none() {
             self.note(place, format!("$ref to {text}, which is not there"));
         }
+        self.along(&pointer);
         Some((found?, format!("#{pointer}")))
     }
 

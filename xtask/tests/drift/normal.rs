@@ -315,3 +315,32 @@ fn what_means_something_else_is_found_and_classed_by_its_side() {
         }
     }
 }
+
+/// What a reference says beside itself counts in 3.1, and is nothing in 3.0.
+#[test]
+fn a_reference_may_say_more_in_3_1() {
+    let document = |version: &str, says: &str| {
+        format!(
+            "openapi: {version}\npaths: {{ /v1/batches: {{ get: {{ responses: {{ 200: {{ $ref: '#/components/responses/A'{says} }} }} }} }} }}\n\
+             components: {{ responses: {{ A: {{ description: Yes. }} }} }}\n"
+        )
+    };
+    for (version, expected) in [("3.1.0", vec!["wording: wording 200".to_owned()]), ("3.0.3", vec![])] {
+        let found = findings(&document(version, ""), &document(version, ", description: Up to 100."));
+        assert_eq!(told(&found), expected, "{version}");
+    }
+}
+
+/// Links and callbacks are told as they are written.
+#[test]
+fn links_and_callbacks_are_not_passed_over() {
+    let document = |more: &str, within: &str| {
+        format!(
+            "openapi: 3.0.3\npaths: {{ /v1/batches: {{ get: {{ responses: {{ 200: {{ description: a {within} }} }} {more} }} }} }}\n"
+        )
+    };
+    let plain = document("", "");
+    for other in [document(", callbacks: { a: {} }", ""), document("", ", links: { a: { operationId: b } }")] {
+        assert_eq!(findings(&plain, &other).len(), 1, "{other}");
+    }
+}

@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use xtask::drift::{Request, mapping::Upstreams};
+use xtask::drift::{
+    Request, contract, judge,
+    mapping::Upstreams,
+    project::{Projection, project},
+};
 
 use crate::{drift, findings, read, root, told};
 
@@ -78,4 +82,23 @@ fn the_baseline_and_the_records_are_those_of_the_newest_document() {
     let (code, report) = drift(&root(), &Request { sources: vec!["openai".to_owned()], from, ..Request::default() });
     assert_eq!(code, 0, "{report}");
     assert!(report.contains("findings: none; recorded: "), "{report}");
+}
+
+/// Without the documents: an edit of openapi.yaml that departs from what an upstream is known to say needs a reason.
+#[test]
+fn each_difference_of_our_contract_from_a_baseline_has_a_reason() {
+    let upstreams = Upstreams::parse(&fs::read_to_string(root().join("upstream.yaml")).unwrap()).unwrap();
+    let (contract, ours) = contract(&root()).unwrap();
+    let mut judged = 0;
+    for (name, one) in &upstreams.upstreams {
+        let Some(model) = one.baseline().unwrap() else { continue };
+        let theirs = Projection { model, prefix: one.prefix.clone(), operations: ours.len(), uncompared: Vec::new() };
+        let mine = project(&contract, &ours, &one.ours()).unwrap();
+        let report = judge(name, one, &mine, &theirs, "its baseline").unwrap();
+        let mut text = Vec::new();
+        report.text(&mut text).unwrap();
+        assert!(report.entries.is_empty(), "{}", String::from_utf8(text).unwrap());
+        judged += 1;
+    }
+    assert_eq!(judged, 1, "openai has a baseline, mka1 has none");
 }

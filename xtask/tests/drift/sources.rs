@@ -113,6 +113,23 @@ fn what_cannot_be_compared_is_named_and_the_rest_is_compared() {
         let document = answering(first, &format!("{components}    A400: {{}}\n"));
         assert!(refused(document.as_bytes()).contains(expected));
     }
+    // A key that is there twice on the way to what is covered: the path, the method, a response, a component.
+    let once = answering("{ $ref: '#/components/schemas/A' }", "    A: {}\n");
+    for (key, again) in [
+        ("components:\n", "paths: { /files: {} }\ncomponents:\n"),
+        ("components:\n", "  /batches: { get: { responses: { '200': { description: a } } } }\ncomponents:\n"),
+        ("    get:\n", "    get: {}\n    get:\n"),
+        ("      responses:\n", "      responses: {}\n      responses:\n"),
+        ("        '200':\n", "        '200': {}\n        '200':\n"),
+        ("          content:\n", "          content: {}\n          content:\n"),
+        ("            application/json:\n", "            application/json: {}\n            application/json:\n"),
+        ("    A: {}\n", "    A: {}\n    A: { type: string }\n"),
+    ] {
+        let document = once.replacen(key, again, 1);
+        assert_ne!(document, once, "{key}");
+        let printed = refused(document.as_bytes());
+        assert!(printed.contains("is there twice") || printed.contains("none of our 9 operations"), "{key}: {printed}");
+    }
     // What is not covered may be as it likes.
     let other = answering("{}", "    A: { $ref: '#/components/schemas/A' }\n    B: { type: a, type: b }\n");
     assert_eq!(pair(&other, &other).0, 0);
