@@ -245,14 +245,14 @@ fn take(
 ) -> Result<u8, Failure> {
     let open = report.entries.iter().filter(|entry| entry.state != State::Settled).count();
     if open > 0 || !report.uncompared.is_empty() {
-        finish(report, json, out)?;
+        let code = finish(report, json, out)?;
         if !json {
             writeln!(
                 out,
                 "\nproblem: the baseline is not taken, as {open} findings are open\nfix: decide on each: --accept ID --reason \"…\", or --apply ID"
             )?;
         }
-        return Ok(EXIT_STALE);
+        return Ok(code);
     }
     // What was decided of prose is in the baseline now.
     let prose: Vec<&str> = one

@@ -87,8 +87,13 @@ fn download(source: &str, limits: Limits) -> Result<Vec<u8>, Failure> {
 
 async fn get(url: Url, name: &str, limits: Limits) -> Result<Vec<u8>, Failure> {
     let failure = |error: reqwest::Error| {
-        let mut problem = format!("{name} cannot be fetched: {}", error.without_url());
-        problem = problem.trim_end_matches(": ").to_owned();
+        let error = error.without_url();
+        let mut problem = format!("{name} cannot be fetched: {error}");
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            problem.push_str(&format!(": {inner}"));
+            cause = inner.source();
+        }
         Failure::new(problem, "check the address and the network, or download it by other means and give the file")
     };
     let loopback = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
