@@ -2,6 +2,7 @@
 //! file unless it was asked to, and never drops what it found.
 
 pub mod apply;
+pub mod change;
 pub mod compare;
 pub mod document;
 pub mod edit;
@@ -19,7 +20,8 @@ pub mod wording;
 
 use std::{io::Write, path::Path};
 
-use compare::{Change, Class, Options, Side, compare};
+use change::{Change, Class, Side};
+use compare::{Options, compare};
 use document::Document;
 use fetch::Limits;
 use finding::{Finding, group};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    compare::{Change, Class, Side},
+    change::{Change, Class, Side},
     node::{Step, Steps, rest, unescape},
     wording::{Wording, digest},
 };

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::{compare::Class, finding::Finding, schema::Uncompared};
+use super::{change::Class, finding::Finding, schema::Uncompared};
 use crate::report::Failure;
 
 /// How a finding stands to what was decided.

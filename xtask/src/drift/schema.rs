@@ -1,7 +1,7 @@
 //! Owns the way from a schema as it is written to the normalised node: references followed, and one form for what
 //! OpenAPI 3.0 and 3.1 say in several. It never compares, and never drops in silence what it cannot follow.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::cell::RefCell;
 
 use serde_json::{Map, Value, json};
 
@@ -278,7 +278,22 @@ pub fn texts(object: &Map<String, Value>) -> Wording {
     Wording::new(keys.iter().filter_map(|key| object.get(*key)?.as_str().map(str::to_owned)))
 }
 
+/// A pointer in a URI is percent-encoded; bytes that are no UTF-8 then stay as they are.
 fn percent_decoded(pointer: &str) -> String {
-    let hex: BTreeMap<&str, char> = [("%7B", '{'), ("%7b", '{'), ("%7D", '}'), ("%7d", '}'), ("%20", ' ')].into();
-    hex.iter().fold(pointer.to_owned(), |pointer, (code, c)| pointer.replace(code, &c.to_string()))
+    let mut bytes = Vec::new();
+    let mut rest = pointer.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match (first, code) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| pointer.to_owned())
 }

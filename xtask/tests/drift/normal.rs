@@ -11,11 +11,12 @@ fn document(version: &str, schema: &str, components: &str) -> String {
     )
 }
 
-const SAME: [(&str, &str, &str); 40] = [
+const SAME: [(&str, &str, &str); 41] = [
     ("order", "{ type: object, properties: { a: {}, b: {} } }", "{ properties: { b: {}, a: {} }, type: object }"),
     ("order of values", "{ enum: [a, b] }", "{ enum: [b, a, b] }"),
     ("order of required", "{ required: [a, b] }", "{ required: [b, a] }"),
     ("a reference", "{ type: string, minLength: 3 }", "{ $ref: '#/components/schemas/Text' }"),
+    ("an encoded reference", "{ type: string }", "{ $ref: '#/components/schemas/A%7Bb%7d%20c' }"),
     ("a reference to a reference", "{ type: string, minLength: 3 }", "{ $ref: '#/components/schemas/Alias' }"),
     ("allOf of one", "{ type: string, minLength: 3 }", "{ allOf: [{ $ref: '#/components/schemas/Text' }] }"),
     (
@@ -98,7 +99,7 @@ const SAME: [(&str, &str, &str); 40] = [
     ),
 ];
 
-const COMPONENTS: &str = "    Text: { type: string, minLength: 3 }\n    Alias: { $ref: '#/components/schemas/Text' }\n";
+const COMPONENTS: &str = "    Text: { type: string, minLength: 3 }\n    Alias: { $ref: '#/components/schemas/Text' }\n    'A{b} c': { type: string }\n";
 
 #[test]
 fn what_means_the_same_is_no_drift() {
