@@ -13,13 +13,15 @@ use crate::{
     client, files, fragment,
     lint::{self, lint},
     report::{CODEGEN, EXIT_FRESH, EXIT_STALE, Failure, Finding},
-    style, yaml,
+    schemas, style, table, yaml,
 };
 
 /// The contract, from the root of the repository.
 pub const CONTRACT: &str = "openapi.yaml";
 /// The committed client, from the root of the repository.
 pub const CLIENT: &str = "crates/client/src/generated.rs";
+/// The page that says what there is, from the root of the repository.
+pub const README: &str = "README.md";
 /// The fragment of the contract with the schemas of the lines.
 pub const LINES: &str = "lines";
 /// The column at which texts in the contract are folded.
@@ -83,6 +85,27 @@ pub fn fragments(root: &Path) -> Result<Artefact, Failure> {
     Ok(Artefact { name: format!("{CONTRACT} fragment {LINES}"), path: CONTRACT, old: Some(old), new })
 }
 
+/// What is made of the contract and of Rust types without the generator: the table of operations in the README, and the
+/// JSON Schemas for editors.
+///
+/// # Errors
+///
+/// When a file cannot be read, the contract is not YAML, or the README has no markers.
+pub fn pages(root: &Path, contract: &str) -> Result<Vec<Artefact>, Failure> {
+    let old = files::read(root, README)?;
+    let table = table::operations(&lint::parse(contract)?);
+    let new = fragment::splice(&old, table::OPERATIONS, &table).map_err(|error| {
+        let fix = "put the lines `<!-- xtask:begin operations -->` and `<!-- xtask:end operations -->` back once each";
+        Failure::new(format!("{README}: {error}"), fix)
+    })?;
+    let mut pages =
+        vec![Artefact { name: format!("{README} fragment {}", table::OPERATIONS), path: README, old: Some(old), new }];
+    for (path, new) in schemas::files() {
+        pages.push(Artefact { name: path.to_owned(), path, old: files::read_if_there(root, path)?, new });
+    }
+    Ok(pages)
+}
+
 /// The committed client, next to the one that build.rs has made of openapi.yaml.
 ///
 /// # Errors
@@ -103,6 +126,7 @@ pub fn problems(root: &Path, generated: &str) -> Result<Vec<Finding>, Failure> {
     let mut findings = lint(&fragments.new)?;
     findings.extend(fragments.finding());
     findings.extend(client(root, generated.to_owned())?.finding());
+    findings.extend(pages(root, &fragments.new)?.iter().filter_map(Artefact::finding));
     Ok(findings)
 }
 
@@ -115,6 +139,7 @@ pub fn problems(root: &Path, generated: &str) -> Result<Vec<Finding>, Failure> {
 /// the root package fails.
 pub fn run(root: &Path, mode: Mode, out: &mut dyn Write) -> Result<u8, Failure> {
     let fragments = fragments(root)?;
+    let pages = pages(root, &fragments.new)?;
     // Of the contract as it will be, so that what is stale in a fragment is not also a finding; and before anything is
     // written, so that a contract that does not parse is left alone.
     let findings = lint(&fragments.new)?;
@@ -125,7 +150,10 @@ pub fn run(root: &Path, mode: Mode, out: &mut dyn Write) -> Result<u8, Failure> 
         writeln!(out, "{finding}")?;
     }
     // Fragments before the client: build.rs reads openapi.yaml.
-    let mut clean = findings.is_empty() & settle(root, &fragments, mode, out)?;
+    let mut clean = findings.is_empty();
+    for artefact in std::iter::once(&fragments).chain(&pages) {
+        clean &= settle(root, artefact, mode, out)?;
+    }
     // The build takes a while when it is the first.
     out.flush()?;
 
@@ -146,6 +174,13 @@ fn settle(root: &Path, artefact: &Artefact, mode: Mode, out: &mut dyn Write) -> 
     };
     match mode {
         Mode::Write => {
+            if let (None, Some(folder)) = (&artefact.old, root.join(artefact.path).parent()) {
+                let cannot = |error| {
+                    let problem = format!("the folder of {} cannot be made: {error}", artefact.path);
+                    Failure::new(problem, "make it")
+                };
+                std::fs::create_dir_all(folder).map_err(cannot)?;
+            }
             files::write(root, artefact.path, &artefact.new)?;
             writeln!(out, "wrote: {}", artefact.name)?;
         }

@@ -1,7 +1,8 @@
-//! Owns the marked regions of openapi.yaml: finds them and replaces what is between the markers, as text. It never
+//! Owns the marked regions of a text: finds them and replaces what is between the markers, as text. It never
 //! parses YAML and never touches a byte outside the region.
 //!
-//! A region is opened by a line `# xtask:begin NAME` and closed by a line `# xtask:end NAME`; both may be indented.
+//! A region is opened by a line `# xtask:begin NAME` and closed by a line `# xtask:end NAME`; both may be indented. In
+//! Markdown they are comments: `<!-- xtask:begin NAME -->`.
 
 use std::{
     fmt::{self, Display},
@@ -95,6 +96,10 @@ enum Marker<'a> {
 
 fn marker(line: &str) -> Option<Marker<'_>> {
     let line = line.trim_start();
+    if let Some(words) = line.strip_prefix("<!-- ").and_then(|rest| rest.trim_end().strip_suffix("-->")) {
+        let word = |marker: &str| words.strip_prefix(marker.trim_start_matches("# ")).map(str::trim);
+        return word(BEGIN).map(Marker::Begin).or_else(|| word(END).map(Marker::End));
+    }
     // The space after the word is part of the constants; a marker without a name lost it to an editor.
     let padded = |word: &str| line.trim_end() == word.trim_end();
     match (line.strip_prefix(BEGIN), line.strip_prefix(END)) {
@@ -227,6 +232,8 @@ mod tests {
             ),
             ("# xtask:begin x\n# xtask:end x\n# xtask:end x\n", MarkerError::NotOpen { name: x(), line: 3 }),
             ("# xtask:begin\n", MarkerError::Nameless { line: 1 }),
+            ("<!-- xtask:begin -->\n", MarkerError::Nameless { line: 1 }),
+            ("<!-- xtask:begin  -->\n", MarkerError::Nameless { line: 1 }),
             ("# xtask:begin  \n", MarkerError::Nameless { line: 1 }),
         ];
         for (text, expected) in cases {

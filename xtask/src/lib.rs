@@ -6,10 +6,13 @@
 pub mod ci;
 pub mod client;
 pub mod codegen;
+pub mod drift;
 pub mod files;
 pub mod fragment;
 pub mod lint;
 pub mod outside;
 pub mod report;
+pub mod schemas;
 pub mod style;
+pub mod table;
 pub mod yaml;

@@ -80,7 +80,7 @@ pub fn lint(text: &str) -> Result<Vec<Finding>, Failure> {
 }
 
 /// `text` as JSON.
-fn parse(text: &str) -> Result<Value, Failure> {
+pub(crate) fn parse(text: &str) -> Result<Value, Failure> {
     let failure = |error: &dyn std::fmt::Display| {
         Failure::new(format!("openapi.yaml does not parse: {error}"), "correct the YAML at that place")
     };

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    ci, client, codegen,
+    ci, client, codegen, drift,
     report::{EXIT_FAILED, Failure},
 };
 
@@ -23,7 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lints openapi.yaml and makes what is derived from it: its fragments and the generated client.
+    /// Lints openapi.yaml and makes what is derived: its fragments, the generated client, the table of operations in the
+    /// README, and the JSON Schemas for editors.
     Codegen {
         /// Write nothing; name what is stale and exit 4.
         #[arg(long, conflicts_with = "dry_run")]
@@ -32,12 +33,45 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Compares what upstream services say of themselves with what we knew, and with openapi.yaml.
+    ///
+    /// Exits 0 when there is nothing to tell, 4 with any finding, 100 when something could not be compared.
+    Drift(DriftArguments),
     /// Runs what CI runs: all steps, or those that are named. Exits 4 when one fails.
     Ci {
         /// The steps to run.
         #[arg(value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(ci::names()))]
         steps: Vec<String>,
     },
+}
+
+/// A document is a file, `-` for standard input, or an http(s) URL, in JSON or YAML, of OpenAPI 3.0 or 3.1.
+#[derive(Debug, clap::Args)]
+struct DriftArguments {
+    /// An upstream of upstream.yaml; or, with NEW, the older document.
+    #[arg(value_name = "UPSTREAM|OLD")]
+    first: String,
+    /// The newer document.
+    #[arg(value_name = "NEW", conflicts_with_all = ["from", "accept", "baseline", "apply"])]
+    new: Option<String>,
+    /// The document of the upstream, in place of the one that upstream.yaml names.
+    #[arg(long, value_name = "DOCUMENT")]
+    from: Option<String>,
+    /// Record that we live with this finding. Takes several ids for one reason.
+    #[arg(long, value_name = "ID", num_args = 1.., requires = "reason", conflicts_with_all = ["baseline", "apply"])]
+    accept: Vec<String>,
+    /// Why.
+    #[arg(long, requires = "accept")]
+    reason: Option<String>,
+    /// Take the document as the new baseline, when nothing is open.
+    #[arg(long, conflicts_with = "apply")]
+    baseline: bool,
+    /// Bring this finding into openapi.yaml, when that needs no thought, and run codegen.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    apply: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +97,12 @@ fn run(command: Command) -> Result<u8, Failure> {
                 _ => codegen::Mode::Write,
             };
             codegen::run(&root, mode, &mut out)
+        }
+        Command::Drift(DriftArguments { first, new, from, accept, reason, baseline, apply, json }) => {
+            let sources = std::iter::once(first).chain(new).collect();
+            let limits = drift::fetch::Limits::default();
+            let request = drift::Request { sources, from, accept, reason, baseline, apply, json, limits };
+            drift::run(&root, &request, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
     }

@@ -13,9 +13,10 @@ use std::{
 
 const CONTRACT: &str = "openapi.yaml";
 const CLIENT: &str = "crates/client/src/generated.rs";
+const README: &str = "README.md";
 
 /// The files of the small repository; all that is derived in it is stale.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     (
         "Cargo.toml",
         "[workspace]\nmembers = [\"crates/lote\"]\nresolver = \"3\"\n\n[package]\nname = \"lote-contract\"\nversion = \"0.1.0\"\n\
@@ -62,6 +63,15 @@ components:
     # xtask:end lines
 # The end, without a newline",
     ),
+    (README, "# A page\n\n<!-- xtask:begin operations -->\n<!-- xtask:end operations -->\n"),
+];
+
+/// What is made besides, in the order of the report.
+const PAGES: [&str; 4] = [
+    "README.md fragment operations",
+    "schemas/request-line.schema.json",
+    "schemas/result-line.schema.json",
+    "schemas/upstream.schema.json",
 ];
 
 struct Repository {
@@ -148,7 +158,9 @@ impl Repository {
 fn codegen_makes_everything_fresh_and_then_leaves_it_alone() {
     let repository = Repository::stale();
     let ended = repository.xtask(&["codegen"]);
-    let report = format!("clean: openapi.yaml\nwrote: openapi.yaml fragment lines\nwrote: {CLIENT}\n");
+    let pages = |word: &str| PAGES.map(|page| format!("{word}: {page}\n")).concat();
+    let wrote = pages("wrote");
+    let report = format!("clean: openapi.yaml\nwrote: openapi.yaml fragment lines\n{wrote}wrote: {CLIENT}\n");
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), report.as_str()), "{ended:?}");
     assert_eq!(repository.read(CLIENT), "// listThings\n");
 
@@ -161,7 +173,8 @@ fn codegen_makes_everything_fresh_and_then_leaves_it_alone() {
     assert!(fragment.lines().all(|line| line.starts_with("    ") && line.len() <= 80), "{fragment}");
 
     let snapshot = repository.snapshot();
-    let report = format!("clean: openapi.yaml\nfresh: openapi.yaml fragment lines\nfresh: {CLIENT}\n");
+    let fresh = pages("fresh");
+    let report = format!("clean: openapi.yaml\nfresh: openapi.yaml fragment lines\n{fresh}fresh: {CLIENT}\n");
     for mode in [&["codegen"][..], &["codegen", "--check"], &["codegen", "--dry-run"]] {
         let ended = repository.xtask_in(&repository.root.join("crates/client/src"), mode);
         assert_eq!((ended.code, &ended.out), (Some(0), &report), "{ended:?}");
@@ -180,6 +193,10 @@ fn check_and_dry_run_name_what_is_stale_and_write_nothing() {
         (CONTRACT, "    # xtask:end", "    Own: {}\n    # xtask:end", lines, "\n-    Own: {}\n"),
         (CLIENT, "// listThings\n", "// listOthers\n", CLIENT, "\n-// listOthers\n+// listThings\n"),
         (CONTRACT, "Id: listThings", "Id: listAll", CLIENT, "\n-// listThings\n+// listAll\n"),
+        (README, "| listAll |", "| listSome |", PAGES[0], "\n-| listSome | "),
+        (PAGES[1], "\"title\": \"RequestLine\"", "\"title\": \"Other\"", PAGES[1], "\n-  \"title\": \"Other\","),
+        (PAGES[2], "\"title\": \"ResultLine\"", "\"title\": \"Other\"", PAGES[2], "\n-  \"title\": \"Other\","),
+        (PAGES[3], "\"title\": \"upstream.yaml of lote\"", "\"title\": \"\"", PAGES[3], "\n-  \"title\": \"\","),
     ];
     for (path, from, to, stale, diff) in cases {
         repository.edit(path, from, to);
@@ -189,11 +206,13 @@ fn check_and_dry_run_name_what_is_stale_and_write_nothing() {
         assert_eq!(ended.code, Some(4), "{ended:?}");
         let report = format!("stale: {stale}\nproblem: {stale} is stale\nfix: cargo xtask codegen\n");
         assert!(ended.out.contains(&report), "{ended:?}");
-        assert_eq!(ended.out.matches("problem: ").count(), 1, "{ended:?}");
+        // The table names operations as the client does.
+        let problems = if from.starts_with("Id: ") { 2 } else { 1 };
+        assert_eq!(ended.out.matches("problem: ").count(), problems, "{ended:?}");
 
         let ended = repository.xtask(&["codegen", "--dry-run"]);
         assert_eq!(ended.code, Some(4), "{ended:?}");
-        let file = if stale == CLIENT { CLIENT } else { CONTRACT };
+        let file = stale.split(' ').next().unwrap();
         let header = format!("stale: {stale}\n--- a/{file}\n+++ b/{file}\n@@ ");
         assert!(ended.out.contains(&header) && ended.out.contains(diff), "{}", ended.out);
         assert!(repository.snapshot() == snapshot, "nothing is written");
@@ -248,6 +267,7 @@ fn what_cannot_be_done_ends_with_100_and_says_why() {
             "fn main() { panic!(\"no client today\");",
             "problem: cargo build --package lote-contract --lib failed\n",
         ),
+        (README, "<!-- xtask:end operations -->\n", "", "problem: README.md: line 3: "),
         ("build.rs", "client.rs", "other.rs", "problem: build.rs left no client.rs in its OUT_DIR: "),
         ("src/lib.rs", "//! Nothing.", "nothing", "problem: cargo build --package lote-contract --lib failed\n"),
     ];
@@ -281,10 +301,52 @@ fn what_cannot_be_done_ends_with_100_and_says_why() {
 #[test]
 fn wrong_usage_ends_with_2() {
     let repository = Repository::stale();
-    for arguments in [&["codegen", "--check", "--dry-run"][..], &["codegen", "more"], &["other"], &[], &["ci", "other"]]
-    {
+    let drift: [&[&str]; 8] = [
+        &["drift"],
+        &["drift", "a", "b", "c"],
+        &["drift", "a", "--accept", "id"],
+        &["drift", "a", "--reason", "why"],
+        &["drift", "a", "b", "--baseline"],
+        &["drift", "a", "b", "--from", "c"],
+        &["drift", "a", "--baseline", "--apply", "id"],
+        &["drift", "a", "--accept", "id", "--reason", "why", "--baseline"],
+    ];
+    let codegen = [&["codegen", "--check", "--dry-run"][..], &["codegen", "more"], &["other"], &[], &["ci", "other"]];
+    for arguments in codegen.into_iter().chain(drift) {
         assert_eq!(repository.xtask(arguments).code, Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn drift_compares_documents_in_the_whole_program() {
+    let repository = Repository::stale();
+    let document = |more: &str| {
+        format!(
+            "openapi: 3.1.0\npaths: {{ /v1/things: {{ get: {{ responses: {{ 200: {{ description: Yes. }} {more} }} }} }} }}\n"
+        )
+    };
+    fs::write(repository.root.join("old.yaml"), document("")).unwrap();
+    fs::write(repository.root.join("new.yaml"), document(", 404: { description: No. }")).unwrap();
+    let same = repository.xtask(&["drift", "old.yaml", "old.yaml"]);
+    assert_eq!(
+        (same.code, same.out.ends_with("findings: none; recorded: 0; not compared: 0\n")),
+        (Some(0), true),
+        "{same:?}"
+    );
+    let other = repository.xtask(&["drift", "old.yaml", "new.yaml"]);
+    let told = "\nnew answer: status-added.404.";
+    assert!(other.code == Some(4) && other.out.contains(told) && other.out.contains("\nfix: "), "{other:?}");
+    let nothing = repository.xtask(&["drift", "old.yaml", "none.yaml"]);
+    assert!(nothing.code == Some(100) && nothing.err.starts_with("problem: none.yaml cannot be read: "), "{nothing:?}");
+    let json = repository.xtask(&["drift", "old.yaml", "none.yaml", "--json"]);
+    assert!(json.code == Some(100) && json.out.contains("\"exit\": 100") && json.err.is_empty(), "{json:?}");
+    let piped = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["drift", "old.yaml", "-"])
+        .current_dir(&repository.root)
+        .stdin(fs::File::open(repository.root.join("new.yaml")).unwrap())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8(piped.stdout).unwrap().contains(told));
 }
 
 #[test]
