@@ -26,7 +26,7 @@
 //! # });
 //! ```
 //!
-//! From a file of requests to a file of results in one call: [`run::Run`]. Request lines from types: [`request`]. What
+//! From a file of requests to a file of results in one call: [`run::Run`]. For scripts, without `async`: [`blocking`]. Request lines from types: [`request`]. What
 //! became of each of them, as types: [`Outcome`].
 
 mod answer;
