@@ -345,6 +345,7 @@ pub fn judge(
         if let Some(changed) = changed {
             problem = format!("{problem}: since the baseline, {}", changed.problem(None));
         }
+        let fix = fix.replace(" ID", &format!(" {}", finding.id));
         report.entries.push(Entry { finding: finding.clone(), state, problem, fix });
     }
     for record in one.differences().filter(|record| !seen.contains(&record.id)) {
