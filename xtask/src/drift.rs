@@ -144,11 +144,11 @@ fn pair(root: &Path, old: &str, new: &str, limits: Limits) -> Result<Report, Fai
         finding,
     });
     let named = |source: &str, side: Projection| {
-        side.uncompared.into_iter().map(move |place| (source.to_owned(), place)).collect::<Vec<_>>()
+        side.uncompared.into_iter().map(move |place| (fetch::name(source), place)).collect::<Vec<_>>()
     };
     let entries = entries.collect();
     let uncompared = [named(old, before), named(new, after)].concat();
-    Ok(Report { old: old.to_owned(), new: new.to_owned(), entries, recorded: 0, uncompared })
+    Ok(Report { old: fetch::name(old), new: fetch::name(new), entries, recorded: 0, uncompared })
 }
 
 /// The change of the prefix, if it is another.
@@ -185,7 +185,7 @@ fn upstream(root: &Path, name: &str, request: &Request, out: &mut dyn Write) -> 
     let document = Document::load(source, request.limits)?;
     let theirs = project(&document, &ours, &one.mapping())?;
     let mine = project(&contract, &ours, &one.ours())?;
-    let report = judge(name, one, &mine, &theirs, source)?;
+    let report = judge(name, one, &mine, &theirs, &document.source)?;
 
     if !request.apply.is_empty() {
         let findings = chosen(&report, &request.apply)?;
@@ -345,6 +345,7 @@ pub fn judge(
         if let Some(changed) = changed {
             problem = format!("{problem}: since the baseline, {}", changed.problem(None));
         }
+        let fix = fix.replace(" ID", &format!(" {}", finding.id));
         report.entries.push(Entry { finding: finding.clone(), state, problem, fix });
     }
     for record in one.differences().filter(|record| !seen.contains(&record.id)) {

@@ -256,6 +256,8 @@ impl Comparison<'_> {
             "deprecated" if to.is_some() => Class::Removed,
             "deprecated" => Class::NewAbility,
             "default" if from.is_none() => Class::NewAbility,
+            // Another way to read the same type.
+            "format" if self.side == Side::Response => Class::BreaksReading,
             "default" | "style" | "explode" | "encoding" | "readOnly" | "writeOnly" => self.class(Moved::Other),
             "security" => {
                 let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();

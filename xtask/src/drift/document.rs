@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::fetch::{Limits, fetch};
+use super::fetch::{Limits, fetch, name};
 use crate::report::Failure;
 
 /// A key that no document has: in an object whose text has a key twice, it holds the names of those keys. It begins
@@ -16,7 +16,7 @@ pub(super) const TWICE: &str = "x-xtask-twice";
 /// A document of OpenAPI 3.0.x or 3.1.x.
 #[derive(Debug)]
 pub struct Document {
-    /// Where it came from, as it was given.
+    /// What it is called in messages.
     pub source: String,
     /// What `openapi` says.
     pub version: String,
@@ -31,7 +31,7 @@ impl Document {
     ///
     /// As [`fetch`] and [`Document::parse`].
     pub fn load(source: &str, limits: Limits) -> Result<Self, Failure> {
-        Self::parse(source, &fetch(source, limits)?)
+        Self::parse(&name(source), &fetch(source, limits)?)
     }
 
     /// Reads a document from its bytes; `source` is what it is called in messages.

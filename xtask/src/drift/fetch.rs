@@ -51,6 +51,13 @@ pub fn fetch(source: &str, limits: Limits) -> Result<Vec<u8>, Failure> {
     bounded(file, source, limits)
 }
 
+/// What a source is called: itself, but a URL without its user, password and query, any of which may be secret.
+#[must_use]
+pub fn name(source: &str) -> String {
+    let url = source.contains("://").then(|| Url::parse(source).ok()).flatten();
+    url.map_or_else(|| source.to_owned(), |url| shown(&url))
+}
+
 fn bounded(reader: impl Read, source: &str, limits: Limits) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = reader.take(limits.bytes.saturating_add(1)).read_to_end(&mut bytes);
@@ -120,7 +127,6 @@ async fn get(url: Url, name: &str, limits: Limits) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// A URL without its user, password and query, any of which may be secret.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Cannot fail for http and https.

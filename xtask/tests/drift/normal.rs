@@ -183,7 +183,7 @@ const OTHER: [(&str, &str, [&str; 4]); 28] = [
     (
         "{ type: string, format: uuid }",
         "{ type: string }",
-        ["new ability: format", "breaks reading: format", "breaks writing: format", "removed: format"],
+        ["new ability: format", "breaks reading: format", "breaks writing: format", "breaks reading: format"],
     ),
     (
         "{ type: string, default: a }",

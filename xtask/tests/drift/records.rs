@@ -257,12 +257,13 @@ fn prose_is_compared_with_the_baseline_and_then_taken_into_it() {
         code == 4 && printed.contains("the text about createBatch changed, and its numbers from 100 to 200"),
         "{printed}"
     );
+    let id = repository.id(&theirs, "wording");
+    assert!(printed.contains(&format!("cargo xtask drift other --accept {id} --reason ")), "{printed}");
     let (_, printed) = repository.drift(&theirs, &Request { json: true, ..Request::default() });
     let report: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(report["findings"][0]["numbers"], json!({ "old": ["100"], "new": ["200"] }));
     assert_eq!(report["findings"][0]["class"], "wording");
 
-    let id = repository.id(&theirs, "wording");
     assert_eq!(repository.drift(&theirs, &Request { baseline: true, ..Request::default() }).0, 4, "it is open");
     repository.accept(&theirs, std::slice::from_ref(&id));
     assert_eq!(repository.findings(&theirs), []);

@@ -157,6 +157,10 @@ fn a_url_is_fetched() {
         write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{SMALL}", SMALL.len())
     });
     assert_eq!(fetch(&address, Limits::default()).unwrap(), SMALL.as_bytes());
+    // What may be secret in the address is not told.
+    let sources = vec![address.clone(), address.replace("http://", "http://me:secret@")];
+    let (code, printed) = drift(&root(), &Request { sources, ..Request::default() });
+    assert!(code == 0 && printed.contains("/a/openapi.yaml\n") && !printed.contains("secret"), "{printed}");
 }
 
 #[test]
