@@ -15,5 +15,6 @@ mod recordings;
 mod request_files;
 mod requests;
 mod runs;
+mod semver;
 mod views;
 mod waits;
