@@ -17,6 +17,7 @@ mod recordings;
 mod request_files;
 mod requests;
 mod runs;
+mod semver;
 mod tracing;
 mod views;
 mod waits;

@@ -9,6 +9,7 @@ pub const DEFAULT_MAX_LINE_BYTES: usize = 512 << 20;
 
 /// One line of a file, without its line ending (LF, CR LF, or none at the end of the file).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Line<'a> {
     /// The line's number, from 1; blank lines are counted, as an editor counts them.
     pub number: u64,

@@ -9,6 +9,7 @@ use serde_json::Value;
 /// `response` is present, its `status_code` is 2xx, and `error` is null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(example = failed_line())]
+#[non_exhaustive]
 pub struct ResultLine {
     /// The service's own id of this answer.
     pub id: Option<String>,
@@ -32,6 +33,7 @@ fn failed_line() -> Value {
 
 /// The HTTP answer of the endpoint to one request line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ResultResponse {
     /// The HTTP status code.
     #[schemars(range(min = 100, max = 599))]
@@ -46,6 +48,7 @@ pub struct ResultResponse {
 
 /// Why a request line has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ResultError {
     /// A name for programs, such as `batch_expired`, `batch_cancelled` or `request_timeout`.
     #[serde(default, deserialize_with = "loose_text")]

@@ -12,6 +12,9 @@ use crate::{BatchId, Error, FileId, Status, UnixSeconds, bound, wire as read, wi
 ///
 /// Fields that a service leaves out or sends as null are `None`. Serialises as the service's own JSON without its
 /// nulls, fields that the contract does not name included.
+///
+/// Instants are those of the service's clock, in whole seconds (see [`UnixSeconds`] for their range). Sources: MKA1's
+/// pages "create a batch" and "get a batch" and its SDK 0.12.128; OpenAI's API description of 2026-08-21.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Batch {
@@ -62,7 +65,8 @@ pub struct Batch {
     raw: Map<String, Value>,
 }
 
-/// How many request lines there are, and how many have ended each way.
+/// How many request lines there are, and how many have ended each way: each [0 or more](crate::bound::LINES). Some
+/// services let them go backwards, or say 0 of 0 until the batch runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RequestCounts {
@@ -74,7 +78,7 @@ pub struct RequestCounts {
     pub failed: u64,
 }
 
-/// A finding about an input file.
+/// A finding about an input file, from the `errors` of a batch that failed its validation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ValidationError {
@@ -84,7 +88,7 @@ pub struct ValidationError {
     pub message: Option<String>,
     /// The field at fault.
     pub param: Option<String>,
-    /// The line of the input file, counted from 1.
+    /// The line of the input file, counted from 1. As it came: the contract states no range.
     pub line: Option<i64>,
 }
 
@@ -101,7 +105,8 @@ impl std::fmt::Display for ValidationError {
     }
 }
 
-/// The tokens that a batch consumed, over all its lines.
+/// The tokens that a batch consumed, over all its lines: each [0 or more](crate::bound::TOKENS), and 0 where the service
+/// does not say. Source: OpenAI's `Batch.usage`, which batches made before September 2025 lack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {

@@ -47,7 +47,8 @@ impl Batches {
     /// The batch as it stands now.
     ///
     /// # Errors
-    /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
+    /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's; some services need a
+    /// moment after the create.
     pub async fn get(&self, id: &BatchId) -> Result<Batch, Error> {
         self.client.shared().retried(|_| self.look(id)).await
     }
@@ -282,7 +283,8 @@ impl ListBatches {
     /// One page.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// One that [`is_out_of_range`](Error::is_out_of_range) when the limit is not in its [range](bound::BATCH_PAGE), and
+    /// nothing was asked; else those of the call: see [`Error`].
     pub async fn page(self) -> Result<Page<Batch>, Error> {
         let Self { client, after, limit } = self;
         let limit = limit.map(|limit| bound::BATCH_PAGE.check("limit", limit)).transpose()?;
@@ -294,7 +296,8 @@ impl ListBatches {
         understood(shared, "list batches", Page::read(WirePage { data, first_id, last_id, has_more }, Batch::read))
     }
 
-    /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again.
+    /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again, and
+    /// with that of the first page that fails.
     pub fn stream(self) -> impl Stream<Item = Result<Batch, Error>> + Send + use<> {
         let Self { client, after, limit } = self;
         // The largest pages unless told otherwise: fewer calls.

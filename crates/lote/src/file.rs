@@ -8,13 +8,15 @@ use crate::{Error, FileId, FilePurpose, FileStatus, UnixSeconds, bound, wire as 
 
 /// A stored file, as a service described it.
 ///
-/// Serialises as the service's own JSON without its nulls, fields that the contract does not name included.
+/// Serialises as the service's own JSON without its nulls, fields that the contract does not name included. Sources:
+/// MKA1's page "upload a file" and its SDK 0.12.128; OpenAI's API description of 2026-08-21.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct File {
     /// The id of the file.
     pub id: FileId,
-    /// Its size in bytes. One server sends an estimate for output files.
+    /// Its size in bytes, in the contract's [range](crate::bound::FILE_BYTES), which allows less than 0. One server sends
+    /// an estimate for output files.
     pub bytes: Option<i64>,
     /// When it was stored.
     pub created_at: Option<UnixSeconds>,

@@ -161,7 +161,8 @@ impl ListFiles {
     /// One page.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// One that [`is_out_of_range`](Error::is_out_of_range) when the limit is not in its [range](bound::FILE_PAGE), and
+    /// nothing was asked; else those of the call: see [`Error`].
     pub async fn page(self) -> Result<Page<File>, Error> {
         let Self { client, after, limit, order, purpose, sha256 } = self;
         let limit = limit.map(|limit| bound::FILE_PAGE.check("limit", limit)).transpose()?;
@@ -183,7 +184,8 @@ impl ListFiles {
         understood(shared, "list files", Page::read(WirePage { data, first_id, last_id, has_more }, File::read))
     }
 
-    /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again.
+    /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again, and
+    /// with that of the first page that fails.
     pub fn stream(self) -> impl Stream<Item = Result<File, Error>> + Send + use<> {
         let start = self.after.clone();
         let fetch = move |after| ListFiles { after, ..self.clone() }.page();

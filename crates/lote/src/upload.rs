@@ -125,8 +125,10 @@ impl Upload {
     /// Uploads the file. Never sent twice: that of a file on disk is tried again when no connection could be made.
     ///
     /// # Errors
-    /// One that [`is_io`](Error::is_io) when the file cannot be read; [`is_timeout`](Error::is_timeout) when nothing
-    /// moves for the client's idle timeout.
+    /// One that [`is_invalid`](Error::is_invalid) when the dialect does not take the purpose, the expiry or so many
+    /// bytes, and nothing was sent; [`is_io`](Error::is_io) when the file cannot be read; [`is_timeout`](Error::is_timeout)
+    /// when nothing moves for the client's idle timeout. After one that [`is_ambiguous`](Error::is_ambiguous) the file may
+    /// be there: a second one does no harm but takes its room.
     pub async fn send(self) -> Result<File, Error> {
         let Self { client, source, purpose, file_name, length, expires_after, on_progress } = self;
         let doing = match &source {

@@ -56,9 +56,9 @@ pub struct Record {
     pub endpoint: String,
     /// How many request lines there are.
     pub lines: u64,
-    /// How many bytes they are.
+    /// How many bytes they are, line endings included.
     pub bytes: u64,
-    /// The SHA-256 of what is sent, also in the metadata of the batch as `lote_sha256`.
+    /// The SHA-256 of what is sent, in lowercase hexadecimal digits, also in the metadata of the batch as `lote_sha256`.
     pub sha256: String,
     /// When the run was begun.
     pub begun_at: UnixSeconds,

@@ -203,7 +203,8 @@ impl Run {
         self
     }
 
-    /// How many lines may be in flight at once, at least 1. MKA1 only.
+    /// How many lines may be in flight at once, at least 1. MKA1 only, and refused for other dialects before anything is
+    /// sent: see [`CreateBatch::max_concurrency`](crate::CreateBatch::max_concurrency).
     pub fn max_concurrency(mut self, lines: i64) -> Self {
         self.max_concurrency = Some(lines);
         self
@@ -215,7 +216,7 @@ impl Run {
         self
     }
 
-    /// How often to look at the batch.
+    /// How often to look at the batch. The default is [`Cadence::default`].
     pub fn cadence(mut self, cadence: Cadence) -> Self {
         self.cadence = cadence;
         self
