@@ -144,6 +144,34 @@ async fn ogx_takes_the_key_in_the_body() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_a_lost_try_leaves_open_whether_there_is_a_batch() {
+    for refusal in [Reply::new(409, &[], "the key is in use"), Reply::new(401, &[], "the key has expired")] {
+        let odd = Odd::new([Reply::json(200, json!({"id": "file-1"})), Reply::Nothing, refusal]);
+        let ogx =
+            odd.builder().dialect(Dialect::named("ogx").expect("known")).retry(quick()).build().expect("a client");
+        let folder = tempfile::tempdir().expect("a folder");
+        let requests = folder.path().join("requests.jsonl");
+        std::fs::write(&requests, LINE).expect("written");
+        let error = Run::new(&ogx, &requests).execute().await.expect_err("refused");
+        // The input file is not deleted, and the folder says what to look for.
+        assert!(matches!(error, lote::run::RunError::Ambiguous { .. }), "{error}");
+        assert!(error.to_string().contains("there may be a batch all the same"), "{error}");
+        assert!(folder.path().join("requests.run/run.json").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_no_try_can_have_deleted_was_not_deleted() {
+    let odd = Odd::new([Reply::new(429, &[], "slow down"), Reply::new(404, &[], "no such file")]);
+    let client = odd.builder().retry(quick()).build().expect("a client");
+    assert!(client.files().delete(&input_id()).await.expect_err("it was never there").is_not_found());
+
+    let odd = Odd::new([Reply::Nothing, Reply::new(404, &[], "no such file")]);
+    let client = odd.builder().retry(quick()).build().expect("a client");
+    assert!(client.files().delete(&input_id()).await.expect("an earlier try has done it").deleted);
+}
+
+#[tokio::test]
 async fn conflicts_are_tried_again_where_they_pass_and_nowhere_else() {
     let file = json!({"id": "file-1", "object": "file", "deleted": true});
     let odd = Odd::new([Reply::new(409, &[], "attached meanwhile"), Reply::json(200, &file)]);

@@ -14,6 +14,7 @@ use crate::{
     call::{answered, understood},
     dialect::Asked,
     page::{self, WirePage},
+    retry::Try,
 };
 
 /// The operations on batches. See [`Client::batches`].
@@ -100,10 +101,10 @@ impl Batches {
     pub async fn cancel(&self, id: &BatchId) -> Result<Batch, Error> {
         let (shared, doing) = (self.client.shared(), format!("cancel batch {id}"));
         let (shared, doing) = (&shared, doing.as_str());
-        let cancel = |attempt| async move {
+        let cancel = |this: Try| async move {
             let answer = match answered(shared, doing, shared.calls().cancel_batch(id.as_str()).await).await {
                 // An earlier try, whose answer was lost, may be what this one conflicts with.
-                Err(error) if attempt > 1 && error.is_conflict() => {
+                Err(error) if this.maybe_done && error.is_conflict() => {
                     let batch = self.look(id).await?;
                     return if batch.cancelling_at.is_some() { Ok(batch) } else { Err(error) };
                 }

@@ -27,6 +27,8 @@ struct Repr {
     message: String,
     answer: Option<ErrorAnswer>,
     batch: Option<BatchId>,
+    /// Whether an earlier try of the same call may have done it.
+    maybe_done: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -55,7 +57,7 @@ pub(crate) enum Kind {
 
 impl Error {
     fn new(kind: Kind, message: String) -> Self {
-        Self(Box::new(Repr { kind, message, answer: None, batch: None, source: None }))
+        Self(Box::new(Repr { kind, message, answer: None, batch: None, maybe_done: false, source: None }))
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -123,6 +125,12 @@ impl Error {
         self
     }
 
+    /// The same error, of a call of which an earlier try may have done what was asked.
+    pub(crate) fn maybe_done(mut self) -> Self {
+        self.0.maybe_done = true;
+        self
+    }
+
     /// 401: the key is missing or wrong. 403, a key that may not do this, is [`is_forbidden`](Self::is_forbidden).
     pub fn is_unauthorized(&self) -> bool {
         self.status() == Some(401)
@@ -181,8 +189,12 @@ impl Error {
     /// Whether the service may have done what was asked although the call failed.
     ///
     /// True when the request was sent and no clear refusal came back: a lost connection, a timeout, a 5xx, an answer
-    /// that could not be read. After such an error of a create, look for the batch before creating another.
+    /// that could not be read; also when that was how an earlier try of the call ended, whatever became of the last one.
+    /// After such an error of a create, look for the batch before creating another.
     pub fn is_ambiguous(&self) -> bool {
+        if self.0.maybe_done {
+            return true;
+        }
         match self.0.kind {
             Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Io => false,
             Kind::Connection | Kind::Timeout | Kind::Undecodable | Kind::ReceivedOutOfRange => true,

@@ -10,6 +10,7 @@ use crate::{
     Client, Content, Deletion, Error, File, FileId, Order, Page, Upload, UploadPurpose, bound,
     call::{answered, understood},
     page::{self, WirePage},
+    retry::Try,
 };
 
 /// The operations on files. See [`Client::files`].
@@ -58,7 +59,7 @@ impl Files {
     pub async fn delete(&self, id: &FileId) -> Result<Deletion, Error> {
         let (shared, doing) = (self.client.shared(), format!("delete file {id}"));
         let at = doing.as_str();
-        let delete = |attempt| async move {
+        let delete = |this: Try| async move {
             let answer = match shared.calls().delete_file(id.as_str()).await {
                 // Azure answers 204 without a body.
                 Err(lote_client::Error::InvalidResponsePayload(body, _)) if body.is_empty() => return Ok(None),
@@ -66,7 +67,7 @@ impl Files {
             };
             match answer {
                 // An earlier try, whose answer was lost, has deleted it.
-                Err(error) if attempt > 1 && error.is_not_found() => Ok(None),
+                Err(error) if this.maybe_done && error.is_not_found() => Ok(None),
                 answer => answer.map(Some),
             }
         };

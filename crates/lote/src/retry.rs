@@ -69,8 +69,8 @@ impl Retry {
         (tolerance, Cadence::new(self.first, self.longest))
     }
 
-    /// Makes a call, and makes it again while `again` finds that its error allows it. The call is told which try it is,
-    /// from 1.
+    /// Makes a call, and makes it again while `again` finds that its error allows it. An error after a try that may have
+    /// done what was asked is ambiguous as well, even if the last try was refused, or could not reach the service.
     pub(crate) async fn run<T, F, Fut>(
         &self,
         budget: &Budget,
@@ -78,21 +78,22 @@ impl Retry {
         mut call: F,
     ) -> Result<T, Error>
     where
-        F: FnMut(u32) -> Fut,
+        F: FnMut(Try) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
-        let (mut attempt, mut pause) = (1, self.first);
+        let (mut attempt, mut maybe_done, mut pause) = (1, false, self.first);
         loop {
-            let error = match call(attempt).instrument(debug_span!("lote.call", attempt)).await {
+            let error = match call(Try { maybe_done }).instrument(debug_span!("lote.call", attempt)).await {
                 Ok(value) => {
                     budget.refund();
                     return Ok(value);
                 }
                 Err(error) => error,
             };
+            maybe_done |= error.is_ambiguous();
             let asked = error.retry_after().unwrap_or_default();
             if attempt > self.retries || !again(&error) || asked > LONGEST_ASKED || !budget.spend() {
-                return Err(error);
+                return Err(if maybe_done { error.maybe_done() } else { error });
             }
             let widest = pause.saturating_mul(3).min(self.longest);
             pause = self.first + widest.saturating_sub(self.first).mul_f64(fastrand::f64());
@@ -103,6 +104,13 @@ impl Retry {
             attempt += 1;
         }
     }
+}
+
+/// What a try is told of those before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Try {
+    /// Whether one of them may have done what was asked, although it failed.
+    pub(crate) maybe_done: bool,
 }
 
 /// The tries beyond the first that all calls of a client have together, in fifths.
@@ -149,8 +157,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn tries_again_so_often_and_with_pauses_in_range() {
         let (budget, calls, start) = (Budget::new(), Cell::new(0), Instant::now());
-        let call = |attempt| {
-            calls.set(attempt);
+        let call = |_| {
+            calls.set(calls.get() + 1);
             ready(Err::<(), _>(lost()))
         };
         let error = Retry::default().run(&budget, Error::is_transient, call).await.unwrap_err();
@@ -164,8 +172,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_does_not_pass_is_not_tried_again() {
         let calls = Cell::new(0);
-        let call = |attempt| {
-            calls.set(attempt);
+        let call = |_| {
+            calls.set(calls.get() + 1);
             ready(Err::<(), _>(Error::invalid("no")))
         };
         assert!(Retry::default().run(&Budget::new(), Error::is_transient, call).await.is_err());
@@ -189,6 +197,19 @@ mod tests {
         calls.set(0);
         assert!(Retry::default().run(&budget, Error::is_transient, call).await.is_err());
         assert_eq!(calls.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_try_may_have_done_is_not_forgotten() {
+        let refused = || Error::invalid("no");
+        let tries = Cell::new(0);
+        let call = |this: Try| {
+            let first = tries.replace(tries.get() + 1) == 0;
+            assert_eq!(this.maybe_done, !first);
+            ready(Err::<(), _>(if first { lost() } else { refused() }))
+        };
+        let error = Retry::default().run(&Budget::new(), |_| tries.get() == 1, call).await.unwrap_err();
+        assert!(error.is_invalid() && error.is_ambiguous() && !refused().is_ambiguous());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,11 @@ use std::{env, fmt, future::Future, sync::Arc, time::Duration};
 
 pub use builder::ClientBuilder;
 
-use crate::{Batches, Dialect, DialectChoice, Error, Files, Retry, dialect::Sent, retry::Budget};
+use crate::{
+    Batches, Dialect, DialectChoice, Error, Files, Retry,
+    dialect::Sent,
+    retry::{Budget, Try},
+};
 
 /// A client of one service with one key. Cheap to clone; clones share their connections.
 #[derive(Clone)]
@@ -56,7 +60,7 @@ impl Shared {
     /// answers 409 to the deletion of a file that was just attached to a store, and to the next one no more.
     pub(crate) async fn retried<T, F, Fut>(&self, call: F) -> Result<T, Error>
     where
-        F: FnMut(u32) -> Fut,
+        F: FnMut(Try) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
         self.retry.run(&self.budget, |error| error.is_transient() || error.is_conflict(), call).await
@@ -65,7 +69,7 @@ impl Shared {
     /// Makes a call that does the same however often it is made, but whose conflict is its answer.
     pub(crate) async fn retried_but_conflicts<T, F, Fut>(&self, call: F) -> Result<T, Error>
     where
-        F: FnMut(u32) -> Fut,
+        F: FnMut(Try) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
         self.retry.run(&self.budget, Error::is_transient, call).await
@@ -74,7 +78,7 @@ impl Shared {
     /// Makes a call that must not be made twice, and makes it again only when nothing can have been sent.
     pub(crate) async fn retried_unsent<T, F, Fut>(&self, call: F) -> Result<T, Error>
     where
-        F: FnMut(u32) -> Fut,
+        F: FnMut(Try) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
         self.retry.run(&self.budget, |error| error.is_connection() && !error.is_ambiguous(), call).await
