@@ -182,8 +182,12 @@ async fn keys_and_end_users_see_only_their_own() {
     let builder = |key: &str| Client::builder().base_url(gateway.url()).api_key(key);
     let one = builder("mk-one").build().expect("a client");
     let input = upload(&one, requests(&["x"])).await;
-    for other in [builder("mk-two"), builder("mk-one").on_behalf_of("user-1")] {
-        let error = other.build().expect("a client").files().get(&input).await.expect_err("not theirs");
+    let derived = one.on_behalf_of("user-1").expect("a client");
+    assert!(one.on_behalf_of("").is_err() && one.on_behalf_of("a\nb").is_err());
+    let built =
+        [builder("mk-two"), builder("mk-one").on_behalf_of("user-1")].map(|other| other.build().expect("a client"));
+    for other in built.into_iter().chain([derived.clone(), derived.on_behalf_of("user-2").expect("a client")]) {
+        let error = other.files().get(&input).await.expect_err("not theirs");
         assert!(error.is_not_found(), "{error}");
     }
     let error = builder("mk-three").build().expect("a client").files().get(&input).await.expect_err("no such key");

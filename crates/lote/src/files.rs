@@ -45,10 +45,13 @@ impl Files {
     /// # Errors
     /// One that [`is_not_found`](Error::is_not_found) when there is none, or it is somebody else's.
     pub async fn get(&self, id: &FileId) -> Result<File, Error> {
+        self.client.shared().retried(|_| self.look(id)).await
+    }
+
+    /// One look, tried once.
+    pub(crate) async fn look(&self, id: &FileId) -> Result<File, Error> {
         let (shared, doing) = (self.client.shared(), format!("get file {id}"));
-        let at = doing.as_str();
-        let get = |_| async move { answered(shared, at, shared.calls().get_file(id.as_str()).await).await };
-        let answer = shared.retried(get).await?;
+        let answer = answered(shared, &doing, shared.calls().get_file(id.as_str()).await).await?;
         understood(shared, &doing, File::read("file", answer.into_inner()))
     }
 
@@ -98,15 +101,8 @@ impl Files {
     /// As those of [`content`](Self::content).
     pub async fn verified_content(&self, id: &FileId) -> Result<Content, Error> {
         let content = self.content(id).await?;
-        if !self.client.shared().dialect().knows_sha256() {
-            return Ok(content);
-        }
-        // What cannot be told must not keep anybody from what was paid for.
-        let known = self.get(id).await.ok().and_then(|file| file.sha256);
-        Ok(match known {
-            Some(sha256) => content.verify_sha256(&sha256),
-            None => content,
-        })
+        let hashes = self.client.shared().dialect().knows_sha256();
+        Ok(if hashes { content.verify_by_service() } else { content })
     }
 
     /// The files of the caller, a page at a time or all of them.

@@ -120,6 +120,15 @@ impl Client {
         Self::new(crate::Client::from_env()?)
     }
 
+    /// The same client on behalf of an end user, over the same connections and threads: see
+    /// [`lote::Client::on_behalf_of`](crate::Client::on_behalf_of).
+    ///
+    /// # Errors
+    /// As those of the async one.
+    pub fn on_behalf_of(&self, user: &str) -> Result<Self, Error> {
+        Ok(Self { inner: self.inner.on_behalf_of(user)?, driver: self.driver.clone() })
+    }
+
     /// The operations on batches.
     pub fn batches(&self) -> Batches {
         Batches::new(self.driver.clone(), self.inner.batches())

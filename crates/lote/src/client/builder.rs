@@ -193,12 +193,12 @@ impl ClientBuilder {
             idle_timeout: self.idle_timeout,
             call_timeout: self.call_timeout,
             retry: self.retry,
-            budget: Budget::new(),
+            budget: Arc::new(Budget::new()),
         })))
     }
 }
 
-fn header(what: &str, value: &str) -> Result<HeaderValue, Error> {
+pub(super) fn header(what: &str, value: &str) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(value)
         .map_err(|_| Error::invalid(format!("{what} {value:?}: it holds characters that no header can carry")))
 }

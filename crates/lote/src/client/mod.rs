@@ -19,6 +19,7 @@ use crate::{
 pub struct Client(Arc<Shared>);
 
 /// What the parts of a client share.
+#[derive(Clone)]
 pub(crate) struct Shared {
     /// For calls, which have a limit on the whole, and uploads, whose answer may come long after their first byte.
     calls: lote_client::Client,
@@ -30,7 +31,7 @@ pub(crate) struct Shared {
     idle_timeout: Duration,
     call_timeout: Duration,
     retry: Retry,
-    budget: Budget,
+    budget: Arc<Budget>,
 }
 
 impl Shared {
@@ -140,6 +141,36 @@ impl Client {
             builder = builder.on_behalf_of(user);
         }
         builder.build()
+    }
+
+    /// The same client on behalf of an end user, over the same connections: cheap enough for each request of a server.
+    /// See [`ClientBuilder::on_behalf_of`].
+    ///
+    /// ```
+    /// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = lote::Client::builder().base_url(gateway.url()).api_key("mk-…").build()?;
+    /// let ana = client.on_behalf_of("user-17")?;
+    /// let files = ana.files().list().page().await?;
+    /// assert!(files.data.is_empty());
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// #     let gateway = lote_gateway::Gateway::builder().start().await.unwrap();
+    /// #     example(&gateway).await.unwrap();
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// One that [`is_invalid`](Error::is_invalid) when the id is empty or no header can carry it, or the dialect does not
+    /// understand `X-On-Behalf-Of`.
+    pub fn on_behalf_of(&self, user: &str) -> Result<Self, Error> {
+        if user.is_empty() {
+            return Err(Error::invalid("on-behalf-of: the id of the end user is empty"));
+        }
+        let headers = self.0.dialect.headers(Some(builder::header("on-behalf-of", user)?))?;
+        let with = |client: &lote_client::Client| client.with(headers.clone(), serde_json::Map::new());
+        let (calls, downloads) = (with(&self.0.calls), with(&self.0.downloads));
+        Ok(Self(Arc::new(Shared { calls, downloads, ..Shared::clone(&self.0) })))
     }
 
     /// The operations on batches.

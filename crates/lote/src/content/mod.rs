@@ -35,7 +35,17 @@ pub struct Content {
     trouble: Trouble,
     pauses: Pauses,
     on_trouble: Option<Box<OnTrouble>>,
-    sha256: Option<String>,
+    expected: Expected,
+    /// The hash of all of it, once it is there.
+    ended: Option<Sha256>,
+}
+
+/// What the content is verified against at its end.
+enum Expected {
+    Nothing,
+    Sha256(String),
+    /// What the service says then: a call that hangs must not hold up the bytes.
+    AskService,
 }
 
 impl fmt::Debug for Content {
@@ -53,7 +63,8 @@ impl Content {
             trouble: Trouble::default(),
             pauses: cadence.pauses(),
             on_trouble: None,
-            sha256: None,
+            expected: Expected::Nothing,
+            ended: None,
             client,
             id,
         }
@@ -84,7 +95,12 @@ impl Content {
     /// [`File::sha256`]: crate::File::sha256
     #[must_use]
     pub fn verify_sha256(mut self, sha256: &str) -> Self {
-        self.sha256 = Some(sha256.to_ascii_lowercase());
+        self.expected = Expected::Sha256(sha256.to_owned());
+        self
+    }
+
+    pub(crate) fn verify_by_service(mut self) -> Self {
+        self.expected = Expected::AskService;
         self
     }
 
@@ -96,15 +112,16 @@ impl Content {
     /// has not the length or the SHA-256 that it should have.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
+            if let Some(digest) = &self.ended {
+                return self.verified(digest).await.map(|()| None).map_err(|error| error.context(self.doing()));
+            }
             match self.source.next(&self.client, &self.id).await {
                 Ok(Next::Bytes(bytes)) => {
                     self.trouble.over();
                     self.pauses.restart();
                     return Ok(Some(bytes));
                 }
-                Ok(Next::End(digest)) => {
-                    return self.verified(&digest).map(|()| None).map_err(|error| error.context(self.doing()));
-                }
+                Ok(Next::End(digest)) => self.ended = Some(digest),
                 Err(error) => {
                     let error =
                         self.trouble.take(&self.tolerance, error).map_err(|error| error.context(self.doing()))?;
@@ -117,10 +134,16 @@ impl Content {
         }
     }
 
-    fn verified(&self, digest: &Sha256) -> Result<(), Error> {
-        let Some(expected) = &self.sha256 else { return Ok(()) };
+    async fn verified(&self, digest: &Sha256) -> Result<(), Error> {
+        let expected = match &self.expected {
+            Expected::Nothing => None,
+            Expected::Sha256(sha256) => Some(sha256.clone()),
+            // What cannot be told must not keep anybody from what was paid for.
+            Expected::AskService => self.client.files().look(&self.id).await.ok().and_then(|file| file.sha256),
+        };
+        let Some(expected) = expected else { return Ok(()) };
         let found: String = digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        if found == *expected {
+        if found.eq_ignore_ascii_case(&expected) {
             Ok(())
         } else {
             Err(Error::undecodable(format!("its SHA-256 is {found}, but the service says {expected}; fetch it again")))
