@@ -47,6 +47,7 @@ struct Need {
 enum Program {
     Cargo,
     Python,
+    PkgConfig,
 }
 
 const DENY: Need =
@@ -65,7 +66,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -81,6 +82,25 @@ const STEPS: [Step; 9] = [
             otherwise: "clippy is not installed",
         }],
         fix: "correct what clippy says above",
+    },
+    Step {
+        name: "features",
+        runs: Runs::Cargo(
+            &["check", "--package", "lote", "--no-default-features", "--features", "bundled-roots,webhook"],
+            &[],
+        ),
+        needs: &[],
+        fix: "correct what the compiler says above",
+    },
+    Step {
+        name: "native-tls",
+        runs: Runs::Cargo(&["check", "--package", "lote", "--no-default-features", "--features", "native-tls"], &[]),
+        needs: &[Need {
+            program: Program::PkgConfig,
+            words: &["--exists", "openssl"],
+            otherwise: "OpenSSL's headers, or pkg-config, are not installed",
+        }],
+        fix: "correct what the compiler says above",
     },
     Step {
         name: "docs",
@@ -191,7 +211,8 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
     for need in step.needs {
         let works = match need.program {
             Program::Cargo => cargo_passes(root, need.words, &[], &Stdio::null)?,
-            Program::Python => outside::python_passes(root, need.words),
+            Program::Python => outside::passes(root, outside::PYTHON, need.words),
+            Program::PkgConfig => outside::passes(root, "pkg-config", need.words),
         };
         if !works {
             return Ok(Outcome::Skipped(need.otherwise.to_owned()));

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::{client::cargo, report::Failure};
 
-const PYTHON: &str = "python3";
+/// The Python that is looked for.
+pub const PYTHON: &str = "python3";
 const SCRIPT: &str = "tests/clients/run.py";
 const BUILD: [&str; 4] = ["build", "--workspace", "--bin", BINARY];
 const BINARY: &str = "lote";
@@ -43,10 +44,10 @@ pub fn command(step: &str) -> String {
     format!("cargo {} && {PYTHON} {SCRIPT} {step}", BUILD.join(" "))
 }
 
-/// Whether Python is there and succeeds with these words.
+/// Whether a program is there and succeeds with these words.
 #[must_use]
-pub fn python_passes(root: &Path, words: &[&str]) -> bool {
-    let status = Command::new(PYTHON)
+pub fn passes(root: &Path, program: &str, words: &[&str]) -> bool {
+    let status = Command::new(program)
         .args(words)
         .current_dir(root)
         .stdin(Stdio::null())

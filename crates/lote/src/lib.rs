@@ -26,8 +26,14 @@
 //! # });
 //! ```
 //!
-//! From a file of requests to a file of results in one call: [`run::Run`]. For scripts, without `async`: [`blocking`]. Request lines from types: [`request`]. What
-//! became of each of them, as types: [`Outcome`].
+//! From a file of requests to a file of results in one call: [`run::Run`]. Request lines from types: [`request`]. What
+//! became of each of them, as types: [`Outcome`]. For scripts, without `async`: [`blocking`].
+//!
+//! # Features
+//! - `rustls`, the default: TLS by rustls, which trusts the root certificates of the machine.
+//! - `native-tls`: TLS by the operating system's library, also where `rustls` is on.
+//! - `bundled-roots`: Mozilla's root certificates, compiled in, in place of the machine's.
+//! - `webhook`: the receiver of OpenAI's events, `lote::webhook`.
 
 mod answer;
 mod batch;
