@@ -98,15 +98,7 @@ impl Files {
     /// As those of [`content`](Self::content).
     pub async fn verified_content(&self, id: &FileId) -> Result<Content, Error> {
         let content = self.content(id).await?;
-        if !self.client.shared().dialect().knows_sha256() {
-            return Ok(content);
-        }
-        // What cannot be told must not keep anybody from what was paid for.
-        let known = self.get(id).await.ok().and_then(|file| file.sha256);
-        Ok(match known {
-            Some(sha256) => content.verify_sha256(&sha256),
-            None => content,
-        })
+        Ok(if self.client.shared().dialect().knows_sha256() { content.verify_with_service() } else { content })
     }
 
     /// The files of the caller, a page at a time or all of them.
