@@ -8,7 +8,7 @@ use crate::{
     facts::{self, Fact},
 };
 use futures_util::TryStreamExt;
-use lote::{Batch, BatchId, Client, Dialect, Endpoint, Error, ExpiresAfter, File, FileId, UploadPurpose};
+use lote::{Batch, BatchId, Client, Dialect, Error, ExpiresAfter, File, FileId, UploadPurpose};
 use serde_json::Value;
 
 /// What the facade is told to do.
@@ -19,7 +19,7 @@ pub(crate) enum Ask {
     /// Cancel a batch.
     Cancel,
     /// Create a batch.
-    Create(Endpoint, Create),
+    Create(&'static str, Create),
     /// Every batch, page by page.
     List,
     /// Every file, page by page.

@@ -19,7 +19,7 @@ pub(crate) struct Fact {
     pub(crate) expected: &'static str,
 }
 
-const CHAT: Endpoint = Endpoint::ChatCompletions;
+const CHAT: &str = Endpoint::ChatCompletions.as_str();
 const BATCH: UploadPurpose = UploadPurpose::Batch;
 
 /// The facts of one dialect.
@@ -86,6 +86,18 @@ fn whatever() -> Of {
             [(200, r#"{"id":"b","status":"scheduling"}"#)],
             "scheduling (unrecognised)",
         )
+        .answered(
+            "a status that some known service spells otherwise",
+            Ask::Get("b"),
+            [(200, r#"{"id":"b","status":"complete"}"#)],
+            "completed, over",
+        )
+        .answered(
+            "an unknown status with the instant of an end",
+            Ask::Get("b"),
+            [(200, r#"{"id":"b","status":"done","completed_at":1704067200}"#)],
+            "done (unrecognised), over",
+        )
         .answered("capitals", Ask::Get("b"), [(200, r#"{"id":"b","status":"COMPLETED"}"#)], "completed, over")
         .answered(
             "numbers as text",
@@ -115,6 +127,12 @@ fn whatever() -> Of {
             "instants in words",
             Ask::Get("b"),
             [(200, r#"{"id":"b","status":"completed","created_at":"2024-01-01T01:00:00.5+01:00"}"#)],
+            "created_at 2024-01-01T00:00:00Z",
+        )
+        .answered(
+            "instants with a fraction",
+            Ask::Get("b"),
+            [(200, r#"{"id":"b","status":"completed","created_at":1704067200.75}"#)],
             "created_at 2024-01-01T00:00:00Z",
         )
         .answered(

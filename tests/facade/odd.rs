@@ -106,6 +106,20 @@ async fn a_key_that_a_service_repeats_is_not() {
 }
 
 #[tokio::test]
+async fn a_secret_of_a_table_that_a_service_repeats_is_not() {
+    let table =
+        "name = \"mine\"\nheaders = { x-gateway = \"Bearer hunter33-token\" }\nquery = { code = \"hunter44-token\" }";
+    for text in ["Bearer hunter33-token", "hunter33-token", "/v1/batches?code=hunter44-token"] {
+        let odd = Odd::new([Reply::json(403, json!({"error": format!("refused: {text}")}))]);
+        let client =
+            odd.builder().dialect(lote::Dialect::from_toml(table).expect("a dialect")).build().expect("a client");
+        let error = client.batches().get(&batch_id()).await.expect_err("refused");
+        assert!(!format!("{error} {error:?}").contains("hunter"), "{error:?}");
+        assert!(error.to_string().contains("[x-gateway]") || error.to_string().contains("[code]"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_blanked_before_a_text_is_cut_and_in_fields_as_well() {
     for filler in 570..610 {
         let body = format!("{}sk-hunter22", "x".repeat(filler));
@@ -377,7 +391,7 @@ async fn a_wait_survives_what_passes_and_nothing_else() {
     for fatal in [
         Reply::new(401, &[], ""),
         Reply::new(404, &[], ""),
-        Reply::json(200, json!({"id": "b", "status": "x", "created_at": 1.5})),
+        Reply::json(200, json!({"id": "b", "status": "x", "created_at": "soon"})),
     ] {
         let odd = Odd::new([state("in_progress"), fatal]);
         let client = odd.client();

@@ -74,7 +74,13 @@ fn a_line_that_cannot_be_read_is_an_error_in_its_place() {
         .expect("written");
     let found: Vec<_> = Outcomes::open(&path)
         .expect("opened")
-        .map(|found| found.map(|found| found.custom_id().to_owned()).map_err(|error| error.to_string()))
+        .map(|found| {
+            found.map(|found| found.custom_id().to_owned()).map_err(|error| {
+                // No service was asked for anything.
+                assert!(error.is_undecodable() && !error.is_ambiguous() && !error.is_transient());
+                error.to_string()
+            })
+        })
         .collect();
     let at = path.display();
     assert_eq!(found[0], Ok("a".to_owned()));
@@ -242,6 +248,19 @@ async fn a_batch_without_files_has_only_missing_lines_unless_it_failed() {
         assert_eq!(kinds, [OutcomeKind::Missing; 2], "{status}");
         assert!(!stale.exists());
     }
+    // What a wait takes for over is over here, too.
+    for fields in [json!({"status": "cancelling", "cancelled_at": 5}), json!({"status": "done", "completed_at": 5})] {
+        let mut batch = json!({"id": "b"});
+        batch.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        let (_odd, client, batch) = described(batch).await;
+        assert!(batch.is_terminal() && batch.elapsed().is_none());
+        let outcomes = client.batches().outcomes(&batch, &requests).fetch().await.expect("outcomes");
+        assert_eq!(outcomes.count(), 2);
+    }
+    let (_odd, client, batch) = described(json!({"id": "b", "status": "done", "completed_at": 0})).await;
+    let error = client.batches().outcomes(&batch, &requests).fetch().await.expect_err("not over");
+    assert!(error.to_string().contains("is done (unrecognised): wait until it is over"), "{error}");
+
     let errors = json!({"data": [{"code": "duplicate_custom_id", "message": "twice", "line": 2}]});
     let (_odd, client, batch) = described(json!({"id": "b", "status": "failed", "errors": errors})).await;
     let error = client.batches().outcomes(&batch, &requests).fetch().await.expect_err("nothing was run");

@@ -126,7 +126,6 @@ fn conversation() -> Vec<Message> {
             Part::text("t"),
             Part::image_url("https://example.com/a.png").detail(ImageDetail::Low),
             Part::image("image/png", [0, 255]),
-            Part::input_audio([1, 2, 3], AudioFormat::Wav),
             Part::file_id("file-1"),
             Part::file("a.pdf", "application/pdf", b"%PDF"),
         ]),
@@ -138,6 +137,21 @@ fn conversation() -> Vec<Message> {
 }
 
 #[test]
+fn parts_that_only_one_endpoint_takes_are_refused_for_the_other() {
+    let sound = || Part::input_audio([1, 2, 3], AudioFormat::Wav);
+    let original = || Part::image_url("u").detail(ImageDetail::Original);
+    let chat = |part: Part| ChatCompletion::new("m").user(part).line("a");
+    let response = |part: Part| ModelResponse::new("m").user(part).line("a");
+    let audio = json!({"type": "input_audio", "input_audio": {"data": "AQID", "format": "wav"}});
+    assert_eq!(chat(sound()).expect("a line").body["messages"][0]["content"][0], audio);
+    assert_eq!(response(original()).expect("a line").body["input"][0]["content"][0]["detail"], "original");
+    let error = response(sound()).expect_err("no sound").to_string();
+    assert!(error.ends_with("input: [0]: content[0]: input_audio: responses take no sound; send a chat completion"));
+    let error = chat(original()).expect_err("no such detail").to_string();
+    assert!(error.ends_with("content[0]: detail: original is for responses alone; name another"), "{error}");
+}
+
+#[test]
 fn messages_have_the_form_of_their_endpoint() {
     let in_chat = json!([
         {"role": "system", "content": "s"},
@@ -146,7 +160,6 @@ fn messages_have_the_form_of_their_endpoint() {
             {"type": "text", "text": "t"},
             {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AP8="}},
-            {"type": "input_audio", "input_audio": {"data": "AQID", "format": "wav"}},
             {"type": "file", "file": {"file_id": "file-1"}},
             {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}},
         ]},
@@ -164,7 +177,6 @@ fn messages_have_the_form_of_their_endpoint() {
             {"type": "input_text", "text": "t"},
             {"type": "input_image", "image_url": "https://example.com/a.png", "detail": "low"},
             {"type": "input_image", "image_url": "data:image/png;base64,AP8=", "detail": "auto"},
-            {"type": "input_audio", "input_audio": {"data": "AQID", "format": "wav"}},
             {"type": "input_file", "file_id": "file-1"},
             {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="},
         ]},

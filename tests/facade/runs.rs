@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::{Odd, Reply};
 use lote::{
-    Cadence, Client, Status,
+    Cadence, Client, Dialect, Status,
     lines::Limits,
     run::{Progress, Record, Run, RunError, Stage},
 };
@@ -312,6 +312,48 @@ async fn the_intent_is_on_disk_before_the_create_and_the_id_right_after() {
     assert!(matches!(&error, RunError::BatchFailed { .. }));
     assert!(error.to_string().contains("line 1: no (empty_file)"), "{error}");
     assert_eq!(place.record().batch_status.as_deref(), Some("failed"));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_only_the_dialect_declares_is_run() {
+    let audio = r#"{"custom_id":"a","method":"POST","url":"/v1/audio/transcriptions","body":{"model":"w","url":"u"}}"#;
+    let place = Place::new(&[audio.to_owned()]);
+    let groq = |odd: &Odd| odd.builder().dialect(Dialect::named("groq").expect("known")).build().expect("a client");
+    let odd = Odd::new([
+        uploaded(),
+        batch(json!({})),
+        batch(json!({"status": "completed", "output_file_id": "file-2"})),
+        Reply::new(200, &[], r#"{"custom_id":"a","response":{"status_code":200,"body":{"text":"hello"}}}"#),
+    ]);
+    let report = place.run(&groq(&odd)).endpoint("/v1/audio/transcriptions").execute().await.expect("a report");
+    assert!(report.all_succeeded());
+    let created: Value = serde_json::from_slice(&odd.bodies()[1]).expect("JSON");
+    assert_eq!(created["endpoint"], "/v1/audio/transcriptions");
+    assert_eq!(
+        (place.record().dialect.as_str(), place.record().endpoint.as_str()),
+        ("groq", "/v1/audio/transcriptions")
+    );
+
+    // Nothing that no dialect declares is ever sent.
+    let odd = Odd::new([]);
+    for (client, endpoint) in
+        [(groq(&odd), "/v1/audio/transcription"), (groq(&odd), ""), (odd.client(), "/v1/audio/transcriptions")]
+    {
+        let create = client.batches().create(&"file-1".parse().expect("an id"), endpoint);
+        let error = create.send().await.expect_err("not declared");
+        assert!(error.is_invalid() && error.to_string().contains("does not take endpoint"), "{error}");
+    }
+    assert!(odd.requests().is_empty());
+}
+
+#[test]
+fn a_record_of_an_older_version_is_read() {
+    let record = json!({
+        "format": 1, "lote": "0.1.0", "stage": "created", "source": "a", "base_url": "http://x", "endpoint": "/v1/responses",
+        "lines": 1, "bytes": 2, "sha256": "00", "begun_at": 5, "input_file_id": "f", "batch_id": "b", "batch_status": null,
+    });
+    let record: Record = serde_json::from_value(record).expect("a record");
+    assert_eq!((record.dialect.as_str(), record.may_go_on()), ("", true));
 }
 
 #[tokio::test]

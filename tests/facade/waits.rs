@@ -67,6 +67,20 @@ async fn many_are_followed_by_paging_the_list() {
 }
 
 #[tokio::test]
+async fn a_list_that_starts_again_is_read_once() {
+    let ids: Vec<String> = (0..6).map(|n| format!("mine{n}")).collect();
+    let turn = |name: &str| page(&[batch(name, "completed")], true);
+    // It would be read for as many pages as there are batches to ask for, each of them in vain.
+    let mut replies = vec![turn("x"), turn("y"), turn("x")];
+    replies.extend(ids.iter().map(|_| one("another", "completed")));
+    let odd = Odd::new(replies);
+    let ended = endings(odd.client().batches().wait_all(ids.iter().map(|name| id(name))).until_over().await);
+    // What is answered under another id is told under the one that was asked for.
+    assert_eq!(ended, ids.iter().map(|name| (name.clone(), "completed".to_owned())).collect::<Vec<_>>());
+    assert_eq!(asked(&odd).iter().filter(|path| path.contains("limit")).count(), 3);
+}
+
+#[tokio::test]
 async fn what_the_list_does_not_show_is_asked_for_by_its_id() {
     // A list that lags, one that ends early, and one that is refused: none keeps a batch from being followed.
     let odd = Odd::new([

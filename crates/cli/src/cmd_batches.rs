@@ -62,7 +62,7 @@ struct CreateArgs {
     input_file_id: FileId,
 
     /// The endpoint that all lines of the input file name
-    #[arg(long, value_enum, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT")]
     endpoint: Endpoint,
 
     /// A pair for the batch's metadata (repeatable)
@@ -176,7 +176,7 @@ pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
 async fn create(args: CreateArgs) -> Result<Exit, CliError> {
     values::no_pair_twice(&args.metadata)?;
     let client = args.service.client()?;
-    let mut create = client.batches().create(&args.input_file_id, args.endpoint.into());
+    let mut create = client.batches().create(&args.input_file_id, args.endpoint);
     for (key, value) in &args.metadata {
         create = create.metadata(key, value);
     }

@@ -37,7 +37,7 @@ pub(crate) struct CheckArgs {
     file: PathBuf,
 
     /// The endpoint that each line's url must name [default: that of the first line]
-    #[arg(long, value_enum, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
     /// Hold it against the limits and endpoints of this dialect: a known one or a file of your own
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
         None | Some("") => CheckOptions::default(),
         Some(dialect) => Dialect::load(dialect)?.check_options(),
     };
-    let options = CheckOptions { endpoint: args.endpoint.map(|endpoint| endpoint.path().to_owned()), ..dialect };
+    let options = CheckOptions { endpoint: args.endpoint.clone().map(String::from), ..dialect };
     let mut listed = Vec::new();
     let mut printed = Ok(());
     let mut count = 0;

@@ -72,6 +72,7 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
         ("failed", report.failed),
         ("expired", report.expired),
         ("cancelled", report.cancelled),
+        ("missing", report.missing),
         ("unreadable", report.unreadable),
     ] {
         row(name, &count.to_string());

@@ -65,7 +65,7 @@ pub(crate) struct PrepareArgs {
     template: String,
 
     /// The endpoint, by short name or by path such as /v1/chat/completions
-    #[arg(long, value_enum, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT")]
     endpoint: Endpoint,
 
     /// The template of the custom_id: plain text, not JSON

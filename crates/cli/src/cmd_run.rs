@@ -68,7 +68,7 @@ pub(crate) struct RunArgs {
     output: Option<PathBuf>,
 
     /// The endpoint that each line's url must name [default: that of the first line]
-    #[arg(long, value_enum, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
     /// A pair for the batch's metadata (repeatable)
@@ -202,8 +202,8 @@ fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
     if let Some(output) = &args.output {
         run = run.output(output);
     }
-    if let Some(endpoint) = args.endpoint {
-        run = run.endpoint(endpoint.into());
+    if let Some(endpoint) = args.endpoint.clone() {
+        run = run.endpoint(endpoint);
     }
     for (key, value) in &args.metadata {
         run = run.metadata(key, value);

@@ -25,9 +25,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What turns the answers of a service into those of the contract.
 pub trait Answers: fmt::Debug + Send + Sync {
-    /// Changes the JSON answer of a successful operation, such as `get_batch`, where it is not of the contract's shape.
-    /// Never called for the content of a file.
-    fn to_contract(&self, operation: &str, answer: &mut Value);
+    /// Changes the JSON answer of a successful operation, such as `get_batch`, where it is not of the contract's shape,
+    /// and says whether it has. Never called for the content of a file.
+    fn to_contract(&self, operation: &str, answer: &mut Value) -> bool;
 }
 
 /// What a [`Client`] adds to every request, and does to every answer.
@@ -141,12 +141,10 @@ fn set_fields(request: &mut reqwest::Request, fields: &Map<String, Value>) {
 
 /// Lets a JSON answer be changed. What is no JSON, and what was right already, stays byte for byte what came.
 fn to_contract(answers: &dyn Answers, operation: &str, body: &mut Bytes) {
-    if let Ok(came) = serde_json::from_slice::<Value>(body) {
-        let mut answer = came.clone();
-        answers.to_contract(operation, &mut answer);
-        if answer != came {
-            *body = answer.to_string().into();
-        }
+    if let Ok(mut answer) = serde_json::from_slice::<Value>(body)
+        && answers.to_contract(operation, &mut answer)
+    {
+        *body = answer.to_string().into();
     }
 }
 

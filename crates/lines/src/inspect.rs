@@ -41,7 +41,7 @@ pub struct Inspection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Inspected {
-    /// Lines that are not blank: the sum of the four outcomes and `unreadable`.
+    /// Lines that are not blank: the sum of the five outcomes and `unreadable`.
     pub lines: u64,
     /// Answers that succeeded.
     pub succeeded: u64,
@@ -51,6 +51,9 @@ pub struct Inspected {
     pub expired: u64,
     /// Requests that never ran because the batch was cancelled.
     pub cancelled: u64,
+    /// Lines of joined results that stand for no answer.
+    #[serde(default)]
+    pub missing: u64,
     /// Lines that are no JSON object, are too long, or name no custom_id.
     pub unreadable: u64,
     /// Tokens, summed over all answers that say.
@@ -111,6 +114,7 @@ impl Inspection {
             failed: tally.failed,
             expired: tally.expired,
             cancelled: tally.cancelled,
+            missing: tally.missing,
             unreadable: self.unreadable,
             usage: tally.usage,
             models: tally.models.clone(),

@@ -47,7 +47,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Counts an answer, whose facts the caller has at hand.
     pub(crate) fn add(&mut self, answer: &Answer<'_>, facts: &Facts) {
-        let outcome = answer.outcome();
+        let outcome = if answer.is_missing() { Outcome::Missing } else { answer.outcome() };
         match outcome {
             Outcome::Succeeded => self.succeeded += 1,
             Outcome::Failed => self.failed += 1,

@@ -37,7 +37,7 @@ fn counts_several_files_into_one_object() {
     assert_eq!(
         value,
         json!({
-            "lines": 6, "succeeded": 2, "failed": 2, "expired": 1, "cancelled": 1, "unreadable": 0,
+            "lines": 6, "succeeded": 2, "failed": 2, "expired": 1, "cancelled": 1, "missing": 0, "unreadable": 0,
             "usage": {"input_tokens": 11, "output_tokens": 6, "total_tokens": 17, "cached_tokens": 4, "reasoning_tokens": 2},
             "models": {"m": 2},
             "errors": [
@@ -50,6 +50,16 @@ fn counts_several_files_into_one_object() {
     );
     let keys: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys[0], "lines");
+}
+
+#[test]
+fn what_joined_results_lack_is_missing_and_not_failed() {
+    let mut results = Vec::new();
+    lote_lines::write_missing("b", &mut results).unwrap();
+    // A service's own word for it is a failure.
+    results.extend_from_slice(br#"{"id":"1","custom_id":"c","response":null,"error":{"code":"missing"}}"#);
+    let report = inspect(&[("results", &results)]).report();
+    assert_eq!((report.lines, report.failed, report.missing), (2, 1, 1));
 }
 
 #[test]

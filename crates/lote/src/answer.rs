@@ -25,7 +25,7 @@ pub(crate) struct ErrorAnswer {
 
 impl ErrorAnswer {
     /// Reads an answer: OpenAI's object, MKA1's text, FastAPI's `detail`, bare text, HTML, or nothing.
-    pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], secret: &str) -> Self {
+    pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Self {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut answer = Self {
             status,
@@ -37,12 +37,12 @@ impl ErrorAnswer {
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => answer.take_json(&value),
             // Blanked before it is cut, or the cut could leave a part of the key.
-            Err(_) => answer.message = text_of(&without_secret(&String::from_utf8_lossy(body), secret)),
+            Err(_) => answer.message = text_of(&secrets.blanked(&String::from_utf8_lossy(body))),
         }
         for text in
             [&mut answer.message, &mut answer.code, &mut answer.param, &mut answer.location, &mut answer.request_id]
         {
-            *text = text.take().map(|text| shorten(&without_secret(&text, secret)));
+            *text = text.take().map(|text| shorten(&secrets.blanked(&text)));
         }
         answer
     }
@@ -138,20 +138,46 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// The text without the key, which some services repeat when they refuse it.
-pub(crate) fn without_secret(text: &str, secret: &str) -> String {
-    // A key of a few letters would blank out half of the text.
-    if secret.len() < 4 { text.to_owned() } else { text.replace(secret, "[key]") }
+/// What is blanked out of every text that comes from a service: some repeat what they refuse.
+#[derive(Clone)]
+pub(crate) struct Secrets(Vec<(String, String)>);
+
+impl Secrets {
+    /// The key, and other values that may be secret, each with the name that is shown in its place.
+    pub(crate) fn new<'a>(key: &str, others: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut secrets = Vec::new();
+        // A secret of a few letters would blank out half of the text.
+        if key.len() >= 4 {
+            secrets.push((key.to_owned(), "[key]".to_owned()));
+        }
+        for (name, value) in others {
+            // A service may repeat what stands after a scheme such as Bearer alone.
+            for value in [value, value.split_once(' ').map_or("", |(_, rest)| rest)] {
+                if value.len() >= 8 {
+                    secrets.push((value.to_owned(), format!("[{name}]")));
+                }
+            }
+        }
+        // One that holds another goes first.
+        secrets.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
+        Self(secrets)
+    }
+
+    /// The text without them.
+    pub(crate) fn blanked(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (secret, name)| text.replace(secret, name))
+    }
 }
 
-/// `retry-after-ms`, else `Retry-After` as seconds, a fraction of seconds, or an HTTP date. As in both SDKs.
+/// `retry-after-ms`, else `Retry-After` as seconds, a fraction of seconds, or an HTTP date. As in both SDKs. More than a
+/// `Duration` holds is the longest one: it is not the same as no word at all.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    if let Some(milliseconds) = number("retry-after-ms") {
-        return Duration::try_from_secs_f64(milliseconds / 1000.0).ok();
-    }
-    if let Some(seconds) = number("retry-after") {
-        return Duration::try_from_secs_f64(seconds).ok();
+    let number = |name: &str, unit: f64| {
+        let seconds = headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok()? * unit;
+        (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    };
+    if let Some(asked) = number("retry-after-ms", 1e-3).or_else(|| number("retry-after", 1.0)) {
+        return Some(asked);
     }
     let date = httpdate::parse_http_date(headers.get("retry-after")?.to_str().ok()?).ok()?;
     Some(date.duration_since(now).unwrap_or(Duration::ZERO))
@@ -162,7 +188,7 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &str) -> ErrorAnswer {
-        ErrorAnswer::read(status, &HeaderMap::new(), body.as_bytes(), "sk-secret")
+        ErrorAnswer::read(status, &HeaderMap::new(), body.as_bytes(), &Secrets::new("sk-secret", []))
     }
 
     #[test]
@@ -201,6 +227,14 @@ mod tests {
     }
 
     #[test]
+    fn other_secrets_are_blanked_as_a_whole_and_in_part() {
+        let others = [("x-gateway", "Bearer hunter2222"), ("x-team", "batch"), ("x-two", "hunter2222-more")];
+        let secrets = Secrets::new("key", others);
+        let text = "key batch hunter2222-more Bearer hunter2222, hunter2222";
+        assert_eq!(secrets.blanked(text), "key batch [x-two] [x-gateway], [x-gateway]");
+    }
+
+    #[test]
     fn long_texts_are_cut_at_a_character() {
         let text = read(500, &"é".repeat(5000)).message.unwrap();
         assert_eq!(text.chars().count(), LONGEST + 1);
@@ -218,10 +252,16 @@ mod tests {
             ("retry-after", "-1", None),
             ("retry-after", "nan", None),
             ("retry-after", "soon", None),
+            ("retry-after", "-inf", None),
+            ("retry-after", "1e400", Some(Duration::MAX)),
+            ("retry-after-ms", "99999999999999999999999999", Some(Duration::MAX)),
         ] {
             let headers =
                 HeaderMap::from_iter([(http::HeaderName::from_static(name), http::HeaderValue::from_static(value))]);
             assert_eq!(retry_after(&headers, now), expected, "{name}: {value}");
         }
+        let both = [("retry-after-ms", "-1"), ("retry-after", "3")]
+            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)));
+        assert_eq!(retry_after(&HeaderMap::from_iter(both), now), Some(Duration::from_secs(3)));
     }
 }

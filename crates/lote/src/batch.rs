@@ -150,9 +150,21 @@ impl Batch {
         "usage",
     ];
 
-    /// Whether it is over. One that is `cancelling` with `cancelled_at` set is: one server leaves it so for ever.
+    /// Whether it is over. One that is `cancelling` with `cancelled_at` set is: one server leaves it so for ever. So is
+    /// one of a status that is not known with the instant of an end: nobody can say which of the service's words is its
+    /// last, and a wait for another would have no end.
     pub fn is_terminal(&self) -> bool {
-        self.status.is_terminal() || (self.status == Status::Cancelling && self.cancelled_at.is_some())
+        match self.status {
+            Status::Cancelling => self.cancelled_at.is_some(),
+            Status::Other(_) => self.ended_at().is_some(),
+            ref known => known.is_terminal(),
+        }
+    }
+
+    /// The instant of any end. Zero is what some services say for none.
+    fn ended_at(&self) -> Option<UnixSeconds> {
+        let ends = [self.completed_at, self.failed_at, self.expired_at, self.cancelled_at];
+        ends.into_iter().flatten().find(|at| at.get() != 0)
     }
 
     /// The share of lines that have ended, from 0 to 1. `None` while the service does not say how many there are.
@@ -168,7 +180,8 @@ impl Batch {
             Status::Completed => self.completed_at,
             Status::Failed => self.failed_at.or(self.completed_at),
             Status::Expired => self.expired_at,
-            Status::Cancelled => self.cancelled_at,
+            Status::Cancelled | Status::Cancelling if self.is_terminal() => self.cancelled_at,
+            Status::Other(_) if self.is_terminal() => self.ended_at(),
             _ => Some(UnixSeconds::now()),
         };
         Some(end?.since(self.created_at?))

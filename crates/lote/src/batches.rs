@@ -10,7 +10,7 @@ use futures_util::Stream;
 use lote_client::types as wire;
 
 use crate::{
-    Batch, BatchId, Client, Endpoint, Error, ExpiresAfter, FetchOutcomes, FileId, Page, Wait, WaitAll, bound,
+    Batch, BatchId, Client, Error, ExpiresAfter, FetchOutcomes, FileId, Page, Wait, WaitAll, bound,
     call::{answered, understood},
     dialect::Asked,
     page::{self, WirePage},
@@ -28,15 +28,19 @@ impl Batches {
         Self { client }
     }
 
-    /// A new batch over an uploaded input file, all of whose lines are for `endpoint`.
+    /// A new batch over an uploaded input file, all of whose lines are for `endpoint`: an [`Endpoint`], or the path of
+    /// another that the dialect [declares](crate::Dialect::endpoints), such as Groq's `/v1/audio/transcriptions`. What
+    /// the dialect does not declare is refused when it is sent.
     ///
     /// A create that fails with an error that [`is_ambiguous`](Error::is_ambiguous) may have made a batch: look for it
     /// before sending another.
-    pub fn create(&self, input: &FileId, endpoint: Endpoint) -> CreateBatch {
+    ///
+    /// [`Endpoint`]: crate::Endpoint
+    pub fn create(&self, input: &FileId, endpoint: impl Into<String>) -> CreateBatch {
         CreateBatch {
             client: self.client.clone(),
             input: input.clone(),
-            endpoint,
+            endpoint: endpoint.into(),
             metadata: HashMap::new(),
             completion_window: None,
             max_concurrency: None,
@@ -138,7 +142,7 @@ impl Batches {
 pub struct CreateBatch {
     client: Client,
     input: FileId,
-    endpoint: Endpoint,
+    endpoint: String,
     metadata: HashMap<String, String>,
     completion_window: Option<String>,
     max_concurrency: Option<i64>,
@@ -204,7 +208,7 @@ impl CreateBatch {
         let shared = client.shared();
         let doing = format!("create a batch over {input}");
         let asked = Asked {
-            endpoint,
+            endpoint: &endpoint,
             window: completion_window.as_deref(),
             metadata: &metadata,
             max_concurrency: max_concurrency.is_some(),
@@ -220,8 +224,8 @@ impl CreateBatch {
         let calls = shared.calls().with(headers, fields);
         let body = wire::CreateBatchRequest {
             input_file_id: input.as_str().to_owned(),
-            // These two as the contract has them; the dialect's own spelling of them goes in their place.
-            endpoint: wire_endpoint(endpoint),
+            // These two stand for what the dialect makes of them, which goes in their place.
+            endpoint: wire::Endpoint::V1ChatCompletions,
             completion_window: wire::CompletionWindow::X24h,
             metadata: (!metadata.is_empty()).then_some(wire::Metadata(Some(metadata))),
             max_concurrency,
@@ -244,19 +248,6 @@ impl CreateBatch {
 fn own_key() -> String {
     // The standard library draws the first half from the system's randomness.
     format!("lote-{:016x}{:016x}", RandomState::new().hash_one(0), fastrand::u64(..))
-}
-
-fn wire_endpoint(endpoint: Endpoint) -> wire::Endpoint {
-    match endpoint {
-        Endpoint::ChatCompletions => wire::Endpoint::V1ChatCompletions,
-        Endpoint::Responses => wire::Endpoint::V1Responses,
-        Endpoint::Embeddings => wire::Endpoint::V1Embeddings,
-        Endpoint::ImagesGenerations => wire::Endpoint::V1ImagesGenerations,
-        Endpoint::Completions => wire::Endpoint::V1Completions,
-        Endpoint::Moderations => wire::Endpoint::V1Moderations,
-        Endpoint::ImagesEdits => wire::Endpoint::V1ImagesEdits,
-        Endpoint::Videos => wire::Endpoint::V1Videos,
-    }
 }
 
 /// The batches of the caller. See [`Batches::list`].

@@ -6,7 +6,7 @@ use lote_client::{Error as RawError, MAX_ANSWER_BYTES, ResponseValue};
 
 use crate::{
     Error,
-    answer::{ErrorAnswer, text_of, without_secret},
+    answer::{ErrorAnswer, text_of},
     client::Shared,
     error::Kind,
 };
@@ -23,9 +23,9 @@ pub(crate) async fn answered<T>(
     }
 }
 
-/// What an answer says, or our error, which tells what was being done and never shows the key.
+/// What an answer says, or our error, which tells what was being done and never shows a secret.
 pub(crate) fn understood<T>(shared: &Shared, doing: &str, read: Result<T, Error>) -> Result<T, Error> {
-    read.map_err(|error| error.context(doing).without_secret(shared.secret()))
+    read.map_err(|error| error.context(doing).without(shared.secrets()))
 }
 
 async fn convert(shared: &Shared, error: RawError<()>) -> Error {
@@ -45,7 +45,7 @@ async fn refusal(shared: &Shared, response: reqwest::Response) -> Error {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     // The hooks have read the body already, so this neither waits nor fails.
     let body = response.bytes().await.unwrap_or_default();
-    Error::service(ErrorAnswer::read(status, &headers, &body, shared.secret()))
+    Error::service(ErrorAnswer::read(status, &headers, &body, shared.secrets()))
 }
 
 /// A success whose body is not what the contract says.
@@ -53,7 +53,7 @@ fn undecodable(shared: &Shared, body: &[u8], error: &serde_json::Error) -> Error
     if body.len() >= MAX_ANSWER_BYTES {
         return Error::undecodable(format!("the answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20));
     }
-    let text = without_secret(&String::from_utf8_lossy(body), shared.secret());
+    let text = shared.secrets().blanked(&String::from_utf8_lossy(body));
     let found = match text_of(&text) {
         None => "the answer is empty".to_owned(),
         // JSON of another shape: say where. Anything else: say what it is.

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 
 use crate::{
     BatchId,
-    answer::{ErrorAnswer, without_secret},
+    answer::{ErrorAnswer, Secrets},
 };
 
 /// Why a call did not do what was asked.
@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Timeout,
     /// The answer is not what the contract says.
     Undecodable,
+    /// What was read on this side is not what it should be.
+    Unreadable,
     /// A file or stream on this side.
     Io,
 }
@@ -78,6 +80,11 @@ impl Error {
 
     pub(crate) fn undecodable(message: impl Into<String>) -> Self {
         Self::new(Kind::Undecodable, message.into())
+    }
+
+    /// As [`undecodable`](Self::undecodable), of a file or text on this side: no call was made.
+    pub(crate) fn unreadable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unreadable, message.into())
     }
 
     pub(crate) fn timeout(message: impl Into<String>) -> Self {
@@ -113,9 +120,9 @@ impl Error {
         self
     }
 
-    /// The same error without the key, which a service may have put into a field that the message repeats.
-    pub(crate) fn without_secret(mut self, secret: &str) -> Self {
-        self.0.message = without_secret(&self.0.message, secret);
+    /// The same error without secrets, which a service may have put into a field that the message repeats.
+    pub(crate) fn without(mut self, secrets: &Secrets) -> Self {
+        self.0.message = secrets.blanked(&self.0.message);
         self
     }
 
@@ -176,9 +183,10 @@ impl Error {
         matches!(self.0.kind, Kind::Connect | Kind::Connection)
     }
 
-    /// The answer is not what the contract says it is: not JSON, no object, a field of another type.
+    /// The answer, or a result line that was fetched before, is not what the contract says it is: not JSON, no object, a
+    /// field of another type.
     pub fn is_undecodable(&self) -> bool {
-        self.0.kind == Kind::Undecodable
+        matches!(self.0.kind, Kind::Undecodable | Kind::Unreadable)
     }
 
     /// A file or stream on this side could not be read or written. The cause is an [`io::Error`].
@@ -196,7 +204,7 @@ impl Error {
             return true;
         }
         match self.0.kind {
-            Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Io => false,
+            Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Unreadable | Kind::Io => false,
             Kind::Connection | Kind::Timeout | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
             Kind::Service => self.status().is_none_or(|status| status == 408 || !(400..500).contains(&status)),
         }
@@ -208,7 +216,12 @@ impl Error {
         match self.0.kind {
             Kind::Connect | Kind::Connection | Kind::Timeout => true,
             Kind::Service => matches!(self.status(), Some(408 | 429 | 500 | 502..=504 | 506..=599)),
-            Kind::Invalid | Kind::OutOfRange | Kind::ReceivedOutOfRange | Kind::Undecodable | Kind::Io => false,
+            Kind::Invalid
+            | Kind::OutOfRange
+            | Kind::ReceivedOutOfRange
+            | Kind::Undecodable
+            | Kind::Unreadable
+            | Kind::Io => false,
         }
     }
 

@@ -87,11 +87,17 @@ impl Field {
         Ok(self.integer(bound)?.map(i64::unsigned_abs))
     }
 
-    /// An instant: seconds, or an RFC 3339 text, which can be nothing else.
+    /// An instant: seconds, whose fraction is dropped, or an RFC 3339 text, which can be nothing else.
     pub(crate) fn instant(mut self) -> Result<Option<UnixSeconds>, Error> {
-        if let Some(Value::String(text)) = &self.value
-            && let Some(seconds) = time::rfc_3339(text)
-        {
+        let seconds = match &self.value {
+            Some(Value::String(text)) => time::rfc_3339(text),
+            // What a server in Python takes from its clock.
+            Some(Value::Number(number)) if number.is_f64() => {
+                number.as_f64().and_then(|seconds| whole(seconds.floor()))
+            }
+            _ => None,
+        };
+        if let Some(seconds) = seconds {
             self.value = Some(seconds.into());
         }
         let name = self.name.clone();
@@ -244,6 +250,10 @@ mod tests {
         ] {
             assert_eq!(instant(text.into()).unwrap().unwrap().get(), seconds, "{text}");
         }
+        for (number, seconds) in [(1_704_067_200.75, 1_704_067_200), (-0.5, -1), (5.0, 5)] {
+            assert_eq!(instant(number.into()).unwrap().unwrap().get(), seconds, "{number}");
+        }
+        assert!(instant(1e300.into()).unwrap_err().is_out_of_range());
         // Without an offset it could be any of a day's instants.
         let error = instant("2024-01-01T00:00:00".into()).unwrap_err();
         assert!(error.to_string().contains("is not an integer"), "{error}");

@@ -26,7 +26,7 @@ fn mka1() -> Of {
         .answered("lines in flight", Ask::Create(CHAT, Create::MaxConcurrency), [(200, OK)], "validating")
         .refused(
             "four endpoints",
-            Ask::Create(Endpoint::Moderations, Create::Plain),
+            Ask::Create(Endpoint::Moderations.as_str(), Create::Plain),
             "does not take endpoint /v1/moderations, only /v1/chat/completions, /v1/responses,",
         )
         .refused("one window", Ask::Create(CHAT, Create::Window("7d")), "window of \"7d\", only 24h; nothing was sent")
@@ -65,7 +65,7 @@ fn mka1() -> Of {
 fn openai() -> Of {
     Of::new("openai")
         .answered("prefix and bearer key", Ask::Get("b"), [(200, OK)], "validating")
-        .answered("eight endpoints", Ask::Create(Endpoint::Videos, Create::Plain), [(200, OK)], "validating")
+        .answered("eight endpoints", Ask::Create(Endpoint::Videos.as_str(), Create::Plain), [(200, OK)], "validating")
         .answered(
             "files of a batch that go by themselves",
             Ask::Create(CHAT, Create::OutputExpiresAfter),
@@ -140,7 +140,7 @@ fn azure() -> Of {
         )
         .refused(
             "no embeddings",
-            Ask::Create(Endpoint::Embeddings, Create::Plain),
+            Ask::Create(Endpoint::Embeddings.as_str(), Create::Plain),
             "does not take endpoint /v1/embeddings, only /v1/chat/completions, /v1/responses",
         )
         .answered(
@@ -197,10 +197,16 @@ fn groq() -> Of {
             "completion_window 7d",
         )
         .refused("and no longer", Ask::Create(CHAT, Create::Window("8d")), "window of \"8d\", only 24h to 7d")
+        .answered(
+            "endpoints that the contract does not name",
+            Ask::Create("/v1/audio/transcriptions", Create::Plain),
+            [(200, r#"{"id":"b","status":"validating","endpoint":"/v1/audio/transcriptions"}"#)],
+            "endpoint /v1/audio/transcriptions",
+        )
         .refused(
-            "chat completions only",
-            Ask::Create(Endpoint::Embeddings, Create::Plain),
-            "does not take endpoint /v1/embeddings, only /v1/chat/completions",
+            "no embeddings",
+            Ask::Create(Endpoint::Embeddings.as_str(), Create::Plain),
+            "does not take endpoint /v1/embeddings, only /v1/chat/completions, /v1/audio/transcriptions",
         )
         .answered(
             "a file without a status",

@@ -29,7 +29,7 @@ fn ogx() -> Of {
             [(409, r#"{"error":{"message":"Idempotency key already used"}}"#)],
             "409 Conflict: Idempotency key already used",
         )
-        .refused("three endpoints", Ask::Create(Endpoint::Responses, Create::Plain), "does not take endpoint /v1/responses")
+        .refused("three endpoints", Ask::Create(Endpoint::Responses.as_str(), Create::Plain), "does not take endpoint /v1/responses")
         .refused("one window", Ask::Create(CHAT, Create::Window("1h")), "window of \"1h\", only 24h")
         .refused("no end users", Ask::OnBehalfOf, "does not understand X-On-Behalf-Of")
         .answered(

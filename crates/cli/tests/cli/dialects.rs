@@ -48,7 +48,7 @@ fn what_a_dialect_does_not_know_is_exit_2_and_not_sent() {
         ),
         (
             &["batches", "create", "file-1", "--endpoint", "embeddings", "--dialect", "groq"],
-            "does not take endpoint /v1/embeddings, only /v1/chat/completions; nothing was sent",
+            "does not take endpoint /v1/embeddings, only /v1/chat/completions, /v1/audio/transcriptions, /v1/audio/translations; nothing was sent",
         ),
         (
             &["batches", "create", "file-1", "--endpoint", "chat", "--completion-window", "7d"],

@@ -21,9 +21,15 @@ fn all_files_are_counted_together() {
     let ended = lote(args.iter().chain([&"--json".as_ref()]));
     assert_eq!(ended.code, 0, "{ended:?}");
     let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    for (name, count) in
-        [("lines", 5), ("succeeded", 2), ("failed", 1), ("expired", 1), ("cancelled", 1), ("unreadable", 0)]
-    {
+    for (name, count) in [
+        ("lines", 5),
+        ("succeeded", 2),
+        ("failed", 1),
+        ("expired", 1),
+        ("cancelled", 1),
+        ("missing", 0),
+        ("unreadable", 0),
+    ] {
         assert_eq!(report[name], count, "{name}: {report}");
     }
     assert_eq!(report["usage"]["total_tokens"], 14);
@@ -35,13 +41,14 @@ fn all_files_are_counted_together() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let lines: Vec<_> = ended.stdout.lines().collect();
     assert_eq!(
-        lines[..8],
+        lines[..9],
         [
             "lines       5",
             "succeeded   2",
             "failed      1",
             "expired     1",
             "cancelled   1",
+            "missing     0",
             "unreadable  0",
             "tokens      14 (input 6, output 8, reasoning 3)",
             "models            2  m-1",

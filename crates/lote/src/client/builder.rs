@@ -189,7 +189,7 @@ impl ClientBuilder {
             downloads: build(Some(self.idle_timeout))?,
             base_url: base_url.clone(),
             dialect: dialect.clone(),
-            secret: key.to_owned(),
+            secrets: dialect.secrets(key),
             idle_timeout: self.idle_timeout,
             call_timeout: self.call_timeout,
             retry: self.retry,

@@ -10,6 +10,7 @@ pub use builder::ClientBuilder;
 
 use crate::{
     Batches, Dialect, DialectChoice, Error, Files, Retry,
+    answer::Secrets,
     dialect::Sent,
     retry::{Budget, Try},
 };
@@ -27,7 +28,7 @@ pub(crate) struct Shared {
     downloads: lote_client::Client,
     base_url: String,
     dialect: Sent,
-    secret: String,
+    secrets: Secrets,
     idle_timeout: Duration,
     call_timeout: Duration,
     retry: Retry,
@@ -52,9 +53,9 @@ impl Shared {
         &self.dialect
     }
 
-    /// The key, only to blank it out of texts.
-    pub(crate) fn secret(&self) -> &str {
-        &self.secret
+    /// What is to be blanked out of texts.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Makes a call that looks or deletes, again and again as the policy allows. For these a conflict passes: MKA1

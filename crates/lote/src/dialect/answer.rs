@@ -1,8 +1,9 @@
 //! Owns the way from a service's JSON answers to the contract's shape; never file content, and never an error answer.
 //!
 //! What would make an answer unreadable is undone whatever the dialect: a list or a created batch that is wrapped as in
-//! any of the known tables, and a list without a wrapper. What is readable either way (a spelling, milliseconds) is
-//! undone by the dialect that declares it.
+//! any of the known tables, and a list without a wrapper. So is the spelling of an end
+//! that a known table has for a status that the contract does not: a wait would not see it. What else is readable either way (another spelling,
+//! milliseconds) is undone by the dialect that declares it.
 
 use std::sync::LazyLock;
 
@@ -12,7 +13,7 @@ use super::{
     Dialect,
     table::{Object, Table, Times},
 };
-use crate::time;
+use crate::{Status, time};
 
 /// The fields of a batch and of a file that hold instants.
 const INSTANTS: [&str; 9] = [
@@ -27,90 +28,117 @@ const INSTANTS: [&str; 9] = [
     "cancelled_at",
 ];
 
-/// The wrappers of all known dialects.
-struct Wrappers {
+/// What is undone whatever the dialect, from the tables of all known ones.
+struct Common {
     lists: Vec<String>,
     batches: Vec<String>,
+    /// Their statuses of a batch that is over to the contract's.
+    statuses: Vec<(String, String)>,
 }
 
-static WRAPPERS: LazyLock<Wrappers> = LazyLock::new(|| {
+static COMMON: LazyLock<Common> = LazyLock::new(|| {
     let known: Vec<Dialect> = Dialect::KNOWN.iter().filter_map(|name| Dialect::named(name).ok()).collect();
     let all = |field: fn(&Table) -> &Option<String>| known.iter().filter_map(|it| field(&it.0).clone()).collect();
-    Wrappers { lists: all(|table| &table.answer.list_in), batches: all(|table| &table.answer.created_in) }
+    let statuses = known.iter().filter_map(|it| it.0.answer.batch.values.get("status")).flatten();
+    Common {
+        statuses: statuses
+            .filter(|(_, ours)| Status::from(ours.as_str()).is_terminal())
+            .map(|(theirs, ours)| (theirs.clone(), ours.clone()))
+            .collect(),
+        lists: all(|table| &table.answer.list_in),
+        batches: all(|table| &table.answer.created_in),
+    }
 });
 
 impl Dialect {
-    /// Turns the answer to an operation into what the contract says. Whatever it is, it never fails.
-    pub(super) fn to_contract(&self, operation: &str, answer: &mut Value) {
+    /// Turns the answer to an operation into what the contract says, and says whether anything had to be changed.
+    /// Whatever the answer is, it never fails.
+    pub(super) fn to_contract(&self, operation: &str, answer: &mut Value) -> bool {
         let rules = &self.0.answer;
         match operation {
             "create_batch" => {
                 // Of one that is declared it is known that what is around it is not the batch.
-                unwrap(answer, rules.created_in.iter());
+                let mut changed = unwrap(answer, rules.created_in.iter());
                 if answer.get("id").is_none_or(Value::is_null) {
-                    unwrap(answer, WRAPPERS.batches.iter());
+                    changed |= unwrap(answer, COMMON.batches.iter());
                 }
-                self.batch(answer);
+                changed | self.batch(answer)
             }
             "get_batch" | "cancel_batch" => self.batch(answer),
             "list_batches" => self.list(answer, |batch| self.batch(batch)),
             "upload_file" | "get_file" => self.file(answer),
             "list_files" => self.list(answer, |file| self.file(file)),
-            _ => {}
+            _ => false,
         }
     }
 
-    fn list(&self, answer: &mut Value, each: impl Fn(&mut Value)) {
-        let rules = &self.0.answer;
+    fn list(&self, answer: &mut Value, each: impl Fn(&mut Value) -> bool) -> bool {
+        let (rules, mut changed) = (&self.0.answer, false);
         if answer.is_array() {
             // No cursor, no word on what follows: it is the whole list.
             *answer = Value::from_iter([("data", answer.take()), ("has_more", Value::Bool(false))]);
+            changed = true;
         }
-        let Some(list) = answer.as_object_mut() else { return };
+        let Some(list) = answer.as_object_mut() else { return false };
         if list.get("data").is_none_or(Value::is_null)
-            && let Some(name) = rules.list_in.iter().chain(&WRAPPERS.lists).find(|name| is_array(list, name))
+            && let Some(name) = rules.list_in.iter().chain(&COMMON.lists).find(|name| is_array(list, name))
             && let Some(entries) = list.remove(name)
         {
             list.insert("data".to_owned(), entries);
+            changed = true;
         }
         if let Some(Value::Array(entries)) = list.get_mut("data") {
-            entries.iter_mut().for_each(each);
+            for entry in entries {
+                changed |= each(entry);
+            }
             if !rules.paged && list.get("has_more").is_none_or(Value::is_null) {
                 list.insert("has_more".to_owned(), Value::Bool(false));
+                changed = true;
             }
         }
+        changed
     }
 
-    fn batch(&self, batch: &mut Value) {
-        let Some(batch) = batch.as_object_mut() else { return };
-        self.object(batch, &self.0.answer.batch);
+    fn batch(&self, batch: &mut Value) -> bool {
+        let Some(batch) = batch.as_object_mut() else { return false };
+        let mut changed = self.object(batch, &self.0.answer.batch);
+        if let Some(Value::String(status)) = batch.get_mut("status")
+            && let Status::Other(theirs) = Status::from(status.as_str())
+            && let Some((_, ours)) = COMMON.statuses.iter().find(|(known, _)| known.eq_ignore_ascii_case(&theirs))
+        {
+            status.clone_from(ours);
+            changed = true;
+        }
         let spelling = self.0.create.spelling.iter();
         if let Some(Value::String(endpoint)) = batch.get_mut("endpoint")
             && let Some((ours, _)) = spelling.into_iter().find(|(_, theirs)| *theirs == endpoint)
         {
             endpoint.clone_from(ours);
+            changed = true;
         }
+        changed
     }
 
-    fn file(&self, file: &mut Value) {
-        if let Some(file) = file.as_object_mut() {
-            self.object(file, &self.0.answer.file);
-        }
+    fn file(&self, file: &mut Value) -> bool {
+        file.as_object_mut().is_some_and(|file| self.object(file, &self.0.answer.file))
     }
 
-    fn object(&self, object: &mut Map<String, Value>, rules: &Object) {
+    fn object(&self, object: &mut Map<String, Value>, rules: &Object) -> bool {
+        let mut changed = false;
         for (theirs, ours) in &rules.rename {
             // A field that is there under the contract's name is the one that counts.
             if object.get(ours).is_none_or(Value::is_null)
                 && let Some(value) = object.remove(theirs)
             {
                 object.insert(ours.clone(), value);
+                changed = true;
             }
         }
         for (field, spellings) in &rules.values {
             if let Some(Value::String(value)) = object.get_mut(field)
                 && let Some((_, ours)) = spellings.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(value))
             {
+                changed |= value != ours;
                 value.clone_from(ours);
             }
         }
@@ -119,24 +147,27 @@ impl Dialect {
                 && let Some(seconds) = seconds(self.0.answer.times, value)
             {
                 *value = Value::from(seconds);
+                changed = true;
             }
         }
+        changed
     }
 }
 
-/// Gives the object with an id that is in a wrapper.
-fn unwrap<'a>(answer: &mut Value, mut wrappers: impl Iterator<Item = &'a String>) {
-    let Some(outer) = answer.as_object_mut() else { return };
+/// Gives the object with an id that is in a wrapper, and says whether there was one.
+fn unwrap<'a>(answer: &mut Value, mut wrappers: impl Iterator<Item = &'a String>) -> bool {
+    let Some(outer) = answer.as_object_mut() else { return false };
     let inner = wrappers.find_map(|name| match outer.get_mut(name) {
         Some(inner) if inner.get("id").is_some_and(|id| !id.is_null()) => Some(inner.take()),
         _ => None,
     });
-    let Some(Value::Object(mut inner)) = inner else { return };
+    let Some(Value::Object(mut inner)) = inner else { return false };
     // What stands beside it, such as a warning, is not lost.
     for (name, value) in std::mem::take(outer).into_iter().filter(|(_, value)| !value.is_null()) {
         inner.entry(name).or_insert(value);
     }
     *answer = Value::Object(inner);
+    true
 }
 
 fn is_array(list: &Map<String, Value>, name: &str) -> bool {

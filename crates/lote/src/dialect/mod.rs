@@ -198,8 +198,8 @@ impl FromStr for Dialect {
 }
 
 impl lote_client::Answers for Dialect {
-    fn to_contract(&self, operation: &str, answer: &mut Value) {
-        Self::to_contract(self, operation, answer);
+    fn to_contract(&self, operation: &str, answer: &mut Value) -> bool {
+        Self::to_contract(self, operation, answer)
     }
 }
 

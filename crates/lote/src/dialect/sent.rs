@@ -9,7 +9,7 @@ use super::{
     Dialect, DialectChoice,
     table::{ExpiresAfter, Idempotency, Most},
 };
-use crate::{Endpoint, Error, UploadPurpose};
+use crate::{Error, UploadPurpose, answer::Secrets};
 
 /// A dialect and how it was chosen, for what is sent: its errors say both.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Sent {
 
 /// What is asked of a create beyond the contract's body.
 pub(crate) struct Asked<'a> {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: &'a str,
     pub(crate) window: Option<&'a str>,
     pub(crate) metadata: &'a HashMap<String, String>,
     pub(crate) max_concurrency: bool,
@@ -82,6 +82,15 @@ impl Sent {
         Ok(headers)
     }
 
+    /// What must not be shown when a service repeats it: the key, and the values of the table's headers and of its
+    /// query, of which it is not known which are secret.
+    pub(crate) fn secrets(&self, key: &str) -> Secrets {
+        let table = &self.dialect.0;
+        let headers = table.headers.iter().map(|(name, value)| (name.0.as_str(), value.0.as_str()));
+        let query = table.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Secrets::new(key, headers.chain(query))
+    }
+
     /// What every URL ends in.
     pub(crate) fn query(&self) -> Vec<(String, String)> {
         self.dialect.0.query.clone().into_iter().collect()
@@ -90,10 +99,9 @@ impl Sent {
     /// The fields of a create's body that the dialect spells.
     pub(crate) fn create(&self, asked: &Asked<'_>) -> Result<Map<String, Value>, Error> {
         let rules = &self.dialect.0.create;
-        let endpoint = asked.endpoint.as_str();
-        if !rules.endpoints.is_empty() && !rules.endpoints.iter().any(|offered| offered.0 == endpoint) {
-            let offered = self.dialect.endpoints().join(", ");
-            return Err(self.refuse(format_args!("does not take endpoint {endpoint}, only {offered}")));
+        let (endpoint, offered) = (asked.endpoint, self.dialect.endpoints());
+        if !offered.iter().any(|offered| offered == endpoint) {
+            return Err(self.refuse(format_args!("does not take endpoint {endpoint}, only {}", offered.join(", "))));
         }
         let default = rules.windows.first().map_or("24h", |window| window.first());
         let window = asked.window.unwrap_or(default);

@@ -64,7 +64,7 @@ impl FetchOutcomes {
     /// was run; those of the calls; and those of [`Outcomes::join`].
     pub async fn fetch(self) -> Result<Outcomes, Error> {
         let id = &self.batch.id;
-        if !self.batch.status.is_terminal() {
+        if !self.batch.is_terminal() {
             let status = &self.batch.status;
             return Err(Error::invalid(format!("batch {id} is {status}: wait until it is over, then ask again")));
         }

@@ -31,7 +31,7 @@ use crate::{
 /// The views ([`text`](Self::text), [`json`](Self::json), [`tool_calls`](Self::tool_calls),
 /// [`embeddings`](Self::embeddings), [`images`](Self::images), …) read the answer of every endpoint that has such a
 /// thing. Each fails with an [`OutcomeError`] that says what there was instead and keeps the outcome, which may have
-/// been paid for.
+/// been paid for. Each reads the answer anew: keep what it gives rather than asking twice.
 ///
 /// ```
 /// use lote::{Outcome, OutcomeKind};
@@ -97,7 +97,7 @@ impl Outcome {
     /// One that [`is_undecodable`](Error::is_undecodable) when the line is not one JSON object with a `custom_id`.
     pub fn from_line(line: impl Into<String>) -> Result<Self, Error> {
         let line = line.into();
-        let answer = Answer::parse(line.as_bytes()).map_err(|error| Error::undecodable(error.to_string()))?;
+        let answer = Answer::parse(line.as_bytes()).map_err(|error| Error::unreadable(error.to_string()))?;
         let body = match answer.body() {
             None => Body::None,
             Some(std::borrow::Cow::Borrowed(body)) => {

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     fs::File,
-    io::{self, BufReader, BufWriter, Seek, Write},
+    io::{BufReader, BufWriter, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -129,8 +129,8 @@ impl Iterator for Outcomes {
         let place = (self.name.display(), line.number);
         let unreadable = |error: Error| error.context(format_args!("{}, line {}", place.0, place.1));
         if line.too_long {
-            let error = io::Error::other(format!("the line has {} bytes, too many to be read", line.length));
-            return Some(Err(unreadable(Error::undecodable(error.to_string()))));
+            let problem = format!("the line has {} bytes, too many to be read", line.length);
+            return Some(Err(unreadable(Error::unreadable(problem))));
         }
         let mut bytes = line.bytes;
         if line.number == 1 {
@@ -140,7 +140,7 @@ impl Iterator for Outcomes {
             Ok(text) => Outcome::from_line(text),
             Err(error) => {
                 let column = error.valid_up_to() + 1;
-                Err(Error::undecodable(format!("invalid UTF-8 at column {column}")))
+                Err(Error::unreadable(format!("invalid UTF-8 at column {column}")))
             }
         };
         Some(outcome.map_err(unreadable))

@@ -104,7 +104,7 @@ impl ToolCall {
     /// One that [`is_undecodable`](Error::is_undecodable) when they are no JSON of a `T`.
     pub fn arguments_as<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(&self.arguments)
-            .map_err(|error| Error::undecodable(format!("arguments of tool call {} ({}): {error}", self.name, self.id)))
+            .map_err(|error| Error::unreadable(format!("arguments of tool call {} ({}): {error}", self.name, self.id)))
     }
 }
 

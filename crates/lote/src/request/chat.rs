@@ -28,8 +28,10 @@ names!(
         Medium = "medium",
         /// Much.
         High = "high",
-        /// As much as possible.
+        /// Very much.
         Xhigh = "xhigh",
+        /// As much as possible.
+        Max = "max",
     }
 );
 

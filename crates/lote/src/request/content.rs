@@ -14,6 +14,8 @@ names!(
         High = "high",
         /// As the service thinks best, which is its default.
         Auto = "auto",
+        /// As large as it came. Only for responses: in a chat completion it is an error when the line is made.
+        Original = "original",
     }
 
     /// The format of sound that is sent.
@@ -134,7 +136,8 @@ impl Part {
         self
     }
 
-    /// Sound that travels within the request.
+    /// Sound that travels within the request. Only chat completions take it; in a response it is an error when the line
+    /// is made.
     pub fn input_audio(bytes: impl AsRef<[u8]>, format: AudioFormat) -> Self {
         Kind::Audio { data: STANDARD.encode(bytes), format }.into()
     }
@@ -153,6 +156,9 @@ impl Part {
         if self.detail.is_some() && !matches!(self.kind, Kind::Image(_)) {
             return Err("detail: only an image has one; leave it out".to_owned());
         }
+        if self.detail == Some(ImageDetail::Original) && wire == Wire::Chat {
+            return Err("detail: original is for responses alone; name another".to_owned());
+        }
         Ok(match (&self.kind, wire) {
             (Kind::Text(text), Wire::Chat) => json!({"type": "text", "text": text}),
             (Kind::Text(text), Wire::Responses) if by_model => json!({"type": "output_text", "text": text}),
@@ -169,7 +175,11 @@ impl Part {
                 let detail = self.detail.unwrap_or(ImageDetail::Auto);
                 json!({"type": "input_image", "image_url": url, "detail": detail})
             }
-            (Kind::Audio { data, format }, _) => {
+            // OpenAI's document of 2026-08-21 knows text, images and files here, and vLLM refuses it, too.
+            (Kind::Audio { .. }, Wire::Responses) => {
+                return Err("input_audio: responses take no sound; send a chat completion".to_owned());
+            }
+            (Kind::Audio { data, format }, Wire::Chat) => {
                 json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
             }
             (Kind::FileId(file_id), Wire::Chat) => json!({"type": "file", "file": {"file_id": file_id}}),

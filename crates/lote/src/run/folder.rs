@@ -52,6 +52,9 @@ pub struct Record {
     pub source: String,
     /// The service.
     pub base_url: String,
+    /// The name of the dialect that it was taken to speak; empty in records of versions before this was kept.
+    #[serde(default)]
+    pub dialect: String,
     /// The endpoint of every line.
     pub endpoint: String,
     /// How many request lines there are.
@@ -92,6 +95,12 @@ impl fmt::Display for Record {
     }
 }
 
+/// Which service a run is for, and what it is taken to speak.
+pub(super) struct Service {
+    pub(super) base_url: String,
+    pub(super) dialect: String,
+}
+
 /// The folder of a run.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -113,7 +122,7 @@ impl Folder {
         path: PathBuf,
         input: &Path,
         options: &CheckOptions,
-        base_url: &str,
+        service: Service,
         wanted: impl Fn() -> bool,
     ) -> Result<(Self, Checked), RunError> {
         refuse_held(&path)?;
@@ -145,7 +154,8 @@ impl Folder {
             lote: env!("CARGO_PKG_VERSION").to_owned(),
             stage: Stage::Prepared,
             source: input.to_string_lossy().into_owned(),
-            base_url: base_url.to_owned(),
+            base_url: service.base_url,
+            dialect: service.dialect,
             endpoint: checked.endpoint.clone().unwrap_or_default(),
             lines: checked.lines,
             bytes: checked.bytes,

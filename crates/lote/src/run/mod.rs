@@ -20,7 +20,7 @@ pub use error::RunError;
 pub use folder::{Record, Stage};
 
 use crate::{
-    Batch, Cadence, Client, Endpoint, Error, bound,
+    Batch, Cadence, Client, Error, bound,
     dialect::Asked,
     lines::{Checked, Joined, Limits},
     save,
@@ -85,7 +85,7 @@ pub struct Run {
     input: PathBuf,
     folder: Option<PathBuf>,
     output: Option<PathBuf>,
-    endpoint: Option<Endpoint>,
+    endpoint: Option<String>,
     limits: Option<Limits>,
     completion_window: Option<String>,
     metadata: Vec<(String, String)>,
@@ -177,9 +177,10 @@ impl Run {
         self
     }
 
-    /// The endpoint that every line must be for. The default is that of the first line.
-    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
-        self.endpoint = Some(endpoint);
+    /// The endpoint that every line must be for: an [`Endpoint`](crate::Endpoint), or the path of another that the
+    /// dialect [declares](crate::Dialect::endpoints). The default is that of the first line.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = Some(endpoint.into());
         self
     }
 
@@ -254,7 +255,7 @@ impl Run {
     }
 
     /// Refuses, before anything is sent, what the dialect's create would refuse.
-    fn check_create(&self, endpoint: Endpoint) -> Result<(), RunError> {
+    fn check_create(&self, endpoint: &str) -> Result<(), RunError> {
         let own = (Self::SHA256.to_owned(), "0".repeat(64));
         let metadata = self.metadata.iter().cloned().chain([own]).collect();
         let asked = Asked {

@@ -8,9 +8,12 @@ use std::{
     time::Instant,
 };
 
-use super::{OnProgress, Progress, Report, Run, RunError, Stage, folder::Folder};
+use super::{
+    OnProgress, Progress, Report, Run, RunError, Stage,
+    folder::{Folder, Service},
+};
 use crate::{
-    Batch, Endpoint, Error, FileId, Status, UploadPurpose, Waited,
+    Batch, Error, FileId, Status, UploadPurpose, Waited,
     fetch::{blocking, fetch},
     lines::{CheckOptions, JoinError, Joined, join},
     save::Beside,
@@ -20,14 +23,14 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     let started = Instant::now();
     run.check_settings()?;
     run.check_places()?;
-    let (mut folder, endpoint) = prepare(&run).await?;
-    run.check_create(endpoint)?;
+    let mut folder = prepare(&run).await?;
+    run.check_create(&folder.record.endpoint)?;
 
     let input = upload(&run, &folder).await.map_err(RunError::Refused)?;
     folder.record.input_file_id = Some(input.clone());
     folder.reached(Stage::Uploaded)?;
 
-    let (mut folder, batch) = create(&run, folder, endpoint, &input).await?;
+    let (mut folder, batch) = create(&run, folder, &input).await?;
     (run.on_progress)(Progress::Created(&batch));
 
     let batch = wait(&run, &folder, &batch).await?;
@@ -72,25 +75,21 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 }
 
 /// Checks and copies the input.
-async fn prepare(run: &Run) -> Result<(Folder, Endpoint), RunError> {
+async fn prepare(run: &Run) -> Result<Folder, RunError> {
     let dialect = run.client.dialect().check_options();
-    let options = CheckOptions {
-        endpoint: run.endpoint.map(|endpoint| endpoint.as_str().to_owned()),
-        limits: run.limits.unwrap_or(dialect.limits),
-        ..dialect
-    };
+    let options =
+        CheckOptions { endpoint: run.endpoint.clone(), limits: run.limits.unwrap_or(dialect.limits), ..dialect };
     let (path, input) = (run.folder_path(), run.input.clone());
-    let base_url = run.client.base_url().to_owned();
+    let service =
+        Service { base_url: run.client.base_url().to_owned(), dialect: run.client.dialect().name().to_owned() };
     // Work on another thread does not end with this future: it looks whether the future is still there.
     let here = Arc::new(());
     let seen = Arc::downgrade(&here);
     let wanted = move || seen.strong_count() > 0;
-    let (folder, checked) = blocking(move || Folder::prepare(path, &input, &options, &base_url, wanted)).await?;
+    let (folder, checked) = blocking(move || Folder::prepare(path, &input, &options, service, wanted)).await?;
     drop(here);
     (run.on_progress)(Progress::Checked(&checked));
-    // The check lets no other endpoint pass.
-    let endpoint = folder.record.endpoint.parse().map_err(RunError::Refused)?;
-    Ok((folder, endpoint))
+    Ok(folder)
 }
 
 async fn upload(run: &Run, folder: &Folder) -> Result<FileId, Error> {
@@ -107,17 +106,13 @@ async fn upload(run: &Run, folder: &Folder) -> Result<FileId, Error> {
 }
 
 /// Writes the intent down, creates, and writes the id down. Gives the folder back when there is a batch.
-async fn create(
-    run: &Run,
-    mut folder: Folder,
-    endpoint: Endpoint,
-    input: &FileId,
-) -> Result<(Folder, Batch), RunError> {
+async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder, Batch), RunError> {
     if let Err(error) = folder.reached(Stage::Creating) {
         folder.remove();
         return Err(error);
     }
-    let mut create = run.client.batches().create(input, endpoint).metadata(Run::SHA256, &folder.record.sha256);
+    let record = &folder.record;
+    let mut create = run.client.batches().create(input, &record.endpoint).metadata(Run::SHA256, &record.sha256);
     for (key, value) in &run.metadata {
         create = create.metadata(key, value);
     }

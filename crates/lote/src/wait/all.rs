@@ -184,6 +184,7 @@ impl<'a> Course<'a> {
     /// Reads the list for as long as it is cheaper than asking for each batch, and takes what it shows out of `unseen`.
     async fn page_through(&mut self, unseen: &mut HashSet<BatchId>) -> Result<(), Error> {
         let (mut after, mut pages, mut shown) = (self.after.clone(), 0, false);
+        let mut listed = HashSet::new();
         while pages < unseen.len() {
             let mut list = self.client.batches().list().limit(bound::BATCH_PAGE.max);
             if let Some(id) = &after {
@@ -192,9 +193,10 @@ impl<'a> Course<'a> {
             let page = list.page().await?;
             self.listing.over();
             pages += 1;
-            let start = after.clone();
+            let before = listed.len();
             for batch in page.data {
                 let id = batch.id.clone();
+                listed.insert(id.clone());
                 if unseen.remove(&id) {
                     if !shown {
                         (shown, self.after) = (true, after);
@@ -203,7 +205,8 @@ impl<'a> Course<'a> {
                 }
                 after = Some(id);
             }
-            if !page.has_more || after == start {
+            // A list that starts again shows nothing more.
+            if !page.has_more || listed.len() == before {
                 break;
             }
         }
