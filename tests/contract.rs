@@ -116,7 +116,7 @@ fn every_name_of_the_contract_is_the_facades() {
     assert_eq!(texts(Status::KNOWN, Status::as_str), said("BatchStatus"));
     assert_eq!(texts(FilePurpose::KNOWN, FilePurpose::as_str), said("FilePurpose"));
     assert_eq!(texts(FileStatus::KNOWN, FileStatus::as_str), said("FileStatus"));
-    assert_eq!(lote::lines::ENDPOINTS.map(str::to_owned).to_vec(), said("Endpoint"));
+    assert_eq!(lote::lines::ENDPOINTS.iter().copied().map(str::to_owned).collect::<Vec<_>>(), said("Endpoint"));
 }
 
 #[test]
@@ -133,6 +133,6 @@ fn every_field_of_the_contract_is_the_facades() {
         names.sort();
         names
     };
-    assert_eq!(sorted(&Batch::FIELDS), said("Batch"));
-    assert_eq!(sorted(&File::FIELDS), said("File"));
+    assert_eq!(sorted(Batch::FIELDS), said("Batch"));
+    assert_eq!(sorted(File::FIELDS), said("File"));
 }

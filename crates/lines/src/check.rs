@@ -20,7 +20,7 @@ mod line;
 /// The endpoints that batches of OpenAI and MKA1 take, as OpenAI's API description of 2026-08-21
 /// lists them. MKA1 takes four of them: chat completions, responses, embeddings and image
 /// generations.
-pub const ENDPOINTS: [&str; 8] = [
+pub const ENDPOINTS: &[&str] = &[
     "/v1/chat/completions",
     "/v1/responses",
     "/v1/embeddings",
@@ -67,7 +67,7 @@ impl Default for CheckOptions {
         Self {
             endpoint: None,
             limits: Limits::default(),
-            known_endpoints: ENDPOINTS.map(str::to_owned).to_vec(),
+            known_endpoints: ENDPOINTS.iter().copied().map(str::to_owned).collect(),
             max_custom_id: None,
         }
     }

@@ -124,7 +124,7 @@ pub struct Usage {
 
 impl Batch {
     /// The fields of the contract, in its order.
-    pub const FIELDS: [&'static str; 23] = [
+    pub const FIELDS: &'static [&'static str] = &[
         "id",
         "object",
         "endpoint",
@@ -253,7 +253,7 @@ impl Batch {
 
 impl Serialize for Batch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        read::in_order(&self.raw, &Self::FIELDS, serializer)
+        read::in_order(&self.raw, Self::FIELDS, serializer)
     }
 }
 

@@ -37,7 +37,7 @@ pub struct File {
 
 impl File {
     /// The fields of the contract, in its order.
-    pub const FIELDS: [&'static str; 10] = [
+    pub const FIELDS: &'static [&'static str] = &[
         "id",
         "object",
         "bytes",
@@ -90,7 +90,7 @@ impl File {
 
 impl Serialize for File {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        read::in_order(&self.raw, &Self::FIELDS, serializer)
+        read::in_order(&self.raw, Self::FIELDS, serializer)
     }
 }
 
