@@ -1,9 +1,9 @@
 //! Owns the way from a service's JSON answers to the contract's shape; never file content, and never an error answer.
 //!
 //! What would make an answer unreadable is undone whatever the dialect: a list or a created batch that is wrapped as in
-//! any of the known tables, and a list without a wrapper. So is the spelling of an end
-//! that a known table has for a status that the contract does not: a wait would not see it. What else is readable either way (another spelling,
-//! milliseconds) is undone by the dialect that declares it.
+//! any of the known tables, and a list without a wrapper. So is a known table's word for an end that the contract does
+//! not have: a wait would not see it. What else is readable either way (another spelling, milliseconds) is undone by the
+//! dialect that declares it.
 
 use std::sync::LazyLock;
 

@@ -74,7 +74,8 @@ impl<'a> Watch<'a> {
         self.last.as_deref()
     }
 
-    /// Pauses, looks and judges, unless it is time to stop. A step that is dropped is made again by the next.
+    /// Pauses, looks and judges, unless it is time to stop. A step that is dropped forgets what tells it to stop: drop the
+    /// whole wait.
     pub(super) async fn step(&mut self) -> Step {
         if let Some(batch) = self.last.take_if(|batch| batch.is_terminal()) {
             return Step::Over(Waited::Ended(batch));
