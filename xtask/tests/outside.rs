@@ -48,6 +48,7 @@ impl Repository {
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_NET_OFFLINE", "true")
             .env("PATH", path)
+            .env_remove("CI")
             .envs(variables.iter().copied())
             .output()
             .unwrap();
@@ -116,4 +117,13 @@ fn without_python_it_is_skipped_and_without_a_program_it_fails() {
         assert!(out.contains(&format!("== summary\n{summary}")), "{out}");
         assert!(!out.contains("run.py clients --lote"), "the script is not run: {out}");
     }
+}
+
+#[test]
+fn on_ci_a_step_that_is_skipped_fails() {
+    let repository = Repository::new("fn main() {}");
+    let variables = [("NEED", "0"), ("CODE", "77"), ("PRINTS", "skipped: no registry\n"), ("CI", "true")];
+    let (code, out) = repository.clients(repository.path(), &variables);
+    assert_eq!(code, Some(4), "{out}");
+    assert!(out.contains("failed: clients\nproblem: step clients was skipped on CI: no registry\nfix: "), "{out}");
 }

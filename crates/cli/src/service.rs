@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn the_help_names_every_known_dialect() {
         let help = ServiceArgs::augment_args(clap::Command::new("lote")).render_long_help().to_string();
-        for name in Dialect::KNOWN {
+        for &name in Dialect::KNOWN {
             assert!(help.contains(name), "{name} is not in {help}");
         }
     }

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use lote_lines::{CheckOptions, Inspection, check, join};
 use serde_json::{Value, json};
 
-type Outcome = Result<(), Box<dyn Error>>;
+type OutcomeKind = Result<(), Box<dyn Error>>;
 
 const ROUNDS: usize = 7;
 
-fn main() -> Outcome {
+fn main() -> OutcomeKind {
     let lines: usize = std::env::args().nth(1).map_or(Ok(50_000), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
     let input = folder.path().join("input.jsonl");
@@ -27,7 +27,7 @@ fn main() -> Outcome {
     let (input_bytes, output_bytes) = (fs::metadata(&input)?.len(), fs::metadata(&output)?.len());
     println!("{lines} lines; input {} MB, output {} MB, shuffled", input_bytes / 1_000_000, output_bytes / 1_000_000);
 
-    let report = |name: &str, bytes: u64, run: &mut dyn FnMut() -> Outcome| -> Outcome {
+    let report = |name: &str, bytes: u64, run: &mut dyn FnMut() -> OutcomeKind| -> OutcomeKind {
         forget_peak();
         let best = best_of(run)?.as_secs_f64();
         let memory = peak().map_or_else(|| "?".to_owned(), |kib| (kib / 1024).to_string());
@@ -66,11 +66,11 @@ fn peak() -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
 }
 
-fn expect(right: bool) -> Outcome {
+fn expect(right: bool) -> OutcomeKind {
     if right { Ok(()) } else { Err("the counts are wrong".into()) }
 }
 
-fn best_of(run: &mut dyn FnMut() -> Outcome) -> Result<Duration, Box<dyn Error>> {
+fn best_of(run: &mut dyn FnMut() -> OutcomeKind) -> Result<Duration, Box<dyn Error>> {
     let mut best = Duration::MAX;
     for _ in 0..ROUNDS {
         let start = Instant::now();
@@ -90,7 +90,7 @@ fn text(number: usize) -> String {
     sentence.repeat(16 + number * 7919 % 31)
 }
 
-fn write_input(path: &Path, lines: usize) -> Outcome {
+fn write_input(path: &Path, lines: usize) -> OutcomeKind {
     let mut out = BufWriter::new(File::create(path)?);
     for number in 0..lines {
         let body = json!({"model": "m", "messages": [{"role": "user", "content": text(number)}], "temperature": 0.5});
@@ -100,7 +100,7 @@ fn write_input(path: &Path, lines: usize) -> Outcome {
     Ok(out.flush()?)
 }
 
-fn write_output(path: &Path, lines: usize) -> Outcome {
+fn write_output(path: &Path, lines: usize) -> OutcomeKind {
     let mut order: Vec<usize> = (0..lines).collect();
     let mut state = 1_u64;
     for index in (1..lines).rev() {
@@ -123,7 +123,7 @@ fn write_output(path: &Path, lines: usize) -> Outcome {
     Ok(out.flush()?)
 }
 
-fn check_peer(input: &Path, lines: usize) -> Outcome {
+fn check_peer(input: &Path, lines: usize) -> OutcomeKind {
     let mut ids = HashSet::new();
     for line in open(input)?.lines() {
         let line: Value = serde_json::from_str(&line?)?;
@@ -133,7 +133,7 @@ fn check_peer(input: &Path, lines: usize) -> Outcome {
     expect(ids.len() == lines)
 }
 
-fn inspect_peer(output: &Path, lines: usize) -> Outcome {
+fn inspect_peer(output: &Path, lines: usize) -> OutcomeKind {
     let (mut succeeded, mut tokens) = (0, 0);
     let mut ids = HashSet::new();
     for line in open(output)?.lines() {
@@ -145,7 +145,7 @@ fn inspect_peer(output: &Path, lines: usize) -> Outcome {
     expect(succeeded == lines && ids.len() == lines && tokens > 0)
 }
 
-fn join_peer(input: &Path, output: &Path, results: &Path, lines: usize) -> Outcome {
+fn join_peer(input: &Path, output: &Path, results: &Path, lines: usize) -> OutcomeKind {
     let mut answers = HashMap::new();
     for line in open(output)?.lines() {
         let line: Value = serde_json::from_str(&line?)?;

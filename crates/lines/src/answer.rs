@@ -21,7 +21,7 @@ pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE};
 /// What became of one request line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum OutcomeKind {
     /// A response is present, its status code is 2xx, and there is no error.
     Succeeded,
     /// Anything else that was answered.
@@ -34,7 +34,7 @@ pub enum Outcome {
     Missing,
 }
 
-impl Outcome {
+impl OutcomeKind {
     /// The outcome as it is serialised, such as `succeeded`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -48,7 +48,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for OutcomeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -133,21 +133,21 @@ impl<'a> Answer<'a> {
         write::is_missing(self)
     }
 
-    /// What became of the request line. Never [`Outcome::Missing`]; of joined results ask
+    /// What became of the request line. Never [`OutcomeKind::Missing`]; of joined results ask
     /// [`is_missing`](Self::is_missing) as well.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> OutcomeKind {
         if let Some(error) = self.error {
             let error = error.get();
             return match error_text::read(error).code.as_deref().or(raw::text(error).as_deref()) {
-                Some("batch_expired") => Outcome::Expired,
-                Some("batch_cancelled") => Outcome::Cancelled,
-                _ => Outcome::Failed,
+                Some("batch_expired") => OutcomeKind::Expired,
+                Some("batch_cancelled") => OutcomeKind::Cancelled,
+                _ => OutcomeKind::Failed,
             };
         }
         match self.status_code() {
-            Some(200..=299) => Outcome::Succeeded,
-            _ => Outcome::Failed,
+            Some(200..=299) => OutcomeKind::Succeeded,
+            _ => OutcomeKind::Failed,
         }
     }
 

@@ -31,7 +31,7 @@ mod to_json;
 mod usage;
 
 pub use anomaly::{Anomaly, AnomalyCode, MAX_ANOMALIES};
-pub use answer::{Answer, Outcome, Unreadable, UnreadableKind, write_missing};
+pub use answer::{Answer, OutcomeKind, Unreadable, UnreadableKind, write_missing};
 pub use check::{CheckOptions, Checked, ENDPOINTS, Limits, check};
 pub use finding::{Finding, FindingCode};
 pub use ids::CustomIds;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Facts, Outcome};
+use crate::answer::{Answer, Facts, OutcomeKind};
 use crate::raw::clip;
 use crate::usage::Usage;
 
@@ -47,13 +47,13 @@ pub(crate) struct Tally {
 impl Tally {
     /// Counts an answer, whose facts the caller has at hand.
     pub(crate) fn add(&mut self, answer: &Answer<'_>, facts: &Facts) {
-        let outcome = if answer.is_missing() { Outcome::Missing } else { answer.outcome() };
+        let outcome = if answer.is_missing() { OutcomeKind::Missing } else { answer.outcome() };
         match outcome {
-            Outcome::Succeeded => self.succeeded += 1,
-            Outcome::Failed => self.failed += 1,
-            Outcome::Expired => self.expired += 1,
-            Outcome::Cancelled => self.cancelled += 1,
-            Outcome::Missing => self.missing += 1,
+            OutcomeKind::Succeeded => self.succeeded += 1,
+            OutcomeKind::Failed => self.failed += 1,
+            OutcomeKind::Expired => self.expired += 1,
+            OutcomeKind::Cancelled => self.cancelled += 1,
+            OutcomeKind::Missing => self.missing += 1,
         }
         if let Some(usage) = facts.usage {
             self.usage += usage;
@@ -61,7 +61,7 @@ impl Tally {
         if let Some(model) = &facts.model {
             count_model(&mut self.models, model);
         }
-        if outcome != Outcome::Succeeded {
+        if outcome != OutcomeKind::Succeeded {
             let (code, message) = answer.error_words();
             let code = code.unwrap_or_else(|| match answer.status_code() {
                 Some(status) => format!("http_{status}"),

@@ -1,7 +1,7 @@
 //! How one result line is read and written, whatever the service made of it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
-use lote_lines::{Answer, Outcome, ResultLine, UnreadableKind, Usage, write_missing};
+use lote_lines::{Answer, OutcomeKind, ResultLine, UnreadableKind, Usage, write_missing};
 use serde_json::{Value, json};
 
 fn normalised(line: &str) -> String {
@@ -12,7 +12,7 @@ fn normalised(line: &str) -> String {
 
 #[test]
 fn outcomes() {
-    use Outcome::{Cancelled, Expired, Failed, Succeeded};
+    use OutcomeKind::{Cancelled, Expired, Failed, Succeeded};
     let ok = r#"{"status_code":200,"body":{}}"#;
     for (response, error, expected) in [
         (ok, "null", Succeeded),
@@ -51,7 +51,7 @@ fn outcomes() {
     }
     assert_eq!(Answer::parse(br#"{"custom_id":"a"}"#).unwrap().outcome(), Failed);
     assert_eq!(format!("{:>10}", Expired), "   expired");
-    assert_eq!(serde_json::to_value(Outcome::Missing).unwrap(), "missing");
+    assert_eq!(serde_json::to_value(OutcomeKind::Missing).unwrap(), "missing");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use lote_lines::{Answer, Inspection, LineReader, Outcome, ResultLine};
+use lote_lines::{Answer, Inspection, LineReader, OutcomeKind, ResultLine};
 use serde_json::Value;
 
 /// The bodies of all file contents that a server gave, by the name of the request.
@@ -66,12 +66,12 @@ fn normalised_fits_the_contract(name: &str, body: &str) {
     let line: ResultLine = serde_json::from_slice(&out).unwrap();
     assert_eq!(line.id.as_deref(), answer.id.as_deref());
     if name.starts_with("output") {
-        assert_eq!((line.custom_id.as_str(), answer.outcome()), ("a", Outcome::Succeeded));
+        assert_eq!((line.custom_id.as_str(), answer.outcome()), ("a", OutcomeKind::Succeeded));
         let response = line.response.unwrap();
         assert_eq!(response.body["choices"][0]["message"]["content"], "echo: alpha");
         assert!(line.error.is_none());
     } else {
-        assert_eq!((line.custom_id.as_str(), answer.outcome()), ("b", Outcome::Failed));
+        assert_eq!((line.custom_id.as_str(), answer.outcome()), ("b", OutcomeKind::Failed));
         assert!(line.response.is_none());
         assert!(line.error.unwrap().message.unwrap().contains("injected 400"));
     }

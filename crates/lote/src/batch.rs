@@ -6,7 +6,7 @@ use lote_client::types as wire;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::{BatchId, Error, FileId, Status, UnixSeconds, bound, wire as read, wire::Field};
+use crate::{BatchId, Error, FileId, Status, UnixSeconds, Usage, bound, field, field::Field};
 
 /// A batch, as a service described it.
 ///
@@ -60,7 +60,8 @@ pub struct Batch {
     pub max_concurrency: Option<i64>,
     /// The model that ran it. OpenAI only.
     pub model: Option<String>,
-    /// The tokens that it consumed. OpenAI only.
+    /// The tokens that it consumed, over all its lines, each [0 or more](crate::bound::TOKENS) and 0 where the service does
+    /// not say. OpenAI only; batches made before September 2025 lack it.
     pub usage: Option<Usage>,
     raw: Map<String, Value>,
 }
@@ -103,23 +104,6 @@ impl std::fmt::Display for ValidationError {
             None => Ok(()),
         }
     }
-}
-
-/// The tokens that a batch consumed, over all its lines: each [0 or more](crate::bound::TOKENS), and 0 where the service
-/// does not say. Source: OpenAI's `Batch.usage`, which batches made before September 2025 lack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Usage {
-    /// Tokens read.
-    pub input_tokens: u64,
-    /// Of those, tokens from a cache.
-    pub cached_tokens: u64,
-    /// Tokens written.
-    pub output_tokens: u64,
-    /// Of those, tokens spent on reasoning.
-    pub reasoning_tokens: u64,
-    /// Tokens read and written.
-    pub total_tokens: u64,
 }
 
 impl Batch {
@@ -193,7 +177,7 @@ impl Batch {
     }
 
     pub(crate) fn read(at: &str, wire: wire::Batch) -> Result<Self, Error> {
-        let raw = read::raw(&wire);
+        let raw = field::raw(&wire);
         let wire::Batch {
             id,
             object: _,
@@ -253,7 +237,7 @@ impl Batch {
 
 impl Serialize for Batch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        read::in_order(&self.raw, Self::FIELDS, serializer)
+        field::in_order(&self.raw, Self::FIELDS, serializer)
     }
 }
 
@@ -327,13 +311,13 @@ fn usage((at, wire): (String, wire::BatchUsage)) -> Result<Usage, Error> {
         }
         None => 0,
     };
-    Ok(Usage {
-        input_tokens: count(&at, "input_tokens", input_tokens)?,
-        cached_tokens,
-        output_tokens: count(&at, "output_tokens", output_tokens)?,
-        reasoning_tokens,
-        total_tokens: count(&at, "total_tokens", total_tokens)?,
-    })
+    let mut usage = Usage::default();
+    usage.input_tokens = count(&at, "input_tokens", input_tokens)?;
+    usage.cached_tokens = cached_tokens;
+    usage.output_tokens = count(&at, "output_tokens", output_tokens)?;
+    usage.reasoning_tokens = reasoning_tokens;
+    usage.total_tokens = count(&at, "total_tokens", total_tokens)?;
+    Ok(usage)
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use lote_client::types as wire;
 
 use crate::{
     Batch, BatchId, Client, Error, ExpiresAfter, FetchOutcomes, FileId, Page, Wait, WaitAll, bound,
-    call::{answered, understood},
+    call::{decode, map_error},
     dialect::Asked,
     page::{self, WirePage},
-    retry::Try,
+    policy::Try,
 };
 
 /// The operations on batches. See [`Client::batches`].
@@ -61,8 +61,8 @@ impl Batches {
     /// One look, tried once: whoever waits looks again by itself.
     pub(crate) async fn look(&self, id: &BatchId) -> Result<Batch, Error> {
         let (shared, doing) = (self.client.shared(), format!("get batch {id}"));
-        let answer = answered(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?;
-        understood(shared, &doing, Batch::read("batch", answer.into_inner()))
+        let answer = map_error(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?;
+        decode(shared, &doing, Batch::read("batch", answer.into_inner()))
     }
 
     /// The outcomes of a batch that is over, one for each request line of `requests`, the file that was uploaded for it.
@@ -106,7 +106,7 @@ impl Batches {
         let (shared, doing) = (self.client.shared(), format!("cancel batch {id}"));
         let (shared, doing) = (&shared, doing.as_str());
         let cancel = |this: Try| async move {
-            let answer = match answered(shared, doing, shared.calls().cancel_batch(id.as_str()).await).await {
+            let answer = match map_error(shared, doing, shared.calls().cancel_batch(id.as_str()).await).await {
                 // An earlier try, whose answer was lost, may be what this one conflicts with.
                 Err(error) if this.maybe_done && error.is_conflict() => {
                     let batch = self.look(id).await?;
@@ -114,7 +114,7 @@ impl Batches {
                 }
                 answer => answer?,
             };
-            understood(shared, doing, Batch::read("batch", answer.into_inner()))
+            decode(shared, doing, Batch::read("batch", answer.into_inner()))
         };
         // A conflict says that the batch is over, which no later try changes.
         shared.retried_but_conflicts(cancel).await
@@ -232,7 +232,7 @@ impl CreateBatch {
             output_expires_after: output_expires_after.map(ExpiresAfter::wire),
         };
         let (body, at, calls) = (&body, doing.as_str(), &calls);
-        let create = |_| async move { answered(shared, at, calls.create_batch(body).await).await };
+        let create = |_| async move { map_error(shared, at, calls.create_batch(body).await).await };
         let answer = match client.dialect().honours_idempotency_keys() {
             true => shared.retried_but_conflicts(create).await,
             false => shared.retried_unsent(create).await,
@@ -240,7 +240,7 @@ impl CreateBatch {
         let answer = answer?.into_inner();
         // The id of what was paid for must survive an answer whose other fields cannot be read.
         let id = answer.id.as_ref().and_then(|id| BatchId::new(id.as_str()?).ok());
-        understood(shared, &doing, Batch::read("batch", answer)).map_err(|error| error.about(id))
+        decode(shared, &doing, Batch::read("batch", answer)).map_err(|error| error.about(id))
     }
 }
 
@@ -282,10 +282,10 @@ impl ListBatches {
         let limit = limit.map(|limit| bound::BATCH_PAGE.check("limit", limit)).transpose()?;
         let (shared, after) = (client.shared(), after.as_deref());
         let list =
-            |_| async move { answered(shared, "list batches", shared.calls().list_batches(after, limit).await).await };
+            |_| async move { map_error(shared, "list batches", shared.calls().list_batches(after, limit).await).await };
         let answer = shared.retried(list).await?;
         let wire::BatchList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
-        understood(shared, "list batches", Page::read(WirePage { data, first_id, last_id, has_more }, Batch::read))
+        decode(shared, "list batches", Page::read(WirePage { data, first_id, last_id, has_more }, Batch::read))
     }
 
     /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again, and

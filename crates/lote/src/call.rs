@@ -6,13 +6,13 @@ use lote_client::{Error as RawError, MAX_ANSWER_BYTES, ResponseValue};
 
 use crate::{
     Error,
-    answer::{ErrorAnswer, text_of},
     client::Shared,
     error::Kind,
+    error_answer::{ErrorAnswer, text_of},
 };
 
 /// What a call brought, or our error, which tells what was being done.
-pub(crate) async fn answered<T>(
+pub(crate) async fn map_error<T>(
     shared: &Shared,
     doing: &str,
     result: Result<ResponseValue<T>, RawError<()>>,
@@ -24,7 +24,7 @@ pub(crate) async fn answered<T>(
 }
 
 /// What an answer says, or our error, which tells what was being done and never shows a secret.
-pub(crate) fn understood<T>(shared: &Shared, doing: &str, read: Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn decode<T>(shared: &Shared, doing: &str, read: Result<T, Error>) -> Result<T, Error> {
     read.map_err(|error| error.context(doing).without(shared.secrets()))
 }
 

@@ -2,10 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 
-use crate::{
-    BatchId,
-    answer::{ErrorAnswer, Secrets},
-};
+use crate::{BatchId, error_answer::ErrorAnswer, secrets::Secrets};
 
 /// Why a call did not do what was asked.
 ///

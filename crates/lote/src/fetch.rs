@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use crate::{Cadence, Client, Error, FileId, Tolerance, wait::Trouble};
+use crate::{Cadence, Client, Error, FileId, Tolerance, policy::Trouble};
 
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);

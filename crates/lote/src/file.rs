@@ -4,7 +4,7 @@ use lote_client::types as wire;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::{Error, FileId, FilePurpose, FileStatus, UnixSeconds, bound, wire as read, wire::Field};
+use crate::{Error, FileId, FilePurpose, FileStatus, UnixSeconds, bound, field, field::Field};
 
 /// A stored file, as a service described it.
 ///
@@ -56,7 +56,7 @@ impl File {
     }
 
     pub(crate) fn read(at: &str, wire: wire::File) -> Result<Self, Error> {
-        let raw = read::raw(&wire);
+        let raw = field::raw(&wire);
         let wire::File {
             id,
             object: _,
@@ -90,7 +90,7 @@ impl File {
 
 impl Serialize for File {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        read::in_order(&self.raw, Self::FIELDS, serializer)
+        field::in_order(&self.raw, Self::FIELDS, serializer)
     }
 }
 

@@ -8,9 +8,9 @@ use tokio::io::AsyncRead;
 
 use crate::{
     Client, Content, Deletion, Error, File, FileId, Order, Page, Upload, UploadPurpose, bound,
-    call::{answered, understood},
+    call::{decode, map_error},
     page::{self, WirePage},
-    retry::Try,
+    policy::Try,
 };
 
 /// The operations on files. See [`Client::files`].
@@ -51,8 +51,8 @@ impl Files {
     /// One look, tried once.
     pub(crate) async fn look(&self, id: &FileId) -> Result<File, Error> {
         let (shared, doing) = (self.client.shared(), format!("get file {id}"));
-        let answer = answered(shared, &doing, shared.calls().get_file(id.as_str()).await).await?;
-        understood(shared, &doing, File::read("file", answer.into_inner()))
+        let answer = map_error(shared, &doing, shared.calls().get_file(id.as_str()).await).await?;
+        decode(shared, &doing, File::read("file", answer.into_inner()))
     }
 
     /// Deletes a file for good.
@@ -66,7 +66,7 @@ impl Files {
             let answer = match shared.calls().delete_file(id.as_str()).await {
                 // Azure answers 204 without a body.
                 Err(lote_client::Error::InvalidResponsePayload(body, _)) if body.is_empty() => return Ok(None),
-                answer => answered(shared, at, answer).await,
+                answer => map_error(shared, at, answer).await,
             };
             match answer {
                 // An earlier try, whose answer was lost, has deleted it.
@@ -76,7 +76,7 @@ impl Files {
         };
         match shared.retried(delete).await? {
             None => Ok(Deletion { id: id.clone(), deleted: true }),
-            Some(answer) => understood(shared, &doing, Deletion::read(id, answer.into_inner())),
+            Some(answer) => decode(shared, &doing, Deletion::read(id, answer.into_inner())),
         }
     }
 
@@ -89,7 +89,7 @@ impl Files {
         let (shared, doing) = (self.client.shared(), format!("content of file {id}"));
         let at = doing.as_str();
         let content =
-            |_| async move { answered(shared, at, shared.downloads().get_file_content(id.as_str()).await).await };
+            |_| async move { map_error(shared, at, shared.downloads().get_file_content(id.as_str()).await).await };
         let answer = shared.retried(content).await?;
         Ok(Content::new(self.client.clone(), id.clone(), answer))
     }
@@ -174,11 +174,11 @@ impl ListFiles {
         let (after, purpose, sha256) = (after.as_deref(), purpose.as_deref(), sha256.as_deref());
         let list = |_| async move {
             let result = shared.calls().list_files(after, limit, order, purpose, sha256).await;
-            answered(shared, "list files", result).await
+            map_error(shared, "list files", result).await
         };
         let answer = shared.retried(list).await?;
         let wire::FileList { object: _, data, first_id, last_id, has_more, extra: _ } = answer.into_inner();
-        understood(shared, "list files", Page::read(WirePage { data, first_id, last_id, has_more }, File::read))
+        decode(shared, "list files", Page::read(WirePage { data, first_id, last_id, has_more }, File::read))
     }
 
     /// All of them, page after page as they are taken. Ends with an error, not a loop, when a service starts again, and

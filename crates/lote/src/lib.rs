@@ -35,7 +35,6 @@
 //! - `bundled-roots`: Mozilla's root certificates, compiled in, in place of the machine's.
 //! - `webhook`: the receiver of OpenAI's events, `lote::webhook`.
 
-mod answer;
 mod batch;
 mod batches;
 pub mod blocking;
@@ -45,7 +44,9 @@ mod client;
 mod content;
 mod dialect;
 mod error;
+mod error_answer;
 mod fetch;
+mod field;
 mod file;
 mod files;
 #[cfg(all(doc, not(doctest)))]
@@ -54,18 +55,18 @@ mod id;
 mod names;
 mod outcome;
 mod page;
+mod policy;
 pub mod request;
-mod retry;
 pub mod run;
 mod save;
+mod secrets;
 mod time;
 mod upload;
 mod wait;
 #[cfg(feature = "webhook")]
 pub mod webhook;
-mod wire;
 
-pub use batch::{Batch, RequestCounts, Usage, ValidationError};
+pub use batch::{Batch, RequestCounts, ValidationError};
 pub use batches::{Batches, CreateBatch, ListBatches};
 pub use client::{Client, ClientBuilder};
 pub use content::Content;
@@ -76,17 +77,16 @@ pub use files::{Files, ListFiles};
 pub use id::{BatchId, FileId};
 /// The JSONL formats: request lines and result lines, read and checked as streams.
 pub use lote_lines as lines;
-/// Which of the five ends a request line came to.
-pub use lote_lines::Outcome as OutcomeKind;
+pub use lote_lines::{OutcomeKind, Usage};
 pub use names::{Endpoint, FilePurpose, FileStatus, Order, Status, UploadPurpose};
 pub use outcome::{
     Embedding, FetchOutcomes, FinishReason, Image, ImageData, Outcome, OutcomeError, Outcomes, ToolCall,
 };
 pub use page::Page;
-pub use retry::Retry;
+pub use policy::{Cadence, Retry, Tolerance};
 pub use time::UnixSeconds;
 pub use upload::{ExpiresAfter, Upload};
-pub use wait::{Cadence, Look, Tolerance, Wait, WaitAll, Waited};
+pub use wait::{Look, Wait, WaitAll, Waited};
 
 /// The generated client, for what the facade does not do. No stability is promised here.
 pub mod raw {

@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Error, wire::Field};
+use crate::{Error, field::Field};
 
 /// A page of a list.
 #[derive(Clone, Debug, Serialize)]

@@ -9,12 +9,12 @@ use std::{
 use tempfile::NamedTempFile;
 
 /// A file on its way to its name. Dropped before [`commit`](Self::commit), it leaves nothing.
-pub(crate) struct Beside {
+pub(crate) struct AtomicFile {
     temporary: NamedTempFile,
     target: PathBuf,
 }
 
-impl Beside {
+impl AtomicFile {
     /// Begins a file in the folder of `path`, whose link is followed if it is one.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let there = fs::metadata(path);
@@ -64,9 +64,9 @@ impl Beside {
 
 /// Writes a small file whole.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = Beside::new(path)?;
-    beside.file().write_all(bytes)?;
-    beside.commit()
+    let mut atomic = AtomicFile::new(path)?;
+    atomic.file().write_all(bytes)?;
+    atomic.commit()
 }
 
 /// The folder that a path is in.
@@ -94,10 +94,10 @@ mod tests {
     fn nothing_is_there_until_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a file");
-        let mut beside = Beside::new(&path).unwrap();
-        beside.file().write_all(b"half").unwrap();
+        let mut atomic = AtomicFile::new(&path).unwrap();
+        atomic.file().write_all(b"half").unwrap();
         assert!(!path.exists());
-        drop(beside);
+        drop(atomic);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 
         write(&path, b"one").unwrap();

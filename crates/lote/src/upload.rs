@@ -23,7 +23,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::{
     Client, Error, File, UploadPurpose, bound,
-    call::{answered, understood},
+    call::{decode, map_error},
     dialect::Form,
 };
 
@@ -194,8 +194,8 @@ impl Attempt<'_> {
         if let Some(error) = watch.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(Error::io(format_args!("{doing}: read"), error));
         }
-        let answer = answered(shared, doing, result).await?;
-        understood(shared, doing, File::read("file", answer.into_inner()))
+        let answer = map_error(shared, doing, result).await?;
+        decode(shared, doing, File::read("file", answer.into_inner()))
     }
 }
 

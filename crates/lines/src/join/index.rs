@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::JoinError;
 use crate::anomaly::{Anomalies, AnomalyCode};
-use crate::answer::{Answer, Outcome};
+use crate::answer::{Answer, OutcomeKind};
 use crate::ids::{IdHasher, IdMap};
 use crate::scan;
 
@@ -85,7 +85,7 @@ impl Index {
         };
         let mut visit = |place: scan::Place, answer: &Answer<'_>, anomalies: &mut Anomalies| {
             let found = Found { file, line: place.line, offset: place.offset, length: place.length };
-            let entry = Entry { found, succeeded: answer.outcome() == Outcome::Succeeded, asked: false };
+            let entry = Entry { found, succeeded: answer.outcome() == OutcomeKind::Succeeded, asked: false };
             let id = answer.custom_id.as_ref();
             match entries.get_mut(&hasher.hash(id)) {
                 None => {

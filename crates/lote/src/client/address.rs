@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
-use crate::{Dialect, DialectChoice, Error, dialect::Sent};
+use crate::{Dialect, DialectChoice, Error, dialect::ChosenDialect};
 
 /// Where a service is.
 pub(super) struct Address {
@@ -12,7 +12,7 @@ pub(super) struct Address {
     pub(super) base_url: String,
     /// Whether it is on this machine.
     pub(super) local: bool,
-    pub(super) dialect: Sent,
+    pub(super) dialect: ChosenDialect,
 }
 
 impl Address {
@@ -43,10 +43,10 @@ impl Address {
             return Err(Error::invalid("base URL: it has a query or a fragment; give only scheme, host and path"));
         }
         let dialect = match dialect {
-            Some(dialect) => Sent { dialect, choice: DialectChoice::Given },
+            Some(dialect) => ChosenDialect { dialect, choice: DialectChoice::Given },
             None => {
                 let (dialect, choice) = Dialect::guessed(&url)?;
-                Sent { dialect, choice }
+                ChosenDialect { dialect, choice }
             }
         };
         if url.path().trim_matches('/').is_empty() {

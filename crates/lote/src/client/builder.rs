@@ -10,7 +10,7 @@ use super::{
     address::Address,
     connections::{self, Connections},
 };
-use crate::{Dialect, Error, Retry, retry::Budget};
+use crate::{Dialect, Error, Retry, policy::Budget};
 
 /// Settings for a [`Client`].
 #[derive(Clone)]

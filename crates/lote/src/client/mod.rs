@@ -10,9 +10,9 @@ pub use builder::ClientBuilder;
 
 use crate::{
     Batches, Dialect, DialectChoice, Error, Files, Retry,
-    answer::Secrets,
-    dialect::Sent,
-    retry::{Budget, Try},
+    dialect::ChosenDialect,
+    policy::{Budget, Try},
+    secrets::Secrets,
 };
 
 /// A client of one service with one key. Cheap to clone; clones share their connections.
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     /// For downloads: gives up when nothing arrives for the idle timeout.
     downloads: lote_client::Client,
     base_url: String,
-    dialect: Sent,
+    dialect: ChosenDialect,
     secrets: Secrets,
     idle_timeout: Duration,
     call_timeout: Duration,
@@ -49,7 +49,7 @@ impl Shared {
     }
 
     /// What the dialect makes of what is sent.
-    pub(crate) fn dialect(&self) -> &Sent {
+    pub(crate) fn dialect(&self) -> &ChosenDialect {
         &self.dialect
     }
 

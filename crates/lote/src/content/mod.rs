@@ -12,8 +12,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 
 use crate::{
     Cadence, Client, Error, FileId, Tolerance,
-    save::Beside,
-    wait::{Pauses, Trouble},
+    policy::{Pauses, Trouble},
+    save::AtomicFile,
 };
 use source::{Next, Source};
 
@@ -175,11 +175,11 @@ impl Content {
     pub async fn save(self, path: impl AsRef<Path>) -> Result<u64, Error> {
         let path = path.as_ref();
         let failed = |error: io::Error| Error::path("save to", path, error);
-        let mut beside = Beside::new(path).map_err(failed)?;
-        let file = tokio::fs::File::from_std(beside.file().try_clone().map_err(failed)?);
+        let mut atomic = AtomicFile::new(path).map_err(failed)?;
+        let file = tokio::fs::File::from_std(atomic.file().try_clone().map_err(failed)?);
         let mut writer = BufWriter::with_capacity(BUFFER, file);
         let bytes = self.copy_to(&mut writer).await.map_err(|error| error.context(path.display()))?;
-        let committed = tokio::task::spawn_blocking(move || beside.commit()).await;
+        let committed = tokio::task::spawn_blocking(move || atomic.commit()).await;
         committed.map_err(io::Error::other).and_then(|done| done).map_err(failed)?;
         Ok(bytes)
     }

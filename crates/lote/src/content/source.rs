@@ -128,7 +128,7 @@ impl Source {
         let mut answer = None;
         if ranged {
             let rest = shared.downloads().get_file_content_from(id.as_str(), given, self.entity_tag.as_ref()).await;
-            match call::answered(shared, doing, rest).await {
+            match call::map_error(shared, doing, rest).await {
                 Err(error) if error.status() == Some(416) => self.whole_only = true,
                 rest => answer = Some(rest?),
             }
@@ -137,7 +137,7 @@ impl Source {
             Some(answer) => answer,
             None => {
                 let whole = shared.downloads().get_file_content(id.as_str()).await;
-                call::answered(shared, doing, whole).await?
+                call::map_error(shared, doing, whole).await?
             }
         };
         let (status, headers) = (answer.status(), answer.headers());

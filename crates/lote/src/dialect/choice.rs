@@ -52,7 +52,7 @@ impl Dialect {
 
     pub(crate) fn guessed(url: &Url) -> Result<(Self, DialectChoice), Error> {
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
-        for name in Self::KNOWN {
+        for &name in Self::KNOWN {
             let dialect = Self::named(name)?;
             if dialect.0.hosts.iter().any(|known| is_host(known, &host)) {
                 let choice = if name == Self::KNOWN[0] { DialectChoice::Default } else { DialectChoice::Host(host) };

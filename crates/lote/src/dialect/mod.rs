@@ -1,9 +1,9 @@
 //! Owns the dialects: tables that say how a service deviates from the contract in what it is sent and in the shape of
 //! what it answers; never the content of a file, and never whether an answer can be read at all.
 
-mod answer;
 mod choice;
-mod sent;
+mod chosen;
+mod rewrite;
 mod table;
 mod window;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use toml::Value as Toml;
 
 pub use choice::DialectChoice;
-pub(crate) use sent::{Asked, Form, Sent};
+pub(crate) use chosen::{Asked, ChosenDialect, Form};
 
 use self::table::{Idempotency, Most, Table};
 use crate::{Endpoint, Error, lines};
@@ -48,27 +48,22 @@ use crate::{Endpoint, Error, lines};
 #[derive(Clone)]
 pub struct Dialect(Arc<Table>);
 
-/// The tables of the known dialects, in the order of [`Dialect::KNOWN`].
-const TABLES: [&str; 10] = [
-    include_str!("table/mka1.toml"),
-    include_str!("table/openai.toml"),
-    include_str!("table/azure.toml"),
-    include_str!("table/groq.toml"),
-    include_str!("table/together.toml"),
-    include_str!("table/ogx.toml"),
-    include_str!("table/litellm.toml"),
-    include_str!("table/vllm.toml"),
-    include_str!("table/doubleword.toml"),
-    include_str!("table/aibrix.toml"),
-];
+/// The known dialects: their names, and the table of each, which stands in the file of its name.
+macro_rules! known {
+    ($($name:literal)*) => {
+        const KNOWN: &[&str] = &[$($name),*];
+        const TABLES: &[&str] = &[$(include_str!(concat!("table/", $name, ".toml"))),*];
+    };
+}
+
+known! { "mka1" "openai" "azure" "groq" "together" "ogx" "litellm" "vllm" "doubleword" "aibrix" }
 
 /// The most bytes of a file that are read.
 const LONGEST: u64 = 1 << 20;
 
 impl Dialect {
     /// The names of the known dialects; the first is the default.
-    pub const KNOWN: [&'static str; 10] =
-        ["mka1", "openai", "azure", "groq", "together", "ogx", "litellm", "vllm", "doubleword", "aibrix"];
+    pub const KNOWN: &[&str] = KNOWN;
 
     /// A known dialect.
     ///
@@ -86,7 +81,7 @@ impl Dialect {
 
     /// The table of a known dialect, sources included: where to begin one's own.
     pub fn toml(name: &str) -> Option<&'static str> {
-        Self::KNOWN.iter().zip(TABLES).find_map(|(known, text)| (*known == name).then_some(text))
+        KNOWN.iter().zip(TABLES).find_map(|(known, text)| (*known == name).then_some(*text))
     }
 
     /// A dialect of one's own, from its table. With `extends = "…"` it has what that known one has, but for the keys

@@ -5,13 +5,13 @@ use serde_json::json;
 use super::*;
 use crate::{Client, Status, UploadPurpose};
 
-fn sent(name: &str) -> Sent {
-    Sent { dialect: Dialect::named(name).unwrap(), choice: DialectChoice::Given }
+fn sent(name: &str) -> ChosenDialect {
+    ChosenDialect { dialect: Dialect::named(name).unwrap(), choice: DialectChoice::Given }
 }
 
 #[test]
 fn every_known_table_is_read_and_has_its_name() {
-    for name in Dialect::KNOWN {
+    for &name in Dialect::KNOWN {
         let dialect = Dialect::named(name).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(dialect.name(), name);
         let text = Dialect::toml(name).unwrap();
@@ -96,7 +96,7 @@ fn an_idempotency_key_goes_to_one_place() {
     {
         let dialect = Dialect::from_toml(&format!("{mine}{idempotency}")).unwrap();
         assert_eq!(dialect.honours_idempotency_keys(), headers + fields > 0);
-        let sent = Sent { dialect, choice: DialectChoice::Given };
+        let sent = ChosenDialect { dialect, choice: DialectChoice::Given };
         let (in_headers, in_body) = sent.idempotency("run-7").unwrap();
         assert_eq!((in_headers.len(), in_body.len()), (headers, fields), "{idempotency}");
     }
@@ -180,7 +180,7 @@ fn keys_and_headers_of_a_table_are_secret() {
     for text in [format!("{builder:?}"), format!("{client:?}"), format!("{:?}", crate::raw::client(&client))] {
         assert!(!text.contains("hunter"), "{text}");
     }
-    let sent = Sent { dialect: Dialect::from_toml(mine).unwrap(), choice: DialectChoice::Given };
+    let sent = ChosenDialect { dialect: Dialect::from_toml(mine).unwrap(), choice: DialectChoice::Given };
     let (name, value) = sent.authorization("hunter22").unwrap();
     assert_eq!((name.as_str(), value.as_bytes(), value.is_sensitive()), ("api-key", &b"hunter22"[..], true));
     assert!(sent.headers(None).unwrap().values().all(reqwest::header::HeaderValue::is_sensitive));
@@ -204,7 +204,7 @@ fn names_that_services_take() {
 #[test]
 fn answers_that_are_right_or_no_objects_stay_as_they_are() {
     let operations = ["create_batch", "get_batch", "cancel_batch", "list_batches", "get_file", "delete_file", "?"];
-    for name in Dialect::KNOWN {
+    for &name in Dialect::KNOWN {
         let dialect = Dialect::named(name).unwrap();
         for operation in operations {
             for answer in [

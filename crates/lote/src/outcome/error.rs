@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use super::Outcome;
-use crate::{OutcomeKind, lines::Usage};
+use crate::{OutcomeKind, Usage};
 
 /// Why an answer could not be read as what was asked for. It keeps the outcome: the answer may have been paid for.
 ///

@@ -11,7 +11,7 @@ use crate::{
     Batch, Client, Error, Status,
     fetch::{OnTrouble, blocking, fetch},
     lines::Joined,
-    save::Beside,
+    save::AtomicFile,
 };
 
 /// The outcomes of a batch that is over, to be fetched. See [`Batches::outcomes`](crate::Batches::outcomes).
@@ -123,8 +123,8 @@ fn remove_old(path: &Path) -> Result<(), Error> {
 /// Joins into a file that appears whole.
 fn join_to(requests: &Path, answers: &[PathBuf], results: &Path) -> Result<Joined, Error> {
     let failed = |error| Error::path("write", results, error);
-    let mut beside = Beside::new(results).map_err(failed)?;
-    let joined = join_into(requests, answers, beside.file())?;
-    beside.commit().map_err(failed)?;
+    let mut atomic = AtomicFile::new(results).map_err(failed)?;
+    let joined = join_into(requests, answers, atomic.file())?;
+    atomic.commit().map_err(failed)?;
     Ok(joined)
 }

@@ -21,10 +21,7 @@ pub use image::{Image, ImageData};
 pub use read::Outcomes;
 pub use reply::{FinishReason, ToolCall};
 
-use crate::{
-    Error,
-    lines::{Answer, Outcome as Kind, Usage},
-};
+use crate::{Error, OutcomeKind, Usage, lines::Answer};
 
 /// What became of one request line: its answer, or why there is none.
 ///
@@ -54,7 +51,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Outcome {
     line: String,
-    kind: Kind,
+    kind: OutcomeKind,
     custom_id: String,
     id: Option<String>,
     status_code: Option<u16>,
@@ -109,7 +106,7 @@ impl Outcome {
         };
         let missing = answer.is_missing();
         Ok(Self {
-            kind: if missing { Kind::Missing } else { answer.outcome() },
+            kind: if missing { OutcomeKind::Missing } else { answer.outcome() },
             custom_id: answer.custom_id.clone().into_owned(),
             id: answer.id.clone().map(Into::into),
             status_code: answer.status_code(),
@@ -124,13 +121,13 @@ impl Outcome {
     }
 
     /// Which of the five ends the request line came to.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> OutcomeKind {
         self.kind
     }
 
     /// Whether there is an answer, with a status of 2xx and without an error.
     pub fn is_succeeded(&self) -> bool {
-        self.kind == Kind::Succeeded
+        self.kind == OutcomeKind::Succeeded
     }
 
     /// The name that the request line was given.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{RequestLine, custom_id};
-use crate::{Error, lines::CustomIds, save::Beside};
+use crate::{Error, lines::CustomIds, save::AtomicFile};
 
 /// A file of request lines on its way to its name: it appears, synced to disk, when it is [finished](Self::finish), and
 /// leaves nothing when it is dropped before.
@@ -32,7 +32,7 @@ use crate::{Error, lines::CustomIds, save::Beside};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RequestFile {
-    beside: Beside,
+    atomic: AtomicFile,
     out: BufWriter<File>,
     ids: CustomIds,
     portable: bool,
@@ -70,10 +70,10 @@ impl RequestFile {
     pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let failed = |error| Error::path("write request lines to", path, error);
-        let mut beside = Beside::new(path).map_err(failed)?;
-        let out = beside.file().try_clone().map_err(failed)?;
+        let mut atomic = AtomicFile::new(path).map_err(failed)?;
+        let out = atomic.file().try_clone().map_err(failed)?;
         Ok(Self {
-            beside,
+            atomic,
             out: BufWriter::with_capacity(256 << 10, out),
             ids: CustomIds::default(),
             portable: false,
@@ -135,10 +135,10 @@ impl RequestFile {
             return Err(Error::invalid(format!("{path}: there is no request line; push one before the end")));
         }
         self.out.flush().map_err(|error| self.failed(error))?;
-        let Self { beside, out, written, .. } = self;
+        let Self { atomic, out, written, .. } = self;
         // Renaming an open file fails on some systems.
         drop(out);
-        match beside.commit() {
+        match atomic.commit() {
             Ok(()) => Ok(written),
             Err(error) => Err(Error::path("write request lines to", &written.path, error)),
         }

@@ -310,7 +310,7 @@ fn check_output(output: &Path, input: &Path, folder: &Path) -> Result<(), RunErr
         return refuse("it is the input; name another file");
     }
     // What can be begun now can most likely be ended later; nothing is left of it.
-    match save::Beside::new(output) {
+    match save::AtomicFile::new(output) {
         Ok(_) => Ok(()),
         Err(error) => refuse(&error.to_string()),
     }

@@ -16,7 +16,7 @@ use crate::{
     Batch, Error, FileId, Status, UploadPurpose, Waited,
     fetch::{blocking, fetch},
     lines::{CheckOptions, JoinError, Joined, join},
-    save::Beside,
+    save::AtomicFile,
 };
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
@@ -182,12 +182,12 @@ async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
 async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<Joined, RunError> {
     let (requests, results) = (folder.join(Folder::REQUESTS), folder.join(Folder::RESULTS));
     let joined = blocking(move || {
-        let mut beside = Beside::new(&results).map_err(Unjoined::Io)?;
+        let mut atomic = AtomicFile::new(&results).map_err(Unjoined::Io)?;
         let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
-        let mut out = BufWriter::with_capacity(256 << 10, beside.file());
+        let mut out = BufWriter::with_capacity(256 << 10, atomic.file());
         let joined = join(&requests, &answers, &mut out).map_err(Unjoined::Join)?;
         out.into_inner().map_err(|error| Unjoined::Io(error.into_error()))?;
-        beside.commit().map_err(Unjoined::Io)?;
+        atomic.commit().map_err(Unjoined::Io)?;
         Ok(joined)
     });
     joined.await.map_err(|trouble| match trouble {
@@ -206,9 +206,9 @@ enum Unjoined {
 async fn copy_results(results: &Path, output: &Path) -> io::Result<()> {
     let (results, output) = (results.to_owned(), output.to_owned());
     blocking(move || {
-        let mut beside = Beside::new(&output)?;
-        io::copy(&mut fs::File::open(results)?, beside.file())?;
-        beside.commit()
+        let mut atomic = AtomicFile::new(&output)?;
+        io::copy(&mut fs::File::open(results)?, atomic.file())?;
+        atomic.commit()
     })
     .await
 }

@@ -10,10 +10,13 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{
-    Pauses, Settings, Trouble, Waited,
+    Settings, Waited,
     watch::{Stop, stopped},
 };
-use crate::{Batch, BatchId, Client, Error, bound};
+use crate::{
+    Batch, BatchId, Client, Error, bound,
+    policy::{Pauses, Trouble},
+};
 
 /// How many batches are asked for by their id at once.
 const AT_ONCE: usize = 8;

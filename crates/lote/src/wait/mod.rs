@@ -1,8 +1,6 @@
 //! Owns the waiting for batches: its settings and its three endings; never cancels anything.
 
 mod all;
-mod cadence;
-mod tolerance;
 mod watch;
 
 use std::{fmt, future::Future, time::Duration};
@@ -11,13 +9,9 @@ use futures_util::{Stream, stream};
 use tokio::time::Instant;
 
 pub use all::WaitAll;
-pub use cadence::Cadence;
-pub(crate) use cadence::Pauses;
-pub use tolerance::Tolerance;
-pub(crate) use tolerance::Trouble;
 use watch::{Step, Stop, Watch};
 
-use crate::{Batch, BatchId, Client, Error};
+use crate::{Batch, BatchId, Cadence, Client, Error, Tolerance};
 
 /// How a wait ended.
 #[derive(Debug)]

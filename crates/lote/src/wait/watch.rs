@@ -7,8 +7,11 @@ use std::{
 
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::{Cadence, Pauses, Tolerance, Trouble, Waited, cadence::Rate};
-use crate::{Batch, BatchId, Client, Error};
+use super::Waited;
+use crate::{
+    Batch, BatchId, Cadence, Client, Error, Tolerance,
+    policy::{Pauses, Rate, Trouble},
+};
 
 /// What tells a wait to stop.
 pub(super) type Stop<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

@@ -1,4 +1,4 @@
-//! Owns which errors a wait survives, and for how long; never asks.
+//! Which errors a wait survives, and for how long.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Owns what is read of an error answer, whatever its shape; never keeps a key that a service sends back.
+//! Reads a service's error answer, whatever its shape, without the key that some services send back in it.
 
 use std::{
     fmt,
@@ -7,6 +7,8 @@ use std::{
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+
+use crate::secrets::Secrets;
 
 /// The most characters of an error's text that are kept.
 const LONGEST: usize = 600;
@@ -138,37 +140,6 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// What is blanked out of every text that comes from a service: some repeat what they refuse.
-#[derive(Clone)]
-pub(crate) struct Secrets(Vec<(String, String)>);
-
-impl Secrets {
-    /// The key, and other values that may be secret, each with the name that is shown in its place.
-    pub(crate) fn new<'a>(key: &str, others: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut secrets = Vec::new();
-        // A secret of a few letters would blank out half of the text.
-        if key.len() >= 4 {
-            secrets.push((key.to_owned(), "[key]".to_owned()));
-        }
-        for (name, value) in others {
-            // A service may repeat what stands after a scheme such as Bearer alone.
-            for value in [value, value.split_once(' ').map_or("", |(_, rest)| rest)] {
-                if value.len() >= 8 {
-                    secrets.push((value.to_owned(), format!("[{name}]")));
-                }
-            }
-        }
-        // One that holds another goes first.
-        secrets.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
-        Self(secrets)
-    }
-
-    /// The text without them.
-    pub(crate) fn blanked(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (secret, name)| text.replace(secret, name))
-    }
-}
-
 /// `retry-after-ms`, else `Retry-After` as seconds, a fraction of seconds, or an HTTP date. As in both SDKs. More than a
 /// `Duration` holds is the longest one: it is not the same as no word at all.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
@@ -224,14 +195,6 @@ mod tests {
         let answer = read(401, r#"{"error":{"message":"Incorrect API key: sk-secret.","code":"sk-secret"}}"#);
         assert_eq!(answer.message.as_deref(), Some("Incorrect API key: [key]."));
         assert!(!answer.to_string().contains("sk-secret"));
-    }
-
-    #[test]
-    fn other_secrets_are_blanked_as_a_whole_and_in_part() {
-        let others = [("x-gateway", "Bearer hunter2222"), ("x-team", "batch"), ("x-two", "hunter2222-more")];
-        let secrets = Secrets::new("key", others);
-        let text = "key batch hunter2222-more Bearer hunter2222, hunter2222";
-        assert_eq!(secrets.blanked(text), "key batch [x-two] [x-gateway], [x-gateway]");
     }
 
     #[test]

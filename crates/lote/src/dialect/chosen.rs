@@ -9,11 +9,11 @@ use super::{
     Dialect, DialectChoice,
     table::{ExpiresAfter, Idempotency, Most},
 };
-use crate::{Error, UploadPurpose, answer::Secrets};
+use crate::{Error, UploadPurpose, secrets::Secrets};
 
 /// A dialect and how it was chosen, for what is sent: its errors say both.
 #[derive(Clone, Debug)]
-pub(crate) struct Sent {
+pub(crate) struct ChosenDialect {
     pub(crate) dialect: Dialect,
     pub(crate) choice: DialectChoice,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Form {
     pub(crate) fields: Vec<(String, String)>,
 }
 
-impl Sent {
+impl ChosenDialect {
     /// The error for what the dialect does not know.
     fn refuse(&self, what: impl std::fmt::Display) -> Error {
         Error::invalid(format!(

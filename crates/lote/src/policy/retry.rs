@@ -1,5 +1,5 @@
-//! Owns the one policy of trying a call again: what, how often, how long, and for how many calls at once; never a
-//! create or an upload that may have reached the service, but for a create with a key that is honoured.
+//! When a call is tried again, how often, and for how long. A create or an upload that may have reached the service is
+//! not tried again, unless it is a create whose idempotency key the service honours.
 
 use std::{
     future::Future,

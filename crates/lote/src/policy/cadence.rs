@@ -1,4 +1,4 @@
-//! Owns how often is asked: the pauses between two looks at the same thing; never looks.
+//! How often a wait asks: the pauses between two looks at the same batch.
 
 use std::time::Duration;
 
