@@ -104,9 +104,8 @@ impl Outcome {
             }
             Some(std::borrow::Cow::Owned(body)) => Body::Decoded(body),
         };
-        let missing = answer.is_missing();
         Ok(Self {
-            kind: if missing { OutcomeKind::Missing } else { answer.outcome() },
+            kind: answer.outcome(),
             custom_id: answer.custom_id.clone().into_owned(),
             id: answer.id.clone().map(Into::into),
             status_code: answer.status_code(),
@@ -120,12 +119,12 @@ impl Outcome {
         })
     }
 
-    /// Which of the five ends the request line came to.
+    /// Which of the six ends the request line came to.
     pub fn kind(&self) -> OutcomeKind {
         self.kind
     }
 
-    /// Whether there is an answer, with a status of 2xx and without an error.
+    /// Whether there is an answer: a status of 2xx, no error, and a body that holds what was asked for.
     pub fn is_succeeded(&self) -> bool {
         self.kind == OutcomeKind::Succeeded
     }
