@@ -167,12 +167,12 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
             print(args, &report)?;
             Ok(exit)
         }
-        Err(RunError::Input { checked, findings, .. }) => {
+        Err(RunError::Input { checked, findings, groups, .. }) => {
             if args.json {
                 out::line(json!({ "findings": findings, "findings_total": checked.findings }))?;
             }
-            for finding in findings.iter().take(SHOWN_FINDINGS) {
-                out::note(finding);
+            for group in groups.groups().iter().take(SHOWN_FINDINGS) {
+                out::note(group);
             }
             Err(CliError::refused(format!(
                 "{}: {}; nothing was sent; see all with lote check",

@@ -256,6 +256,11 @@ impl Run {
 
     /// Refuses, before anything is sent, what the dialect's create would refuse.
     fn check_create(&self, endpoint: &str) -> Result<(), RunError> {
+        if endpoint.is_empty() {
+            let message =
+                "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
+            return Err(RunError::Refused(Error::invalid(message)));
+        }
         let own = (Self::SHA256.to_owned(), "0".repeat(64));
         let metadata = self.metadata.iter().cloned().chain([own]).collect();
         let asked = Asked {
