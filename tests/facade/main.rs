@@ -12,6 +12,7 @@ mod guide;
 mod idempotency;
 mod odd;
 mod outcomes;
+mod read_back;
 mod readme;
 mod recordings;
 mod request_files;
