@@ -3,21 +3,30 @@
 //!
 //! ```
 //! # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
-//! use lote::{Client, Endpoint, UploadPurpose, Waited};
+//! use lote::{Client, Endpoint, UploadPurpose};
 //!
 //! # let (url, file) = (gateway.url(), tempfile::NamedTempFile::new()?);
 //! # std::fs::write(&file, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
-//! # let (requests, results) = (file.path(), file.path().with_extension("out"));
+//! # let requests = file.path();
+//! # let mut answered = 0;
 //! let client = Client::builder().base_url(&url).api_key("mk-…").build()?;
 //!
-//! let input = client.files().upload(requests, UploadPurpose::Batch).send().await?;
-//! let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).metadata("run", "7").send().await?;
-//! if let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await
-//!     && let Some(output) = batch.output_file_id
-//! {
-//!     client.files().content(&output).await?.save(&results).await?;
+//! let upload = client.files().upload(requests, UploadPurpose::Batch);
+//! let input = upload.send().await?;
+//! let create = client.batches().create(&input.id, Endpoint::ChatCompletions);
+//! let batch = create.metadata("run", "7").send().await?;
+//!
+//! let waited = client.batches().wait(&batch.id).until_over().await;
+//! let batch = waited.ended()?.completed()?;
+//! for outcome in client.batches().outcomes(&batch, requests).fetch().await? {
+//!     let outcome = outcome?;
+//!     match outcome.text() {
+//!         Ok(text) => println!("{}: {text}", outcome.custom_id()),
+//!         Err(error) => println!("{error}"),
+//!     }
+//! #   answered += usize::from(outcome.text().is_ok());
 //! }
-//! # assert!(std::fs::read_to_string(&results)?.contains("\"custom_id\":\"a\""));
+//! # assert_eq!(answered, 1);
 //! # Ok(())
 //! # }
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -41,6 +50,7 @@ pub mod blocking;
 pub mod bound;
 mod call;
 mod client;
+mod completed;
 mod content;
 mod dialect;
 mod error;
@@ -69,6 +79,7 @@ pub mod webhook;
 pub use batch::{Batch, RequestCounts, ValidationError};
 pub use batches::{Batches, CreateBatch, ListBatches};
 pub use client::{Client, ClientBuilder};
+pub use completed::NotCompleted;
 pub use content::Content;
 pub use dialect::{Dialect, DialectChoice};
 pub use error::Error;
@@ -86,7 +97,7 @@ pub use page::Page;
 pub use policy::{Cadence, Retry, Tolerance};
 pub use time::UnixSeconds;
 pub use upload::{ExpiresAfter, Upload};
-pub use wait::{Look, Wait, WaitAll, Waited};
+pub use wait::{Look, Wait, WaitAll, WaitError, Waited};
 
 /// The generated client, for what the facade does not do. No stability is promised here.
 pub mod raw {
