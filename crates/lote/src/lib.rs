@@ -36,16 +36,18 @@
 //! ```
 //!
 //! From a file of requests to a file of results in one call: [`run::Run`]. Request lines from types: [`request`]. What
-//! became of each of them, as types: [`Outcome`]. For scripts, without `async`: [`blocking`].
+//! became of each of them, as types: [`Outcome`]. For scripts, without `async`: the feature `blocking`.
 //!
 //! # Features
 //! - `rustls`, the default: TLS by rustls, which trusts the root certificates of the machine.
 //! - `native-tls`: TLS by the operating system's library, also where `rustls` is on.
 //! - `bundled-roots`: Mozilla's root certificates, compiled in, in place of the machine's.
+//! - `blocking`: the same client without `async`, for scripts and threads, `lote::blocking`.
 //! - `webhook`: the receiver of OpenAI's events, `lote::webhook`.
 
 mod batch;
 mod batches;
+#[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod bound;
 mod call;
@@ -63,6 +65,7 @@ mod files;
 pub mod guide;
 mod id;
 mod names;
+mod options;
 mod outcome;
 mod page;
 mod policy;
@@ -90,6 +93,7 @@ pub use id::{BatchId, FileId};
 pub use lote_lines as lines;
 pub use lote_lines::{OutcomeKind, Usage};
 pub use names::{Endpoint, FilePurpose, FileStatus, Order, Status, UploadPurpose};
+pub use options::BatchOptions;
 pub use outcome::{
     Embedding, FetchOutcomes, FinishReason, Image, ImageData, Outcome, OutcomeError, Outcomes, ToolCall,
 };
