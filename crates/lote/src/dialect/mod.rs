@@ -3,6 +3,7 @@
 
 mod choice;
 mod chosen;
+mod create;
 mod rewrite;
 mod table;
 mod window;
@@ -13,10 +14,10 @@ use serde_json::Value;
 use toml::Value as Toml;
 
 pub use choice::DialectChoice;
-pub(crate) use chosen::{Asked, ChosenDialect, Form};
+pub(crate) use chosen::{ChosenDialect, Form};
 
 use self::table::{Idempotency, LineKey, Most, Table};
-use crate::{Endpoint, Error, lines};
+use crate::{BatchOptions, Endpoint, Error, lines};
 
 /// How a service deviates from the contract: a table of what it is sent, and of what its answers look like.
 ///
@@ -236,6 +237,16 @@ fn read(from: &str, text: &str) -> Result<Dialect, Error> {
     if let Some(missing) = [LineKey::CustomId, LineKey::Body].iter().find(|key| !table.lines.keys.contains(key)) {
         let message = format!("lines.keys: {missing:?} is not among them, and no line can do without it");
         return Err(refused(from, text, None, &message.replace("CustomId", "custom_id").replace("Body", "body")));
+    }
+    let own = |name: &&String| {
+        name.is_empty() || BatchOptions::FIELDS.contains(&name.as_str()) || table.create.is_idempotency(name)
+    };
+    if let Some(name) = table.create.fields.keys().find(own) {
+        let message = match name.as_str() {
+            "" => "create.fields: a field without a name".to_owned(),
+            name => format!("create.fields.{name}: it has a place of its own"),
+        };
+        return Err(refused(from, text, None, &message));
     }
     Ok(Dialect(Arc::new(table)))
 }

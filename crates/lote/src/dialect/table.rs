@@ -148,6 +148,13 @@ impl Default for Create {
     }
 }
 
+impl Create {
+    /// Whether this field of the body is where the idempotency key goes.
+    pub(super) fn is_idempotency(&self, field: &str) -> bool {
+        matches!(&self.idempotency, Idempotency::Field(name) if name == field)
+    }
+}
+
 /// Where a service looks for an idempotency key that it honours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
