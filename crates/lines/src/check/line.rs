@@ -33,12 +33,12 @@ impl Checker<'_> {
         let id = four.values[0].and_then(raw::text);
         let id = id.as_deref();
         if let Err(broken) = walked {
-            return self.deviating(number, id, bytes, &broken);
+            return self.deviating(number, id, text, &broken);
         }
         // A part of an object over several lines may be an object itself.
         if self.layout.is_open() {
             if four.times[0] == 0 {
-                return self.deviating(number, id, bytes, &Broken::NotAnObject(Kind::Object));
+                return self.deviating(number, id, text, &Broken::NotAnObject(Kind::Object));
             }
             self.end_block();
         }
@@ -118,7 +118,8 @@ impl Checker<'_> {
 
     /// A line that is not one whole object: how it deviates is told once for the file, and the objects
     /// in it are judged all the same.
-    fn deviating(&mut self, number: u64, id: Option<&str>, bytes: &[u8], broken: &Broken) {
+    fn deviating(&mut self, number: u64, id: Option<&str>, text: &str, broken: &Broken) {
+        let bytes = text.as_bytes();
         let mut part = self.layout.judge(number, 0, bytes);
         if part == Part::Faulty && self.layout.is_open() {
             self.end_block();
@@ -131,11 +132,19 @@ impl Checker<'_> {
                 Deviation::AfterObject => FindingCode::TextAfterObject,
                 Deviation::Markers => FindingCode::ConflictMarkers,
             };
-            self.find(line, None, code, deviation.message());
+            let known = match broken {
+                Broken::Trailing { column } => syntax::after_object(text.get(column - 1..).unwrap_or_default()),
+                _ => None,
+            };
+            let message = match known.filter(|_| deviation == Deviation::AfterObject) {
+                Some(known) => format!("{}; {known}", deviation.message()),
+                None => deviation.message(),
+            };
+            self.find(line, None, code, message);
         }
         match part {
             Part::Nothing => {}
-            Part::Faulty => self.broken(number, id, &String::from_utf8_lossy(bytes), broken),
+            Part::Faulty => self.broken(number, id, text, broken),
             Part::Record(block) => self.request_line(block.first, &block.bytes),
             Part::Objects(objects) => {
                 let begun = objects.rest.filter(|rest| bytes[rest.start] == b'{');
