@@ -73,7 +73,7 @@ fn refuses_every_fault_by_its_name() {
         (b"\xef\xbb\xbf".to_vec(), &["1@bom", "-@empty_file"]),
         ([b"\xef\xbb\xbf", LINE.as_bytes()].concat(), &["1@bom"]),
         ([LINE.as_bytes(), b"\n\xef\xbb\xbf", line("b").as_bytes()].concat(), &["2@bom"]),
-        ([b"\xff\xfe{\0", LINE.as_bytes()].concat(), &["1@invalid_utf8"]),
+        ([b"\xff\xfe{\0", LINE.as_bytes()].concat(), &["-@not_jsonl"]),
         ([LINE.as_bytes(), b"\n{\"custom_id\":\"\xc3\x28\"}"].concat(), &["2@invalid_utf8"]),
         ([&LINE.as_bytes()[..70], b"\xff", &LINE.as_bytes()[70..]].concat(), &["1@invalid_utf8"]),
         (LINE[..40].into(), &["1@truncated_line"]),
