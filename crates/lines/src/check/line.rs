@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::Checker;
 use crate::fields::fields;
 use crate::finding::FindingCode;
-use crate::layout::{Deviation, Part};
+use crate::layout::{Block, Deviation, Part};
 use crate::raw::{self, Broken, Kind, clip};
 
 const KEYS: [&str; 4] = ["custom_id", "method", "url", "body"];
@@ -83,6 +83,10 @@ impl Checker<'_> {
     /// A line that is not one whole object: how it deviates is told once for the file, and the objects
     /// in it are judged all the same.
     fn deviating(&mut self, number: u64, id: Option<&str>, bytes: &[u8], broken: &Broken) {
+        // What begins as another request line is one, however it ends.
+        if self.layout.is_open() && id.is_some() && bytes.trim_ascii_start().starts_with(b"{") {
+            self.end_block();
+        }
         let mut part = self.layout.judge(number, 0, bytes);
         if part == Part::Faulty && self.layout.is_open() {
             self.end_block();
@@ -92,7 +96,7 @@ impl Checker<'_> {
             let code = match deviation {
                 Deviation::Array => FindingCode::ArrayAroundLines,
                 Deviation::OverLines(..) => FindingCode::ObjectOverLines,
-                Deviation::AfterObject => FindingCode::TextAfterObject,
+                Deviation::AfterObject(_) => FindingCode::TextAfterObject,
                 Deviation::Markers => FindingCode::ConflictMarkers,
             };
             self.find(line, None, code, deviation.message());
@@ -100,7 +104,7 @@ impl Checker<'_> {
         match part {
             Part::Nothing => {}
             Part::Faulty => self.broken(number, id, broken),
-            Part::Record(block) => self.request_line(block.first, &block.bytes),
+            Part::Record(block) => self.block(&block),
             Part::Objects(objects) => {
                 let begun = objects.rest.filter(|rest| bytes[rest.start] == b'{');
                 for range in objects.whole.into_iter().chain(begun) {
@@ -113,7 +117,23 @@ impl Checker<'_> {
     /// The lines that were held back are not one object.
     pub(super) fn end_block(&mut self) {
         if let Some(block) = self.layout.take_block() {
-            self.request_line(block.first, &block.bytes);
+            self.block(&block);
+        }
+    }
+
+    /// Lines that are one object, or seemed to be.
+    fn block(&mut self, block: &Block) {
+        let mut id = None;
+        let walked = std::str::from_utf8(&block.bytes).map(|text| {
+            raw::entries(text, &mut |key, value| {
+                if key == "custom_id" {
+                    id = raw::text(value.get());
+                }
+            })
+        });
+        match walked {
+            Ok(Err(broken)) => self.broken(block.first, id.as_deref(), &broken),
+            Ok(Ok(())) | Err(_) => self.request_line(block.first, &block.bytes),
         }
     }
 
