@@ -1,6 +1,7 @@
 //! Owns the list of the tests of the facade, one binary; never a test itself.
 
 mod blocking;
+mod checked;
 mod common;
 mod conformance;
 mod connections;

@@ -19,6 +19,10 @@ const SHOWN_MODELS: usize = 20;
 /// Reads output and error files of any service and counts outcomes, tokens, models and errors
 /// over all of them; lists what is odd, such as a custom_id that is answered twice.
 ///
+/// An answer succeeded when there is an answer in it, whatever its status; those that were cut off,
+/// filtered or refused are counted beside. Files may be compressed with gzip or zstd. What cannot
+/// be read is named with its file and line, and with --json its bytes.
+///
 /// Exit 0: every line was readable. Exit 1: some were not.
 #[derive(Debug, Args)]
 #[command(
@@ -76,6 +80,12 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
         ("unreadable", report.unreadable),
     ] {
         row(name, &count.to_string());
+    }
+    // Of those that succeeded.
+    for (name, count) in [("cut off", report.cut_off), ("filtered", report.filtered), ("refused", report.refused)] {
+        if count > 0 {
+            row(name, &count.to_string());
+        }
     }
     row("tokens", &tokens(&report.usage));
     let mut models: Vec<_> = report.models.iter().collect();

@@ -266,7 +266,11 @@ fn print(args: &RunArgs, report: &Report) -> Result<(), CliError> {
         (joined.failed, "failed"),
         (joined.expired, "expired"),
         (joined.cancelled, "cancelled"),
+        (joined.unreadable, "unreadable"),
         (joined.missing, "missing"),
+        (joined.cut_off, "cut off"),
+        (joined.filtered, "filtered"),
+        (joined.refused, "refused"),
     ] {
         if count > 0 || what == "failed" || what == "missing" {
             counts.push_str(&format!(", {count} {what}"));
