@@ -55,7 +55,8 @@ page! {
 
 page! {
     /// [`Wait`](crate::Wait), [`WaitAll`](crate::WaitAll), [`Cadence`](crate::Cadence), [`Tolerance`](crate::Tolerance),
-    /// [`Waited`](crate::Waited), [`Look`](crate::Look); with its feature, the module `webhook`.
+    /// [`Waited`](crate::Waited), [`WaitError`](crate::WaitError), [`NotCompleted`](crate::NotCompleted),
+    /// [`Look`](crate::Look); with its feature, the module `webhook`.
     waiting
 }
 
