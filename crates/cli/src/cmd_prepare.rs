@@ -1,4 +1,4 @@
-//! Owns `lote prepare`: flags, findings and the summary; never how a row is read or rendered.
+//! `lote prepare`: its flags, its findings and its summary.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Owns the guide's place in the documentation; never code.
+//! The guide: a page for each thing that people come for, with code that runs.
 //!
 //! [first_batch]: crate::guide::first_batch
 //! [structured_outputs]: crate::guide::structured_outputs

@@ -161,7 +161,7 @@ fn known(name: &str) -> String {
 }
 
 impl fmt::Debug for BatchOptions {
-    /// Of fields that are not known their names: nobody knows whether a value is a secret.
+    /// Without the values of unknown fields, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             metadata,
