@@ -1,4 +1,4 @@
-//! Owns `lote files`: its flags and what it prints; never the bytes of a file.
+//! `lote files`: its flags and what it prints.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};

@@ -1,5 +1,4 @@
-//! Owns `lote inspect`: the account of output and error files as people and programs read it;
-//! never how a line is understood.
+//! `lote inspect`: what output and error files hold, for people and for programs.
 
 use std::fmt::Write;
 use std::path::PathBuf;

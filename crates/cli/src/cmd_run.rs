@@ -1,4 +1,4 @@
-//! Owns `lote run`: its flags, what it prints, and its exit code; never a step of the run.
+//! `lote run`: its flags, what it prints, and its exit code.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -215,7 +215,7 @@ fn exit(error: &RunError) -> Exit {
             Exit::Usage
         }
         RunError::GaveUp { .. } => Exit::GaveUp,
-        // What came back cannot be read, or the service did not do it.
+        // The answers cannot be read, or the service refused.
         RunError::Refused(_)
         | RunError::Unfetched { .. }
         | RunError::Ambiguous { .. }

@@ -1,4 +1,4 @@
-//! Owns the exit codes and the one error type of the command line; never prints.
+//! The exit codes and the one error type of the command line.
 
 use std::fmt;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Owns the start and the end of the process; never any work of a command.
+//! The start and the end of the process.
 
 mod args;
 mod batch_options;

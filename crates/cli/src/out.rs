@@ -1,4 +1,4 @@
-//! Owns everything that is printed. A closed stdout (`| head`) is no failure; never panics.
+//! Everything that is printed. A closed stdout (`| head`) is no failure.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
@@ -118,7 +118,7 @@ pub(crate) fn copy(reader: &mut impl io::Read) -> Result<(), CliError> {
 
 /// Prints text for people to stderr, control characters made visible.
 pub(crate) fn note(text: impl Display) {
-    // Nobody is left to be told when stderr itself fails.
+    // When stderr fails there is nowhere to report it.
     let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
 }
 

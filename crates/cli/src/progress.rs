@@ -1,4 +1,4 @@
-//! Owns what a run shows while it lasts: a bar on a terminal, nothing in a pipe; never the result.
+//! What a run shows while it lasts: a bar on a terminal, nothing in a pipe.
 
 use std::borrow::Cow;
 use std::io::IsTerminal;

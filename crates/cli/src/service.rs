@@ -1,5 +1,4 @@
-//! Owns the settings shared by all commands that talk to a service, and the exit codes of its
-//! errors; never a call.
+//! The settings shared by all commands that talk to a service, and the exit codes of its errors.
 
 use std::{fmt, fs, path::PathBuf};
 

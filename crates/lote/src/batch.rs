@@ -1,4 +1,4 @@
-//! Owns what a batch is to its user; never asks a service for one.
+//! What a batch is to its user, and how it is read from an answer.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Owns the one error of this crate and the reading of error answers; never holds a key, never decides on a retry.
+//! The one error of this crate.
 
 use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 
@@ -129,7 +129,7 @@ impl Error {
         self
     }
 
-    /// The same error, of a call of which an earlier try may have done what was asked.
+    /// The same error, marked: an earlier try of the call may have done what was asked.
     pub(crate) fn maybe_done(mut self) -> Self {
         self.0.maybe_done = true;
         self

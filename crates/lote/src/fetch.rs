@@ -1,4 +1,4 @@
-//! Owns the fetching of result files that must not be lost to a passing trouble, and work off the runtime; never joins.
+//! Fetches result files in spite of errors that pass, and does blocking work off the runtime.
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -1,5 +1,4 @@
-//! Owns the reading of single fields of an answer: tolerant of what services do, and exact about what is wrong and
-//! where; never guesses a value.
+//! Reads single fields of an answer: it takes what services are seen to send, and says exactly what is wrong and where.
 
 use serde_json::{Map, Value};
 
@@ -91,7 +90,7 @@ impl Field {
     pub(crate) fn instant(mut self) -> Result<Option<UnixSeconds>, Error> {
         let seconds = match &self.value {
             Some(Value::String(text)) => time::rfc_3339(text),
-            // What a server in Python takes from its clock.
+            // A fraction of a second, as time.time() of Python gives it.
             Some(Value::Number(number)) if number.is_f64() => {
                 number.as_f64().and_then(|seconds| whole(seconds.floor()))
             }
@@ -192,7 +191,7 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
 }
 
-/// Generated types whose JSON is kept as it came.
+/// The JSON of an answer as it came, nulls left out.
 pub(crate) fn raw(value: &impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(map)) => map,

@@ -1,4 +1,4 @@
-//! Owns ids as opaque texts that are safe in a path; never looks into one.
+//! Ids as opaque texts that are safe in a path.
 
 use std::{fmt, str::FromStr};
 

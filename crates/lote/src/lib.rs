@@ -43,6 +43,7 @@
 //! - `native-tls`: TLS by the operating system's library, also where `rustls` is on.
 //! - `bundled-roots`: Mozilla's root certificates, compiled in, in place of the machine's.
 //! - `blocking`: the same client without `async`, for scripts and threads, `lote::blocking`.
+//! - `compressed`: files of lines that are compressed with gzip or zstd are read like others.
 //! - `webhook`: the receiver of OpenAI's events, `lote::webhook`.
 
 mod batch;

@@ -1,4 +1,4 @@
-//! Owns the named values of the contract: closed where we send them, open where we receive them; never a wire type.
+//! The named values of the contract: closed where we send them, open where we receive them.
 
 use std::{fmt, str::FromStr};
 
@@ -82,7 +82,7 @@ macro_rules! open {
         }
 
         impl From<&str> for $name {
-            /// Never fails: capitals are no difference, and what is not known is kept.
+            /// Capitals make no difference, and what is not known is kept as [`Other`](Self::Other).
             fn from(text: &str) -> Self {
                 match text.to_ascii_lowercase().as_str() {
                     $($text => Self::$variant,)*

@@ -1,4 +1,4 @@
-//! Owns the writing of files that are whole or not there: beside the name, synced, then renamed; never in place.
+//! Writes files that are whole or not there: beside the name, synced, then renamed.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Owns `lote batches wait`: what it shows and prints, and its exit code; never how often it asks.
+//! `lote batches wait`: what it shows and prints, and its exit code.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ fn judge(batch: &Batch) -> Exit {
             return Exit::Incomplete;
         }
     }
-    // Counts of nothing are no counts: some services never fill them in.
+    // Some services always say 0 of 0: that is no count.
     match batch.request_counts.filter(|counts| counts.total > 0) {
         Some(counts) if counts.completed == counts.total && counts.failed == 0 => Exit::Success,
         Some(counts) => {

@@ -1,4 +1,4 @@
-//! Owns the way from a user's rows to request lines; never reads flags or prints.
+//! From a user's rows to request lines.
 
 pub(crate) mod body;
 pub(crate) mod findings;

@@ -1,4 +1,4 @@
-//! Owns the writing of the request file: under its name when whole, or not at all.
+//! Writes the request file, under its name when whole, or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};

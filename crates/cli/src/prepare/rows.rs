@@ -1,4 +1,4 @@
-//! Owns the reading of rows, JSON lines or CSV, as a stream; never holds more than one row.
+//! Reads rows, JSON lines or CSV, one at a time.
 
 use std::io::{self, BufRead, Read};
 

@@ -1,4 +1,4 @@
-//! Owns the rendering of bodies and ids; never lets a row's value change the structure of a body.
+//! Renders bodies and ids, so that a row's value cannot change the structure of a body.
 //!
 //! The literal text of a body template goes straight to the [`Sink`]; the result of every
 //! expression passes the formatter first, which asks the sink where the text stands:

@@ -1,4 +1,4 @@
-//! Owns the settings of a client and their defaults; never a connection.
+//! The settings of a client and their defaults.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -1,5 +1,4 @@
-//! Owns how connections are made: TLS, trusted certificates, proxies, keep-alive, limits on time; never what is said over
-//! them.
+//! How connections are made: TLS, trusted certificates, proxies, keep-alive, limits on time.
 
 use std::{iter, time::Duration};
 

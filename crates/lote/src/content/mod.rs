@@ -1,5 +1,4 @@
-//! Owns the content of a file on its way here: a stream with a known end, taken up again where it breaks off; never the
-//! whole of it in memory.
+//! The content of a file as it is downloaded: a stream that is taken up again where it breaks off.
 
 mod source;
 
@@ -138,7 +137,7 @@ impl Content {
         let expected = match &self.expected {
             Expected::Nothing => None,
             Expected::Sha256(sha256) => Some(sha256.clone()),
-            // What cannot be told must not keep anybody from what was paid for.
+            // A file whose details cannot be asked for can still be downloaded.
             Expected::AskService => self.client.files().look(&self.id).await.ok().and_then(|file| file.sha256),
         };
         let Some(expected) = expected else { return Ok(()) };

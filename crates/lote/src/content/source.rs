@@ -1,5 +1,4 @@
-//! Owns where the bytes of a file come from, and the proof that what comes after a break belongs to what came before;
-//! never decides whether to go on.
+//! Where the bytes of a file come from, and the proof that what comes after a break belongs to what came before.
 
 use std::pin::Pin;
 
@@ -122,7 +121,7 @@ impl Source {
 
     async fn reopen(&mut self, client: &Client, id: &FileId) -> Result<Bodies, Error> {
         let shared = client.shared();
-        // Without a word about which file it is a rest proves nothing, and the whole is compared.
+        // With neither entity tag nor length a rest could be another file's: read from the start and compare.
         let ranged = self.given > 0 && !self.whole_only && (self.entity_tag.is_some() || self.length.is_some());
         let (given, doing) = (self.given, "go on where it broke off");
         let mut answer = None;

@@ -1,4 +1,4 @@
-//! Owns the way from a batch that is over to its outcomes; never waits for a batch, never sends a request line.
+//! Fetches the files of a batch that is over and joins them with its request lines.
 
 use std::{
     fmt, fs,
@@ -75,7 +75,7 @@ impl FetchOutcomes {
             let why = if why.is_empty() { "the service does not say why".to_owned() } else { why.join("; ") };
             return Err(Error::invalid(format!("batch {id} failed, so that no request line was run: {why}")));
         }
-        // Dropped at the end of this call, when all that is needed of it has been read.
+        // Lives until the end of this call, which has read all of its files by then.
         let mut temporary = None;
         let folder = match &self.folder {
             Some(folder) => {

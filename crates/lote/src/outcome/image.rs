@@ -1,4 +1,4 @@
-//! Owns the reading of images that were made; never fetches one.
+//! Reads images that were made.
 
 use std::fmt;
 

@@ -1,5 +1,4 @@
-//! Owns the outcome of one request line and the views of its answer; never fetches one, and never guesses what a
-//! service meant.
+//! The outcome of one request line, and the views of its answer.
 
 mod embedding;
 mod error;
@@ -45,7 +44,10 @@ use crate::{Error, OutcomeKind, Usage, lines::Answer};
 /// assert!(outcome.json::<Verdict>()?.good);
 ///
 /// let error = outcome.embeddings().unwrap_err();
-/// assert_eq!(error.to_string(), r#"outcome "row-1": wanted embeddings, but found a text of 13 characters"#);
+/// assert_eq!(
+///     error.to_string(),
+///     r#"outcome "row-1": wanted embeddings, but found a text of 13 characters"#
+/// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -72,7 +74,7 @@ enum Body {
 }
 
 impl fmt::Debug for Outcome {
-    /// Without the answer, which may be large and is nobody's business in a log.
+    /// Without the answer, which may be large and private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outcome")
             .field("custom_id", &self.custom_id)

@@ -1,5 +1,4 @@
-//! Owns what a model said in one answer, as chat completions, responses and legacy completions write it; never fails
-//! on what it does not know.
+//! What a model said in one answer, as chat completions, responses and legacy completions write it.
 
 use std::fmt;
 
@@ -41,7 +40,7 @@ impl FinishReason {
 }
 
 impl From<&str> for FinishReason {
-    /// Never fails: what is not known is kept.
+    /// What is not known is kept.
     fn from(text: &str) -> Self {
         match text {
             "stop" | "completed" => Self::Stop,
@@ -77,7 +76,8 @@ impl fmt::Display for FinishReason {
 ///
 /// // The next request carries the call and its result.
 /// let result = Message::tool(&calls[0].id, "18 °C, dry");
-/// let next = ChatCompletion::new("auto").user("Rain in Lima?").message(Message::tool_calls(calls)).message(result);
+/// let next = ChatCompletion::new("auto").user("Rain in Lima?");
+/// let next = next.message(Message::tool_calls(calls)).message(result);
 /// assert_eq!(next.line("a-2")?.body["messages"][2]["tool_call_id"], "call_1");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -143,7 +143,7 @@ fn choice(choice: &Value) -> Reply {
         let function = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
         reply.tool_calls.push(tool_call(string(call, "id"), function));
     }
-    // The spelling before there were tools.
+    // `function_call`, which came before `tool_calls`.
     if let Some(function) = message.get("function_call").filter(|call| call.is_object()) {
         reply.tool_calls.push(tool_call(None, function));
     }

@@ -1,4 +1,4 @@
-//! Owns the order of a run's steps; never a step's own work.
+//! The steps of a run, in their order. The create is written down before it is sent.
 
 use std::{
     fs,
@@ -86,7 +86,7 @@ async fn prepare(run: &Run) -> Result<Folder, RunError> {
     let (path, input) = (run.folder_path(), run.input.clone());
     let service =
         Service { base_url: run.client.base_url().to_owned(), dialect: run.client.dialect().name().to_owned() };
-    // Work on another thread does not end with this future: it looks whether the future is still there.
+    // The thread does not stop when this future is dropped: it asks `wanted` whether to go on.
     let here = Arc::new(());
     let seen = Arc::downgrade(&here);
     let wanted = move || seen.strong_count() > 0;
@@ -117,7 +117,7 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
     }
     let record = &folder.record;
     let mut options = run.batch_options(&record.sha256);
-    // Not the hash alone: the same file run again, on purpose, is another upload and another batch.
+    // With the upload's id, since the same file run again on purpose is to make another batch.
     options.idempotency_key.get_or_insert_with(|| format!("{}-{input}", record.sha256));
     let create = run.client.batches().create(input, &record.endpoint).options(options);
     match create.send().await {
@@ -126,7 +126,7 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
             Ok((folder, batch))
         }
         Err(error) if error.batch_id().is_some() => {
-            // There is a batch, although the answer cannot be read: its id is what must not be lost.
+            // There is a batch although its answer cannot be read: keep the id.
             folder.record.batch_id = error.batch_id().cloned();
             folder.reached(Stage::Created)?;
             match folder.record.batch_id.clone() {
@@ -139,7 +139,7 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
             Err(RunError::Ambiguous { error, folder: folder.path().to_owned(), sha256 })
         }
         Err(error) => {
-            // Nothing was made: the input file is of no use. That it cannot be deleted changes nothing.
+            // There is no batch, so delete the input file. If that fails, it only takes up space at the service.
             let _ = run.client.files().delete(input).await;
             folder.remove();
             Err(RunError::Refused(error))

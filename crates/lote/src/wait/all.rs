@@ -1,5 +1,4 @@
-//! Owns the wait for many batches: it pages the list, and asks for a batch by its id only where the list has not shown
-//! it; never waits for one of them longer than for the others.
+//! The wait for many batches: it pages the list, and asks for a batch by its id only where the list has not shown it.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -100,7 +99,7 @@ struct Course<'a> {
     /// Where the list begins to show batches that are waited for.
     after: Option<BatchId>,
     listing: Trouble,
-    /// Whether the list is of no use.
+    /// Whether the list cannot be used, so that each batch is asked for by its id.
     unlisted: bool,
 }
 
@@ -208,7 +207,7 @@ impl<'a> Course<'a> {
                 }
                 after = Some(id);
             }
-            // A list that starts again shows nothing more.
+            // The service started the list again: the rest of it repeats what was read.
             if !page.has_more || listed.len() == before {
                 break;
             }

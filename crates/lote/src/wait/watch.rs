@@ -1,4 +1,4 @@
-//! Owns the course of a wait for one batch: pause, look, judge; never tells anybody.
+//! The steps of a wait for one batch: pause, look, judge.
 
 use std::{
     future::{Future, pending},
