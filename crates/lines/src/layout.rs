@@ -13,8 +13,8 @@ pub(crate) enum Deviation {
     Array,
     /// From this line to that.
     OverLines(u64, u64),
-    /// From this column on.
-    AfterObject(usize),
+    /// From this column on; and what to do about it.
+    AfterObject(usize, &'static str),
     Markers,
 }
 
@@ -30,10 +30,9 @@ impl Deviation {
                 "one object stands on the lines {first} to {last}: each is to stand on one line (`jq -c . FILE` does \
                  that for all)"
             ),
-            Self::AfterObject(column) => format!(
-                "text after the object, at column {column}: each line is one JSON object, with nothing between the lines \
-                 (this is told once)"
-            ),
+            Self::AfterObject(column, advice) => {
+                format!("text after the object, at column {column}: {advice} (this is told once)")
+            }
             Self::Markers => {
                 "a conflict marker of Git: two versions of the file stand in it; resolve the conflict".to_owned()
             }
@@ -164,7 +163,7 @@ impl Layout {
             self.told_after = true;
             let end = objects.whole.first().map_or(0, |first| first.end);
             let column = end + line[end..].len() - line[end..].trim_ascii_start().len() + 1;
-            self.news.push((number, Deviation::AfterObject(column)));
+            self.news.push((number, Deviation::AfterObject(column, advice(&line[column - 1..]))));
         }
         if let Some(rest) = &objects.rest
             && line[rest.start] == b'{'
@@ -215,6 +214,19 @@ impl Layout {
             self.news.push((block.first, Deviation::OverLines(block.first, block.last)));
         }
         Part::Record(block)
+    }
+}
+
+/// What to do about text after an object.
+fn advice(after: &[u8]) -> &'static str {
+    if after.trim_ascii() == b"," {
+        "a comma stands after the object: take it out, since the lines are no list"
+    } else if after.starts_with(b"//") || after.starts_with(b"/*") || after.starts_with(b"#") {
+        "JSON has no comments: take them out"
+    } else if after.trim_ascii_start().starts_with(b"{") || after.starts_with(b",") {
+        "another object follows: put it on a line of its own"
+    } else {
+        "each line is one JSON object, with nothing between the lines"
     }
 }
 

@@ -176,7 +176,7 @@ impl Scan<'_> {
             let code = match deviation {
                 Deviation::Array => AnomalyCode::ArrayAroundLines,
                 Deviation::OverLines(..) => AnomalyCode::ObjectOverLines,
-                Deviation::AfterObject(_) => AnomalyCode::TextAfterObject,
+                Deviation::AfterObject(..) => AnomalyCode::TextAfterObject,
                 Deviation::Markers => AnomalyCode::ConflictMarkers,
             };
             if deviation == Deviation::Markers {

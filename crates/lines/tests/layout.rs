@@ -185,6 +185,9 @@ fn an_array_around_the_lines_is_told_once_and_read() {
     let kinds: Vec<OutcomeKind> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
     assert_eq!(kinds, [OutcomeKind::Succeeded, OutcomeKind::Succeeded, OutcomeKind::Unreadable]);
     assert_eq!(joined.anomalies.len(), 2);
+    // A comma alone is nothing outside of an array.
+    assert_eq!(odd(&inspect(b",\n, ,")), ["1:unreadable_line", "2:unreadable_line"]);
+    assert_eq!(found(b",").len(), 1);
     // An array of something else is a faulty line.
     assert_eq!(
         odd(&inspect(b"[1,2]\n[]\n[[{\"custom_id\":\"a\"}]]")),

@@ -133,19 +133,10 @@ impl Checker<'_> {
             let code = match deviation {
                 Deviation::Array => FindingCode::ArrayAroundLines,
                 Deviation::OverLines(..) => FindingCode::ObjectOverLines,
-                Deviation::AfterObject(_) => FindingCode::TextAfterObject,
+                Deviation::AfterObject(..) => FindingCode::TextAfterObject,
                 Deviation::Markers => FindingCode::ConflictMarkers,
             };
-            let known = match deviation {
-                Deviation::AfterObject(column) => syntax::after_object(text.get(column - 1..).unwrap_or_default()),
-                _ => None,
-            };
-            let mut message = deviation.message();
-            if let Some(known) = known {
-                message.push_str("; ");
-                message.push_str(known);
-            }
-            self.find(line, None, code, message);
+            self.find(line, None, code, deviation.message());
         }
         match part {
             Part::Nothing => {}
@@ -204,11 +195,7 @@ impl Checker<'_> {
                 let advice = syntax::advice(text, *column, why).map_or(ONE.into(), Cow::Owned);
                 (FindingCode::InvalidJson, advice)
             }
-            Broken::Trailing { column } => {
-                let known = syntax::after_object(text.get(column - 1..).unwrap_or_default());
-                let advice = known.unwrap_or("each line is one JSON object, with nothing between the lines");
-                (FindingCode::TextAfterObject, advice.into())
-            }
+            Broken::Trailing { .. } => (FindingCode::TextAfterObject, ONE.into()),
             Broken::NotAnObject(_) => (FindingCode::NotAnObject, ONE.into()),
         };
         self.find(number, id, code, format!("{broken}: {advice}"));
