@@ -34,9 +34,22 @@ fn said(result: Result<impl std::fmt::Debug, OutcomeError>) -> String {
 fn a_line_of_any_service_has_one_of_five_kinds() {
     use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded};
     for (line, kind, status, code, message) in [
-        (json!({"custom_id": "a", "response": {"status_code": 200, "body": {}}}), Succeeded, Some(200), None, None),
         (
-            json!({"custom_id": "a", "response": {"status_code": "201", "body": "{}"}, "error": {}}),
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1}}}),
+            Succeeded,
+            Some(200),
+            None,
+            None,
+        ),
+        (
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {}}}),
+            Failed,
+            Some(200),
+            Some("no_answer"),
+            Some("the body is an empty object"),
+        ),
+        (
+            json!({"custom_id": "a", "response": {"status_code": "201", "body": "[1]"}, "error": {}}),
             Succeeded,
             Some(201),
             None,
@@ -77,7 +90,13 @@ fn a_line_of_any_service_has_one_of_five_kinds() {
             Some("batch_cancelled"),
             None,
         ),
-        (json!({"custom_id": "a"}), Failed, None, None, None),
+        (
+            json!({"custom_id": "a"}),
+            Failed,
+            None,
+            Some("no_answer"),
+            Some("the line has neither a response nor an error"),
+        ),
         (
             json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "missing", "message": "the service returned no line for this request"}}),
             Missing,
