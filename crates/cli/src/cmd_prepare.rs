@@ -147,7 +147,7 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         format!("{output}: {}, {bytes} bytes, for {}", out::count(lines, "request line"), args.endpoint)
     };
     if input::is_dash(&args.output) {
-        out::note(summary);
+        out::note_line(summary);
     } else {
         out::line(summary)?;
     }
@@ -224,7 +224,7 @@ fn refuse(args: &PrepareArgs, rows_read: u64, findings: &[Finding]) -> Result<Ex
             "rows": rows_read, "lines": 0, "bytes": 0, "output": null, "findings": list,
         });
         if input::is_dash(&args.output) {
-            out::note(summary);
+            out::note_line(summary);
         } else {
             out::line(summary)?;
         }

@@ -1,6 +1,7 @@
 //! Owns what the parts of a client share, and the way in; never a call.
 
 mod address;
+mod border;
 mod builder;
 mod connections;
 
