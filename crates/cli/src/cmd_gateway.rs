@@ -173,7 +173,7 @@ async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Resu
             0 => "any key is let in".to_owned(),
             n => format!("{} let in", out::count(n as u64, "key")),
         };
-        out::text(format_args!("{mka1}  as MKA1\n{openai}  as OpenAI\n{who}; Ctrl-C stops"))?;
+        out::lines([format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI"), format!("{who}; Ctrl-C stops")])?;
     }
     tokio::select! {
         () = stop.asked() => {}

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use lote::text::visible;
 
 use crate::exit::{CliError, Exit};
 use crate::input;
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, CliError> {
         let json = serde_json::to_string(&report).map_err(|error| CliError::usage(error.to_string()))?;
         out::line(json)?;
     } else {
-        out::text(table(&report, args.max_anomalies).trim_end())?;
+        out::lines(table(&report, args.max_anomalies).lines())?;
     }
     Ok(if inspection.all_readable() { Exit::Success } else { Exit::Incomplete })
 }
@@ -67,7 +68,7 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<11} {value}");
+        let _ = writeln!(text, "{name:<11} {}", visible(value));
     };
     for (name, count) in [
         ("lines", report.lines),
@@ -103,7 +104,7 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
     let anomalies = report.anomalies.len() as u64 + report.anomalies_omitted;
     row("anomalies", &anomalies.to_string());
     for anomaly in report.anomalies.iter().take(max_anomalies) {
-        let _ = writeln!(text, "  {anomaly}");
+        let _ = writeln!(text, "  {}", visible(&anomaly.to_string()));
     }
     let rest = anomalies.saturating_sub(max_anomalies as u64);
     if rest > 0 && max_anomalies > 0 {

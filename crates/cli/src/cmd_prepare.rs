@@ -153,7 +153,7 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         format!("{output}: {}, {bytes} bytes, for {}", out::count(lines, "request line"), args.endpoint)
     };
     if input::is_dash(&args.output) {
-        out::note(summary);
+        out::note_line(summary);
     } else {
         out::line(summary)?;
     }
@@ -222,7 +222,7 @@ fn refuse(args: &PrepareArgs, rows_read: u64, findings: &Findings, advice: Optio
             "fields": findings.fields,
         });
         if input::is_dash(&args.output) {
-            out::note(summary);
+            out::note_line(summary);
         } else {
             out::line(summary)?;
         }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 
-use crate::{BatchId, error_answer::ErrorAnswer, secrets::Secrets};
+use crate::{BatchId, error_answer::ErrorAnswer, secrets::Secrets, text::visible};
 
 /// Why a call did not do what was asked.
 ///
@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Connection,
     /// It took too long.
     Timeout,
+    /// The deadline of the whole work has passed.
+    Deadline,
     /// The answer is not what the contract says.
     Undecodable,
     /// What was read on this side is not what it should be.
@@ -88,6 +90,10 @@ impl Error {
         Self::new(Kind::Timeout, message.into())
     }
 
+    pub(crate) fn deadline(message: impl Into<String>) -> Self {
+        Self::new(Kind::Deadline, message.into())
+    }
+
     pub(crate) fn service(answer: ErrorAnswer) -> Self {
         let mut error = Self::new(Kind::Service, answer.to_string());
         error.0.answer = Some(answer);
@@ -114,6 +120,12 @@ impl Error {
     /// The same error, telling what was being done.
     pub(crate) fn context(mut self, doing: impl fmt::Display) -> Self {
         self.0.message = format!("{doing}: {}", self.0.message);
+        self
+    }
+
+    /// The same error with a word on what became of it.
+    pub(crate) fn and(mut self, what: impl fmt::Display) -> Self {
+        self.0.message = format!("{}; {what}", self.0.message);
         self
     }
 
@@ -162,7 +174,12 @@ impl Error {
 
     /// It took too long: on this side, or by the service's word (408, 504).
     pub fn is_timeout(&self) -> bool {
-        self.0.kind == Kind::Timeout || matches!(self.status(), Some(408 | 504))
+        matches!(self.0.kind, Kind::Timeout | Kind::Deadline) || matches!(self.status(), Some(408 | 504))
+    }
+
+    /// The deadline of the whole work has passed, such as that of a [`Run`](crate::run::Run). Nothing is tried again then.
+    pub fn is_deadline(&self) -> bool {
+        self.0.kind == Kind::Deadline
     }
 
     /// A number, given or received, is outside its range. The message names the field and the value.
@@ -202,7 +219,7 @@ impl Error {
         }
         match self.0.kind {
             Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Unreadable | Kind::Io => false,
-            Kind::Connection | Kind::Timeout | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
+            Kind::Connection | Kind::Timeout | Kind::Deadline | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
             Kind::Service => self.status().is_none_or(|status| status == 408 || !(400..500).contains(&status)),
         }
     }
@@ -216,6 +233,7 @@ impl Error {
             Kind::Invalid
             | Kind::OutOfRange
             | Kind::ReceivedOutOfRange
+            | Kind::Deadline
             | Kind::Undecodable
             | Kind::Unreadable
             | Kind::Io => false,
@@ -256,7 +274,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(&visible(&self.0.message))
     }
 }
 

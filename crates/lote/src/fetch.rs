@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use crate::{Cadence, Client, Error, FileId, Tolerance, policy::Trouble};
+use crate::{Cadence, Client, Error, FileId, Tolerance, deadline::Deadline, policy::Trouble};
 
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -13,19 +13,28 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 pub(crate) type OnTrouble = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
-pub(crate) async fn fetch(client: &Client, id: &FileId, path: &Path, on_trouble: OnTrouble) -> Result<(), Error> {
+pub(crate) async fn fetch(
+    client: &Client,
+    id: &FileId,
+    path: &Path,
+    deadline: Deadline,
+    on_trouble: OnTrouble,
+) -> Result<(), Error> {
+    let late =
+        |error: Error| if error.is_deadline() { error.context(format_args!("content of file {id}")) } else { error };
     let tolerance = Tolerance::default().lasting(PATIENCE);
     let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
     loop {
-        match client.files().verified_content(id).await {
+        match deadline.bound(client.files().verified_content(id)).await.map_err(late) {
             Ok(content) => {
-                let content = content.tolerance(tolerance).on_trouble(move |error| on_trouble(error));
+                let content = content.until(deadline).tolerance(tolerance).on_trouble(move |error| on_trouble(error));
                 return content.save(path).await.map(|_| ());
             }
             Err(error) => {
                 let error = trouble.take(&tolerance, error)?;
                 on_trouble(&error);
-                tokio::time::sleep(pauses.next(error.retry_after(), None)).await;
+                let pause = tokio::time::sleep(pauses.next(error.retry_after(), None));
+                deadline.within(pause).await.map_err(late)?;
             }
         }
     }

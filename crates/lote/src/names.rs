@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::Error;
+use crate::{
+    Error,
+    text::{shortened, visible},
+};
 
 /// An enum of names: closed, for what is sent.
 macro_rules! closed {
@@ -94,7 +97,7 @@ macro_rules! open {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    Self::Other(text) => write!(f, "{text} (unrecognised)"),
+                    Self::Other(text) => write!(f, "{} (unrecognised)", visible(&shortened(text, 100))),
                     known => f.pad(known.as_str()),
                 }
             }

@@ -53,6 +53,17 @@ impl AtomicFile {
         self.temporary.as_file_mut()
     }
 
+    /// The name that it will have.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Gives what there is another name, for somebody to go on from.
+    pub(crate) fn keep_as(self, path: &Path) -> io::Result<()> {
+        self.temporary.as_file().sync_all()?;
+        self.temporary.persist(path).map(drop).map_err(|error| error.error)
+    }
+
     /// Makes the file durable and gives it its name.
     pub(crate) fn commit(self) -> io::Result<()> {
         self.temporary.as_file().sync_all()?;

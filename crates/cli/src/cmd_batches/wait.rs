@@ -47,8 +47,8 @@ pub(super) struct WaitArgs {
 
 /// What is said when the user stops the wait.
 pub(super) fn stopped(args: &WaitArgs) -> String {
-    let (id, again) = (&args.id, args.service.again());
-    format!("interrupted; batch {id} goes on at the service; to stop it: lote batches cancel {id}{again}")
+    let (id, cancel) = (&args.id, args.service.again("batches cancel").word(args.id.as_str()));
+    format!("interrupted; batch {id} goes on at the service; to stop it: {cancel}")
 }
 
 pub(super) async fn run(args: &WaitArgs) -> Result<Exit, CliError> {
@@ -67,14 +67,9 @@ pub(super) async fn run(args: &WaitArgs) -> Result<Exit, CliError> {
             if let Some(batch) = &last {
                 out::json(batch).await?;
             }
-            let (id, again) = (&args.id, args.service.again());
+            let (id, again) = (&args.id, args.service.again("batches wait").word(args.id.as_str()));
             let message = match last {
-                Some(batch) => {
-                    format!(
-                        "batch {id} is {} and goes on; to go on waiting: lote batches wait {id}{again}",
-                        batch.status
-                    )
-                }
+                Some(batch) => format!("batch {id} is {} and goes on; to go on waiting: {again}", batch.status),
                 None => format!("batch {id} was not seen; is the id right, and is the service there?"),
             };
             Err(CliError::new(Exit::GaveUp, format!("gave up waiting: {message}")))

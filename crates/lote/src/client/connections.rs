@@ -35,6 +35,11 @@ impl Connections {
             .http2_keep_alive_interval(KEEP_ALIVE)
             // A create that is redirected would turn into a GET, and a header meant for one host reach another.
             .redirect(Policy::none())
+            // Nothing is unpacked, whatever reqwest can do: a limit on bytes would hold for those of the package.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .default_headers(iter::once((USER_AGENT, self.user_agent.clone())).collect());
         if let Some(timeout) = read_timeout {
             builder = builder.read_timeout(timeout);

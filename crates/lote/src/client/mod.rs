@@ -1,6 +1,7 @@
 //! The client, and what all of its operations share.
 
 mod address;
+mod border;
 mod builder;
 mod connections;
 

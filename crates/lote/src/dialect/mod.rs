@@ -10,7 +10,6 @@ mod window;
 
 use std::{fmt, fs, io::Read, ops::Range, path::Path, str::FromStr, sync::Arc};
 
-use serde_json::Value;
 use toml::Value as Toml;
 
 pub use choice::DialectChoice;
@@ -204,12 +203,6 @@ impl FromStr for Dialect {
     /// The same as [`Dialect::load`].
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::load(text)
-    }
-}
-
-impl lote_client::Answers for Dialect {
-    fn to_contract(&self, operation: &str, answer: &mut Value) -> bool {
-        Self::to_contract(self, operation, answer)
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use super::{Outcomes, read::join_into};
 use crate::{
     Batch, Client, Error, Status,
+    deadline::Deadline,
     fetch::{OnTrouble, blocking, fetch},
     lines::Joined,
     save::AtomicFile,
@@ -92,7 +93,7 @@ impl FetchOutcomes {
             let path = folder.join(name);
             match file {
                 Some(file) => {
-                    fetch(&self.client, file, &path, Arc::clone(&self.on_trouble)).await?;
+                    fetch(&self.client, file, &path, Deadline::default(), Arc::clone(&self.on_trouble)).await?;
                     answers.push(path);
                 }
                 None => remove_old(&path)?,

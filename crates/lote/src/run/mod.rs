@@ -189,7 +189,8 @@ impl Run {
         self
     }
 
-    /// How long to wait for the batch. Without one, until it is over.
+    /// How long the run may take in all, from the check to the last download; what has been begun is dropped then. See
+    /// [`RunError`] for what there is by then. Without one, until it is done.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self

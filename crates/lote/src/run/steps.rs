@@ -14,30 +14,34 @@ use super::{
 };
 use crate::{
     Batch, Error, FileId, Status, UploadPurpose, Waited,
+    deadline::Deadline,
     fetch::{blocking, fetch},
     lines::{CheckOptions, JoinError, Joined, join},
     save::AtomicFile,
 };
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
-    let started = Instant::now();
+    let (started, deadline) = (Instant::now(), Deadline::after(run.deadline));
     run.check_options().map_err(RunError::Refused)?;
     run.check_places()?;
-    let mut folder = prepare(&run).await?;
+    let mut folder = deadline.within(prepare(&run)).await.map_err(|error| late(error, "the check"))??;
     if folder.record.endpoint.is_empty() {
         let problem = "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
         return Err(RunError::Refused(Error::invalid(problem)));
     }
     run.client.shared().dialect().check_endpoint(&folder.record.endpoint).map_err(RunError::Refused)?;
 
-    let input = upload(&run, &folder).await.map_err(RunError::Refused)?;
+    let input = deadline.within(upload(&run, &folder)).await.map_err(|error| late(error, "the upload"))?;
+    let input = input.map_err(RunError::Refused)?;
     folder.record.input_file_id = Some(input.clone());
     folder.reached(Stage::Uploaded)?;
 
-    let (mut folder, batch) = create(&run, folder, &input).await?;
+    // What is not sent cannot have made a batch.
+    deadline.check().map_err(|error| late(error, "the create"))?;
+    let (mut folder, batch) = create(&run, folder, &input, deadline).await?;
     (run.on_progress)(Progress::Created(&batch));
 
-    let batch = wait(&run, &folder, &batch).await?;
+    let batch = wait(&run, &folder, &batch, deadline).await?;
     folder.seen(&batch, Stage::Ended)?;
     // Some services keep what was finished before a batch failed.
     if batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none() {
@@ -49,7 +53,7 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
         if let Some(id) = id {
             (run.on_progress)(Progress::Downloading { name });
             let path = folder.join(name);
-            download(&run, id, &path).await.map_err(|error| RunError::Unfetched {
+            download(&run, id, &path, deadline).await.map_err(|error| RunError::Unfetched {
                 id: batch.id.clone(),
                 error,
                 folder: folder.path().to_owned(),
@@ -59,7 +63,9 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     }
 
     (run.on_progress)(Progress::Joining);
-    let joined = put_together(&folder, answers).await?;
+    let mut joined = put_together(&folder, answers).await?;
+    // The words are those of the result lines.
+    run.client.shared().secrets().blank_summary(&mut joined);
     folder.write_summary(&joined)?;
     folder.reached(Stage::Finished)?;
     let mut report = Report {
@@ -76,6 +82,11 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
         }
     }
     Ok(report)
+}
+
+/// Tells that there is no batch, when the deadline has passed before the create.
+fn late(error: Error, before: &str) -> RunError {
+    RunError::Refused(error.context(format_args!("gave up before the end of {before}")).and("there is no batch"))
 }
 
 /// Checks and copies the input.
@@ -110,7 +121,12 @@ async fn upload(run: &Run, folder: &Folder) -> Result<FileId, Error> {
 }
 
 /// Writes the intent down, creates, and writes the id down. Gives the folder back when there is a batch.
-async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder, Batch), RunError> {
+async fn create(
+    run: &Run,
+    mut folder: Folder,
+    input: &FileId,
+    deadline: Deadline,
+) -> Result<(Folder, Batch), RunError> {
     if let Err(error) = folder.reached(Stage::Creating) {
         folder.remove();
         return Err(error);
@@ -120,7 +136,7 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
     // With the upload's id, since the same file run again on purpose is to make another batch.
     options.idempotency_key.get_or_insert_with(|| format!("{}-{input}", record.sha256));
     let create = run.client.batches().create(input, &record.endpoint).options(options);
-    match create.send().await {
+    match deadline.bound(create.send()).await {
         Ok(batch) => {
             folder.seen(&batch, Stage::Created)?;
             Ok((folder, batch))
@@ -147,7 +163,7 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
     }
 }
 
-async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunError> {
+async fn wait(run: &Run, folder: &Folder, batch: &Batch, deadline: Deadline) -> Result<Batch, RunError> {
     let on_progress = Arc::clone(&run.on_progress);
     let on_trouble = Arc::clone(&run.on_progress);
     let mut wait = run
@@ -157,21 +173,23 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
         .cadence(run.cadence.clone())
         .on_progress(move |batch| on_progress(Progress::Waiting(batch)))
         .on_trouble(move |error| on_trouble(Progress::Trouble(error)));
-    if let Some(deadline) = run.deadline {
-        wait = wait.deadline(deadline);
+    if let Some(left) = deadline.left() {
+        wait = wait.deadline(left);
     }
     let (id, folder) = (batch.id.clone(), folder.path().to_owned());
     match wait.until_over().await {
         Waited::Ended(batch) => Ok(*batch),
-        Waited::GaveUp(last) => Err(RunError::GaveUp { id, last, folder }),
+        Waited::GaveUp(last) => {
+            Err(RunError::GaveUp { id, last: last.or_else(|| Some(Box::new(batch.clone()))), folder })
+        }
         Waited::CouldNotAsk { error, .. } => Err(RunError::Unfetched { id, error, folder }),
     }
 }
 
 /// Fetches a file of the batch.
-async fn download(run: &Run, id: &FileId, path: &Path) -> Result<(), Error> {
+async fn download(run: &Run, id: &FileId, path: &Path, deadline: Deadline) -> Result<(), Error> {
     let on_progress = Arc::clone(&run.on_progress);
-    fetch(&run.client, id, path, Arc::new(move |error| on_progress(Progress::Trouble(error)))).await
+    fetch(&run.client, id, path, deadline, Arc::new(move |error| on_progress(Progress::Trouble(error)))).await
 }
 
 /// Joins the answers with the requests into the folder's results.
