@@ -12,7 +12,7 @@ use crate::{
     deadline::Deadline,
     fetch::{OnTrouble, blocking, fetch},
     lines::Joined,
-    save::AtomicFile,
+    save::{Access, AtomicFile, Target},
 };
 
 /// The outcomes of a batch that is over, to be fetched. See [`Batches::outcomes`](crate::Batches::outcomes).
@@ -88,12 +88,15 @@ impl FetchOutcomes {
                 temporary.insert(made).path().to_owned()
             }
         };
+        // Answers tell as much as the requests.
+        let access = Access::of(&self.requests);
         let mut answers = Vec::new();
         for (file, name) in files.into_iter().zip(Self::FILES) {
             let path = folder.join(name);
             match file {
                 Some(file) => {
-                    fetch(&self.client, file, &path, Deadline::default(), Arc::clone(&self.on_trouble)).await?;
+                    let target = Target::new(&path).access(access);
+                    fetch(&self.client, file, &target, Deadline::default(), Arc::clone(&self.on_trouble)).await?;
                     answers.push(path);
                 }
                 None => remove_old(&path)?,
@@ -124,7 +127,7 @@ fn remove_old(path: &Path) -> Result<(), Error> {
 /// Joins into a file that appears whole.
 fn join_to(requests: &Path, answers: &[PathBuf], results: &Path) -> Result<Joined, Error> {
     let failed = |error| Error::path("write", results, error);
-    let mut atomic = AtomicFile::new(results).map_err(failed)?;
+    let mut atomic = AtomicFile::with(results, Access::of(requests)).map_err(failed)?;
     let joined = join_into(requests, answers, atomic.file())?;
     atomic.commit().map_err(failed)?;
     Ok(joined)

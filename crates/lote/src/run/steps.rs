@@ -17,7 +17,7 @@ use crate::{
     deadline::Deadline,
     fetch::{blocking, fetch},
     lines::{CheckOptions, JoinError, Joined, join},
-    save::AtomicFile,
+    save::{Output, Stored, Target},
 };
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
@@ -25,14 +25,19 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     run.check_options().map_err(RunError::Refused)?;
     run.check_places()?;
     let mut folder = deadline.within(prepare(&run)).await.map_err(|error| late(error, "the check"))??;
-    if folder.record.endpoint.is_empty() {
-        let problem = "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
-        return Err(RunError::Refused(Error::invalid(problem)));
+    if let Err(error) = check_endpoint(&run, &folder.record.endpoint) {
+        folder.remove();
+        return Err(RunError::Refused(error));
     }
-    run.client.shared().dialect().check_endpoint(&folder.record.endpoint).map_err(RunError::Refused)?;
 
-    let input = deadline.within(upload(&run, &folder)).await.map_err(|error| late(error, "the upload"))?;
-    let input = input.map_err(RunError::Refused)?;
+    let uploaded = deadline.within(upload(&run, &folder)).await.map_err(|error| late(error, "the upload"));
+    let input = match uploaded.and_then(|uploaded| uploaded.map_err(RunError::Refused)) {
+        Ok(input) => input,
+        Err(error) => {
+            folder.remove();
+            return Err(error);
+        }
+    };
     folder.record.input_file_id = Some(input.clone());
     folder.reached(Stage::Uploaded)?;
 
@@ -45,6 +50,7 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     folder.seen(&batch, Stage::Ended)?;
     // Some services keep what was finished before a batch failed.
     if batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none() {
+        folder.reached(Stage::Failed)?;
         return Err(RunError::BatchFailed { batch: Box::new(batch), folder: folder.path().to_owned() });
     }
 
@@ -52,8 +58,10 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     for (id, name) in [(&batch.output_file_id, Folder::OUTPUT), (&batch.error_file_id, Folder::ERRORS)] {
         if let Some(id) = id {
             (run.on_progress)(Progress::Downloading { name });
+            folder.check()?;
             let path = folder.join(name);
-            download(&run, id, &path, deadline).await.map_err(|error| RunError::Unfetched {
+            let target = Target::new(&path).access(folder.access());
+            download(&run, id, &target, deadline).await.map_err(|error| RunError::Unfetched {
                 id: batch.id.clone(),
                 error,
                 folder: folder.path().to_owned(),
@@ -63,10 +71,11 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     }
 
     (run.on_progress)(Progress::Joining);
-    let mut joined = put_together(&folder, answers).await?;
+    let (mut joined, stored) = put_together(&folder, answers).await?;
     // The words are those of the result lines.
     run.client.shared().secrets().blank_summary(&mut joined);
     folder.write_summary(&joined)?;
+    folder.record.results = Some(stored);
     folder.reached(Stage::Finished)?;
     let mut report = Report {
         batch,
@@ -75,9 +84,13 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
         results: folder.join(Folder::RESULTS),
         seconds: started.elapsed().as_secs_f64(),
     };
-    if let Some(output) = run.output {
-        match copy_results(&report.results, &output).await {
-            Ok(()) => report.results = output,
+    if let Some(output) = &run.output {
+        let to = Output::new(output, run.may_replace(folder.record.results.clone())).access(folder.access());
+        let output = output.clone();
+        match copy_results(&report.results, to).await {
+            Ok(true) => report.results = output,
+            // What went into a pipe or a device cannot be read again.
+            Ok(false) => {}
             Err(error) => return Err(RunError::NotCopied { output, error, report: Box::new(report) }),
         }
     }
@@ -87,6 +100,15 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 /// Tells that there is no batch, when the deadline has passed before the create.
 fn late(error: Error, before: &str) -> RunError {
     RunError::Refused(error.context(format_args!("gave up before the end of {before}")).and("there is no batch"))
+}
+
+/// Refuses, before anything is sent, an endpoint that the dialect's create would refuse.
+fn check_endpoint(run: &Run, endpoint: &str) -> Result<(), Error> {
+    if endpoint.is_empty() {
+        let problem = "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
+        return Err(Error::invalid(problem));
+    }
+    run.client.shared().dialect().check_endpoint(endpoint)
 }
 
 /// Checks and copies the input.
@@ -187,22 +209,25 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch, deadline: Deadline) -> 
 }
 
 /// Fetches a file of the batch.
-async fn download(run: &Run, id: &FileId, path: &Path, deadline: Deadline) -> Result<(), Error> {
+async fn download(run: &Run, id: &FileId, target: &Target, deadline: Deadline) -> Result<(), Error> {
     let on_progress = Arc::clone(&run.on_progress);
-    fetch(&run.client, id, path, deadline, Arc::new(move |error| on_progress(Progress::Trouble(error)))).await
+    fetch(&run.client, id, target, deadline, Arc::new(move |error| on_progress(Progress::Trouble(error)))).await
 }
 
 /// Joins the answers with the requests into the folder's results.
-async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<Joined, RunError> {
-    let (requests, results) = (folder.join(Folder::REQUESTS), folder.join(Folder::RESULTS));
+async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<(Joined, Stored), RunError> {
+    folder.check()?;
+    let requests = folder.join(Folder::REQUESTS);
+    let results = folder.begin(Folder::RESULTS).map_err(|error| folder.failed("write", Folder::RESULTS, error))?;
     let joined = blocking(move || {
-        let mut atomic = AtomicFile::new(&results).map_err(Unjoined::Io)?;
+        let mut atomic = results;
         let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
         let mut out = BufWriter::with_capacity(256 << 10, atomic.file());
         let joined = join(&requests, &answers, &mut out).map_err(Unjoined::Join)?;
         out.into_inner().map_err(|error| Unjoined::Io(error.into_error()))?;
+        let stored = atomic.stored().map_err(Unjoined::Io)?;
         atomic.commit().map_err(Unjoined::Io)?;
-        Ok(joined)
+        Ok((joined, stored))
     });
     joined.await.map_err(|trouble| match trouble {
         Unjoined::Io(error) => folder.failed("write", Folder::RESULTS, error),
@@ -216,13 +241,14 @@ enum Unjoined {
     Join(JoinError),
 }
 
-/// Gives the results a second name, whole or not at all.
-async fn copy_results(results: &Path, output: &Path) -> io::Result<()> {
-    let (results, output) = (results.to_owned(), output.to_owned());
+/// Copies the results to where they are wanted as well, whole or not at all. Whether they are a file there.
+async fn copy_results(results: &Path, output: Output) -> io::Result<bool> {
+    let results = results.to_owned();
     blocking(move || {
-        let mut atomic = AtomicFile::new(&output)?;
-        io::copy(&mut fs::File::open(results)?, atomic.file())?;
-        atomic.commit()
+        let mut writing = output.begin()?;
+        io::copy(&mut fs::File::open(results)?, &mut writing)?;
+        let file = writing.is_file();
+        writing.commit().map(|()| file)
     })
     .await
 }
