@@ -179,12 +179,11 @@ fn what_dead_processes_left_is_swept_and_what_is_alive_is_not() {
     for name in ["dead", "live"] {
         assert!(Command::new("mkfifo").arg(place.path().join(name)).status().expect("mkfifo").success());
     }
-    // Both wait for their input in the middle of the check; somebody holds the other end open.
+    // Both wait for their input in the middle of the check, when the staging folder is there: somebody holds the other
+    // end open.
     let begin = |name: &str| {
-        let before = names(place.path()).len();
         let child = spawn(command(), place.path(), &["run", name, "--dir", &format!("{name}.run"), "--embedded"]);
         let end = fs::File::options().write(true).open(place.path().join(name)).expect("it reads");
-        until("the staging folder is there", || names(place.path()).len() > before);
         (child, end, names(place.path()))
     };
     let (dead, _end, with_one) = begin("dead");
@@ -198,7 +197,7 @@ fn what_dead_processes_left_is_swept_and_what_is_alive_is_not() {
     fs::write(place.path().join(kept[2]), "x").expect("written");
 
     let (live, _live_end, with_two) = begin("live");
-    until("what the dead one left is swept", || !place.path().join(&left).exists());
+    assert!(!place.path().join(&left).exists(), "what the dead one left is swept");
     let alive = with_two.iter().find(|name| name.starts_with(".lote-run-") && **name != left && *name != kept[0]);
     let ended = run_with(command(), place.path(), &["--embedded", "-o", "results.jsonl"]);
     assert_eq!(ended.code, 0, "{ended:?}");
