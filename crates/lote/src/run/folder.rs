@@ -288,7 +288,10 @@ impl Draft<'_> {
             lock.remove(&Folder::BEGUN, true);
             return Err(match refuse_held(path, None) {
                 Err(held) => held,
-                Ok(_) => failed("make", path, error),
+                Ok(_) => match Lock::holder(path) {
+                    Some(holder) => RunError::Busy { folder: path.to_owned(), holder },
+                    None => failed("make", path, error),
+                },
             });
         }
         let named = lock.moved_to(path).and_then(|()| save::Dir::open(save::folder(path))?.sync());
