@@ -153,7 +153,6 @@ impl Drop for AtomicFile {
 
 /// Writes a small file whole.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
     let mut atomic = AtomicFile::new(path)?;
     atomic.file().write_all(bytes)?;
     atomic.commit()
