@@ -9,7 +9,7 @@ use syn::{Attribute, Fields, Item, Visibility};
 const COMPLETE: [(&str, &str); 7] = [
     ("Waited", "a wait has three endings"),
     ("Look", "a look is seen, survived, or the last"),
-    ("Outcome", "a request line comes to one of five ends"),
+    ("Outcome", "a request line comes to one of six ends"),
     ("RequestLine", "the four fields of a request line, which users write in full"),
     ("Method", "batches know only POST"),
     ("Limits", "settings that users write in full"),

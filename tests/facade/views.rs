@@ -1,4 +1,4 @@
-//! Owns the tests of one outcome: its kind, each view of its answer, and what is said instead; never of files.
+//! One outcome: its kind, each view of its answer, and what is said instead.
 
 use lote::{FinishReason, ImageData, Outcome, OutcomeError, OutcomeKind};
 use serde::Deserialize;
@@ -31,7 +31,7 @@ fn said(result: Result<impl std::fmt::Debug, OutcomeError>) -> String {
 }
 
 #[test]
-fn a_line_of_any_service_has_one_of_five_kinds() {
+fn a_line_of_any_service_has_one_of_six_kinds() {
     use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded};
     for (line, kind, status, code, message) in [
         (json!({"custom_id": "a", "response": {"status_code": 200, "body": {}}}), Succeeded, Some(200), None, None),
@@ -132,16 +132,100 @@ fn text_is_that_of_every_endpoint() {
             response(
                 json!([{"type": "reasoning", "summary": []},
                     {"type": "message", "content": [{"type": "output_text", "text": "a"}, {"type": "output_text", "text": "b"}]},
-                    {"type": "message", "content": [{"type": "output_text", "text": "c"}]}]),
+                    {"type": "message", "content": []}]),
                 json!({}),
             ),
-            "abc",
+            "ab",
         ),
     ] {
         assert_eq!(outcome.text().expect("a text"), text);
     }
-    let several = answered(json!({"choices": [{"message": {"content": "a"}}, {"message": {"content": "b"}}]}));
-    assert_eq!(several.texts().expect("texts"), ["a", "b"]);
+}
+
+fn message(texts: &[&str], status: &str) -> Value {
+    let parts: Vec<Value> = texts.iter().map(|text| json!({"type": "output_text", "text": text})).collect();
+    json!({"type": "message", "role": "assistant", "status": status, "content": parts})
+}
+
+#[test]
+fn several_texts_are_each_given_and_never_one() {
+    let begun_twice = [message(&["{\"a\": 1"], "completed"), message(&["{\"a\": 1}"], "completed")];
+    let with_call = [
+        message(&["Let me look."], "completed"),
+        json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}),
+        message(&["It", " rains."], "completed"),
+    ];
+    let two = answered(json!({"choices": [{"message": {"content": "1"}}, {"message": {"content": "2"}}]}));
+    for (outcome, texts, what) in [
+        (response(json!(begun_twice), json!({})), ["{\"a\": 1", "{\"a\": 1}"], "messages"),
+        (response(json!(with_call), json!({})), ["Let me look.", "It rains."], "messages"),
+        (two, ["1", "2"], "answers"),
+    ] {
+        assert_eq!(outcome.texts().expect("texts"), texts);
+        for error in [outcome.text().expect_err("several"), outcome.json::<Value>().expect_err("several")] {
+            assert!(error.is_several() && !error.is_not_the_type());
+            assert_eq!(error.count(), Some(2));
+            assert!(error.to_string().ends_with(&format!("but found 2 {what}; texts() gives each")), "{error}");
+            assert_eq!(error.outcome().line(), outcome.line());
+        }
+    }
+    // One text, however it is divided, is one; JSON that is no more when put together says why.
+    let parts = |texts: &[&str]| response(json!([message(texts, "completed")]), json!({}));
+    assert_eq!(parts(&["{\"a\"", ":1}"]).json::<Value>().expect("JSON"), json!({"a": 1}));
+    let error = parts(&["{\"a\": 1", "{\"a\": 1}", ""]).json::<Value>().expect_err("two in one");
+    assert_eq!((error.is_several(), error.count()), (true, Some(2)));
+    assert!(error.to_string().contains("found a text of 2 parts, which do not fit together: "), "{error}");
+    // A message that is not whole cuts the answer off, whatever the response says of itself.
+    let error = response(json!([message(&["{\"a\""], "incomplete")]), json!({})).json::<Value>().expect_err("cut off");
+    assert!(error.is_cut_off(), "{error}");
+    assert!(!answered(json!({"choices": []})).text().expect_err("nothing").is_several());
+}
+
+#[test]
+fn half_of_a_surrogate_pair_is_one_strange_character_in_every_view() {
+    let line = |body: &str| {
+        let line = format!(r#"{{"custom_id":"a","response":{{"status_code":200,"body":{body}}}}}"#);
+        Outcome::from_line(line).expect("an outcome")
+    };
+    let chat = line(
+        r#"{"choices":[{"message":{"content":"Santiago \ud83d","tool_calls":[{"id":"\udc00c","function":{"name":"f\ud800","arguments":"{\"city\":\"\\ud83d!\"}"}}]},"finish_reason":"stop"}],"note\ud83d":"\ud83d\ude00"}"#,
+    );
+    assert_eq!(chat.text().expect("a text"), "Santiago \u{fffd}");
+    assert_eq!(chat.texts().expect("texts"), ["Santiago \u{fffd}"]);
+    let calls = chat.tool_calls().expect("calls");
+    assert_eq!((calls[0].id.as_str(), calls[0].name.as_str()), ("\u{fffd}c", "f\u{fffd}"));
+    assert_eq!(calls[0].arguments_as::<Value>().expect("JSON"), json!({"city": "\u{fffd}!"}));
+    assert_eq!(chat.body_as::<Value>().expect("JSON")["note\u{fffd}"], "\u{1f600}");
+    assert!(serde_json::from_str::<Value>(chat.body().expect("a body")).is_ok());
+    assert!(chat.line().contains(r"Santiago \ud83d"), "the line stays as it came");
+
+    let structured = line(r#"{"choices":[{"message":{"content":"{\"city\":\"\\udfff\"}"}}]}"#);
+    assert_eq!(structured.json::<Value>().expect("JSON"), json!({"city": "\u{fffd}"}));
+    let refused = line(r#"{"output":[{"type":"message","content":[{"type":"refusal","refusal":"No \ud800."}]}]}"#);
+    assert_eq!(refused.refusal().expect("a refusal"), "No \u{fffd}.");
+    let image = line(r#"{"data":[{"b64_json":"AP8=","revised_prompt":"a lake \ud83d"}]}"#);
+    assert_eq!(image.images().expect("images")[0].revised_prompt.as_deref(), Some("a lake \u{fffd}"));
+    let vector = line(r#"{"model":"m\ud83d","data":[{"index":0,"embedding":[1.5]}]}"#);
+    assert_eq!(vector.embedding().expect("a vector"), [1.5]);
+}
+
+#[test]
+fn what_a_view_does_not_need_is_not_in_its_way() {
+    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let line = |body: String| {
+        let line = format!(r#"{{"custom_id":"a","response":{{"status_code":200,"body":{body}}}}}"#);
+        Outcome::from_line(line).expect("an outcome")
+    };
+    let chat = line(format!(
+        r#"{{"created":1e999,"choices":[{{"logprobs":{deep},"message":{{"content":"x","extra":{deep}}},"finish_reason":"stop"}}]}}"#
+    ));
+    assert_eq!(chat.text().expect("a text"), "x");
+    assert_eq!(chat.finish_reason().expect("a reason"), FinishReason::Stop);
+    let vector = line(format!(r#"{{"usage":{deep},"data":[{{"embedding":[2],"meta":{deep}}}],"n":-1e999}}"#));
+    assert_eq!(vector.embedding().expect("a vector"), [2.0]);
+    let image = line(format!(r#"{{"created":1e999,"data":[{{"b64_json":"AP8=","meta":{deep}}}]}}"#));
+    assert_eq!(image.images().expect("images").len(), 1);
+    assert_eq!(said(line(format!(r#"{{"a":{deep},"b":1e999}}"#)).text()), "a text, but found an object of another kind, with the keys a, b");
 }
 
 #[test]

@@ -18,13 +18,11 @@ use crate::interrupt::Stop;
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
+use crate::summary;
 use crate::values;
 
 /// How many findings are printed when the input is refused.
 const SHOWN_FINDINGS: usize = 20;
-
-/// How many errors are named in the summary.
-const SHOWN_ERRORS: usize = 5;
 
 /// Run a file of requests to a file of results
 ///
@@ -249,6 +247,11 @@ fn advice(args: &RunArgs, error: &RunError) -> String {
         RunError::GaveUp { .. } | RunError::Unfetched { .. } | RunError::Io { batch: Some(_), .. } if args.embedded => {
             "\n  the embedded gateway and its batch ended with this command".to_owned()
         }
+        RunError::Unfetched { id, error, folder, .. } if error.is_late() => format!(
+            "\n  lote batches wait {id}{again}\n  lote files content OUTPUT_FILE_ID{again} -o output.jsonl\
+             \n  lote join {} output.jsonl -o results.jsonl",
+            folder.join("requests.jsonl").display()
+        ),
         RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => format!(
             "\n  lote batches wait {id}{again}\n  lote batches cancel {id}{again}\
              \n  lote files content OUTPUT_FILE_ID{again} -o FILE"
@@ -277,35 +280,8 @@ fn print(args: &RunArgs, report: &Report) -> Result<(), CliError> {
         let text = serde_json::to_string(report).map_err(|error| CliError::usage(format!("summary: {error}")))?;
         return out::line(text);
     }
-    let joined = &report.joined;
-    let mut counts = format!("{} of {} succeeded", joined.succeeded, out::count(joined.lines, "line"));
-    for (count, what) in [
-        (joined.failed, "failed"),
-        (joined.expired, "expired"),
-        (joined.cancelled, "cancelled"),
-        (joined.missing, "missing"),
-    ] {
-        if count > 0 || what == "failed" || what == "missing" {
-            counts.push_str(&format!(", {count} {what}"));
-        }
-    }
-    out::text(format_args!("{counts}; batch {} {}", report.batch.id, report.batch.status))?;
-    for error in joined.errors.iter().take(SHOWN_ERRORS) {
-        let message = error.message.as_deref().unwrap_or("no message");
-        out::text(format_args!("  {} × {}: {message}", error.count, error.code))?;
-    }
-    for anomaly in joined.anomalies.iter().take(SHOWN_ERRORS) {
-        out::text(format_args!("  anomaly: {anomaly}"))?;
-    }
-    let rest = joined.anomalies.len().saturating_sub(SHOWN_ERRORS) as u64 + joined.anomalies_omitted;
-    if rest > 0 {
-        out::text(format_args!("  and {rest} more anomalies, see {}", report.folder.join("summary.json").display()))?;
-    }
-    let usage = &joined.usage;
-    out::text(format_args!(
-        "tokens: {} in, {} out, {} in all",
-        usage.input_tokens, usage.output_tokens, usage.total_tokens
-    ))?;
+    let of = format!("; batch {} {}", report.batch.id, report.batch.status);
+    out::text(summary::text(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
     out::text(format_args!("time: {:.1} s", report.seconds))?;
     out::text(format_args!("results: {}", report.results.display()))
 }

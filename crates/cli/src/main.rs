@@ -7,6 +7,7 @@ mod cmd_completions;
 mod cmd_files;
 mod cmd_gateway;
 mod cmd_inspect;
+mod cmd_join;
 mod cmd_prepare;
 mod cmd_run;
 mod endpoint;
@@ -17,6 +18,7 @@ mod out;
 mod prepare;
 mod progress;
 mod service;
+mod summary;
 mod values;
 
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Batches(args) => cmd_batches::run(args),
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),
+        Command::Join(args) => interrupt::watch(move |flag| cmd_join::run(&args, flag)),
         Command::Gateway(args) => cmd_gateway::run(&args),
         Command::Completions(args) => cmd_completions::run(&args),
     };

@@ -9,12 +9,22 @@ use crate::{Cadence, Client, Error, FileId, Tolerance, policy::Trouble};
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
+/// Which errors are survived while files are fetched, unless the caller says.
+pub(crate) fn patience() -> Tolerance {
+    Tolerance::default().lasting(PATIENCE)
+}
+
 /// Told of every error that is survived.
 pub(crate) type OnTrouble = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
-pub(crate) async fn fetch(client: &Client, id: &FileId, path: &Path, on_trouble: OnTrouble) -> Result<(), Error> {
-    let tolerance = Tolerance::default().lasting(PATIENCE);
+pub(crate) async fn fetch(
+    client: &Client,
+    id: &FileId,
+    path: &Path,
+    tolerance: Tolerance,
+    on_trouble: OnTrouble,
+) -> Result<(), Error> {
     let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
     loop {
         match client.files().verified_content(id).await {

@@ -41,6 +41,7 @@ pub mod blocking;
 pub mod bound;
 mod call;
 mod client;
+mod collect;
 mod content;
 mod dialect;
 mod error;
@@ -52,6 +53,7 @@ mod files;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
 mod id;
+mod late;
 mod names;
 mod outcome;
 mod page;
@@ -75,6 +77,7 @@ pub use error::Error;
 pub use file::{Deletion, File};
 pub use files::{Files, ListFiles};
 pub use id::{BatchId, FileId};
+pub use late::LateFiles;
 /// The JSONL formats: request lines and result lines, read and checked as streams.
 pub use lote_lines as lines;
 pub use lote_lines::{OutcomeKind, Usage};

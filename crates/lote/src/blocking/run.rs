@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{driver::Driver, mirror::mirror};
 use crate::{
-    Cadence, Endpoint,
+    Cadence, Endpoint, Tolerance,
     lines::Limits,
     run::{self, Progress, Report, RunError},
 };
@@ -24,6 +24,7 @@ mirror! {
         fn max_concurrency(lines: i64);
         fn deadline(deadline: Duration);
         fn cadence(cadence: Cadence);
+        fn tolerance(tolerance: Tolerance);
         fn on_progress(call: impl Fn(Progress<'_>) + Send + Sync + 'static);
     }
 }

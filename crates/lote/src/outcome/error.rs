@@ -1,4 +1,4 @@
-//! Owns the error of the views of an outcome; never loses the outcome itself.
+//! The error of the views of an outcome, which keeps the outcome.
 
 use std::{error::Error as StdError, fmt};
 
@@ -40,6 +40,8 @@ pub(super) enum Kind {
     Filtered,
     /// The model called tools.
     ToolCalls,
+    /// There are so many of what was wanted once.
+    Several(usize),
     /// There is text, but no JSON of the type.
     NotTheType,
     /// Anything else.
@@ -63,6 +65,7 @@ impl OutcomeError {
         }
         let mut found = match outcome.kind() {
             OutcomeKind::Missing => "the request line has no answer",
+            OutcomeKind::Unreadable => "the line of its answer cannot be read",
             OutcomeKind::Expired => "the request line expired",
             OutcomeKind::Cancelled => "the request line was cancelled",
             OutcomeKind::Failed | OutcomeKind::Succeeded => "the request line failed",
@@ -101,6 +104,21 @@ impl OutcomeError {
     /// The model called tools instead: see [`Outcome::tool_calls`].
     pub fn is_tool_calls(&self) -> bool {
         self.0.kind == Kind::ToolCalls
+    }
+
+    /// There are several of what was asked for once: [`count`](Self::count) says how many. [`Outcome::texts`] gives each
+    /// text, [`Outcome::embeddings`] each vector.
+    pub fn is_several(&self) -> bool {
+        self.count().is_some()
+    }
+
+    /// How many there are of what was asked for once, when there are several: answers or messages of the model, parts of
+    /// a text that is to be JSON, or vectors.
+    pub fn count(&self) -> Option<usize> {
+        match self.0.kind {
+            Kind::Several(count) => Some(count),
+            _ => None,
+        }
     }
 
     /// The answer is whole, but is no JSON of the type that was asked for.

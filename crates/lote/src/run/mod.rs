@@ -20,7 +20,7 @@ pub use error::RunError;
 pub use folder::{Record, Stage};
 
 use crate::{
-    Batch, Cadence, Client, Error, bound,
+    Batch, Cadence, Client, Error, Tolerance, bound,
     dialect::Asked,
     lines::{Checked, Joined, Limits},
     save,
@@ -92,6 +92,7 @@ pub struct Run {
     max_concurrency: Option<i64>,
     deadline: Option<Duration>,
     cadence: Cadence,
+    tolerance: Option<Tolerance>,
     on_progress: OnProgress,
 }
 
@@ -160,6 +161,7 @@ impl Run {
             max_concurrency: None,
             deadline: None,
             cadence: Cadence::default(),
+            tolerance: None,
             on_progress: Arc::new(|_| ()),
         }
     }
@@ -220,6 +222,13 @@ impl Run {
     /// How often to look at the batch. The default is [`Cadence::default`].
     pub fn cadence(mut self, cadence: Cadence) -> Self {
         self.cadence = cadence;
+        self
+    }
+
+    /// Which errors to survive while waiting and while fetching, and for how long to ask again for files that are
+    /// [late](Tolerance::late_files). The default is that of a wait, but that a fetch survives five minutes of errors.
+    pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = Some(tolerance);
         self
     }
 
