@@ -60,8 +60,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         match outcome.kind() {
             OutcomeKind::Succeeded => println!("{}", outcome.text()?),
             OutcomeKind::Failed => println!("{}: {:?}", outcome.custom_id(), outcome.error_message()),
-            // No answer: worth asking again.
-            OutcomeKind::Expired | OutcomeKind::Cancelled | OutcomeKind::Missing => {
+            // No answer that can be read: worth asking again.
+            OutcomeKind::Expired | OutcomeKind::Cancelled | OutcomeKind::Unreadable | OutcomeKind::Missing => {
                 again.push(&ChatCompletion::new("auto").user("1 + 1?").line(outcome.custom_id())?)?;
             }
         }

@@ -278,7 +278,12 @@ fn join(results: &str) -> String {
     fs::write(&output, results).expect("written");
     let joined = lote::lines::join(&input, &[&output], &mut Vec::new()).expect("joined");
     let mut said = format!("{} succeeded, {} failed", joined.succeeded, joined.failed);
-    for (count, what) in [(joined.expired, "expired"), (joined.cancelled, "cancelled"), (joined.missing, "missing")] {
+    for (count, what) in [
+        (joined.expired, "expired"),
+        (joined.cancelled, "cancelled"),
+        (joined.unreadable, "unreadable"),
+        (joined.missing, "missing"),
+    ] {
         if count > 0 {
             write!(said, ", {count} {what}").expect("a text");
         }

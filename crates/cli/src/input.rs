@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::exit::CliError;
+use crate::lines::decompressed;
 
 /// Whether this path stands for stdin or stdout.
 pub(crate) fn is_dash(path: &Path) -> bool {
@@ -18,17 +19,23 @@ pub(crate) fn output(text: &str) -> Result<PathBuf, std::convert::Infallible> {
     Ok(PathBuf::from(if stdout { "-" } else { text }))
 }
 
+/// Opens a file, or stdin, with gzip and zstd undone.
+///
 /// # Errors
 /// With exit 2 when the file cannot be opened or is a folder.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead>, CliError> {
+    let opened = |reader: io::Result<Box<dyn BufRead + Send>>| match reader {
+        Ok(reader) => Ok(reader as Box<dyn BufRead>),
+        Err(error) => Err(cannot_read(path, &error)),
+    };
     if is_dash(path) {
-        return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
+        return opened(decompressed(BufReader::with_capacity(1 << 16, io::stdin())));
     }
     let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(CliError::usage(format!("{}: is a folder; name a file in it", shown(path))));
     }
-    Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+    opened(decompressed(BufReader::with_capacity(1 << 16, file)))
 }
 
 /// The error of a file that cannot be opened or read.

@@ -9,6 +9,9 @@ use crate::raw::clip;
 /// How many anomalies are kept; further ones are only counted.
 pub const MAX_ANOMALIES: usize = 1_000;
 
+/// How many bytes of what cannot be read an anomaly repeats.
+pub const MAX_EXCERPT: usize = 1 << 10;
+
 /// What is odd about a line of an output or error file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,8 +19,20 @@ pub const MAX_ANOMALIES: usize = 1_000;
 pub enum AnomalyCode {
     /// The file begins with a byte order mark. It was passed over.
     Bom,
+    /// The file holds no lines of JSON: it is compressed, a page, in another encoding, or the like.
+    NotJsonl,
+    /// The lines stand in a JSON array. They were read.
+    ArrayAroundLines,
+    /// An object stands over several lines. It was read, as were others like it.
+    ObjectOverLines,
+    /// Something follows an object on its line: a comma, or another object, which was read.
+    TextAfterObject,
+    /// Git's conflict markers stand in the file.
+    ConflictMarkers,
     /// The line is no JSON object, or not whole.
     UnreadableLine,
+    /// The line is a JSON object in no shape that is known.
+    UnknownShape,
     /// The line is longer than the reader's limit and was passed over.
     LineTooLong,
     /// The line names no custom_id, so nobody can say what it answers.
@@ -36,6 +51,10 @@ pub enum AnomalyCode {
     BodyNotObject,
     /// The line was not there any more, or was another one, when it was read again.
     ChangedWhileReading,
+    /// The counts of the batch are not those of its files.
+    CountsDiffer,
+    /// The usage of the batch is not the sum over its lines.
+    UsageDiffers,
 }
 
 impl AnomalyCode {
@@ -44,7 +63,13 @@ impl AnomalyCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bom => "bom",
+            Self::NotJsonl => "not_jsonl",
+            Self::ArrayAroundLines => "array_around_lines",
+            Self::ObjectOverLines => "object_over_lines",
+            Self::TextAfterObject => "text_after_object",
+            Self::ConflictMarkers => "conflict_markers",
             Self::UnreadableLine => "unreadable_line",
+            Self::UnknownShape => "unknown_shape",
             Self::LineTooLong => "line_too_long",
             Self::NoCustomId => "no_custom_id",
             Self::DuplicateCustomId => "duplicate_custom_id",
@@ -54,6 +79,8 @@ impl AnomalyCode {
             Self::NoStatusCode => "no_status_code",
             Self::BodyNotObject => "body_not_object",
             Self::ChangedWhileReading => "changed_while_reading",
+            Self::CountsDiffer => "counts_differ",
+            Self::UsageDiffers => "usage_differs",
         }
     }
 }
@@ -68,9 +95,9 @@ impl fmt::Display for AnomalyCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Anomaly {
-    /// The file, as the caller named it.
+    /// The file, as the caller named it; of a batch as a whole, `batch` and its id.
     pub file: String,
-    /// The line's number, from 1.
+    /// The line's number, from 1; 0 when it is no line that is odd.
     pub line: u64,
     /// The line's custom_id, if it is known; cut after 512 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,11 +106,42 @@ pub struct Anomaly {
     pub code: AnomalyCode,
     /// What is odd, in words.
     pub message: String,
+    /// Where the bytes begin that could not be read, in bytes from the start of the file; of a
+    /// compressed file, from the start of what it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// How many bytes could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// The first of them, at most [`MAX_EXCERPT`]; what is no UTF-8 is U+FFFD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+}
+
+/// The bytes that an anomaly is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bytes<'b> {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    /// The bytes, or the first of them.
+    pub(crate) known: &'b [u8],
+}
+
+impl Anomaly {
+    /// An anomaly that another reader found; line 0 is that of a file or a batch as a whole.
+    #[must_use]
+    pub fn new(file: impl Into<String>, line: u64, code: AnomalyCode, message: impl Into<String>) -> Self {
+        let (file, message) = (file.into(), message.into());
+        Self { file, line, custom_id: None, code, message, offset: None, length: None, excerpt: None }
+    }
 }
 
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}", self.file, self.line)?;
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ", line {}", self.line)?;
+        }
         if let Some(custom_id) = &self.custom_id {
             write!(f, " ({custom_id:?})")?;
         }
@@ -109,6 +167,19 @@ impl Anomalies {
         code: AnomalyCode,
         message: impl Into<String>,
     ) {
+        self.push_bytes(file, line, custom_id, code, message, None);
+    }
+
+    /// Adds an anomaly about bytes that could not be read.
+    pub(crate) fn push_bytes(
+        &mut self,
+        file: &str,
+        line: u64,
+        custom_id: Option<&str>,
+        code: AnomalyCode,
+        message: impl Into<String>,
+        bytes: Option<Bytes<'_>>,
+    ) {
         if self.is_full() {
             self.omit(1);
             return;
@@ -119,6 +190,9 @@ impl Anomalies {
             custom_id: custom_id.map(|id| clip(id, 512).into_owned()),
             code,
             message: message.into(),
+            offset: bytes.map(|bytes| bytes.offset),
+            length: bytes.map(|bytes| bytes.length),
+            excerpt: bytes.map(|bytes| excerpt(bytes.known)),
         });
     }
 
@@ -129,6 +203,25 @@ impl Anomalies {
     pub(crate) fn omit(&mut self, count: u64) {
         self.anomalies_omitted = self.anomalies_omitted.saturating_add(count);
     }
+}
+
+/// The first bytes as text, cut before a character that would not be whole.
+fn excerpt(bytes: &[u8]) -> String {
+    let Some(first) = bytes.get(..MAX_EXCERPT) else {
+        return String::from_utf8_lossy(bytes).into_owned();
+    };
+    let back = (1..=3).find(|back| first[MAX_EXCERPT - back] >= 0xc0).filter(|back| {
+        let lead = first[MAX_EXCERPT - back];
+        *back
+            < if lead >= 0xf0 {
+                4
+            } else if lead >= 0xe0 {
+                3
+            } else {
+                2
+            }
+    });
+    String::from_utf8_lossy(&first[..MAX_EXCERPT - back.unwrap_or(0)]).into_owned()
 }
 
 #[cfg(test)]
@@ -146,7 +239,13 @@ mod tests {
         assert_eq!(list.anomalies[0].custom_id.as_ref().unwrap().len(), 515);
         for code in [
             AnomalyCode::Bom,
+            AnomalyCode::NotJsonl,
+            AnomalyCode::ArrayAroundLines,
+            AnomalyCode::ObjectOverLines,
+            AnomalyCode::TextAfterObject,
+            AnomalyCode::ConflictMarkers,
             AnomalyCode::UnreadableLine,
+            AnomalyCode::UnknownShape,
             AnomalyCode::LineTooLong,
             AnomalyCode::NoCustomId,
             AnomalyCode::DuplicateCustomId,
@@ -156,9 +255,29 @@ mod tests {
             AnomalyCode::NoStatusCode,
             AnomalyCode::BodyNotObject,
             AnomalyCode::ChangedWhileReading,
+            AnomalyCode::CountsDiffer,
+            AnomalyCode::UsageDiffers,
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
+    }
+
+    #[test]
+    fn an_excerpt_is_bounded_and_cuts_no_character() {
+        assert_eq!(excerpt(b"a\xff\n"), "a\u{fffd}\n");
+        assert_eq!(excerpt(&[b'x'; MAX_EXCERPT]).len(), MAX_EXCERPT);
+        for (character, width) in [("é", 2), ("€", 3), ("😀", 4)] {
+            for before in MAX_EXCERPT - width..=MAX_EXCERPT {
+                let text = "x".repeat(before) + character + &"y".repeat(MAX_EXCERPT);
+                let kept = if before + width <= MAX_EXCERPT { before + width } else { before };
+                assert_eq!(excerpt(text.as_bytes()), text[..kept], "{character} at {before}");
+            }
+        }
+        let mut list = Anomalies::default();
+        let bytes = Bytes { offset: 7, length: 9, known: b"{" };
+        list.push_bytes("f", 2, None, AnomalyCode::UnreadableLine, "m", Some(bytes));
+        let value = serde_json::to_value(&list.anomalies[0]).unwrap();
+        assert_eq!((&value["offset"], &value["length"], &value["excerpt"]), (&7.into(), &9.into(), &"{".into()));
     }
 
     #[test]
@@ -166,5 +285,7 @@ mod tests {
         let mut list = Anomalies::default();
         list.push("out.jsonl", 7, Some("a"), AnomalyCode::NoStatusCode, "no status code");
         assert_eq!(list.anomalies[0].to_string(), "out.jsonl, line 7 (\"a\"): no status code");
+        let whole = Anomaly::new("batch b", 0, AnomalyCode::CountsDiffer, "3, but 2");
+        assert_eq!(whole.to_string(), "batch b: 3, but 2");
     }
 }

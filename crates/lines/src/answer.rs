@@ -2,57 +2,29 @@
 //! said, only the shape in which it said it, and never decides what to do about it.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::{self, Write};
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error_text::{self, Said};
-use crate::fields::fields;
-use crate::raw::{self, Broken, Kind};
+use crate::fields::{Walk, fields};
+use crate::raw::{self, Kind};
 use crate::usage::Usage;
 
+mod body;
+mod outcome;
+mod unreadable;
 mod write;
 
+pub(crate) use body::Body;
+pub use outcome::{OutcomeKind, Shortfall};
+pub use unreadable::{Unreadable, UnreadableKind};
 pub use write::write_missing;
-pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE};
+pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE, UNREADABLE_CODE, UNREADABLE_MESSAGE, write_unreadable};
 
-/// What became of one request line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutcomeKind {
-    /// A response is present, its status code is 2xx, and there is no error.
-    Succeeded,
-    /// Anything else that was answered.
-    Failed,
-    /// Never ran: the completion window was over (`batch_expired`).
-    Expired,
-    /// Never ran: the batch was cancelled (`batch_cancelled`).
-    Cancelled,
-    /// The service returned no line for the request.
-    Missing,
-}
-
-impl OutcomeKind {
-    /// The outcome as it is serialised, such as `succeeded`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-            Self::Missing => "missing",
-        }
-    }
-}
-
-impl fmt::Display for OutcomeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+/// The code of an answer that failed although nothing says so: its body holds no answer.
+const NO_ANSWER_CODE: &str = "no_answer";
+const NO_ANSWER_MESSAGE: &str = "the line has neither a response nor an error";
 
 /// One result line, read without building a tree: it borrows from the line, and neither the size
 /// nor the depth of a body matters.
@@ -73,6 +45,9 @@ pub struct Answer<'a> {
     raw_id: Option<&'a str>,
     raw_custom_id: &'a str,
     parts: Parts<'a>,
+    seen: Body<'a>,
+    /// The JSON that the body holds as a text.
+    decoded: Option<Box<RawValue>>,
 }
 
 /// What stands directly in the response.
@@ -83,48 +58,65 @@ struct Parts<'a> {
     body: Option<&'a str>,
 }
 
-/// What is counted of a body.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    /// What the body is, once it is decoded; `None` when absent or null.
-    pub(crate) kind: Option<Kind>,
-    pub(crate) model: Option<String>,
-    pub(crate) usage: Option<Usage>,
-}
-
 impl<'a> Answer<'a> {
     /// Reads one line, without its line ending.
     ///
     /// # Errors
     ///
-    /// When the line is not UTF-8, not exactly one JSON object, or names no custom_id.
+    /// When the line is not UTF-8, not exactly one JSON object, names no custom_id, or has neither a
+    /// response nor an error in a shape that is known.
     pub fn parse(line: &'a [u8]) -> Result<Self, Unreadable> {
-        let text = std::str::from_utf8(line).map_err(|error| Unreadable {
-            kind: UnreadableKind::NotUtf8,
-            message: format!("invalid UTF-8 at column {}", error.valid_up_to() + 1),
-        })?;
+        let text = std::str::from_utf8(line).map_err(|error| Unreadable::not_utf8(line, error.valid_up_to()))?;
         let (mut custom_id, mut id, mut response, mut error) = (None, None, None, None);
-        raw::entries(text, &mut |key, value| match key.as_ref() {
+        let walked = raw::entries(text, &mut |key, value| match key.as_ref() {
             "custom_id" => custom_id = Some(value.get()),
             "id" => id = not_null(value.get()),
             "response" => response = not_null(value.get()).map(|_| value),
             "error" => error = Some(value),
             _ => {}
-        })?;
-        let no_custom_id = || Unreadable {
-            kind: UnreadableKind::NoCustomId,
-            message: "the line has no custom_id that is a text".to_owned(),
-        };
-        let raw_custom_id = custom_id.ok_or_else(no_custom_id)?;
-        Ok(Self {
-            custom_id: raw::loose_text(raw_custom_id).ok_or_else(no_custom_id)?,
+        });
+        walked.map_err(|broken| Unreadable::broken(text, &broken))?;
+        let raw_custom_id = custom_id.ok_or_else(|| Unreadable::no_custom_id(text))?;
+        let custom_id = raw::id_text(raw_custom_id).ok_or_else(|| Unreadable::no_custom_id(text))?;
+        let error = error.filter(|error| !says_nothing(error.get()));
+        let mut answer = Self {
+            custom_id,
             id: id.and_then(raw::loose_text),
             response,
-            error: error.filter(|error| !says_nothing(error.get())),
+            error,
             raw_id: id,
             raw_custom_id,
-            parts: response.map(|response| Parts::read(response.get())).unwrap_or_default(),
-        })
+            parts: Parts::default(),
+            seen: Body::absent(),
+            decoded: None,
+        };
+        let known = response.is_some_and(|response| answer.read_response(response.get()));
+        let foreign =
+            if known || error.is_some() { None } else { Unreadable::unknown_shape(text, response.map(RawValue::get)) };
+        foreign.map_or(Ok(answer), Err)
+    }
+
+    /// Reads the response and its body in one walk. `false` when it is in no shape that is known.
+    fn read_response(&mut self, response: &'a str) -> bool {
+        let mut known = false;
+        let Self { parts, seen, decoded, .. } = self;
+        let mut walk = Walk::new(response);
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            "status_code" => {
+                known = true;
+                parts.status_code = not_null(walk.value());
+            }
+            "request_id" => parts.request_id = not_null(walk.value()),
+            "body" => {
+                known = true;
+                let from = walk.rest().unwrap_or_default();
+                (*seen, *decoded) = body::read(walk);
+                let left = walk.rest().unwrap_or_default();
+                parts.body = from.get(..from.len() - left.len()).and_then(not_null);
+            }
+            _ => {}
+        });
+        known
     }
 
     /// Whether this line stands for no answer: it is what [`write_missing`] writes into joined results.
@@ -133,8 +125,8 @@ impl<'a> Answer<'a> {
         write::is_missing(self)
     }
 
-    /// What became of the request line. Never [`OutcomeKind::Missing`]; of joined results ask
-    /// [`is_missing`](Self::is_missing) as well.
+    /// What became of the request line. Of a line that joining wrote in place of an answer, this is
+    /// [`OutcomeKind::Missing`] or [`OutcomeKind::Unreadable`].
     #[must_use]
     pub fn outcome(&self) -> OutcomeKind {
         if let Some(error) = self.error {
@@ -142,13 +134,28 @@ impl<'a> Answer<'a> {
             return match error_text::read(error).code.as_deref().or(raw::text(error).as_deref()) {
                 Some("batch_expired") => OutcomeKind::Expired,
                 Some("batch_cancelled") => OutcomeKind::Cancelled,
+                Some(MISSING_CODE) if self.is_missing() => OutcomeKind::Missing,
+                Some(UNREADABLE_CODE) if write::is_unreadable(self) => OutcomeKind::Unreadable,
                 _ => OutcomeKind::Failed,
             };
         }
-        match self.status_code() {
-            Some(200..=299) => OutcomeKind::Succeeded,
-            _ => OutcomeKind::Failed,
-        }
+        if self.is_accepted() && self.seen.lacks.is_none() { OutcomeKind::Succeeded } else { OutcomeKind::Failed }
+    }
+
+    /// Whether the status code is 2xx, or the service left it out.
+    fn is_accepted(&self) -> bool {
+        self.parts.status_code.is_none() || matches!(self.status_code(), Some(200..=299))
+    }
+
+    /// What an answer that succeeded falls short of; nothing, if it did not succeed.
+    #[must_use]
+    pub fn shortfall(&self) -> Shortfall {
+        if self.outcome() == OutcomeKind::Succeeded { self.seen.shortfall } else { Shortfall::default() }
+    }
+
+    /// What the body says.
+    pub(crate) fn seen(&self) -> &Body<'a> {
+        &self.seen
     }
 
     /// The response's status code, also when it is given as text.
@@ -170,8 +177,8 @@ impl<'a> Answer<'a> {
     #[must_use]
     pub fn body(&self) -> Option<Cow<'a, RawValue>> {
         let body = self.parts.body?;
-        Some(match decoded(body) {
-            Some(inner) => Cow::Owned(inner),
+        Some(match &self.decoded {
+            Some(inner) => Cow::Owned(inner.clone()),
             None => Cow::Borrowed(serde_json::from_str(body).ok()?),
         })
     }
@@ -179,25 +186,26 @@ impl<'a> Answer<'a> {
     /// The tokens that the body says were used.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        self.facts().usage
+        self.seen.usage
     }
 
     /// The model that the body names.
     #[must_use]
     pub fn model(&self) -> Option<String> {
-        self.facts().model
+        self.seen.model.as_deref().map(str::to_owned)
     }
 
-    /// The error's code: its `code`, else its `type`, else those of the error in the body of a
-    /// response that is not 2xx. `None` for an answer that succeeded.
+    /// The error's code: its `code`, else its `type`, else those of the error in the response or its
+    /// body; `no_answer` when the status code is 2xx, the body holds no answer and nothing says why.
+    /// `None` for an answer that succeeded.
     #[must_use]
     pub fn error_code(&self) -> Option<String> {
         self.error_words().0
     }
 
     /// The error's message, from wherever the service put it: the error object, the error as a
-    /// text, the error in the body of a response that is not 2xx, or JSON inside a message.
-    /// `None` for an answer that succeeded.
+    /// text, the error in the body, in a choice or beside the body, or JSON inside a message; or why
+    /// there is no answer in a body whose status code is 2xx. `None` for an answer that succeeded.
     #[must_use]
     pub fn error_message(&self) -> Option<String> {
         self.error_words().1
@@ -205,56 +213,34 @@ impl<'a> Answer<'a> {
 
     /// Code and message at once.
     pub(crate) fn error_words(&self) -> (Option<String>, Option<String>) {
+        let accepted = self.is_accepted();
         let Said { code, message } = self.error.map(|error| error_text::read(error.get())).unwrap_or_default();
-        if (code.is_some() && message.is_some()) || matches!(self.status_code(), Some(200..=299)) {
+        if (code.is_some() && message.is_some()) || (accepted && self.seen.lacks.is_none()) {
             return (code, message);
         }
-        let body = self.parts.body.map(error_text::read).unwrap_or_default();
-        (code.or(body.code), message.or(body.message))
-    }
-
-    pub(crate) fn facts(&self) -> Facts {
-        let mut facts = Facts::default();
-        let Some(body) = self.parts.body else {
-            return facts;
-        };
-        let inner = decoded(body);
-        let body = inner.as_ref().map_or(body, |inner| inner.get());
-        facts.kind = Some(Kind::of(body));
-        fields(body, &mut |key, value| match key.as_ref() {
-            "model" => facts.model = raw::text(value).map(Cow::into_owned),
-            "usage" => facts.usage = Usage::read(value),
-            _ => {}
-        });
-        facts
-    }
-}
-
-impl<'a> Parts<'a> {
-    fn read(response: &'a str) -> Self {
-        let mut parts = Self::default();
-        fields(response, &mut |key, value| match key.as_ref() {
-            "status_code" => parts.status_code = not_null(value),
-            "request_id" => parts.request_id = not_null(value),
-            "body" => parts.body = not_null(value),
-            _ => {}
-        });
-        parts
+        let mut said = Said { code, message };
+        if accepted && self.error.is_some() {
+            return (said.code, said.message);
+        }
+        if !(accepted && self.seen.kind == Some(Kind::String)) {
+            let body = self.decoded.as_deref().map(RawValue::get).or(self.parts.body);
+            if let Some(body) = body {
+                said = said.or(error_text::read(body)).or(error_text::of_choices(body));
+            }
+        }
+        if let Some(response) = self.response {
+            said = said.or(error_text::beside_body(response.get()));
+        }
+        if accepted {
+            let lacks = if self.response.is_some() { self.seen.lacks } else { Some(NO_ANSWER_MESSAGE) };
+            said = said.or(Said { code: Some(NO_ANSWER_CODE.to_owned()), message: lacks.map(str::to_owned) });
+        }
+        (said.code, said.message)
     }
 }
 
 fn not_null(value: &str) -> Option<&str> {
     (Kind::of(value) != Kind::Null).then_some(value)
-}
-
-/// The JSON object or array that a JSON string holds.
-fn decoded(body: &str) -> Option<Box<RawValue>> {
-    let text = raw::text(body)?;
-    let inner = text.trim_matches(raw::is_json_space);
-    if !inner.starts_with(['{', '[']) {
-        return None;
-    }
-    RawValue::from_string(inner.to_owned()).ok()
 }
 
 /// Whether an error is as good as null.
@@ -268,53 +254,13 @@ fn says_nothing(error: &str) -> bool {
     nothing
 }
 
-/// Why a line cannot be read as a result line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    kind: UnreadableKind,
-    message: String,
-}
-
-impl Unreadable {
-    /// What kind of fault it is.
-    #[must_use]
-    pub fn kind(&self) -> UnreadableKind {
-        self.kind
-    }
-}
-
-/// What kind of fault makes a line unreadable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UnreadableKind {
-    /// The line is not UTF-8.
-    NotUtf8,
-    /// The line is not exactly one JSON object; perhaps it was cut off.
-    NotAnObject,
-    /// The line names no custom_id.
-    NoCustomId,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Unreadable {}
-
-impl From<Broken> for Unreadable {
-    fn from(broken: Broken) -> Self {
-        Self { kind: UnreadableKind::NotAnObject, message: broken.to_string() }
-    }
-}
-
 impl Answer<'_> {
     /// Writes the line in the contract's shape, ended by LF: the keys `id`, `custom_id`,
     /// `response` and `error` in this order, all present, nothing else. What already has the
     /// right shape is kept byte for byte. Changed are: an error given as a text (it becomes
     /// `{"code":null,"message":…}`), an error whose code or message is absent or no text, a body
-    /// given as JSON text, a status code given as text, an id given as a number, and a line break
+    /// given as JSON text, a status code given as text, a response and an error that are both null (the
+    /// error becomes one of the code `no_answer`), an id given as a number, and a line break
     /// between values (it becomes a space).
     ///
     /// # Errors

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::finding::{Finding, FindingCode};
+use crate::foreign;
 use crate::ids::{IdHasher, IdMap};
+use crate::layout::Layout;
 use crate::raw::clip;
 use crate::reader::{Line, LineReader};
 use crate::scan::BOM;
@@ -113,10 +115,16 @@ pub fn check(
     on_finding: &mut dyn FnMut(Finding),
     mut sink: Option<&mut dyn Write>,
 ) -> io::Result<Checked> {
+    let (start, reader) = foreign::peek(reader)?;
     let max_line = usize::try_from(options.limits.max_bytes.saturating_sub(1));
     let mut lines = LineReader::new(reader).max_line_bytes(max_line.unwrap_or(usize::MAX));
     let mut checker = Checker::new(options, on_finding);
     let mut hash = Sha256::new();
+    if let Some(foreign) = foreign::foreign(&start) {
+        checker.foreign = true;
+        checker.find(None, None, FindingCode::NotJsonl, foreign.to_string());
+        return Ok(checker.finish(hash));
+    }
     while let Some(line) = lines.next_line()? {
         let Some(canonical) = checker.line(&line) else {
             continue;
@@ -128,6 +136,7 @@ pub fn check(
             written.map_err(writing_side)?;
         }
     }
+    checker.end_block();
     if let Some(sink) = &mut sink {
         sink.flush().map_err(writing_side)?;
     }
@@ -153,7 +162,10 @@ struct Checker<'o> {
     hasher: IdHasher,
     /// The line in which each custom_id stood first.
     first: IdMap<u64>,
-    array: bool,
+    /// How the lines deviate from one object a line.
+    layout: Layout,
+    /// The file holds no lines of JSON at all.
+    foreign: bool,
     /// A line whose CRs had to be replaced.
     rewritten: Vec<u8>,
 }
@@ -172,7 +184,8 @@ impl<'o> Checker<'o> {
             without_model: 0,
             hasher: IdHasher::default(),
             first: IdMap::default(),
-            array: false,
+            layout: Layout::default(),
+            foreign: false,
             rewritten: Vec::new(),
         }
     }
@@ -192,6 +205,7 @@ impl<'o> Checker<'o> {
         self.bytes += line.length + 1;
         self.limits(line);
         if line.too_long {
+            self.end_block();
             return None;
         }
         self.request_line(line.number, bytes);
@@ -249,7 +263,7 @@ impl<'o> Checker<'o> {
     }
 
     fn finish(mut self, hash: Sha256) -> Checked {
-        if self.lines == 0 {
+        if self.lines == 0 && !self.foreign {
             let message = "the file holds no request line";
             self.find(None, None, FindingCode::EmptyFile, message);
         }

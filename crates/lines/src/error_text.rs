@@ -4,7 +4,7 @@
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::fields::fields;
+use crate::fields::{Walk, fields};
 use crate::raw::{self, Kind};
 
 /// How many objects and texts deep the search goes.
@@ -17,8 +17,16 @@ pub(crate) struct Said {
     pub(crate) message: Option<String>,
 }
 
+impl Said {
+    /// This, and what is not said here from `other`.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { code: self.code.or(other.code), message: self.message.or(other.message) }
+    }
+}
+
 /// Reads an error value, which is to be valid JSON. The code is the nearest `code`, else the innermost `type`; the message is
-/// found under `message`, `msg`, `error`, `detail`, `details` or `body`, in this order.
+/// found under `message`, `msg`, `error`, `error_message`, `detail`, `details`, `errors`, `reason` or `body`, in this
+/// order.
 pub(crate) fn read(error: &str) -> Said {
     read_at(error, MAX_DEPTH)
 }
@@ -40,21 +48,22 @@ fn read_at(json: &str, depth: u8) -> Said {
 }
 
 fn string(json: &str, depth: u8) -> Said {
-    let Ok(text) = serde_json::from_str::<String>(json) else {
+    let Some(text) = raw::lossy_text(json) else {
         return Said::default();
     };
     let trimmed = text.trim();
-    if trimmed.starts_with('{') && serde_json::from_str::<IgnoredAny>(trimmed).is_ok() {
+    if trimmed.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(trimmed).is_ok() {
         let inner = read_at(trimmed, depth);
         if inner != Said::default() {
             return inner;
         }
     }
-    Said { code: None, message: (!trimmed.is_empty()).then_some(text) }
+    Said { code: None, message: (!trimmed.is_empty()).then(|| text.into_owned()) }
 }
 
 fn object(json: &str, depth: u8) -> Said {
-    const PLACES: [&str; 6] = ["message", "msg", "error", "detail", "details", "body"];
+    const PLACES: [&str; 9] =
+        ["message", "msg", "error", "error_message", "detail", "details", "errors", "reason", "body"];
     let mut found: [Option<&str>; PLACES.len()] = [None; PLACES.len()];
     let (mut code, mut kind) = (None, None);
     fields(json, &mut |key, value| match key.as_ref() {
@@ -77,6 +86,38 @@ fn object(json: &str, depth: u8) -> Said {
         }
     }
     Said { code: code.or(inner_code).or(kind), message }
+}
+
+/// What stands beside the body in a response.
+pub(crate) fn beside_body(response: &str) -> Said {
+    let mut said = Said::default();
+    fields(response, &mut |key, value| match key.as_ref() {
+        "code" => said.code = non_empty(value),
+        "message" | "msg" | "error" | "detail" | "reason" => {
+            let inner = read(value);
+            said.message = said.message.take().or(inner.message);
+            said.code = said.code.take().or(inner.code);
+        }
+        _ => {}
+    });
+    said
+}
+
+/// What the first choice that has an error says of it, in the body of a completion.
+pub(crate) fn of_choices(body: &str) -> Said {
+    let mut said = Said::default();
+    Walk::new(body).fields(&mut |key, walk| {
+        if key == "choices" {
+            walk.items(&mut |walk| {
+                walk.fields(&mut |key, walk| {
+                    if key == "error" && said == Said::default() {
+                        said = read(walk.value());
+                    }
+                });
+            });
+        }
+    });
+    said
 }
 
 fn non_empty(value: &str) -> Option<String> {
@@ -107,6 +148,12 @@ mod tests {
                 Some("field required"),
             ),
             (r#"{"message":"m","details":{"message":"d"}}"#, None, Some("m")),
+            (r#"{"message":"[{\"error\":{\"code\":400,\"message\":\"m\"}}]"}"#, Some("400"), Some("m")),
+            (r#"{"message":"[1, 2"}"#, None, Some("[1, 2")),
+            (r#"{"errors":[{"code":"c","detail":"d"}]}"#, Some("c"), Some("d")),
+            (r#"{"error_message":"m","error_code":1}"#, None, Some("m")),
+            (r#"{"reason":"r"}"#, None, Some("r")),
+            (r#""cut \ud83d""#, None, Some("cut \u{fffd}")),
             (r#"{"code":"","message":""}"#, None, None),
             ("{}", None, None),
             ("null", None, None),
@@ -114,6 +161,23 @@ mod tests {
             ("7", None, Some("7")),
         ] {
             let said = read(json);
+            assert_eq!((said.code.as_deref(), said.message.as_deref()), (code, message), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_choice_may_hold_the_error() {
+        for (json, code, message) in [
+            (
+                r#"{"choices":[{"x":1},{"error":{"code":502,"message":"gone"}},{"error":"b"}]}"#,
+                Some("502"),
+                Some("gone"),
+            ),
+            (r#"{"choices":[{"error":null},{"error":"b"}]}"#, None, Some("b")),
+            (r#"{"choices":{"error":"b"},"error":"c"}"#, None, None),
+            ("[]", None, None),
+        ] {
+            let said = of_choices(json);
             assert_eq!((said.code.as_deref(), said.message.as_deref()), (code, message), "{json}");
         }
     }

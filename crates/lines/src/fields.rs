@@ -3,36 +3,108 @@
 
 use std::borrow::Cow;
 
-use crate::raw::text;
+use crate::raw::{Kind, text};
 
 /// Calls `visit` with each key (escapes undone) and value of the object in `json`, in order.
 ///
 /// `json` is to be valid JSON. Of anything that is no object nothing is visited, and of broken JSON
 /// anything may be, but it always ends and never panics.
 pub(crate) fn fields<'a>(json: &'a str, visit: &mut dyn FnMut(Cow<'a, str>, &'a str)) {
-    let bytes = json.as_bytes();
-    let mut at = after_space(bytes, 0);
-    if bytes.get(at) != Some(&b'{') {
-        return;
+    Walk::new(json).fields(&mut |key, walk| visit(key, walk.value()));
+}
+
+/// A walk through one JSON value that looks at each byte once, however deep it looks: at each value
+/// it stops at, the caller takes it, steps into it, or leaves it, and then it is passed over.
+///
+/// Of broken JSON anything may be visited, but every walk ends and none panics.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    json: &'a str,
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(json: &'a str) -> Self {
+        Self { json, at: after_space(json.as_bytes(), 0) }
     }
-    at += 1;
-    loop {
-        at = after_space(bytes, at);
-        if bytes.get(at) == Some(&b',') {
-            at = after_space(bytes, at + 1);
-        }
-        if bytes.get(at) != Some(&b'"') {
+
+    /// What the value here is.
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of(self.json.get(self.at..).unwrap_or_default())
+    }
+
+    /// All that stands from here on.
+    pub(crate) fn rest(&self) -> Option<&'a str> {
+        self.json.get(self.at..)
+    }
+
+    /// The value here, which is passed over.
+    pub(crate) fn value(&mut self) -> &'a str {
+        let start = self.at;
+        self.at = after_value(self.json.as_bytes(), start);
+        self.json.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Steps into an object: `visit` gets each key (escapes undone), with the walk at its value.
+    /// What is no object is left where it is.
+    pub(crate) fn fields(&mut self, visit: &mut dyn FnMut(Cow<'a, str>, &mut Self)) {
+        let bytes = self.json.as_bytes();
+        if bytes.get(self.at) != Some(&b'{') {
             return;
         }
-        let key_end = after_string(bytes, at);
-        let colon = after_space(bytes, key_end);
-        let start = after_space(bytes, colon + 1);
-        let end = after_value(bytes, start);
-        let (Some(key), Some(value)) = (json.get(at..key_end), json.get(start..end)) else {
+        let mut at = self.at + 1;
+        loop {
+            at = after_space(bytes, at);
+            if bytes.get(at) == Some(&b',') {
+                at = after_space(bytes, at + 1);
+            }
+            if bytes.get(at) != Some(&b'"') {
+                self.at = (at + 1).min(bytes.len());
+                return;
+            }
+            let key_end = after_string(bytes, at);
+            let colon = after_space(bytes, key_end);
+            let start = after_space(bytes, colon + 1);
+            let Some(key) = self.json.get(at..key_end).filter(|_| start <= bytes.len()) else {
+                self.at = bytes.len();
+                return;
+            };
+            self.at = start;
+            visit(text(key).unwrap_or(Cow::Borrowed(key)), self);
+            if self.at == start {
+                self.value();
+            }
+            at = self.at;
+        }
+    }
+
+    /// Steps into an array: `visit` gets the walk at each of its values. What is no array is left
+    /// where it is.
+    pub(crate) fn items(&mut self, visit: &mut dyn FnMut(&mut Self)) {
+        let bytes = self.json.as_bytes();
+        if bytes.get(self.at) != Some(&b'[') {
             return;
-        };
-        visit(text(key).unwrap_or(Cow::Borrowed(key)), value);
-        at = end;
+        }
+        let mut at = self.at + 1;
+        loop {
+            at = after_space(bytes, at);
+            if bytes.get(at) == Some(&b',') {
+                at = after_space(bytes, at + 1);
+            }
+            self.at = at;
+            if matches!(bytes.get(at), None | Some(b']')) {
+                self.at = (at + 1).min(bytes.len());
+                return;
+            }
+            visit(self);
+            if self.at == at {
+                self.value();
+            }
+            if self.at == at {
+                return;
+            }
+            at = self.at;
+        }
     }
 }
 
@@ -161,12 +233,54 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_steps_in_and_passes_over_the_rest() {
+        let json = r#"{"a":[1,{"x":[2,3] ,"y":"]}"}, [] ,"z"], "b" : {"c":{"d":4}}, "e":5}"#;
+        let mut seen = Vec::new();
+        Walk::new(json).fields(&mut |key, walk| match key.as_ref() {
+            "a" => walk.items(&mut |walk| match walk.kind() {
+                Kind::Object => walk.fields(&mut |key, walk| {
+                    if key == "x" {
+                        walk.items(&mut |walk| seen.push(walk.value()));
+                    }
+                }),
+                Kind::String => seen.push(walk.value()),
+                _ => {}
+            }),
+            "b" => walk.fields(&mut |_, walk| walk.fields(&mut |_, walk| seen.push(walk.value()))),
+            _ => seen.push(walk.value()),
+        });
+        assert_eq!(seen, ["2", "3", "\"z\"", "4", "5"]);
+        // What is of another kind is passed over as a whole.
+        let mut seen = Vec::new();
+        Walk::new(r#"{"a":[1],"b":{"c":2},"d":3}"#).fields(&mut |key, walk| {
+            walk.items(&mut |walk| seen.push(walk.value().to_owned()));
+            seen.push(key.into_owned());
+        });
+        assert_eq!(seen, ["1", "a", "b", "d"]);
+    }
+
+    #[test]
     fn what_is_no_object_has_no_fields() {
         for json in ["", "[]", "17", "\"{\"", "null", " "] {
             assert!(quick(json).is_empty(), "{json}");
         }
-        for broken in ["{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":[", "{\"a\":\"\\", "{\"a\":}}", "{,,}"] {
+        for broken in [
+            "{",
+            "{\"",
+            "{\"a",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":[",
+            "{\"a\":\"\\",
+            "{\"a\":}}",
+            "{,,}",
+            "[,",
+            "[[",
+            "[}",
+            "[1 2",
+        ] {
             let _ = quick(broken);
+            Walk::new(broken).items(&mut |walk| walk.items(&mut |_| {}));
         }
     }
 

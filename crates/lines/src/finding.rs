@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum FindingCode {
     /// The file holds no request line.
     EmptyFile,
+    /// The file holds no lines of JSON: it is compressed, a page, in another encoding, or the like.
+    NotJsonl,
     /// The file has more request lines than one batch may have.
     TooManyLines,
     /// The file has more bytes than one batch may have.
@@ -29,6 +31,10 @@ pub enum FindingCode {
     TextAfterObject,
     /// The lines stand in a JSON array.
     ArrayAroundLines,
+    /// An object stands over several lines.
+    ObjectOverLines,
+    /// Git's conflict markers stand in the file.
+    ConflictMarkers,
     /// The line is JSON, but no object.
     NotAnObject,
     /// One of `custom_id`, `method`, `url` and `body` is missing.
@@ -61,6 +67,7 @@ impl FindingCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EmptyFile => "empty_file",
+            Self::NotJsonl => "not_jsonl",
             Self::TooManyLines => "too_many_lines",
             Self::FileTooLarge => "file_too_large",
             Self::LineTooLong => "line_too_long",
@@ -70,6 +77,8 @@ impl FindingCode {
             Self::InvalidJson => "invalid_json",
             Self::TextAfterObject => "text_after_object",
             Self::ArrayAroundLines => "array_around_lines",
+            Self::ObjectOverLines => "object_over_lines",
+            Self::ConflictMarkers => "conflict_markers",
             Self::NotAnObject => "not_an_object",
             Self::MissingKey => "missing_key",
             Self::DuplicateKey => "duplicate_key",
@@ -150,6 +159,7 @@ mod tests {
         use FindingCode as C;
         for code in [
             C::EmptyFile,
+            C::NotJsonl,
             C::TooManyLines,
             C::FileTooLarge,
             C::LineTooLong,
@@ -159,6 +169,8 @@ mod tests {
             C::InvalidJson,
             C::TextAfterObject,
             C::ArrayAroundLines,
+            C::ObjectOverLines,
+            C::ConflictMarkers,
             C::NotAnObject,
             C::MissingKey,
             C::DuplicateKey,

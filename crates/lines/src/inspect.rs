@@ -7,7 +7,7 @@ use std::io::{self, BufRead};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
-use crate::answer::{Answer, Facts};
+use crate::answer::{Answer, Body};
 use crate::ids::{IdHasher, IdMap};
 use crate::raw::Kind;
 use crate::scan;
@@ -41,7 +41,8 @@ pub struct Inspection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Inspected {
-    /// Lines that are not blank: the sum of the five outcomes and `unreadable`.
+    /// Lines that are not blank: the sum of the six outcomes. An object over several lines is one,
+    /// and so is a whole file that holds no lines of JSON.
     pub lines: u64,
     /// Answers that succeeded.
     pub succeeded: u64,
@@ -54,8 +55,18 @@ pub struct Inspected {
     /// Lines of joined results that stand for no answer.
     #[serde(default)]
     pub missing: u64,
-    /// Lines that are no JSON object, are too long, or name no custom_id.
+    /// Lines that are no JSON object, are too long, name no custom_id, or are in no shape that is
+    /// known, and lines of joined results that stand for such.
     pub unreadable: u64,
+    /// Answers that succeeded and were cut off at a limit of tokens.
+    #[serde(default)]
+    pub cut_off: u64,
+    /// Answers that succeeded and of which the service held content back.
+    #[serde(default)]
+    pub filtered: u64,
+    /// Answers that succeeded and in which the model refused.
+    #[serde(default)]
+    pub refused: u64,
     /// Tokens, summed over all answers that say.
     pub usage: Usage,
     /// How many answers each model gave.
@@ -78,11 +89,11 @@ impl Inspection {
         let file = self.files.len();
         self.files.push(name.to_owned());
         let Self { files, lines, unreadable, tally, anomalies, hasher, first } = self;
-        let scanned = scan::answers(name, reader, anomalies, &mut |place, answer, anomalies| {
-            let facts = answer.facts();
-            tally.add(answer, &facts);
+        let scanned = scan::answers(name, reader, anomalies, &mut |place, read, anomalies| {
+            let Ok(answer) = read else { return };
+            tally.add(answer);
             let id = Some(answer.custom_id.as_ref());
-            for (code, message) in oddities(answer, &facts) {
+            for (code, message) in oddities(answer, answer.seen()) {
                 anomalies.push(name, place.line, id, code, message);
             }
             let here = (file, place.line);
@@ -98,10 +109,10 @@ impl Inspection {
         Ok(())
     }
 
-    /// Whether every line so far was a JSON object with a custom_id.
+    /// Whether every line so far was an answer in a shape that is known.
     #[must_use]
     pub fn all_readable(&self) -> bool {
-        self.unreadable == 0
+        self.unreadable == 0 && self.tally.unreadable == 0
     }
 
     /// What was found so far.
@@ -115,7 +126,10 @@ impl Inspection {
             expired: tally.expired,
             cancelled: tally.cancelled,
             missing: tally.missing,
-            unreadable: self.unreadable,
+            unreadable: self.unreadable + tally.unreadable,
+            cut_off: tally.cut_off,
+            filtered: tally.filtered,
+            refused: tally.refused,
             usage: tally.usage,
             models: tally.models.clone(),
             errors: tally.top_errors(),
@@ -132,7 +146,7 @@ impl Serialize for Inspection {
 }
 
 /// What is odd about an answer, taken alone.
-fn oddities(answer: &Answer<'_>, facts: &Facts) -> Vec<(AnomalyCode, String)> {
+fn oddities(answer: &Answer<'_>, body: &Body<'_>) -> Vec<(AnomalyCode, String)> {
     let mut found = Vec::new();
     if answer.response.is_none() {
         if answer.error.is_none() {
@@ -149,7 +163,7 @@ fn oddities(answer: &Answer<'_>, facts: &Facts) -> Vec<(AnomalyCode, String)> {
         let message = "the response has no status code";
         found.push((AnomalyCode::NoStatusCode, message.to_owned()));
     }
-    match facts.kind {
+    match body.kind {
         Some(Kind::Object) => {}
         // Services that set both leave the body out, and that was said already.
         None if answer.error.is_some() => {}

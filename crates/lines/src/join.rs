@@ -3,17 +3,18 @@
 //! is taken only when its custom_id is that of the request line.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::{error, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
-use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, write_missing};
+use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, Unreadable, write_missing, write_unreadable};
+use crate::foreign;
+use crate::open::open_lines;
 use crate::raw;
-use crate::reader::{Line, LineReader};
+use crate::reader::{DEFAULT_MAX_LINE_BYTES, Line, LineReader};
 use crate::tally::{ErrorCount, Tally};
 use crate::usage::Usage;
 
@@ -21,8 +22,7 @@ mod index;
 
 use index::Index;
 
-/// What [`join()`] wrote. Every request line has exactly one outcome: `lines` is the sum of the five
-/// counts.
+/// What [`join()`] wrote. Every request line has exactly one outcome: `lines` is the sum of the six.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Joined {
@@ -36,13 +36,28 @@ pub struct Joined {
     pub expired: u64,
     /// Request lines that never ran because the batch was cancelled.
     pub cancelled: u64,
+    /// Request lines whose answer cannot be read; the anomalies say where it stands.
+    #[serde(default)]
+    pub unreadable: u64,
     /// Request lines that the service did not answer.
     pub missing: u64,
+    /// Request lines that succeeded and whose answer was cut off at a limit of tokens.
+    #[serde(default)]
+    pub cut_off: u64,
+    /// Request lines that succeeded and of whose answer the service held content back.
+    #[serde(default)]
+    pub filtered: u64,
+    /// Request lines that succeeded and in whose answer the model refused.
+    #[serde(default)]
+    pub refused: u64,
+    /// Lines of the answer files that are not blank, whatever became of them.
+    #[serde(default)]
+    pub answers: u64,
     /// Tokens, summed over the result lines written.
     pub usage: Usage,
     /// How many of the result lines written each model gave.
     pub models: BTreeMap<String, u64>,
-    /// The most frequent errors, missing lines among them.
+    /// The most frequent errors, missing and unreadable lines among them.
     pub errors: Vec<ErrorCount>,
     /// Answers that were not taken and why, at most [`MAX_ANOMALIES`](crate::MAX_ANOMALIES).
     pub anomalies: Vec<Anomaly>,
@@ -123,11 +138,15 @@ impl error::Error for JoinError {
 ///
 /// - A request line that is answered twice gets the first answer that succeeded, else the first.
 /// - One that is not answered gets error code `missing`.
+/// - One whose answer cannot be read gets error code `unreadable` and a message with file and line,
+///   unless another answer to it can be read. The bytes are among the anomalies, with their place.
 /// - Result lines are written as [`Answer::write_normalised`] writes them.
 /// - Answers that are not taken (duplicates, unreadable lines, custom_ids that nobody asked for) are
 ///   anomalies.
 ///
-/// The answer files are read twice, the second time in the order of the input. Memory: the longest
+/// Files may be compressed, as for [`open_lines`](crate::open_lines()). The answer files are read twice, the
+/// second time in the order of the input; what is compressed is decompressed into a temporary file
+/// first. Memory: the longest
 /// line, and less than 200 bytes for each answer.
 ///
 /// # Errors
@@ -135,10 +154,40 @@ impl error::Error for JoinError {
 /// When a file cannot be read, when the input is not what [`check`](crate::check()) accepts as far as
 /// custom_ids are concerned, and when `out` fails; then part of the results is written.
 pub fn join(input: &Path, answers: &[&Path], out: &mut dyn Write) -> Result<Joined, JoinError> {
+    let answers: Vec<Named<'_>> = answers.iter().map(|path| Named { path, name: None }).collect();
+    join_named(Named { path: input, name: None }, &answers, out)
+}
+
+/// A file, and what anomalies and errors call it: for one that stands for another, such as a copy of stdin.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    path: &'a Path,
+    name: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    /// This file, under this name.
+    #[must_use]
+    pub fn new(path: &'a Path, name: &'a str) -> Self {
+        Self { path, name: Some(name) }
+    }
+
+    /// The file as it is called.
+    fn shown(self) -> &'a Path {
+        self.name.map_or(self.path, Path::new)
+    }
+}
+
+/// As [`join()`], of files that have other names.
+///
+/// # Errors
+///
+/// As [`join()`].
+pub fn join_named(input: Named<'_>, answers: &[Named<'_>], out: &mut dyn Write) -> Result<Joined, JoinError> {
     let mut anomalies = Anomalies::default();
     let mut index = Index::default();
-    for path in answers {
-        index.add(path, &mut anomalies)?;
+    for answers in answers {
+        index.add(*answers, &mut anomalies)?;
     }
     let mut join = Join {
         index,
@@ -148,10 +197,15 @@ pub fn join(input: &Path, answers: &[&Path], out: &mut dyn Write) -> Result<Join
         out: BufWriter::with_capacity(1 << 16, out),
         buffer: Vec::new(),
     };
-    let file = File::open(input).map_err(|error| JoinError::read(input, error))?;
-    let mut reader = LineReader::new(BufReader::with_capacity(1 << 16, file));
-    while let Some(line) = reader.next_line().map_err(|error| JoinError::read(input, error))? {
-        let refuse = |message: String| JoinError::Input { path: input.to_owned(), line: line.number, message };
+    let shown = input.shown();
+    let read = |error| JoinError::read(shown, error);
+    let (start, reader) = foreign::peek(open_lines(input.path).map_err(read)?).map_err(read)?;
+    if let Some(foreign) = foreign::foreign(&start) {
+        return Err(JoinError::Input { path: shown.to_owned(), line: 1, message: foreign.to_string() });
+    }
+    let mut reader = LineReader::new(reader);
+    while let Some(line) = reader.next_line().map_err(read)? {
+        let refuse = |message: String| JoinError::Input { path: shown.to_owned(), line: line.number, message };
         let custom_id = custom_id(&line).map_err(refuse)?;
         join.lines += 1;
         if !join.request(&custom_id)? {
@@ -195,29 +249,47 @@ impl Join<'_> {
         let found = match self.index.take(custom_id) {
             index::Taken::Before => return Ok(false),
             index::Taken::Nothing => None,
-            index::Taken::Answer(found) => Some(found),
+            index::Taken::Answer(found) | index::Taken::Unreadable(found) => Some(found),
         };
-        if let Some(found) = found {
-            self.index.fetch(found, &mut self.buffer)?;
-            match Answer::parse(&self.buffer) {
-                Ok(answer) if answer.custom_id == custom_id => {
-                    self.tally.add(&answer, &answer.facts());
-                    let written = answer.write_normalised(&mut self.out);
-                    written.map_err(|source| self.write_error(source))?;
-                    return Ok(true);
-                }
-                _ => {
-                    let (file, line) = (self.index.name(found.file), found.line);
-                    let message = "the line is not the one that stood here when the file was read first";
-                    let code = AnomalyCode::ChangedWhileReading;
-                    self.anomalies.push(file, line, Some(custom_id), code, message);
-                }
-            }
-        }
-        self.tally.add_missing(MISSING_CODE, MISSING_MESSAGE);
-        let written = write_missing(custom_id, &mut self.out);
+        let written = match found {
+            None => self.missing(custom_id),
+            Some(found) => self.answer(custom_id, found)?,
+        };
         written.map_err(|source| self.write_error(source))?;
         Ok(true)
+    }
+
+    /// Writes what stands at `found`. The inner error is that of writing.
+    fn answer(&mut self, custom_id: &str, found: index::Found) -> Result<io::Result<()>, JoinError> {
+        let place = format_args!("{}, line {}", self.index.name(found.file), found.line).to_string();
+        let too_long = found.length > DEFAULT_MAX_LINE_BYTES as u64;
+        if too_long {
+            self.buffer.clear();
+        } else {
+            self.index.fetch(found, &mut self.buffer)?;
+        }
+        let why = match Answer::parse(&self.buffer) {
+            _ if too_long => Unreadable::too_long(found.length, &[]),
+            Ok(answer) if answer.custom_id == custom_id => {
+                self.tally.add(&answer);
+                return Ok(answer.write_normalised(&mut self.out));
+            }
+            Err(error) if error.custom_id() == Some(custom_id) => error,
+            _ => {
+                let message = "the line is not the one that stood here when the file was read first";
+                let code = AnomalyCode::ChangedWhileReading;
+                let name = self.index.name(found.file);
+                self.anomalies.push(name, found.line, Some(custom_id), code, message);
+                return Ok(self.missing(custom_id));
+            }
+        };
+        self.tally.add_unreadable();
+        Ok(write_unreadable(custom_id, &place, &why.to_string(), &mut self.out))
+    }
+
+    fn missing(&mut self, custom_id: &str) -> io::Result<()> {
+        self.tally.add_missing(MISSING_CODE, MISSING_MESSAGE);
+        write_missing(custom_id, &mut self.out)
     }
 
     fn write_error(&self, source: io::Error) -> JoinError {
@@ -229,14 +301,20 @@ impl Join<'_> {
         flushed.map_err(|source| self.write_error(source))?;
         self.index.foreign(&mut self.anomalies, &mut self.buffer)?;
         let errors = self.tally.top_errors();
-        let Tally { succeeded, failed, expired, cancelled, missing, usage, models, .. } = self.tally;
+        let Tally { succeeded, failed, expired, cancelled, unreadable, missing, .. } = self.tally;
+        let Tally { cut_off, filtered, refused, usage, models, .. } = self.tally;
         Ok(Joined {
             lines: self.lines,
             succeeded,
             failed,
             expired,
             cancelled,
+            unreadable,
             missing,
+            cut_off,
+            filtered,
+            refused,
+            answers: self.index.lines(),
             usage,
             models,
             errors,
@@ -254,10 +332,11 @@ mod tests {
     fn an_answer_that_changed_is_not_taken_for_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output");
-        let line = |id: &str| format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200}}}}\n");
+        let line =
+            |id: &str| format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":\"x\"}}}}\n");
         std::fs::write(&path, line("a") + &line("b")).unwrap();
         let mut index = Index::default();
-        index.add(&path, &mut Anomalies::default()).unwrap();
+        index.add(Named { path: &path, name: None }, &mut Anomalies::default()).unwrap();
         std::fs::write(&path, line("b") + &line("b")).unwrap();
         let mut out = Vec::new();
         let mut join = Join {

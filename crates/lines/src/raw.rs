@@ -89,6 +89,81 @@ pub(crate) fn entries<'a>(json: &'a str, visit: &mut dyn FnMut(Cow<'a, str>, &'a
     deserializer.end().map_err(|error| Broken::Trailing { column: skipped + error.column() })
 }
 
+/// The text of a JSON string with its escapes undone and a lone surrogate as U+FFFD; `None` for any
+/// other value.
+pub(crate) fn lossy_text(json: &str) -> Option<Cow<'_, str>> {
+    text(json).or_else(|| match replace_lone_surrogates(json) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(whole) => text(&whole).map(|text| Cow::Owned(text.into_owned())),
+    })
+}
+
+/// The same JSON with each lone surrogate, such as `\ud83d` without its other half, written as
+/// `\ufffd`, which is as long. JSON of any depth, valid but for them; other bytes stay as they are.
+///
+/// Services cut answers in the middle of a character, and most JSON readers then refuse all of it.
+///
+/// ```
+/// use lote_lines::replace_lone_surrogates;
+///
+/// let cut = r#"{"content":"Santiago \ud83d"}"#;
+/// assert!(serde_json::from_str::<serde_json::Value>(cut).is_err());
+/// let value: serde_json::Value = serde_json::from_str(&replace_lone_surrogates(cut))?;
+/// assert_eq!(value["content"], "Santiago \u{fffd}");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
+    let bytes = json.as_bytes();
+    let mut lone = Vec::new();
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        at += found;
+        match surrogate(bytes, at) {
+            None => at += 2,
+            Some(Surrogate::High) if surrogate(bytes, at + 6) == Some(Surrogate::Low) => at += 12,
+            Some(_) => {
+                lone.push(at);
+                at += 6;
+            }
+        }
+    }
+    if lone.is_empty() {
+        return Cow::Borrowed(json);
+    }
+    let mut whole = String::with_capacity(json.len());
+    let mut from = 0;
+    for at in lone {
+        // An escape is ASCII, so both ends are those of characters.
+        whole.push_str(json.get(from..at).unwrap_or_default());
+        whole.push_str("\\ufffd");
+        from = at + 6;
+    }
+    whole.push_str(json.get(from..).unwrap_or_default());
+    Cow::Owned(whole)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Surrogate {
+    High,
+    Low,
+}
+
+/// Which half of a character the escape at `at` is, if it is one.
+fn surrogate(bytes: &[u8], at: usize) -> Option<Surrogate> {
+    let &[b'\\', b'u', b'd' | b'D', second, third, fourth] = bytes.get(at..at + 6)? else {
+        return None;
+    };
+    if !third.is_ascii_hexdigit() || !fourth.is_ascii_hexdigit() {
+        return None;
+    }
+    match second {
+        b'8' | b'9' | b'a' | b'b' | b'A' | b'B' => Some(Surrogate::High),
+        b'c'..=b'f' | b'C'..=b'F' => Some(Surrogate::Low),
+        _ => None,
+    }
+}
+
 /// The text of a JSON string with its escapes undone; `None` for any other value, and for a string
 /// that no Unicode text can hold (a lone surrogate).
 pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
@@ -99,8 +174,17 @@ pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(json).ok().map(Cow::Owned)
 }
 
-/// A JSON string or number as text, as services use both for ids and codes.
+/// A JSON string or number as text, as services use both for codes. A lone surrogate is U+FFFD.
 pub(crate) fn loose_text(json: &str) -> Option<Cow<'_, str>> {
+    match Kind::of(json) {
+        Kind::String => lossy_text(json),
+        Kind::Number => Some(Cow::Borrowed(json)),
+        _ => None,
+    }
+}
+
+/// A custom_id: a string, or a number as its digits. Not one with a lone surrogate: no text equals it.
+pub(crate) fn id_text(json: &str) -> Option<Cow<'_, str>> {
     match Kind::of(json) {
         Kind::String => text(json),
         Kind::Number => Some(Cow::Borrowed(json)),
@@ -144,7 +228,10 @@ fn broken(error: &serde_json::Error, skipped: usize) -> Broken {
         return Broken::Truncated { column };
     }
     let why = error.to_string();
-    let why = why.split(" at line ").next().unwrap_or_default().to_owned();
+    let mut why = why.split(" at line ").next().unwrap_or_default().to_owned();
+    if error.line() > 1 {
+        why.push_str(&format!(" in its line {},", error.line()));
+    }
     Broken::Syntax { column, why }
 }
 
@@ -216,6 +303,29 @@ mod tests {
         let json = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(keys(&json).unwrap().len(), 1);
         assert!(keys(&json[..150_000]).is_err());
+    }
+
+    #[test]
+    fn a_lone_surrogate_takes_nothing_but_itself() {
+        for (json, expected) in [
+            (r#""\ud83d""#, r#""\ufffd""#),
+            (r#""a\uD83Db\uDe00c""#, r#""a\ufffdb\ufffdc""#),
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""\ud83d\ud83d\ude00\ude00""#, r#""\ufffd\ud83d\ude00\ufffd""#),
+            (r#""\ude00\ud83d""#, r#""\ufffd\ufffd""#),
+            (r#""\ud83d\u0041\ud7ff\ue000""#, r#""\ufffd\u0041\ud7ff\ue000""#),
+            (r#""\\ud83d \\\ud83d""#, r#""\\ud83d \\\ufffd""#),
+            (r#""\ud8""#, r#""\ud8""#),
+            (r#""\ud83g \udcag""#, r#""\ud83g \udcag""#),
+            ("é\\", "é\\"),
+        ] {
+            assert_eq!(replace_lone_surrogates(json), expected, "{json}");
+        }
+        assert_eq!(lossy_text(r#""é\n\udc00!""#).unwrap(), "é\n\u{fffd}!");
+        assert_eq!(text(r#""\udc00""#), None);
+        for json in ["7", "\"\\ud8\"", "null"] {
+            assert_eq!(lossy_text(json), None, "{json}");
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::io::{self, BufRead};
 /// 200 MB everywhere; result lines with images in base64 stay far below this.
 pub const DEFAULT_MAX_LINE_BYTES: usize = 512 << 20;
 
+/// How much is kept of a line that is too long: enough to say whose it was.
+const HEAD: usize = 16 << 10;
+
 /// One line of a file, without its line ending (LF, CR LF, or none at the end of the file).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,6 +24,8 @@ pub struct Line<'a> {
     pub length: u64,
     /// The line is longer than the limit and was skipped without being buffered.
     pub too_long: bool,
+    /// The first kilobytes of a line that is too long; empty for any other.
+    pub head: &'a [u8],
 }
 
 /// Reads lines one by one and passes over blank ones (nothing but spaces, tabs and CR).
@@ -60,12 +65,14 @@ impl<R: BufRead> LineReader<R> {
             if read.blank {
                 continue;
             }
+            let (bytes, head) = if read.too_long { (&[][..], &self.buffer[..]) } else { (&self.buffer[..], &[][..]) };
             return Ok(Some(Line {
                 number: self.number,
                 offset,
-                bytes: if read.too_long { &[] } else { &self.buffer },
+                bytes,
                 length: read.length,
                 too_long: read.too_long,
+                head,
             }));
         }
     }
@@ -93,13 +100,14 @@ impl<R: BufRead> LineReader<R> {
             read.blank = read.blank && part.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'));
             read.length += part.len() as u64;
             last = part.last().copied().or(last);
-            if !read.too_long {
-                if part.len() > room - self.buffer.len() {
-                    read.too_long = true;
-                    self.buffer.clear();
-                } else {
-                    self.buffer.extend_from_slice(part);
-                }
+            if read.too_long || part.len() > room - self.buffer.len() {
+                read.too_long = true;
+                let more = HEAD.saturating_sub(self.buffer.len()).min(part.len());
+                self.buffer.extend_from_slice(&part[..more]);
+                self.buffer.truncate(HEAD);
+                self.buffer.shrink_to(HEAD);
+            } else {
+                self.buffer.extend_from_slice(part);
             }
             let taken = part.len() + usize::from(end.is_some());
             self.inner.consume(taken);
@@ -114,10 +122,13 @@ impl<R: BufRead> LineReader<R> {
         self.number += 1;
         if last == Some(b'\r') {
             read.length -= 1;
-            self.buffer.pop();
+            if !read.too_long {
+                self.buffer.pop();
+            }
         }
-        if self.buffer.len() > self.max_line_bytes {
+        if !read.too_long && self.buffer.len() > self.max_line_bytes {
             read.too_long = true;
+            self.buffer.truncate(HEAD);
         }
         Ok(Some(read))
     }
@@ -173,11 +184,16 @@ mod tests {
             let expected = expected.map(|(n, o, t, l)| (n, o, t.to_owned(), l));
             assert_eq!(got, expected, "{capacity}");
         }
-        let mut reader = LineReader::new(&[b'x'; 1 << 20][..]).max_line_bytes(10);
-        let line = reader.next_line().unwrap().unwrap();
-        assert!(line.too_long);
-        assert_eq!(line.length, 1 << 20);
-        assert!(reader.buffer.capacity() < 1 << 10);
+        for (max, head) in [(10, HEAD), (HEAD - 1, HEAD), (1 << 19, HEAD)] {
+            let mut reader = LineReader::new(BufReader::with_capacity(999, &[b'x'; 1 << 20][..])).max_line_bytes(max);
+            let line = reader.next_line().unwrap().unwrap();
+            assert!(line.too_long && line.bytes.is_empty());
+            assert_eq!((line.length, line.head), (1 << 20, &vec![b'x'; head][..]), "{max}");
+            assert!(reader.buffer.capacity() <= 2 * HEAD);
+        }
+        let mut reader = LineReader::new(&b"12345\n12"[..]).max_line_bytes(4);
+        assert_eq!(reader.next_line().unwrap().unwrap().head, b"12345");
+        assert_eq!(reader.next_line().unwrap().unwrap().head, b"");
     }
 
     #[test]

@@ -3,67 +3,183 @@
 
 use std::io::{self, BufRead};
 
-use crate::anomaly::{Anomalies, AnomalyCode};
-use crate::answer::{Answer, UnreadableKind};
-use crate::reader::LineReader;
+use crate::anomaly::{Anomalies, AnomalyCode, Bytes};
+use crate::answer::{Answer, Unreadable, UnreadableKind};
+use crate::foreign;
+use crate::layout::{Block, Deviation, Layout, Part};
+use crate::reader::{Line, LineReader};
 
 pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Where a line's JSON stands in its file.
+/// Where an answer's JSON stands in its file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
+    /// The line in which it begins.
     pub(crate) line: u64,
     pub(crate) offset: u64,
     pub(crate) length: u64,
 }
 
-/// How many lines that are not blank a file has, and how many of them nobody can read.
+/// How many answers a file has, and how many of its lines nobody can read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Scanned {
+    /// Lines that are not blank, with an object over several lines as one.
     pub(crate) lines: u64,
     pub(crate) unreadable: u64,
 }
 
-/// Calls `visit` with every answer of a file.
+/// An answer, or a line that is none.
+pub(crate) type Read<'r, 'a> = Result<&'r Answer<'a>, &'r Unreadable>;
+
+/// Calls `visit` with every answer of a file, and with every line that cannot be read, which is
+/// among the anomalies then.
 pub(crate) fn answers(
     file: &str,
     reader: impl BufRead,
     anomalies: &mut Anomalies,
-    visit: &mut dyn FnMut(Place, &Answer<'_>, &mut Anomalies),
+    visit: &mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies),
 ) -> io::Result<Scanned> {
-    let mut scanned = Scanned::default();
+    let (start, reader) = foreign::peek(reader)?;
+    let mut scan = Scan { file, anomalies, visit, scanned: Scanned::default(), layout: Layout::default() };
+    if let Some(foreign) = foreign::foreign(&start) {
+        scan.anomalies.push(file, 1, None, AnomalyCode::NotJsonl, foreign.to_string());
+        return Ok(Scanned { lines: 1, unreadable: 1 });
+    }
     let mut lines = LineReader::new(reader);
     while let Some(line) = lines.next_line()? {
+        scan.line(&line);
+    }
+    scan.end_block();
+    Ok(scan.scanned)
+}
+
+struct Scan<'s> {
+    file: &'s str,
+    anomalies: &'s mut Anomalies,
+    visit: &'s mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies),
+    scanned: Scanned,
+    layout: Layout,
+}
+
+impl Scan<'_> {
+    fn line(&mut self, line: &Line<'_>) {
         let (mut bytes, mut offset) = (line.bytes, line.offset);
         if line.number == 1
             && let Some(rest) = bytes.strip_prefix(BOM)
         {
             let message = "the file begins with a byte order mark";
-            anomalies.push(file, 1, None, AnomalyCode::Bom, message);
+            self.anomalies.push(self.file, 1, None, AnomalyCode::Bom, message);
             (bytes, offset) = (rest, offset + BOM.len() as u64);
             if bytes.iter().all(u8::is_ascii_whitespace) {
-                continue;
+                return;
             }
         }
-        scanned.lines += 1;
         if line.too_long {
-            let message = format!("the line has {} bytes, too many to be read", line.length);
-            anomalies.push(file, line.number, None, AnomalyCode::LineTooLong, message);
-            scanned.unreadable += 1;
-            continue;
+            self.end_block();
+            let place = Place { line: line.number, offset, length: line.length };
+            return self.unreadable(place, &Unreadable::too_long(line.length, line.head), line.head);
         }
         let place = Place { line: line.number, offset, length: bytes.len() as u64 };
         match Answer::parse(bytes) {
-            Ok(answer) => visit(place, &answer, anomalies),
-            Err(error) => {
-                let code = match error.kind() {
-                    UnreadableKind::NoCustomId => AnomalyCode::NoCustomId,
-                    _ => AnomalyCode::UnreadableLine,
+            Ok(answer) => {
+                self.end_block();
+                self.answer(place, &answer);
+            }
+            Err(error)
+                if error.is_whole() && !(self.layout.is_open() && error.kind() == UnreadableKind::NoCustomId) =>
+            {
+                self.end_block();
+                self.unreadable(place, &error, bytes);
+            }
+            Err(error) => self.faulty(place, bytes, &error),
+        }
+    }
+
+    /// A line that is not one whole object, or a part of an object over several lines.
+    fn faulty(&mut self, place: Place, bytes: &[u8], error: &Unreadable) {
+        let mut part = self.layout.judge(place.line, place.offset, bytes);
+        if part == Part::Faulty && self.layout.is_open() {
+            self.end_block();
+            part = match error.is_whole() {
+                true => Part::Faulty,
+                false => self.layout.judge(place.line, place.offset, bytes),
+            };
+        }
+        self.tell();
+        match part {
+            Part::Nothing => {}
+            Part::Faulty => self.unreadable(place, error, bytes),
+            Part::Record(block) => self.block(block),
+            Part::Objects(objects) => {
+                let part_of = |range: &std::ops::Range<usize>| Place {
+                    line: place.line,
+                    offset: place.offset + range.start as u64,
+                    length: range.len() as u64,
                 };
-                anomalies.push(file, line.number, None, code, error.to_string());
-                scanned.unreadable += 1;
+                for range in objects.whole {
+                    self.object(part_of(&range), &bytes[range]);
+                }
+                if let Some(range) = objects.rest {
+                    self.object(part_of(&range), &bytes[range]);
+                }
             }
         }
     }
-    Ok(scanned)
+
+    /// An object, or what seems to be one, that was taken out of its surroundings.
+    fn object(&mut self, place: Place, bytes: &[u8]) {
+        match Answer::parse(bytes) {
+            Ok(answer) => self.answer(place, &answer),
+            Err(error) => self.unreadable(place, &error, bytes),
+        }
+    }
+
+    fn block(&mut self, block: Block) {
+        let place = Place { line: block.first, offset: block.offset, length: block.end - block.offset };
+        self.object(place, &block.bytes);
+    }
+
+    /// The lines that were held back are not one object.
+    fn end_block(&mut self) {
+        if let Some(block) = self.layout.take_block() {
+            self.block(block);
+        }
+    }
+
+    fn answer(&mut self, place: Place, answer: &Answer<'_>) {
+        self.scanned.lines += 1;
+        (self.visit)(place, Ok(answer), self.anomalies);
+    }
+
+    fn unreadable(&mut self, place: Place, error: &Unreadable, bytes: &[u8]) {
+        self.scanned.lines += 1;
+        self.scanned.unreadable += 1;
+        let code = match error.kind() {
+            UnreadableKind::NotUtf8 | UnreadableKind::NotAnObject => AnomalyCode::UnreadableLine,
+            UnreadableKind::TooLong => AnomalyCode::LineTooLong,
+            UnreadableKind::NoCustomId => AnomalyCode::NoCustomId,
+            UnreadableKind::UnknownShape => AnomalyCode::UnknownShape,
+        };
+        let bytes = Bytes { offset: place.offset, length: place.length, known: bytes };
+        let message = error.to_string();
+        self.anomalies.push_bytes(self.file, place.line, error.custom_id(), code, message, Some(bytes));
+        (self.visit)(place, Err(error), self.anomalies);
+    }
+
+    /// Tells how the file deviates. Conflict markers leave open what the answers are.
+    fn tell(&mut self) {
+        for (line, deviation) in self.layout.news() {
+            let code = match deviation {
+                Deviation::Array => AnomalyCode::ArrayAroundLines,
+                Deviation::OverLines(..) => AnomalyCode::ObjectOverLines,
+                Deviation::AfterObject => AnomalyCode::TextAfterObject,
+                Deviation::Markers => AnomalyCode::ConflictMarkers,
+            };
+            if deviation == Deviation::Markers {
+                self.scanned.lines += 1;
+                self.scanned.unreadable += 1;
+            }
+            self.anomalies.push(self.file, line, None, code, deviation.message());
+        }
+    }
 }

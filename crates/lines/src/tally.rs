@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Facts, OutcomeKind};
+use crate::answer::{Answer, OutcomeKind, UNREADABLE_CODE, UNREADABLE_MESSAGE};
 use crate::raw::clip;
 use crate::usage::Usage;
 
@@ -38,27 +38,38 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     pub(crate) expired: u64,
     pub(crate) cancelled: u64,
+    pub(crate) unreadable: u64,
     pub(crate) missing: u64,
+    pub(crate) cut_off: u64,
+    pub(crate) filtered: u64,
+    pub(crate) refused: u64,
     pub(crate) usage: Usage,
     pub(crate) models: BTreeMap<String, u64>,
     errors: HashMap<(String, Option<String>), u64>,
 }
 
 impl Tally {
-    /// Counts an answer, whose facts the caller has at hand.
-    pub(crate) fn add(&mut self, answer: &Answer<'_>, facts: &Facts) {
-        let outcome = if answer.is_missing() { OutcomeKind::Missing } else { answer.outcome() };
+    /// Counts an answer.
+    pub(crate) fn add(&mut self, answer: &Answer<'_>) {
+        let outcome = answer.outcome();
+        let seen = answer.seen();
         match outcome {
-            OutcomeKind::Succeeded => self.succeeded += 1,
+            OutcomeKind::Succeeded => {
+                self.succeeded += 1;
+                self.cut_off += u64::from(seen.shortfall.cut_off);
+                self.filtered += u64::from(seen.shortfall.filtered);
+                self.refused += u64::from(seen.shortfall.refused);
+            }
             OutcomeKind::Failed => self.failed += 1,
             OutcomeKind::Expired => self.expired += 1,
             OutcomeKind::Cancelled => self.cancelled += 1,
+            OutcomeKind::Unreadable => return self.add_unreadable(),
             OutcomeKind::Missing => self.missing += 1,
         }
-        if let Some(usage) = facts.usage {
+        if let Some(usage) = seen.usage {
             self.usage += usage;
         }
-        if let Some(model) = &facts.model {
+        if let Some(model) = &seen.model {
             count_model(&mut self.models, model);
         }
         if outcome != OutcomeKind::Succeeded {
@@ -69,6 +80,13 @@ impl Tally {
             });
             self.count_error(&code, message.as_deref());
         }
+    }
+
+    /// Counts a request line whose answer cannot be read. The messages name file and line, so they
+    /// are counted as one.
+    pub(crate) fn add_unreadable(&mut self) {
+        self.unreadable += 1;
+        self.count_error(UNREADABLE_CODE, Some(UNREADABLE_MESSAGE));
     }
 
     /// Counts a request line that nobody answered.
@@ -114,7 +132,7 @@ mod tests {
         let mut tally = Tally::default();
         for line in lines {
             let answer = Answer::parse(line.as_bytes()).unwrap();
-            tally.add(&answer, &answer.facts());
+            tally.add(&answer);
         }
         tally
     }
@@ -141,7 +159,7 @@ mod tests {
                 ("http_500", None, 2),
                 ("batch_cancelled", None, 1),
                 ("batch_expired", Some("late"), 1),
-                ("unknown", None, 1),
+                ("no_answer", Some("the line has neither a response nor an error"), 1),
             ]
         );
     }
@@ -154,7 +172,7 @@ mod tests {
                 r#"{{"custom_id":"a","response":{{"status_code":400,"body":{{"model":"m{number}","error":"e{number}"}}}}}}"#
             );
             let answer = Answer::parse(line.as_bytes()).unwrap();
-            tally.add(&answer, &answer.facts());
+            tally.add(&answer);
         }
         assert_eq!(tally.errors.len(), MAX_NAMES + 1);
         assert_eq!(tally.models.len(), MAX_NAMES + 1);

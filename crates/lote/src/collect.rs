@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{self, BufReader, BufWriter, Seek},
+    io::{self, BufWriter, Seek},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use crate::{
     Batch, Cadence, Client, Error, Status, Tolerance,
     fetch::{OnTrouble, blocking, fetch},
     late::{LateFiles, ended},
-    lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join},
+    lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join, open_lines},
     policy::Trouble,
     save::AtomicFile,
 };
@@ -289,7 +289,7 @@ fn ended_lines(files: &[PathBuf]) -> Result<u64, Error> {
     let mut inspection = Inspection::default();
     for path in files {
         let failed = |error| Error::path("read", path, error);
-        let reader = BufReader::with_capacity(256 << 10, fs::File::open(path).map_err(failed)?);
+        let reader = open_lines(path).map_err(failed)?;
         inspection.read(&path.display().to_string(), reader).map_err(failed)?;
     }
     let report = inspection.report();

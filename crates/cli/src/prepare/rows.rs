@@ -9,7 +9,7 @@ use super::quotes::QuoteWatch;
 use super::value;
 
 /// The most bytes one row may have: as many as OpenAI lets a whole input file have
-/// (contract facts, section 4).
+/// (docs/facts.md, 4).
 pub(crate) const MAX_ROW_BYTES: u64 = 200_000_000;
 
 /// How rows are written.

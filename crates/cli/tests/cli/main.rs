@@ -9,6 +9,7 @@ mod files;
 mod gateway;
 mod help;
 mod inspect;
+mod join;
 mod odd_services;
 mod prepare;
 mod readme;

@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::{Answer, decoded};
+use super::{Answer, NO_ANSWER_CODE, NO_ANSWER_MESSAGE};
 use crate::fields::fields;
 use crate::raw::Kind;
 
 pub(crate) const MISSING_CODE: &str = "missing";
 pub(crate) const MISSING_MESSAGE: &str = "the service returned no line for this request";
+
+pub(crate) const UNREADABLE_CODE: &str = "unreadable";
+/// How each message of an unreadable answer begins; file, line and fault follow.
+pub(crate) const UNREADABLE_MESSAGE: &str = "the line that the service returned cannot be read";
 
 /// Writes the result line of a request line that the service did not answer, ended by LF.
 ///
@@ -16,13 +20,45 @@ pub(crate) const MISSING_MESSAGE: &str = "the service returned no line for this 
 ///
 /// Those of `out`.
 pub fn write_missing(custom_id: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    in_place_of_an_answer(custom_id, MISSING_CODE, MISSING_MESSAGE, out)
+}
+
+/// Writes the result line of a request line whose answer cannot be read, ended by LF.
+pub(crate) fn write_unreadable(
+    custom_id: &str,
+    place: &str,
+    why: &str,
+    out: &mut (impl Write + ?Sized),
+) -> io::Result<()> {
+    in_place_of_an_answer(custom_id, UNREADABLE_CODE, &format!("{UNREADABLE_MESSAGE}: {place}: {why}"), out)
+}
+
+fn in_place_of_an_answer(
+    custom_id: &str,
+    code: &str,
+    message: &str,
+    out: &mut (impl Write + ?Sized),
+) -> io::Result<()> {
     out.write_all(b"{\"id\":null,\"custom_id\":")?;
     string(custom_id, out)?;
-    out.write_all(b",\"response\":null,\"error\":{\"code\":")?;
-    string(MISSING_CODE, out)?;
+    out.write_all(b",\"response\":null,\"error\":")?;
+    code_and_message(code, message, out)?;
+    out.write_all(b"}\n")
+}
+
+fn code_and_message(code: &str, message: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    out.write_all(b"{\"code\":")?;
+    string(code, out)?;
     out.write_all(b",\"message\":")?;
-    string(MISSING_MESSAGE, out)?;
-    out.write_all(b"}}\n")
+    string(message, out)?;
+    out.write_all(b"}")
+}
+
+/// Whether an answer is what [`write_unreadable`] writes.
+pub(super) fn is_unreadable(answer: &Answer<'_>) -> bool {
+    answer.id.is_none()
+        && answer.response.is_none()
+        && answer.error_words().1.is_some_and(|message| message.starts_with(UNREADABLE_MESSAGE))
 }
 
 /// Whether an answer is what [`write_missing`] writes, and so none.
@@ -45,6 +81,7 @@ pub(super) fn normalised(answer: &Answer<'_>, out: &mut (impl Write + ?Sized)) -
     out.write_all(b",\"error\":")?;
     match answer.error {
         Some(error) => self::error(error.get(), out)?,
+        None if answer.response.is_none() => code_and_message(NO_ANSWER_CODE, NO_ANSWER_MESSAGE, out)?,
         None => out.write_all(b"null")?,
     }
     out.write_all(b"}\n")
@@ -55,8 +92,8 @@ fn response(answer: &Answer<'_>, whole: &str, out: &mut (impl Write + ?Sized)) -
     let status = answer.parts.status_code.filter(|json| Kind::of(json) == Kind::String);
     let status = status.zip(answer.status_code());
     let status = status.map(|(json, code)| (json, Cow::Owned(code.to_string())));
-    let body = answer.parts.body.and_then(|json| Some((json, decoded(json)?)));
-    let body = body.as_ref().map(|(json, inner)| (*json, Cow::Borrowed(inner.get())));
+    let body = answer.parts.body.zip(answer.decoded.as_deref());
+    let body = body.map(|(json, inner)| (json, Cow::Borrowed(inner.get())));
     let mut changes: Vec<(&str, Cow<'_, str>)> = status.into_iter().chain(body).collect();
     // Values borrow from the response, so their addresses say where they stand in it.
     let start_of = |value: &str| value.as_ptr() as usize - whole.as_ptr() as usize;

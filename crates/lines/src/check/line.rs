@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::Checker;
 use crate::fields::fields;
 use crate::finding::FindingCode;
+use crate::layout::{Deviation, Part};
 use crate::raw::{self, Broken, Kind, clip};
 
 const KEYS: [&str; 4] = ["custom_id", "method", "url", "body"];
@@ -34,7 +35,14 @@ impl Checker<'_> {
         let id = four.values[0].and_then(raw::text);
         let id = id.as_deref();
         if let Err(broken) = walked {
-            return self.broken(number, id, text, &broken);
+            return self.deviating(number, id, bytes, &broken);
+        }
+        // A part of an object over several lines may be an object itself.
+        if self.layout.is_open() {
+            if four.times[0] == 0 {
+                return self.deviating(number, id, bytes, &Broken::NotAnObject(Kind::Object));
+            }
+            self.end_block();
         }
         for (name, times) in KEYS.iter().zip(four.times) {
             if times == 0 {
@@ -65,37 +73,56 @@ impl Checker<'_> {
     }
 
     fn invalid_utf8(&mut self, number: u64, bytes: &[u8], valid: usize) {
+        self.end_block();
         let column = valid + 1;
-        let message = if number == 1 && (bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")) {
-            "the file begins with a byte order mark of UTF-16: save it as UTF-8 without one".to_owned()
-        } else {
-            let byte = bytes.get(valid).copied().unwrap_or_default();
-            format!("invalid UTF-8 at column {column} (byte {byte:02x}): save the file as UTF-8")
-        };
+        let byte = bytes.get(valid).copied().unwrap_or_default();
+        let message = format!("invalid UTF-8 at column {column} (byte {byte:02x}): save the file as UTF-8");
         self.find(number, None, FindingCode::InvalidUtf8, message);
     }
 
-    fn broken(&mut self, number: u64, id: Option<&str>, text: &str, broken: &Broken) {
-        let (code, advice) = match broken {
-            Broken::Truncated { .. } => {
-                (FindingCode::TruncatedLine, "was the file cut off, or an object spread over several lines?")
+    /// A line that is not one whole object: how it deviates is told once for the file, and the objects
+    /// in it are judged all the same.
+    fn deviating(&mut self, number: u64, id: Option<&str>, bytes: &[u8], broken: &Broken) {
+        let mut part = self.layout.judge(number, 0, bytes);
+        if part == Part::Faulty && self.layout.is_open() {
+            self.end_block();
+            part = self.layout.judge(number, 0, bytes);
+        }
+        for (line, deviation) in self.layout.news() {
+            let code = match deviation {
+                Deviation::Array => FindingCode::ArrayAroundLines,
+                Deviation::OverLines(..) => FindingCode::ObjectOverLines,
+                Deviation::AfterObject => FindingCode::TextAfterObject,
+                Deviation::Markers => FindingCode::ConflictMarkers,
+            };
+            self.find(line, None, code, deviation.message());
+        }
+        match part {
+            Part::Nothing => {}
+            Part::Faulty => self.broken(number, id, broken),
+            Part::Record(block) => self.request_line(block.first, &block.bytes),
+            Part::Objects(objects) => {
+                let begun = objects.rest.filter(|rest| bytes[rest.start] == b'{');
+                for range in objects.whole.into_iter().chain(begun) {
+                    self.request_line(number, &bytes[range]);
+                }
             }
-            Broken::Syntax { .. } if self.array && text.trim() == "]" => return,
+        }
+    }
+
+    /// The lines that were held back are not one object.
+    pub(super) fn end_block(&mut self) {
+        if let Some(block) = self.layout.take_block() {
+            self.request_line(block.first, &block.bytes);
+        }
+    }
+
+    fn broken(&mut self, number: u64, id: Option<&str>, broken: &Broken) {
+        let (code, advice) = match broken {
+            Broken::Truncated { .. } => (FindingCode::TruncatedLine, "was the file cut off?"),
             Broken::Syntax { .. } => (FindingCode::InvalidJson, "each line is one JSON object"),
             Broken::Trailing { .. } => {
                 (FindingCode::TextAfterObject, "each line is one JSON object, with nothing between the lines")
-            }
-            Broken::NotAnObject(Kind::Array) => {
-                let first = !self.array;
-                self.array = true;
-                if first {
-                    (
-                        FindingCode::ArrayAroundLines,
-                        "write one object a line, without brackets around them and commas between",
-                    )
-                } else {
-                    (FindingCode::NotAnObject, "each line is one JSON object")
-                }
             }
             Broken::NotAnObject(_) => (FindingCode::NotAnObject, "each line is one JSON object"),
         };

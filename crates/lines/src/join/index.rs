@@ -1,14 +1,19 @@
 //! Owns the index over the answer files: for each custom_id, where its best answer stands. It keeps
 //! no text of any answer, and proves nothing: who fetches an answer compares its custom_id.
+//!
+//! A line that cannot be read stands for the custom_id that is legible in it, until a whole one is
+//! found for the same.
 
+use std::collections::hash_map;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::JoinError;
+use super::{JoinError, Named};
 use crate::anomaly::{Anomalies, AnomalyCode};
 use crate::answer::{Answer, OutcomeKind};
 use crate::ids::{IdHasher, IdMap};
+use crate::open::open_seekable;
 use crate::scan;
 
 /// Where an answer stands.
@@ -17,14 +22,23 @@ pub(super) struct Found {
     pub(super) file: u32,
     pub(super) line: u64,
     offset: u64,
-    length: u64,
+    pub(super) length: u64,
+}
+
+/// What is preferred of two lines for one custom_id: the later in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Unreadable,
+    /// A whole line without an answer.
+    Whole,
+    Succeeded,
 }
 
 /// What is known of a custom_id.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     found: Found,
-    succeeded: bool,
+    worth: Worth,
     /// Whether a request line has asked for it.
     asked: bool,
 }
@@ -37,6 +51,8 @@ pub(super) enum Taken {
     Nothing,
     /// An answer.
     Answer(Found),
+    /// A line that cannot be read.
+    Unreadable(Found),
 }
 
 #[derive(Default)]
@@ -44,12 +60,14 @@ pub(super) struct Index {
     files: Vec<AnswerFile>,
     hasher: IdHasher,
     entries: IdMap<Entry>,
+    /// Lines of the files that are not blank.
+    lines: u64,
 }
 
 struct AnswerFile {
     path: PathBuf,
     name: String,
-    /// Not buffered: answers stand in another order than the requests, so nearly every read jumps.
+    /// The file, or what it holds decompressed. Not buffered: answers stand in another order than the requests, so nearly every read jumps.
     reader: File,
     position: u64,
 }
@@ -67,13 +85,15 @@ impl AnswerFile {
 
 impl Index {
     /// Reads a file of answers and keeps where the best answer to each custom_id stands.
-    pub(super) fn add(&mut self, path: &Path, anomalies: &mut Anomalies) -> Result<(), JoinError> {
-        let open = || File::open(path).map_err(|error| JoinError::read(path, error));
+    pub(super) fn add(&mut self, answers: Named<'_>, anomalies: &mut Anomalies) -> Result<(), JoinError> {
+        let path = answers.shown();
+        let reader = open_seekable(answers.path).map_err(|error| JoinError::read(path, error))?;
         let name = path.display().to_string();
         let file = self.files.len() as u32;
-        self.files.push(AnswerFile { path: path.to_owned(), name: name.clone(), reader: open()?, position: 0 });
-        let Self { files, hasher, entries } = self;
-        let reader = BufReader::with_capacity(1 << 16, open()?);
+        let scanned = reader.try_clone().map_err(|error| JoinError::read(path, error))?;
+        let scanned = BufReader::with_capacity(1 << 16, scanned);
+        self.files.push(AnswerFile { path: path.to_owned(), name: name.clone(), reader, position: u64::MAX });
+        let Self { files, hasher, entries, .. } = self;
         let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies| {
             let message = format!(
                 "custom_id was answered twice; taken was {}, line {}",
@@ -83,23 +103,38 @@ impl Index {
             let name = &files[loser.file as usize].name;
             anomalies.push(name, loser.line, Some(id), code, message);
         };
-        let mut visit = |place: scan::Place, answer: &Answer<'_>, anomalies: &mut Anomalies| {
+        let mut visit = |place: scan::Place, read: scan::Read<'_, '_>, anomalies: &mut Anomalies| {
             let found = Found { file, line: place.line, offset: place.offset, length: place.length };
-            let entry = Entry { found, succeeded: answer.outcome() == OutcomeKind::Succeeded, asked: false };
-            let id = answer.custom_id.as_ref();
-            match entries.get_mut(&hasher.hash(id)) {
-                None => {
-                    entries.insert(hasher.hash(id), entry);
+            let (id, worth) = match read {
+                Ok(answer) if answer.outcome() == OutcomeKind::Succeeded => {
+                    (answer.custom_id.as_ref(), Worth::Succeeded)
                 }
-                Some(known) if entry.succeeded && !known.succeeded => {
-                    duplicate(known.found, found, id, anomalies);
-                    *known = entry;
+                // What an earlier join wrote in place of an answer gives way to one.
+                Ok(answer) if matches!(answer.outcome(), OutcomeKind::Missing | OutcomeKind::Unreadable) => {
+                    (answer.custom_id.as_ref(), Worth::Unreadable)
                 }
-                Some(known) => duplicate(found, known.found, id, anomalies),
+                Ok(answer) => (answer.custom_id.as_ref(), Worth::Whole),
+                Err(error) => match error.custom_id() {
+                    Some(id) => (id, Worth::Unreadable),
+                    None => return,
+                },
+            };
+            let entry = Entry { found, worth, asked: false };
+            let known = match entries.entry(hasher.hash(id)) {
+                hash_map::Entry::Vacant(vacant) => {
+                    vacant.insert(entry);
+                    return;
+                }
+                hash_map::Entry::Occupied(occupied) => occupied.into_mut(),
+            };
+            let loser = if worth > known.worth { std::mem::replace(known, entry) } else { entry };
+            // An unreadable line is among the anomalies already.
+            if loser.worth != Worth::Unreadable {
+                duplicate(loser.found, known.found, id, anomalies);
             }
         };
-        let scanned = scan::answers(&name, reader, anomalies, &mut visit);
-        scanned.map_err(|error| JoinError::read(path, error))?;
+        let scanned = scan::answers(&name, scanned, anomalies, &mut visit);
+        self.lines += scanned.map_err(|error| JoinError::read(path, error))?.lines;
         Ok(())
     }
 
@@ -111,10 +146,13 @@ impl Index {
             Some(entry) if entry.asked => Taken::Before,
             Some(entry) => {
                 entry.asked = true;
-                Taken::Answer(entry.found)
+                match entry.worth {
+                    Worth::Unreadable => Taken::Unreadable(entry.found),
+                    Worth::Whole | Worth::Succeeded => Taken::Answer(entry.found),
+                }
             }
             None => {
-                let entry = Entry { found: nothing, succeeded: false, asked: true };
+                let entry = Entry { found: nothing, worth: Worth::Unreadable, asked: true };
                 self.entries.insert(hash, entry);
                 Taken::Nothing
             }
@@ -129,13 +167,18 @@ impl Index {
         read.map_err(|error| JoinError::read(&file.path, error))
     }
 
+    /// How many lines the files have that are not blank.
+    pub(super) fn lines(&self) -> u64 {
+        self.lines
+    }
+
     pub(super) fn name(&self, file: u32) -> &str {
         &self.files[file as usize].name
     }
 
     /// Reports the answers that no request line asked for, in the order of the files.
     pub(super) fn foreign(&mut self, anomalies: &mut Anomalies, buffer: &mut Vec<u8>) -> Result<(), JoinError> {
-        let entries = self.entries.values().filter(|entry| !entry.asked);
+        let entries = self.entries.values().filter(|entry| !entry.asked && entry.worth != Worth::Unreadable);
         let mut foreign: Vec<Found> = entries.map(|entry| entry.found).collect();
         foreign.sort_by_key(|found| (found.file, found.line));
         for (index, found) in foreign.iter().enumerate() {

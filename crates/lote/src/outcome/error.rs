@@ -65,7 +65,7 @@ impl OutcomeError {
         }
         let mut found = match outcome.kind() {
             OutcomeKind::Missing => "the request line has no answer",
-            OutcomeKind::Unreadable => "the line of its answer cannot be read",
+            OutcomeKind::Unreadable => "the answer to the request line cannot be read",
             OutcomeKind::Expired => "the request line expired",
             OutcomeKind::Cancelled => "the request line was cancelled",
             OutcomeKind::Failed | OutcomeKind::Succeeded => "the request line failed",

@@ -23,7 +23,7 @@ pub use reply::{FinishReason, ToolCall};
 
 use crate::{
     Error, OutcomeKind, Usage,
-    lines::{Answer, Shortfall},
+    lines::{Answer, Shortfall, replace_lone_surrogates},
 };
 
 /// What became of one request line: its answer, or why there is none.
@@ -114,9 +114,8 @@ impl Outcome {
                 (None, Cow::Owned(body)) => Body::Decoded(body),
             },
         };
-        let missing = answer.is_missing();
         Ok(Self {
-            kind: if missing { OutcomeKind::Missing } else { answer.outcome() },
+            kind: answer.outcome(),
             custom_id: answer.custom_id.clone().into_owned(),
             id: answer.id.clone().map(Into::into),
             status_code: answer.status_code(),
@@ -136,7 +135,7 @@ impl Outcome {
         self.kind
     }
 
-    /// Whether there is an answer: a status of 2xx, something in the body, and no error.
+    /// Whether there is an answer: a status of 2xx, no error, and a body that holds what was asked for.
     pub fn is_succeeded(&self) -> bool {
         self.kind == OutcomeKind::Succeeded
     }
@@ -252,7 +251,7 @@ impl Outcome {
 
 /// The body with U+FFFD in place of what no text can hold, if there is any.
 fn repaired(body: &RawValue) -> Option<Box<RawValue>> {
-    match json::repaired(body.get()) {
+    match replace_lone_surrogates(body.get()) {
         Cow::Borrowed(_) => None,
         Cow::Owned(repaired) => RawValue::from_string(repaired).ok(),
     }

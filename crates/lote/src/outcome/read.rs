@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::File,
-    io::BufReader,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,7 @@ use super::Outcome;
 use crate::{
     Error,
     collect::join_to,
-    lines::{Joined, LineReader},
+    lines::{Joined, LineReader, open_lines},
 };
 
 /// The outcomes of a batch or a run, one for each request line, read from disk as they are asked for.
@@ -29,7 +29,7 @@ use crate::{
 ///     r#"{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{}}"#, "\n",
 ///     r#"{"custom_id":"b","method":"POST","url":"/v1/embeddings","body":{}}"#, "\n",
 /// ))?;
-/// std::fs::write(&output, r#"{"custom_id":"b","response":{"status_code":200,"body":{}}}"#)?;
+/// std::fs::write(&output, r#"{"custom_id":"b","response":{"status_code":200,"body":{"data":[{"embedding":[1]}]}}}"#)?;
 ///
 /// let outcomes = Outcomes::join(&requests, [&output])?;
 /// assert_eq!(outcomes.joined().map(|joined| joined.missing), Some(1));
@@ -38,7 +38,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Outcomes {
-    reader: LineReader<BufReader<File>>,
+    reader: LineReader<Box<dyn BufRead + Send>>,
     name: PathBuf,
     joined: Option<Joined>,
     /// What is asked of a file that failed is not asked again.
@@ -59,8 +59,8 @@ impl Outcomes {
     /// One that [`is_io`](Error::is_io) when the file cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|error| Error::path("read", path, error))?;
-        Ok(Self::new(file, path, None))
+        let reader = open_lines(path).map_err(|error| Error::path("read", path, error))?;
+        Ok(Self { reader: LineReader::new(reader), name: path.to_owned(), joined: None, over: false })
     }
 
     /// Puts the answers of a batch back into the order of its request lines, one outcome for each: `answers` are its
@@ -99,7 +99,8 @@ impl Outcomes {
     }
 
     pub(super) fn new(file: File, name: &Path, joined: Option<Joined>) -> Self {
-        let reader = LineReader::new(BufReader::with_capacity(256 << 10, file));
+        let file: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(256 << 10, file));
+        let reader = LineReader::new(file);
         Self { reader, name: name.to_owned(), joined, over: false }
     }
 

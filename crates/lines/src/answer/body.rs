@@ -1,0 +1,450 @@
+//! Owns the question whether a body holds an answer: of chat completions, responses, completions,
+//! embeddings, images, moderations and videos, and of endpoints that nobody here knows.
+//!
+//! A body is walked once. What is known to be no answer is named in [`Body::lacks`]; any other
+//! object that holds something is taken for an answer, so that a new endpoint works at once.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::{Shortfall, not_null, says_nothing};
+use crate::fields::Walk;
+use crate::raw::{self, Kind};
+use crate::usage::Usage;
+
+/// What one body says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Body<'a> {
+    /// What the body is, once it is decoded; `None` when absent or null.
+    pub(crate) kind: Option<Kind>,
+    pub(crate) model: Option<Cow<'a, str>>,
+    pub(crate) usage: Option<Usage>,
+    /// Why there is no answer in the body; `None` when there is one.
+    pub(crate) lacks: Option<&'static str>,
+    pub(crate) shortfall: Shortfall,
+}
+
+impl Body<'_> {
+    pub(super) fn absent() -> Self {
+        Self { lacks: Some("the response has no body"), ..Self::default() }
+    }
+
+    fn into_owned(self) -> Body<'static> {
+        let Self { kind, model, usage, lacks, shortfall } = self;
+        Body { kind, model: model.map(|model| Cow::Owned(model.into_owned())), usage, lacks, shortfall }
+    }
+}
+
+/// Reads the body at which `walk` stands and passes over it. A body that is a text of JSON is read
+/// as that JSON, which is given back as well.
+pub(super) fn read<'a>(walk: &mut Walk<'a>) -> (Body<'a>, Option<Box<RawValue>>) {
+    match walk.kind() {
+        Kind::String => {
+            let json = walk.value();
+            match decoded(json) {
+                Some(inner) => (value(&mut Walk::new(inner.get())).into_owned(), Some(inner)),
+                None => (text(json), None),
+            }
+        }
+        _ => (value(walk), None),
+    }
+}
+
+/// The JSON object or array that a JSON string holds.
+fn decoded(body: &str) -> Option<Box<RawValue>> {
+    let text = raw::lossy_text(body)?;
+    let inner = text.trim_matches(raw::is_json_space);
+    if !inner.starts_with(['{', '[']) {
+        return None;
+    }
+    RawValue::from_string(inner.to_owned()).ok()
+}
+
+/// A body that is a text: of what is transcribed, or a page that says why there is no answer.
+fn text<'a>(json: &str) -> Body<'a> {
+    let text = raw::lossy_text(json).unwrap_or_default();
+    let text = text.trim();
+    let lacks = match text.as_bytes().first() {
+        None => Some("the body is an empty text"),
+        Some(b'{' | b'[') => Some("the body is a text of JSON that is broken"),
+        Some(b'<') => Some("the body is a page of HTML or XML"),
+        _ if text == "null" => Some("the body is null"),
+        _ => None,
+    };
+    Body { kind: Some(Kind::String), lacks, ..Body::default() }
+}
+
+fn value<'a>(walk: &mut Walk<'a>) -> Body<'a> {
+    let kind = walk.kind();
+    let mut body = match kind {
+        Kind::Object => object(walk),
+        Kind::Array => {
+            let mut some = false;
+            walk.items(&mut |walk| some |= walk.kind() != Kind::Null);
+            Body { lacks: (!some).then_some("the body is an empty array"), ..Body::default() }
+        }
+        Kind::Null => {
+            walk.value();
+            return Body { lacks: Some("the body is null"), ..Body::default() };
+        }
+        Kind::String | Kind::Bool | Kind::Number => {
+            walk.value();
+            Body { lacks: Some("the body is neither an object nor a text"), ..Body::default() }
+        }
+    };
+    body.kind = Some(kind);
+    body
+}
+
+/// The list of a key that holds what was asked for, such as `choices`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum List {
+    #[default]
+    Absent,
+    /// Null or without an element that says something.
+    Empty,
+    Some,
+}
+
+impl List {
+    fn of(some: bool) -> Self {
+        if some { Self::Some } else { Self::Empty }
+    }
+}
+
+/// What kind of object a body says that it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Named {
+    #[default]
+    Nothing,
+    Completion,
+    Response,
+    List,
+    Error,
+    /// Something else, such as a video.
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Status {
+    #[default]
+    Fine,
+    Failed,
+    Cancelled,
+    Incomplete,
+}
+
+/// The signs by which the body is judged once all its keys are seen. A key that is given twice is
+/// judged by its last value.
+#[derive(Debug, Default)]
+struct Signs {
+    keys: u32,
+    /// Keys that speak of an error, or say nothing.
+    error_words: u32,
+    /// A text or list in the words of errors, such as `message`.
+    told: bool,
+    error: bool,
+    named: Named,
+    status: Status,
+    choices: List,
+    failed_choice: bool,
+    output: List,
+    data: List,
+    results: List,
+    /// Another key whose value is an answer, such as `text`.
+    content: bool,
+    model: bool,
+    /// A key that only answers have, such as `usage`.
+    answered: bool,
+    /// `messages`, `input` or `prompt`.
+    asked: bool,
+    method: bool,
+    url: bool,
+    shortfall: Shortfall,
+    choices_short: Shortfall,
+    output_short: Shortfall,
+}
+
+fn object<'a>(walk: &mut Walk<'a>) -> Body<'a> {
+    let mut signs = Signs::default();
+    let mut body = Body::default();
+    walk.fields(&mut |key, walk| {
+        signs.keys += 1;
+        match key.as_ref() {
+            "model" => {
+                let model = walk.value();
+                signs.model = true;
+                body.model = raw::lossy_text(model);
+            }
+            "usage" => {
+                let usage = walk.value();
+                signs.answered |= not_null(usage).is_some();
+                body.usage = Usage::read(usage);
+            }
+            name => signs.see(name, walk),
+        }
+    });
+    body.lacks = signs.lacks();
+    body.shortfall = signs.shortfall();
+    body
+}
+
+impl Signs {
+    fn see(&mut self, name: &str, walk: &mut Walk<'_>) {
+        match name {
+            "choices" => {
+                let choices = choices(walk);
+                (self.choices, self.failed_choice, self.choices_short) =
+                    (List::of(choices.some), choices.failed, choices.shortfall);
+            }
+            "output" => {
+                let mut short = Shortfall::default();
+                self.output = output(walk, &mut short);
+                self.output_short = short;
+            }
+            "data" => self.data = list(walk),
+            "results" => self.results = list(walk),
+            "object" => self.named = named(walk.value()),
+            "status" => {
+                let value = walk.value();
+                self.status = status(value);
+                self.answered |= Kind::of(value) == Kind::String;
+                self.error_words += 1;
+            }
+            "incomplete_details" => {
+                walk.fields(&mut |key, walk| {
+                    if key == "reason" {
+                        self.shortfall = reason(walk.value());
+                    }
+                });
+            }
+            "stop_reason" | "finish_reason" => self.shortfall = reason(walk.value()),
+            "error" => {
+                self.error = !says_nothing(walk.value());
+                self.error_words += 1;
+            }
+            "type" => {
+                if walk.value() == "\"error\"" {
+                    self.named = Named::Error;
+                }
+                self.error_words += 1;
+            }
+            "message" | "msg" | "detail" | "details" | "errors" => {
+                // Of an object, this is what a model said.
+                match walk.kind() {
+                    Kind::Object => self.content |= !says_nothing(walk.value()),
+                    kind => {
+                        self.told |= matches!(kind, Kind::String | Kind::Array);
+                        self.error_words += 1;
+                    }
+                }
+            }
+            "code" | "param" | "title" | "success" | "ok" | "request_id" | "requestId" | "timestamp" | "path"
+            | "status_code" | "statusCode" | "error_code" | "error_type" | "instance" | "trace_id" => {
+                self.error_words += 1;
+            }
+            "id" | "created" | "created_at" => self.answered |= not_null(walk.value()).is_some(),
+            "messages" | "input" | "prompt" => self.asked = true,
+            "method" => self.method = true,
+            "url" => self.url = true,
+            // `text` of a request is an object that says how to write.
+            "text" | "output_text" => self.content |= Kind::of(walk.value()) == Kind::String,
+            "content" | "embedding" | "embeddings" | "completion" | "generated_text" | "response" | "responses"
+            | "candidates" | "outputs" | "result" | "images" | "image" | "answer" | "predictions" | "score"
+            | "scores" => {
+                self.content |= !is_empty(walk.value());
+            }
+            _ => {}
+        }
+    }
+
+    /// Why this is no answer.
+    fn lacks(&self) -> Option<&'static str> {
+        let lists = [self.choices, self.output, self.data, self.results];
+        let holds = self.content || lists.contains(&List::Some);
+        let incomplete = self.status == Status::Incomplete;
+        if self.keys == 0 {
+            return Some("the body is an empty object");
+        }
+        if self.failed_choice {
+            return Some("a choice ended in an error");
+        }
+        let only_status = self.choices != List::Some && self.data != List::Some;
+        match self.status {
+            Status::Failed if only_status => return Some("the status in the body is failed"),
+            Status::Cancelled if only_status => return Some("the status in the body is cancelled"),
+            _ => {}
+        }
+        if holds {
+            return None;
+        }
+        if self.error || self.named == Named::Error {
+            return Some("the body is an error");
+        }
+        if incomplete {
+            return None;
+        }
+        for (list, why) in lists.into_iter().zip([
+            "the body has no choices that say something",
+            "the body has an empty output",
+            "the body has no data",
+            "the body has no results",
+        ]) {
+            if list == List::Empty {
+                return Some(why);
+            }
+        }
+        match self.named {
+            Named::Completion => return Some("the body is a completion without choices"),
+            Named::Response => return Some("the body is a response without output"),
+            Named::List => return Some("the body is a list without data"),
+            Named::Nothing if self.asked && self.model && !self.answered => {
+                return Some("the body is the request, sent back");
+            }
+            Named::Nothing if self.method && self.url => return Some("the body is the request line, sent back"),
+            Named::Nothing | Named::Error | Named::Other => {}
+        }
+        (self.told && self.error_words == self.keys).then_some("the body is an error")
+    }
+
+    fn shortfall(&self) -> Shortfall {
+        let mut all = self.shortfall;
+        for more in [self.choices_short, self.output_short] {
+            all.cut_off |= more.cut_off;
+            all.filtered |= more.filtered;
+            all.refused |= more.refused;
+        }
+        // A response that is incomplete for no known reason stopped before its end.
+        all.cut_off |= self.status == Status::Incomplete && !all.filtered;
+        all
+    }
+}
+
+struct Choices {
+    some: bool,
+    failed: bool,
+    shortfall: Shortfall,
+}
+
+fn choices(walk: &mut Walk<'_>) -> Choices {
+    let mut all = Choices { some: false, failed: false, shortfall: Shortfall::default() };
+    walk.items(&mut |walk| {
+        let (mut message, mut says, mut text, mut finished) = (false, false, false, false);
+        let mut short = Shortfall::default();
+        let mut refused = false;
+        let mut failed = false;
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            "finish_reason" => {
+                let value = walk.value();
+                finished = Kind::of(value) == Kind::String && value != "\"\"";
+                failed |= value == "\"error\"";
+                short = reason(value);
+            }
+            "message" | "delta" => {
+                message |= walk.kind() == Kind::Object;
+                walk.fields(&mut |key, walk| match key.as_ref() {
+                    "role" => {}
+                    "refusal" => {
+                        let value = walk.value();
+                        refused = Kind::of(value) == Kind::String && value != "\"\"";
+                        says |= refused;
+                    }
+                    "content" if walk.kind() == Kind::Array => {
+                        walk.items(&mut |walk| refused |= part(walk));
+                        says = true;
+                    }
+                    _ => says |= !is_empty(walk.value()),
+                });
+            }
+            "text" => text = walk.kind() == Kind::String,
+            "error" => failed |= !says_nothing(walk.value()),
+            _ => {}
+        });
+        let stopped = short != Shortfall::default();
+        short.refused |= refused;
+        all.some |= text || stopped || (message && (says || finished));
+        all.failed |= failed;
+        all.shortfall.cut_off |= short.cut_off;
+        all.shortfall.filtered |= short.filtered;
+        all.shortfall.refused |= short.refused;
+    });
+    all
+}
+
+/// The output of a response.
+fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
+    // Of endpoints other than responses it may be a text or an object.
+    if walk.kind() != Kind::Array {
+        return List::of(!is_empty(walk.value()));
+    }
+    let mut some = false;
+    walk.items(&mut |walk| {
+        some |= walk.kind() != Kind::Null;
+        walk.fields(&mut |key, walk| {
+            if key == "content" {
+                walk.items(&mut |walk| short.refused |= part(walk));
+            }
+        });
+    });
+    List::of(some)
+}
+
+/// Whether a part of a content is a refusal.
+fn part(walk: &mut Walk<'_>) -> bool {
+    let mut refusal = false;
+    walk.fields(&mut |key, walk| refusal |= key == "type" && walk.value() == "\"refusal\"");
+    refusal
+}
+
+fn list(walk: &mut Walk<'_>) -> List {
+    if walk.kind() != Kind::Array {
+        return List::of(!is_empty(walk.value()));
+    }
+    let mut some = false;
+    walk.items(&mut |walk| some |= walk.kind() != Kind::Null);
+    List::of(some)
+}
+
+fn named(object: &str) -> Named {
+    match object {
+        "\"chat.completion\"" | "\"text_completion\"" | "\"chat.completion.chunk\"" => Named::Completion,
+        "\"response\"" => Named::Response,
+        "\"list\"" => Named::List,
+        "\"error\"" => Named::Error,
+        other if Kind::of(other) == Kind::String => Named::Other,
+        _ => Named::Nothing,
+    }
+}
+
+fn status(status: &str) -> Status {
+    match status {
+        "\"failed\"" | "\"error\"" | "\"errored\"" => Status::Failed,
+        "\"cancelled\"" | "\"canceled\"" => Status::Cancelled,
+        "\"incomplete\"" => Status::Incomplete,
+        _ => Status::Fine,
+    }
+}
+
+/// What a reason to stop says, in the words of all endpoints.
+fn reason(json: &str) -> Shortfall {
+    let is = |words: &[&str]| {
+        let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+        words.iter().any(|word| inner.eq_ignore_ascii_case(word))
+    };
+    Shortfall {
+        cut_off: is(&["length", "max_tokens", "max_output_tokens", "model_length"]),
+        filtered: is(&["content_filter", "content_filtered", "safety"]),
+        refused: is(&["refusal"]),
+    }
+}
+
+/// Whether a value is null or holds nothing.
+fn is_empty(value: &str) -> bool {
+    match Kind::of(value) {
+        Kind::Null => true,
+        Kind::String => value == "\"\"",
+        Kind::Array | Kind::Object => value.len() < 3 || value[1..value.len() - 1].trim().is_empty(),
+        Kind::Bool | Kind::Number => false,
+    }
+}

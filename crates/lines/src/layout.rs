@@ -1,0 +1,282 @@
+//! Owns how lines deviate from one object a line, for all that reads a file of lines: an array around
+//! them, commas and objects after an object, an object over several lines, Git's conflict markers.
+//! Each is told once for a file.
+
+use std::ops::Range;
+
+use serde_json::value::RawValue;
+
+/// How a file deviates. The words are the same for [`check`](crate::check()) and for all that reads
+/// answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deviation {
+    Array,
+    /// From this line to that.
+    OverLines(u64, u64),
+    AfterObject,
+    Markers,
+}
+
+impl Deviation {
+    pub(crate) fn message(self) -> String {
+        match self {
+            Self::Array => {
+                "the lines stand in a JSON array: write one object a line, without brackets around them and \
+                            commas between (`jq -c '.[]' FILE` does)"
+                    .to_owned()
+            }
+            Self::OverLines(first, last) => format!(
+                "one object stands on the lines {first} to {last}: each is to stand on one line (`jq -c . FILE` does \
+                 that for all)"
+            ),
+            Self::AfterObject => "text after the object: each line is one JSON object, with nothing between the lines \
+                                  (this is told once)"
+                .to_owned(),
+            Self::Markers => {
+                "a conflict marker of Git: two versions of the file stand in it; resolve the conflict".to_owned()
+            }
+        }
+    }
+}
+
+/// What a line that is not one whole object is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Nothing of the content, or told together with lines that follow.
+    Nothing,
+    /// One object or several, with what is left of the line.
+    Objects(Objects),
+    /// The last line of an object over several lines: here it is, if it is one.
+    Record(Block),
+    /// A faulty line.
+    Faulty,
+}
+
+/// The objects that stand whole on one line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Objects {
+    pub(crate) whole: Vec<Range<usize>>,
+    /// What follows them and is neither a comma nor a bracket.
+    pub(crate) rest: Option<Range<usize>>,
+}
+
+/// Lines that seem to be one object.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// Where its first byte stands in the stream.
+    pub(crate) offset: u64,
+    /// Where the byte after its last stands.
+    pub(crate) end: u64,
+    /// Its lines, with LF between them.
+    pub(crate) bytes: Vec<u8>,
+    depth: Depth,
+}
+
+/// What is remembered from line to line.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    block: Option<Block>,
+    array: bool,
+    told_lines: bool,
+    told_after: bool,
+    told_markers: bool,
+    news: Vec<(u64, Deviation)>,
+}
+
+/// The longest object over several lines.
+const MAX_BLOCK: usize = crate::DEFAULT_MAX_LINE_BYTES;
+
+impl Layout {
+    /// Deviations that were found since this was asked last, each with its line.
+    pub(crate) fn news(&mut self) -> impl Iterator<Item = (u64, Deviation)> + use<> {
+        std::mem::take(&mut self.news).into_iter()
+    }
+
+    /// Whether lines are held back that seem to be one object.
+    pub(crate) fn is_open(&self) -> bool {
+        self.block.is_some()
+    }
+
+    /// The lines that were held back and are no object, since another begins or the file ends.
+    pub(crate) fn take_block(&mut self) -> Option<Block> {
+        self.block.take()
+    }
+
+    /// Judges a line that is not one whole object with a custom_id. While a block
+    /// [is open](Self::is_open), and the answer is [`Part::Faulty`], the block is to be taken.
+    pub(crate) fn judge(&mut self, number: u64, offset: u64, line: &[u8]) -> Part {
+        if is_marker(line, self.told_markers) {
+            if !self.told_markers {
+                self.told_markers = true;
+                self.news.push((number, Deviation::Markers));
+            }
+            return Part::Nothing;
+        }
+        if self.block.is_some() {
+            return self.go_on(number, offset, line);
+        }
+        let trimmed = line.trim_ascii();
+        match trimmed {
+            b"[" => {
+                self.array(number);
+                return Part::Nothing;
+            }
+            b"]" | b"]," | b"," if self.array => return Part::Nothing,
+            _ => {}
+        }
+        let at = line.len() - line.trim_ascii_start().len();
+        match trimmed.first() {
+            Some(b'[') => {
+                let objects = objects(line, at + 1);
+                // An array of something else, or the inner one of an object.
+                let begins = objects.rest.as_ref().is_some_and(|rest| line[rest.start] == b'{');
+                if objects.whole.is_empty() && !begins {
+                    return Part::Faulty;
+                }
+                self.array(number);
+                self.rest_of_line(number, offset, line, objects)
+            }
+            // In an array, the comma may stand before its object.
+            Some(b'{' | b',') => {
+                let objects = objects(line, at);
+                self.rest_of_line(number, offset, line, objects)
+            }
+            _ => Part::Faulty,
+        }
+    }
+
+    fn array(&mut self, number: u64) {
+        if !self.array {
+            self.array = true;
+            self.news.push((number, Deviation::Array));
+        }
+    }
+
+    /// A line of which these objects are whole: what is left may be the beginning of another.
+    fn rest_of_line(&mut self, number: u64, offset: u64, line: &[u8], mut objects: Objects) -> Part {
+        let after = objects.whole.last().map_or(&[][..], |last| &line[last.end..]);
+        let between = objects.whole.len() > 1 || !after.trim_ascii().is_empty();
+        if between && !self.array && !self.told_after {
+            self.told_after = true;
+            self.news.push((number, Deviation::AfterObject));
+        }
+        if let Some(rest) = &objects.rest
+            && line[rest.start] == b'{'
+        {
+            let mut depth = Depth::default();
+            let bytes = &line[rest.clone()];
+            if depth.closes(bytes).is_none() && !depth.in_string {
+                let offset = offset + rest.start as u64;
+                let end = offset + bytes.len() as u64;
+                self.block = Some(Block { first: number, last: number, offset, end, bytes: bytes.to_vec(), depth });
+                objects.rest = None;
+            }
+        }
+        match (objects.whole.is_empty(), objects.rest.is_none()) {
+            (true, true) => Part::Nothing,
+            (true, false) => Part::Faulty,
+            _ => Part::Objects(objects),
+        }
+    }
+
+    /// One more line of the block.
+    fn go_on(&mut self, number: u64, offset: u64, line: &[u8]) -> Part {
+        let Some(block) = &mut self.block else {
+            return Part::Faulty;
+        };
+        let closes = block.depth.closes(line);
+        let taken = closes.unwrap_or(line.len());
+        let fits = block.bytes.len() + taken < MAX_BLOCK;
+        let after = &line[taken..];
+        let only_commas = after.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b']'));
+        if !fits || block.depth.in_string || (closes.is_some() && !only_commas) {
+            return Part::Faulty;
+        }
+        block.bytes.push(b'\n');
+        block.bytes.extend_from_slice(&line[..taken]);
+        block.last = number;
+        block.end = offset + taken as u64;
+        if closes.is_none() {
+            return Part::Nothing;
+        }
+        let Some(block) = self.block.take() else {
+            return Part::Faulty;
+        };
+        if !self.told_lines && std::str::from_utf8(&block.bytes).is_ok_and(is_object) {
+            self.told_lines = true;
+            self.news.push((block.first, Deviation::OverLines(block.first, block.last)));
+        }
+        Part::Record(block)
+    }
+}
+
+fn is_object(text: &str) -> bool {
+    text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+/// The whole objects from `at` on, with commas between them.
+fn objects(line: &[u8], mut at: usize) -> Objects {
+    let mut objects = Objects::default();
+    // What stands before a byte that is no UTF-8 may be whole.
+    let valid = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&line[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    loop {
+        let skipped = line[at..].iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b',').count();
+        at += skipped;
+        let rest = &line[at..];
+        if rest.is_empty() || rest.trim_ascii() == b"]" || rest.trim_ascii() == b"]," {
+            return objects;
+        }
+        let length = valid.get(at..).filter(|rest| rest.starts_with('{')).and_then(|rest| {
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
+            values.next()?.ok().map(|value| value.get().len())
+        });
+        let Some(length) = length else {
+            objects.rest = Some(at..line.len());
+            return objects;
+        };
+        objects.whole.push(at..at + length);
+        at += length;
+    }
+}
+
+/// Whether a line is one of Git's conflict markers. The one in the middle is so short that it counts
+/// only after another.
+fn is_marker(line: &[u8], after_another: bool) -> bool {
+    let begins = |marker: &[u8]| line.starts_with(marker) && matches!(line.get(7), None | Some(b' '));
+    begins(b"<<<<<<<") || begins(b">>>>>>>") || begins(b"|||||||") || (after_another && line == b"=======")
+}
+
+/// How deep a walk through the bytes of JSON is, from line to line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Depth {
+    brackets: usize,
+    in_string: bool,
+}
+
+impl Depth {
+    /// Goes over one more line. The place after the bracket that closes the first one, if it is there.
+    fn closes(&mut self, line: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(byte) = line.get(at) {
+            match (self.in_string, byte) {
+                (true, b'\\') => at += 1,
+                (_, b'"') => self.in_string = !self.in_string,
+                (false, b'{' | b'[') => self.brackets += 1,
+                (false, b'}' | b']') => {
+                    self.brackets = self.brackets.saturating_sub(1);
+                    if self.brackets == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    }
+}

@@ -1,0 +1,118 @@
+//! Owns the opening of a file of lines, with gzip and zstd undone: what a file is, its first bytes say.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use crate::foreign::peek;
+
+#[cfg(feature = "compressed")]
+mod gzip;
+#[cfg(feature = "compressed")]
+mod zstd;
+
+const CAPACITY: usize = 1 << 16;
+
+/// How often data may be compressed: a `.gz` that a server compressed again on its way, and once more.
+#[cfg(feature = "compressed")]
+const LAYERS: usize = 3;
+
+/// Opens a file of lines for reading. What is compressed with gzip or zstd is decompressed while it
+/// is read, whatever its name; several members or frames, one after the other, are one file.
+///
+/// Without the crate's feature `compressed` a file comes as it is; who reads its lines then says that it
+/// is compressed.
+///
+/// ```
+/// use std::io::BufRead;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("output.jsonl");
+/// std::fs::write(&path, "{\"custom_id\":\"a\"}\n")?;
+/// let lines = lote_lines::open_lines(&path)?;
+/// assert_eq!(lines.lines().count(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// When the file cannot be opened or its first bytes cannot be read. Reading it later fails, with words
+/// for people, when compressed data is damaged ([`io::ErrorKind::InvalidData`]) or ends too early
+/// ([`io::ErrorKind::UnexpectedEof`]).
+pub fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    decompressed(BufReader::with_capacity(CAPACITY, File::open(path)?))
+}
+
+/// Does for a stream, such as stdin, what [`open_lines`] does for a file.
+///
+/// # Errors
+///
+/// Those of [`open_lines`].
+pub fn decompressed(reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+    let (start, reader) = peek(reader)?;
+    undo(&start, Box::new(reader))
+}
+
+#[cfg(not(feature = "compressed"))]
+fn undo(_: &[u8], reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
+    Ok(reader)
+}
+
+#[cfg(feature = "compressed")]
+fn undo(start: &[u8], reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
+    let (mut start, mut reader) = (start.to_vec(), reader);
+    for _ in 0..LAYERS {
+        let inner: Box<dyn io::Read + Send> = if gzip::is(&start) {
+            Box::new(gzip::Gzip::new(reader))
+        } else if zstd::is(&start) {
+            Box::new(zstd::Zstd::new(reader))
+        } else {
+            break;
+        };
+        let (begun, peeked) = peek(BufReader::with_capacity(CAPACITY, inner))?;
+        (start, reader) = (begun, Box::new(peeked));
+    }
+    Ok(reader)
+}
+
+/// The file as one that can be read at any place: itself, or a temporary one without a name that
+/// holds what it holds decompressed.
+pub(crate) fn open_seekable(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    #[cfg(feature = "compressed")]
+    {
+        use std::io::{Read as _, Seek as _};
+        let mut start = Vec::new();
+        (&file).take(8).read_to_end(&mut start)?;
+        if gzip::is(&start) || zstd::is(&start) {
+            let mut spool = tempfile::tempfile()?;
+            io::copy(&mut open_lines(path)?, &mut spool)?;
+            spool.rewind()?;
+            return Ok(spool);
+        }
+        (&file).rewind()?;
+    }
+    Ok(file)
+}
+
+/// The errors of compressed data, in words for people.
+#[cfg(feature = "compressed")]
+mod words {
+    use std::{fmt, io};
+
+    pub(super) fn cut_off(format: &str) -> io::Error {
+        let message = format!("the {format} data ends too early: was the file cut off? Fetch it again");
+        io::Error::new(io::ErrorKind::UnexpectedEof, message)
+    }
+
+    pub(super) fn damaged(format: &str, why: impl fmt::Display) -> io::Error {
+        let message = format!("the {format} data is damaged ({why}): fetch the file again");
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    }
+
+    pub(super) fn trailing(format: &str) -> io::Error {
+        let message =
+            format!("after the {format} data stands something that is no {format}: was the file appended to?");
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    }
+}

@@ -1,0 +1,139 @@
+//! Owns the reading of zstd: all its frames, with their checksums compared.
+
+use std::io::{self, BufRead, Read};
+
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use super::words;
+
+const NAME: &str = "zstd";
+
+/// Whether data with these first bytes is zstd: a frame, or one that is to be skipped.
+pub(super) fn is(start: &[u8]) -> bool {
+    start.starts_with(b"\x28\xb5\x2f\xfd") || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// What is compressed in a stream of frames. After an error, and after the end, there is nothing.
+pub(super) struct Zstd<R> {
+    source: Source<R>,
+    decoder: FrameDecoder,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before a frame, or at the end.
+    Between,
+    Within,
+    Over,
+}
+
+impl<R: BufRead> Zstd<R> {
+    pub(super) fn new(inner: R) -> Self {
+        let source = Source { inner, ended: false, error: None };
+        Self { source, decoder: FrameDecoder::new(), state: State::Between }
+    }
+
+    fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.state {
+                State::Over => return Ok(0),
+                State::Between => self.begin()?,
+                State::Within => {
+                    while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                        let decoded =
+                            self.decoder.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
+                        decoded.map_err(|error| self.source.explained(error))?;
+                    }
+                    let count = self.decoder.read(buffer)?;
+                    if count > 0 {
+                        return Ok(count);
+                    }
+                    let wanted = self.decoder.get_checksum_from_data();
+                    if wanted.is_some() && wanted != self.decoder.get_calculated_checksum() {
+                        return Err(words::damaged(NAME, "its checksum differs"));
+                    }
+                    self.state = State::Between;
+                }
+            }
+        }
+    }
+
+    /// Reads the head of the next frame.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.source.is_at_end()? {
+            self.state = State::Over;
+            return Ok(());
+        }
+        match self.decoder.reset(&mut self.source) {
+            Ok(()) => self.state = State::Within,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                let skipped = io::copy(&mut (&mut self.source).take(u64::from(length)), &mut io::sink())?;
+                if skipped < u64::from(length) {
+                    return Err(words::cut_off(NAME));
+                }
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_))) => {
+                return Err(words::trailing(NAME));
+            }
+            Err(error) => return Err(self.source.explained(error)),
+        }
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for Zstd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let read = self.next(buffer);
+        if read.is_err() {
+            self.state = State::Over;
+        }
+        read
+    }
+}
+
+/// The compressed bytes. It remembers what the decoder's errors do not tell apart: that they ended,
+/// and that they could not be read.
+struct Source<R> {
+    inner: R,
+    ended: bool,
+    error: Option<io::Error>,
+}
+
+impl<R: BufRead> Source<R> {
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        loop {
+            match self.inner.fill_buf() {
+                Ok(chunk) => return Ok(chunk.is_empty()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn explained(&mut self, error: FrameDecoderError) -> io::Error {
+        match self.error.take() {
+            Some(error) => error,
+            None if self.ended => words::cut_off(NAME),
+            None => words::damaged(NAME, error),
+        }
+    }
+}
+
+impl<R: BufRead> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer);
+        match &read {
+            Ok(0) if !buffer.is_empty() => self.ended = true,
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.error = Some(io::Error::new(error.kind(), error.to_string()));
+            }
+            _ => {}
+        }
+        read
+    }
+}
