@@ -24,10 +24,17 @@ const RESPONSES: [&str; 11] = [
     "RequestCounts",
 ];
 
+/// The schema of what a batch is created with, and its properties that a service may take in other spellings than the
+/// contract's. A dialect spells them, so they are plain texts to the generator.
+const CREATE: &str = "CreateBatchRequest";
+const SPELLED: [&str; 2] = ["endpoint", "completion_window"];
+
 /// Schemas that the generated client has no use for: files are bytes to it, the upload is written by hand, and the
-/// facade decodes errors of any shape.
-const LEFT_OUT: [&str; 10] = [
+/// facade decodes errors of any shape, and spells what is in [`SPELLED`].
+const LEFT_OUT: [&str; 12] = [
     "BatchStatus",
+    "CompletionWindow",
+    "Endpoint",
     "ErrorDetail",
     "ErrorResponse",
     "FilePurpose",
@@ -86,6 +93,7 @@ fn for_generation(mut contract: Value) -> Result<Value, Box<dyn Error>> {
     for name in &RESPONSES {
         plain_response(schemas.get_mut(*name).ok_or_else(|| format!("no schema {name}"))?)?;
     }
+    plain_create(schemas.get_mut(CREATE).ok_or("no schema of a create")?)?;
     object(&mut contract, "/components")?.remove("responses");
     without_bounds(&mut contract);
     Ok(contract)
@@ -133,6 +141,18 @@ fn plain_response(schema: &mut Value) -> Result<(), Box<dyn Error>> {
     }
     let schema = schema.as_object_mut().ok_or("a schema is not an object")?;
     schema.remove("required");
+    schema.insert("additionalProperties".to_owned(), json!({}));
+    Ok(())
+}
+
+/// What a service spells in its own way as any text, and room for fields that the contract does not name.
+fn plain_create(schema: &mut Value) -> Result<(), Box<dyn Error>> {
+    let properties = object(schema, "/properties")?;
+    for name in SPELLED {
+        let property = properties.get_mut(name).ok_or_else(|| format!("{CREATE} has no {name}"))?;
+        *property = json!({ "type": "string", "description": "As the service spells it." });
+    }
+    let schema = schema.as_object_mut().ok_or("a schema is not an object")?;
     schema.insert("additionalProperties".to_owned(), json!({}));
     Ok(())
 }

@@ -6,7 +6,7 @@
 use std::{env, error::Error};
 
 use lote::{
-    Client, Endpoint, UploadPurpose, Waited,
+    Client, Endpoint, UploadPurpose,
     request::{CustomId, Embeddings, EncodingFormat, RequestFile},
 };
 use lote_gateway::Gateway;
@@ -32,9 +32,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 
     let input = client.files().upload(&requests, UploadPurpose::Batch).send().await?;
     let batch = client.batches().create(&input.id, Endpoint::Embeddings).send().await?;
-    let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await else {
-        return Err("the batch could not be followed to its end; it goes on".into());
-    };
+    let batch = client.batches().wait(&batch.id).until_over().await.ended()?.completed()?;
 
     let mut vectors = Vec::new();
     for outcome in client.batches().outcomes(&batch, &requests).fetch().await? {

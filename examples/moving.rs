@@ -7,7 +7,7 @@ use std::{env, error::Error, pin::pin};
 
 use futures_util::StreamExt;
 use lote::{
-    Client, Endpoint, UploadPurpose, Waited,
+    Client, Endpoint, UploadPurpose,
     request::{ChatCompletion, RequestFile},
 };
 use lote_gateway::Gateway;
@@ -36,9 +36,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let batch = client.batches().create(&file.id, Endpoint::ChatCompletions).metadata("run", "7").send().await?;
 
     let waited = client.batches().wait(&batch.id).until_over().await;
-    let Waited::Ended(batch) = waited else {
-        return Err("not over; it goes on".into());
-    };
+    let batch = waited.ended()?.completed()?;
 
     let outcomes = client.batches().outcomes(&batch, &requests);
     for outcome in outcomes.fetch().await? {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use lote::{
-    Client, Endpoint, OutcomeKind, Retry, UploadPurpose, Waited,
+    Client, Endpoint, OutcomeKind, Retry, Status, UploadPurpose,
     request::{ChatCompletion, RequestFile},
     run::{Run, RunError},
 };
@@ -88,9 +88,8 @@ async fn what_expires_is_told() -> Result<(), Box<dyn Error>> {
     let input = client.files().upload(&requests, UploadPurpose::Batch).send().await?;
     let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).send().await?;
     gateway.advance(Duration::from_secs(25 * 60 * 60)).await;
-    let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await else {
-        return Err("a day later it is not over".into());
-    };
+    let batch = client.batches().wait(&batch.id).until_over().await.ended()?;
+    assert_eq!(batch.status, Status::Expired);
     let outcomes = client.batches().outcomes(&batch, &requests).fetch().await?;
     let kinds: Vec<_> = outcomes.map(|outcome| Ok(outcome?.kind())).collect::<Result<_, lote::Error>>()?;
     assert_eq!(kinds, [OutcomeKind::Succeeded, OutcomeKind::Expired]);

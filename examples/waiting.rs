@@ -39,19 +39,26 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         Waited::CouldNotAsk { error, last } => println!("{error}; last seen: {last:?}; it goes on"),
     }
 
+    let batch = batch_of(&client, "1 + 2?").await?;
+    let batch = client.batches().wait(&batch.id).until_over().await.ended()?.completed()?;
+    println!("{} is completed: {:?}", batch.id, batch.request_counts);
+
     let batch = batch_of(&client, "2 + 2?").await?;
     let mut looks = pin!(client.batches().wait(&batch.id).into_stream());
     while let Some(look) = looks.next().await {
         match look {
             Look::Seen(batch) => println!("{}: {:?}", batch.status, batch.request_counts),
             Look::Trouble(error) => println!("{error}"),
-            Look::Over(waited) => assert!(matches!(waited, Waited::Ended(_))),
+            Look::Over(waited) => println!("over: {}", waited.ended()?.status),
         }
     }
 
     let ids = [batch_of(&client, "3 + 3?").await?.id, batch_of(&client, "4 + 4?").await?.id];
     for (id, waited) in client.batches().wait_all(ids).until_over().await {
-        println!("{id}: over is {}", matches!(waited, Waited::Ended(_)));
+        match waited.ended() {
+            Ok(batch) => println!("{id} is {}", batch.status),
+            Err(error) => println!("{id}: {error}"),
+        }
     }
 
     let receiver = Receiver::new(SECRET)?;

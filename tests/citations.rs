@@ -5,13 +5,19 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 /// The files that git has, or would have.
 fn files() -> Vec<String> {
     let listed = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).output().unwrap();
-    String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).filter(|path| Path::new(path).is_file()).collect()
+    String::from_utf8(listed.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .filter(|path| Path::new(path).is_file())
+        .collect()
 }
 
 #[test]
 fn a_cited_section_of_the_facts_is_there() {
     let facts = fs::read_to_string("docs/facts.md").unwrap();
-    let numbers = facts.lines().filter_map(|line| line.strip_prefix("##")?.trim_start_matches('#').trim().split(' ').next());
+    let numbers =
+        facts.lines().filter_map(|line| line.strip_prefix("##")?.trim_start_matches('#').trim().split(' ').next());
     let sections: BTreeSet<&str> = numbers.map(|number| number.trim_end_matches('.')).collect();
     assert!(sections.len() > 20, "{sections:?}");
 
@@ -32,7 +38,10 @@ fn a_cited_section_of_the_facts_is_there() {
             continue;
         }
         for gone in ["contract facts", "contract-facts", "field.md", "design.md", "../shared"] {
-            assert!(!text.contains(gone), "{path}: {gone:?} is not in the repository; cite docs/facts.md, or say the fact");
+            assert!(
+                !text.contains(gone),
+                "{path}: {gone:?} is not in the repository; cite docs/facts.md, or say the fact"
+            );
         }
     }
     assert!(cited > 20, "{cited} citations were found");

@@ -1,7 +1,7 @@
 //! Owns the proof that the facade's bounds, names and fields are those of openapi.yaml; never a copy of them.
 
 use lote::{
-    Batch, Endpoint, File, FilePurpose, FileStatus, Order, Status, UploadPurpose,
+    Batch, BatchOptions, Endpoint, File, FilePurpose, FileStatus, Order, Status, UploadPurpose,
     bound::{self, Bound},
 };
 use serde_json::Value;
@@ -135,4 +135,5 @@ fn every_field_of_the_contract_is_the_facades() {
     };
     assert_eq!(sorted(Batch::FIELDS), said("Batch"));
     assert_eq!(sorted(File::FIELDS), said("File"));
+    assert_eq!(sorted(BatchOptions::FIELDS), said("CreateBatchRequest"));
 }

@@ -206,7 +206,7 @@ async fn what_is_out_of_range_is_refused_before_it_is_sent() {
         (client.files().list().limit(10_001).page().await.expect_err("10001"), "limit: 10001 is out of range"),
         (
             client.batches().create(&id, Endpoint::Embeddings).max_concurrency(0).send().await.expect_err("0"),
-            "max_concurrency: 0 is out of range",
+            "create a batch over file-1: max_concurrency: 0 is out of range",
         ),
         (ExpiresAfter::seconds(3_599).expect_err("3599"), "expires_after.seconds: 3599 is out of range"),
         (ExpiresAfter::seconds(2_592_001).expect_err("2592001"), "expires_after.seconds: 2592001 is out of range"),

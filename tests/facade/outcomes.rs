@@ -70,7 +70,7 @@ fn answers_of_real_servers_are_read() {
 fn a_line_that_cannot_be_read_is_an_error_in_its_place() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("output.jsonl");
-    fs::write(&path, b"\xef\xbb\xbf{\"custom_id\":\"a\"}\n\n{\"custom_id\nb\xff\n{\"custom_id\":\"b\"}")
+    fs::write(&path, b"\xef\xbb\xbf{\"custom_id\":\"a\",\"error\":\"x\"}\n\n{\"custom_id\nb\xff\n{\"custom_id\":\"b\",\"error\":\"x\"}")
         .expect("written");
     let found: Vec<_> = Outcomes::open(&path)
         .expect("opened")
@@ -241,7 +241,7 @@ async fn a_batch_without_files_has_only_missing_lines_unless_it_failed() {
     for (status, error_file) in [("completed", json!(null)), ("cancelled", json!("")), ("expired", json!(null))] {
         let (_odd, client, batch) = described(json!({"id": "b", "status": status, "error_file_id": error_file})).await;
         let stale = folder.path().join("output.jsonl");
-        fs::write(&stale, "{\"custom_id\":\"a\",\"response\":{\"status_code\":200}}").expect("written");
+        fs::write(&stale, "{\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"text\":\"x\"}}}").expect("written");
         let outcomes =
             client.batches().outcomes(&batch, &requests).folder(folder.path()).fetch().await.expect("outcomes");
         let kinds: Vec<_> = outcomes.map(|outcome| outcome.expect("an outcome").kind()).collect();

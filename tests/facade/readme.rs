@@ -8,16 +8,20 @@ type Ended = Result<(), Box<dyn Error>>;
 
 async fn as_a_library() -> Ended {
     // readme:begin
-    use lote::{Client, Endpoint, UploadPurpose, Waited};
+    use lote::{Client, Endpoint, UploadPurpose};
 
     let client = Client::from_env()?;
     let input = client.files().upload("requests.jsonl", UploadPurpose::Batch).send().await?;
     let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).metadata("run", "7").send().await?;
 
-    if let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await
-        && let Some(output) = batch.output_file_id
-    {
-        client.files().content(&output).await?.save("output.jsonl").await?;
+    // An error when the wait gave up or could not ask, or when the batch failed, expired or was cancelled.
+    let batch = client.batches().wait(&batch.id).until_over().await.ended()?.completed()?;
+    for outcome in client.batches().outcomes(&batch, "requests.jsonl").folder("answers").fetch().await? {
+        let outcome = outcome?;
+        match outcome.text() {
+            Ok(text) => println!("{}: {text}", outcome.custom_id()),
+            Err(error) => println!("{error}"),
+        }
     }
     // readme:end
     Ok(())
@@ -75,6 +79,6 @@ async fn the_readmes_code_runs() -> Ended {
         .env_remove("LOTE_ON_BEHALF_OF");
     let output = tokio::task::spawn_blocking(move || child.output()).await??;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(fs::read_to_string(folder.path().join("output.jsonl"))?.lines().count(), 60);
+    assert_eq!(fs::read_to_string(folder.path().join("answers/results.jsonl"))?.lines().count(), 60);
     Ok(())
 }

@@ -6,10 +6,11 @@ use std::{fs, path::Path};
 use syn::{Attribute, Fields, Item, Visibility};
 
 /// Types that are complete on purpose, and why.
-const COMPLETE: [(&str, &str); 7] = [
+const COMPLETE: [(&str, &str); 8] = [
     ("Waited", "a wait has three endings"),
+    ("WaitError", "the two endings of a wait that are not the end of the batch"),
     ("Look", "a look is seen, survived, or the last"),
-    ("Outcome", "a request line comes to one of six ends"),
+    ("OutcomeKind", "every request line comes to one of six ends"),
     ("RequestLine", "the four fields of a request line, which users write in full"),
     ("Method", "batches know only POST"),
     ("Limits", "settings that users write in full"),

@@ -32,11 +32,11 @@ fn said(result: Result<impl std::fmt::Debug, OutcomeError>) -> String {
 
 #[test]
 fn a_line_of_any_service_has_one_of_six_kinds() {
-    use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded};
+    use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded, Unreadable};
     for (line, kind, status, code, message) in [
-        (json!({"custom_id": "a", "response": {"status_code": 200, "body": {}}}), Succeeded, Some(200), None, None),
+        (json!({"custom_id": "a", "response": {"status_code": 200, "body": {"text": "x"}}}), Succeeded, Some(200), None, None),
         (
-            json!({"custom_id": "a", "response": {"status_code": "201", "body": "{}"}, "error": {}}),
+            json!({"custom_id": "a", "response": {"status_code": "201", "body": "{\"text\":\"x\"}"}, "error": {}}),
             Succeeded,
             Some(201),
             None,
@@ -77,7 +77,20 @@ fn a_line_of_any_service_has_one_of_six_kinds() {
             Some("batch_cancelled"),
             None,
         ),
-        (json!({"custom_id": "a"}), Failed, None, None, None),
+        (
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {}}}),
+            Failed,
+            Some(200),
+            Some("no_answer"),
+            Some("the body is an empty object"),
+        ),
+        (
+            json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "unreadable", "message": "the answer cannot be read: output.jsonl, line 2: x"}}),
+            Unreadable,
+            None,
+            Some("unreadable"),
+            Some("the answer cannot be read: output.jsonl, line 2: x"),
+        ),
         (
             json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "missing", "message": "the service returned no line for this request"}}),
             Missing,
@@ -97,10 +110,20 @@ fn a_line_of_any_service_has_one_of_six_kinds() {
         let found = outcome(&line);
         assert_eq!((found.kind(), found.status_code()), (kind, status), "{line}");
         assert_eq!((found.error_code(), found.error_message()), (code, message), "{line}");
-        assert_eq!(found.is_succeeded(), kind == Succeeded, "{line}");
+        let told = [
+            (Succeeded, found.is_succeeded()),
+            (Failed, found.is_failed()),
+            (Expired, found.is_expired()),
+            (Cancelled, found.is_cancelled()),
+            (Unreadable, found.is_unreadable()),
+            (Missing, found.is_missing()),
+        ];
+        assert!(told.iter().all(|(of, told)| (*of == kind) == *told), "{line}: {told:?}");
         assert_eq!(found.line(), line.to_string());
     }
-    assert!(Outcome::from_line("{").expect_err("no line").is_undecodable());
+    for line in ["{", r#"{"custom_id":"a"}"#, r#"{"custom_id":"a","result":{"type":"succeeded"}}"#] {
+        assert!(Outcome::from_line(line).expect_err("no line").is_undecodable(), "{line}");
+    }
 }
 
 #[test]
@@ -178,7 +201,7 @@ fn several_texts_are_each_given_and_never_one() {
     // A message that is not whole cuts the answer off, whatever the response says of itself.
     let error = response(json!([message(&["{\"a\""], "incomplete")]), json!({})).json::<Value>().expect_err("cut off");
     assert!(error.is_cut_off(), "{error}");
-    assert!(!answered(json!({"choices": []})).text().expect_err("nothing").is_several());
+    assert!(!chat(json!({"content": ""}), "stop").text().expect_err("nothing").is_several());
 }
 
 #[test]
@@ -207,6 +230,29 @@ fn half_of_a_surrogate_pair_is_one_strange_character_in_every_view() {
     assert_eq!(image.images().expect("images")[0].revised_prompt.as_deref(), Some("a lake \u{fffd}"));
     let vector = line(r#"{"model":"m\ud83d","data":[{"index":0,"embedding":[1.5]}]}"#);
     assert_eq!(vector.embedding().expect("a vector"), [1.5]);
+}
+
+#[test]
+fn an_answer_that_succeeded_may_fall_short() {
+    let incomplete = |reason: &str| {
+        response(json!([message(&["x"], "incomplete")]), json!({"status": "incomplete", "incomplete_details": {"reason": reason}}))
+    };
+    let refusal = json!([{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}]);
+    for (outcome, cut_off, filtered, refused) in [
+        (chat(json!({"content": "x"}), "stop"), false, false, false),
+        (chat(json!({"content": "x"}), "length"), true, false, false),
+        (chat(json!({"content": null}), "content_filter"), false, true, false),
+        (chat(json!({"content": null, "refusal": "No."}), "stop"), false, false, true),
+        (incomplete("max_output_tokens"), true, false, false),
+        (incomplete("content_filter"), false, true, false),
+        (response(json!([message(&["x"], "incomplete")]), json!({})), true, false, false),
+        (response(refusal, json!({})), false, false, true),
+        // What failed is not told as something less.
+        (outcome(&json!({"custom_id": "a", "response": {"status_code": 500, "body": {"choices": [{"finish_reason": "length", "message": {"content": "x"}}]}}})), false, false, false),
+    ] {
+        let told = (outcome.is_cut_off(), outcome.is_filtered(), outcome.is_refused());
+        assert_eq!(told, (cut_off, filtered, refused), "{}", outcome.line());
+    }
 }
 
 #[test]
@@ -258,14 +304,17 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
         (said(chat(json!({"content": "hello"}), "stop").tool_calls()), "tool calls, but found a text of 5 characters"),
         (said(chat(json!({"content": "hello"}), "stop").refusal()), "a refusal, but found a text of 5 characters"),
         (said(chat(json!({"content": "hello"}), "stop").images()), "images, but found a text of 5 characters"),
-        (said(answered(json!({"choices": []})).text()), "a text, but found no answer of the model"),
+        (
+            said(answered(json!({"choices": []})).text()),
+            "a text, but the request line failed, with status 200: no_answer: the body has no choices that say something",
+        ),
         (
             said(answered(json!({"choices": [{"message": {"content": "x"}}]})).finish_reason()),
             "a finish reason, but found a text of 1 character",
         ),
         (
             said(response(json!([]), json!({"status": "failed", "error": {"message": "broken"}})).text()),
-            "a text, but the response failed: broken",
+            "a text, but the request line failed, with status 200: no_answer: broken",
         ),
         (
             said(
@@ -284,11 +333,14 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
             "a text, but found embeddings: 2",
         ),
         (
-            said(answered(json!({"results": [], "id": "modr"})).text()),
+            said(answered(json!({"results": [{"flagged": false}], "id": "modr"})).text()),
             "a text, but found an object of another kind, with the keys results, id",
         ),
         (said(answered(json!("plain")).text()), "a text, but found a text of 5 characters"),
-        (said(answered(Value::Null).text()), "a text, but found no body"),
+        (
+            said(answered(Value::Null).text()),
+            "a text, but the request line failed, with status 200: no_answer: the response has no body",
+        ),
         (said(failed.text()), "a text, but the request line failed, with status 429: rate_limit: slow down"),
         (
             said(outcome(&json!({"custom_id": "a", "error": {"code": "batch_expired"}})).embedding()),
@@ -346,7 +398,8 @@ fn refusals_tool_calls_and_reasons_are_read() {
         (chat(json!({"content": "x"}), "length"), FinishReason::Length),
         (chat(json!({"content": "x"}), "content_filter"), FinishReason::ContentFilter),
         (chat(json!({"content": "x"}), "eos"), FinishReason::Other("eos".to_owned())),
-        (response(json!([]), json!({})), FinishReason::Stop),
+        (response(json!([message(&["x"], "completed")]), json!({})), FinishReason::Stop),
+        (response(json!([message(&["x"], "incomplete")]), json!({})), FinishReason::Length),
         (incomplete("max_output_tokens"), FinishReason::Length),
         (incomplete("content_filter"), FinishReason::ContentFilter),
         (incomplete("tired"), FinishReason::Other("tired".to_owned())),

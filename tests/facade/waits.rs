@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use crate::common::{Odd, Reply};
 use futures_util::{StreamExt, future};
-use lote::{BatchId, Cadence, Client, Endpoint, Look, Status, Tolerance, UploadPurpose, Waited, webhook};
+use lote::{BatchId, Cadence, Client, Endpoint, Look, Status, Tolerance, UploadPurpose, WaitError, Waited, webhook};
 use lote_gateway::Gateway;
 use serde_json::{Value, json};
 
@@ -238,4 +238,34 @@ async fn hundreds_of_batches_cost_a_call_for_each_page() {
         assert!(matches!(waited, Waited::Ended(batch) if batch.id == id && batch.status == Status::Completed));
     }
     assert!(looks >= 250);
+}
+
+#[tokio::test]
+async fn a_wait_gives_its_batch_or_says_which_other_ending_it_had() {
+    let odd = Odd::new([one("a", "in_progress"), one("a", "expired")]);
+    let wait = |odd: &Odd| odd.client().batches().wait(&id("a")).cadence(Cadence::new(FAST, FAST));
+    let over = wait(&odd).until_over().await.ended().expect("over");
+    assert_eq!(over.status, Status::Expired);
+    assert_eq!(over.completed().expect_err("over is not completed").batch().id, id("a"));
+
+    let odd = Odd::new([one("a", "in_progress")]);
+    let gave_up = wait(&odd).cadence(Cadence::every(Duration::from_secs(600))).deadline(Duration::from_millis(200));
+    let error = gave_up.until_over().await.ended().expect_err("not over");
+    assert_eq!(error.to_string(), "gave up waiting for batch a, last seen in_progress; it goes on at the service");
+    assert!(matches!(&error, WaitError::GaveUp(Some(last)) if last.status == Status::InProgress), "{error:?}");
+    assert_eq!(error.last().map(|last| last.id.clone()), Some(id("a")));
+
+    let odd =
+        Odd::new([Reply::json(200, batch("a", "validating")), Reply::json(401, json!({"error": {"message": "no"}}))]);
+    let error = wait(&odd).until_over().await.ended().expect_err("not over");
+    assert!(matches!(&error, WaitError::CouldNotAsk { error, .. } if error.is_unauthorized()), "{error:?}");
+    assert_eq!(error.last().map(|last| last.status.clone()), Some(Status::Validating));
+    assert!(error.to_string().ends_with("; the batch was last seen validating, and goes on at the service"), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+
+    let odd = Odd::new([Reply::json(401, json!({"error": {"message": "no"}}))]);
+    let error = wait(&odd).until_over().await.ended().expect_err("not over");
+    assert!(error.last().is_none() && error.to_string().ends_with("; the batch was not seen"), "{error}");
+    let error = Waited::GaveUp(None).ended().expect_err("not over");
+    assert_eq!(error.to_string(), "gave up waiting before the batch was seen");
 }

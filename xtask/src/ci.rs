@@ -68,7 +68,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -98,6 +98,13 @@ const STEPS: [Step; 11] = [
         excused: None,
     },
     Step {
+        name: "blocking",
+        runs: Runs::Cargo(&["check", "--package", "lote", "--features", "blocking"], &[]),
+        needs: &[],
+        fix: "correct what the compiler says above",
+        excused: None,
+    },
+    Step {
         name: "native-tls",
         runs: Runs::Cargo(&["check", "--package", "lote", "--no-default-features", "--features", "native-tls"], &[]),
         needs: &[Need {
@@ -110,7 +117,10 @@ const STEPS: [Step; 11] = [
     },
     Step {
         name: "docs",
-        runs: Runs::Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
+        runs: Runs::Cargo(
+            &["doc", "--workspace", "--no-deps", "--features", "lote/blocking,lote/webhook"],
+            &[("RUSTDOCFLAGS", "-D warnings")],
+        ),
         needs: &[],
         fix: "correct what rustdoc says above",
         excused: None,

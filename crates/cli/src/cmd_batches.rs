@@ -3,14 +3,14 @@
 mod wait;
 
 use clap::{Args, Subcommand, value_parser};
-use lote::{BatchId, ExpiresAfter, FileId, bound};
+use lote::{BatchId, FileId, bound};
 
+use crate::batch_options::BatchOptionArgs;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::interrupt;
 use crate::out;
 use crate::service::ServiceArgs;
-use crate::values;
 use wait::WaitArgs;
 
 /// Create, look at, list, cancel and wait for batches
@@ -55,7 +55,8 @@ enum BatchesCommand {
 Examples:
   lote batches create file-abc123 --endpoint chat
   lote batches create file-abc123 --endpoint /v1/embeddings --metadata team=search
-  lote batches create file-abc123 --endpoint responses --output-expires-after 7d"
+  lote batches create file-abc123 --endpoint responses --output-expires-after 7d
+  lote batches create file-abc123 --endpoint chat --batch-field priority=1"
 )]
 struct CreateArgs {
     /// The id of the uploaded input file
@@ -65,28 +66,8 @@ struct CreateArgs {
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Endpoint,
 
-    /// A pair for the batch's metadata (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
-    metadata: Vec<(String, String)>,
-
-    /// Within which time the batch is to be done, of the windows of the dialect, such as 24h, or 7d
-    /// at Groq [default: 24h]
-    #[arg(long, value_name = "WINDOW")]
-    completion_window: Option<String>,
-
-    /// Under which key the service makes one batch however often it is asked; sent only to those
-    /// that honour it
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-
-    /// How many lines may be in flight at once, at least 1 (MKA1 only)
-    #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::MAX_CONCURRENCY.min..))]
-    max_concurrency: Option<i64>,
-
-    /// When the output and error files are deleted after they were made: seconds, or a time such
-    /// as 36h or 7d; 1h to 30d (OpenAI only)
-    #[arg(long, value_name = "TIME", value_parser = values::expires_after)]
-    output_expires_after: Option<ExpiresAfter>,
+    #[command(flatten)]
+    batch: BatchOptionArgs,
 
     #[command(flatten)]
     service: ServiceArgs,
@@ -174,24 +155,9 @@ pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
 }
 
 async fn create(args: CreateArgs) -> Result<Exit, CliError> {
-    values::no_pair_twice(&args.metadata)?;
+    let options = args.batch.options()?;
     let client = args.service.client()?;
-    let mut create = client.batches().create(&args.input_file_id, args.endpoint);
-    for (key, value) in &args.metadata {
-        create = create.metadata(key, value);
-    }
-    if let Some(window) = &args.completion_window {
-        create = create.completion_window(window);
-    }
-    if let Some(key) = &args.idempotency_key {
-        create = create.idempotency_key(key);
-    }
-    if let Some(lines) = args.max_concurrency {
-        create = create.max_concurrency(lines);
-    }
-    if let Some(after) = args.output_expires_after {
-        create = create.output_expires_after(after);
-    }
+    let create = client.batches().create(&args.input_file_id, args.endpoint).options(options);
     let batch = create.send().await.map_err(|error| {
         let hint = match error.batch_id() {
             Some(id) => format!("; there is a batch all the same: {id}"),

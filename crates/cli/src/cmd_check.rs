@@ -1,4 +1,4 @@
-//! Owns `lote check`: what is printed of the findings; never what counts as one.
+//! `lote check`: prints the findings of a request file and a summary.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
-use crate::lines::{CheckOptions, Checked, Finding, check};
+use crate::lines::{CheckOptions, Checked, Finding, FindingGroups, check};
 use crate::out;
 
 /// How many models the summary names.
@@ -19,7 +19,8 @@ const SHOWN_MODELS: usize = 5;
 /// Check a request file before a byte of it is sent
 ///
 /// Reads the file to its end and prints every finding with its line number and custom_id, then
-/// a summary. Nothing is sent, and nothing is changed.
+/// a summary; what is the same in many lines is printed once, with a count. Bodies are held
+/// against what their endpoint takes. Nothing is sent, and nothing is changed.
 ///
 /// Exit 0: no findings. Exit 3: findings.
 #[derive(Debug, Args)]
@@ -36,17 +37,17 @@ pub(crate) struct CheckArgs {
     /// The request file, or - for stdin
     file: PathBuf,
 
-    /// The endpoint that each line's url must name [default: that of the first line]
+    /// The endpoint that each line's url must name, and that lines without one are for [default: that of the first line]
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
-    /// Hold it against the limits and endpoints of this dialect: a known one or a file of your own
+    /// Hold it against the lines, limits and endpoints of this dialect: a known one or a file of your own
     ///
     /// Without one it is held against OpenAI's limits and every endpoint that is known.
     #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
     dialect: Option<String>,
 
-    /// How many findings to list; all are counted
+    /// How many findings to list, those that are the same counting as one; all are counted
     #[arg(long, value_name = "N", default_value_t = 100)]
     max_findings: u64,
 
@@ -64,21 +65,17 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
     };
     let options = CheckOptions { endpoint: args.endpoint.clone().map(String::from), ..dialect };
     let mut listed = Vec::new();
-    let mut printed = Ok(());
-    let mut count = 0;
+    let mut groups = FindingGroups::new(usize::try_from(args.max_findings).unwrap_or(usize::MAX));
     let mut on_finding = |finding: Finding| {
-        count += 1;
-        if count > args.max_findings {
-        } else if args.json {
+        if !args.json {
+            groups.push(finding);
+        } else if (listed.len() as u64) < args.max_findings {
             listed.push(finding);
-        } else if printed.is_ok() {
-            printed = out::text(finding);
         }
     };
     let reader: Box<dyn BufRead> = input::open(&args.file)?;
     let checked =
         check(reader, &options, &mut on_finding, None).map_err(|error| input::cannot_read(&args.file, &error))?;
-    printed?;
     if args.json {
         let Checked { lines, bytes, endpoint, models, without_model, findings, sha256, .. } = checked;
         out::line(json!({
@@ -88,7 +85,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
         }))?;
         return Ok(exit(findings));
     }
-    let rest = checked.findings.saturating_sub(args.max_findings);
+    for group in groups.groups() {
+        out::text(group)?;
+    }
+    let rest = groups.beyond();
     if rest > 0 {
         out::text(format_args!("… and {rest} more; list them with --max-findings {}", checked.findings))?;
     }
@@ -104,6 +104,8 @@ fn summary(checked: &Checked) -> String {
     let mut summary = format!("{}, {} bytes", out::count(checked.lines, "request line"), checked.bytes);
     if let Some(endpoint) = &checked.endpoint {
         summary.push_str(&format!(", endpoint {endpoint}"));
+    } else if checked.lines > 0 {
+        summary.push_str(", no endpoint (give --endpoint, or bodies are not held against any)");
     }
     let mut models: Vec<_> = checked.models.iter().collect();
     models.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, value_parser};
+use clap::{ArgMatches, Args};
 use lote::run::{Progress, Report, Run, RunError};
-use lote::{BatchId, Cadence, Client, bound};
+use lote::{BatchId, Cadence, Client};
 use lote_gateway::Gateway;
 use serde_json::json;
 
+use crate::batch_options::BatchOptionArgs;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
@@ -69,18 +70,6 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
-    /// A pair for the batch's metadata (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
-    metadata: Vec<(String, String)>,
-
-    /// Within which time the batch is to be done, of the windows of the dialect [default: 24h]
-    #[arg(long, value_name = "WINDOW")]
-    completion_window: Option<String>,
-
-    /// How many lines may be in flight at once, at least 1 (MKA1 only)
-    #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::MAX_CONCURRENCY.min..))]
-    max_concurrency: Option<i64>,
-
     /// How long to wait for the batch, such as 90s, 10m, 26h or 1d [default: until it is over]
     #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
     deadline: Option<Duration>,
@@ -88,6 +77,9 @@ pub(crate) struct RunArgs {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    batch: BatchOptionArgs,
 
     #[command(flatten)]
     service: ServiceArgs,
@@ -165,12 +157,12 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
             print(args, &report)?;
             Ok(exit)
         }
-        Err(RunError::Input { checked, findings, .. }) => {
+        Err(RunError::Input { checked, findings, groups, .. }) => {
             if args.json {
                 out::line(json!({ "findings": findings, "findings_total": checked.findings }))?;
             }
-            for finding in findings.iter().take(SHOWN_FINDINGS) {
-                out::note(finding);
+            for group in groups.groups().iter().take(SHOWN_FINDINGS) {
+                out::note(group);
             }
             Err(CliError::refused(format!(
                 "{}: {}; nothing was sent; see all with lote check",
@@ -187,13 +179,13 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
 }
 
 fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
-    values::no_pair_twice(&args.metadata)?;
+    let options = args.batch.options()?;
     if args.output.as_deref().is_some_and(input::is_dash) {
         return Err(CliError::usage(
             "-o -: results are not printed; name a file, or read them in the folder of the run",
         ));
     }
-    let mut run = Run::new(client, &args.requests);
+    let mut run = Run::new(client, &args.requests).options(options);
     if let Some(folder) = &args.dir {
         run = run.folder(folder);
     }
@@ -202,15 +194,6 @@ fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
     }
     if let Some(endpoint) = args.endpoint.clone() {
         run = run.endpoint(endpoint);
-    }
-    for (key, value) in &args.metadata {
-        run = run.metadata(key, value);
-    }
-    if let Some(window) = &args.completion_window {
-        run = run.completion_window(window);
-    }
-    if let Some(lines) = args.max_concurrency {
-        run = run.max_concurrency(lines);
     }
     if let Some(deadline) = args.deadline {
         run = run.deadline(deadline);

@@ -1,6 +1,7 @@
 //! Owns the start and the end of the process; never any work of a command.
 
 mod args;
+mod batch_options;
 mod cmd_batches;
 mod cmd_check;
 mod cmd_completions;

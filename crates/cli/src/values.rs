@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 use lote::ExpiresAfter;
+use serde_json::Value;
 
 use crate::exit::CliError;
 
@@ -16,12 +17,43 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `NAME=JSON`; the value may hold more `=`.
+pub(crate) fn field(text: &str) -> Result<(String, Value), String> {
+    let Some((name, json)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err("give NAME=JSON, such as priority=1".to_owned());
+    };
+    let value = serde_json::from_str(json).map_err(|error| {
+        format!("the value is not JSON ({error}); a text has quotes, which the shell must leave: '{name}=\"…\"'")
+    })?;
+    match long_integer(json) {
+        Some(digits) => {
+            Err(format!("{digits}: an integer beyond 64 bits would not be sent exactly; give it as a text"))
+        }
+        None => Ok((name.to_owned(), value)),
+    }
+}
+
+/// The first integer of a JSON text that 64 bits do not hold.
+fn long_integer(json: &str) -> Option<&str> {
+    // Outside of texts, whose quotes are told from escaped ones by the backslash before them.
+    let (mut in_text, mut escaped) = (false, false);
+    let outside = json.split(|c: char| {
+        let quote = c == '"' && !escaped;
+        escaped = in_text && c == '\\' && !escaped;
+        in_text ^= quote;
+        in_text || quote || matches!(c, ',' | ':' | '[' | ']' | '{' | '}') || c.is_ascii_whitespace()
+    });
+    outside
+        .filter(|token| token.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) && token.len() > 1)
+        .find(|token| token.parse::<i64>().is_err() && token.parse::<u64>().is_err())
+}
+
 /// # Errors
-/// With exit 2 when two pairs have the same key: one of them would be lost.
-pub(crate) fn no_pair_twice(pairs: &[(String, String)]) -> Result<(), CliError> {
+/// With exit 2 when two values of a flag have the same key: one of them would be lost.
+pub(crate) fn no_pair_twice<T>(flag: &str, pairs: &[(String, T)]) -> Result<(), CliError> {
     let mut keys = BTreeSet::new();
     match pairs.iter().find(|(key, _)| !keys.insert(key)) {
-        Some((key, _)) => Err(CliError::usage(format!("--metadata {key}: it is given twice; nothing was sent"))),
+        Some((key, _)) => Err(CliError::usage(format!("--{flag} {key}: it is given twice; nothing was sent"))),
         None => Ok(()),
     }
 }
@@ -57,6 +89,8 @@ pub(crate) fn sha256(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -68,6 +102,34 @@ mod tests {
         }
         for text in ["", "90", "-1s", "soon"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_are_json() {
+        for (text, name, value) in [
+            ("priority=1", "priority", json!(1)),
+            ("tier=\"a=b\"", "tier", json!("a=b")),
+            ("big=18446744073709551615", "big", json!(u64::MAX)),
+            (
+                "x=[1.5, -3, null, {\"12345678901234567890123\": \"\\\"99999999999999999999 \"}]",
+                "x",
+                json!([1.5, -3, null, {"12345678901234567890123": "\"99999999999999999999 "}]),
+            ),
+        ] {
+            assert_eq!(field(text), Ok((name.to_owned(), value)), "{text}");
+        }
+        for (text, message) in [
+            ("priority", "give NAME=JSON"),
+            ("=1", "give NAME=JSON"),
+            ("tier=flex", "a text has quotes"),
+            ("tier=", "not JSON"),
+            ("n=1 2", "not JSON"),
+            ("n=[18446744073709551616]", "18446744073709551616: an integer beyond 64 bits"),
+            ("n={\"a\\\"\":-9223372036854775809}", "-9223372036854775809: an integer beyond"),
+        ] {
+            let error = field(text).expect_err(text);
+            assert!(error.contains(message), "{text}: {error}");
         }
     }
 

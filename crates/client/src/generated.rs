@@ -148,62 +148,13 @@ pub mod types {
         #[serde(flatten)]
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
-    ///The time within which a batch is to be done.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Copy,
-        Debug,
-        Eq,
-        Hash,
-        Ord,
-        PartialEq,
-        PartialOrd
-    )]
-    pub enum CompletionWindow {
-        #[serde(rename = "24h")]
-        X24h,
-    }
-    impl ::std::fmt::Display for CompletionWindow {
-        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-            match *self {
-                Self::X24h => f.write_str("24h"),
-            }
-        }
-    }
-    impl ::std::str::FromStr for CompletionWindow {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            match value {
-                "24h" => Ok(Self::X24h),
-                _ => Err("invalid value".into()),
-            }
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for CompletionWindow {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for CompletionWindow {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
     ///What a batch is made of.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct CreateBatchRequest {
-        pub completion_window: CompletionWindow,
-        pub endpoint: Endpoint,
+        ///As the service spells it.
+        pub completion_window: ::std::string::String,
+        ///As the service spells it.
+        pub endpoint: ::std::string::String,
         ///The id of the uploaded input file, which has the purpose `batch`.
         pub input_file_id: ::std::string::String,
         ///How many lines may be in flight at once.
@@ -213,85 +164,8 @@ pub mod types {
         pub metadata: ::std::option::Option<Metadata>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub output_expires_after: ::std::option::Option<ExpiresAfter>,
-    }
-    ///The endpoint that every request line of a batch is for.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Copy,
-        Debug,
-        Eq,
-        Hash,
-        Ord,
-        PartialEq,
-        PartialOrd
-    )]
-    pub enum Endpoint {
-        #[serde(rename = "/v1/chat/completions")]
-        V1ChatCompletions,
-        #[serde(rename = "/v1/responses")]
-        V1Responses,
-        #[serde(rename = "/v1/embeddings")]
-        V1Embeddings,
-        #[serde(rename = "/v1/images/generations")]
-        V1ImagesGenerations,
-        #[serde(rename = "/v1/completions")]
-        V1Completions,
-        #[serde(rename = "/v1/moderations")]
-        V1Moderations,
-        #[serde(rename = "/v1/images/edits")]
-        V1ImagesEdits,
-        #[serde(rename = "/v1/videos")]
-        V1Videos,
-    }
-    impl ::std::fmt::Display for Endpoint {
-        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-            match *self {
-                Self::V1ChatCompletions => f.write_str("/v1/chat/completions"),
-                Self::V1Responses => f.write_str("/v1/responses"),
-                Self::V1Embeddings => f.write_str("/v1/embeddings"),
-                Self::V1ImagesGenerations => f.write_str("/v1/images/generations"),
-                Self::V1Completions => f.write_str("/v1/completions"),
-                Self::V1Moderations => f.write_str("/v1/moderations"),
-                Self::V1ImagesEdits => f.write_str("/v1/images/edits"),
-                Self::V1Videos => f.write_str("/v1/videos"),
-            }
-        }
-    }
-    impl ::std::str::FromStr for Endpoint {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            match value {
-                "/v1/chat/completions" => Ok(Self::V1ChatCompletions),
-                "/v1/responses" => Ok(Self::V1Responses),
-                "/v1/embeddings" => Ok(Self::V1Embeddings),
-                "/v1/images/generations" => Ok(Self::V1ImagesGenerations),
-                "/v1/completions" => Ok(Self::V1Completions),
-                "/v1/moderations" => Ok(Self::V1Moderations),
-                "/v1/images/edits" => Ok(Self::V1ImagesEdits),
-                "/v1/videos" => Ok(Self::V1Videos),
-                _ => Err("invalid value".into()),
-            }
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for Endpoint {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for Endpoint {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
+        #[serde(flatten)]
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///When a file is deleted by the service.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]

@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::{
     StatusCode,
-    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+    header::{HeaderMap, HeaderName, HeaderValue},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::{Instrument, Span, debug, debug_span, field::Empty};
 
 use crate::generated::{Client, Error};
@@ -39,8 +39,6 @@ pub struct Inner {
     pub headers: HeaderMap,
     /// The pairs that every URL ends in.
     pub query: Vec<(String, String)>,
-    /// Fields of a JSON body in place of its own, or beside them.
-    pub fields: Map<String, Value>,
     /// How long a call may take as a whole. Transfers of files have no such limit.
     pub call_timeout: Option<Duration>,
     /// What is done to every JSON answer.
@@ -59,12 +57,11 @@ impl fmt::Debug for Inner {
 }
 
 impl Client {
-    /// The same client over the same connections, whose calls carry these as well.
+    /// The same client over the same connections, whose calls carry these headers as well.
     #[must_use]
-    pub fn with(&self, headers: HeaderMap, fields: Map<String, Value>) -> Self {
+    pub fn with(&self, headers: HeaderMap) -> Self {
         let mut client = self.clone();
         client.inner.headers.extend(headers);
-        client.inner.fields.extend(fields);
         client
     }
 }
@@ -83,9 +80,6 @@ impl ClientHooks<Inner> for Client {
         headers.insert(name.clone(), value.clone());
         if !inner.query.is_empty() {
             request.url_mut().query_pairs_mut().extend_pairs(&inner.query);
-        }
-        if !inner.fields.is_empty() {
-            set_fields(request, &inner.fields);
         }
         if !is_transfer(info) {
             *request.timeout_mut() = inner.call_timeout;
@@ -126,17 +120,6 @@ fn tell_failure(span: &Span, error: &reqwest::Error) {
         "connection lost"
     };
     debug!(parent: span, failure = kind);
-}
-
-/// Sets fields of a body that is a JSON object; any other is left alone.
-fn set_fields(request: &mut reqwest::Request, fields: &Map<String, Value>) {
-    let body = request.body().and_then(reqwest::Body::as_bytes);
-    let Some(mut object) = body.and_then(|body| serde_json::from_slice::<Map<String, Value>>(body).ok()) else {
-        return;
-    };
-    object.extend(fields.clone());
-    request.headers_mut().remove(CONTENT_LENGTH);
-    *request.body_mut() = Some(Value::Object(object).to_string().into());
 }
 
 /// Lets a JSON answer be changed. What is no JSON, and what was right already, stays byte for byte what came.

@@ -1,10 +1,10 @@
-//! Owns the judgement of an input file before a byte of it is sent. It never changes a line, and
-//! never stops at a finding: all of them are reported in one pass.
+//! Checks an input file before a byte of it is sent, and reports all that is wrong with it in one pass.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -16,64 +16,20 @@ use crate::raw::clip;
 use crate::reader::{Line, LineReader};
 use crate::scan::BOM;
 use crate::tally::count_model;
+use body::Held;
 
+mod body;
+mod cursor;
+mod inputs;
 mod line;
+mod near;
+mod options;
+mod rules;
+mod shapes;
+mod surrogates;
+mod syntax;
 
-/// The endpoints that batches of OpenAI and MKA1 take, as OpenAI's API description of 2026-08-21
-/// lists them. MKA1 takes four of them: chat completions, responses, embeddings and image
-/// generations.
-pub const ENDPOINTS: &[&str] = &[
-    "/v1/chat/completions",
-    "/v1/responses",
-    "/v1/embeddings",
-    "/v1/images/generations",
-    "/v1/completions",
-    "/v1/moderations",
-    "/v1/images/edits",
-    "/v1/videos",
-];
-
-/// How much one input file may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Request lines in one file.
-    pub max_lines: u64,
-    /// Bytes in one file, line endings included.
-    pub max_bytes: u64,
-}
-
-impl Default for Limits {
-    /// OpenAI's limits: 50,000 request lines and 200 MB (taken as 200,000,000 bytes), stated in the
-    /// description of `POST /batches` in its API description of 2026-08-21. MKA1 publishes none.
-    fn default() -> Self {
-        Self { max_lines: 50_000, max_bytes: 200_000_000 }
-    }
-}
-
-/// What an input file is checked against.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckOptions {
-    /// The batch's endpoint. Without one, the first url that is known is taken for it.
-    pub endpoint: Option<String>,
-    /// How much the file may hold.
-    pub limits: Limits,
-    /// The urls that the service is known to take; empty when every url is to pass.
-    pub known_endpoints: Vec<String>,
-    /// The characters that a custom_id may have, where the service limits them.
-    pub max_custom_id: Option<u64>,
-}
-
-impl Default for CheckOptions {
-    /// No endpoint, the default [`Limits`], and [`ENDPOINTS`].
-    fn default() -> Self {
-        Self {
-            endpoint: None,
-            limits: Limits::default(),
-            known_endpoints: ENDPOINTS.iter().copied().map(str::to_owned).collect(),
-            max_custom_id: None,
-        }
-    }
-}
+pub use options::{CheckOptions, ENDPOINTS, Limits};
 
 /// What an input file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +39,7 @@ pub struct Checked {
     pub lines: u64,
     /// Bytes of the canonical lines: each ended by one LF, blank lines left out.
     pub bytes: u64,
-    /// The batch's endpoint: the one given, else the first url that is known.
+    /// The batch's endpoint: the one given, else the first url that is known, in the contract's spelling.
     pub endpoint: Option<String>,
     /// How many request lines ask for each model.
     pub models: BTreeMap<String, u64>,
@@ -157,6 +113,14 @@ struct Checker<'o> {
     endpoint: Option<String>,
     /// The line that gave the endpoint, unless the options did.
     endpoint_line: Option<u64>,
+    /// The first url for the endpoint, as it is spelled, and its line.
+    first_url: Option<(String, u64)>,
+    /// The rules that the last body was held against.
+    held: Option<Held<'o>>,
+    /// The models that the file may name, with the first line of each.
+    allowed_models: Vec<(String, u64)>,
+    /// Texts to embed so far.
+    inputs: u64,
     models: BTreeMap<String, u64>,
     without_model: u64,
     hasher: IdHasher,
@@ -166,6 +130,10 @@ struct Checker<'o> {
     layout: Layout,
     /// The file holds no lines of JSON at all.
     foreign: bool,
+    /// The file has rows of a CSV file, which is said once.
+    rows: bool,
+    /// Finds what may be half of a character.
+    escapes: Finder<'static>,
     /// A line whose CRs had to be replaced.
     rewritten: Vec<u8>,
 }
@@ -178,14 +146,20 @@ impl<'o> Checker<'o> {
             lines: 0,
             bytes: 0,
             findings: 0,
-            endpoint: options.endpoint.clone(),
+            endpoint: options.endpoint.as_deref().map(|url| options.endpoint_of(url).to_owned()),
             endpoint_line: None,
+            first_url: None,
+            held: None,
+            allowed_models: Vec::new(),
+            inputs: 0,
             models: BTreeMap::new(),
             without_model: 0,
             hasher: IdHasher::default(),
             first: IdMap::default(),
             layout: Layout::default(),
             foreign: false,
+            rows: false,
+            escapes: Finder::new("\\u"),
             rewritten: Vec::new(),
         }
     }
@@ -255,11 +229,38 @@ impl<'o> Checker<'o> {
         });
     }
 
-    fn count_model(&mut self, model: Option<&str>) {
-        match model.and_then(crate::raw::text) {
-            Some(model) => count_model(&mut self.models, &model),
-            None => self.without_model += 1,
+    /// The rules for the bodies of an endpoint, if it has any.
+    fn held(&mut self, endpoint: &str) -> Option<Held<'o>> {
+        if self.held.is_none_or(|held| held.rules.endpoint != endpoint) {
+            self.held = Held::of(endpoint, self.options);
         }
+        self.held
+    }
+
+    /// Counts the model of a body, and reports one too many.
+    fn model(&mut self, number: u64, id: Option<&str>, model: Option<&str>) {
+        let Some(model) = model.and_then(crate::raw::text).filter(|model| !model.trim().is_empty()) else {
+            self.without_model += 1;
+            return;
+        };
+        count_model(&mut self.models, &model);
+        let Some(most) = self.options.max_models else { return };
+        if self.allowed_models.iter().any(|(allowed, _)| *allowed == model) {
+            return;
+        }
+        if (self.allowed_models.len() as u64) < most {
+            self.allowed_models.push((model.into_owned(), number));
+            return;
+        }
+        let before: Vec<_> =
+            self.allowed_models.iter().take(5).map(|(model, line)| format!("{model:?} (line {line})")).collect();
+        let message = format!(
+            "model is {:?} after {}: {} here, so write a file for each model",
+            clip(&model, 100),
+            before.join(", "),
+            if most == 1 { "a batch has one model".to_owned() } else { format!("a batch has at most {most} models") },
+        );
+        self.find(number, id, FindingCode::SeveralModels, message);
     }
 
     fn finish(mut self, hash: Sha256) -> Checked {

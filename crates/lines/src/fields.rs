@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn after_space(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn after_space(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
     }
@@ -116,7 +116,7 @@ fn after_space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// The place after the string whose opening quote is at `at`.
-fn after_string(bytes: &[u8], at: usize) -> usize {
+pub(crate) fn after_string(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
         at += found;
@@ -129,7 +129,7 @@ fn after_string(bytes: &[u8], at: usize) -> usize {
 }
 
 /// The place after the value that begins at `at`.
-fn after_value(bytes: &[u8], at: usize) -> usize {
+pub(crate) fn after_value(bytes: &[u8], at: usize) -> usize {
     match bytes.get(at) {
         Some(b'"') => after_string(bytes, at),
         Some(b'{') => after_brackets(bytes, at, b'{', b'}'),

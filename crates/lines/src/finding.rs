@@ -1,4 +1,4 @@
-//! Owns the words in which `check` says what is wrong with an input file. It never looks for it.
+//! What `check` says is wrong with an input file, for programs and for people.
 
 use std::fmt;
 
@@ -41,9 +41,9 @@ pub enum FindingCode {
     MissingKey,
     /// One of the four keys is given twice.
     DuplicateKey,
-    /// One of the four keys has a value of the wrong type.
+    /// One of the four keys, or a known field of the body, has a value of the wrong type.
     WrongType,
-    /// The custom_id holds half of a character (a lone surrogate), which is no text.
+    /// The line holds half of a character (a lone surrogate), which is no text.
     LoneSurrogate,
     /// The custom_id is the empty text.
     EmptyCustomId,
@@ -59,6 +59,24 @@ pub enum FindingCode {
     UrlDiffers,
     /// The body asks for a stream.
     StreamRequested,
+    /// The body lacks a field that its endpoint needs, such as `model` or `messages`.
+    MissingField,
+    /// The body has a field that another endpoint has, and this one calls otherwise.
+    MisplacedField,
+    /// A field of the body has a shape that belongs elsewhere, such as a schema at the wrong level.
+    WrongShape,
+    /// A field of the body is less or more than the endpoint takes.
+    OutOfRange,
+    /// A text to embed is empty, or there is none.
+    EmptyInput,
+    /// One line has more texts to embed than one request takes.
+    TooManyInputs,
+    /// The file has more texts to embed than one batch takes.
+    TooManyInputsInFile,
+    /// The bodies name more models than one batch of the service takes.
+    SeveralModels,
+    /// The line, or the file, is of another format: request lines of another service, result lines, a bare body, rows.
+    OtherFormat,
 }
 
 impl FindingCode {
@@ -91,6 +109,15 @@ impl FindingCode {
             Self::UnknownUrl => "unknown_url",
             Self::UrlDiffers => "url_differs",
             Self::StreamRequested => "stream_requested",
+            Self::MissingField => "missing_field",
+            Self::MisplacedField => "misplaced_field",
+            Self::WrongShape => "wrong_shape",
+            Self::OutOfRange => "out_of_range",
+            Self::EmptyInput => "empty_input",
+            Self::TooManyInputs => "too_many_inputs",
+            Self::TooManyInputsInFile => "too_many_inputs_in_file",
+            Self::SeveralModels => "several_models",
+            Self::OtherFormat => "other_format",
         }
     }
 }
@@ -177,11 +204,21 @@ mod tests {
             C::WrongType,
             C::LoneSurrogate,
             C::EmptyCustomId,
+            C::CustomIdTooLong,
             C::DuplicateCustomId,
             C::MethodNotPost,
             C::UnknownUrl,
             C::UrlDiffers,
             C::StreamRequested,
+            C::MissingField,
+            C::MisplacedField,
+            C::WrongShape,
+            C::OutOfRange,
+            C::EmptyInput,
+            C::TooManyInputs,
+            C::TooManyInputsInFile,
+            C::SeveralModels,
+            C::OtherFormat,
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }

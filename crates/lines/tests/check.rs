@@ -7,7 +7,7 @@ use std::path::Path;
 
 use lote_lines::{CheckOptions, Checked, Finding, FindingCode, Limits, check};
 
-const LINE: &str = r#"{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"m"}}"#;
+const LINE: &str = r#"{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"input":"x","model":"m"}}"#;
 
 fn run(input: impl AsRef<[u8]>, options: &CheckOptions) -> (Checked, Vec<Finding>, Vec<u8>) {
     let mut findings = Vec::new();
@@ -25,17 +25,17 @@ fn codes(input: impl AsRef<[u8]>, options: &CheckOptions) -> Vec<String> {
 }
 
 fn line(custom_id: &str) -> String {
-    format!(r#"{{"custom_id":"{custom_id}","method":"POST","url":"/v1/responses","body":{{}}}}"#)
+    format!(r#"{{"custom_id":"{custom_id}","method":"POST","url":"/v1/responses","body":{{"prompt":{{"id":"p"}}}}}}"#)
 }
 
 #[test]
 fn accepts_what_differs_only_in_form() {
     let spaced = format!("  {}\t", line("b").replace(':', " : "));
-    let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\ud800\",\"custom_id\"");
+    let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\\\ud800\",\"custom_id\"");
     let escaped = LINE.replace("\"url\"", "\"u\\u0072l\"");
     let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(100_000), "]".repeat(100_000)));
     let streams = LINE.replace("\"m\"", r#""m","stream":false,"x":{"stream":true}"#);
-    let surrogate = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud800\",\"n\":1e999");
+    let large = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\\ude00\",\"y\":1e999");
     let huge_number = LINE.replace("\"m\"", "\"m\",\"n\":123456789012345678901234567890");
     for input in [
         LINE.to_owned(),
@@ -47,7 +47,7 @@ fn accepts_what_differs_only_in_form() {
         escaped,
         deep,
         streams,
-        surrogate,
+        large,
         huge_number,
         line(&"é".repeat(5_000)),
         line("\\ud83d\\ude00"),
@@ -65,7 +65,8 @@ fn refuses_every_fault_by_its_name() {
         LINE.replace(from, to)
     };
     let second = |from: &str, to: &str| format!("{LINE}\n\n{}\n", line("b").replace(from, to));
-    let body = |to: &str| key(r#"{"model":"m"}"#, to);
+    let body = |to: &str| key(r#"{"input":"x","model":"m"}"#, to);
+    let with = |more: &str| key(r#""m"}"#, &format!(r#""m",{more}}}"#));
     let cases: Vec<(Vec<u8>, &[&str])> = vec![
         (b"".to_vec(), &["-@empty_file"]),
         (b"\r\n \n".to_vec(), &["-@empty_file"]),
@@ -82,7 +83,7 @@ fn refuses_every_fault_by_its_name() {
         (key("\"m\"", "\"m\",").into(), &["1@invalid_json"]),
         (key("\"m\"", "\"\t\"").into(), &["1@invalid_json"]),
         (key("\"m\"", "NaN").into(), &["1@invalid_json"]),
-        (b"custom_id,method,url,body".to_vec(), &["1@invalid_json"]),
+        (b"custom_id,method,url,body".to_vec(), &["1@other_format"]),
         (format!("{LINE},").into(), &["1@text_after_object"]),
         (format!("{LINE}{LINE}").into(), &["1@text_after_object"]),
         (format!("{LINE} // note").into(), &["1@text_after_object"]),
@@ -91,9 +92,13 @@ fn refuses_every_fault_by_its_name() {
         (format!("[\n{LINE},\n{}\n]\n", line("b")).into(), &["1@array_around_lines", "2@text_after_object"]),
         (format!("{LINE}\n17\n\"x\"\nnull").into(), &["2@not_an_object", "3@not_an_object", "4@not_an_object"]),
         (b"{}".to_vec(), &["1@missing_key", "1@missing_key", "1@missing_key", "1@missing_key"]),
+        (with("\"x\":\"\\ud800\"").into(), &["1@lone_surrogate"]),
+        (with("\"x\\ud800\":1").into(), &["1@lone_surrogate"]),
+        (with("\"x\":[{\"y\":\"\\ude00\\ud83d\"}]").into(), &["1@lone_surrogate"]),
+        (key("{\"custom_id\"", "{\"x\":\"\\ud800\",\"custom_id\"").into(), &["1@lone_surrogate"]),
         (key("\"custom_id\"", "\"Custom_ID\"").into(), &["1@missing_key"]),
         (key("\"method\":\"POST\",", "").into(), &["1@missing_key"]),
-        (second(",\"body\":{}", "").into(), &["3@missing_key"]),
+        (second(r#","body":{"prompt":{"id":"p"}}"#, "").into(), &["3@missing_key"]),
         (key("\"method\":\"POST\"", "\"method\":\"POST\",\"method\":\"POST\"").into(), &["1@duplicate_key"]),
         (key("{\"custom_id\"", "{\"custom\\u005fid\":\"z\",\"custom_id\"").into(), &["1@duplicate_key"]),
         (key("\"a\"", "7").into(), &["1@wrong_type"]),
@@ -110,15 +115,19 @@ fn refuses_every_fault_by_its_name() {
         (key("\"POST\"", "\"GET\"").into(), &["1@method_not_post"]),
         (key("/v1/responses", "/v1/respones").into(), &["1@unknown_url"]),
         (key("/v1/responses", "/v1/responses/").into(), &["1@unknown_url"]),
-        (second("/v1/responses", "/v1/embeddings").into(), &["3@url_differs"]),
+        (
+            second("/v1/responses", "/v1/embeddings").replace(r#"{"prompt""#, r#"{"model":"m","input":"x","y""#).into(),
+            &["3@url_differs"],
+        ),
         (second("/v1/responses", "/nope").into(), &["3@url_differs"]),
-        (body(r#"{"stream":true}"#).into(), &["1@stream_requested"]),
-        (body(r#"{"str\u0065am":true}"#).into(), &["1@stream_requested"]),
-        (body(r#"{"stream":true,"stream":false}"#).into(), &["1@stream_requested"]),
+        (with(r#""stream":true"#).into(), &["1@stream_requested"]),
+        (with(r#""str\u0065am":true"#).into(), &["1@stream_requested"]),
+        (with(r#""stream":true,"stream":false"#).into(), &["1@stream_requested"]),
         (second("\"b\"", "\"a\"").into(), &["3@duplicate_custom_id"]),
         (second("\"b\"", "\"\\u0061\"").into(), &["3@duplicate_custom_id"]),
         (
-            format!("{}\n", line("z").replace("POST", "PUT").replace("{}", r#"{"stream":true}"#)).into(),
+            format!("{}\n", line("z").replace("POST", "PUT").replace(r#"{"prompt""#, r#"{"stream":true,"prompt""#))
+                .into(),
             &["1@method_not_post", "1@stream_requested"],
         ),
     ];
@@ -134,7 +143,9 @@ fn messages_say_where_what_and_what_to_do() {
         let (_, findings, _) = run(input, &CheckOptions::default());
         findings[0].to_string()
     };
-    let other = line("inv-7").replace("responses", "embeddings");
+    let other = line("inv-7")
+        .replace("responses", "embeddings")
+        .replace("{\"prompt\"", "{\"model\":\"m\",\"input\":\"x\",\"y\"");
     assert_eq!(
         first(&format!("{LINE}\n{other}")),
         "line 2 (\"inv-7\"): url differs from that of line 1: \"/v1/embeddings\" instead of \
@@ -228,12 +239,12 @@ fn passes_on_canonical_lines_and_hashes_them() {
     assert_eq!((checked.models["m"], checked.without_model), (1, 2));
     // What `sha256sum` says of a file that holds LINE and a line feed.
     let (one, _, _) = run(LINE, &CheckOptions::default());
-    assert_eq!(one.sha256, "969e0bfe95c6ffc9308542bfef2e38b6c194118fbb4311051b4d0301719bde43");
+    assert_eq!(one.sha256, "52186e23d7e3f5ba00aca3908010e4de8e0a4ca5b2b9ea7f06ae514ddbba9ccf");
 }
 
 #[test]
 fn a_line_of_50_mb_passes() {
-    let before = LINE.replace("\"m\"}}", "\"m\",\"input\":\"");
+    let before = LINE.replace("\"m\"}}", "\"m\",\"user\":\"");
     let after = "\"}}\n".to_owned();
     let reader = before.as_bytes().chain(io::repeat(b'x').take(50_000_000)).chain(after.as_bytes());
     let mut findings = Vec::new();

@@ -15,7 +15,7 @@ impl Random {
 }
 
 const SEEDS: [&str; 6] = [
-    r#"{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"m","stream":false}}"#,
+    r#"{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"m","input":"x","stream":false}}"#,
     r#"{"id":"i","custom_id":"a","response":{"status_code":200,"request_id":null,"body":"{\"model\":\"m\",\"usage\":{\"prompt_tokens\":1}}"},"error":null}"#,
     r#"{"custom_id":"b\ud83d\ude00é","error":{"code":null,"message":"{\"details\":{\"body\":\"{}\"}}"}}"#,
     r#"{"custom_id":7,"response":{"status_code":"429","body":{"error":{"message":"m"}}},"error":"x"}"#,

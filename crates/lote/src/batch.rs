@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use lote_client::types as wire;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
 use crate::{BatchId, Error, FileId, Status, UnixSeconds, Usage, bound, field, field::Field};
@@ -11,7 +11,8 @@ use crate::{BatchId, Error, FileId, Status, UnixSeconds, Usage, bound, field, fi
 /// A batch, as a service described it.
 ///
 /// Fields that a service leaves out or sends as null are `None`. Serialises as the service's own JSON without its
-/// nulls, fields that the contract does not name included.
+/// nulls, fields that the contract does not name included, and is read back from that through the same checks as an
+/// answer.
 ///
 /// Instants are those of the service's clock, in whole seconds (see [`UnixSeconds`] for their range). Sources: MKA1's
 /// pages "create a batch" and "get a batch" and its SDK 0.12.128; OpenAI's API description of 2026-08-21.
@@ -241,6 +242,26 @@ impl Serialize for Batch {
     }
 }
 
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read("batch", wire::Batch::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestCounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = wire::RequestCounts::deserialize(deserializer)?;
+        let read = counts(("request_counts".to_owned(), wire)).map_err(de::Error::custom)?;
+        read.ok_or_else(|| de::Error::custom("request_counts: there is no count in it"))
+    }
+}
+
+impl<'de> Deserialize<'de> for ValidationError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read("error", wire::BatchError::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
 /// `{object, data: […]}`, or a list or a text where a service sends one.
 fn validation_errors(errors: Field) -> Result<Vec<ValidationError>, Error> {
     let errors = match errors.into_text() {
@@ -262,17 +283,21 @@ fn validation_errors(errors: Field) -> Result<Vec<ValidationError>, Error> {
         .unwrap_or_default()
         .into_iter()
         .filter_map(|(at, entry)| Field::named(at, entry).object().transpose())
-        .map(|entry| {
-            let (at, wire::BatchError { code, message, param, line, extra: _ }) = entry?;
-            let field = |name, value| Field::new(&at, name, value);
-            Ok(ValidationError {
-                code: field("code", code).text()?,
-                message: field("message", message).text()?,
-                param: field("param", param).text()?,
-                line: field("line", line).integer(&bound::LINE_NUMBER)?,
-            })
-        })
+        .map(|entry| entry.and_then(|(at, wire)| ValidationError::read(&at, wire)))
         .collect()
+}
+
+impl ValidationError {
+    fn read(at: &str, wire: wire::BatchError) -> Result<Self, Error> {
+        let wire::BatchError { code, message, param, line, extra: _ } = wire;
+        let field = |name, value| Field::new(at, name, value);
+        Ok(Self {
+            code: field("code", code).text()?,
+            message: field("message", message).text()?,
+            param: field("param", param).text()?,
+            line: field("line", line).integer(&bound::LINE_NUMBER)?,
+        })
+    }
 }
 
 /// Counts that are all absent or null are no counts.

@@ -1,18 +1,14 @@
 //! Owns the operations on batches; never waits (see `wait`), never touches a file.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use futures_util::Stream;
 use lote_client::types as wire;
 
 use crate::{
-    Batch, BatchId, Client, Error, ExpiresAfter, FetchOutcomes, FileId, Page, Wait, WaitAll, bound,
+    Batch, BatchId, BatchOptions, Client, Error, FetchOutcomes, FileId, Page, Wait, WaitAll, bound,
     call::{decode, map_error},
-    dialect::Asked,
+    options,
     page::{self, WirePage},
     policy::Try,
 };
@@ -41,11 +37,7 @@ impl Batches {
             client: self.client.clone(),
             input: input.clone(),
             endpoint: endpoint.into(),
-            metadata: HashMap::new(),
-            completion_window: None,
-            max_concurrency: None,
-            output_expires_after: None,
-            idempotency_key: None,
+            options: BatchOptions::new(),
         }
     }
 
@@ -69,23 +61,25 @@ impl Batches {
     ///
     /// ```
     /// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
-    /// use lote::{Endpoint, UploadPurpose, Waited, request::{Embeddings, RequestFile}};
+    /// use lote::{Endpoint, UploadPurpose, request::{Embeddings, RequestFile}};
     ///
     /// # let client = lote::Client::builder().base_url(gateway.url()).api_key("mk-…").build()?;
     /// # let folder = tempfile::tempdir()?;
     /// # let requests = folder.path().join("requests.jsonl");
+    /// let embed = Embeddings::new("auto").input("some words").dimensions(8);
     /// let mut file = RequestFile::create(&requests)?;
-    /// file.push(&Embeddings::new("auto").input("some words").dimensions(8).line("a")?)?;
+    /// file.push(&embed.line("a")?)?;
     /// file.finish()?;
     ///
-    /// let input = client.files().upload(&requests, UploadPurpose::Batch).send().await?;
-    /// let batch = client.batches().create(&input.id, Endpoint::Embeddings).send().await?;
-    /// if let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await {
-    ///     for outcome in client.batches().outcomes(&batch, &requests).fetch().await? {
-    ///         let outcome = outcome?;
-    ///         println!("{}: {} numbers", outcome.custom_id(), outcome.embedding()?.len());
-    /// #       assert_eq!(outcome.embedding()?.len(), 8);
-    ///     }
+    /// let upload = client.files().upload(&requests, UploadPurpose::Batch);
+    /// let input = upload.send().await?;
+    /// let create = client.batches().create(&input.id, Endpoint::Embeddings);
+    /// let batch = create.send().await?;
+    /// let batch = client.batches().wait(&batch.id).until_over().await.ended()?;
+    /// for outcome in client.batches().outcomes(&batch, &requests).fetch().await? {
+    ///     let outcome = outcome?;
+    ///     println!("{}: {} numbers", outcome.custom_id(), outcome.embedding()?.len());
+    /// #   assert_eq!(outcome.embedding()?.len(), 8);
     /// }
     /// # Ok(())
     /// # }
@@ -143,51 +137,12 @@ pub struct CreateBatch {
     client: Client,
     input: FileId,
     endpoint: String,
-    metadata: HashMap<String, String>,
-    completion_window: Option<String>,
-    max_concurrency: Option<i64>,
-    output_expires_after: Option<ExpiresAfter>,
-    idempotency_key: Option<String>,
+    pub(crate) options: BatchOptions,
 }
 
+options::held!(CreateBatch, options);
+
 impl CreateBatch {
-    /// A pair of the caller's own. OpenAI takes 16, with keys of 64 and values of 512 characters; MKA1 publishes no
-    /// limits.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.metadata.insert(key.into(), value.into());
-        self
-    }
-
-    /// Within which time the batch is to be done, such as `24h` or `7d`; of the windows that the dialect
-    /// [offers](crate::Dialect::windows), or it is refused when it is sent. The default is the dialect's: `24h` at all
-    /// known services.
-    pub fn completion_window(mut self, window: impl Into<String>) -> Self {
-        self.completion_window = Some(window.into());
-        self
-    }
-
-    /// How many lines may be in flight at once, at least 1; checked when it is sent. MKA1 only, and refused for other
-    /// dialects; its ceiling is a setting of the gateway.
-    pub fn max_concurrency(mut self, lines: i64) -> Self {
-        self.max_concurrency = Some(lines);
-        self
-    }
-
-    /// When the output and error files are deleted, counted from when they were made. Refused for a dialect that does
-    /// not know it, such as MKA1's.
-    pub fn output_expires_after(mut self, after: ExpiresAfter) -> Self {
-        self.output_expires_after = Some(after);
-        self
-    }
-
-    /// Under which key the service is to make one batch however often it is asked: the same key with the same
-    /// parameters gives the same batch, with others a [conflict](Error::is_conflict). Sent only to a service whose
-    /// dialect [honours](crate::Dialect::honours_idempotency_keys) it; there, a create without one gets one of its own.
-    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.idempotency_key = Some(key.into());
-        self
-    }
-
     /// Creates the batch. Where the dialect honours idempotency keys it is tried again like any other call; else it is
     /// never sent twice, and tried again only when no connection could be made.
     ///
@@ -195,42 +150,12 @@ impl CreateBatch {
     /// See [`Error`]; ask [`is_ambiguous`](Error::is_ambiguous) before doing it again. One that
     /// [`is_invalid`](Error::is_invalid) when the dialect does not offer what is asked; nothing was sent then.
     pub async fn send(self) -> Result<Batch, Error> {
-        let Self {
-            client,
-            input,
-            endpoint,
-            metadata,
-            completion_window,
-            max_concurrency,
-            output_expires_after,
-            idempotency_key,
-        } = self;
+        let Self { client, input, endpoint, options } = self;
         let shared = client.shared();
         let doing = format!("create a batch over {input}");
-        let asked = Asked {
-            endpoint: &endpoint,
-            window: completion_window.as_deref(),
-            metadata: &metadata,
-            max_concurrency: max_concurrency.is_some(),
-            output_expires_after: output_expires_after.is_some(),
-        };
-        let max_concurrency =
-            max_concurrency.map(|lines| bound::MAX_CONCURRENCY.check("max_concurrency", lines)).transpose()?;
-        let key = idempotency_key.unwrap_or_else(own_key);
-        let spelled =
-            shared.dialect().create(&asked).and_then(|fields| Ok((fields, shared.dialect().idempotency(&key)?)));
-        let (mut fields, (headers, key)) = spelled.map_err(|error| error.context(&doing))?;
-        fields.extend(key);
-        let calls = shared.calls().with(headers, fields);
-        let body = wire::CreateBatchRequest {
-            input_file_id: input.as_str().to_owned(),
-            // These two stand for what the dialect makes of them, which goes in their place.
-            endpoint: wire::Endpoint::V1ChatCompletions,
-            completion_window: wire::CompletionWindow::X24h,
-            metadata: (!metadata.is_empty()).then_some(wire::Metadata(Some(metadata))),
-            max_concurrency,
-            output_expires_after: output_expires_after.map(ExpiresAfter::wire),
-        };
+        let created = shared.dialect().create(&input, &endpoint, options);
+        let (headers, body) = created.map_err(|error| error.context(&doing))?;
+        let calls = shared.calls().with(headers);
         let (body, at, calls) = (&body, doing.as_str(), &calls);
         let create = |_| async move { map_error(shared, at, calls.create_batch(body).await).await };
         let answer = match client.dialect().honours_idempotency_keys() {
@@ -242,12 +167,6 @@ impl CreateBatch {
         let id = answer.id.as_ref().and_then(|id| BatchId::new(id.as_str()?).ok());
         decode(shared, &doing, Batch::read("batch", answer)).map_err(|error| error.about(id))
     }
-}
-
-/// A key that nobody else has.
-fn own_key() -> String {
-    // The standard library draws the first half from the system's randomness.
-    format!("lote-{:016x}{:016x}", RandomState::new().hash_one(0), fastrand::u64(..))
 }
 
 /// The batches of the caller. See [`Batches::list`].

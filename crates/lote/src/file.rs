@@ -1,15 +1,16 @@
 //! Owns what a stored file is to its user; never its bytes.
 
 use lote_client::types as wire;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
 use crate::{Error, FileId, FilePurpose, FileStatus, UnixSeconds, bound, field, field::Field};
 
 /// A stored file, as a service described it.
 ///
-/// Serialises as the service's own JSON without its nulls, fields that the contract does not name included. Sources:
-/// MKA1's page "upload a file" and its SDK 0.12.128; OpenAI's API description of 2026-08-21.
+/// Serialises as the service's own JSON without its nulls, fields that the contract does not name included, and is read
+/// back from that through the same checks as an answer. Sources: MKA1's page "upload a file" and its SDK 0.12.128;
+/// OpenAI's API description of 2026-08-21.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct File {
@@ -94,8 +95,14 @@ impl Serialize for File {
     }
 }
 
+impl<'de> Deserialize<'de> for File {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read("file", wire::File::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
 /// The answer to a deletion.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Deletion {
     /// The file that was deleted.

@@ -3,21 +3,30 @@
 //!
 //! ```
 //! # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
-//! use lote::{Client, Endpoint, UploadPurpose, Waited};
+//! use lote::{Client, Endpoint, UploadPurpose};
 //!
 //! # let (url, file) = (gateway.url(), tempfile::NamedTempFile::new()?);
 //! # std::fs::write(&file, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
-//! # let (requests, results) = (file.path(), file.path().with_extension("out"));
+//! # let requests = file.path();
+//! # let mut answered = 0;
 //! let client = Client::builder().base_url(&url).api_key("mk-…").build()?;
 //!
-//! let input = client.files().upload(requests, UploadPurpose::Batch).send().await?;
-//! let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).metadata("run", "7").send().await?;
-//! if let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over().await
-//!     && let Some(output) = batch.output_file_id
-//! {
-//!     client.files().content(&output).await?.save(&results).await?;
+//! let upload = client.files().upload(requests, UploadPurpose::Batch);
+//! let input = upload.send().await?;
+//! let create = client.batches().create(&input.id, Endpoint::ChatCompletions);
+//! let batch = create.metadata("run", "7").send().await?;
+//!
+//! let waited = client.batches().wait(&batch.id).until_over().await;
+//! let batch = waited.ended()?.completed()?;
+//! for outcome in client.batches().outcomes(&batch, requests).fetch().await? {
+//!     let outcome = outcome?;
+//!     match outcome.text() {
+//!         Ok(text) => println!("{}: {text}", outcome.custom_id()),
+//!         Err(error) => println!("{error}"),
+//!     }
+//! #   answered += usize::from(outcome.text().is_ok());
 //! }
-//! # assert!(std::fs::read_to_string(&results)?.contains("\"custom_id\":\"a\""));
+//! # assert_eq!(answered, 1);
 //! # Ok(())
 //! # }
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -27,21 +36,24 @@
 //! ```
 //!
 //! From a file of requests to a file of results in one call: [`run::Run`]. Request lines from types: [`request`]. What
-//! became of each of them, as types: [`Outcome`]. For scripts, without `async`: [`blocking`].
+//! became of each of them, as types: [`Outcome`]. For scripts, without `async`: the feature `blocking`.
 //!
 //! # Features
 //! - `rustls`, the default: TLS by rustls, which trusts the root certificates of the machine.
 //! - `native-tls`: TLS by the operating system's library, also where `rustls` is on.
 //! - `bundled-roots`: Mozilla's root certificates, compiled in, in place of the machine's.
+//! - `blocking`: the same client without `async`, for scripts and threads, `lote::blocking`.
 //! - `webhook`: the receiver of OpenAI's events, `lote::webhook`.
 
 mod batch;
 mod batches;
+#[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod bound;
 mod call;
 mod client;
 mod collect;
+mod completed;
 mod content;
 mod dialect;
 mod error;
@@ -55,6 +67,7 @@ pub mod guide;
 mod id;
 mod late;
 mod names;
+mod options;
 mod outcome;
 mod page;
 mod policy;
@@ -71,6 +84,7 @@ pub mod webhook;
 pub use batch::{Batch, RequestCounts, ValidationError};
 pub use batches::{Batches, CreateBatch, ListBatches};
 pub use client::{Client, ClientBuilder};
+pub use completed::NotCompleted;
 pub use content::Content;
 pub use dialect::{Dialect, DialectChoice};
 pub use error::Error;
@@ -82,6 +96,7 @@ pub use late::LateFiles;
 pub use lote_lines as lines;
 pub use lote_lines::{OutcomeKind, Usage};
 pub use names::{Endpoint, FilePurpose, FileStatus, Order, Status, UploadPurpose};
+pub use options::BatchOptions;
 pub use outcome::{
     Embedding, FetchOutcomes, FinishReason, Image, ImageData, Outcome, OutcomeError, Outcomes, ToolCall,
 };
@@ -89,7 +104,7 @@ pub use page::Page;
 pub use policy::{Cadence, Retry, Tolerance};
 pub use time::UnixSeconds;
 pub use upload::{ExpiresAfter, Upload};
-pub use wait::{Look, Wait, WaitAll, Waited};
+pub use wait::{Look, Wait, WaitAll, WaitError, Waited};
 
 /// The generated client, for what the facade does not do. No stability is promised here.
 pub mod raw {

@@ -3,13 +3,13 @@
 use std::{collections::HashSet, future::Future};
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Error, field::Field};
 
 /// A page of a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Page<T> {
     /// What is on it, in the service's order.

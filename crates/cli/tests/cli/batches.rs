@@ -283,7 +283,8 @@ fn a_create_sends_what_it_was_told() {
         at(odd.url())
             .env("LOTE_DIALECT", &mine)
             .args(["batches", "create", "file-1", "--endpoint", "embeddings"])
-            .args(["--completion-window", "7d", "--output-expires-after", "7d"]),
+            .args(["--completion-window", "7d", "--output-expires-after", "7d"])
+            .args(["--batch-field", "priority=1", "--batch-field", r#"tier={"name": "a=b", "weights": [0.5, null]}"#]),
         b"",
     );
     assert_eq!(created.code, 0, "{created:?}");
@@ -294,6 +295,7 @@ fn a_create_sends_what_it_was_told() {
         json!({
             "input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_window": "7d",
             "output_expires_after": {"anchor": "created_at", "seconds": 604_800},
+            "priority": 1, "tier": {"name": "a=b", "weights": [0.5, null]},
         })
     );
 }
@@ -338,6 +340,11 @@ fn what_is_wrong_here_is_exit_2_and_not_sent() {
         (&["create", "file-1", "--endpoint", "chat", "--metadata", "a"], "give KEY=VALUE"),
         (&["create", "file-1", "--endpoint", "chat", "--metadata", "a=1", "--metadata", "a=2"], "given twice"),
         (&["create", "file-1", "--endpoint", "chat", "--max-concurrency", "0"], "0 is not in 1"),
+        (&["create", "file-1", "--endpoint", "chat", "--batch-field", "a"], "give NAME=JSON"),
+        (&["create", "file-1", "--endpoint", "chat", "--batch-field", "tier=flex"], "a text has quotes"),
+        (&["create", "file-1", "--endpoint", "chat", "--batch-field", "a=1", "--batch-field", "a=2"], "given twice"),
+        (&["create", "file-1", "--endpoint", "chat", "--batch-field", "metadata={}"], "--metadata"),
+        (&["create", "file-1", "--endpoint", "chat", "--batch-field", "max_concurrency=1"], "--max-concurrency"),
         (&["create", "file-1", "--endpoint", "chat", "--output-expires-after", "59m"], "3540 is out of range"),
         (&["create", "file-1", "--endpoint", "chat", "--output-expires-after", "2mo"], "give whole seconds"),
     ] {

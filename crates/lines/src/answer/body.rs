@@ -382,8 +382,11 @@ fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
     walk.items(&mut |walk| {
         some |= walk.kind() != Kind::Null;
         walk.fields(&mut |key, walk| {
-            if key == "content" {
-                walk.items(&mut |walk| short.refused |= part(walk));
+            match key.as_ref() {
+                "content" => walk.items(&mut |walk| short.refused |= part(walk)),
+                // A message that is not whole, whatever the response says of itself.
+                "status" => short.cut_off |= walk.value() == "\"incomplete\"",
+                _ => {}
             }
         });
     });

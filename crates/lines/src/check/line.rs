@@ -1,10 +1,8 @@
-//! Owns the judgement of one request line. It never looks into a body further than its `model` and
-//! `stream`.
+//! Judges one request line: its JSON, its four keys, its custom_id and its url.
 
 use std::borrow::Cow;
 
-use super::Checker;
-use crate::fields::fields;
+use super::{Checker, near, syntax};
 use crate::finding::FindingCode;
 use crate::layout::{Deviation, Part};
 use crate::raw::{self, Broken, Kind, clip};
@@ -44,14 +42,9 @@ impl Checker<'_> {
             }
             self.end_block();
         }
-        for (name, times) in KEYS.iter().zip(four.times) {
-            if times == 0 {
-                let message = format!("{name} is missing: every request line has custom_id, method, url and body");
-                self.find(number, id, FindingCode::MissingKey, message);
-            } else if times > 1 {
-                let message = format!("{name} is given {times} times: leave one");
-                self.find(number, id, FindingCode::DuplicateKey, message);
-            }
+        self.surrogates(number, id, text, four.values[0]);
+        if self.keys(number, id, text, four.times) {
+            return;
         }
         let [custom_id, method, url, body] = four.values;
         if let Some(custom_id) = custom_id {
@@ -64,12 +57,55 @@ impl Checker<'_> {
             let message = format!("method is {method:?}: batches take only \"POST\"");
             self.find(number, id, FindingCode::MethodNotPost, message);
         }
-        if let Some(url) = url.and_then(|json| self.string(number, id, "url", json)) {
-            self.url(number, id, &url);
+        let url = url.and_then(|json| self.string(number, id, "url", json));
+        if let Some(url) = &url {
+            self.url(number, id, url);
         }
         if let Some(body) = body {
-            self.body(number, id, body);
+            // The line's own endpoint; of a line without a known one, the batch's.
+            let options = self.options;
+            let own = url.as_deref().map(|url| options.endpoint_of(url)).filter(|own| self.held(own).is_some());
+            match (own, self.endpoint.take()) {
+                (Some(own), batch) => {
+                    self.endpoint = batch;
+                    self.body(number, id, body, Some(own));
+                }
+                (None, batch) => {
+                    self.body(number, id, body, batch.as_deref());
+                    self.endpoint = batch;
+                }
+            }
         }
+    }
+
+    /// Reports keys that are missing or given twice; whether the line is no request line at all.
+    fn keys(&mut self, number: u64, id: Option<&str>, text: &str, times: [usize; 4]) -> bool {
+        if times == [1; 4] {
+            return false;
+        }
+        let needed = [true, self.options.needs_method, self.options.needs_url, true];
+        let missing = |index: usize| needed[index] && times[index] == 0;
+        if (0..4).any(missing)
+            && let Some(what) = near::other_format(text)
+        {
+            self.find(number, id, FindingCode::OtherFormat, what);
+            return true;
+        }
+        let names: Vec<_> = KEYS.iter().zip(needed).filter(|(_, needed)| *needed).map(|(name, _)| *name).collect();
+        for (index, name) in KEYS.iter().enumerate() {
+            if missing(index) {
+                let near = near::key_in(text, name, &|key| KEYS.contains(&key));
+                let message = match near {
+                    Some(near) => format!("{name} is missing, but there is {near}"),
+                    None => format!("{name} is missing: every request line has {}", and(&names)),
+                };
+                self.find(number, id, FindingCode::MissingKey, message);
+            } else if times[index] > 1 {
+                let message = format!("{name} is given {} times: leave one", times[index]);
+                self.find(number, id, FindingCode::DuplicateKey, message);
+            }
+        }
+        false
     }
 
     fn invalid_utf8(&mut self, number: u64, bytes: &[u8], valid: usize) {
@@ -99,7 +135,7 @@ impl Checker<'_> {
         }
         match part {
             Part::Nothing => {}
-            Part::Faulty => self.broken(number, id, broken),
+            Part::Faulty => self.broken(number, id, &String::from_utf8_lossy(bytes), broken),
             Part::Record(block) => self.request_line(block.first, &block.bytes),
             Part::Objects(objects) => {
                 let begun = objects.rest.filter(|rest| bytes[rest.start] == b'{');
@@ -117,14 +153,34 @@ impl Checker<'_> {
         }
     }
 
-    fn broken(&mut self, number: u64, id: Option<&str>, broken: &Broken) {
-        let (code, advice) = match broken {
-            Broken::Truncated { .. } => (FindingCode::TruncatedLine, "was the file cut off?"),
-            Broken::Syntax { .. } => (FindingCode::InvalidJson, "each line is one JSON object"),
-            Broken::Trailing { .. } => {
-                (FindingCode::TextAfterObject, "each line is one JSON object, with nothing between the lines")
+    fn broken(&mut self, number: u64, id: Option<&str>, text: &str, broken: &Broken) {
+        const ONE: &str = "each line is one JSON object";
+        let is_object = text.trim_start().starts_with('{');
+        if self.lines == 1
+            && !is_object
+            && let Some(names) = near::field_names(text)
+        {
+            self.rows = true;
+            let message = format!(
+                "the file has rows under a line of field names ({names}), as CSV: `lote prepare` makes request lines of it"
+            );
+            return self.find(number, None, FindingCode::OtherFormat, message);
+        }
+        if self.rows && !is_object {
+            return;
+        }
+        let (code, advice): (_, Cow<'_, str>) = match broken {
+            Broken::Truncated { .. } => (FindingCode::TruncatedLine, "was the file cut off?".into()),
+            Broken::Syntax { column, why } => {
+                let advice = syntax::advice(text, *column, why).map_or(ONE.into(), Cow::Owned);
+                (FindingCode::InvalidJson, advice)
             }
-            Broken::NotAnObject(_) => (FindingCode::NotAnObject, "each line is one JSON object"),
+            Broken::Trailing { column } => {
+                let known = syntax::after_object(text.get(column - 1..).unwrap_or_default());
+                let advice = known.unwrap_or("each line is one JSON object, with nothing between the lines");
+                (FindingCode::TextAfterObject, advice.into())
+            }
+            Broken::NotAnObject(_) => (FindingCode::NotAnObject, ONE.into()),
         };
         self.find(number, id, code, format!("{broken}: {advice}"));
     }
@@ -164,46 +220,36 @@ impl Checker<'_> {
     fn url(&mut self, number: u64, id: Option<&str>, url: &str) {
         let options = self.options;
         let known = &options.known_endpoints;
-        let unknown = !known.is_empty() && !known.iter().any(|known| known == url);
-        match &self.endpoint {
-            Some(endpoint) if endpoint != url => {
-                let origin = match self.endpoint_line {
-                    Some(line) => format!("that of line {line}"),
-                    None => "the batch's endpoint".to_owned(),
-                };
-                let message = format!(
-                    "url differs from {origin}: {:?} instead of {endpoint:?}; one batch has one endpoint",
-                    clip(url, 200)
-                );
+        let endpoint = options.endpoint_of(url);
+        let unknown = !known.is_empty() && !known.iter().any(|known| known == endpoint);
+        let differs = self.endpoint.as_deref().is_some_and(|batch| batch != endpoint);
+        if differs {
+            let origin = match self.endpoint_line {
+                Some(line) => format!("that of line {line}"),
+                None => "the batch's endpoint".to_owned(),
+            };
+            let message = format!(
+                "url differs from {origin}: {:?} instead of {:?}; one batch has one endpoint",
+                clip(url, 200),
+                self.endpoint.as_deref().unwrap_or_default()
+            );
+            self.find(number, id, FindingCode::UrlDiffers, message);
+        } else if unknown {
+            let meant = near::endpoint(url, options).map(|meant| format!("; write {meant:?}")).unwrap_or_default();
+            let message = format!("url {:?} is none of {}{meant}", clip(url, 200), known.join(", "));
+            self.find(number, id, FindingCode::UnknownUrl, message);
+        } else if let Some((first, line)) = &self.first_url {
+            if first != url {
+                let message =
+                    format!("url is {url:?}, but {first:?} in line {line}: spell it the same way in the whole file");
                 self.find(number, id, FindingCode::UrlDiffers, message);
             }
-            _ if unknown => {
-                let message = format!("url {:?} is none of {}", clip(url, 200), known.join(", "));
-                self.find(number, id, FindingCode::UnknownUrl, message);
-            }
-            Some(_) => {}
-            None => {
-                self.endpoint = Some(url.to_owned());
+        } else {
+            self.first_url = Some((url.to_owned(), number));
+            if self.endpoint.is_none() {
+                self.endpoint = Some(endpoint.to_owned());
                 self.endpoint_line = Some(number);
             }
-        }
-    }
-
-    fn body(&mut self, number: u64, id: Option<&str>, body: &str) {
-        let kind = Kind::of(body);
-        if kind != Kind::Object {
-            return self.wrong_type(number, id, "body", "an object", kind);
-        }
-        let (mut model, mut stream) = (None, false);
-        fields(body, &mut |key, value| match key.as_ref() {
-            "model" => model = Some(value),
-            "stream" => stream |= value == "true",
-            _ => {}
-        });
-        self.count_model(model);
-        if stream {
-            let message = "body asks for a stream (\"stream\": true), which a batch cannot give: leave it out";
-            self.find(number, id, FindingCode::StreamRequested, message);
         }
     }
 
@@ -217,8 +263,16 @@ impl Checker<'_> {
         Some(raw::text(json).unwrap_or(Cow::Borrowed(json)))
     }
 
-    fn wrong_type(&mut self, number: u64, id: Option<&str>, name: &str, right: &str, kind: Kind) {
+    pub(super) fn wrong_type(&mut self, number: u64, id: Option<&str>, name: &str, right: &str, kind: Kind) {
         let message = format!("{name} is {kind}: it must be {right}");
         self.find(number, id, FindingCode::WrongType, message);
+    }
+}
+
+/// Names in a row, such as `a, b and c`.
+fn and(names: &[&str]) -> String {
+    match names {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => names.concat(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Each, Wait, WaitAll, driver::Driver, mirror::mirror};
 use crate as lote;
-use crate::{Batch, BatchId, Endpoint, Error, ExpiresAfter, FileId, Outcomes, Page, Tolerance};
+use crate::{Batch, BatchId, Error, FileId, Outcomes, Page, Tolerance, options};
 
 /// The operations on batches. See [`Client::batches`](super::Client::batches).
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl Batches {
 
     /// A new batch over an uploaded input file, all of whose lines are for `endpoint`: see
     /// [`lote::Batches::create`](crate::Batches::create).
-    pub fn create(&self, input: &FileId, endpoint: Endpoint) -> CreateBatch {
+    pub fn create(&self, input: &FileId, endpoint: impl Into<String>) -> CreateBatch {
         CreateBatch { driver: self.driver.clone(), inner: self.inner.create(input, endpoint) }
     }
 
@@ -71,14 +71,10 @@ mirror! {
     /// A batch to be created. See [`Batches::create`].
     #[derive(Clone)]
     #[must_use = "nothing is created until it is sent"]
-    CreateBatch of lote {
-        fn metadata(key: impl Into<String>, value: impl Into<String>);
-        fn completion_window(window: impl Into<String>);
-        fn max_concurrency(lines: i64);
-        fn output_expires_after(after: ExpiresAfter);
-        fn idempotency_key(key: impl Into<String>);
-    }
+    CreateBatch of lote {}
 }
+
+options::held!(CreateBatch, inner, options);
 
 impl CreateBatch {
     /// Creates the batch.

@@ -3,20 +3,21 @@
 //!
 //! ```
 //! # fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
-//! use lote::{Client, Endpoint, UploadPurpose, Waited};
+//! use lote::{Client, Endpoint, UploadPurpose};
 //!
 //! # let (url, file) = (gateway.url(), tempfile::NamedTempFile::new()?);
 //! # std::fs::write(&file, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
 //! # let requests = file.path();
-//! let client = Client::builder().base_url(&url).api_key("mk-…").build_blocking()?;
+//! let builder = Client::builder().base_url(&url).api_key("mk-…");
+//! let client = builder.build_blocking()?;
 //!
 //! let input = client.files().upload(requests, UploadPurpose::Batch).send()?;
-//! let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).metadata("run", "7").send()?;
-//! if let Waited::Ended(batch) = client.batches().wait(&batch.id).until_over() {
-//!     for outcome in client.batches().outcomes(&batch, requests).fetch()? {
-//!         let outcome = outcome?;
-//!         println!("{}: {}", outcome.custom_id(), outcome.text()?);
-//!     }
+//! let create = client.batches().create(&input.id, Endpoint::ChatCompletions);
+//! let batch = create.metadata("run", "7").send()?;
+//! let batch = client.batches().wait(&batch.id).until_over().ended()?;
+//! for outcome in client.batches().outcomes(&batch, requests).fetch()? {
+//!     let outcome = outcome?;
+//!     println!("{}: {}", outcome.custom_id(), outcome.text()?);
 //! }
 //! for batch in client.batches().list() {
 //!     let batch = batch?;

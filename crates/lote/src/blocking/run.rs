@@ -4,8 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{driver::Driver, mirror::mirror};
 use crate::{
-    Cadence, Endpoint, Tolerance,
+    Cadence, Tolerance,
     lines::Limits,
+    options,
     run::{self, Progress, Report, RunError},
 };
 
@@ -17,17 +18,16 @@ mirror! {
     Run of run {
         fn folder(folder: impl Into<PathBuf>);
         fn output(output: impl Into<PathBuf>);
-        fn endpoint(endpoint: Endpoint);
+        fn endpoint(endpoint: impl Into<String>);
         fn limits(limits: Limits);
-        fn completion_window(window: impl Into<String>);
-        fn metadata(key: impl Into<String>, value: impl Into<String>);
-        fn max_concurrency(lines: i64);
         fn deadline(deadline: Duration);
         fn cadence(cadence: Cadence);
         fn tolerance(tolerance: Tolerance);
         fn on_progress(call: impl Fn(Progress<'_>) + Send + Sync + 'static);
     }
 }
+
+options::held!(Run, inner, options);
 
 impl Run {
     pub(super) fn new(driver: Driver, inner: crate::run::Run) -> Self {

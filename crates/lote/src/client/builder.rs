@@ -177,7 +177,6 @@ impl ClientBuilder {
                 authorization: authorization.clone(),
                 headers: headers.clone(),
                 query: dialect.query(),
-                fields: serde_json::Map::new(),
                 call_timeout: Some(self.call_timeout),
                 answers: Arc::clone(&answers),
             };

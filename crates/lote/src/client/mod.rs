@@ -169,7 +169,7 @@ impl Client {
             return Err(Error::invalid("on-behalf-of: the id of the end user is empty"));
         }
         let headers = self.0.dialect.headers(Some(builder::header("on-behalf-of", user)?))?;
-        let with = |client: &lote_client::Client| client.with(headers.clone(), serde_json::Map::new());
+        let with = |client: &lote_client::Client| client.with(headers.clone());
         let (calls, downloads) = (with(&self.0.calls), with(&self.0.downloads));
         Ok(Self(Arc::new(Shared { calls, downloads, ..Shared::clone(&self.0) })))
     }

@@ -1,13 +1,10 @@
 //! Owns what a dialect makes of what is sent, and refuses what its service would not understand; never sends anything.
 
-use std::collections::HashMap;
-
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value};
 
 use super::{
     Dialect, DialectChoice,
-    table::{ExpiresAfter, Idempotency, Most},
+    table::{ExpiresAfter, Most},
 };
 use crate::{Error, UploadPurpose, secrets::Secrets};
 
@@ -16,15 +13,6 @@ use crate::{Error, UploadPurpose, secrets::Secrets};
 pub(crate) struct ChosenDialect {
     pub(crate) dialect: Dialect,
     pub(crate) choice: DialectChoice,
-}
-
-/// What is asked of a create beyond the contract's body.
-pub(crate) struct Asked<'a> {
-    pub(crate) endpoint: &'a str,
-    pub(crate) window: Option<&'a str>,
-    pub(crate) metadata: &'a HashMap<String, String>,
-    pub(crate) max_concurrency: bool,
-    pub(crate) output_expires_after: bool,
 }
 
 /// The parts of an upload's form that a dialect spells.
@@ -38,7 +26,7 @@ pub(crate) struct Form {
 
 impl ChosenDialect {
     /// The error for what the dialect does not know.
-    fn refuse(&self, what: impl std::fmt::Display) -> Error {
+    pub(super) fn refuse(&self, what: impl std::fmt::Display) -> Error {
         Error::invalid(format!(
             "dialect {} ({}) {what}; nothing was sent; if the service speaks another dialect, name it (--dialect, LOTE_DIALECT)",
             self.dialect.name(),
@@ -94,81 +82,6 @@ impl ChosenDialect {
     /// What every URL ends in.
     pub(crate) fn query(&self) -> Vec<(String, String)> {
         self.dialect.0.query.clone().into_iter().collect()
-    }
-
-    /// The fields of a create's body that the dialect spells.
-    pub(crate) fn create(&self, asked: &Asked<'_>) -> Result<Map<String, Value>, Error> {
-        let rules = &self.dialect.0.create;
-        let (endpoint, offered) = (asked.endpoint, self.dialect.endpoints());
-        if !offered.iter().any(|offered| offered == endpoint) {
-            return Err(self.refuse(format_args!("does not take endpoint {endpoint}, only {}", offered.join(", "))));
-        }
-        let default = rules.windows.first().map_or("24h", |window| window.first());
-        let window = asked.window.unwrap_or(default);
-        if !rules.windows.iter().any(|offered| offered.takes(window)) {
-            let offered = self.dialect.windows().join(", ");
-            return Err(self.refuse(format_args!("does not offer a completion window of {window:?}, only {offered}")));
-        }
-        if asked.max_concurrency && !rules.max_concurrency {
-            return Err(self.refuse("does not know max_concurrency"));
-        }
-        if asked.output_expires_after && !rules.output_expires_after {
-            return Err(self.refuse("does not know output_expires_after, and would keep the files"));
-        }
-        self.metadata(asked.metadata)?;
-
-        let mut fields = Map::new();
-        for (name, value) in &rules.fields {
-            let value = serde_json::to_value(value)
-                .map_err(|error| Error::invalid(format!("dialect: create.fields.{name}: {error}")))?;
-            fields.insert(name.clone(), value);
-        }
-        let spelled = rules.spelling.get(endpoint).map_or(endpoint, String::as_str);
-        fields.insert("endpoint".to_owned(), spelled.into());
-        fields.insert("completion_window".to_owned(), window.into());
-        Ok(fields)
-    }
-
-    fn metadata(&self, metadata: &HashMap<String, String>) -> Result<(), Error> {
-        let limits = &self.dialect.0.limits;
-        let over = |limit: Option<Most>, count: usize| match limit {
-            Some(Most::Of(most)) if count as u64 > most => Some(most),
-            _ => None,
-        };
-        if let Some(most) = over(limits.metadata_pairs, metadata.len()) {
-            return Err(self.refuse(format_args!("takes {most} pairs of metadata, not {}", metadata.len())));
-        }
-        for (key, value) in metadata {
-            for (what, limit, text) in [("a key", limits.metadata_key, key), ("a value", limits.metadata_value, value)]
-            {
-                let count = text.chars().count();
-                if let Some(most) = over(limit, count) {
-                    let key: String = key.chars().take(40).collect();
-                    return Err(self.refuse(format_args!(
-                        "takes {what} of metadata of {most} characters, not the {count} of {key:?}"
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Where an idempotency key goes: a header, a field of the body, or nowhere when it would not be honoured.
-    pub(crate) fn idempotency(&self, key: &str) -> Result<(HeaderMap, Map<String, Value>), Error> {
-        let (mut headers, mut fields) = (HeaderMap::new(), Map::new());
-        match &self.dialect.0.create.idempotency {
-            Idempotency::None => {}
-            Idempotency::Header(name) => {
-                let value = HeaderValue::from_str(key).map_err(|_| {
-                    Error::invalid(format!("idempotency key {key:?}: it holds characters that no header can carry"))
-                })?;
-                headers.insert(name.0.clone(), value);
-            }
-            Idempotency::Field(name) => {
-                fields.insert(name.clone(), key.into());
-            }
-        }
-        Ok((headers, fields))
     }
 
     /// Whether the service hashes its files.

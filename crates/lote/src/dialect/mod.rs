@@ -3,6 +3,7 @@
 
 mod choice;
 mod chosen;
+mod create;
 mod rewrite;
 mod table;
 mod window;
@@ -13,10 +14,10 @@ use serde_json::Value;
 use toml::Value as Toml;
 
 pub use choice::DialectChoice;
-pub(crate) use chosen::{Asked, ChosenDialect, Form};
+pub(crate) use chosen::{ChosenDialect, Form};
 
-use self::table::{Idempotency, Most, Table};
-use crate::{Endpoint, Error, lines};
+use self::table::{Idempotency, LineKey, Most, Table};
+use crate::{BatchOptions, Endpoint, Error, lines};
 
 /// How a service deviates from the contract: a table of what it is sent, and of what its answers look like.
 ///
@@ -154,13 +155,25 @@ impl Dialect {
 
     /// What `lote check` and a run hold an input file against.
     pub fn check_options(&self) -> lines::CheckOptions {
+        let Table { create, lines: shape, limits, .. } = &*self.0;
+        let most = |limit: Option<Most>, unpublished| match limit {
+            None => unpublished,
+            Some(Most::None) => None,
+            Some(Most::Of(most)) => Some(most),
+        };
+        let spellings = create.spelling.iter().map(|(endpoint, spelling)| (spelling.clone(), endpoint.clone()));
         lines::CheckOptions {
             limits: self.limits(),
             known_endpoints: self.endpoints(),
-            max_custom_id: match self.0.limits.custom_id {
-                Some(Most::Of(most)) => Some(most),
-                Some(Most::None) | None => None,
-            },
+            spellings: spellings.collect(),
+            max_custom_id: most(limits.custom_id, None),
+            needs_method: shape.keys.contains(&LineKey::Method),
+            needs_url: shape.keys.contains(&LineKey::Url),
+            own_fields: shape.own.clone(),
+            optional_fields: shape.optional.clone(),
+            max_models: most(limits.models, None),
+            max_line_inputs: most(limits.line_inputs, Some(lines::CheckOptions::MAX_LINE_INPUTS)),
+            max_inputs: most(limits.inputs, Some(lines::CheckOptions::MAX_INPUTS)),
             ..lines::CheckOptions::default()
         }
     }
@@ -220,6 +233,20 @@ fn read(from: &str, text: &str) -> Result<Dialect, Error> {
         if missing {
             return Err(refused(from, text, None, &format!("{at}: it is missing or empty")));
         }
+    }
+    if let Some(missing) = [LineKey::CustomId, LineKey::Body].iter().find(|key| !table.lines.keys.contains(key)) {
+        let message = format!("lines.keys: {missing:?} is not among them, and no line can do without it");
+        return Err(refused(from, text, None, &message.replace("CustomId", "custom_id").replace("Body", "body")));
+    }
+    let own = |name: &&String| {
+        name.is_empty() || BatchOptions::FIELDS.contains(&name.as_str()) || table.create.is_idempotency(name)
+    };
+    if let Some(name) = table.create.fields.keys().find(own) {
+        let message = match name.as_str() {
+            "" => "create.fields: a field without a name".to_owned(),
+            name => format!("create.fields.{name}: it has a place of its own"),
+        };
+        return Err(refused(from, text, None, &message));
     }
     Ok(Dialect(Arc::new(table)))
 }

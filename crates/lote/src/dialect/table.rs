@@ -26,6 +26,7 @@ pub(super) struct Table {
     pub(super) query: BTreeMap<String, String>,
     pub(super) upload: Upload,
     pub(super) create: Create,
+    pub(super) lines: Lines,
     pub(super) limits: Limits,
     pub(super) list: List,
     pub(super) answer: Answer,
@@ -46,6 +47,7 @@ impl Default for Table {
             query: BTreeMap::new(),
             upload: Upload::default(),
             create: Create::default(),
+            lines: Lines::default(),
             limits: Limits::default(),
             list: List::default(),
             answer: Answer::default(),
@@ -146,6 +148,13 @@ impl Default for Create {
     }
 }
 
+impl Create {
+    /// Whether this field of the body is where the idempotency key goes.
+    pub(super) fn is_idempotency(&self, field: &str) -> bool {
+        matches!(&self.idempotency, Idempotency::Field(name) if name == field)
+    }
+}
+
 /// Where a service looks for an idempotency key that it honours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -157,6 +166,38 @@ pub(super) enum Idempotency {
     Field(String),
 }
 
+/// What a request line looks like.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Lines {
+    /// The keys that each line needs, `custom_id` and `body` among them.
+    pub(super) keys: Vec<LineKey>,
+    /// By endpoint, the fields of a body that are the service's own: nothing is said of them.
+    pub(super) own: BTreeMap<String, Vec<String>>,
+    /// By endpoint, the fields of a body that the service does not need.
+    pub(super) optional: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            keys: vec![LineKey::CustomId, LineKey::Method, LineKey::Url, LineKey::Body],
+            own: BTreeMap::new(),
+            optional: BTreeMap::new(),
+        }
+    }
+}
+
+/// A key of a request line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LineKey {
+    CustomId,
+    Method,
+    Url,
+    Body,
+}
+
 /// Limits, where the service is known to have them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +206,12 @@ pub(super) struct Limits {
     pub(super) bytes: Option<Most>,
     /// In characters.
     pub(super) custom_id: Option<Most>,
+    /// Different models in one file.
+    pub(super) models: Option<Most>,
+    /// Texts to embed in one line.
+    pub(super) line_inputs: Option<Most>,
+    /// Texts to embed in one file.
+    pub(super) inputs: Option<Most>,
     pub(super) metadata_pairs: Option<Most>,
     /// In characters.
     pub(super) metadata_key: Option<Most>,

@@ -122,6 +122,36 @@ fn files_are_held_against_the_limits_that_are_known() {
 }
 
 #[test]
+fn request_lines_have_the_shape_that_the_dialect_says() {
+    let options = |name: &str| Dialect::named(name).unwrap().check_options();
+    let needs = |name: &str| (options(name).needs_method, options(name).needs_url);
+    assert_eq!((needs("mka1"), needs("openai"), needs("together")), ((true, true), (true, true), (false, false)));
+    let spelled = options("azure").spellings;
+    assert_eq!(spelled.get("/chat/completions").map(String::as_str), Some("/v1/chat/completions"));
+    let limits = |name: &str| (options(name).max_models, options(name).max_line_inputs, options(name).max_inputs);
+    assert_eq!(limits("openai"), (Some(1), Some(2_048), Some(50_000)));
+    assert_eq!(limits("mka1"), (None, Some(2_048), Some(50_000)));
+    assert_eq!(limits("vllm"), (None, None, None));
+
+    let mine = "name = \"x\"\nextends = \"together\"\nlines.keys = [\"body\", \"url\", \"custom_id\"]\n\
+                lines.own.\"/v1/chat/completions\" = [\"n\"]\nlines.optional.\"/v1/embeddings\" = [\"model\"]\n\
+                limits = { models = 2, line_inputs = 9, inputs = \"none\" }";
+    let options = Dialect::from_toml(mine).unwrap().check_options();
+    assert_eq!((options.needs_method, options.needs_url), (false, true));
+    assert_eq!((options.max_models, options.max_line_inputs, options.max_inputs), (Some(2), Some(9), None));
+    assert_eq!(options.own_fields["/v1/chat/completions"], ["n"]);
+    assert_eq!(options.optional_fields["/v1/embeddings"], ["model"]);
+    for (keys, expected) in [
+        ("[\"body\"]", "lines.keys: custom_id is not among them"),
+        ("[\"custom_id\", \"url\"]", "lines.keys: body is not among them"),
+        ("[\"customid\", \"body\"]", "line 2, at lines.keys"),
+    ] {
+        let error = Dialect::from_toml(&format!("name = \"x\"\nlines.keys = {keys}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn a_wrapper_that_is_declared_may_have_an_id_of_its_own() {
     let dialect = Dialect::from_toml("name = \"x\"\nanswer.created_in = \"result\"").unwrap();
     let mut answer = json!({"id": "request_1", "result": {"id": "b"}, "note": "x", "none": null});

@@ -45,9 +45,9 @@ impl From<&str> for FinishReason {
     fn from(text: &str) -> Self {
         match text {
             "stop" | "completed" => Self::Stop,
-            "length" | "max_output_tokens" => Self::Length,
+            "length" | "max_tokens" | "max_output_tokens" | "model_length" => Self::Length,
             "tool_calls" | "function_call" => Self::ToolCalls,
-            "content_filter" => Self::ContentFilter,
+            "content_filter" | "content_filtered" | "safety" => Self::ContentFilter,
             other => Self::Other(other.to_owned()),
         }
     }

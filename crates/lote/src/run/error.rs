@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf};
 use super::{Record, Report};
 use crate::{
     Batch, BatchId, Error,
-    lines::{Checked, Finding, JoinError},
+    lines::{Checked, Finding, FindingGroups, JoinError},
 };
 
 /// Why a run did not end with results.
@@ -19,6 +19,8 @@ pub enum RunError {
         checked: Box<Checked>,
         /// The first findings, up to [`MAX_FINDINGS`](Self::MAX_FINDINGS); `checked.findings` says how many there are.
         findings: Vec<Finding>,
+        /// All findings, those put together that say the same of many lines; up to so many groups.
+        groups: FindingGroups,
     },
     /// The folder holds a run already. Nothing was sent.
     #[non_exhaustive]
@@ -114,9 +116,9 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Input { checked, findings } => {
+            Self::Input { checked, groups, .. } => {
                 write!(f, "the input was refused, {} findings, nothing was sent", checked.findings)?;
-                match findings.first() {
+                match groups.groups().first() {
                     Some(first) => write!(f, "; the first: {first}"),
                     None => Ok(()),
                 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::RunError;
 use crate::{
     Batch, BatchId, FileId, Status, UnixSeconds,
-    lines::{CheckOptions, Checked, check},
+    lines::{CheckOptions, Checked, Finding, FindingGroups, check},
     save,
 };
 
@@ -136,15 +136,17 @@ impl Folder {
         let mut sink = BufWriter::new(fs::File::create(&requests).map_err(failed("make", &requests))?);
 
         let mut findings = Vec::new();
-        let mut keep = |finding| {
+        let mut groups = FindingGroups::new(RunError::MAX_FINDINGS);
+        let mut keep = |finding: Finding| {
             if findings.len() < RunError::MAX_FINDINGS {
-                findings.push(finding);
+                findings.push(finding.clone());
             }
+            groups.push(finding);
         };
         let source = BufReader::with_capacity(256 << 10, source);
         let checked = check(source, options, &mut keep, Some(&mut sink)).map_err(failed("copy", input))?;
         if checked.findings > 0 {
-            return Err(RunError::Input { checked: Box::new(checked), findings });
+            return Err(RunError::Input { checked: Box::new(checked), findings, groups });
         }
         let file = sink.into_inner().map_err(|error| failed("write", &requests)(error.into_error()))?;
         file.sync_all().map_err(failed("write", &requests))?;

@@ -20,10 +20,9 @@ pub use error::RunError;
 pub use folder::{Record, Stage};
 
 use crate::{
-    Batch, Cadence, Client, Error, Tolerance, bound,
-    dialect::Asked,
+    Batch, BatchOptions, Cadence, Client, Error, Tolerance,
     lines::{Checked, Joined, Limits},
-    save,
+    options, save,
 };
 
 /// How far a run has come.
@@ -87,14 +86,14 @@ pub struct Run {
     output: Option<PathBuf>,
     endpoint: Option<String>,
     limits: Option<Limits>,
-    completion_window: Option<String>,
-    metadata: Vec<(String, String)>,
-    max_concurrency: Option<i64>,
+    pub(crate) options: BatchOptions,
     deadline: Option<Duration>,
     cadence: Cadence,
     tolerance: Option<Tolerance>,
     on_progress: OnProgress,
 }
+
+options::held!(Run, options);
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,7 +143,8 @@ impl Report {
 }
 
 impl Run {
-    /// The key of the batch's metadata that holds the hash of what was sent.
+    /// The key of the batch's metadata that holds the hash of what was sent, by which a run can find its batch: a pair
+    /// of this name cannot be given.
     pub const SHA256: &'static str = "lote_sha256";
 
     /// A run of the request lines in `input`, a file; a pipe will do, as it is read once.
@@ -156,9 +156,7 @@ impl Run {
             output: None,
             endpoint: None,
             limits: None,
-            completion_window: None,
-            metadata: Vec::new(),
-            max_concurrency: None,
+            options: BatchOptions::new(),
             deadline: None,
             cadence: Cadence::default(),
             tolerance: None,
@@ -190,26 +188,6 @@ impl Run {
     /// [`Dialect::limits`](crate::Dialect::limits).
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
-        self
-    }
-
-    /// Within which time the batch is to be done: see
-    /// [`CreateBatch::completion_window`](crate::CreateBatch::completion_window).
-    pub fn completion_window(mut self, window: impl Into<String>) -> Self {
-        self.completion_window = Some(window.into());
-        self
-    }
-
-    /// A pair of the caller's own for the batch, beside [`SHA256`](Self::SHA256), by which a run can find its batch.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.metadata.push((key.into(), value.into()));
-        self
-    }
-
-    /// How many lines may be in flight at once, at least 1. MKA1 only, and refused for other dialects before anything is
-    /// sent: see [`CreateBatch::max_concurrency`](crate::CreateBatch::max_concurrency).
-    pub fn max_concurrency(mut self, lines: i64) -> Self {
-        self.max_concurrency = Some(lines);
         self
     }
 
@@ -251,30 +229,18 @@ impl Run {
         steps::execute(self).await
     }
 
-    /// Refuses, before anything is sent, settings that the create would refuse.
-    fn check_settings(&self) -> Result<(), RunError> {
-        if let Some(lines) = self.max_concurrency {
-            bound::MAX_CONCURRENCY.check("max_concurrency", lines).map_err(RunError::Refused)?;
-        }
-        if self.metadata.iter().any(|(key, _)| key == Self::SHA256) {
-            let message = format!("metadata: {} is the run's own; name the pair otherwise", Self::SHA256);
-            return Err(RunError::Refused(Error::invalid(message)));
-        }
-        Ok(())
+    /// The options of the batch over requests of this hash.
+    fn batch_options(&self, sha256: &str) -> BatchOptions {
+        self.options.clone().metadata(Self::SHA256, sha256)
     }
 
-    /// Refuses, before anything is sent, what the dialect's create would refuse.
-    fn check_create(&self, endpoint: &str) -> Result<(), RunError> {
-        let own = (Self::SHA256.to_owned(), "0".repeat(64));
-        let metadata = self.metadata.iter().cloned().chain([own]).collect();
-        let asked = Asked {
-            endpoint,
-            window: self.completion_window.as_deref(),
-            metadata: &metadata,
-            max_concurrency: self.max_concurrency.is_some(),
-            output_expires_after: false,
-        };
-        self.client.shared().dialect().create(&asked).map(drop).map_err(RunError::Refused)
+    /// Refuses, before anything is sent, options that the create would refuse.
+    fn check_options(&self) -> Result<(), Error> {
+        if self.options.metadata.contains_key(Self::SHA256) {
+            let message = format!("metadata: {} is the run's own; name the pair otherwise", Self::SHA256);
+            return Err(Error::invalid(message));
+        }
+        self.client.shared().dialect().check_batch(&self.batch_options(&"0".repeat(64)))
     }
 
     /// Refuses, before anything is sent, places that cannot be read, or cannot take the results.

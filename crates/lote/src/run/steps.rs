@@ -21,10 +21,14 @@ use crate::{
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     let started = Instant::now();
-    run.check_settings()?;
+    run.check_options().map_err(RunError::Refused)?;
     run.check_places()?;
     let mut folder = prepare(&run).await?;
-    run.check_create(&folder.record.endpoint)?;
+    if folder.record.endpoint.is_empty() {
+        let problem = "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
+        return Err(RunError::Refused(Error::invalid(problem)));
+    }
+    run.client.shared().dialect().check_endpoint(&folder.record.endpoint).map_err(RunError::Refused)?;
 
     let input = upload(&run, &folder).await.map_err(RunError::Refused)?;
     folder.record.input_file_id = Some(input.clone());
@@ -93,18 +97,10 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
         return Err(error);
     }
     let record = &folder.record;
-    let mut create = run.client.batches().create(input, &record.endpoint).metadata(Run::SHA256, &record.sha256);
-    for (key, value) in &run.metadata {
-        create = create.metadata(key, value);
-    }
+    let mut options = run.batch_options(&record.sha256);
     // Not the hash alone: the same file run again, on purpose, is another upload and another batch.
-    create = create.idempotency_key(format!("{}-{input}", folder.record.sha256));
-    if let Some(window) = &run.completion_window {
-        create = create.completion_window(window);
-    }
-    if let Some(lines) = run.max_concurrency {
-        create = create.max_concurrency(lines);
-    }
+    options.idempotency_key.get_or_insert_with(|| format!("{}-{input}", record.sha256));
+    let create = run.client.batches().create(input, &record.endpoint).options(options);
     match create.send().await {
         Ok(batch) => {
             folder.seen(&batch, Stage::Created)?;

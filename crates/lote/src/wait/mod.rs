@@ -1,6 +1,7 @@
 //! Owns the waiting for batches: its settings and its three endings; never cancels anything.
 
 mod all;
+mod error;
 mod watch;
 
 use std::{fmt, future::Future, time::Duration};
@@ -9,11 +10,12 @@ use futures_util::{Stream, stream};
 use tokio::time::Instant;
 
 pub use all::WaitAll;
+pub use error::WaitError;
 use watch::{Step, Stop, Watch};
 
 use crate::{Batch, BatchId, Cadence, Client, Error, Tolerance};
 
-/// How a wait ended.
+/// How a wait ended. Where the three endings are one success and two failures: [`ended`](Self::ended).
 #[derive(Debug)]
 #[must_use = "a wait that ended is not a batch that succeeded"]
 pub enum Waited {
@@ -53,7 +55,7 @@ type OnTrouble<'a> = Box<dyn FnMut(&Error) + Send + 'a>;
 /// # let line = "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n";
 /// # let upload = client.files().upload_reader(line.as_bytes(), "a.jsonl", lote::UploadPurpose::Batch);
 /// # let id = client.batches().create(&upload.send().await?.id, lote::Endpoint::ChatCompletions).send().await?.id;
-/// use lote::{Cadence, Waited};
+/// use lote::Cadence;
 /// use std::time::Duration;
 ///
 /// let wait = client
@@ -62,11 +64,9 @@ type OnTrouble<'a> = Box<dyn FnMut(&Error) + Send + 'a>;
 ///     .cadence(Cadence::new(Duration::from_secs(1), Duration::from_secs(60)))
 ///     .deadline(Duration::from_secs(26 * 60 * 60))
 ///     .on_progress(|batch| println!("{}: {:?}", batch.status, batch.progress()));
-/// match wait.until_over().await {
-///     Waited::Ended(batch) => println!("{}", batch.status),
-///     Waited::GaveUp(_) => println!("not over after 26 hours; it goes on"),
-///     Waited::CouldNotAsk { error, .. } => return Err(error.into()),
-/// }
+/// // Over may be failed, expired or cancelled as well.
+/// let batch = wait.until_over().await.ended()?.completed()?;
+/// println!("{:?}", batch.request_counts);
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -1,0 +1,251 @@
+//! Names what a faulty line is near to: a key that is written otherwise, an endpoint with a slip in it, and the formats
+//! that are taken for request lines. Only lines with a fault come here.
+
+use super::CheckOptions;
+use crate::fields::fields;
+use crate::raw::clip;
+
+/// What people write in place of each key, in the spelling of [`fold`].
+const SYNONYMS: [(&str, &[&str]); 4] = [
+    ("custom_id", &["id", "requestid", "recordid", "key"]),
+    ("method", &["httpmethod", "verb"]),
+    ("url", &["endpoint", "path", "uri"]),
+    ("body", &["params", "request", "payload", "data", "modelinput"]),
+];
+
+/// A key of the object in `json` that is near to `wanted`, quoted and with what is odd about it; `known` keys have a
+/// meaning of their own.
+pub(super) fn key_in(json: &str, wanted: &str, known: &dyn Fn(&str) -> bool) -> Option<String> {
+    let mut found: Option<(usize, String)> = None;
+    fields(json, &mut |key, _| {
+        if let Some(rank) = (!known(&key)).then(|| rank(&key, wanted)).flatten()
+            && found.as_ref().is_none_or(|(best, _)| rank < *best)
+        {
+            found = Some((rank, key.into_owned()));
+        }
+    });
+    found.map(|(_, key)| named(&key, wanted))
+}
+
+/// How near a key is, the nearest being 0.
+fn rank(key: &str, wanted: &str) -> Option<usize> {
+    let (folded, right) = (fold(key), fold(wanted));
+    if folded == right {
+        return Some(0);
+    }
+    let synonyms = SYNONYMS.iter().find(|(key, _)| *key == wanted).map(|(_, synonyms)| *synonyms);
+    if synonyms.is_some_and(|synonyms| synonyms.contains(&folded.as_str())) {
+        return Some(1);
+    }
+    let slips = if right.len() < 5 { 1 } else { 2 };
+    (folded.len() > 2 && strsim::osa_distance(&folded, &right) <= slips).then_some(2)
+}
+
+/// The letters and digits of a key, in lower case.
+fn fold(key: &str) -> String {
+    key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(100).collect()
+}
+
+/// A key as a message shows it.
+fn named(key: &str, wanted: &str) -> String {
+    let shown = clip(key, 60);
+    let odd = if key.trim() != key {
+        ", with a blank in it"
+    } else if key.chars().any(|c| c.is_control() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')) {
+        ", with a character in it that is not seen"
+    } else if wanted == "body" && key == "params" {
+        ", as lines of Anthropic's have it"
+    } else {
+        ""
+    };
+    format!("{shown:?}{odd}: write {wanted:?}")
+}
+
+/// The endpoint that was probably meant.
+pub(super) fn endpoint<'o>(url: &str, options: &'o CheckOptions) -> Option<&'o str> {
+    let path = url.split_once("://").map_or(url, |(_, rest)| rest.find('/').map_or("", |at| &rest[at..]));
+    let path = path.split(['?', '#']).next().unwrap_or_default().trim().trim_matches('/').to_lowercase();
+    let meant = |known: &&String| {
+        let known = known.trim_start_matches('/');
+        let short = known.strip_prefix("v1/").unwrap_or(known);
+        path == known || path == short || path.ends_with(&format!("/{known}")) || path.ends_with(&format!("/{short}"))
+    };
+    let known = || options.known_endpoints.iter();
+    let slip = || {
+        let distance = |known: &String| strsim::osa_distance(known.trim_start_matches('/'), &path);
+        known().map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= 3).min()
+    };
+    if path.is_empty() || path.len() > 200 {
+        return None;
+    }
+    known().find(meant).or_else(|| slip().map(|(_, known)| known)).map(String::as_str)
+}
+
+/// What a line is that is an object, but no request line at all.
+pub(super) fn other_format(json: &str) -> Option<String> {
+    let mut keys: Vec<String> = Vec::new();
+    fields(json, &mut |key, _| {
+        if keys.len() < 100 {
+            keys.push(key.into_owned());
+        }
+    });
+    let has = |key: &str| keys.iter().any(|own| own == key);
+    let ours = "a request line has custom_id, method, url and body";
+    if has("recordId") && has("modelInput") {
+        return Some(format!("the line is one of Amazon Bedrock's (recordId, modelInput): {ours}"));
+    }
+    if has("request") && !has("body") && !has("custom_id") {
+        return Some(format!("the line is one of Gemini's (key, request): {ours}"));
+    }
+    if has("params") && has("custom_id") && !has("body") && !has("url") {
+        return Some(format!(
+            "the line is one of Anthropic's (custom_id, params): {ours}; what is in params stands in body"
+        ));
+    }
+    if has("custom_id") && !has("body") && (has("response") || has("result")) {
+        return Some("the line is a result line, not a request line: `lote inspect` reads those".to_owned());
+    }
+    let known = |_: &str| false;
+    let near = SYNONYMS.iter().filter(|(key, _)| has(key) || key_in(json, key, &known).is_some()).count();
+    if has("body") || has("custom_id") || near > 1 {
+        return None;
+    }
+    if ["messages", "input", "prompt", "contents"].iter().any(|key| has(key)) && (has("model") || has("messages")) {
+        return Some(format!("the line is a body without its request line: {ours}, and this stands under body"));
+    }
+    if keys.is_empty() {
+        return None;
+    }
+    let shown: Vec<_> = keys.iter().take(5).map(|key| format!("{:?}", clip(key, 40))).collect();
+    let more = if keys.len() > 5 { ", …" } else { "" };
+    Some(format!(
+        "the line is no request line but a row with {}{more}: `lote prepare` makes request lines of rows",
+        shown.join(", ")
+    ))
+}
+
+/// What the first line of a file says, when it has the field names of a CSV file; the delimiter may be any of four.
+pub(super) fn field_names(text: &str) -> Option<String> {
+    let text = text.trim();
+    let delimiter = [b'\t', b';', b'|', b','].into_iter().find(|delimiter| text.as_bytes().contains(delimiter))?;
+    let names: Vec<_> = text.split(char::from(delimiter)).map(|name| name.trim().trim_matches('"')).collect();
+    let is_name = |name: &&str| {
+        !name.is_empty()
+            && name.len() <= 60
+            && !name.contains(['{', '}', '<', '>', '[', ']'])
+            && !name.contains(char::is_control)
+    };
+    if text.len() > 10_000 || text.starts_with(['{', '[', '<']) || !names.iter().all(is_name) {
+        return None;
+    }
+    let shown: Vec<_> = names.iter().take(5).map(|name| format!("{name:?}")).collect();
+    let more = if names.len() > 5 { ", …" } else { "" };
+    Some(format!("{}{more}", shown.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_near_by_case_blanks_signs_slips_and_by_what_others_call_them() {
+        for (wanted, key) in [
+            ("method", " method"),
+            ("method", "method "),
+            ("method", "Method"),
+            ("method", "methd"),
+            ("method", "\u{feff}method"),
+            ("custom_id", "customId"),
+            ("custom_id", "custom-id"),
+            ("custom_id", "CUSTOM ID"),
+            ("custom_id", "costum_id"),
+            ("custom_id", "id"),
+            ("custom_id", "request_id"),
+            ("url", "URL"),
+            ("url", "endpoint"),
+            ("body", "Body"),
+            ("body", "boddy"),
+            ("body", "params"),
+            ("messages", "message"),
+            ("messages", "Messages"),
+            ("input", "inputs"),
+        ] {
+            assert!(rank(key, wanted).is_some(), "{wanted} {key}");
+        }
+        for (wanted, key) in
+            [("method", "model"), ("url", "ur"), ("body", "bytes"), ("custom_id", "user"), ("messages", "metadata")]
+        {
+            assert!(rank(key, wanted).is_none(), "{wanted} {key}");
+        }
+        // The nearest one is named.
+        let near = key_in(r#"{"id":1,"Custom_Id":2,"x":3}"#, "custom_id", &|_| false);
+        assert_eq!(near.as_deref(), Some("\"Custom_Id\": write \"custom_id\""));
+        let near = key_in(r#"{" method":"POST"}"#, "method", &|_| false);
+        assert_eq!(near.as_deref(), Some("\" method\", with a blank in it: write \"method\""));
+        assert_eq!(key_in(r#"{"id":1}"#, "custom_id", &|key| key == "id"), None);
+    }
+
+    #[test]
+    fn endpoints_are_near_by_host_slash_prefix_and_slips() {
+        let options = CheckOptions::default();
+        for (url, meant) in [
+            ("https://api.openai.com/v1/chat/completions", Some("/v1/chat/completions")),
+            ("http://localhost:8000/v1/embeddings?x=1", Some("/v1/embeddings")),
+            ("/v1/chat/completions/", Some("/v1/chat/completions")),
+            ("/chat/completions", Some("/v1/chat/completions")),
+            ("v1/responses", Some("/v1/responses")),
+            ("/V1/Responses", Some("/v1/responses")),
+            ("/openai/v1/chat/completions", Some("/v1/chat/completions")),
+            ("/v1/chat/completion", Some("/v1/chat/completions")),
+            ("/v1/respones", Some("/v1/responses")),
+            ("/v1/audio/transcriptions", None),
+            ("", None),
+            ("https://example.org", None),
+        ] {
+            assert_eq!(endpoint(url, &options), meant, "{url}");
+        }
+    }
+
+    #[test]
+    fn other_formats_are_told_apart() {
+        for (line, expected) in [
+            (r#"{"key":"a","request":{"contents":[]}}"#, "one of Gemini's"),
+            (r#"{"request":{"contents":[]}}"#, "one of Gemini's"),
+            (r#"{"recordId":"a","modelInput":{}}"#, "one of Amazon Bedrock's"),
+            (r#"{"custom_id":"a","params":{}}"#, "one of Anthropic's"),
+            (r#"{"id":"r","custom_id":"a","response":null,"error":{}}"#, "a result line"),
+            (r#"{"custom_id":"a","result":{}}"#, "a result line"),
+            (r#"{"model":"m","input":"x"}"#, "a body without its request line"),
+            (r#"{"messages":[]}"#, "a body without its request line"),
+            (r#"{"question":"x","answer":"y"}"#, "a row with \"question\", \"answer\": `lote prepare`"),
+        ] {
+            let told = other_format(line).unwrap_or_else(|| panic!("{line}"));
+            assert!(told.contains(expected), "{line}: {told}");
+        }
+        for line in [
+            "{}",
+            r#"{"custom_id":"a","body":{}}"#,
+            r#"{"custom_id":"a","url":"/v1/responses"}"#,
+            r#"{"customId":"a","Method":"POST","url":"u","Body":{}}"#,
+            r#"{"custom_id":"a","method":"POST","url":"u","params":{}}"#,
+        ] {
+            assert_eq!(other_format(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn field_names_are_told_from_other_texts() {
+        for (line, names) in [
+            ("id,text", Some("\"id\", \"text\"")),
+            ("id;text", Some("\"id\", \"text\"")),
+            ("a\tb", Some("\"a\", \"b\"")),
+            ("\"full name\",\"age\"", Some("\"full name\", \"age\"")),
+            ("hello", None),
+            ("<html>, a", None),
+            ("{'a': 1, 'b': 2}", None),
+            ("id,,text", None),
+        ] {
+            assert_eq!(field_names(line).as_deref(), names, "{line}");
+        }
+    }
+}
