@@ -241,7 +241,8 @@ async fn a_batch_without_files_has_only_missing_lines_unless_it_failed() {
     for (status, error_file) in [("completed", json!(null)), ("cancelled", json!("")), ("expired", json!(null))] {
         let (_odd, client, batch) = described(json!({"id": "b", "status": status, "error_file_id": error_file})).await;
         let stale = folder.path().join("output.jsonl");
-        fs::write(&stale, "{\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"text\":\"x\"}}}").expect("written");
+        fs::write(&stale, "{\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"text\":\"x\"}}}")
+            .expect("written");
         let outcomes =
             client.batches().outcomes(&batch, &requests).folder(folder.path()).fetch().await.expect("outcomes");
         let kinds: Vec<_> = outcomes.map(|outcome| outcome.expect("an outcome").kind()).collect();

@@ -223,7 +223,8 @@ async fn the_id_of_a_batch_survives_an_answer_that_cannot_be_read() {
 
 #[tokio::test]
 async fn what_a_batch_that_failed_has_finished_is_fetched() {
-    let answer = json!({"id": "r", "custom_id": "b", "response": {"status_code": 200, "body": {"text": "x"}}, "error": null});
+    let answer =
+        json!({"id": "r", "custom_id": "b", "response": {"status_code": 200, "body": {"text": "x"}}, "error": null});
     let place = Place::new(&[line("a", "x"), line("b", "y")]);
     let odd = Odd::new([
         uploaded(),
@@ -358,8 +359,7 @@ fn a_record_of_an_older_version_is_read() {
 
 #[tokio::test]
 async fn lines_that_the_service_lost_are_missing_and_what_it_added_is_named() {
-    let answer =
-        |id: &str| json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": {"text": "x"}}, "error": null});
+    let answer = |id: &str| json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": {"text": "x"}}, "error": null});
     let place = Place::new(&[line("a", "x"), line("b", "y"), line("c", "z")]);
     let output = format!("{}\n{}\n{}\nhalf a li", answer("c"), answer("foreign"), answer("c"));
     let odd = Odd::new([
@@ -418,7 +418,8 @@ fn over(status: &str, [total, completed, failed]: [u64; 3], files: Value) -> Rep
 fn succeeded(id: &str) -> String {
     let body = json!({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3}});
-    json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": body}, "error": null}).to_string() + "\n"
+    json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": body}, "error": null}).to_string()
+        + "\n"
 }
 
 fn failed(id: &str, code: &str) -> String {
@@ -461,7 +462,12 @@ async fn files_that_are_named_late_are_waited_for() {
         ),
         (
             "the error file is named later than the output file",
-            vec![over("completed", [3, 2, 1], output.clone()), two(), over("completed", [3, 2, 1], both.clone()), one()],
+            vec![
+                over("completed", [3, 2, 1], output.clone()),
+                two(),
+                over("completed", [3, 2, 1], both.clone()),
+                one(),
+            ],
             vec![look, o, look, e],
             2,
         ),
@@ -491,7 +497,12 @@ async fn files_that_are_named_late_are_waited_for() {
         ),
         (
             "looks that fail are survived",
-            vec![over("completed", [3, 3, 0], json!({})), Reply::Nothing, over("completed", [3, 3, 0], output.clone()), all()],
+            vec![
+                over("completed", [3, 3, 0], json!({})),
+                Reply::Nothing,
+                over("completed", [3, 3, 0], output.clone()),
+                all(),
+            ],
             vec![look, look, look, o],
             3,
         ),
@@ -530,7 +541,8 @@ async fn files_that_are_named_late_are_waited_for() {
         assert_eq!(looked(&odd), asked, "{what}");
         let joined = &report.joined;
         assert_eq!((joined.succeeded, joined.missing, joined.anomalies.len()), (succeeded, 0, 0), "{what}: {joined:?}");
-        let batch: Value = serde_json::from_slice(&fs::read(report.folder.join("batch.json")).expect("it")).expect("JSON");
+        let batch: Value =
+            serde_json::from_slice(&fs::read(report.folder.join("batch.json")).expect("it")).expect("JSON");
         assert_eq!(batch["output_file_id"].as_str().is_some(), succeeded > 0, "{what}");
     }
 }
@@ -553,10 +565,16 @@ async fn files_that_are_never_named_are_told_and_nothing_is_taken_for_missing() 
         let error = run.execute().await.expect_err("late");
         let text = error.to_string();
         assert!(text.contains("batch batch_1 is completed, and ") && text.contains(said), "{text}");
-        assert!(matches!(&error, RunError::Unfetched { error, .. } if error.is_late() && !error.is_ambiguous()), "{text}");
+        assert!(
+            matches!(&error, RunError::Unfetched { error, .. } if error.is_late() && !error.is_ambiguous()),
+            "{text}"
+        );
         assert!(!place.path("requests.run/results.jsonl").exists());
         let record = place.record();
-        assert_eq!((record.stage, record.batch_id.map(|id| id.to_string())), (Stage::Ended, Some("batch_1".to_owned())));
+        assert_eq!(
+            (record.stage, record.batch_id.map(|id| id.to_string())),
+            (Stage::Ended, Some("batch_1".to_owned()))
+        );
         let again = place.run(&odd.client()).execute().await.expect_err("held").to_string();
         assert!(again.contains("batch batch_1") && !again.contains("delete"), "{again}");
     }
@@ -597,18 +615,23 @@ async fn what_the_batch_says_is_held_against_what_came() {
             vec![over("completed", [2, 2, 0], with_usage(60)), two()],
             2,
             "usage_differs",
-            "batch batch_1: it says that it used 60 tokens (4 in, 2 out), but its lines say 6 tokens (4 in, 2 out)".to_owned(),
+            "batch batch_1: it says that it used 60 tokens (4 in, 2 out), but its lines say 6 tokens (4 in, 2 out)"
+                .to_owned(),
         ),
     ] {
         let place = Place::new(&["a", "b", "c"].map(|id| line(id, "x"))[..lines]);
         let odd = Odd::new([uploaded(), batch(json!({}))].into_iter().chain(replies));
         let run = place.run(&odd.client()).tolerance(Tolerance::default().late_files(Duration::ZERO));
         let report = run.execute().await.expect("a report");
-        let found: Vec<_> = report.joined.anomalies.iter().map(|found| (found.code.as_str(), found.to_string())).collect();
+        let found: Vec<_> =
+            report.joined.anomalies.iter().map(|found| (found.code.as_str(), found.to_string())).collect();
         assert_eq!(found, [(code, said.clone())]);
         let summary = fs::read_to_string(report.folder.join("summary.json")).expect("the summary");
         let summary: Value = serde_json::from_str(&summary).expect("JSON");
-        assert_eq!((summary["anomalies"][0]["code"].as_str(), summary["answers"].as_u64()), (Some(code), Some(2 + u64::from(said.contains("1 of 2")))));
+        assert_eq!(
+            (summary["anomalies"][0]["code"].as_str(), summary["answers"].as_u64()),
+            (Some(code), Some(2 + u64::from(said.contains("1 of 2"))))
+        );
     }
 
     for (counts, files, lines) in [

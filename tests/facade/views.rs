@@ -34,7 +34,13 @@ fn said(result: Result<impl std::fmt::Debug, OutcomeError>) -> String {
 fn a_line_of_any_service_has_one_of_six_kinds() {
     use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded, Unreadable};
     for (line, kind, status, code, message) in [
-        (json!({"custom_id": "a", "response": {"status_code": 200, "body": {"text": "x"}}}), Succeeded, Some(200), None, None),
+        (
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {"text": "x"}}}),
+            Succeeded,
+            Some(200),
+            None,
+            None,
+        ),
         (
             json!({"custom_id": "a", "response": {"status_code": "201", "body": "{\"text\":\"x\"}"}, "error": {}}),
             Succeeded,
@@ -235,7 +241,10 @@ fn half_of_a_surrogate_pair_is_one_strange_character_in_every_view() {
 #[test]
 fn an_answer_that_succeeded_may_fall_short() {
     let incomplete = |reason: &str| {
-        response(json!([message(&["x"], "incomplete")]), json!({"status": "incomplete", "incomplete_details": {"reason": reason}}))
+        response(
+            json!([message(&["x"], "incomplete")]),
+            json!({"status": "incomplete", "incomplete_details": {"reason": reason}}),
+        )
     };
     let refusal = json!([{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}]);
     for (outcome, cut_off, filtered, refused) in [
@@ -248,7 +257,14 @@ fn an_answer_that_succeeded_may_fall_short() {
         (response(json!([message(&["x"], "incomplete")]), json!({})), true, false, false),
         (response(refusal, json!({})), false, false, true),
         // What failed is not told as something less.
-        (outcome(&json!({"custom_id": "a", "response": {"status_code": 500, "body": {"choices": [{"finish_reason": "length", "message": {"content": "x"}}]}}})), false, false, false),
+        (
+            outcome(
+                &json!({"custom_id": "a", "response": {"status_code": 500, "body": {"choices": [{"finish_reason": "length", "message": {"content": "x"}}]}}}),
+            ),
+            false,
+            false,
+            false,
+        ),
     ] {
         let told = (outcome.is_cut_off(), outcome.is_filtered(), outcome.is_refused());
         assert_eq!(told, (cut_off, filtered, refused), "{}", outcome.line());
@@ -271,7 +287,10 @@ fn what_a_view_does_not_need_is_not_in_its_way() {
     assert_eq!(vector.embedding().expect("a vector"), [2.0]);
     let image = line(format!(r#"{{"created":1e999,"data":[{{"b64_json":"AP8=","meta":{deep}}}]}}"#));
     assert_eq!(image.images().expect("images").len(), 1);
-    assert_eq!(said(line(format!(r#"{{"a":{deep},"b":1e999}}"#)).text()), "a text, but found an object of another kind, with the keys a, b");
+    assert_eq!(
+        said(line(format!(r#"{{"a":{deep},"b":1e999}}"#)).text()),
+        "a text, but found an object of another kind, with the keys a, b"
+    );
 }
 
 #[test]

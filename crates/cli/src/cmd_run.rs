@@ -29,7 +29,11 @@ const SHOWN_FINDINGS: usize = 20;
 ///
 /// Checks the requests, uploads them, creates one batch, waits for its end, fetches its files,
 /// and writes one result line for each request line, in the order of the requests. A request
-/// that was not answered has error.code "missing".
+/// that was not answered has error.code "missing", one whose answer cannot be read "unreadable".
+///
+/// What the batch says of itself is held against what came. A batch that is over and names no
+/// file of its lines is asked for again, for two minutes. Counts and tokens that differ from those
+/// of its lines are anomalies in the summary; they change no exit code by themselves.
 ///
 /// The folder keeps what was sent, the batch, what came back, and the results. The intent is
 /// written there before the batch is created, so that nothing is paid for unnoticed; a folder

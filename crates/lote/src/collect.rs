@@ -177,7 +177,8 @@ impl Collect {
                     (self.on_step)(Step::Downloading(file.name));
                     let tolerance = self.tolerance.clone().for_files();
                     fetch(&self.client, id, &file.path, tolerance, Arc::clone(&self.on_trouble)).await?;
-                    let length = fs::metadata(&file.path).map_err(|error| Error::path("read", &file.path, error))?.len();
+                    let length =
+                        fs::metadata(&file.path).map_err(|error| Error::path("read", &file.path, error))?.len();
                     file.fetched = Some(if length == 0 { Fetched::Empty } else { Fetched::Some });
                 }
                 None if file.fetched.is_none() => remove_old(&file.path)?,

@@ -90,9 +90,17 @@ mod tests {
         let errors = json!({"error_file_id": "e", "output_file_id": ""});
         for (fields, counts, expected) in [
             (json!({}), [3, 3, 0], Some("its counts say that 3 lines succeeded, but it names no output file")),
-            (json!({"output_file_id": ""}), [1, 1, 0], Some("its counts say that 1 line succeeded, but it names no output file")),
+            (
+                json!({"output_file_id": ""}),
+                [1, 1, 0],
+                Some("its counts say that 1 line succeeded, but it names no output file"),
+            ),
             (json!({}), [3, 0, 2], Some("its counts say that 2 lines failed, but it names no error file")),
-            (json!({}), [3, 1, 2], Some("its counts say that 1 line succeeded and 2 failed, but it names no file of them")),
+            (
+                json!({}),
+                [3, 1, 2],
+                Some("its counts say that 1 line succeeded and 2 failed, but it names no file of them"),
+            ),
             (output.clone(), [3, 2, 1], Some("its counts say that 1 line failed, but it names no error file")),
             (errors.clone(), [3, 2, 1], Some("its counts say that 2 lines succeeded, but it names no output file")),
             // All failed; here and there they are counted as completed as well.
@@ -102,7 +110,11 @@ mod tests {
             (output, [0, 3, 0], None),
             (json!({}), [3, 0, 0], None),
             (json!({"status": "in_progress"}), [3, 3, 0], None),
-            (json!({"status": "expired"}), [3, 2, 0], Some("its counts say that 2 lines succeeded, but it names no output file")),
+            (
+                json!({"status": "expired"}),
+                [3, 2, 0],
+                Some("its counts say that 2 lines succeeded, but it names no output file"),
+            ),
             (json!({"status": "failed", "errors": {"data": [{"message": "bad"}]}}), [3, 0, 3], None),
         ] {
             assert_eq!(late(fields.clone(), counts).as_deref(), expected, "{fields} {counts:?}");

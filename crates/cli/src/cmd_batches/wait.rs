@@ -121,7 +121,9 @@ async fn wait(client: &Client, id: &BatchId, args: &WaitArgs, bar: &mut Option<B
     let end = end(args);
     let batches = client.batches();
     let last = match first_look(client, id, end).await {
-        Ok(Some(batch)) if batch.is_terminal() && batch.late_files().is_none() => return Waited::Ended(Box::new(batch)),
+        Ok(Some(batch)) if batch.is_terminal() && batch.late_files().is_none() => {
+            return Waited::Ended(Box::new(batch));
+        }
         Ok(Some(batch)) => {
             bar.get_or_insert_with(Bar::new).batch(&batch);
             Some(Box::new(batch))
@@ -189,14 +191,13 @@ async fn many(client: &Client, ids: &[BatchId], args: &WaitArgs) -> Result<Exit,
     }
     let board = Arc::new(Board::new(ids));
     let (shown, troubled) = (Arc::clone(&board), Arc::clone(&board));
-    let mut wait = client
-        .batches()
-        .wait_all(ids.iter().cloned())
-        .on_progress(move |batch| shown.saw(batch))
-        .on_trouble(move |error| {
-            troubled.clear();
-            out::note(format_args!("{error}; asking again"));
-        });
+    let mut wait =
+        client.batches().wait_all(ids.iter().cloned()).on_progress(move |batch| shown.saw(batch)).on_trouble(
+            move |error| {
+                troubled.clear();
+                out::note(format_args!("{error}; asking again"));
+            },
+        );
     if let Some(end) = end {
         wait = wait.deadline(end.saturating_duration_since(Instant::now()));
     }

@@ -67,9 +67,7 @@ impl Output {
     /// When the disk does not take it.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), CliError> {
         let what = self.what;
-        self.write_all(line.as_bytes())
-            .and_then(|()| self.write_all(b"\n"))
-            .map_err(|error| cannot_write(what, &error))
+        self.write_all(line.as_bytes()).and_then(|()| self.write_all(b"\n")).map_err(|error| cannot_write(what, &error))
     }
 
     /// Whether the file that will be replaced holds something, and not what was written.
@@ -89,7 +87,8 @@ impl Output {
             return Ok(false);
         }
         let same = old.len() == self.bytes
-            && same_bytes(&*path, temporary.get_ref().path()).map_err(|error| crate::input::cannot_read(path, &error))?;
+            && same_bytes(&*path, temporary.get_ref().path())
+                .map_err(|error| crate::input::cannot_read(path, &error))?;
         Ok(!same)
     }
 

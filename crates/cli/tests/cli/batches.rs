@@ -109,7 +109,9 @@ fn over(files: Value) -> Value {
 fn files_that_are_named_late_are_waited_for() {
     let said = |batch: &Value| answer("200 OK", "application/json", &batch.to_string());
     let whole = over(json!({"output_file_id": "o", "error_file_id": "e"}));
-    for late in [json!({}), json!({"output_file_id": ""}), json!({"output_file_id": "o"}), json!({"error_file_id": "e"})] {
+    for late in
+        [json!({}), json!({"output_file_id": ""}), json!({"output_file_id": "o"}), json!({"error_file_id": "e"})]
+    {
         let odd = Odd::answering([said(&over(late.clone())), said(&over(late)), said(&whole)]);
         let waited = ask(odd.url(), ["batches", "wait", "batch_1"]);
         assert_eq!((waited.code, json(&waited)), (1, whole.clone()), "{waited:?}");

@@ -15,11 +15,13 @@ const REQUESTS: &str = r#"{"custom_id":"a","method":"POST","url":"/v1/chat/compl
 fn answer(id: &str, finish: &str) -> String {
     let body = json!({"model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": finish}],
         "usage": {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3}});
-    json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": body}, "error": null}).to_string() + "\n"
+    json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": body}, "error": null}).to_string()
+        + "\n"
 }
 
 fn failed(id: &str) -> String {
-    json!({"id": "r", "custom_id": id, "response": null, "error": {"code": "server_error", "message": "no"}}).to_string()
+    json!({"id": "r", "custom_id": id, "response": null, "error": {"code": "server_error", "message": "no"}})
+        .to_string()
         + "\n"
 }
 
@@ -57,7 +59,8 @@ fn answers_come_into_the_order_of_their_requests() {
 
     let again = ["requests.jsonl", "errors.jsonl", "output.jsonl", "-o", "results.jsonl", "--json"];
     let summary: Value = serde_json::from_str(&join(&place, &again, b"").stdout).expect("JSON");
-    for (name, count) in [("lines", 3), ("succeeded", 2), ("failed", 1), ("cut_off", 1), ("missing", 0), ("answers", 3)] {
+    for (name, count) in [("lines", 3), ("succeeded", 2), ("failed", 1), ("cut_off", 1), ("missing", 0), ("answers", 3)]
+    {
         assert_eq!(summary[name], count, "{name}: {summary}");
     }
     assert_eq!((&summary["results"], &summary["anomalies"]), (&json!("results.jsonl"), &json!([])));
@@ -157,7 +160,9 @@ fn what_a_run_did_is_done_again() {
     let read = |name: &str| std::fs::read(place.path().join(name)).expect("the file");
     assert_eq!(read("results.jsonl"), read("requests.run/results.jsonl"));
     let [run, joined] = [run, joined].map(|ended| serde_json::from_str::<Value>(&ended.stdout).expect("JSON"));
-    for name in ["lines", "succeeded", "failed", "missing", "unreadable", "answers", "usage", "models", "errors", "anomalies"] {
+    for name in
+        ["lines", "succeeded", "failed", "missing", "unreadable", "answers", "usage", "models", "errors", "anomalies"]
+    {
         assert_eq!(run[name], joined[name], "{name}");
     }
 }

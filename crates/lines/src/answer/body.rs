@@ -310,13 +310,14 @@ impl Signs {
 
     fn shortfall(&self) -> Shortfall {
         let mut all = self.shortfall;
+        all.cut_off |= self.choices_short.cut_off;
         for more in [self.choices_short, self.output_short] {
-            all.cut_off |= more.cut_off;
             all.filtered |= more.filtered;
             all.refused |= more.refused;
         }
         // A response that is incomplete for no known reason stopped before its end.
-        all.cut_off |= self.status == Status::Incomplete && !all.filtered;
+        let incomplete = self.status == Status::Incomplete || self.output_short.cut_off;
+        all.cut_off |= incomplete && !all.filtered;
         all
     }
 }

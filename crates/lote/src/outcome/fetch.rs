@@ -93,9 +93,8 @@ impl FetchOutcomes {
             }
         };
         let results: Option<&Path> = results.as_deref();
-        let mut collect = Collect::new(client, batch, &kept, Self::FILES)
-            .tolerance(tolerance)
-            .telling(Arc::new(|_| ()), on_trouble);
+        let mut collect =
+            Collect::new(client, batch, &kept, Self::FILES).tolerance(tolerance).telling(Arc::new(|_| ()), on_trouble);
         let (joined, file) = match collect.collect(&requests, results).await {
             Ok(collected) => collected,
             Err(error) => return Err(error.into_error(Some(&collect.batch), results)),

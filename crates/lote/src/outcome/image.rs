@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use super::json::Json;
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use super::json::Json;
 
 /// Base64 with or without its padding.
 pub(super) const FORGIVING: GeneralPurpose = GeneralPurpose::new(
@@ -81,7 +81,8 @@ struct Found {
 
 impl Found {
     fn new(item: Json<'_>, base64: &str) -> Option<Self> {
-        let [base64, url, prompt] = item.fields([base64, "url", "revised_prompt"]).map(|field| field.and_then(Json::text));
+        let [base64, url, prompt] =
+            item.fields([base64, "url", "revised_prompt"]).map(|field| field.and_then(Json::text));
         let (base64, url) = (base64.filter(|text| !text.is_empty()), url.filter(|text| !text.is_empty()));
         (base64.is_some() || url.is_some()).then_some(Self { base64, url, revised_prompt: prompt })
     }

@@ -78,7 +78,8 @@ impl Outcomes {
         answers: impl IntoIterator<Item = P>,
     ) -> Result<Self, Error> {
         let answers: Vec<PathBuf> = answers.into_iter().map(|path| path.as_ref().to_owned()).collect();
-        let (joined, file) = join_to(requests.as_ref(), &answers, None).map_err(|error| error.into_error(None, None))?;
+        let (joined, file) =
+            join_to(requests.as_ref(), &answers, None).map_err(|error| error.into_error(None, None))?;
         Ok(Self::new(file, Path::new("the joined results"), Some(joined)))
     }
 

@@ -145,7 +145,8 @@ pub(super) fn replies(body: Json<'_>) -> Option<Vec<Reply>> {
 
 fn choice(choice: Json<'_>) -> Reply {
     let [message, text, finish] = choice.fields(["message", "text", "finish_reason"]);
-    let mut reply = Reply { finish: finish.and_then(Json::text).map(|reason| reason.as_str().into()), ..Reply::default() };
+    let mut reply =
+        Reply { finish: finish.and_then(Json::text).map(|reason| reason.as_str().into()), ..Reply::default() };
     let Some(message) = message else {
         // Legacy completions have the text itself.
         reply.messages.extend(text.and_then(parts));

@@ -108,7 +108,8 @@ impl Outcome {
                 OutcomeError::new(self, &wanted, Kind::NotTheType, found)
             }
             (_, parts) => {
-                let found = format!("found a text of {parts} parts, which do not fit together: {error}: {:?}", clip(&text));
+                let found =
+                    format!("found a text of {parts} parts, which do not fit together: {error}: {:?}", clip(&text));
                 OutcomeError::new(self, &wanted, Kind::Several(parts), found)
             }
         })

@@ -166,12 +166,11 @@ async fn collect(
         Step::Joining => steps(Progress::Joining),
     };
     let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
-    let mut collect =
-        Collect::new(run.client.clone(), batch, folder.path(), [Folder::OUTPUT, Folder::ERRORS])
-            .tolerance(run.tolerance.clone().unwrap_or_else(patience))
-            .cadence(run.cadence.clone())
-            .ending(end)
-            .telling(Arc::new(on_step), Arc::new(on_trouble));
+    let mut collect = Collect::new(run.client.clone(), batch, folder.path(), [Folder::OUTPUT, Folder::ERRORS])
+        .tolerance(run.tolerance.clone().unwrap_or_else(patience))
+        .cadence(run.cadence.clone())
+        .ending(end)
+        .telling(Arc::new(on_step), Arc::new(on_trouble));
     let collected = collect.collect(&folder.join(Folder::REQUESTS), Some(&folder.join(Folder::RESULTS))).await;
     let batch = collect.batch;
     // It may name files that it did not name before.
