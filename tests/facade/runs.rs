@@ -552,7 +552,7 @@ async fn files_that_are_never_named_are_told_and_nothing_is_taken_for_missing() 
     for (files, said) in [
         (json!({}), "its counts say that 3 lines succeeded, but it names no output file"),
         (json!({"output_file_id": ""}), "its counts say that 3 lines succeeded, but it names no output file"),
-        (json!({"output_file_id": "o"}), "3 lines succeeded, but its output file o is empty"),
+        (json!({"output_file_id": "o"}), "its counts say that 3 lines succeeded, but its output file o is empty"),
     ] {
         let place = three();
         let reply = || over("completed", [3, 3, 0], files.clone());

@@ -96,6 +96,13 @@ fn check(args: &JoinArgs) -> Result<(), CliError> {
     if inputs().filter(|path| input::is_dash(path)).count() > 1 {
         return Err(CliError::usage("-: stdin can be only one of the files"));
     }
+    let ending = args.output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if ["csv", "tsv", "npy", "npz", "parquet", "arrow", "feather", "xlsx"].contains(&ending.as_str()) {
+        return Err(CliError::usage(format!(
+            "{}: results are JSONL; name a file that ends in .jsonl",
+            args.output.display()
+        )));
+    }
     let real = |path: &Path| fs::canonicalize(path).ok();
     let output = real(&args.output).filter(|_| !input::is_dash(&args.output));
     match inputs().find(|path| output.is_some() && real(path) == output) {

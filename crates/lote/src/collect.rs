@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Batch, Cadence, Client, Error, Status, Tolerance,
     fetch::{OnTrouble, blocking, fetch},
-    late::{LateFiles, ended},
+    late::{LateFiles, count, ended},
     lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join, open_lines},
     policy::Trouble,
     save::AtomicFile,
@@ -212,14 +212,20 @@ impl Collect {
             return Ok(());
         }
         let Batch { id, status, output_file_id, .. } = &self.batch;
-        let seconds = asked.as_secs();
-        let asked = if seconds < 120 { format!("{seconds} seconds") } else { format!("{} minutes", seconds / 60) };
+        let asked = match asked.as_secs() {
+            0 => String::new(),
+            seconds @ 1..=119 => format!(", after {} of asking again", count(seconds, "second")),
+            seconds => format!(", after {} minutes of asking again", seconds / 60),
+        };
         let what = match output_file_id {
-            Some(output) => format!("{} lines succeeded, but its output file {output} is empty", late.succeeded),
+            Some(output) => {
+                let lines = count(late.succeeded, "line");
+                format!("its counts say that {lines} succeeded, but its output file {output} is empty")
+            }
             None => late.to_string(),
         };
         Err(Error::late(format!(
-            "batch {id} is {status}, and {what}, after {asked} of asking again; \
+            "batch {id} is {status}, and {what}{asked}; \
              what it finished is at the service: ask for the batch and its files later"
         ))
         .about(Some(id.clone())))

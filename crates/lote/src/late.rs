@@ -27,7 +27,7 @@ impl LateFiles {
 
 impl fmt::Display for LateFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = |count| if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
+        let lines = |lines| count(lines, "line");
         match (self.succeeded, self.failed) {
             (succeeded, 0) => {
                 write!(f, "its counts say that {} succeeded, but it names no output file", lines(succeeded))
@@ -57,6 +57,11 @@ impl Batch {
         let succeeded = if self.output_file_id.is_some() { 0 } else { succeeded(counts) };
         (succeeded > 0 || failed > 0).then_some(LateFiles { succeeded, failed })
     }
+}
+
+/// So many of something, in words.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// The lines that have ended. Where a service counts the failed ones as completed too, each once.

@@ -138,6 +138,7 @@ fn no_file_is_lost_to_the_output() {
         (&["requests.jsonl", "absent.jsonl", "-o", "r.jsonl"], "absent.jsonl: cannot be read"),
         (&["requests.jsonl", ".", "-o", "r.jsonl"], "is a folder; name a file in it"),
         (&["requests.jsonl", "output.jsonl", "-o", "absent/r.jsonl"], "cannot be written"),
+        (&["requests.jsonl", "output.jsonl", "-o", "r.csv"], "r.csv: results are JSONL"),
         (&["requests.jsonl", "output.jsonl"], "--output"),
         (&["requests.jsonl", "-o", "r.jsonl"], "<ANSWERS>"),
     ] {
