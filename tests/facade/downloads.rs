@@ -23,10 +23,18 @@ fn broken(status: &str, headers: &[&str], body: &[u8], sent: usize) -> Reply {
     Reply::Bytes(bytes)
 }
 
-/// The part of the text from this byte on.
+/// The part of the text from this byte on, with the entity tag of the whole.
 fn rest(first: usize, sent: usize) -> Reply {
     let range = format!("content-range: bytes {first}-{}/{}", TEXT.len() - 1, TEXT.len());
-    broken("206", &[&range], &TEXT[first..], sent)
+    broken("206", &[&range, TAG], &TEXT[first..], sent)
+}
+
+const TAG: &str = "etag: \"v1\"";
+
+/// The ranges that were asked for.
+fn ranges(odd: &Odd) -> Vec<Option<String>> {
+    let range = |head: &String| head.lines().find_map(|line| line.strip_prefix("range: ")).map(str::to_owned);
+    odd.requests().iter().map(range).collect()
 }
 
 async fn fetch(odd: &Odd) -> Result<Vec<u8>, Error> {
@@ -42,16 +50,10 @@ async fn fetch(odd: &Odd) -> Result<Vec<u8>, Error> {
 
 #[tokio::test]
 async fn what_breaks_off_goes_on_where_it_was() {
-    let tag = ["etag: \"v1\""];
-    let odd = Odd::new([broken("200", &tag, TEXT, 3), Reply::Nothing, rest(3, 4), rest(7, 7)]);
+    let odd = Odd::new([broken("200", &[TAG], TEXT, 3), Reply::Nothing, rest(3, 4), rest(7, 7)]);
     assert_eq!(fetch(&odd).await.expect("whole"), TEXT);
-    let ranges: Vec<Option<String>> = odd
-        .requests()
-        .iter()
-        .map(|head| head.lines().find_map(|line| line.strip_prefix("range: ")).map(str::to_owned))
-        .collect();
     let expected = [None, Some("bytes=3-"), Some("bytes=3-"), Some("bytes=7-")];
-    assert_eq!(ranges, expected.map(|range| range.map(str::to_owned)));
+    assert_eq!(ranges(&odd), expected.map(|range| range.map(str::to_owned)));
     assert!(odd.requests()[1..].iter().all(|head| head.contains("if-range: \"v1\"")));
 }
 
@@ -59,7 +61,7 @@ async fn what_breaks_off_goes_on_where_it_was() {
 async fn a_service_without_ranges_starts_over_and_nothing_comes_twice() {
     let whole = || Reply::new(200, &[], TEXT);
     for again in [vec![whole()], vec![Reply::new(416, &[], ""), whole()], vec![broken("200", &[], TEXT, 2), whole()]] {
-        let odd = Odd::new([vec![broken("200", &[], TEXT, 9)], again].into_iter().flatten());
+        let odd = Odd::new([vec![broken("200", &[TAG], TEXT, 9)], again].into_iter().flatten());
         assert_eq!(fetch(&odd).await.expect("whole"), TEXT);
     }
     // Without a length nothing tells which file a part is of: the whole is asked for.
@@ -77,9 +79,10 @@ async fn what_has_changed_meanwhile_is_never_joined() {
         (Reply::new(200, &[], other), "begins"),
         (Reply::new(200, &[], &TEXT[1..]), "length"),
         (Reply::new(200, &["etag: \"v2\""], TEXT), "entity tag"),
-        (Reply::new(206, &[wrong_part], &TEXT[4..]), "another part"),
-        (Reply::new(206, &["content-range: bytes 3-13/15"], &TEXT[3..]), "another part"),
-        (Reply::new(206, &[], &TEXT[3..]), "another part"),
+        (Reply::new(206, &[wrong_part, TAG], &TEXT[4..]), "another part"),
+        (Reply::new(206, &["content-range: bytes 3-13/15", TAG], &TEXT[3..]), "another part"),
+        (Reply::new(206, &[TAG], &TEXT[3..]), "another part"),
+        (Reply::new(206, &["content-range: bytes 3-13/14", "etag: \"v2\""], &TEXT[3..]), "entity tag"),
     ] {
         let odd = Odd::new([broken("200", &["etag: \"v1\""], TEXT, 3), again]);
         let error = fetch(&odd).await.expect_err("changed");
@@ -91,7 +94,7 @@ async fn what_has_changed_meanwhile_is_never_joined() {
 
 #[tokio::test]
 async fn breaks_without_progress_come_to_an_end() {
-    let odd = Odd::new([broken("200", &[], TEXT, 5), rest(5, 0), rest(5, 0), Reply::Nothing]);
+    let odd = Odd::new([broken("200", &[TAG], TEXT, 5), rest(5, 0), rest(5, 0), Reply::Nothing]);
     assert!(fetch(&odd).await.expect_err("in vain").is_connection());
     // A file that is gone is not asked for again.
     let odd = Odd::new([broken("200", &[], TEXT, 5), Reply::new(404, &[], "")]);
@@ -131,7 +134,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_call_that_is_dropped_in_a_break_loses_nothing() {
-    let odd = Odd::new([broken("200", &[], TEXT, 3), rest(3, 11)]);
+    let odd = Odd::new([broken("200", &[TAG], TEXT, 3), rest(3, 11)]);
     let client = odd.builder().retry(Retry::default()).build().expect("a client");
     let troubles = std::sync::Arc::new(Mutex::new(0));
     let seen = std::sync::Arc::clone(&troubles);
@@ -146,4 +149,135 @@ async fn a_call_that_is_dropped_in_a_break_loses_nothing() {
         text.extend_from_slice(&chunk);
     }
     assert_eq!(text, TEXT);
+}
+
+/// A file of the same length and with a common beginning is what a length alone cannot tell from another.
+#[tokio::test]
+async fn without_a_strong_tag_or_a_hash_the_whole_comes_again_and_is_compared() {
+    for headers in [&[][..], &["etag: W/\"v1\""], &["last-modified: Thu, 01 Jan 2026 00:00:00 GMT"]] {
+        let odd = Odd::new([broken("200", headers, TEXT, 5), Reply::new(200, headers, TEXT)]);
+        assert_eq!(fetch(&odd).await.expect("whole"), TEXT);
+        assert_eq!(ranges(&odd), [None, None], "{headers:?}");
+        assert!(odd.requests().iter().all(|head| !head.contains("if-range")));
+        let odd = Odd::new([broken("200", headers, TEXT, 5), Reply::new(200, headers, "ONE\ntwo\nthree\n")]);
+        let error = fetch(&odd).await.expect_err("another file");
+        assert!(error.to_string().contains("what it began with is not the same"), "{error}");
+    }
+    // A service that ignores If-Range sends the rest of whatever there is: without a tag it proves nothing.
+    let part = || Reply::new(206, &["content-range: bytes 5-13/14"], "ABCDEFGHI");
+    let odd = Odd::new([broken("200", &[TAG], TEXT, 5), part(), Reply::new(200, &[], TEXT)]);
+    assert_eq!(fetch(&odd).await.expect("whole"), TEXT);
+    assert_eq!(ranges(&odd), [None, Some("bytes=5-".to_owned()), None]);
+}
+
+/// Where a hash is compared at the end, the rest alone will do.
+#[tokio::test]
+async fn a_hash_makes_a_part_good_enough() {
+    let part = |text: &[u8]| Reply::new(206, &["content-range: bytes 5-13/14"], text);
+    for (rest, right) in [(&TEXT[5..], true), (&b"ABCDEFGHI"[..], false)] {
+        let odd = Odd::new([broken("200", &[], TEXT, 5), part(rest)]);
+        let client = odd.builder().retry(quick()).build().expect("a client");
+        let content = client.files().content(&id()).await.expect("a head").verify_sha256(&hex(TEXT));
+        let ended = content.copy_to(&mut tokio::io::sink()).await;
+        assert_eq!(ended.is_ok(), right, "{ended:?}");
+        assert_eq!(ranges(&odd)[1].as_deref(), Some("bytes=5-"));
+    }
+}
+
+fn quick() -> Retry {
+    Retry::default().pauses(Duration::from_millis(1), Duration::from_millis(2))
+}
+
+/// Saves to a file of this name, which is given up after the first break.
+async fn save(odd: &Odd, path: &std::path::Path) -> Result<u64, Error> {
+    odd.client().files().content(&id()).await?.save(path).await
+}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn what_came_is_kept_and_gone_on_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("output.jsonl");
+    let odd = Odd::new([
+        broken("200", &[TAG], TEXT, 5),
+        // The same again, which gets further.
+        broken("200", &[TAG], TEXT, 0),
+        rest(5, 4),
+        broken("200", &[TAG], TEXT, 0),
+        rest(9, 5),
+    ]);
+    for kept in [5, 9] {
+        let error = save(&odd, &path).await.expect_err("broken").to_string();
+        assert!(error.contains("content of file file_1") && error.contains("was lost"), "{error}");
+        assert!(error.contains(&format!("; {kept} of 14 bytes are kept in ")), "{error}");
+        assert!(error.contains("output.jsonl.lote-part; fetch file file_1"), "{error}");
+        assert_eq!(std::fs::read(folder.path().join("output.jsonl.lote-part")).expect("a part"), &TEXT[..kept]);
+    }
+    assert_eq!(save(&odd, &path).await.expect("whole"), TEXT.len() as u64);
+    assert_eq!(std::fs::read(&path).expect("the file"), TEXT);
+    assert_eq!(names(folder.path()), ["output.jsonl"]);
+    let (five, nine) = (Some("bytes=5-".to_owned()), Some("bytes=9-".to_owned()));
+    assert_eq!(ranges(&odd), [None, None, five, None, nine]);
+}
+
+#[tokio::test]
+async fn a_part_of_anything_else_is_not_gone_on_from() {
+    let whole = || Reply::new(200, &[TAG], TEXT);
+    let spoil = |name: &str, text: &str| {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        move |folder: &std::path::Path| std::fs::write(folder.join(&name), &text).expect("a file")
+    };
+    let cases: Vec<(Reply, Box<dyn Fn(&std::path::Path)>)> = vec![
+        // Another version, one that is not told apart, a part that was changed, and a label that is none.
+        (Reply::new(200, &["etag: \"v2\""], TEXT), Box::new(|_| ())),
+        (Reply::new(200, &[], TEXT), Box::new(|_| ())),
+        (whole(), Box::new(spoil("f.lote-part", "ONE\nt"))),
+        (whole(), Box::new(spoil("f.lote-part", "one\nto"))),
+        (whole(), Box::new(spoil("f.lote-part.json", "{}"))),
+    ];
+    for (again, spoil) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let odd = Odd::new([broken("200", &[TAG], TEXT, 5), again]);
+        save(&odd, &path).await.expect_err("broken");
+        spoil(folder.path());
+        assert_eq!(save(&odd, &path).await.expect("whole"), TEXT.len() as u64);
+        assert_eq!(std::fs::read(&path).expect("the file"), TEXT);
+        assert_eq!(ranges(&odd), [None, None]);
+        assert_eq!(names(folder.path()), ["f"]);
+    }
+    // Of another service: the same id says nothing there.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("f");
+    let (one, two) = (Odd::new([broken("200", &[TAG], TEXT, 5)]), Odd::new([whole()]));
+    save(&one, &path).await.expect_err("broken");
+    save(&two, &path).await.expect("whole");
+    assert_eq!(ranges(&two), [None]);
+}
+
+#[tokio::test]
+async fn a_part_whose_rest_does_not_fit_is_taken_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("f");
+    let odd = Odd::new([
+        broken("200", &[], TEXT, 5),
+        broken("200", &[], TEXT, 0),
+        Reply::new(206, &["content-range: bytes 5-13/14"], "ABCDEFGHI"),
+        Reply::new(200, &[], TEXT),
+    ]);
+    let save = async || {
+        let content = odd.client().files().content(&id()).await.expect("a head").verify_sha256(&hex(TEXT));
+        content.save(&path).await
+    };
+    assert!(save().await.expect_err("broken").is_connection());
+    assert!(save().await.expect_err("the hash").to_string().contains("its SHA-256 is"));
+    assert!(names(folder.path()).is_empty());
+    save().await.expect("from the start");
+    assert_eq!(std::fs::read(&path).expect("the file"), TEXT);
 }

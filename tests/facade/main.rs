@@ -1,9 +1,12 @@
 //! Owns the list of the tests of the facade, one binary; never a test itself.
 
 mod blocking;
+mod border;
+mod checked;
 mod common;
 mod conformance;
 mod connections;
+mod deadlines;
 mod downloads;
 mod environment;
 mod facts;

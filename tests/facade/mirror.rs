@@ -87,10 +87,15 @@ impl Methods {
             twin.setters.iter().for_each(|setter| self.add(&twin.name, &setter.sig));
             return;
         }
-        let here = macros.get(&(file.to_owned(), name.clone()));
-        let elsewhere = || macros.iter().find(|((_, known), _)| *known == name).map(|(_, body)| body);
+        // One of the same file, or of the module that its path names.
+        let module = item.mac.path.segments.iter().rev().nth(1).map(|module| module.ident.to_string());
+        let found = macros.iter().find(|((at, known), _)| match &module {
+            _ if *known != name => false,
+            None => at == file,
+            Some(module) => at.file_stem().is_some_and(|stem| stem == module.as_str()),
+        });
         let (Some(body), Some(TokenTree::Ident(of))) =
-            (here.or_else(elsewhere), item.mac.tokens.clone().into_iter().next())
+            (found.map(|(_, body)| body), item.mac.tokens.clone().into_iter().next())
         else {
             return;
         };

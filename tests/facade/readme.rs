@@ -6,6 +6,7 @@ use lote_gateway::Gateway;
 
 type Ended = Result<(), Box<dyn Error>>;
 
+#[expect(clippy::print_stdout, reason = "what the README shows prints")]
 async fn as_a_library() -> Ended {
     // readme:begin
     use lote::{Client, Endpoint, UploadPurpose};

@@ -224,7 +224,7 @@ async fn the_id_of_a_batch_survives_an_answer_that_cannot_be_read() {
 #[tokio::test]
 async fn what_a_batch_that_failed_has_finished_is_fetched() {
     let answer =
-        json!({"id": "r", "custom_id": "b", "response": {"status_code": 200, "body": {"text": "x"}}, "error": null});
+        json!({"id": "r", "custom_id": "b", "response": {"status_code": 200, "body": {"x": 1}}, "error": null});
     let place = Place::new(&[line("a", "x"), line("b", "y")]);
     let odd = Odd::new([
         uploaded(),
@@ -359,7 +359,7 @@ fn a_record_of_an_older_version_is_read() {
 
 #[tokio::test]
 async fn lines_that_the_service_lost_are_missing_and_what_it_added_is_named() {
-    let answer = |id: &str| json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": {"text": "x"}}, "error": null});
+    let answer = |id: &str| json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": {"x": 1}}, "error": null});
     let place = Place::new(&[line("a", "x"), line("b", "y"), line("c", "z")]);
     let output = format!("{}\n{}\n{}\nhalf a li", answer("c"), answer("foreign"), answer("c"));
     let odd = Odd::new([

@@ -70,7 +70,7 @@ async fn a_call_tells_its_operation_attempt_status_and_request_id_and_no_secret(
         Reply::new(503, &["x-request-id: req_1"], secret.to_string()),
         Reply::json(200, json!({"id": "batch_1", "status": "completed", "metadata": {"k": "body-of-the-service"}})),
         Reply::json(200, json!({"id": "file_1"})),
-        Reply::json(401, &secret),
+        Reply::new(401, &["x-request-id: req_sk-hunter22"], secret.to_string()),
         Reply::Nothing,
     ]);
     let quick = Retry::default().retries(1).pauses(Duration::from_millis(1), Duration::from_millis(1));
@@ -88,7 +88,7 @@ async fn a_call_tells_its_operation_attempt_status_and_request_id_and_no_secret(
         "lote.call attempt=1\nlote.request operation=get_batch\nthen status=503\nthen request_id=req_1\nevent",
         "lote.call attempt=2\nlote.request operation=get_batch\nthen status=200",
         "operation=upload_file",
-        "operation=create_batch\nthen status=401",
+        "operation=create_batch\nthen status=401\nthen request_id=req_[key]",
         "failure=connection lost",
     ] {
         assert!(all.contains(part), "{part} is not in:\n{all}");

@@ -35,14 +35,21 @@ fn a_line_of_any_service_has_one_of_six_kinds() {
     use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded, Unreadable};
     for (line, kind, status, code, message) in [
         (
-            json!({"custom_id": "a", "response": {"status_code": 200, "body": {"text": "x"}}}),
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1}}}),
             Succeeded,
             Some(200),
             None,
             None,
         ),
         (
-            json!({"custom_id": "a", "response": {"status_code": "201", "body": "{\"text\":\"x\"}"}, "error": {}}),
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {}}}),
+            Failed,
+            Some(200),
+            Some("no_answer"),
+            Some("the body is an empty object"),
+        ),
+        (
+            json!({"custom_id": "a", "response": {"status_code": "201", "body": "[1]"}, "error": {}}),
             Succeeded,
             Some(201),
             None,
@@ -84,18 +91,18 @@ fn a_line_of_any_service_has_one_of_six_kinds() {
             None,
         ),
         (
-            json!({"custom_id": "a", "response": {"status_code": 200, "body": {}}}),
-            Failed,
-            Some(200),
-            Some("no_answer"),
-            Some("the body is an empty object"),
-        ),
-        (
             json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "unreadable", "message": "the answer cannot be read: output.jsonl, line 2: x"}}),
             Unreadable,
             None,
             Some("unreadable"),
             Some("the answer cannot be read: output.jsonl, line 2: x"),
+        ),
+        (
+            json!({"custom_id": "a"}),
+            Failed,
+            None,
+            Some("no_answer"),
+            Some("the line has neither a response nor an error"),
         ),
         (
             json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "missing", "message": "the service returned no line for this request"}}),
@@ -127,7 +134,7 @@ fn a_line_of_any_service_has_one_of_six_kinds() {
         assert!(told.iter().all(|(of, told)| (*of == kind) == *told), "{line}: {told:?}");
         assert_eq!(found.line(), line.to_string());
     }
-    for line in ["{", r#"{"custom_id":"a"}"#, r#"{"custom_id":"a","result":{"type":"succeeded"}}"#] {
+    for line in ["{", r#"{"custom_id":"a","result":{"type":"succeeded"}}"#] {
         assert!(Outcome::from_line(line).expect_err("no line").is_undecodable(), "{line}");
     }
 }

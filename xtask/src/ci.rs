@@ -12,7 +12,7 @@ use std::{
 use crate::{
     client::cargo,
     codegen::{self, Mode},
-    outside,
+    night, outside,
     report::{CODEGEN, EXIT_FRESH, EXIT_STALE, Failure, Finding},
 };
 
@@ -36,6 +36,8 @@ enum Runs {
     Codegen,
     /// Clients that are not ours, against the gateway.
     Outside(&'static str),
+    /// Each fuzz target for so many seconds.
+    Fuzz(u32),
 }
 
 /// A command, and what its failure means.
@@ -50,6 +52,7 @@ enum Program {
     Cargo,
     Python,
     PkgConfig,
+    Rustup,
 }
 
 const DENY: Need =
@@ -68,7 +71,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -148,6 +151,18 @@ const STEPS: [Step; 12] = [
         excused: None,
     },
     Step {
+        name: "fuzz",
+        // Eight targets: two minutes together.
+        runs: Runs::Fuzz(15),
+        needs: &[Need {
+            program: Program::Rustup,
+            words: &["run", "nightly", "cargo", "fuzz", "--version"],
+            otherwise: "a nightly toolchain of rustup, or cargo-fuzz, is not installed",
+        }],
+        fix: "correct what the fuzz target found, and make its input a test",
+        excused: None,
+    },
+    Step {
         name: "dependencies",
         runs: Runs::Cargo(
             &["deny", "--workspace", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"],
@@ -201,6 +216,7 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
             Runs::Cargo(words, _) => format!("cargo {}", words.join(" ")),
             Runs::Codegen => format!("{CODEGEN} --check"),
             Runs::Outside(step) => outside::command(step),
+            Runs::Fuzz(seconds) => format!("cargo xtask night, for {seconds} s a target"),
         };
         writeln!(out, "== {}: {what}", step.name)?;
         out.flush()?;
@@ -250,6 +266,7 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
             Program::Cargo => cargo_passes(root, need.words, &[], &Stdio::null)?,
             Program::Python => outside::passes(root, outside::PYTHON, need.words),
             Program::PkgConfig => outside::passes(root, "pkg-config", need.words),
+            Program::Rustup => outside::passes(root, "rustup", need.words),
         };
         if !works {
             return Ok(Outcome::Skipped(need.otherwise.to_owned()));
@@ -259,6 +276,13 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
         Runs::Cargo(words, environment) => cargo_passes(root, words, environment, &Stdio::inherit)?,
         // What keeps one of these from an answer fails this step, not the others.
         Runs::Codegen => match codegen::run(root, Mode::Check, out) {
+            Ok(code) => code == EXIT_FRESH,
+            Err(failure) => {
+                writeln!(out, "{failure}")?;
+                false
+            }
+        },
+        Runs::Fuzz(seconds) => match night::fuzz(root, seconds, out) {
             Ok(code) => code == EXIT_FRESH,
             Err(failure) => {
                 writeln!(out, "{failure}")?;

@@ -10,6 +10,7 @@ pub mod drift;
 pub mod files;
 pub mod fragment;
 pub mod lint;
+pub mod night;
 pub mod outside;
 pub mod report;
 pub mod schemas;

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    ci, client, codegen, drift,
+    ci, client, codegen, drift, night,
     report::{EXIT_FAILED, Failure},
 };
 
@@ -42,6 +42,12 @@ enum Command {
         /// The steps to run.
         #[arg(value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(ci::names()))]
         steps: Vec<String>,
+    },
+    /// Runs what is too long for CI: each fuzz target for some minutes. Exits 4 when one finds something.
+    Night {
+        /// The minutes for each fuzz target.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
     },
 }
 
@@ -105,5 +111,6 @@ fn run(command: Command) -> Result<u8, Failure> {
             drift::run(&root, &request, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
+        Command::Night { minutes } => night::fuzz(&root, minutes * 60, &mut out),
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the shape of the command line: the commands and their order; never what they do.
+//! The shape of the command line: the commands and their order.
 
 use clap::{Parser, Subcommand};
 

@@ -1,4 +1,4 @@
-//! Owns `lote batches`: its flags and what it prints; never the waiting (see `wait`).
+//! `lote batches`: its flags and what it prints, but for the waiting (see `wait`).
 
 mod wait;
 

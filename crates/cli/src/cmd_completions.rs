@@ -1,4 +1,4 @@
-//! Owns `lote completions`; never installs anything.
+//! `lote completions`.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;

@@ -1,13 +1,14 @@
-//! Owns `lote files`: its flags and what it prints; never the bytes of a file.
+//! `lote files`: its flags and what it prints.
 
 use std::error::Error as _;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, value_parser};
 use lote::run::Progress;
 use lote::{Content, ExpiresAfter, FileId, Order, UploadPurpose, bound};
+use tokio::io::AsyncWriteExt;
 
 use crate::exit::{CliError, Exit};
 use crate::input;
@@ -264,18 +265,35 @@ async fn content(args: ContentArgs) -> Result<Exit, CliError> {
         bar.show(&Progress::Downloading { name: "the file" });
         let saved = content.save(&args.output).await;
         bar.clear();
-        saved?;
+        saved.map_err(|error| {
+            let again = args.service.again("files content").word(args.id.as_str()).flag("-o", &args.output);
+            let next = error.is_connection() || error.is_timeout();
+            CliError::from(error).with(next.then(|| format!("  {again}")))
+        })?;
     }
     Ok(Exit::Success)
 }
 
-/// The bytes to stdout, as long as somebody reads them.
+/// The bytes to stdout, as long as somebody reads them; to a terminal as it may show them.
 async fn print(content: Content) -> Result<(), CliError> {
+    if io::stdout().is_terminal() {
+        return show(content).await;
+    }
     match content.copy_to(&mut tokio::io::stdout()).await {
         Ok(_) => Ok(()),
         Err(error) if is_closed_stdout(&error) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn show(mut content: Content) -> Result<(), CliError> {
+    let (mut stdout, mut screen) = (tokio::io::stdout(), out::Screen::default());
+    let refused = |error: io::Error| CliError::usage(format!("stdout cannot be written: {error}"));
+    while let Some(chunk) = content.chunk().await? {
+        stdout.write_all(screen.show(&chunk).as_bytes()).await.map_err(refused)?;
+    }
+    stdout.write_all(screen.end().as_bytes()).await.map_err(refused)?;
+    stdout.flush().await.map_err(refused)
 }
 
 fn is_closed_stdout(error: &lote::Error) -> bool {

@@ -1,4 +1,4 @@
-//! Owns `lote gateway`: its flags, and its start and end; never what it answers.
+//! `lote gateway`: its flags, its start and its end.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -173,7 +173,7 @@ async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Resu
             0 => "any key is let in".to_owned(),
             n => format!("{} let in", out::count(n as u64, "key")),
         };
-        out::text(format_args!("{mka1}  as MKA1\n{openai}  as OpenAI\n{who}; Ctrl-C stops"))?;
+        out::lines([format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI"), format!("{who}; Ctrl-C stops")])?;
     }
     tokio::select! {
         () = stop.asked() => {}
@@ -181,13 +181,13 @@ async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Resu
     }
     tokio::select! {
         () = gateway.shutdown() => {}
-        // The second time means at once.
+        // A second Ctrl-C ends it at once.
         () = stop.asked() => {}
     }
     for leftover in gateway.leftovers() {
         out::note(format_args!("note: {leftover}"));
     }
-    // Dropping the gateway must not fail for what has just been said.
+    // Forget unused faults: they were reported above, and dropping the gateway would panic for them.
     gateway.forgive_leftovers();
     Ok(Exit::Success)
 }

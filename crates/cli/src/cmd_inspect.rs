@@ -1,10 +1,10 @@
-//! Owns `lote inspect`: the account of output and error files as people and programs read it;
-//! never how a line is understood.
+//! `lote inspect`: what output and error files hold, for people and for programs.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use lote::text::visible;
 
 use crate::exit::{CliError, Exit};
 use crate::input;
@@ -18,6 +18,10 @@ const SHOWN_MODELS: usize = 20;
 ///
 /// Reads output and error files of any service and counts outcomes, tokens, models and errors
 /// over all of them; lists what is odd, such as a custom_id that is answered twice.
+///
+/// An answer succeeded when there is an answer in it, whatever its status; those that were cut off,
+/// filtered or refused are counted beside. Files may be compressed with gzip or zstd. What cannot
+/// be read is named with its file and line, and with --json its bytes.
 ///
 /// Exit 0: every line was readable. Exit 1: some were not.
 #[derive(Debug, Args)]
@@ -55,7 +59,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, CliError> {
         let json = serde_json::to_string(&report).map_err(|error| CliError::usage(error.to_string()))?;
         out::line(json)?;
     } else {
-        out::text(table(&report, args.max_anomalies).trim_end())?;
+        out::lines(table(&report, args.max_anomalies).lines())?;
     }
     Ok(if inspection.all_readable() { Exit::Success } else { Exit::Incomplete })
 }
@@ -64,7 +68,7 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<11} {value}");
+        let _ = writeln!(text, "{name:<11} {}", visible(value));
     };
     for (name, count) in [
         ("lines", report.lines),
@@ -76,6 +80,12 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
         ("unreadable", report.unreadable),
     ] {
         row(name, &count.to_string());
+    }
+    // Of those that succeeded.
+    for (name, count) in [("cut off", report.cut_off), ("filtered", report.filtered), ("refused", report.refused)] {
+        if count > 0 {
+            row(name, &count.to_string());
+        }
     }
     row("tokens", &tokens(&report.usage));
     let mut models: Vec<_> = report.models.iter().collect();
@@ -94,7 +104,7 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
     let anomalies = report.anomalies.len() as u64 + report.anomalies_omitted;
     row("anomalies", &anomalies.to_string());
     for anomaly in report.anomalies.iter().take(max_anomalies) {
-        let _ = writeln!(text, "  {anomaly}");
+        let _ = writeln!(text, "  {}", visible(&anomaly.to_string()));
     }
     let rest = anomalies.saturating_sub(max_anomalies as u64);
     if rest > 0 && max_anomalies > 0 {

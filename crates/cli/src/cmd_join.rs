@@ -15,6 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::lines::{JoinError, Joined, Named, join_named};
 use crate::out;
 use crate::prepare::output::Output;
+use crate::shell;
 use crate::summary;
 
 /// Put answers that are here into the order of their requests
@@ -152,12 +153,15 @@ fn refused(error: &JoinError) -> CliError {
 }
 
 fn print(args: &JoinArgs, joined: &Joined, seconds: f64) -> Result<(), CliError> {
-    let results = if input::is_dash(&args.output) { "stdout".to_owned() } else { args.output.display().to_string() };
+    let (shown, quoted) = match input::is_dash(&args.output) {
+        true => ("stdout".to_owned(), "stdout".to_owned()),
+        false => (args.output.display().to_string(), shell::quoted(&args.output)),
+    };
     let text = if args.json {
-        let summary = Summary { joined, results, seconds };
+        let summary = Summary { joined, results: shown, seconds };
         serde_json::to_string(&summary).map_err(|error| CliError::usage(format!("summary: {error}")))?
     } else {
-        format!("{}\ntime: {seconds:.1} s\nresults: {results}", summary::text(joined, "", None))
+        format!("{}\ntime: {seconds:.1} s\nresults: {quoted}", summary::text(joined, "", None))
     };
     match (input::is_dash(&args.output), args.json) {
         (true, _) => out::note(text),

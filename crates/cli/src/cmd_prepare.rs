@@ -1,4 +1,4 @@
-//! Owns `lote prepare`: flags, findings and the summary; never how a row is read or rendered.
+//! `lote prepare`: makes request lines of rows and a template, and prints a summary or what is wrong.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,13 +15,11 @@ use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Interrupt;
 use crate::out;
-use crate::prepare::body;
+use crate::prepare::findings::{Findings, delimiter_advice};
 use crate::prepare::output::Output;
 use crate::prepare::rows::{Fault, Format, Row, Rows};
 use crate::prepare::template::{Refusal, Templates};
-
-/// How many bad rows are named before the work stops.
-const MAX_FINDINGS: usize = 20;
+use crate::prepare::{body, rows};
 
 /// Make request lines from rows and a template
 ///
@@ -42,8 +40,9 @@ const MAX_FINDINGS: usize = 20;
 ///
 /// Refused, with exit 3 and nothing written: a template that is wrong, a row that is invalid or
 /// lacks a field that the template uses (it does not become null), a field named `row_number`,
-/// an empty or duplicate id, and a body that is no JSON object or has a key twice. CSV values
-/// are strings. Numbers of JSON rows keep their value, however long they are.
+/// an empty or duplicate id, and a body that is no JSON object or has a key twice. What is the
+/// same for many rows is said once, with a count. CSV values are strings. Numbers of JSON rows
+/// keep their value, however long they are.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -80,6 +79,10 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_enum)]
     format: Option<Format>,
 
+    /// What stands between the values of CSV rows, such as ';', or tab [default: , or, for tsv, a tab]
+    #[arg(long, value_name = "CHARACTER", value_parser = rows::delimiter)]
+    delimiter: Option<u8>,
+
     /// Where to write the request lines, or - for stdout
     #[arg(short, long, value_name = "FILE", value_parser = input::output)]
     output: PathBuf,
@@ -100,16 +103,19 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         templates,
         ids: HashMap::new(),
         hashers: (RandomState::new(), RandomState::new()),
-        findings: Vec::new(),
+        findings: Findings::default(),
     };
+    let mut advice = None;
     let mut output = Output::new(&args.output, "the request lines")?;
     if let Some(path) = output.half_made() {
         interrupt.half_made(path.to_owned());
     }
     let (mut rows_read, mut lines) = (0_u64, 0_u64);
-    match Rows::new(source, format) {
+    match Rows::new(source, format, args.delimiter) {
         Err(fault) => maker.fault(fault)?,
         Ok(mut rows) => {
+            let usual = format.delimiter().unwrap_or_default();
+            advice = delimiter_advice(rows.names(), args.delimiter.unwrap_or(usual));
             while let Some(next) = rows.next() {
                 interrupt.check()?;
                 rows_read += 1;
@@ -123,7 +129,7 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
                     Err(fault) => {
                         let last = !matches!(fault, Fault::Row { .. });
                         maker.fault(fault)?;
-                        if last || maker.findings.len() == MAX_FINDINGS {
+                        if last || maker.findings.are_enough() {
                             break;
                         }
                     }
@@ -135,7 +141,7 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         maker.fault(Fault::Text("holds no rows".to_owned()))?;
     }
     if !maker.findings.is_empty() {
-        return refuse(args, rows_read, &maker.findings);
+        return refuse(args, rows_read, &maker.findings, advice);
     }
     let bytes = output.bytes();
     output.finish()?;
@@ -147,7 +153,7 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         format!("{output}: {}, {bytes} bytes, for {}", out::count(lines, "request line"), args.endpoint)
     };
     if input::is_dash(&args.output) {
-        out::note(summary);
+        out::note_line(summary);
     } else {
         out::line(summary)?;
     }
@@ -161,20 +167,21 @@ struct Maker<'a> {
     /// 128 bits of each id's hash, and the row that has it.
     ids: HashMap<u128, u64>,
     hashers: (RandomState, RandomState),
-    findings: Vec<Finding>,
-}
-
-struct Finding {
-    /// Row number and line number, when one row is to blame.
-    place: Option<(u64, u64)>,
-    message: String,
+    findings: Findings,
 }
 
 impl Maker<'_> {
     fn line(&mut self, row: &Row) -> Result<String, Fault> {
-        self.try_line(row).map_err(|refusal| match refusal {
-            Refusal::Row(message) => Fault::Row { number: row.number, line: row.line, message },
-            Refusal::Template(message) => Fault::Text(message),
+        self.try_line(row).map_err(|refusal| {
+            let message = match refusal {
+                Refusal::Template(message) => return Fault::Text(message),
+                Refusal::Row(message) => message,
+                Refusal::Undefined(message) => {
+                    self.findings.fields.get_or_insert_with(|| row.names());
+                    message
+                }
+            };
+            Fault::Row { number: row.number, line: row.line, message }
         })
     }
 
@@ -203,51 +210,48 @@ impl Maker<'_> {
             Fault::Text(message) => (None, message),
             Fault::Io(error) => return Err(input::cannot_read(&self.args.rows, &error)),
         };
-        self.findings.push(Finding { place, message });
+        self.findings.push(place, message);
         Ok(())
     }
 }
 
-fn refuse(args: &PrepareArgs, rows_read: u64, findings: &[Finding]) -> Result<Exit, CliError> {
+fn refuse(args: &PrepareArgs, rows_read: u64, findings: &Findings, advice: Option<String>) -> Result<Exit, CliError> {
     if args.json {
-        let list: Vec<_> = findings
-            .iter()
-            .map(|finding| {
-                json!({
-                    "row": finding.place.map(|(row, _)| row),
-                    "line": finding.place.map(|(_, line)| line),
-                    "message": finding.message,
-                })
-            })
-            .collect();
         let summary = json!({
-            "rows": rows_read, "lines": 0, "bytes": 0, "output": null, "findings": list,
+            "rows": rows_read, "lines": 0, "bytes": 0, "output": null, "findings": findings.json(),
+            "fields": findings.fields,
         });
         if input::is_dash(&args.output) {
-            out::note(summary);
+            out::note_line(summary);
         } else {
             out::line(summary)?;
         }
     }
-    for finding in findings {
-        match finding.place {
-            Some((row, line)) => out::note(format_args!("row {row} (line {line}): {}", finding.message)),
-            None => out::note(&finding.message),
-        }
+    findings.texts().for_each(out::note);
+    if let Some(advice) = advice {
+        out::note(advice);
+    } else if let Some(fields) = &findings.fields {
+        let shown: Vec<_> = fields.iter().take(20).map(|field| format!("{field:?}")).collect();
+        let more = if fields.len() > 20 { ", …" } else { "" };
+        out::note(format_args!("the fields as read: {}{more}", shown.join(", ")));
     }
-    let count = match findings.len() {
-        MAX_FINDINGS => format!("stopped at {MAX_FINDINGS} problems"),
-        n => out::count(n as u64, "problem"),
-    };
-    Err(CliError::refused(format!("{}: {count}; nothing was written", input::shown(&args.rows))))
+    Err(CliError::refused(format!("{}: {}; nothing was written", input::shown(&args.rows), findings.count())))
 }
 
 fn format(args: &PrepareArgs) -> Result<Format, CliError> {
+    let format = named_format(args)?;
+    if args.delimiter.is_some() && format == Format::Jsonl {
+        return Err(CliError::usage("--delimiter is for rows of CSV: add --format csv, or leave it out"));
+    }
+    Ok(format)
+}
+
+fn named_format(args: &PrepareArgs) -> Result<Format, CliError> {
     if let Some(format) = args.format {
         return Ok(format);
     }
     if input::is_dash(&args.rows) {
-        return Ok(Format::Jsonl);
+        return Ok(if args.delimiter.is_some() { Format::Csv } else { Format::Jsonl });
     }
     let extension = args.rows.extension().unwrap_or_default().to_string_lossy();
     match extension.to_ascii_lowercase().as_str() {

@@ -1,4 +1,4 @@
-//! Owns `lote run`: its flags, what it prints, and its exit code; never a step of the run.
+//! `lote run`: its flags, what it prints, and its exit code.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use lote::run::{Progress, Report, Run, RunError};
-use lote::{BatchId, Cadence, Client};
+use lote::{Batch, BatchId, Cadence, Client};
 use lote_gateway::Gateway;
 use serde_json::json;
 
@@ -19,6 +19,7 @@ use crate::interrupt::Stop;
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
+use crate::shell::{self, CommandLine};
 use crate::summary;
 use crate::values;
 
@@ -74,7 +75,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
-    /// How long to wait for the batch, such as 90s, 10m, 26h or 1d [default: until it is over]
+    /// How long the run may take in all, such as 90s, 10m, 26h or 1d [default: until it is done]
     #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
     deadline: Option<Duration>,
 
@@ -135,12 +136,12 @@ fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
 
 async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exit, CliError> {
     let bar = Bar::new();
-    let created: Arc<Mutex<Option<BatchId>>> = Arc::default();
+    let seen: Arc<Mutex<Option<Batch>>> = Arc::default();
     let run = {
-        let (bar, created) = (bar.clone(), Arc::clone(&created));
+        let (bar, seen) = (bar.clone(), Arc::clone(&seen));
         plan(args, client)?.on_progress(move |progress| {
-            if let Progress::Created(batch) = &progress {
-                *created.lock().unwrap_or_else(PoisonError::into_inner) = Some(batch.id.clone());
+            if let Progress::Created(batch) | Progress::Waiting(batch) = &progress {
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Batch::clone(batch));
             }
             bar.show(&progress);
         })
@@ -150,8 +151,8 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
         ended = run.execute() => ended,
         () = stop.asked() => {
             bar.clear();
-            let id = created.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Err(interrupted(args, &folder, id.as_ref()));
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Err(interrupted(args, &folder, seen.as_ref().map(|batch| &batch.id)));
         }
     };
     bar.clear();
@@ -178,7 +179,10 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
             print(args, &report)?;
             Err(CliError::usage(format!("{}: cannot be written: {error}", output.display())))
         }
-        Err(error) => Err(CliError::new(exit(&error), advice(args, &error))),
+        Err(error) => {
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Err(ended_early(args, &error, seen.as_ref(), &folder))
+        }
     }
 }
 
@@ -217,7 +221,12 @@ fn exit(error: &RunError) -> Exit {
             Exit::Usage
         }
         RunError::GaveUp { .. } => Exit::GaveUp,
-        // What came back cannot be read, or the service did not do it.
+        RunError::Refused(error) | RunError::Ambiguous { error, .. } | RunError::Unfetched { error, .. }
+            if error.is_deadline() =>
+        {
+            Exit::GaveUp
+        }
+        // The answers cannot be read, or the service refused.
         RunError::Refused(_)
         | RunError::Unfetched { .. }
         | RunError::Ambiguous { .. }
@@ -227,37 +236,81 @@ fn exit(error: &RunError) -> Exit {
     }
 }
 
-/// The error, with the commands that go on from there. An embedded gateway, and its batch, has ended by then.
-fn advice(args: &RunArgs, error: &RunError) -> String {
-    let again = args.service.again();
-    let next = match error {
+/// What is said when there are no results: the error, and the commands that go on from there. An embedded gateway, and
+/// its batch, has ended by then.
+fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &Path) -> CliError {
+    let exit = exit(error);
+    match error {
         RunError::GaveUp { .. } | RunError::Unfetched { .. } | RunError::Io { batch: Some(_), .. } if args.embedded => {
-            "\n  the embedded gateway and its batch ended with this command".to_owned()
+            let ended = "  the embedded gateway and its batch ended with this command".to_owned();
+            CliError::new(exit, error.to_string()).with([ended])
         }
-        RunError::Unfetched { id, error, folder, .. } if error.is_late() => format!(
-            "\n  lote batches wait {id}{again}\n  lote files content OUTPUT_FILE_ID{again} -o output.jsonl\
-             \n  lote join {} output.jsonl -o results.jsonl",
-            folder.join("requests.jsonl").display()
-        ),
-        RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => format!(
-            "\n  lote batches wait {id}{again}\n  lote batches cancel {id}{again}\
-             \n  lote files content OUTPUT_FILE_ID{again} -o FILE"
-        ),
-        RunError::Ambiguous { sha256, .. } => format!("\n  lote batches list --all{again} | grep {sha256}"),
-        _ => String::new(),
+        RunError::Unfetched { id, error: late, .. } if late.is_late() => {
+            CliError::new(exit, error.to_string()).with(fetch_later(args, id, seen, folder))
+        }
+        RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => {
+            CliError::new(exit, error.to_string()).with(go_on(args, id, seen, folder))
+        }
+        RunError::Ambiguous { sha256, .. } => {
+            let list = args.service.again("batches list").switch("--all");
+            CliError::new(exit, error.to_string()).with([format!("  {list} | grep {}", shell::quoted(sha256))])
+        }
+        // The lines are ours: the library makes those of the service visible.
+        RunError::BatchFailed { .. } => {
+            let text = error.to_string();
+            let mut lines = text.split('\n').map(str::to_owned);
+            CliError::new(exit, lines.next().unwrap_or_default()).with(lines)
+        }
+        _ => CliError::new(exit, error.to_string()),
+    }
+}
+
+/// The commands with which the user fetches what a batch has finished once the service names it.
+fn fetch_later(args: &RunArgs, id: &BatchId, seen: Option<&Batch>, folder: &Path) -> Vec<String> {
+    let output = seen.and_then(|batch| batch.output_file_id.as_ref()).map_or("OUTPUT_FILE_ID", |id| id.as_str());
+    let join = CommandLine::new("join").word(folder.join("requests.jsonl")).word("output.jsonl");
+    vec![
+        format!("  {}  # prints the ids of its files", args.service.again("batches wait").word(id.as_str())),
+        format!("  {}", args.service.again("files content").word(output).flag("-o", "output.jsonl")),
+        format!("  {}", join.flag("-o", "results.jsonl")),
+    ]
+}
+
+/// The commands with which the user follows or ends a batch, and fetches what it has: each works as it stands.
+fn go_on(args: &RunArgs, id: &BatchId, seen: Option<&Batch>, folder: &Path) -> Vec<String> {
+    let again = |subcommand: &str| args.service.again(subcommand);
+    let mut lines = Vec::new();
+    let fetch = |lines: &mut Vec<String>| {
+        let files = seen.map(|batch| [&batch.output_file_id, &batch.error_file_id]).into_iter().flatten();
+        for (file, name) in files.zip(["output.jsonl", "errors.jsonl"]) {
+            if let Some(file) = file {
+                let content = again("files content").word(file.as_str()).flag("-o", folder.join(name));
+                lines.push(format!("  {content}"));
+            }
+        }
     };
-    format!("{error}{next}")
+    if seen.is_some_and(Batch::is_terminal) {
+        fetch(&mut lines);
+        if lines.is_empty() {
+            lines.push(format!("  {}", again("batches get").word(id.as_str())));
+        }
+    } else {
+        let wait = again("batches wait").word(id.as_str());
+        lines.push(format!("  {wait}  # prints the ids of its files, for lote files content"));
+        lines.push(format!("  {}", again("batches cancel").word(id.as_str())));
+        fetch(&mut lines);
+    }
+    lines
 }
 
 fn interrupted(args: &RunArgs, folder: &Path, id: Option<&BatchId>) -> CliError {
-    let again = args.service.again();
     let message = match id {
         _ if args.embedded => "interrupted; the embedded gateway and its batch ended with this command".to_owned(),
-        Some(id) => format!(
-            "interrupted; batch {id} goes on at the service, and will be charged; \
-             to stop it: lote batches cancel {id}{again}"
-        ),
-        None => format!("interrupted; if {} is there, it says how far it came", folder.join("run.json").display()),
+        Some(id) => {
+            let cancel = args.service.again("batches cancel").word(id.as_str());
+            format!("interrupted; batch {id} goes on at the service, and will be charged; to stop it: {cancel}")
+        }
+        None => format!("interrupted; if {} is there, it says how far it came", shell::quoted(folder.join("run.json"))),
     };
     CliError::new(Exit::Interrupted, message)
 }
@@ -270,5 +323,5 @@ fn print(args: &RunArgs, report: &Report) -> Result<(), CliError> {
     let of = format!("; batch {} {}", report.batch.id, report.batch.status);
     out::text(summary::text(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
     out::text(format_args!("time: {:.1} s", report.seconds))?;
-    out::text(format_args!("results: {}", report.results.display()))
+    out::text(format_args!("results: {}", shell::quoted(&report.results)))
 }

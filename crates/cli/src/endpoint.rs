@@ -1,5 +1,4 @@
-//! Owns the short names of the endpoints; the endpoints themselves are the library's, and which of them a service takes is
-//! its dialect's.
+//! The short names of the endpoints; which of them a service takes is its dialect's matter.
 
 use std::{ffi::OsStr, fmt};
 

@@ -1,4 +1,4 @@
-//! Owns the exit codes and the one error type of the command line; never prints.
+//! The exit codes and the one error type of the command line.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -85,6 +85,7 @@ Examples:
 pub(crate) struct CliError {
     exit: Exit,
     message: String,
+    lines: Vec<String>,
 }
 
 impl CliError {
@@ -105,7 +106,18 @@ impl CliError {
 
     /// Any exit code.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), lines: Vec::new() }
+    }
+
+    /// The same error with lines to follow, such as the commands that go on from there.
+    pub(crate) fn with(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.lines.extend(lines);
+        self
+    }
+
+    /// What is printed below the message.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.lines
     }
 
     /// The exit code this error ends the process with.

@@ -1,4 +1,4 @@
-//! Owns the opening of files that commands read, `-` being stdin; never reads them.
+//! Opens files that commands read, `-` being stdin.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};

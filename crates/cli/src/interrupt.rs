@@ -1,4 +1,4 @@
-//! Owns Ctrl-C and SIGTERM; never ends a command that can still clean up.
+//! Ctrl-C and SIGTERM: a command that can clean up does so before it ends.
 
 use std::fs;
 use std::io;
@@ -41,7 +41,7 @@ impl Interrupt {
 
     fn remove_half_made(&self) {
         if let Some(path) = self.0.half_made.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // It is gone already when the work ended just now.
+            // The work may have ended just now, and given the file its name.
             let _ = fs::remove_file(path);
         }
     }
@@ -106,7 +106,7 @@ pub(crate) fn drive(stopped: &str, work: impl Future<Output = Result<Exit, CliEr
             () = stop.asked() => Err(CliError::new(Exit::Interrupted, stopped)),
         }
     });
-    // A read of stdin or a write to stdout that stands still must not hold the process back.
+    // A blocked read of stdin or write to stdout cannot be cancelled: end without waiting for it.
     runtime.shutdown_background();
     ended
 }
@@ -158,7 +158,7 @@ where
             }
         }
     });
-    // Work that waits for stdin must not hold the process back.
+    // A blocked read of stdin cannot be cancelled: end without waiting for it.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

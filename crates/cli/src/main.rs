@@ -1,4 +1,4 @@
-//! Owns the start and the end of the process; never any work of a command.
+//! The start and the end of the process.
 
 mod args;
 mod batch_options;
@@ -19,6 +19,7 @@ mod out;
 mod prepare;
 mod progress;
 mod service;
+mod shell;
 mod summary;
 mod values;
 
@@ -30,10 +31,15 @@ use lote::lines;
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let command = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli.command,
-        Err(error) => error.exit(),
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (command, matches) = match parsed {
+        Ok((cli, matches)) => (cli.command, matches),
+        // A help and the version are no errors to clap either.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            out::usage(error);
+            return exit::Exit::Usage.into();
+        }
     };
     let ended = match command {
         Command::Prepare(args) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),

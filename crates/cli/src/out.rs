@@ -1,10 +1,14 @@
-//! Owns everything that is printed. A closed stdout (`| head`) is no failure; never panics.
+//! Prints. Nothing that a service or a file says reaches a terminal but through here, and nothing raw. A closed stdout
+//! (`| head`) is no failure.
 
+use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::pin::pin;
 
+use clap::error::ContextValue;
 use futures_util::{Stream, TryStreamExt};
+use lote::text::{is_hidden, visible};
 use serde::Serialize;
 
 use crate::exit::CliError;
@@ -14,41 +18,35 @@ pub(crate) fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
-/// Prints text for people to stdout, as [`line`] does, with control characters made visible:
-/// what a service or a file says must not steer the terminal.
-///
-/// # Errors
-/// As [`line`].
-pub(crate) fn text(text: impl Display) -> Result<(), CliError> {
-    line(visible(&text.to_string()))
-}
-
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' && c != '\t' {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Prints one line to stdout, as it is.
+/// Prints one line of text for people to stdout. What a service or a file says must neither steer the terminal nor look
+/// like a line of ours: every character that would not be seen is made visible, ends of lines too.
 ///
 /// # Errors
 /// When stdout can no longer be written for another reason than that its reader left.
-pub(crate) fn line(text: impl Display) -> Result<(), CliError> {
-    let mut text = text.to_string();
-    text.push('\n');
-    bytes(text.as_bytes())
+pub(crate) fn text(text: impl Display) -> Result<(), CliError> {
+    bytes(format!("{}\n", visible(&text.to_string())).as_bytes())
+}
+
+/// Prints lines of text for people to stdout, as [`text`] does.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn lines(lines: impl IntoIterator<Item: Display>) -> Result<(), CliError> {
+    lines.into_iter().try_for_each(text)
+}
+
+/// Prints one line of JSON to stdout, in which characters that would not be seen become JSON's own escapes.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn line(json: impl Display) -> Result<(), CliError> {
+    bytes(format!("{}\n", escaped(&json.to_string())).as_bytes())
 }
 
 /// Prints bytes to stdout.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`text`].
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     survive(stdout.write_all(bytes).and_then(|()| stdout.flush()))
@@ -57,7 +55,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
 /// Prints one JSON document to stdout, indented.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`text`].
 pub(crate) async fn json(value: &impl Serialize) -> Result<(), CliError> {
     json_text(serde_json::to_string_pretty(value)).await.map(drop)
 }
@@ -73,7 +71,7 @@ pub(crate) async fn json_line(value: &impl Serialize) -> Result<(), CliError> {
 /// Prints a JSON document a line to stdout, as they come, and stops taking them when nobody reads.
 ///
 /// # Errors
-/// As [`line`]; also when the stream fails, after what came before it was printed.
+/// As [`text`]; also when the stream fails, after what came before it was printed.
 pub(crate) async fn json_lines<T: Serialize>(
     values: impl Stream<Item = Result<T, lote::Error>>,
 ) -> Result<(), CliError> {
@@ -90,8 +88,7 @@ pub(crate) async fn json_lines<T: Serialize>(
 /// stands still must not keep the command from noticing Ctrl-C.
 async fn json_text(text: serde_json::Result<String>) -> Result<bool, CliError> {
     let text = text.map_err(|error| CliError::usage(format!("the JSON cannot be printed: {error}")))?;
-    let mut text = escaped(&text);
-    text.push('\n');
+    let text = format!("{}\n", escaped(&text));
     let write = move || {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
@@ -102,37 +99,122 @@ async fn json_text(text: serde_json::Result<String>) -> Result<bool, CliError> {
     Ok(!left)
 }
 
-/// The same JSON without the control characters that JSON itself lets stand in a string.
-fn escaped(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
+/// The same JSON without the characters that JSON lets stand in a string, but which nobody would see. Line feeds between
+/// values are the layout; in a string JSON escapes them itself.
+fn escaped(json: &str) -> Cow<'_, str> {
+    if !json.contains(|c| is_hidden(c) && c != '\n') {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
     for c in json.chars() {
-        if c.is_control() && c != '\n' {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        if is_hidden(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
         } else {
             out.push(c);
         }
     }
-    out
+    Cow::Owned(out)
 }
 
-/// Copies a reader to stdout.
+/// The bytes of a file as a terminal may show them, piece by piece: line feeds and tabs as they are, everything else that
+/// would not be seen as escapes.
+#[derive(Debug, Default)]
+pub(crate) struct Screen {
+    /// The beginning of a character whose rest is in the next piece.
+    rest: Vec<u8>,
+}
+
+impl Screen {
+    /// What to show of the next piece.
+    pub(crate) fn show(&mut self, piece: &[u8]) -> String {
+        let mut bytes = std::mem::take(&mut self.rest);
+        bytes.extend_from_slice(piece);
+        let mut shown = String::with_capacity(bytes.len());
+        let mut chunks = bytes.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            for c in chunk.valid().chars() {
+                if is_hidden(c) && c != '\n' && c != '\t' { shown.extend(c.escape_default()) } else { shown.push(c) }
+            }
+            let invalid = chunk.invalid();
+            let may_go_on = chunks.peek().is_none() && str::from_utf8(invalid).is_err_and(|e| e.error_len().is_none());
+            if may_go_on {
+                self.rest = invalid.to_vec();
+            } else {
+                invalid.iter().for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+            }
+        }
+        shown
+    }
+
+    /// What to show of a character that has no end.
+    pub(crate) fn end(self) -> String {
+        self.rest.iter().map(|byte| format!("\\x{byte:02x}")).collect()
+    }
+}
+
+/// Copies a reader to stdout: as it is, but to a terminal as it may be shown there.
 ///
 /// # Errors
-/// As [`line`]; also when the reader fails.
+/// As [`text`]; also when the reader fails.
 pub(crate) fn copy(reader: &mut impl io::Read) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    survive(io::copy(reader, &mut stdout).and_then(|_| stdout.flush()))
+    if !stdout.is_terminal() {
+        return survive(io::copy(reader, &mut stdout).and_then(|_| stdout.flush()));
+    }
+    let (mut screen, mut piece) = (Screen::default(), vec![0; 64 << 10]);
+    let mut next = || -> io::Result<bool> {
+        match reader.read(&mut piece) {
+            Ok(0) => Ok(false),
+            Ok(count) => stdout.write_all(screen.show(&piece[..count]).as_bytes()).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
+            Err(error) => Err(error),
+        }
+    };
+    let copied = loop {
+        match next() {
+            Ok(true) => {}
+            ended => break ended,
+        }
+    };
+    survive(copied.and_then(|_| stdout.write_all(screen.end().as_bytes())).and_then(|()| stdout.flush()))
 }
 
-/// Prints text for people to stderr, control characters made visible.
+/// Prints one line of text for people to stderr, made visible as by [`text`].
 pub(crate) fn note(text: impl Display) {
-    // Nobody is left to be told when stderr itself fails.
+    // When stderr fails there is nowhere to report it.
     let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
 }
 
-/// Prints the error that ends the process to stderr.
+/// Prints one line of JSON to stderr, as [`line`] does.
+pub(crate) fn note_line(json: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(&json.to_string()));
+}
+
+/// Prints the error that ends the process to stderr, and the lines that follow from it.
 pub(crate) fn error(error: &CliError) {
     note(format_args!("error: {error}"));
+    error.lines().iter().for_each(note);
+}
+
+/// Prints what is wrong with the command line. Its lines are clap's; the values that it repeats may be anybody's.
+pub(crate) fn usage(mut error: clap::Error) {
+    let shown = |text: &str| visible(text).into_owned();
+    let context: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in context {
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(shown(&text)),
+            ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(|text| shown(text)).collect()),
+            ContextValue::StyledStrs(texts) => {
+                ContextValue::StyledStrs(texts.iter().map(|text| shown(&text.to_string()).into()).collect())
+            }
+            // Numbers, and the usage, which is clap's own and has several lines.
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error.render().to_string().trim_end().lines().for_each(note);
 }
 
 fn survive(result: io::Result<()>) -> Result<(), CliError> {
@@ -150,11 +232,25 @@ mod tests {
 
     #[test]
     fn printed_json_means_the_same_and_steers_no_terminal() {
-        let value = serde_json::json!({"a": "\u{9b}2J\u{7f}\n\u{1b}é", "b": [1]});
+        let hidden = "\u{9b}2J\u{7f}\n\u{1b}é\u{202e}\u{200b}\u{2028}\u{e0041}\u{feff}";
+        let value = serde_json::json!({hidden: hidden, "b": [1]});
         for text in [serde_json::to_string(&value), serde_json::to_string_pretty(&value)] {
-            let text = escaped(&text.expect("JSON"));
-            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            let text = text.expect("JSON");
+            let text = escaped(&text);
+            assert!(!text.contains(|c: char| is_hidden(c) && c != '\n'), "{text:?}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
+        }
+    }
+
+    #[test]
+    fn a_screen_shows_each_byte_once_wherever_the_pieces_end() {
+        let bytes = "a\té\u{202e}\u{1b}[2J\n€".bytes().chain([0xff, b'b', 0xe2, 0x82]).collect::<Vec<u8>>();
+        let expected = "a\té\\u{202e}\\u{1b}[2J\n€\\xffb\\xe2\\x82";
+        for size in 1..=bytes.len() {
+            let mut screen = Screen::default();
+            let mut shown: String = bytes.chunks(size).map(|piece| screen.show(piece)).collect();
+            shown.push_str(&screen.end());
+            assert_eq!(shown, expected, "{size}");
         }
     }
 }

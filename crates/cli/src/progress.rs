@@ -1,4 +1,4 @@
-//! Owns what a run shows while it lasts: a bar on a terminal, nothing in a pipe; never the result.
+//! What a run shows while it lasts: a bar on a terminal, nothing in a pipe.
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lote::Batch;
 use lote::run::Progress;
+use lote::text::visible;
 
 use crate::out;
 
@@ -46,13 +47,13 @@ impl Bar {
     /// Shows how far a batch has come.
     pub(crate) fn batch(&self, batch: &Batch) {
         match batch.request_counts.filter(|counts| counts.total > 0) {
-            None => self.say(format!("{} {}", batch.id, batch.status)),
+            None => self.say(shown(batch)),
             Some(counts) => {
                 self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
                 self.0.set_length(counts.total);
                 self.0.set_position(counts.completed.saturating_add(counts.failed));
                 let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
-                self.0.set_message(format!("{} {}{failed}", batch.id, batch.status));
+                self.0.set_message(format!("{}{failed}", shown(batch)));
             }
         }
     }
@@ -92,4 +93,10 @@ impl Bar {
             self.0.set_style(style);
         }
     }
+}
+
+/// A batch and its status. That is any text of the service's, which must not make the bar longer than the terminal.
+fn shown(batch: &Batch) -> String {
+    let status: String = batch.status.to_string().chars().take(40).collect();
+    visible(&format!("{} {status}", batch.id)).into_owned()
 }

@@ -1,5 +1,4 @@
-//! Owns the settings shared by all commands that talk to a service, and the exit codes of its
-//! errors; never a call.
+//! The settings shared by all commands that talk to a service, and the exit codes of its errors.
 
 use std::{fmt, fs, path::PathBuf};
 
@@ -8,6 +7,7 @@ use lote::{Client, ClientBuilder, Dialect, Retry};
 
 use crate::exit::{CliError, Exit};
 use crate::out;
+use crate::shell::CommandLine;
 
 /// Which service, and who asks.
 #[derive(Clone, Default, Args)]
@@ -65,22 +65,25 @@ impl ServiceArgs {
         Ok(client)
     }
 
-    /// The flags with which another command reaches the same service, after a blank; empty for the default one.
-    pub(crate) fn again(&self) -> String {
-        let mut flags = String::new();
+    /// Another command for the same service and the same end user.
+    pub(crate) fn again(&self, subcommand: &str) -> CommandLine {
+        let mut line = CommandLine::new(subcommand);
         // A URL that a client was made with holds no secret.
         if set(&self.base_url).is_some()
             && let Ok(client) = self.settings().and_then(|settings| Ok(settings.api_key("-").build()?))
         {
-            flags.push_str(&format!(" --base-url {}", client.base_url()));
+            line = line.flag("--base-url", client.base_url());
         }
         if let Some(dialect) = set(&self.dialect) {
-            flags.push_str(&format!(" --dialect {dialect}"));
+            line = line.flag("--dialect", dialect);
         }
         if let Some(path) = &self.ca_cert {
-            flags.push_str(&format!(" --ca-cert {}", path.display()));
+            line = line.flag("--ca-cert", path);
         }
-        flags
+        if let Some(user) = set(&self.on_behalf_of) {
+            line = line.flag("--on-behalf-of", user);
+        }
+        line
     }
 
     /// All settings but the key.
@@ -141,6 +144,25 @@ mod tests {
             let client = args(url, "mk-1").client();
             assert_eq!(client.as_ref().map(Client::base_url).ok(), Some(expected), "{client:?}");
         }
+    }
+
+    #[test]
+    fn another_command_reaches_the_same_service_for_the_same_user() {
+        let args = ServiceArgs {
+            dialect: Some("./my own.toml".to_owned()),
+            ca_cert: Some("it's.pem".into()),
+            on_behalf_of: Some("ana;b".to_owned()),
+            ..args("http://127.0.0.1:1/a'b", "mk-1")
+        };
+        // The dialect is not there, so that no client can be made to say what the whole URL is.
+        let line = args.again("batches wait").word("b 1").to_string();
+        assert_eq!(
+            line,
+            r"lote batches wait 'b 1' --dialect './my own.toml' --ca-cert 'it'\''s.pem' --on-behalf-of 'ana;b'"
+        );
+        let with_secrets =
+            ServiceArgs { base_url: Some("http://me:hunter22@127.0.0.1/?k=hunter22".to_owned()), ..args };
+        assert!(!with_secrets.again("files list").to_string().contains("hunter22"));
     }
 
     #[test]

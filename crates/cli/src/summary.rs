@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::lines::Joined;
 use crate::out;
+use crate::shell;
 
 /// How many errors, and how many anomalies, are named.
 const SHOWN: usize = 5;
@@ -23,7 +24,8 @@ pub(crate) fn text(joined: &Joined, of: &str, whole: Option<&Path>) -> String {
     }
     let rest = joined.anomalies.len().saturating_sub(SHOWN) as u64 + joined.anomalies_omitted;
     if rest > 0 {
-        let place = whole.map_or_else(|| "list them with --json".to_owned(), |path| format!("see {}", path.display()));
+        let place =
+            whole.map_or_else(|| "list them with --json".to_owned(), |path| format!("see {}", shell::quoted(path)));
         let _ = write!(text, "\n  and {rest} more anomalies, {place}");
     }
     let usage = &joined.usage;

@@ -1,4 +1,4 @@
-//! Owns the reading of values that several flags share; never a flag.
+//! Reads values that several flags share.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -644,7 +644,7 @@ Arguments:
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::answer::decoded(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -685,7 +685,7 @@ Sends a `POST` request to `/batches`
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::answer::decoded(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -729,7 +729,7 @@ Arguments:
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::answer::decoded(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -773,7 +773,7 @@ Arguments:
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::answer::decoded(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -828,7 +828,7 @@ Arguments:
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::answer::decoded(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -872,7 +872,7 @@ Arguments:
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::answer::decoded(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -916,7 +916,7 @@ Arguments:
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::answer::decoded(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }

@@ -4,30 +4,31 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
-use reqwest::{
-    StatusCode,
-    header::{HeaderMap, HeaderName, HeaderValue},
-};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tracing::{Instrument, Span, debug, debug_span, field::Empty};
 
-use crate::generated::{Client, Error};
+use crate::{
+    answer::{self, Limit},
+    generated::{Client, Error},
+};
 
-/// The most bytes of an answer that are read into memory: 64 MiB. File content is streamed and has no such limit.
-///
-/// A page of 10,000 files, the longest answer of the contract, is about 5 MiB.
-pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// The most bytes of an error answer that are read. Of longer ones the beginning is shown.
+const MAX_ERROR_BYTES: usize = 256 << 10;
 
 /// The header that names the end user.
 pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What turns the answers of a service into those of the contract.
+/// What is done to the answers of a service before anybody sees them.
 pub trait Answers: fmt::Debug + Send + Sync {
     /// Changes the JSON answer of a successful operation, such as `get_batch`, where it is not of the contract's shape,
-    /// and says whether it has. Never called for the content of a file.
-    fn to_contract(&self, operation: &str, answer: &mut Value) -> bool;
+    /// or holds a secret. Never called for the content of a file.
+    fn to_contract(&self, operation: &str, answer: &mut Value);
+
+    /// A text of a header without secrets, for a span.
+    fn without_secrets(&self, text: &str) -> String;
 }
 
 /// What a [`Client`] adds to every request, and does to every answer.
@@ -49,7 +50,6 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("authorization", &"…")
-            .field("on_behalf_of", &self.headers.get(ON_BEHALF_OF))
             .field("call_timeout", &self.call_timeout)
             .field("answers", &self.answers)
             .finish_non_exhaustive()
@@ -93,20 +93,24 @@ impl ClientHooks<Inner> for Client {
         let response = sent.inspect_err(|error| tell_failure(&span, error))?;
         span.record("status", response.status().as_u16());
         if let Some(id) = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
-            span.record("request_id", id);
-        }
-        if info.operation_id == "get_file_content" && response.status().is_success() {
-            return Ok(response);
+            span.record("request_id", self.inner().answers.without_secrets(id));
         }
         let success = response.status().is_success();
-        let read = bounded(response).instrument(span.clone()).await;
-        let (status, headers, mut body) = read.inspect_err(|error| tell_failure(&span, error))?;
-        if success {
-            to_contract(self.inner().answers.as_ref(), info.operation_id, &mut body);
+        if info.operation_id == "get_file_content" && success {
+            return Ok(response);
         }
-        let mut whole = http::Response::new(body);
-        (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
-        Ok(whole.into())
+        let most = if success { Limit::of(info.operation_id).bytes() } else { MAX_ERROR_BYTES };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = Body::read(response, most).instrument(span.clone()).await;
+        let body = body.inspect_err(|error| tell_failure(&span, error))?;
+        let mut answer = http::Response::new(Bytes::new());
+        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
+        if success {
+            answer::read(info.operation_id, &body, self.inner().answers.as_ref(), &mut answer);
+        } else {
+            *answer.body_mut() = body.bytes;
+        }
+        Ok(answer.into())
     }
 }
 
@@ -122,29 +126,29 @@ fn tell_failure(span: &Span, error: &reqwest::Error) {
     debug!(parent: span, failure = kind);
 }
 
-/// Lets a JSON answer be changed. What is no JSON, and what was right already, stays byte for byte what came.
-fn to_contract(answers: &dyn Answers, operation: &str, body: &mut Bytes) {
-    if let Ok(mut answer) = serde_json::from_slice::<Value>(body)
-        && answers.to_contract(operation, &mut answer)
-    {
-        *body = answer.to_string().into();
-    }
-}
-
 /// Whether an operation moves a file, which takes as long as it takes.
 fn is_transfer(info: &OperationInfo) -> bool {
     matches!(info.operation_id, "upload_file" | "get_file_content")
 }
 
-/// A response with its body read, up to [`MAX_ANSWER_BYTES`].
-async fn bounded(mut response: reqwest::Response) -> reqwest::Result<(StatusCode, HeaderMap, Bytes)> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
-        let room = MAX_ANSWER_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
+/// The body of an answer, as far as it may be read.
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
+    /// Whether that is all of it.
+    pub(crate) is_whole: bool,
+}
+
+impl Body {
+    async fn read(mut response: reqwest::Response, most: usize) -> reqwest::Result<Self> {
+        let (mut body, mut is_whole) = (BytesMut::new(), true);
+        while let Some(chunk) = response.chunk().await? {
+            let room = most - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                is_whole = false;
+                break;
+            }
         }
+        Ok(Self { bytes: body.freeze(), is_whole })
     }
-    Ok((response.status(), std::mem::take(response.headers_mut()), body.freeze()))
 }

@@ -2,6 +2,7 @@
 //! download, the place where an answer is brought to the contract's shape); never retries, never interprets an answer.
 //! The crate `lote` is the one to use; it shows this one as `lote::raw`.
 
+mod answer;
 mod download;
 #[rustfmt::skip]
 #[allow(
@@ -14,5 +15,5 @@ mod hooks;
 mod upload;
 
 pub use generated::{ByteStream, Client, Error, ResponseValue, types};
-pub use hooks::{Answers, Inner, MAX_ANSWER_BYTES, ON_BEHALF_OF};
+pub use hooks::{Answers, Inner, ON_BEHALF_OF};
 pub use upload::Upload;

@@ -6,7 +6,10 @@ use reqwest::{
     multipart::{Form, Part},
 };
 
-use crate::generated::{Client, Error, ResponseValue, types};
+use crate::{
+    answer,
+    generated::{Client, Error, ResponseValue, types},
+};
 
 /// The parts of an upload.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl Client {
         self.post(&result, &info).await?;
         let response = result?;
         if response.status().is_success() {
-            ResponseValue::from_response(response).await
+            answer::decoded(response).await
         } else {
             Err(Error::UnexpectedResponse(response))
         }

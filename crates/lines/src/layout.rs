@@ -13,7 +13,8 @@ pub(crate) enum Deviation {
     Array,
     /// From this line to that.
     OverLines(u64, u64),
-    AfterObject,
+    /// From this column on; and what to do about it.
+    AfterObject(usize, &'static str),
     Markers,
 }
 
@@ -29,9 +30,9 @@ impl Deviation {
                 "one object stands on the lines {first} to {last}: each is to stand on one line (`jq -c . FILE` does \
                  that for all)"
             ),
-            Self::AfterObject => "text after the object: each line is one JSON object, with nothing between the lines \
-                                  (this is told once)"
-                .to_owned(),
+            Self::AfterObject(column, advice) => {
+                format!("text after the object, at column {column}: {advice} (this is told once)")
+            }
             Self::Markers => {
                 "a conflict marker of Git: two versions of the file stand in it; resolve the conflict".to_owned()
             }
@@ -157,10 +158,12 @@ impl Layout {
     /// A line of which these objects are whole: what is left may be the beginning of another.
     fn rest_of_line(&mut self, number: u64, offset: u64, line: &[u8], mut objects: Objects) -> Part {
         let after = objects.whole.last().map_or(&[][..], |last| &line[last.end..]);
-        let between = objects.whole.len() > 1 || !after.trim_ascii().is_empty();
+        let between = objects.whole.len() > 1 || (!objects.whole.is_empty() && !after.trim_ascii().is_empty());
         if between && !self.array && !self.told_after {
             self.told_after = true;
-            self.news.push((number, Deviation::AfterObject));
+            let end = objects.whole.first().map_or(0, |first| first.end);
+            let column = end + line[end..].len() - line[end..].trim_ascii_start().len() + 1;
+            self.news.push((number, Deviation::AfterObject(column, advice(&line[column - 1..]))));
         }
         if let Some(rest) = &objects.rest
             && line[rest.start] == b'{'
@@ -175,7 +178,9 @@ impl Layout {
             }
         }
         match (objects.whole.is_empty(), objects.rest.is_none()) {
-            (true, true) => Part::Nothing,
+            (true, true) if self.array || self.block.is_some() => Part::Nothing,
+            // A comma and nothing else, with no array around it.
+            (true, true) => Part::Faulty,
             (true, false) => Part::Faulty,
             _ => Part::Objects(objects),
         }
@@ -209,6 +214,19 @@ impl Layout {
             self.news.push((block.first, Deviation::OverLines(block.first, block.last)));
         }
         Part::Record(block)
+    }
+}
+
+/// What to do about text after an object.
+fn advice(after: &[u8]) -> &'static str {
+    if after.trim_ascii() == b"," {
+        "a comma stands after the object: take it out, since the lines are no list"
+    } else if after.starts_with(b"//") || after.starts_with(b"/*") || after.starts_with(b"#") {
+        "JSON has no comments: take them out"
+    } else if after.trim_ascii_start().starts_with(b"{") || after.starts_with(b",") {
+        "another object follows: put it on a line of its own"
+    } else {
+        "each line is one JSON object, with nothing between the lines"
     }
 }
 

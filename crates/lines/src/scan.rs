@@ -97,6 +97,10 @@ impl Scan<'_> {
 
     /// A line that is not one whole object, or a part of an object over several lines.
     fn faulty(&mut self, place: Place, bytes: &[u8], error: &Unreadable) {
+        // What begins as another record is one, however it ends.
+        if self.layout.is_open() && error.custom_id().is_some() && bytes.trim_ascii_start().starts_with(b"{") {
+            self.end_block();
+        }
         let mut part = self.layout.judge(place.line, place.offset, bytes);
         if part == Part::Faulty && self.layout.is_open() {
             self.end_block();
@@ -172,7 +176,7 @@ impl Scan<'_> {
             let code = match deviation {
                 Deviation::Array => AnomalyCode::ArrayAroundLines,
                 Deviation::OverLines(..) => AnomalyCode::ObjectOverLines,
-                Deviation::AfterObject => AnomalyCode::TextAfterObject,
+                Deviation::AfterObject(..) => AnomalyCode::TextAfterObject,
                 Deviation::Markers => AnomalyCode::ConflictMarkers,
             };
             if deviation == Deviation::Markers {

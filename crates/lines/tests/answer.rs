@@ -13,12 +13,15 @@ fn normalised(line: &str) -> String {
 #[test]
 fn outcomes() {
     use OutcomeKind::{Cancelled, Expired, Failed, Succeeded};
-    let ok = r#"{"status_code":200,"body":{}}"#;
+    let ok = r#"{"status_code":200,"body":{"n":1}}"#;
     for (response, error, expected) in [
         (ok, "null", Succeeded),
-        (r#"{"status_code":299}"#, "null", Succeeded),
-        (r#"{"status_code":"200"}"#, "null", Succeeded),
-        (r#"{"status_code":200.0}"#, "null", Succeeded),
+        (r#"{"status_code":299,"body":"said"}"#, "null", Succeeded),
+        (r#"{"status_code":"200","body":[1]}"#, "null", Succeeded),
+        (r#"{"status_code":200.0,"body":"{\"n\":1}"}"#, "null", Succeeded),
+        (r#"{"body":{"n":1}}"#, "null", Succeeded),
+        (r#"{"status_code":null,"body":{"n":1}}"#, "null", Succeeded),
+        (r#"{"status_code":"ok","body":{"n":1}}"#, "null", Failed),
         (ok, "{}", Succeeded),
         (ok, "\"\"", Succeeded),
         (ok, r#"{"code":null,"message":null}"#, Succeeded),
@@ -35,8 +38,9 @@ fn outcomes() {
         (r#"{"status_code":null}"#, "null", Failed),
         (r#"{"status_code":200,"status_code":500}"#, "null", Failed),
         (r#"{"body":{}}"#, "null", Failed),
-        ("\"text\"", "null", Failed),
-        ("[]", "null", Failed),
+        ("\"text\"", "\"e\"", Failed),
+        ("[]", "\"e\"", Failed),
+        ("{}", "null", Failed),
         ("null", "null", Failed),
         ("null", r#"{"code":"batch_expired","message":"late"}"#, Expired),
         ("null", r#"{"code":"batch_cancelled"}"#, Cancelled),
@@ -45,18 +49,19 @@ fn outcomes() {
         (ok, r#"{"code":"batch_expired"}"#, Expired),
         ("null", r#"{"code":"request_timeout"}"#, Failed),
     ] {
-        let line = format!(r#"{{"custom_id":"a","response":{response},"error":{error},"x":[1]}}"#);
+        let line = format!(r#"{{"custom_id":"a","response":{response},"error":{error},"x":1}}"#);
         let answer = Answer::parse(line.as_bytes()).unwrap();
         assert_eq!(answer.outcome(), expected, "{line}");
     }
     assert_eq!(Answer::parse(br#"{"custom_id":"a"}"#).unwrap().outcome(), Failed);
+    assert_eq!(Answer::parse(br#"{"custom_id":"a","id":"b","error":{}}"#).unwrap().outcome(), Failed);
     assert_eq!(format!("{:>10}", Expired), "   expired");
     assert_eq!(serde_json::to_value(OutcomeKind::Missing).unwrap(), "missing");
 }
 
 #[test]
 fn unreadable_lines() {
-    use UnreadableKind::{NoCustomId, NotAnObject, NotUtf8};
+    use UnreadableKind::{NoCustomId, NotAnObject, NotUtf8, UnknownShape};
     for (line, expected) in [
         (&b""[..], NotAnObject),
         (b"{", NotAnObject),
@@ -68,6 +73,14 @@ fn unreadable_lines() {
         (br#"{"custom_id":null}"#, NoCustomId),
         (br#"{"custom_id":{}}"#, NoCustomId),
         (br#"{"custom_id":"\ud800"}"#, NoCustomId),
+        (br#"{"recordId":"a","modelOutput":{}}"#, NoCustomId),
+        (br#"{"custom_id":"a","result":{"type":"expired"}}"#, UnknownShape),
+        (br#"{"custom_id":"a","result":{},"response":null,"error":null}"#, UnknownShape),
+        (br#"{"custom_id":"a","output":"x"}"#, UnknownShape),
+        (br#"{"custom_id":"a","response":{"candidates":[]}}"#, UnknownShape),
+        (br#"{"custom_id":"a","response":"hello"}"#, UnknownShape),
+        (br#"{"custom_id":"a","response":[]}"#, UnknownShape),
+        (br#"{"custom_id":"a","method":"POST","url":"/v1/responses","body":{}}"#, UnknownShape),
     ] {
         let error = Answer::parse(line).unwrap_err();
         assert_eq!(error.kind(), expected, "{}", String::from_utf8_lossy(line));
@@ -117,7 +130,19 @@ fn code_and_message_wherever_they_are() {
         (r#""response":{"status_code":502,"body":"Bad gateway"}"#, None, Some("Bad gateway")),
         (r#""response":{"status_code":502}"#, None, None),
         (r#""response":{"status_code":400,"body":{"error":{"code":"c"}}},"error":"m""#, Some("c"), Some("m")),
-        (r#""response":{"status_code":200,"body":{"error":"no"}}"#, None, None),
+        (r#""response":{"status_code":200,"body":{"error":"no"}}"#, Some("no_answer"), Some("no")),
+        (r#""response":{"status_code":500,"message":"m"}"#, None, Some("m")),
+        (r#""response":{"status_code":500,"body":{},"error":{"code":"c","message":"m"}}"#, Some("c"), Some("m")),
+        (r#""response":{"status_code":400,"message":"beside","body":{"message":"m"}}"#, None, Some("m")),
+        (r#""response":{"status_code":404,"body":{"detail":"m"}}"#, None, Some("m")),
+        (
+            r#""response":{"status_code":422,"body":{"detail":[{"loc":["a"],"msg":"m","type":"t"}]}}"#,
+            Some("t"),
+            Some("m"),
+        ),
+        (r#""response":{"status_code":400,"body":{"message":"{\"error\":{\"message\":\"m\"}}"}}"#, None, Some("m")),
+        (r#""error":{"message":"half \ud83d"}"#, None, Some("half \u{fffd}")),
+        (r#""response":null"#, Some("no_answer"), Some("the line has neither a response nor an error")),
     ] {
         let line = format!(r#"{{"custom_id":"a",{fields}}}"#);
         let answer = Answer::parse(line.as_bytes()).unwrap();
@@ -157,6 +182,10 @@ fn other_shapes_become_the_contracts() {
             r#"{"id":null,"custom_id":"a","response":null,"error":{"code":null,"message":"[1]"}}"#,
         ),
         (
+            r#"{"custom_id":"a","response":null,"error":null}"#,
+            r#"{"id":null,"custom_id":"a","response":null,"error":{"code":"no_answer","message":"the line has neither a response nor an error"}}"#,
+        ),
+        (
             r#"{"custom_id":7,"id":8,"error":{},"response":{"body":"{\"k\":\"\\u00e9\\n\",\n\"l\":1}","status_code":"201"}}"#,
             r#"{"id":"8","custom_id":"7","response":{"body":{"k":"\u00e9\n", "l":1},"status_code":201},"error":null}"#,
         ),
@@ -180,12 +209,12 @@ fn deep_bodies_need_no_stack() {
         for field in [
             format!(r#""response":{{"status_code":200,"body":{deep}}}"#),
             format!(r#""response":{{"status_code":400,"body":{text}}}"#),
-            format!(r#""response":{deep}"#),
+            format!(r#""response":{{"body":1,"x":{deep}}}"#),
             format!(r#""error":{deep}"#),
             format!(r#""error":{{"message":{text}}}"#),
             format!(r#""x":{deep}"#),
         ] {
-            let line = format!(r#"{{"custom_id":"a",{field}}}"#);
+            let line = format!(r#"{{"custom_id":"a","error":"e",{field}}}"#);
             let answer = Answer::parse(line.as_bytes()).unwrap();
             let _ = (answer.outcome(), answer.usage(), answer.error_code(), answer.error_message());
             let mut out = Vec::new();

@@ -38,6 +38,7 @@ fn counts_several_files_into_one_object() {
         value,
         json!({
             "lines": 6, "succeeded": 2, "failed": 2, "expired": 1, "cancelled": 1, "missing": 0, "unreadable": 0,
+            "cut_off": 0, "filtered": 0, "refused": 0,
             "usage": {"input_tokens": 11, "output_tokens": 6, "total_tokens": 17, "cached_tokens": 4, "reasoning_tokens": 2},
             "models": {"m": 2},
             "errors": [
@@ -68,6 +69,7 @@ fn names_every_oddity() {
         ("{\"custom_id\":\"b\",\"resp", AnomalyCode::UnreadableLine),
         ("[]", AnomalyCode::UnreadableLine),
         ("{\"id\":\"x\"}", AnomalyCode::NoCustomId),
+        ("{\"custom_id\":\"b\",\"result\":{}}", AnomalyCode::UnknownShape),
         ("{\"custom_id\":\"b\"}", AnomalyCode::EmptyAnswer),
         ("{\"custom_id\":\"b\",\"response\":null,\"error\":{}}", AnomalyCode::EmptyAnswer),
         (r#"{"custom_id":"b","response":{"status_code":400},"error":{"code":"x"}}"#, AnomalyCode::ResponseAndError),
@@ -83,7 +85,8 @@ fn names_every_oddity() {
         assert_eq!(found, [("two", 1, code)], "{line}");
         let outcomes = report.succeeded + report.failed + report.expired + report.cancelled;
         assert_eq!(outcomes + report.unreadable, 2, "{line}");
-        let unreadable = matches!(code, AnomalyCode::UnreadableLine | AnomalyCode::NoCustomId);
+        let unreadable =
+            matches!(code, AnomalyCode::UnreadableLine | AnomalyCode::NoCustomId | AnomalyCode::UnknownShape);
         assert_eq!(report.unreadable == 1, unreadable, "{line}");
     }
 }

@@ -53,7 +53,7 @@ fn missing(id: &str) -> String {
 fn joined(input: &Path, answers: &[&Path]) -> (Joined, String) {
     let mut out = Vec::new();
     let joined = join(input, answers, &mut out).unwrap();
-    let sum = joined.succeeded + joined.failed + joined.expired + joined.cancelled + joined.missing;
+    let sum = joined.succeeded + joined.failed + joined.expired + joined.cancelled + joined.unreadable + joined.missing;
     assert_eq!(joined.lines, sum);
     (joined, String::from_utf8(out).unwrap())
 }
@@ -123,11 +123,33 @@ fn what_is_unreadable_is_named_and_what_is_lost_is_missing() {
     let cut = ok("c", "3");
     let output = files.write("output", format!("\u{feff}{}garbage\n{{}}\n{}", ok("a", "1"), &cut[..cut.len() / 2]));
     let (joined, out) = joined(&input, &[&output]);
-    assert_eq!(out, [ok("a", "1"), missing("b"), missing("c")].concat());
+    assert!(out.starts_with(&[ok("a", "1"), missing("b")].concat()), "{out}");
+    let last: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    let place = format!("{}, line 4", output.display());
+    assert_eq!((&last["custom_id"], &last["response"]), (&"c".into(), &serde_json::Value::Null));
+    assert_eq!(last["error"]["code"], "unreadable");
+    let message = last["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&format!("cannot be read: {place}: the line ends inside the JSON object")), "{message}");
+    assert_eq!((joined.succeeded, joined.unreadable, joined.missing), (1, 1, 1));
     assert_eq!(
         anomalies(&joined),
         ["output:1:bom", "output:2:unreadable_line", "output:3:no_custom_id", "output:4:unreadable_line"]
     );
+    let (lost, bytes) = (&joined.anomalies[3], fs::read(&output).unwrap());
+    let (from, length) = (lost.offset.unwrap() as usize, lost.length.unwrap() as usize);
+    assert_eq!(bytes[from..from + length], cut.as_bytes()[..cut.len() / 2]);
+    assert_eq!((lost.custom_id.as_deref(), lost.excerpt.as_deref()), (Some("c"), Some(&cut[..cut.len() / 2])));
+    // Its joined line is unreadable to whoever inspects it, and the next join takes a better one.
+    let mut inspection = lote_lines::Inspection::default();
+    inspection.read("results", out.as_bytes()).unwrap();
+    let report = inspection.report();
+    assert_eq!((report.succeeded, report.unreadable, report.missing), (1, 1, 1));
+    assert!(!inspection.all_readable());
+    let results = files.write("results", &out);
+    let late = files.write("late", [ok("c", "3"), ok("b", "2")].concat());
+    let (again, out) = self::joined(&input, &[&results, &late]);
+    assert_eq!(out, [ok("a", "1"), ok("b", "2"), ok("c", "3")].concat());
+    assert!(again.anomalies.is_empty(), "{:?}", again.anomalies);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn nothing_panics_and_counts_agree() {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("input"), folder.path().join("output"));
     let (mut clean, mut readable) = (0, 0);
-    for round in 0..3_000 {
+    for round in 0..4_000 {
         let bytes = damaged(&mut random);
         let lossy = || String::from_utf8_lossy(&bytes).into_owned();
         let mut sink = Vec::new();

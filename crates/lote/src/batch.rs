@@ -1,4 +1,4 @@
-//! Owns what a batch is to its user; never asks a service for one.
+//! What a batch is to its user, and how it is read from an answer.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,7 +6,7 @@ use lote_client::types as wire;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
-use crate::{BatchId, Error, FileId, Status, UnixSeconds, Usage, bound, field, field::Field};
+use crate::{BatchId, Error, FileId, Status, UnixSeconds, Usage, bound, field, field::Field, text::visible};
 
 /// A batch, as a service described it.
 ///
@@ -99,9 +99,9 @@ impl std::fmt::Display for ValidationError {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        f.write_str(self.message.as_deref().unwrap_or("no message"))?;
+        f.write_str(&visible(self.message.as_deref().unwrap_or("no message")))?;
         match &self.code {
-            Some(code) => write!(f, " ({code})"),
+            Some(code) => write!(f, " ({})", visible(code)),
             None => Ok(()),
         }
     }

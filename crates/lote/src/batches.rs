@@ -1,4 +1,4 @@
-//! Owns the operations on batches; never waits (see `wait`), never touches a file.
+//! The operations on batches, but for waiting (see `wait`).
 
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ impl Batches {
         self.client.shared().retried(|_| self.look(id)).await
     }
 
-    /// One look, tried once: whoever waits looks again by itself.
+    /// Asks once, without retries: a wait asks again by itself.
     pub(crate) async fn look(&self, id: &BatchId) -> Result<Batch, Error> {
         let (shared, doing) = (self.client.shared(), format!("get batch {id}"));
         let answer = map_error(shared, &doing, shared.calls().get_batch(id.as_str()).await).await?;
@@ -101,7 +101,7 @@ impl Batches {
         let (shared, doing) = (&shared, doing.as_str());
         let cancel = |this: Try| async move {
             let answer = match map_error(shared, doing, shared.calls().cancel_batch(id.as_str()).await).await {
-                // An earlier try, whose answer was lost, may be what this one conflicts with.
+                // An earlier try may have cancelled it, with its answer lost: then this conflict is no error.
                 Err(error) if this.maybe_done && error.is_conflict() => {
                     let batch = self.look(id).await?;
                     return if batch.cancelling_at.is_some() { Ok(batch) } else { Err(error) };
@@ -163,7 +163,7 @@ impl CreateBatch {
             false => shared.retried_unsent(create).await,
         };
         let answer = answer?.into_inner();
-        // The id of what was paid for must survive an answer whose other fields cannot be read.
+        // Keep the id even if the rest of the answer cannot be read: the batch exists and is paid for.
         let id = answer.id.as_ref().and_then(|id| BatchId::new(id.as_str()?).ok());
         decode(shared, &doing, Batch::read("batch", answer)).map_err(|error| error.about(id))
     }

@@ -1,4 +1,4 @@
-//! Owns every range of the contract, each named once; never clamps a value into one.
+//! The range of every number of the contract, each with what it counts.
 //!
 //! The numbers are those of openapi.yaml, which a test compares with these.
 

@@ -1,8 +1,8 @@
-//! Owns the way from the generated client's errors to ours; never retries.
+//! Turns the generated client's errors into ours.
 
 use std::error::Error as StdError;
 
-use lote_client::{Error as RawError, MAX_ANSWER_BYTES, ResponseValue};
+use lote_client::{Error as RawError, ResponseValue};
 
 use crate::{
     Error,
@@ -11,7 +11,7 @@ use crate::{
     error_answer::{ErrorAnswer, text_of},
 };
 
-/// What a call brought, or our error, which tells what was being done.
+/// The answer of a call, or our error with what was being done.
 pub(crate) async fn map_error<T>(
     shared: &Shared,
     doing: &str,
@@ -23,7 +23,7 @@ pub(crate) async fn map_error<T>(
     }
 }
 
-/// What an answer says, or our error, which tells what was being done and never shows a secret.
+/// What was read from an answer, or our error with what was being done, secrets blanked.
 pub(crate) fn decode<T>(shared: &Shared, doing: &str, read: Result<T, Error>) -> Result<T, Error> {
     read.map_err(|error| error.context(doing).without(shared.secrets()))
 }
@@ -40,7 +40,7 @@ async fn convert(shared: &Shared, error: RawError<()>) -> Error {
     }
 }
 
-/// An answer that is no success, with its body as far as it comes.
+/// The error for an answer whose status is no success.
 async fn refusal(shared: &Shared, response: reqwest::Response) -> Error {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     // The hooks have read the body already, so this neither waits nor fails.
@@ -50,12 +50,11 @@ async fn refusal(shared: &Shared, response: reqwest::Response) -> Error {
 
 /// A success whose body is not what the contract says.
 fn undecodable(shared: &Shared, body: &[u8], error: &serde_json::Error) -> Error {
-    if body.len() >= MAX_ANSWER_BYTES {
-        return Error::undecodable(format!("the answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20));
-    }
     let text = shared.secrets().blanked(&String::from_utf8_lossy(body));
     let found = match text_of(&text) {
         None => "the answer is empty".to_owned(),
+        // Nobody asked for it: no call says that it takes compressed answers.
+        Some(_) if body.starts_with(&[0x1f, 0x8b]) => "the answer is compressed, with gzip".to_owned(),
         // JSON of another shape: say where. Anything else: say what it is.
         Some(_) if matches!(error.classify(), serde_json::error::Category::Data) => {
             format!("the answer is not what the contract says: {error}")
@@ -78,7 +77,7 @@ pub(crate) fn transport(shared: &Shared, error: reqwest::Error) -> Error {
         causes.push(error.to_string());
         cause = error.source();
     }
-    // The chain repeats itself: the last words are the ones that tell.
+    // Each error of the chain repeats the one below it: the last is the cause.
     let last = causes.pop().unwrap_or_default();
     let (kind, message) = if error.is_connect() {
         (Kind::Connect, format!("could not reach {base_url}: {last}"))

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Batch, Cadence, Client, Error, Status, Tolerance,
+    deadline::Deadline,
     fetch::{OnTrouble, blocking, fetch},
     late::{LateFiles, count, ended},
     lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join, open_lines},
@@ -53,8 +54,7 @@ pub(crate) struct Collect {
     tolerance: Tolerance,
     /// How often the batch is looked at again.
     cadence: Cadence,
-    /// No look is made later.
-    end: Option<Instant>,
+    deadline: Deadline,
     on_step: OnStep,
     on_trouble: OnTrouble,
 }
@@ -82,7 +82,7 @@ impl Collect {
             files: names.map(file),
             tolerance: crate::fetch::patience(),
             cadence: Cadence::default(),
-            end: None,
+            deadline: Deadline::default(),
             on_step: Arc::new(|_| ()),
             on_trouble: Arc::new(|_| ()),
         }
@@ -98,8 +98,8 @@ impl Collect {
         self
     }
 
-    pub(crate) fn ending(mut self, end: Option<Instant>) -> Self {
-        self.end = end;
+    pub(crate) fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -126,13 +126,15 @@ impl Collect {
         let (requests, results, answers) = (requests.to_owned(), results.map(Path::to_owned), self.fetched());
         let (mut joined, file) = blocking(move || join_to(&requests, &answers, results.as_deref())).await?;
         hold_against(&self.batch, &mut joined);
+        // The words are those of the result lines.
+        self.client.shared().secrets().blank_summary(&mut joined);
         Ok((joined, file))
     }
 
     async fn fetch_all(&mut self) -> Result<(), Error> {
         let started = Instant::now();
-        let limit = started.checked_add(self.tolerance.late());
-        let end = [limit, self.end].into_iter().flatten().min();
+        let late = self.deadline.left().map_or(self.tolerance.late(), |left| left.min(self.tolerance.late()));
+        let end = started.checked_add(late);
         let (mut pauses, mut trouble) = (self.cadence.pauses(), Trouble::default());
         trouble.over();
         loop {
@@ -144,12 +146,13 @@ impl Collect {
             }
             let pause = pauses.next(None, None);
             sleep(end.map_or(pause, |end| pause.min(end - now))).await;
-            match self.client.batches().look(&self.batch.id).await {
+            match self.deadline.bound(self.client.batches().look(&self.batch.id)).await {
                 Ok(batch) => {
                     trouble.over();
                     self.seen(batch);
                     (self.on_step)(Step::Looked(&self.batch));
                 }
+                Err(error) if error.is_deadline() => return self.lacks(late, started.elapsed()),
                 Err(error) => match trouble.take(&self.tolerance, error) {
                     Ok(error) => (self.on_trouble)(&error),
                     Err(error) => return Err(error),
@@ -176,7 +179,7 @@ impl Collect {
                 Some(id) if file.fetched != Some(Fetched::Some) => {
                     (self.on_step)(Step::Downloading(file.name));
                     let tolerance = self.tolerance.clone().for_files();
-                    fetch(&self.client, id, &file.path, tolerance, Arc::clone(&self.on_trouble)).await?;
+                    fetch(&self.client, id, &file.path, tolerance, self.deadline, Arc::clone(&self.on_trouble)).await?;
                     let length =
                         fs::metadata(&file.path).map_err(|error| Error::path("read", &file.path, error))?.len();
                     file.fetched = Some(if length == 0 { Fetched::Empty } else { Fetched::Some });

@@ -1,8 +1,8 @@
-//! Owns the one error of this crate and the reading of error answers; never holds a key, never decides on a retry.
+//! The one error of this crate.
 
 use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 
-use crate::{BatchId, error_answer::ErrorAnswer, secrets::Secrets};
+use crate::{BatchId, error_answer::ErrorAnswer, secrets::Secrets, text::visible};
 
 /// Why a call did not do what was asked.
 ///
@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Connection,
     /// It took too long.
     Timeout,
+    /// The deadline of the whole work has passed.
+    Deadline,
     /// The answer is not what the contract says.
     Undecodable,
     /// A batch that is over does not name its files.
@@ -95,6 +97,10 @@ impl Error {
         Self::new(Kind::Timeout, message.into())
     }
 
+    pub(crate) fn deadline(message: impl Into<String>) -> Self {
+        Self::new(Kind::Deadline, message.into())
+    }
+
     pub(crate) fn service(answer: ErrorAnswer) -> Self {
         let mut error = Self::new(Kind::Service, answer.to_string());
         error.0.answer = Some(answer);
@@ -124,6 +130,12 @@ impl Error {
         self
     }
 
+    /// The same error with a word on what became of it.
+    pub(crate) fn and(mut self, what: impl fmt::Display) -> Self {
+        self.0.message = format!("{}; {what}", self.0.message);
+        self
+    }
+
     /// The same error without secrets, which a service may have put into a field that the message repeats.
     pub(crate) fn without(mut self, secrets: &Secrets) -> Self {
         self.0.message = secrets.blanked(&self.0.message);
@@ -136,7 +148,7 @@ impl Error {
         self
     }
 
-    /// The same error, of a call of which an earlier try may have done what was asked.
+    /// The same error, marked: an earlier try of the call may have done what was asked.
     pub(crate) fn maybe_done(mut self) -> Self {
         self.0.maybe_done = true;
         self
@@ -169,7 +181,12 @@ impl Error {
 
     /// It took too long: on this side, or by the service's word (408, 504).
     pub fn is_timeout(&self) -> bool {
-        self.0.kind == Kind::Timeout || matches!(self.status(), Some(408 | 504))
+        matches!(self.0.kind, Kind::Timeout | Kind::Deadline) || matches!(self.status(), Some(408 | 504))
+    }
+
+    /// The deadline of the whole work has passed, such as that of a [`Run`](crate::run::Run). Nothing is tried again then.
+    pub fn is_deadline(&self) -> bool {
+        self.0.kind == Kind::Deadline
     }
 
     /// A number, given or received, is outside its range. The message names the field and the value.
@@ -215,7 +232,7 @@ impl Error {
         }
         match self.0.kind {
             Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Late | Kind::Unreadable | Kind::Io => false,
-            Kind::Connection | Kind::Timeout | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
+            Kind::Connection | Kind::Timeout | Kind::Deadline | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
             Kind::Service => self.status().is_none_or(|status| status == 408 || !(400..500).contains(&status)),
         }
     }
@@ -229,6 +246,7 @@ impl Error {
             Kind::Invalid
             | Kind::OutOfRange
             | Kind::ReceivedOutOfRange
+            | Kind::Deadline
             | Kind::Undecodable
             | Kind::Unreadable
             | Kind::Io => false,
@@ -270,7 +288,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(&visible(&self.0.message))
     }
 }
 

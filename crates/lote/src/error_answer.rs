@@ -8,7 +8,7 @@ use std::{
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use crate::secrets::Secrets;
+use crate::{secrets::Secrets, text::shortened};
 
 /// The most characters of an error's text that are kept.
 const LONGEST: usize = 600;
@@ -133,11 +133,9 @@ pub(crate) fn text_of(body: &str) -> Option<String> {
 }
 
 fn shorten(text: &str) -> String {
-    let one_line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match one_line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &one_line[..end]),
-        None => one_line,
-    }
+    // Lines become one; what else is not seen is made visible where the error is shown.
+    let blank = |c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c };
+    shortened(text, LONGEST).chars().map(blank).collect()
 }
 
 /// `retry-after-ms`, else `Retry-After` as seconds, a fraction of seconds, or an HTTP date. As in both SDKs. More than a

@@ -1,10 +1,10 @@
-//! Owns the fetching of result files that must not be lost to a passing trouble, and work off the runtime; never joins.
+//! Fetches result files in spite of errors that pass, and does blocking work off the runtime.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use crate::{Cadence, Client, Error, FileId, Tolerance, policy::Trouble};
+use crate::{Cadence, Client, Error, FileId, Tolerance, deadline::Deadline, policy::Trouble};
 
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -23,19 +23,23 @@ pub(crate) async fn fetch(
     id: &FileId,
     path: &Path,
     tolerance: Tolerance,
+    deadline: Deadline,
     on_trouble: OnTrouble,
 ) -> Result<(), Error> {
+    let late =
+        |error: Error| if error.is_deadline() { error.context(format_args!("content of file {id}")) } else { error };
     let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
     loop {
-        match client.files().verified_content(id).await {
+        match deadline.bound(client.files().verified_content(id)).await.map_err(late) {
             Ok(content) => {
-                let content = content.tolerance(tolerance).on_trouble(move |error| on_trouble(error));
+                let content = content.until(deadline).tolerance(tolerance).on_trouble(move |error| on_trouble(error));
                 return content.save(path).await.map(|_| ());
             }
             Err(error) => {
                 let error = trouble.take(&tolerance, error)?;
                 on_trouble(&error);
-                tokio::time::sleep(pauses.next(error.retry_after(), None)).await;
+                let pause = tokio::time::sleep(pauses.next(error.retry_after(), None));
+                deadline.within(pause).await.map_err(late)?;
             }
         }
     }

@@ -1,9 +1,10 @@
-//! Owns the reading of single fields of an answer: tolerant of what services do, and exact about what is wrong and
-//! where; never guesses a value.
+//! Reads single fields of an answer: it takes what services are seen to send, and says exactly what is wrong and where.
+
+use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, UnixSeconds, bound, bound::Bound, time};
+use crate::{Error, UnixSeconds, bound, bound::Bound, text::shortened, time};
 
 /// A field of an answer: where it stands and what is there.
 pub(crate) struct Field {
@@ -38,13 +39,7 @@ impl Field {
     fn wrong(&self, expected: &str) -> Error {
         let found = match &self.value {
             None => "it is missing".to_owned(),
-            Some(value) => {
-                let mut text = value.to_string();
-                if let Some((end, _)) = text.char_indices().nth(80) {
-                    text.replace_range(end.., "…");
-                }
-                format!("{text} is not {expected}")
-            }
+            Some(value) => format!("{} is not {expected}", beginning(value)),
         };
         Error::undecodable(format!("{}: {found}", self.name))
     }
@@ -91,7 +86,7 @@ impl Field {
     pub(crate) fn instant(mut self) -> Result<Option<UnixSeconds>, Error> {
         let seconds = match &self.value {
             Some(Value::String(text)) => time::rfc_3339(text),
-            // What a server in Python takes from its clock.
+            // A fraction of a second, as time.time() of Python gives it.
             Some(Value::Number(number)) if number.is_f64() => {
                 number.as_f64().and_then(|seconds| whole(seconds.floor()))
             }
@@ -117,8 +112,10 @@ impl Field {
 
     /// A text that has to be there.
     pub(crate) fn required_text(self) -> Result<String, Error> {
-        let missing = self.wrong("a text");
-        self.text()?.ok_or(missing)
+        if self.value.is_none() {
+            return Err(self.wrong("a text"));
+        }
+        Ok(self.text()?.unwrap_or_default())
     }
 
     /// An id; services send an empty text for none.
@@ -146,9 +143,13 @@ impl Field {
         match &self.value {
             None => Ok(None),
             Some(Value::Object(_)) => {
-                let wrong = self.wrong("an object of the contract");
                 let value = self.value.unwrap_or_default();
-                serde_json::from_value(value).map(|object| Some((self.name, object))).map_err(|_| wrong)
+                match serde_json::from_value(value) {
+                    Ok(object) => Ok(Some((self.name, object))),
+                    Err(error) => {
+                        Err(Error::undecodable(format!("{}: it is no object of the contract: {error}", self.name)))
+                    }
+                }
             }
             Some(_) => Err(self.wrong("an object")),
         }
@@ -177,6 +178,24 @@ impl Field {
     }
 }
 
+/// The beginning of a value's JSON. What is not shown is not written either: it may be a mebibyte.
+fn beginning(value: &Value) -> String {
+    struct Beginning(String);
+    impl fmt::Write for Beginning {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.push_str(text);
+            // Some hundred bytes hold 80 characters, and the error ends the writing.
+            if self.0.len() > 4 * SHOWN { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut text = Beginning(String::new());
+    let _ = fmt::Write::write_fmt(&mut text, format_args!("{value}"));
+    shortened(&text.0, SHOWN).into_owned()
+}
+
+/// How many characters of a value are shown.
+const SHOWN: usize = 80;
+
 fn as_text(value: Value) -> String {
     match value {
         Value::String(text) => text,
@@ -192,7 +211,7 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
 }
 
-/// Generated types whose JSON is kept as it came.
+/// The JSON of an answer as it came, nulls left out.
 pub(crate) fn raw(value: &impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(map)) => map,

@@ -1,4 +1,4 @@
-//! Owns what a stored file is to its user; never its bytes.
+//! What a stored file is to its user, and how it is read from an answer.
 
 use lote_client::types as wire;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

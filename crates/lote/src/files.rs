@@ -1,4 +1,4 @@
-//! Owns the operations on files but for the upload; never holds the bytes of one.
+//! The operations on files, but for the upload.
 
 use std::path::PathBuf;
 

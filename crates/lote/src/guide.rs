@@ -1,4 +1,4 @@
-//! Owns the guide's place in the documentation; never code.
+//! The guide: a page for each thing that people come for, with code that runs.
 //!
 //! [first_batch]: crate::guide::first_batch
 //! [structured_outputs]: crate::guide::structured_outputs
@@ -55,7 +55,8 @@ page! {
 
 page! {
     /// [`Wait`](crate::Wait), [`WaitAll`](crate::WaitAll), [`Cadence`](crate::Cadence), [`Tolerance`](crate::Tolerance),
-    /// [`Waited`](crate::Waited), [`Look`](crate::Look); with its feature, the module `webhook`.
+    /// [`Waited`](crate::Waited), [`WaitError`](crate::WaitError), [`NotCompleted`](crate::NotCompleted),
+    /// [`Look`](crate::Look); with its feature, the module `webhook`.
     waiting
 }
 

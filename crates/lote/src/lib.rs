@@ -43,6 +43,7 @@
 //! - `native-tls`: TLS by the operating system's library, also where `rustls` is on.
 //! - `bundled-roots`: Mozilla's root certificates, compiled in, in place of the machine's.
 //! - `blocking`: the same client without `async`, for scripts and threads, `lote::blocking`.
+//! - `compressed`: files of lines that are compressed with gzip or zstd are read like others.
 //! - `webhook`: the receiver of OpenAI's events, `lote::webhook`.
 
 mod batch;
@@ -55,6 +56,7 @@ mod client;
 mod collect;
 mod completed;
 mod content;
+mod deadline;
 mod dialect;
 mod error;
 mod error_answer;
@@ -75,6 +77,7 @@ pub mod request;
 pub mod run;
 mod save;
 mod secrets;
+pub mod text;
 mod time;
 mod upload;
 mod wait;

@@ -1,10 +1,13 @@
-//! Owns the named values of the contract: closed where we send them, open where we receive them; never a wire type.
+//! The named values of the contract: closed where we send them, open where we receive them.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::Error;
+use crate::{
+    Error,
+    text::{shortened, visible},
+};
 
 /// An enum of names: closed, for what is sent.
 macro_rules! closed {
@@ -82,7 +85,7 @@ macro_rules! open {
         }
 
         impl From<&str> for $name {
-            /// Never fails: capitals are no difference, and what is not known is kept.
+            /// Capitals make no difference, and what is not known is kept as [`Other`](Self::Other).
             fn from(text: &str) -> Self {
                 match text.to_ascii_lowercase().as_str() {
                     $($text => Self::$variant,)*
@@ -94,7 +97,7 @@ macro_rules! open {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    Self::Other(text) => write!(f, "{text} (unrecognised)"),
+                    Self::Other(text) => write!(f, "{} (unrecognised)", visible(&shortened(text, 100))),
                     known => f.pad(known.as_str()),
                 }
             }

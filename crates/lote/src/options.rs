@@ -154,14 +154,14 @@ fn known(name: &str) -> String {
     match name {
         "input_file_id" => "field input_file_id: it is the file that the batch is created over".to_owned(),
         "endpoint" => {
-            "field endpoint: it has a place of its own: Batches::create(…), Run::endpoint(…), --endpoint".to_owned()
+            "field endpoint: it is given on its own: Batches::create(…), Run::endpoint(…), --endpoint".to_owned()
         }
-        _ => format!("field {name}: it has a place of its own: .{name}(…), --{}", name.replace('_', "-")),
+        _ => format!("field {name}: it has a setter and a flag of its own: .{name}(…), --{}", name.replace('_', "-")),
     }
 }
 
 impl fmt::Debug for BatchOptions {
-    /// Of fields that are not known their names: nobody knows whether a value is a secret.
+    /// Without the values of unknown fields, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             metadata,

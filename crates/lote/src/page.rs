@@ -1,4 +1,4 @@
-//! Owns pages and the walk over them; never loops over a service that starts again.
+//! Pages of a list, and the walk from one to the next, which ends when a service starts again.
 
 use std::{collections::HashSet, future::Future};
 

@@ -1,4 +1,4 @@
-//! Owns the writing of files that are whole or not there: beside the name, synced, then renamed; never in place.
+//! Writes files that are whole or not there: beside the name, synced, then renamed.
 
 use std::{
     fs,
@@ -51,6 +51,17 @@ impl AtomicFile {
     /// The file to write to.
     pub(crate) fn file(&mut self) -> &mut fs::File {
         self.temporary.as_file_mut()
+    }
+
+    /// The name that it will have.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Gives what there is another name, for somebody to go on from.
+    pub(crate) fn keep_as(self, path: &Path) -> io::Result<()> {
+        self.temporary.as_file().sync_all()?;
+        self.temporary.persist(path).map(drop).map_err(|error| error.error)
     }
 
     /// Makes the file durable and gives it its name.

@@ -1,38 +1,133 @@
-//! Blanks the key, and other values that may be secret, out of texts that a service sent.
+//! Blanks the key, and other values that may be secret, out of what a service sent.
 
-/// What is blanked out of every text that comes from a service: some repeat what they refuse.
+use std::{cmp::Reverse, collections::BTreeMap, mem};
+
+use serde_json::Value;
+
+use crate::lines::Joined;
+
+/// The shortest key that is blanked out of messages. A shorter one would blank out half of the text.
+const SHORTEST_KEY: usize = 4;
+
+/// The shortest secret that is blanked out of what programs read. What is shorter is no secret, but may well be a part
+/// of a model's name, or of somebody's metadata.
+const SHORTEST: usize = 8;
+
+/// What is blanked out of everything that comes from a service and is printed or written: some repeat what they were
+/// sent. The content of files is the service's own, and stays as it came.
 #[derive(Clone)]
-pub(crate) struct Secrets(Vec<(String, String)>);
+pub(crate) struct Secrets(Vec<Secret>);
+
+#[derive(Clone)]
+struct Secret {
+    value: String,
+    /// What is shown in its place.
+    name: String,
+}
 
 impl Secrets {
     /// The key, and other values that may be secret, each with the name that is shown in its place.
     pub(crate) fn new<'a>(key: &str, others: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut secrets = Vec::new();
-        // A secret of a few letters would blank out half of the text.
-        if key.len() >= 4 {
-            secrets.push((key.to_owned(), "[key]".to_owned()));
-        }
+        let mut add = |value: &str, name: &str, shortest: usize| {
+            if value.len() >= shortest {
+                let name = format!("[{name}]");
+                let in_url = in_url(value);
+                if in_url != value {
+                    secrets.push(Secret { value: in_url, name: name.clone() });
+                }
+                secrets.push(Secret { value: value.to_owned(), name });
+            }
+        };
+        add(key, "key", SHORTEST_KEY);
         for (name, value) in others {
             // A service may repeat what stands after a scheme such as Bearer alone.
             for value in [value, value.split_once(' ').map_or("", |(_, rest)| rest)] {
-                if value.len() >= 8 {
-                    secrets.push((value.to_owned(), format!("[{name}]")));
-                }
+                add(value, name, SHORTEST);
             }
         }
         // One that holds another goes first.
-        secrets.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
+        secrets.sort_by_key(|secret| Reverse(secret.value.len()));
         Self(secrets)
     }
 
-    /// The text without them.
+    /// A message without them.
     pub(crate) fn blanked(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (secret, name)| text.replace(secret, name))
+        let mut text = text.to_owned();
+        self.blank_text(&mut text, SHORTEST_KEY);
+        text
     }
+
+    /// Blanks them out of a JSON answer: its texts and its keys.
+    pub(crate) fn blank(&self, answer: &mut Value) {
+        match answer {
+            Value::String(text) => self.blank_text(text, SHORTEST),
+            Value::Array(entries) => entries.iter_mut().for_each(|entry| self.blank(entry)),
+            Value::Object(fields) => {
+                if fields.keys().any(|name| self.is_in(name)) {
+                    let without = |(mut name, value): (String, Value)| {
+                        self.blank_text(&mut name, SHORTEST);
+                        (name, value)
+                    };
+                    *fields = mem::take(fields).into_iter().map(without).collect();
+                }
+                for (name, value) in fields {
+                    match value {
+                        // What people read, and programs do not.
+                        Value::String(text) if name == "message" => self.blank_text(text, SHORTEST_KEY),
+                        value => self.blank(value),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Blanks them out of a summary, whose words are those of result lines.
+    pub(crate) fn blank_summary(&self, joined: &mut Joined) {
+        for error in &mut joined.errors {
+            self.blank_text(&mut error.code, SHORTEST);
+            error.message.iter_mut().for_each(|message| self.blank_text(message, SHORTEST_KEY));
+        }
+        for anomaly in &mut joined.anomalies {
+            anomaly.custom_id.iter_mut().for_each(|id| self.blank_text(id, SHORTEST));
+            self.blank_text(&mut anomaly.message, SHORTEST_KEY);
+        }
+        if joined.models.keys().any(|model| self.is_in(model)) {
+            let mut models = BTreeMap::new();
+            for (mut model, count) in mem::take(&mut joined.models) {
+                self.blank_text(&mut model, SHORTEST);
+                *models.entry(model).or_default() += count;
+            }
+            joined.models = models;
+        }
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        self.0.iter().any(|secret| secret.value.len() >= SHORTEST && text.contains(&secret.value))
+    }
+
+    fn blank_text(&self, text: &mut String, shortest: usize) {
+        for Secret { value, name } in self.0.iter().filter(|secret| secret.value.len() >= shortest) {
+            if text.contains(value.as_str()) {
+                *text = text.replace(value.as_str(), name);
+            }
+        }
+    }
+}
+
+/// A value as it stands in the query of a URL.
+fn in_url(value: &str) -> String {
+    reqwest::Url::parse_with_params("http://x/", [("", value)])
+        .ok()
+        .and_then(|url| url.query().map(|query| query.trim_start_matches('=').to_owned()))
+        .unwrap_or_else(|| value.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -41,5 +136,29 @@ mod tests {
         let secrets = Secrets::new("key", others);
         let text = "key batch hunter2222-more Bearer hunter2222, hunter2222";
         assert_eq!(secrets.blanked(text), "key batch [x-two] [x-gateway], [x-gateway]");
+        assert_eq!(Secrets::new("a/b+c=", []).blanked("?k=a%2Fb%2Bc%3D&a/b+c="), "?k=[key]&[key]");
+    }
+
+    #[test]
+    fn every_text_of_an_answer_is_blanked() {
+        let secrets = Secrets::new("sk-hunter22", []);
+        let mut answer = json!({
+            "id": "b", "sk-hunter22": 1, "metadata": {"a": "Bearer sk-hunter22"},
+            "errors": {"data": [{"message": "no sk-hunter22", "more": [["sk-hunter22"]]}]},
+        });
+        secrets.blank(&mut answer);
+        let expected = json!({
+            "id": "b", "[key]": 1, "metadata": {"a": "Bearer [key]"},
+            "errors": {"data": [{"message": "no [key]", "more": [["[key]"]]}]},
+        });
+        assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn a_key_that_is_a_word_spoils_no_data() {
+        let secrets = Secrets::new("test", []);
+        let mut answer = json!({"id": "test-1", "metadata": {"team": "test"}, "message": "wrong key: test"});
+        secrets.blank(&mut answer);
+        assert_eq!(answer, json!({"id": "test-1", "metadata": {"team": "test"}, "message": "wrong key: [key]"}));
     }
 }

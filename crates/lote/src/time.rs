@@ -1,4 +1,4 @@
-//! Owns instants as whole seconds; never a time zone, never a clock.
+//! Instants as whole seconds.
 
 use std::{
     fmt,

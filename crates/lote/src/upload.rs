@@ -1,4 +1,4 @@
-//! Owns the upload of a file: opened late, streamed, watched for standstill; never retried here.
+//! The upload of a file: opened late, streamed, and given up when no byte moves.
 
 use std::{
     fmt, io,
@@ -168,7 +168,7 @@ impl Attempt<'_> {
         if let (UploadPurpose::Batch, Some(length)) = (self.purpose, length) {
             shared.dialect().input_bytes(length).map_err(|error| error.context(doing))?;
         }
-        // Bytes that a file has gained meanwhile are not sent: fewer were announced.
+        // If the file has grown meanwhile, send only the bytes that Content-Length announced.
         let reader: Pin<Box<dyn AsyncRead + Send>> = match length {
             Some(length) => Box::pin(reader.take(length)),
             None => reader,

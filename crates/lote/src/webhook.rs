@@ -1,5 +1,4 @@
-//! Owns the receiving of a service's webhooks: signature, age, replay, and the waking of waits; never listens on a port,
-//! never takes an event for the state of a batch.
+//! A receiver of a service's webhooks: it checks the signature and the age, refuses what came before, and wakes waits.
 //!
 //! OpenAI sends an event when a batch ends (`batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`),
 //! signed as the Standard Webhooks specification says; MKA1 sends none. An event may come late, twice or never: a wait
@@ -15,7 +14,7 @@
 //!
 //! let receiver = Receiver::new("whsec_MDEyMzQ1Njc4OWFiY2RlZg==")?;
 //!
-//! // In the handler of your web framework, with the headers and the body as they came:
+//! // In the handler of your web framework, with headers and body as they came:
 //! # let headers = [("webhook-id", "evt_1"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,AAAA")];
 //! # let body = b"{}";
 //! let status = match receiver.receive(headers, body) {
@@ -25,7 +24,8 @@
 //! # assert_eq!(status, 400);
 //!
 //! // Where the batch is waited for:
-//! let waited = client.batches().wait(&batch.id).woken_by(&receiver).until_over().await;
+//! let wait = client.batches().wait(&batch.id).woken_by(&receiver);
+//! let waited = wait.until_over().await;
 //! # assert!(matches!(waited, lote::Waited::Ended(_)));
 //! # Ok(())
 //! # }
@@ -139,7 +139,7 @@ impl Receiver {
         let signed_at: i64 = header(HEADER_WEBHOOK_TIMESTAMP)
             .and_then(|seconds| seconds.parse().ok())
             .ok_or(Rejected(Why::NotSigned("webhook-timestamp is missing or no number")))?;
-        // Before the crate, whose own check of a timestamp at the ends of the range overflows.
+        // Checked here first: standardwebhooks overflows on timestamps at the ends of the range.
         if now.saturating_sub(signed_at).unsigned_abs() > TOLERANCE_SECONDS.unsigned_abs() {
             return Err(Rejected(Why::OutOfTime));
         }
@@ -154,7 +154,7 @@ impl Receiver {
             return Err(Rejected(Why::Again));
         }
         if let Some(batch) = &event.batch {
-            // Nobody may be waiting.
+            // An error means that no wait listens, which is fine.
             let _ = self.0.events.send(batch.clone());
         }
         Ok(event)
@@ -327,7 +327,7 @@ mod tests {
         let among = signature(format!("v1a,AAAA v1,{} v1,{bare}", "A".repeat(44)));
         Receiver::new(SECRET).unwrap().receive(among, BODY).unwrap();
         assert_eq!(Receiver::new("whsec_AAAA").unwrap().receive(right.clone(), BODY).unwrap_err().status(), 400);
-        // None of these has used the event up.
+        // The rejected ones above were not recorded as taken, so the event is still new.
         receiver.receive(right, BODY).unwrap();
     }
 

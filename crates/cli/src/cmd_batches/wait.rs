@@ -14,6 +14,7 @@ use crate::exit::{CliError, Exit};
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
+use crate::shell::CommandLine;
 use crate::values;
 
 /// How many validation errors are named; the printed batch has all of them.
@@ -58,18 +59,18 @@ pub(super) struct WaitArgs {
 
 /// What is said when the user stops the wait.
 pub(super) fn stopped(args: &WaitArgs) -> String {
-    let again = args.service.again();
     match args.ids.as_slice() {
-        [id] => format!("interrupted; batch {id} goes on at the service; to stop it: lote batches cancel {id}{again}"),
-        ids => format!(
-            "interrupted; the batches go on at the service; to go on waiting: lote batches wait {}{again}",
-            names(ids)
-        ),
+        [id] => {
+            let cancel = args.service.again("batches cancel").word(id.as_str());
+            format!("interrupted; batch {id} goes on at the service; to stop it: {cancel}")
+        }
+        ids => format!("interrupted; the batches go on at the service; to go on waiting: {}", wait_again(args, ids)),
     }
 }
 
-fn names<'a>(ids: impl IntoIterator<Item = &'a BatchId>) -> String {
-    ids.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+/// The command that goes on waiting.
+fn wait_again<'a>(args: &WaitArgs, ids: impl IntoIterator<Item = &'a BatchId>) -> CommandLine {
+    ids.into_iter().fold(args.service.again("batches wait"), |line, id| line.word(id.as_str()))
 }
 
 /// `one_a_line` prints even a single batch on one line.
@@ -93,20 +94,15 @@ async fn one(client: &Client, id: &BatchId, args: &WaitArgs, one_a_line: bool) -
     match waited {
         Waited::Ended(batch) => {
             print(&batch).await?;
-            Ok(judge(&batch, &args.service.again()))
+            Ok(judge(&batch, args))
         }
         Waited::GaveUp(last) => {
             if let Some(batch) = &last {
                 print(batch).await?;
             }
-            let again = args.service.again();
+            let again = wait_again(args, [id]);
             let message = match last {
-                Some(batch) => {
-                    format!(
-                        "batch {id} is {} and goes on; to go on waiting: lote batches wait {id}{again}",
-                        batch.status
-                    )
-                }
+                Some(batch) => format!("batch {id} is {} and goes on; to go on waiting: {again}", batch.status),
                 None => format!("batch {id} was not seen; is the id right, and is the service there?"),
             };
             Err(CliError::new(Exit::GaveUp, format!("gave up waiting: {message}")))
@@ -208,7 +204,7 @@ async fn many(client: &Client, ids: &[BatchId], args: &WaitArgs) -> Result<Exit,
         let exit = match waited {
             Waited::Ended(batch) => {
                 out::json_line(&batch).await?;
-                judge(&batch, &args.service.again())
+                judge(&batch, args)
             }
             Waited::GaveUp(last) => {
                 match last {
@@ -231,8 +227,7 @@ async fn many(client: &Client, ids: &[BatchId], args: &WaitArgs) -> Result<Exit,
     }
     board.clear();
     if !open.is_empty() {
-        let again = args.service.again();
-        out::note(format_args!("to go on waiting: lote batches wait {}{again}", names(&open)));
+        out::note(format_args!("to go on waiting: {}", wait_again(args, &open)));
     }
     Ok(worst)
 }
@@ -276,13 +271,14 @@ impl Board {
 }
 
 /// The exit code of a batch that is over; why it is not 0 goes to stderr.
-fn judge(batch: &Batch, again: &str) -> Exit {
+fn judge(batch: &Batch, args: &WaitArgs) -> Exit {
     let exit = judge_lines(batch);
     let Some(late) = batch.late_files() else { return exit };
     let id = &batch.id;
     out::note(format_args!(
-        "batch {id} is {}, and {late}; what it finished is at the service; ask for it later: lote batches wait {id}{again}",
-        batch.status
+        "batch {id} is {}, and {late}; what it finished is at the service; ask for it later: {}",
+        batch.status,
+        wait_again(args, [id])
     ));
     exit.worse(if late.is_output() { Exit::Service } else { Exit::Incomplete })
 }
@@ -302,7 +298,7 @@ fn judge_lines(batch: &Batch) -> Exit {
             return Exit::Incomplete;
         }
     }
-    // Counts of nothing are no counts: some services never fill them in.
+    // Some services always say 0 of 0: that is no count.
     match batch.request_counts.filter(|counts| counts.total > 0) {
         Some(counts) if counts.completed == counts.total && counts.failed == 0 => Exit::Success,
         Some(counts) => {

@@ -1,4 +1,4 @@
-//! Owns the last look at a rendered body: one JSON object, no key twice; never changes a value.
+//! The last look at a rendered body: one JSON object, no key twice.
 
 use std::collections::HashSet;
 use std::fmt;

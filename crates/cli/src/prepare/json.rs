@@ -1,4 +1,4 @@
-//! Owns the writing of a template value as JSON text; never turns what has no value into null.
+//! Writes a template value as JSON text. A value that is undefined is an error, not null.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! Owns the way from a user's rows to request lines; never reads flags or prints.
+//! From a user's rows to request lines.
 
 pub(crate) mod body;
+pub(crate) mod findings;
 pub(crate) mod json;
 pub(crate) mod output;
 pub(crate) mod quotes;

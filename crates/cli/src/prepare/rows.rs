@@ -1,4 +1,4 @@
-//! Owns the reading of rows, JSON lines or CSV, as a stream; never holds more than one row.
+//! Reads rows, JSON lines or CSV, one at a time.
 
 use std::io::{self, BufRead, Read};
 
@@ -23,6 +23,29 @@ pub(crate) enum Format {
     Tsv,
 }
 
+impl Format {
+    /// What usually stands between two values, where something does.
+    pub(crate) fn delimiter(self) -> Option<u8> {
+        match self {
+            Self::Jsonl => None,
+            Self::Csv => Some(b','),
+            Self::Tsv => Some(b'\t'),
+        }
+    }
+}
+
+/// A delimiter as it is given: one character of ASCII, or a word for the tab, which is hard to type.
+///
+/// # Errors
+/// Says what can be given.
+pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [one] if one.is_ascii() && !matches!(one, b'"' | b'\r' | b'\n' | 0) => Ok(*one),
+        _ => Err("it is one character such as ';', ',' or '|', or the word tab".to_owned()),
+    }
+}
+
 /// One row of the user's data.
 pub(crate) struct Row {
     /// From 1, in the order of the file.
@@ -31,6 +54,14 @@ pub(crate) struct Row {
     pub(crate) line: u64,
     /// A map from field names to values.
     pub(crate) fields: Value,
+}
+
+impl Row {
+    /// The names of its fields.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let names = self.fields.try_iter().into_iter().flatten();
+        names.map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned)).collect()
+    }
 }
 
 /// Why there is no row.
@@ -52,12 +83,19 @@ pub(crate) enum Rows<R: BufRead> {
 impl<R: BufRead> Rows<R> {
     /// # Errors
     /// When the line of field names of a CSV file cannot be used.
-    pub(crate) fn new(source: R, format: Format) -> Result<Self, Fault> {
-        Ok(match format {
-            Format::Jsonl => Self::Jsonl(Jsonl { source, buffer: Vec::new(), line: 0, number: 0 }),
-            Format::Csv => Self::Csv(Box::new(Csv::new(source, b',')?)),
-            Format::Tsv => Self::Csv(Box::new(Csv::new(source, b'\t')?)),
+    pub(crate) fn new(source: R, format: Format, delimiter: Option<u8>) -> Result<Self, Fault> {
+        Ok(match format.delimiter() {
+            None => Self::Jsonl(Jsonl { source, buffer: Vec::new(), line: 0, number: 0 }),
+            Some(usual) => Self::Csv(Box::new(Csv::new(source, delimiter.unwrap_or(usual))?)),
         })
+    }
+
+    /// The field names of a CSV file; of JSON lines there are none.
+    pub(crate) fn names(&self) -> &[String] {
+        match self {
+            Self::Jsonl(_) => &[],
+            Self::Csv(rows) => &rows.names,
+        }
     }
 
     /// The next row, or `None` after the last one.

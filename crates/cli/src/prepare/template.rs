@@ -1,4 +1,4 @@
-//! Owns the rendering of bodies and ids; never lets a row's value change the structure of a body.
+//! Renders bodies and ids, so that a row's value cannot change the structure of a body.
 //!
 //! The literal text of a body template goes straight to the [`Sink`]; the result of every
 //! expression passes the formatter first, which asks the sink where the text stands:
@@ -39,6 +39,8 @@ pub(crate) struct Templates {
 pub(crate) enum Refusal {
     /// This row and this template do not go together.
     Row(String),
+    /// The row lacks a field that the template uses.
+    Undefined(String),
     /// The template is wrong whatever the row.
     Template(String),
 }
@@ -82,7 +84,10 @@ impl Templates {
                     message.push_str(&format!("; fields the row does not have: {lacks:?}"));
                 }
             }
-            return Err(blame(&error, message, place.found_quotes));
+            return Err(match blame(&error, message, place.found_quotes) {
+                Refusal::Row(message) if place.found_undefined => Refusal::Undefined(message),
+                refusal => refusal,
+            });
         }
         String::from_utf8(place.text).map_err(|_| Refusal::Template("the body is not UTF-8".to_owned()))
     }
@@ -110,6 +115,7 @@ fn blame(error: &Error, message: String, quotes: bool) -> Refusal {
         | ErrorKind::UnknownTest
         | ErrorKind::TemplateNotFound => Refusal::Template(message),
         _ if quotes => Refusal::Template(message),
+        ErrorKind::UndefinedError => Refusal::Undefined(message),
         _ => Refusal::Row(message),
     }
 }

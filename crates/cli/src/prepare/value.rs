@@ -1,4 +1,4 @@
-//! Owns the reading of one JSON row into template values; never loses a digit of a number.
+//! Reads one JSON row into template values, with every digit of its numbers.
 //!
 //! A number becomes a native number of the template when that keeps its value: integers
 //! up to 128 bits, and decimals that a 64-bit float prints back with the same value. Any

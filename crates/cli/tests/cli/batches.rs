@@ -330,7 +330,7 @@ fn what_is_wrong_here_is_exit_2_and_not_sent() {
         (&["cancel", ""], "it is empty"),
         (&["wait", ".."], "would reach another path"),
         (&["wait", ""], "it is empty"),
-        (&["wait", "a\nb"], "control character"),
+        (&["wait", "a\nb"], "invalid value 'a\\nb' for '<ID>': batch id \"a\\nb\": it holds a character that nobody"),
         (&["list", "--after", ".."], "would reach another path"),
         (&["list", "--limit", "0"], "0 is not in 1..=100"),
         (&["list", "--limit", "101"], "101 is not in 1..=100"),

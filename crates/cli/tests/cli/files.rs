@@ -177,18 +177,22 @@ fn a_download_stops_when_nobody_reads() {
 }
 
 #[test]
-fn a_download_that_breaks_off_leaves_nothing() {
-    let folder = folder(&[]);
-    let path = folder.path().join("output.jsonl");
-    for broken in [
-        &b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\":"[..],
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\n{\"id\":\r\n",
+fn a_download_that_breaks_off_keeps_its_part_and_says_how_to_go_on() {
+    for (broken, of) in [
+        (&b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\":"[..], "6 of 50 bytes"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\n{\"id\":\r\n", "6 of an unknown number of bytes"),
     ] {
+        let folder = folder(&[]);
+        let path = folder.path().join("my output.jsonl");
         let odd = Odd::answering([broken.to_vec()]);
         let saved = ask(odd.url(), ["files", "content", "file-1", "-o", path.to_str().expect("a UTF-8 path")]);
         assert_eq!(saved.code, 4, "{saved:?}");
-        assert!(saved.stderr.contains("content of file file-1"), "{saved:?}");
-        assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+        assert!(saved.stderr.contains("content of file file-1") && saved.stderr.contains(of), "{saved:?}");
+        let again =
+            format!("\n  lote files content file-1 --base-url {}/api/v1/llm -o '{}'\n", odd.url(), path.display());
+        assert!(saved.stderr.ends_with(&again), "{saved:?}");
+        assert_eq!(names(folder.path()), ["my output.jsonl.lote-part", "my output.jsonl.lote-part.json"]);
+        assert_eq!(std::fs::read(folder.path().join("my output.jsonl.lote-part")).expect("a part"), b"{\"id\":");
     }
 }
 

@@ -78,6 +78,53 @@ fn an_unreadable_line_is_exit_1() {
 }
 
 #[test]
+fn an_answer_is_judged_by_what_is_in_it() {
+    let line = |id: &str, body: &str| {
+        format!(r#"{{"custom_id":"{id}","response":{{"status_code":200,"body":{body}}},"error":null}}"#)
+    };
+    let file = [
+        line("a", r#"{"error":{"code":502,"message":"Provider returned error"}}"#),
+        line("b", r#"{"choices":[{"message":{"content":"h"},"finish_reason":"length"}]}"#),
+        line("c", r#"{"choices":[{"message":{"content":null},"finish_reason":"content_filter"}]}"#),
+        line("d", r#"{"choices":[{"message":{"content":null,"refusal":"No."},"finish_reason":"stop"}]}"#),
+        line("e", r#"{"choices":[{"message":{"content":"half \ud83d"},"finish_reason":"stop"}]}"#),
+        r#"{"custom_id":"f","result":{"type":"succeeded"}}"#.to_owned(),
+    ]
+    .join("\n");
+    let ended = lote_with(["inspect", "-"], file.as_bytes());
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for row in ["succeeded   4", "failed      1", "unreadable  1", "cut off     1", "filtered    1", "refused     1"] {
+        assert!(ended.stdout.lines().any(|line| line == row), "{row}: {}", ended.stdout);
+    }
+    assert!(ended.stdout.contains("502  Provider returned error"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("its keys are custom_id, result"), "{}", ended.stdout);
+}
+
+#[test]
+fn compressed_files_are_read_and_what_is_no_jsonl_is_told_once() {
+    // The first bytes of `gzip -n` of the line below, and a frame of zstd with one raw block.
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x4a\x2e\x2d\x2e\xc9\xcf\x8d\xcf\x4c\x51\xb2\x52\x4a\
+        \x54\xd2\x51\x4a\x2d\x2a\xca\x2f\x02\xb2\x2b\x94\x6a\xb9\x00\x9f\x11";
+    let line = b"{\"custom_id\":\"a\",\"error\":\"x\"}\n";
+    let zstd = [&b"\x28\xb5\x2f\xfd\x20"[..], &[line.len() as u8], &[(line.len() << 3 | 1) as u8, 0, 0], line].concat();
+    let ended = lote_with(["inspect", "-"], &zstd);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.starts_with("lines       1\n"), "{}", ended.stdout);
+    // Without its last bytes.
+    let ended = lote_with(["inspect", "-"], gzip);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
+    assert!(ended.stderr.contains("stdin: cannot be read: the gzip data ends too early"), "{ended:?}");
+
+    let page = b"<!DOCTYPE html>\n<html>\n<title>Log in</title>\n</html>\n";
+    let [inspected, checked] = ["inspect", "check"].map(|command| lote_with([command, "-"], page));
+    assert_eq!((inspected.code, checked.code), (1, 1));
+    for ended in [inspected, checked] {
+        let told = format!("{}{}", ended.stdout, ended.stderr);
+        assert_eq!(told.matches("the file is an HTML page").count(), 1, "{told}");
+    }
+}
+
+#[test]
 fn anomalies_for_people_are_bounded() {
     let file = OUTPUT.repeat(30);
     for (flags, listed) in [(&[][..], 20), (&["--max-anomalies", "3"], 3), (&["--max-anomalies", "0"], 0)] {

@@ -2,6 +2,8 @@
 
 mod batches;
 mod check;
+#[cfg(unix)]
+mod commands;
 mod common;
 mod dialects;
 mod examples;
@@ -10,8 +12,12 @@ mod gateway;
 mod help;
 mod inspect;
 mod join;
+#[cfg(target_os = "linux")]
+mod memory;
 mod odd_services;
 mod prepare;
 mod readme;
 mod run;
 mod service;
+#[cfg(unix)]
+mod terminal;

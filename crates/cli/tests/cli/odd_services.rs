@@ -26,7 +26,7 @@ fn each_odd_answer_is_exit_4_and_says_what_came() {
         (answer("200 OK", "text/plain", KEY), "not JSON but [key]"),
         (json_of("404 Not Found", r#"{"detail":"no such batch"}"#), "answered 404 Not Found: no such batch"),
         (json_of("500 Internal Server Error", ""), "answered 500 Internal Server Error"),
-        (json_of("400 Bad Request", r#"{"error":{"message":"a\u001b[2Jb","code":"x_y"}}"#), "a [2Jb (code x_y)"),
+        (json_of("400 Bad Request", r#"{"error":{"message":"a\u001b[2Jb","code":"x_y"}}"#), "a\\u{1b}[2Jb (code x_y)"),
         (b"HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n".to_vec(), "it points to /login"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\":".to_vec(), "was lost"),
         (b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(), "was lost"),

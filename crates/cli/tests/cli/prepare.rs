@@ -334,7 +334,7 @@ fn summaries_and_findings_as_json() {
 
 #[test]
 fn it_stops_at_twenty_problems() {
-    let rows = "{}\n".repeat(50);
+    let rows: String = (0..50).map(|number| format!("{{\"q\":1,\"q{number}\":1,\"q{number}\":2}}\n")).collect();
     let ended = lote_with(
         ["prepare", "-", "--endpoint", "chat", "-o", "-", "--template", r#"{"q": {{ q }} }"#],
         rows.as_bytes(),
@@ -342,6 +342,63 @@ fn it_stops_at_twenty_problems() {
     assert_eq!(ended.code, 3);
     assert_eq!(ended.stderr.lines().filter(|line| line.starts_with("row ")).count(), 20);
     assert!(ended.stderr.ends_with("error: stdin: stopped at 20 problems; nothing was written\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_is_the_same_for_many_rows_is_said_once() {
+    let rows = "{\"question\":\"x\",\"id\":1}\n".repeat(50);
+    let prepare = ["prepare", "-", "--endpoint", "chat", "-o", "-", "--template", r#"{"q": {{ q }} }"#];
+    let ended = lote_with(prepare, rows.as_bytes());
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    assert_eq!((ended.code, lines.len()), (3, 3), "{ended:?}");
+    assert!(lines[0].starts_with("row 1 (line 1): template line 1: `q` is undefined"), "{ended:?}");
+    assert!(lines[0].ends_with(" (and in 49 more rows: 2, 3, 4, 5, 6, …)"), "{ended:?}");
+    assert_eq!(lines[1], "the fields as read: \"question\", \"id\"");
+    assert_eq!(lines[2], "error: stdin: 1 problem; nothing was written");
+    let ended = lote_with(prepare.iter().chain([&"--json"]), rows.as_bytes());
+    let report: Value = serde_json::from_str(ended.stderr.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&report["findings"][0]["rows"], &report["fields"]), (&json!(50), &json!(["question", "id"])));
+    // The same of a name in --id.
+    let ended = lote_with(
+        ["prepare", "-", "--endpoint", "chat", "-o", "-", "--template", "{}", "--id", "{{ ID }}"],
+        rows.as_bytes(),
+    );
+    assert_eq!(ended.stderr.lines().filter(|line| line.contains("`ID` is undefined")).count(), 1, "{ended:?}");
+    assert!(ended.stderr.contains("the fields as read: \"question\", \"id\"\n"), "{ended:?}");
+}
+
+#[test]
+fn another_delimiter_is_named_and_can_be_given() {
+    let template = r#"{"messages":[{"role":"user","content": {{ text }} }]}"#;
+    let prepare = ["prepare", "-", "--endpoint", "chat", "--template", template, "--id", "{{ id }}", "-o", "-"];
+    for (rows, format, flag, advice) in [
+        ("id;text\n1;hello\n2;a, b\n", "csv", ";", "--delimiter ';'"),
+        ("id\ttext\n1\thello\n2\ta, b\n", "csv", "tab", "--delimiter tab"),
+        ("id|text\n1|hello\n2|\"a, b\"\n", "csv", "|", "--delimiter '|'"),
+        ("id,text\n1,hello\n2,\"a, b\"\n", "tsv", ",", "--delimiter ','"),
+    ] {
+        let refused = lote_with(prepare.iter().chain(&["--format", format]), rows.as_bytes());
+        assert_eq!(refused.code, 3, "{refused:?}");
+        let names = rows.lines().next().expect("a line");
+        assert!(refused.stderr.contains(&format!("there is one field, {names:?}: add {advice} ")), "{refused:?}");
+        let made = lote_with(prepare.iter().chain(&["--format", format, "--delimiter", flag]), rows.as_bytes());
+        assert_eq!(made.code, 0, "{made:?}");
+        let line: Value = serde_json::from_str(made.stdout.lines().nth(1).expect("two lines")).expect("JSON");
+        assert_eq!((&line["custom_id"], &line["body"]["messages"][0]["content"]), (&json!("2"), &json!("a, b")));
+    }
+    // A delimiter alone says that the rows are CSV.
+    let made = lote_with(prepare.iter().chain(&["--delimiter", ";"]), b"id;text\n1;x\n");
+    assert_eq!(made.code, 0, "{made:?}");
+    for (flags, expected) in [
+        (&["--delimiter", ";", "--format", "jsonl"][..], "--delimiter is for rows of CSV"),
+        (&["--delimiter", ";;"], "it is one character"),
+        (&["--delimiter", "\""], "it is one character"),
+        (&["--delimiter", "é"], "it is one character"),
+    ] {
+        let ended = lote_with(prepare.iter().chain(flags), b"");
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.stderr.contains(expected), "{ended:?}");
+    }
 }
 
 #[test]

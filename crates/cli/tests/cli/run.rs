@@ -172,12 +172,12 @@ fn embedded_or_a_service_but_not_both() {
 fn a_deadline_is_exit_5_and_says_how_to_go_on() {
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
     let gateway = Embedded::start();
-    let ended = run_in(at(gateway.url()), place.path(), ["--deadline", "300ms"]);
+    let ended = run_in(at(gateway.url()), place.path(), ["--deadline", "3s"]);
     assert_eq!(ended.code, 5, "{ended:?}");
     assert!(ended.stderr.contains("gave up waiting for batch batch_"), "{ended:?}");
     let again = format!(" --base-url {}/api/v1/llm\n", gateway.url());
     assert!(ended.stderr.contains("lote batches wait batch_") && ended.stderr.contains(&again), "{ended:?}");
-    let embedded = run_in(command(), place.path(), ["--embedded", "--deadline", "300ms", "--dir", "other"]);
+    let embedded = run_in(command(), place.path(), ["--embedded", "--deadline", "3s", "--dir", "other"]);
     assert_eq!(embedded.code, 5, "{embedded:?}");
     assert!(!embedded.stderr.contains("lote batches"), "{embedded:?}");
 }

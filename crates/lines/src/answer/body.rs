@@ -121,7 +121,6 @@ enum Named {
     Completion,
     Response,
     List,
-    Error,
     /// Something else, such as a video.
     Other,
 }
@@ -146,6 +145,8 @@ struct Signs {
     told: bool,
     error: bool,
     named: Named,
+    /// It calls itself an error.
+    named_error: bool,
     status: Status,
     choices: List,
     failed_choice: bool,
@@ -205,7 +206,11 @@ impl Signs {
             }
             "data" => self.data = list(walk),
             "results" => self.results = list(walk),
-            "object" => self.named = named(walk.value()),
+            "object" => {
+                let value = walk.value();
+                self.named = named(value);
+                self.named_error |= value == "\"error\"";
+            }
             "status" => {
                 let value = walk.value();
                 self.status = status(value);
@@ -215,19 +220,17 @@ impl Signs {
             "incomplete_details" => {
                 walk.fields(&mut |key, walk| {
                     if key == "reason" {
-                        self.shortfall = reason(walk.value());
+                        self.shortfall.add(reason(walk.value()));
                     }
                 });
             }
-            "stop_reason" | "finish_reason" => self.shortfall = reason(walk.value()),
+            "stop_reason" | "finish_reason" => self.shortfall.add(reason(walk.value())),
             "error" => {
                 self.error = !says_nothing(walk.value());
                 self.error_words += 1;
             }
             "type" => {
-                if walk.value() == "\"error\"" {
-                    self.named = Named::Error;
-                }
+                self.named_error |= walk.value() == "\"error\"";
                 self.error_words += 1;
             }
             "message" | "msg" | "detail" | "details" | "errors" => {
@@ -279,7 +282,7 @@ impl Signs {
         if holds {
             return None;
         }
-        if self.error || self.named == Named::Error {
+        if self.error || self.named_error {
             return Some("the body is an error");
         }
         if incomplete {
@@ -303,18 +306,15 @@ impl Signs {
                 return Some("the body is the request, sent back");
             }
             Named::Nothing if self.method && self.url => return Some("the body is the request line, sent back"),
-            Named::Nothing | Named::Error | Named::Other => {}
+            Named::Nothing | Named::Other => {}
         }
         (self.told && self.error_words == self.keys).then_some("the body is an error")
     }
 
     fn shortfall(&self) -> Shortfall {
         let mut all = self.shortfall;
-        all.cut_off |= self.choices_short.cut_off;
-        for more in [self.choices_short, self.output_short] {
-            all.filtered |= more.filtered;
-            all.refused |= more.refused;
-        }
+        all.add(self.choices_short);
+        all.add(Shortfall { cut_off: false, ..self.output_short });
         // A response that is incomplete for no known reason stopped before its end.
         let incomplete = self.status == Status::Incomplete || self.output_short.cut_off;
         all.cut_off |= incomplete && !all.filtered;
@@ -348,8 +348,9 @@ fn choices(walk: &mut Walk<'_>) -> Choices {
                     "role" => {}
                     "refusal" => {
                         let value = walk.value();
-                        refused = Kind::of(value) == Kind::String && value != "\"\"";
-                        says |= refused;
+                        let refusal = Kind::of(value) == Kind::String && value != "\"\"";
+                        refused |= refusal;
+                        says |= refusal;
                     }
                     "content" if walk.kind() == Kind::Array => {
                         walk.items(&mut |walk| refused |= part(walk));
@@ -366,9 +367,7 @@ fn choices(walk: &mut Walk<'_>) -> Choices {
         short.refused |= refused;
         all.some |= text || stopped || (message && (says || finished));
         all.failed |= failed;
-        all.shortfall.cut_off |= short.cut_off;
-        all.shortfall.filtered |= short.filtered;
-        all.shortfall.refused |= short.refused;
+        all.shortfall.add(short);
     });
     all
 }
@@ -415,7 +414,6 @@ fn named(object: &str) -> Named {
         "\"chat.completion\"" | "\"text_completion\"" | "\"chat.completion.chunk\"" => Named::Completion,
         "\"response\"" => Named::Response,
         "\"list\"" => Named::List,
-        "\"error\"" => Named::Error,
         other if Kind::of(other) == Kind::String => Named::Other,
         _ => Named::Nothing,
     }
@@ -448,7 +446,10 @@ fn is_empty(value: &str) -> bool {
     match Kind::of(value) {
         Kind::Null => true,
         Kind::String => value == "\"\"",
-        Kind::Array | Kind::Object => value.len() < 3 || value[1..value.len() - 1].trim().is_empty(),
+        Kind::Array | Kind::Object => {
+            let inner = value.get(1..value.len().saturating_sub(1));
+            inner.is_none_or(|inner| inner.trim().is_empty())
+        }
         Kind::Bool | Kind::Number => false,
     }
 }

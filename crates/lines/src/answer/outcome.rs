@@ -63,4 +63,11 @@ impl Shortfall {
     pub fn is_none(self) -> bool {
         self == Self::default()
     }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { cut_off, filtered, refused } = other;
+        self.cut_off |= cut_off;
+        self.filtered |= filtered;
+        self.refused |= refused;
+    }
 }

@@ -122,11 +122,18 @@ fn keys(object: &str) -> Option<String> {
     (count > 0).then(|| names.join(", "))
 }
 
-/// Whether an object has no keys but those of a result line.
+/// Whether a line without an answer is a result line all the same: nothing in it can be the answer.
 fn only_known(line: &str) -> bool {
-    let mut known = true;
-    Walk::new(line).fields(&mut |key, _| known &= matches!(key.as_ref(), "id" | "custom_id" | "response" | "error"));
-    known
+    let (mut has_place, mut others, mut large) = (false, false, false);
+    Walk::new(line).fields(&mut |key, walk| match key.as_ref() {
+        "id" | "custom_id" => {}
+        "response" | "error" => has_place = true,
+        _ => {
+            others = true;
+            large |= matches!(walk.kind(), Kind::Object | Kind::Array);
+        }
+    });
+    !large && (has_place || !others)
 }
 
 /// Whose shape an object has, as far as we know it.
@@ -191,13 +198,15 @@ fn is_other_name(key: &str) -> bool {
     ["customid", "recordid", "key"].iter().any(|name| plain.eq_ignore_ascii_case(name))
 }
 
-/// The whole text or number at the beginning of `rest`, after which an object goes on or ends. One
-/// with a replaced byte or half a character is no id of anybody.
+/// The whole text or number at the beginning of `rest`. Not one that may go on after a quote which lacks
+/// its backslash: a comma or a bracket stands before the next quote. One with a replaced byte or half
+/// a character is no id of anybody.
 fn id_at(rest: &str) -> Option<String> {
     let mut walk = Walk::new(rest);
     let value = walk.value();
-    let after = rest.get(value.len()..)?.trim_start_matches(raw::is_json_space);
-    if !(after.is_empty() || after.starts_with([',', '}'])) {
+    let after = rest.get(value.len()..)?;
+    let (until, more) = after.split_once('"').map_or((after, false), |(until, _)| (until, true));
+    if more && !until.contains([',', '}']) {
         return None;
     }
     let id = match Kind::of(value) {
@@ -217,7 +226,7 @@ mod tests {
     fn a_custom_id_is_read_from_what_is_legible() {
         let long = format!("{{\"response\":{{\"body\":\"{}\"}},\"custom_id\":\"a\"", "x".repeat(2 * WALKED));
         let deep = format!("{}\"custom_id\":\"a\"", "{\"x\":[".repeat(50_000));
-        let lines: [(&[u8], Option<&str>); 34] = [
+        let lines: [(&[u8], Option<&str>); 38] = [
             (br#"{"custom_id":"a""#, Some("a")),
             (br#"{"id":"x", "custom_id" : "a" , "response":{"body":"cut o"#, Some("a")),
             (br#"{"custom_id":"a\"\u00e9","response":{"#, Some("a\"\u{e9}")),
@@ -226,6 +235,10 @@ mod tests {
             (br#"{"custom_id":"#, None),
             (br#"{"custom_id""#, None),
             (br#"{"custom_id":"a"b","x":1}"#, None),
+            (br#"{"custom_id":"a"","x":1}"#, None),
+            (br#"{"custom_id":"a"nul,"x":1}"#, Some("a")),
+            (b"{\"custom_id\":\"a\"\x01", Some("a")),
+            (b"{\"custom_id\":17 \x01,\"x\":1", Some("17")),
             (br#"{"custom_id":17,"response":"#, Some("17")),
             (br#"{"custom_id":17"#, None),
             (br#"{"custom_id":null,"response":"#, None),

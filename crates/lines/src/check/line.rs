@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Checker, near, syntax};
 use crate::finding::FindingCode;
-use crate::layout::{Deviation, Part};
+use crate::layout::{Block, Deviation, Part};
 use crate::raw::{self, Broken, Kind, clip};
 
 const KEYS: [&str; 4] = ["custom_id", "method", "url", "body"];
@@ -33,12 +33,12 @@ impl Checker<'_> {
         let id = four.values[0].and_then(raw::text);
         let id = id.as_deref();
         if let Err(broken) = walked {
-            return self.deviating(number, id, bytes, &broken);
+            return self.deviating(number, id, text, &broken);
         }
         // A part of an object over several lines may be an object itself.
         if self.layout.is_open() {
             if four.times[0] == 0 {
-                return self.deviating(number, id, bytes, &Broken::NotAnObject(Kind::Object));
+                return self.deviating(number, id, text, &Broken::NotAnObject(Kind::Object));
             }
             self.end_block();
         }
@@ -118,7 +118,12 @@ impl Checker<'_> {
 
     /// A line that is not one whole object: how it deviates is told once for the file, and the objects
     /// in it are judged all the same.
-    fn deviating(&mut self, number: u64, id: Option<&str>, bytes: &[u8], broken: &Broken) {
+    fn deviating(&mut self, number: u64, id: Option<&str>, text: &str, broken: &Broken) {
+        let bytes = text.as_bytes();
+        // What begins as another request line is one, however it ends.
+        if self.layout.is_open() && id.is_some() && bytes.trim_ascii_start().starts_with(b"{") {
+            self.end_block();
+        }
         let mut part = self.layout.judge(number, 0, bytes);
         if part == Part::Faulty && self.layout.is_open() {
             self.end_block();
@@ -128,15 +133,15 @@ impl Checker<'_> {
             let code = match deviation {
                 Deviation::Array => FindingCode::ArrayAroundLines,
                 Deviation::OverLines(..) => FindingCode::ObjectOverLines,
-                Deviation::AfterObject => FindingCode::TextAfterObject,
+                Deviation::AfterObject(..) => FindingCode::TextAfterObject,
                 Deviation::Markers => FindingCode::ConflictMarkers,
             };
             self.find(line, None, code, deviation.message());
         }
         match part {
             Part::Nothing => {}
-            Part::Faulty => self.broken(number, id, &String::from_utf8_lossy(bytes), broken),
-            Part::Record(block) => self.request_line(block.first, &block.bytes),
+            Part::Faulty => self.broken(number, id, text, broken),
+            Part::Record(block) => self.block(&block),
             Part::Objects(objects) => {
                 let begun = objects.rest.filter(|rest| bytes[rest.start] == b'{');
                 for range in objects.whole.into_iter().chain(begun) {
@@ -149,7 +154,22 @@ impl Checker<'_> {
     /// The lines that were held back are not one object.
     pub(super) fn end_block(&mut self) {
         if let Some(block) = self.layout.take_block() {
-            self.request_line(block.first, &block.bytes);
+            self.block(&block);
+        }
+    }
+
+    /// Lines that are one object, or seemed to be.
+    fn block(&mut self, block: &Block) {
+        let mut id = None;
+        let text = std::str::from_utf8(&block.bytes).unwrap_or_default();
+        let walked = raw::entries(text, &mut |key, value| {
+            if key == "custom_id" {
+                id = raw::text(value.get());
+            }
+        });
+        match walked {
+            Err(broken) if !text.is_empty() => self.broken(block.first, id.as_deref(), text, &broken),
+            _ => self.request_line(block.first, &block.bytes),
         }
     }
 
@@ -175,11 +195,7 @@ impl Checker<'_> {
                 let advice = syntax::advice(text, *column, why).map_or(ONE.into(), Cow::Owned);
                 (FindingCode::InvalidJson, advice)
             }
-            Broken::Trailing { column } => {
-                let known = syntax::after_object(text.get(column - 1..).unwrap_or_default());
-                let advice = known.unwrap_or("each line is one JSON object, with nothing between the lines");
-                (FindingCode::TextAfterObject, advice.into())
-            }
+            Broken::Trailing { .. } => (FindingCode::TextAfterObject, ONE.into()),
             Broken::NotAnObject(_) => (FindingCode::NotAnObject, ONE.into()),
         };
         self.find(number, id, code, format!("{broken}: {advice}"));

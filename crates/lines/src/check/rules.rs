@@ -1,8 +1,8 @@
 //! What OpenAI's API says of the bodies that its batch endpoints take: which fields are known, of which type, within
 //! which range, which are needed, and what a field of another endpoint is called here.
 //!
-//! The source is OpenAI's API description of 2026-08-21 (openai/openai-openapi, `info.version` 2.3.0); each endpoint
-//! names the schema of its body there. Facts are restated in our own words. A field that is not listed is never judged,
+//! The source is OpenAI's API description of 2026-08-21 (openai/openai-openapi, `info.version` 2.3.0; docs/facts.md, 3.4);
+//! each endpoint names the schema of its body there. Facts are restated in our own words. A field that is not listed is never judged,
 //! and no list of values (models, sizes, effort levels) is repeated, since those grow from month to month.
 
 use crate::raw::Kind;

@@ -56,20 +56,6 @@ fn word_at(line: &str, at: usize) -> &str {
     line.get(start..start + length).unwrap_or_default()
 }
 
-/// What follows an object on its line, when that is a known fault.
-pub(super) fn after_object(rest: &str) -> Option<&'static str> {
-    let rest = rest.trim_start();
-    if rest == "," {
-        Some("a comma stands after the object: take it out, since the lines are no list")
-    } else if rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with('#') {
-        Some("JSON has no comments: take them out")
-    } else if rest.starts_with('{') || rest.starts_with(",{") {
-        Some("another object follows: put it on a line of its own")
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::raw::{self, Broken};

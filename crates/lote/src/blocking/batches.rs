@@ -1,4 +1,4 @@
-//! Owns the blocking operations on batches; never more than the way to the async ones.
+//! The blocking operations on batches.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Owns the content of a file for who reads and writes with `std::io`; never more than one chunk of it in memory.
+//! The content of a file for those who read and write with `std::io`, one chunk at a time.
 
 use std::{
     io::{self, BufRead, Read, Write},

@@ -1,5 +1,4 @@
-//! Owns the threads that a blocking client's connections live on, and the way from a future to what it gives; never a
-//! call.
+//! The threads that a blocking client's connections live on, and how the caller's thread waits for a future.
 
 use std::{
     future::Future,
@@ -30,7 +29,7 @@ struct Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waits for nothing: a plain drop panics in async code.
+            // Do not wait for its threads: a plain drop does, and panics in async code.
             runtime.shutdown_background();
         }
     }

@@ -1,4 +1,4 @@
-//! Owns the walk over what comes one by one; never goes on after the end.
+//! An iterator over a stream of the async client.
 
 use std::{fmt, pin::Pin};
 

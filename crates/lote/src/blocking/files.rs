@@ -1,4 +1,4 @@
-//! Owns the blocking operations on files; never more than the way to the async ones.
+//! The blocking operations on files.
 
 use std::{io::Read, path::PathBuf};
 

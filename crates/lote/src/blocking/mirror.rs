@@ -1,5 +1,4 @@
-//! Owns the form of a builder of the blocking client: one of the async client, what drives it, and its setters by name;
-//! never what a setter does.
+//! The macro that makes the blocking twin of a builder: the async one, what drives it, and its setters by name.
 
 /// Makes the blocking twin of a builder. Each setter is that of the async one, with its parameters; a test
 /// (`tests/facade/mirror.rs`) notices when one is missing or takes something else.

@@ -1,5 +1,5 @@
-//! Owns the client for scripts and threads: the calls of [`lote::Client`](crate::Client) without `async`; never anything
-//! of its own, since it is the async one that makes them.
+//! The client without `async`, for scripts and threads: the calls of [`lote::Client`](crate::Client), which does the
+//! work.
 //!
 //! ```
 //! # fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {

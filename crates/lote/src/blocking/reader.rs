@@ -1,4 +1,4 @@
-//! Owns the reading of what may block, on a thread of its own; never takes a reader that died for one that ended.
+//! Reads what may block on a thread of its own. A reader that panicked is an error, not the end of the file.
 
 use std::{
     io::{self, Read},
@@ -34,7 +34,7 @@ fn start(mut reader: impl Read + Send + 'static) -> io::Result<impl Stream<Item 
                 }),
             };
             let last = read.as_ref().map_or(true, Bytes::is_empty);
-            // Nobody takes it when the upload is over before the reader is.
+            // The receiver is gone when the upload has ended before the reader.
             if sender.blocking_send(read).is_err() || last {
                 return;
             }
@@ -42,7 +42,7 @@ fn start(mut reader: impl Read + Send + 'static) -> io::Result<impl Stream<Item 
     })?;
     Ok(stream::unfold(receiver, async |mut receiver: mpsc::Receiver<io::Result<Bytes>>| {
         match receiver.recv().await {
-            // The end is told by a chunk without bytes.
+            // An empty chunk marks the end.
             Some(Ok(chunk)) if chunk.is_empty() => None,
             Some(read) => Some((read, receiver)),
             None => Some((Err(io::Error::other("the reader panicked")), receiver)),

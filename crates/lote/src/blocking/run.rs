@@ -1,4 +1,4 @@
-//! Owns the blocking run; never more than the way to the async one.
+//! The blocking run.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Owns the blocking waits for batches; never more than the way to the async ones.
+//! The blocking waits for batches.
 
 use std::{collections::HashSet, fmt, future::Future, pin::Pin, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Owns the base URL of a service: its check, its prefix, its dialect; never a connection.
+//! The base URL of a service: its check, its prefix, its dialect.
 
 use std::net::IpAddr;
 

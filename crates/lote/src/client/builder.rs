@@ -1,4 +1,4 @@
-//! Owns the settings of a client and their defaults; never a connection.
+//! The settings of a client and their defaults.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 use super::{
     Client, Shared,
     address::Address,
+    border::Border,
     connections::{self, Connections},
 };
 use crate::{Dialect, Error, Retry, policy::Budget};
@@ -48,11 +49,13 @@ impl Default for ClientBuilder {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One that is not checked yet may hold a password, or a token in its query.
+        let base_url = self.base_url.as_deref().map(|url| if url.contains(['@', '?', '#']) { "…" } else { url });
         f.debug_struct("ClientBuilder")
-            .field("base_url", &self.base_url)
+            .field("base_url", &base_url)
             .field("dialect", &self.dialect)
             .field("api_key", &self.api_key.as_ref().map(|_| "…"))
-            .field("on_behalf_of", &self.on_behalf_of)
+            .field("on_behalf_of", &self.on_behalf_of.as_ref().map(|_| "…"))
             .finish_non_exhaustive()
     }
 }
@@ -163,7 +166,9 @@ impl ClientBuilder {
             self.on_behalf_of.filter(|user| !user.is_empty()).map(|user| header("on-behalf-of", &user)).transpose()?;
         let headers = dialect.headers(on_behalf_of)?;
         let user_agent = header("user agent", &self.user_agent)?;
-        let answers: Arc<dyn lote_client::Answers> = Arc::new(dialect.dialect.clone());
+        let secrets = dialect.secrets(key);
+        let answers: Arc<dyn lote_client::Answers> =
+            Arc::new(Border { dialect: dialect.dialect.clone(), secrets: secrets.clone() });
 
         let connections = Connections {
             user_agent,
@@ -188,7 +193,7 @@ impl ClientBuilder {
             downloads: build(Some(self.idle_timeout))?,
             base_url: base_url.clone(),
             dialect: dialect.clone(),
-            secrets: dialect.secrets(key),
+            secrets,
             idle_timeout: self.idle_timeout,
             call_timeout: self.call_timeout,
             retry: self.retry,

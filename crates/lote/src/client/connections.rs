@@ -1,5 +1,4 @@
-//! Owns how connections are made: TLS, trusted certificates, proxies, keep-alive, limits on time; never what is said over
-//! them.
+//! How connections are made: TLS, trusted certificates, proxies, keep-alive, limits on time.
 
 use std::{iter, time::Duration};
 
@@ -36,6 +35,11 @@ impl Connections {
             .http2_keep_alive_interval(KEEP_ALIVE)
             // A create that is redirected would turn into a GET, and a header meant for one host reach another.
             .redirect(Policy::none())
+            // Nothing is unpacked, whatever reqwest can do: a limit on bytes would hold for those of the package.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .default_headers(iter::once((USER_AGENT, self.user_agent.clone())).collect());
         if let Some(timeout) = read_timeout {
             builder = builder.read_timeout(timeout);

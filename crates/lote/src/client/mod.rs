@@ -1,6 +1,7 @@
-//! Owns what the parts of a client share, and the way in; never a call.
+//! The client, and what all of its operations share.
 
 mod address;
+mod border;
 mod builder;
 mod connections;
 
@@ -48,7 +49,7 @@ impl Shared {
         &self.base_url
     }
 
-    /// What the dialect makes of what is sent.
+    /// The dialect, as it was chosen.
     pub(crate) fn dialect(&self) -> &ChosenDialect {
         &self.dialect
     }
@@ -121,7 +122,7 @@ impl Client {
         let set = |name: &str| match env::var(name) {
             Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
             Err(env::VarError::NotPresent) => Ok(None),
-            // Taken as absent, the key would go to another service than the one that was meant.
+            // An error, not a default: the key would go to another service than the one that was meant.
             Err(env::VarError::NotUnicode(_)) => Err(Error::invalid(format!("{name}: it is not UTF-8"))),
         };
         let mut builder = Self::builder();

@@ -1,20 +1,22 @@
-//! Owns the content of a file on its way here: a stream with a known end, taken up again where it breaks off; never the
-//! whole of it in memory.
+//! The content of a file as it is downloaded: a stream that is taken up again where it breaks off.
 
+mod part;
 mod source;
 
 use std::{fmt, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use lote_client::{ByteStream, ResponseValue};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 
 use crate::{
     Cadence, Client, Error, FileId, Tolerance,
+    deadline::Deadline,
     policy::{Pauses, Trouble},
     save::AtomicFile,
 };
+use part::{Label, Part};
 use source::{Next, Source};
 
 /// How much is gathered before it is written to disk.
@@ -38,6 +40,7 @@ pub struct Content {
     expected: Expected,
     /// The hash of all of it, once it is there.
     ended: Option<Sha256>,
+    deadline: Deadline,
 }
 
 /// What the content is verified against at its end.
@@ -65,6 +68,7 @@ impl Content {
             on_trouble: None,
             expected: Expected::Nothing,
             ended: None,
+            deadline: Deadline::default(),
             client,
             id,
         }
@@ -96,6 +100,13 @@ impl Content {
     #[must_use]
     pub fn verify_sha256(mut self, sha256: &str) -> Self {
         self.expected = Expected::Sha256(sha256.to_owned());
+        self.source.set_hashed();
+        self
+    }
+
+    /// Gives up at this instant.
+    pub(crate) fn until(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -111,9 +122,15 @@ impl Content {
     /// before its end once too often; [`is_undecodable`](Error::is_undecodable) when the file has changed meanwhile, or
     /// has not the length or the SHA-256 that it should have.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let deadline = self.deadline;
+        let next = deadline.bound(self.next()).await;
+        next.map_err(|error| error.context(self.doing()))
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(digest) = &self.ended {
-                return self.verified(digest).await.map(|()| None).map_err(|error| error.context(self.doing()));
+                return self.verified(digest).await.map(|()| None);
             }
             match self.source.next(&self.client, &self.id).await {
                 Ok(Next::Bytes(bytes)) => {
@@ -123,14 +140,26 @@ impl Content {
                 }
                 Ok(Next::End(digest)) => self.ended = Some(digest),
                 Err(error) => {
-                    let error =
-                        self.trouble.take(&self.tolerance, error).map_err(|error| error.context(self.doing()))?;
+                    let error = self.trouble.take(&self.tolerance, error)?;
                     if let Some(call) = &mut self.on_trouble {
                         call(&error);
                     }
                     tokio::time::sleep(self.pauses.next(error.retry_after(), None)).await;
+                    self.ask_for_a_proof().await;
                 }
             }
+        }
+    }
+
+    /// Before the rest is asked for: with a hash to compare at the end, a part will do where the service gives no entity
+    /// tag.
+    async fn ask_for_a_proof(&mut self) {
+        if matches!(self.expected, Expected::AskService)
+            && !self.source.proves_parts()
+            && let Some(sha256) = self.client.files().look(&self.id).await.ok().and_then(|file| file.sha256)
+        {
+            self.expected = Expected::Sha256(sha256);
+            self.source.set_hashed();
         }
     }
 
@@ -138,11 +167,11 @@ impl Content {
         let expected = match &self.expected {
             Expected::Nothing => None,
             Expected::Sha256(sha256) => Some(sha256.clone()),
-            // What cannot be told must not keep anybody from what was paid for.
+            // A file whose details cannot be asked for can still be downloaded.
             Expected::AskService => self.client.files().look(&self.id).await.ok().and_then(|file| file.sha256),
         };
         let Some(expected) = expected else { return Ok(()) };
-        let found: String = digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = part::hex(digest);
         if found.eq_ignore_ascii_case(&expected) {
             Ok(())
         } else {
@@ -169,19 +198,97 @@ impl Content {
     /// Writes all of it to a file, which appears under its name only when it is whole, and says how many bytes it has.
     /// A file that is there is replaced then.
     ///
+    /// What came before the service could be asked no more is kept beside it, under the file's name with `.lote-part`
+    /// behind it; the next call for the same file goes on from there, if an entity tag or a hash shows that the file is
+    /// still the same, and else from the start.
+    ///
     /// # Errors
     /// One that [`is_io`](Error::is_io) when the disk refuses, else of [`chunk`](Self::chunk). There is no new file then,
     /// and the one that was there is as it was.
-    pub async fn save(self, path: impl AsRef<Path>) -> Result<u64, Error> {
+    pub async fn save(mut self, path: impl AsRef<Path>) -> Result<u64, Error> {
         let path = path.as_ref();
         let failed = |error: io::Error| Error::path("save to", path, error);
-        let mut atomic = AtomicFile::new(path).map_err(failed)?;
+        let atomic = AtomicFile::new(path).map_err(failed)?;
+        let part = Part::of(atomic.target());
+        let (mut atomic, part) = self.take_up(atomic, part).await.map_err(failed)?;
         let file = tokio::fs::File::from_std(atomic.file().try_clone().map_err(failed)?);
         let mut writer = BufWriter::with_capacity(BUFFER, file);
-        let bytes = self.copy_to(&mut writer).await.map_err(|error| error.context(path.display()))?;
-        let committed = tokio::task::spawn_blocking(move || atomic.commit()).await;
-        committed.map_err(io::Error::other).and_then(|done| done).map_err(failed)?;
+        loop {
+            match self.chunk().await {
+                Ok(None) => break,
+                Ok(Some(bytes)) => writer.write_all(&bytes).await.map_err(failed)?,
+                Err(error) => {
+                    writer.flush().await.map_err(failed)?;
+                    return Err(self.give_up(error, atomic, part).await.context(path.display()));
+                }
+            }
+        }
+        writer.flush().await.map_err(failed)?;
+        let bytes = self.source.given().0;
+        let commit = move || atomic.commit().map(|()| part.remove());
+        tokio::task::spawn_blocking(commit).await.map_err(io::Error::other).and_then(|done| done).map_err(failed)?;
         Ok(bytes)
+    }
+
+    /// Begins with what an earlier call has kept, if it is of this file as it is now.
+    async fn take_up(&mut self, mut atomic: AtomicFile, part: Part) -> io::Result<(AtomicFile, Part)> {
+        let Some(label) = part.label().filter(|label| self.is_of_this(label)) else { return Ok((atomic, part)) };
+        self.ask_for_a_proof().await;
+        if !self.source.proves_parts() {
+            return Ok((atomic, part));
+        }
+        let bytes = label.bytes;
+        let copy = move || {
+            let digest = part.copy_to(&label, atomic.file());
+            digest.map(|digest| (atomic, part, digest))
+        };
+        let (atomic, part, digest) =
+            tokio::task::spawn_blocking(copy).await.map_err(io::Error::other).and_then(|done| done)?;
+        if let Some(digest) = digest {
+            self.source.go_on_behind(bytes, digest);
+        }
+        Ok((atomic, part))
+    }
+
+    fn is_of_this(&self, label: &Label) -> bool {
+        let all_there = self.length().is_some_and(|length| label.bytes >= length);
+        // With another entity tag it is another file; without any, the hash at the end tells.
+        let same_tag = self.source.entity_tag().is_none() || self.source.entity_tag() == label.entity_tag.as_deref();
+        label.base_url == self.client.base_url()
+            && label.file_id == self.id.as_str()
+            && label.bytes > 0
+            && !all_there
+            && same_tag
+    }
+
+    /// Keeps what came, if it is worth something, and tells so.
+    async fn give_up(&self, error: Error, atomic: AtomicFile, part: Part) -> Error {
+        let (given, digest) = self.source.given();
+        if error.is_undecodable() {
+            // What is kept is not of the file that is there now.
+            part.remove();
+            return error;
+        }
+        if given == 0 {
+            return error;
+        }
+        let of = self.length().map_or_else(|| "an unknown number of".to_owned(), |length| length.to_string());
+        let label = Label {
+            base_url: self.client.base_url().to_owned(),
+            file_id: self.id.as_str().to_owned(),
+            entity_tag: self.source.entity_tag().map(str::to_owned),
+            bytes: given,
+            sha256: part::hex(digest),
+        };
+        let bytes = part.bytes.clone();
+        match tokio::task::spawn_blocking(move || part.keep(&label, atomic)).await {
+            Ok(Ok(())) => error.and(format_args!(
+                "{given} of {of} bytes are kept in {}; fetch file {} to the same place again to go on",
+                bytes.display(),
+                self.id
+            )),
+            _ => error.and(format_args!("{given} of {of} bytes had come, and could not be kept")),
+        }
     }
 
     fn doing(&self) -> String {

@@ -1,5 +1,4 @@
-//! Owns where the bytes of a file come from, and the proof that what comes after a break belongs to what came before;
-//! never decides whether to go on.
+//! Where the bytes of a file come from, and the proof that what comes after a break belongs to what came before.
 
 use std::pin::Pin;
 
@@ -33,8 +32,10 @@ pub(super) struct Source {
     digest: Sha256,
     /// What an answer from the start repeats.
     repeated: Option<Repeated>,
-    /// Whether the service was seen not to know ranges.
+    /// Whether the service was seen not to know ranges, or not to say of which file a part is.
     whole_only: bool,
+    /// Whether the hash of all of it is compared at the end, so that a part needs no other proof.
+    hashed: bool,
 }
 
 /// Bytes that were given out before, and come again.
@@ -53,7 +54,33 @@ impl Source {
             digest: Sha256::new(),
             repeated: None,
             whole_only: false,
+            hashed: false,
         }
+    }
+
+    /// The hash of all of it is known, and compared at the end.
+    pub(super) fn set_hashed(&mut self) {
+        self.hashed = true;
+    }
+
+    /// Whether a part could be shown to be one of this file.
+    pub(super) fn proves_parts(&self) -> bool {
+        self.entity_tag.is_some() || self.hashed
+    }
+
+    /// The strong entity tag of the file.
+    pub(super) fn entity_tag(&self) -> Option<&str> {
+        self.entity_tag.as_ref().and_then(|tag| tag.to_str().ok())
+    }
+
+    /// How many bytes were given out, and their hash.
+    pub(super) fn given(&self) -> (u64, &Sha256) {
+        (self.given, &self.digest)
+    }
+
+    /// Goes on behind bytes that were given out by another call.
+    pub(super) fn go_on_behind(&mut self, given: u64, digest: Sha256) {
+        (self.given, self.digest, self.body) = (given, digest, None);
     }
 
     pub(super) fn length(&self) -> Option<u64> {
@@ -123,14 +150,23 @@ impl Source {
     async fn reopen(&mut self, client: &Client, id: &FileId) -> Result<Bodies, Error> {
         let shared = client.shared();
         // Without a word about which file it is a rest proves nothing, and the whole is compared.
-        let ranged = self.given > 0 && !self.whole_only && (self.entity_tag.is_some() || self.length.is_some());
+        let ranged = self.given > 0 && !self.whole_only && self.proves_parts();
         let (given, doing) = (self.given, "go on where it broke off");
         let mut answer = None;
         if ranged {
             let rest = shared.downloads().get_file_content_from(id.as_str(), given, self.entity_tag.as_ref()).await;
             match call::map_error(shared, doing, rest).await {
                 Err(error) if error.status() == Some(416) => self.whole_only = true,
-                rest => answer = Some(rest?),
+                rest => {
+                    let rest = rest?;
+                    let is_part = rest.status() == StatusCode::PARTIAL_CONTENT;
+                    // A service may ignore If-Range, and then sends a part of whatever the file is by now.
+                    if is_part && !self.hashed && entity_tag(rest.headers()).is_none() {
+                        self.whole_only = true;
+                    } else {
+                        answer = Some(rest);
+                    }
+                }
             }
         }
         let answer = match answer {

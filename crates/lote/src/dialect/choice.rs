@@ -1,4 +1,4 @@
-//! Owns how a dialect is chosen when none is given; never asks a service.
+//! How a dialect is chosen when none is given.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ impl Dialect {
         &self.0.base_path.0
     }
 
-    /// The base URL for whoever names none.
+    /// The base URL of the service, for a client that is given none.
     pub(crate) fn url(&self) -> Option<&str> {
         self.0.url.as_deref()
     }

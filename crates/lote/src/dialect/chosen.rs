@@ -1,4 +1,4 @@
-//! Owns what a dialect makes of what is sent, and refuses what its service would not understand; never sends anything.
+//! What a dialect makes of what is sent, and what it refuses because its service would not understand it.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -62,7 +62,7 @@ impl ChosenDialect {
         }
         if let Some(user) = on_behalf_of {
             if !table.on_behalf_of {
-                // A service that ignores it would show every user what belongs to the others.
+                // A service that ignores the header would show every end user the others' batches.
                 return Err(self.refuse("does not understand X-On-Behalf-Of, and would mix up the end users"));
             }
             headers.insert(lote_client::ON_BEHALF_OF, user);

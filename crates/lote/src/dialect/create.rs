@@ -140,7 +140,7 @@ impl ChosenDialect {
     }
 }
 
-/// A key that nobody else has.
+/// A random key.
 fn own_key() -> String {
     // The standard library draws the first half from the system's randomness.
     format!("lote-{:016x}{:016x}", RandomState::new().hash_one(0), fastrand::u64(..))

@@ -1,5 +1,5 @@
-//! Owns the dialects: tables that say how a service deviates from the contract in what it is sent and in the shape of
-//! what it answers; never the content of a file, and never whether an answer can be read at all.
+//! Dialects: tables that say how a service deviates from the contract in what it is sent and in the shape of what it
+//! answers.
 
 mod choice;
 mod chosen;
@@ -10,7 +10,6 @@ mod window;
 
 use std::{fmt, fs, io::Read, ops::Range, path::Path, str::FromStr, sync::Arc};
 
-use serde_json::Value;
 use toml::Value as Toml;
 
 pub use choice::DialectChoice;
@@ -42,8 +41,10 @@ use crate::{BatchOptions, Endpoint, Error, lines};
 ///     create.idempotency = { header = "Idempotency-Key" }
 ///     "#,
 /// )?;
-/// let client = Client::builder().dialect(ours).on_behalf_of("user-7").api_key("sk-…").build()?;
-/// assert_eq!((client.base_url(), client.dialect().name()), ("https://llm.example.org/v1", "ours"));
+/// let builder = Client::builder().dialect(ours).api_key("sk-…");
+/// let client = builder.on_behalf_of("user-7").build()?;
+/// assert_eq!(client.base_url(), "https://llm.example.org/v1");
+/// assert_eq!(client.dialect().name(), "ours");
 /// # Ok::<(), lote::Error>(())
 /// ```
 #[derive(Clone)]
@@ -205,16 +206,10 @@ impl FromStr for Dialect {
     }
 }
 
-impl lote_client::Answers for Dialect {
-    fn to_contract(&self, operation: &str, answer: &mut Value) -> bool {
-        Self::to_contract(self, operation, answer)
-    }
-}
-
 /// Reads a table, laid over the one that it extends.
 fn read(from: &str, text: &str) -> Result<Dialect, Error> {
     let refuse = |error: &toml::de::Error| refused(from, text, error.span(), error.message());
-    // On its own first, for errors with their lines.
+    // Parse this table alone first: its errors then name the line.
     let mut table: Table = toml::from_str(text).map_err(|error| refuse(&error))?;
     if let Some(base) = &table.extends {
         let Some(below) = Dialect::toml(base) else {
@@ -222,7 +217,7 @@ fn read(from: &str, text: &str) -> Result<Dialect, Error> {
             return Err(refused(from, text, None, &message));
         };
         let mut whole: toml::Table = toml::from_str(below).map_err(|error| refuse(&error))?;
-        // Another service is not to be taken for the one that it resembles.
+        // Name, hosts and address are not inherited: this is another service.
         for own in ["name", "hosts", "url"] {
             whole.remove(own);
         }
@@ -255,7 +250,7 @@ fn read(from: &str, text: &str) -> Result<Dialect, Error> {
 fn lay(below: &mut toml::Table, above: toml::Table) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
-            // One value of two forms, and no table of two keys.
+            // `idempotency` is one value that is written as a table: replaced, not merged.
             (Some(Toml::Table(below)), Toml::Table(above)) if key != "idempotency" => lay(below, above),
             (_, value) => {
                 below.insert(key, value);

@@ -1,4 +1,5 @@
-//! Owns the way from a service's JSON answers to the contract's shape; never file content, and never an error answer.
+//! Rewrites a service's JSON answers into the contract's shape. Error answers and the content of files do not pass
+//! here.
 //!
 //! What would make an answer unreadable is undone whatever the dialect: a list or a created batch that is wrapped as in
 //! any of the known tables, and a list without a wrapper. So is a known table's word for an end that the contract does
@@ -53,11 +54,11 @@ static COMMON: LazyLock<Common> = LazyLock::new(|| {
 impl Dialect {
     /// Turns the answer to an operation into what the contract says, and says whether anything had to be changed.
     /// Whatever the answer is, it never fails.
-    pub(super) fn to_contract(&self, operation: &str, answer: &mut Value) -> bool {
+    pub(crate) fn to_contract(&self, operation: &str, answer: &mut Value) -> bool {
         let rules = &self.0.answer;
         match operation {
             "create_batch" => {
-                // Of one that is declared it is known that what is around it is not the batch.
+                // The dialect declares this wrapper, so the object around it is not the batch even if it has an id.
                 let mut changed = unwrap(answer, rules.created_in.iter());
                 if answer.get("id").is_none_or(Value::is_null) {
                     changed |= unwrap(answer, COMMON.batches.iter());
@@ -75,7 +76,7 @@ impl Dialect {
     fn list(&self, answer: &mut Value, each: impl Fn(&mut Value) -> bool) -> bool {
         let (rules, mut changed) = (&self.0.answer, false);
         if answer.is_array() {
-            // No cursor, no word on what follows: it is the whole list.
+            // A bare list has no cursor and no has_more: it is the whole list.
             *answer = Value::from_iter([("data", answer.take()), ("has_more", Value::Bool(false))]);
             changed = true;
         }
@@ -126,7 +127,7 @@ impl Dialect {
     fn object(&self, object: &mut Map<String, Value>, rules: &Object) -> bool {
         let mut changed = false;
         for (theirs, ours) in &rules.rename {
-            // A field that is there under the contract's name is the one that counts.
+            // Keep a field that is there under the contract's name already.
             if object.get(ours).is_none_or(Value::is_null)
                 && let Some(value) = object.remove(theirs)
             {
@@ -162,7 +163,7 @@ fn unwrap<'a>(answer: &mut Value, mut wrappers: impl Iterator<Item = &'a String>
         _ => None,
     });
     let Some(Value::Object(mut inner)) = inner else { return false };
-    // What stands beside it, such as a warning, is not lost.
+    // Keep the fields beside it, such as a warning.
     for (name, value) in std::mem::take(outer).into_iter().filter(|(_, value)| !value.is_null()) {
         inner.entry(name).or_insert(value);
     }

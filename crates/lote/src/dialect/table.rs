@@ -1,4 +1,4 @@
-//! Owns the format of a dialect's table, the same for the known ones and a user's own; never what is done with one.
+//! The format of a dialect's table, the same for the known ones and a user's own.
 
 use std::{collections::BTreeMap, fmt};
 

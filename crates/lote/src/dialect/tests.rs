@@ -1,4 +1,4 @@
-//! Owns the tests of the tables and of their format; what services answer is tested in tests/facade/dialects.rs.
+//! Tests of the tables and of their format; what services answer is tested in tests/facade/conformance.rs.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Owns completion windows, single ones and ranges of them; never which one a batch gets.
+//! Completion windows, single ones and ranges of them.
 
 use std::fmt;
 

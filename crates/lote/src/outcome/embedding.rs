@@ -1,4 +1,4 @@
-//! Owns the reading of vectors, as numbers and as base64; never computes with one.
+//! Reads vectors, as numbers and as base64.
 
 use std::fmt;
 

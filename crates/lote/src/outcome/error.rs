@@ -13,7 +13,10 @@ use crate::{OutcomeKind, Usage};
 /// # let outcome = Outcome::from_line(line)?;
 /// let error = outcome.text().unwrap_err();
 /// assert!(error.is_refusal());
-/// assert_eq!(error.to_string(), r#"outcome "row-1": wanted a text, but found a refusal: "I cannot say.""#);
+/// assert_eq!(
+///     error.to_string(),
+///     r#"outcome "row-1": wanted a text, but found a refusal: "I cannot say.""#
+/// );
 /// assert_eq!(error.outcome().usage().map(|usage| usage.total_tokens), Some(9));
 /// # Ok::<(), lote::Error>(())
 /// ```

@@ -1,4 +1,4 @@
-//! The way from a batch that is over to its outcomes.
+//! Fetches the files of a batch that is over and joins them with its request lines.
 
 use std::{
     fmt, fs,
@@ -79,7 +79,7 @@ impl FetchOutcomes {
             let status = &batch.status;
             return Err(Error::invalid(format!("batch {id} is {status}: wait until it is over, then ask again")));
         }
-        // Dropped at the end of this call, when all that is needed of it has been read.
+        // Lives until the end of this call, which has read all of its files by then.
         let mut temporary = None;
         let (kept, results) = match folder {
             Some(folder) => {

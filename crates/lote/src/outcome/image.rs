@@ -1,4 +1,4 @@
-//! Images that were made, as bytes or by their URLs.
+//! Reads images that were made.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What became of one request line, and the views of its answer.
+//! The outcome of one request line, and the views of its answer.
 
 mod embedding;
 mod error;
@@ -51,7 +51,10 @@ use crate::{
 /// assert!(outcome.json::<Verdict>()?.good);
 ///
 /// let error = outcome.embeddings().unwrap_err();
-/// assert_eq!(error.to_string(), r#"outcome "row-1": wanted embeddings, but found a text of 13 characters"#);
+/// assert_eq!(
+///     error.to_string(),
+///     r#"outcome "row-1": wanted embeddings, but found a text of 13 characters"#
+/// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -79,7 +82,7 @@ enum Body {
 }
 
 impl fmt::Debug for Outcome {
-    /// Without the answer, which may be large and is nobody's business in a log.
+    /// Without the answer, which may be large and private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outcome")
             .field("custom_id", &self.custom_id)

@@ -1,4 +1,4 @@
-//! Outcomes, read from files one at a time. A line that cannot be read is an error in its place.
+//! Reads outcomes from files, one at a time, and goes on after a line that cannot be read.
 
 use std::{
     fmt,
@@ -33,7 +33,8 @@ use crate::{
 ///
 /// let outcomes = Outcomes::join(&requests, [&output])?;
 /// assert_eq!(outcomes.joined().map(|joined| joined.missing), Some(1));
-/// let kinds: Vec<_> = outcomes.map(|outcome| Ok(outcome?.kind())).collect::<Result<_, lote::Error>>()?;
+/// let kinds = outcomes.map(|outcome| Ok(outcome?.kind()));
+/// let kinds: Vec<_> = kinds.collect::<Result<_, lote::Error>>()?;
 /// assert_eq!(kinds, [OutcomeKind::Missing, OutcomeKind::Succeeded]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

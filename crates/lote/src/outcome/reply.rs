@@ -1,5 +1,4 @@
-//! What a model said in one answer, as chat completions, responses and legacy completions write it. What is not known is
-//! passed over.
+//! What a model said in one answer, as chat completions, responses and legacy completions write it.
 
 use std::fmt;
 
@@ -41,7 +40,7 @@ impl FinishReason {
 }
 
 impl From<&str> for FinishReason {
-    /// Never fails: what is not known is kept.
+    /// What is not known is kept.
     fn from(text: &str) -> Self {
         match text {
             "stop" | "completed" => Self::Stop,
@@ -77,7 +76,8 @@ impl fmt::Display for FinishReason {
 ///
 /// // The next request carries the call and its result.
 /// let result = Message::tool(&calls[0].id, "18 °C, dry");
-/// let next = ChatCompletion::new("auto").user("Rain in Lima?").message(Message::tool_calls(calls)).message(result);
+/// let next = ChatCompletion::new("auto").user("Rain in Lima?");
+/// let next = next.message(Message::tool_calls(calls)).message(result);
 /// assert_eq!(next.line("a-2")?.body["messages"][2]["tool_call_id"], "call_1");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -160,7 +160,7 @@ fn choice(choice: Json<'_>) -> Reply {
         let [function, custom] = call.fields(["function", "custom"]);
         reply.tool_calls.push(tool_call(call.text_of("id"), function.or(custom).unwrap_or(call)));
     }
-    // The spelling before there were tools.
+    // `function_call`, which came before `tool_calls`.
     if let Some(function) = function.filter(|call| call.is_object()) {
         reply.tool_calls.push(tool_call(None, function));
     }

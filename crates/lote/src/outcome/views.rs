@@ -1,4 +1,4 @@
-//! The views of an answer: text, JSON, tool calls, vectors and images. Each reads what it needs and no more.
+//! Reads an answer as text, JSON, tool calls, vectors and images.
 
 use std::any::type_name;
 
@@ -59,7 +59,8 @@ impl Outcome {
     ///     why: Option<String>,
     /// }
     ///
-    /// let judge = RequestLines::new(ChatCompletion::new("auto").system("Judge the review.").json_output::<Verdict>());
+    /// let judge = ChatCompletion::new("auto").system("Judge the review.");
+    /// let judge = RequestLines::new(judge.json_output::<Verdict>());
     /// let mut file = RequestFile::create(&requests)?;
     /// for line in judge.for_rows([("row-1", "Great!"), ("row-2", "Never again.")]) {
     ///     file.push(&line?)?;
@@ -71,8 +72,8 @@ impl Outcome {
     /// for outcome in report.outcomes()? {
     ///     let outcome = outcome?;
     ///     match outcome.json::<Verdict>() {
-    ///         Ok(verdict) => println!("{}: {} {:?}", outcome.custom_id(), verdict.good, verdict.why),
-    ///         // The error says what there was instead, and keeps the answer that was paid for.
+    ///         Ok(verdict) => println!("{} {:?}", verdict.good, verdict.why),
+    ///         // The error says what there was instead, and keeps the answer.
     ///         Err(error) => eprintln!("{error}: {:?}", error.usage()),
     ///     }
     /// #   read += usize::from(outcome.json::<Verdict>().is_ok());

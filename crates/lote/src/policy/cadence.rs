@@ -37,7 +37,7 @@ impl Default for Cadence {
 impl Cadence {
     /// Pauses from the first to the longest. Taken as 10 milliseconds where they are shorter, as a day where longer.
     pub fn new(first: Duration, longest: Duration) -> Self {
-        // No pause would be a storm, and one beyond a day cannot be varied without care.
+        // Shorter pauses would flood the service; longer ones could overflow when they are varied.
         let first = first.clamp(SHORTEST, LONGEST);
         Self { first, longest: longest.clamp(first, LONGEST) }
     }
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(observe("in_progress", 0, 1), (true, None));
         assert_eq!(observe("in_progress", 20, 10), (false, Some(40 * SECOND)));
         assert_eq!(observe("in_progress", 50, 50), (false, Some(50 * SECOND)));
-        // Counts that go backwards say nothing.
+        // No estimate from counts that went backwards.
         assert_eq!(observe("in_progress", 0, 60), (false, None));
         assert_eq!(observe("in_progress", 100, 90), (true, None));
         assert_eq!(observe("finalizing", 100, 91), (true, None));

@@ -125,7 +125,7 @@ impl Trouble {
         *self = Self { seen: true, ..Self::default() };
     }
 
-    /// Something has failed that is not counted against this thing alone.
+    /// A failure of the list call, which is not this batch's own.
     pub(crate) fn begin(&mut self) {
         self.since.get_or_insert_with(Instant::now);
     }

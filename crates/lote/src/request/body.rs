@@ -1,5 +1,4 @@
-//! Owns the body of a request while it is built: named fields in order, and what is wrong so far. Never decides what a
-//! field means.
+//! The body of a request while it is built: named fields in order, and what is wrong so far.
 
 use serde::Serialize;
 use serde_json::{Map, Value};

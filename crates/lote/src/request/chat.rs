@@ -1,4 +1,4 @@
-//! Owns requests for `/v1/chat/completions`. Never limits what a service may take beyond what JSON can hold.
+//! Requests for `/v1/chat/completions`.
 
 use std::collections::BTreeMap;
 
@@ -59,10 +59,12 @@ names!(
 ///     .line("row-17")?;
 /// assert_eq!(line.body["response_format"]["json_schema"]["name"], "Verdict");
 ///
-/// let error = ChatCompletion::new("gpt-4o-mini").temperature(f64::NAN).line("row-18").unwrap_err();
+/// let wrong = ChatCompletion::new("gpt-4o-mini").temperature(f64::NAN);
+/// let error = wrong.line("row-18").unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "chat completion: temperature: NaN is no number of JSON; messages: there is none; say something with .user(…)"
+///     "chat completion: temperature: NaN is no number of JSON; \
+///      messages: there is none; say something with .user(…)"
 /// );
 /// # Ok::<(), lote::Error>(())
 /// ```

@@ -1,4 +1,4 @@
-//! Owns the content of a message: a text, or parts of several kinds. Never fetches what it names.
+//! The content of a message: a text, or parts of several kinds.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
@@ -94,7 +94,10 @@ impl Content {
 ///
 /// # let png = b"\x89PNG";
 /// let line = ModelResponse::new("gpt-5-mini")
-///     .user([Part::text("What is this?"), Part::image("image/png", png).detail(ImageDetail::Low)])
+///     .user([
+///         Part::text("What is this?"),
+///         Part::image("image/png", png).detail(ImageDetail::Low),
+///     ])
 ///     .line("row-1")?;
 /// assert_eq!(line.body["input"][0]["content"][1]["detail"], "low");
 /// # Ok::<(), lote::Error>(())

@@ -1,4 +1,4 @@
-//! Owns names of request lines that every service takes. Never keeps which are in use: a [`RequestFile`](super::RequestFile) does.
+//! Names of request lines that every service takes. A [`RequestFile`](super::RequestFile) keeps which are in use.
 
 use std::fmt::{self, Write as _};
 
@@ -23,7 +23,8 @@ const MARK: &str = "-h";
 /// use lote::request::CustomId;
 ///
 /// assert_eq!(CustomId::from_key("user-42").as_str(), "user-42");
-/// assert_eq!(CustomId::from_key("user 42/ä").as_str(), "user_42_-h36050a11dd6832d3c0a19e0b");
+/// let id = CustomId::from_key("user 42/ä");
+/// assert_eq!(id.as_str(), "user_42_-h36050a11dd6832d3c0a19e0b");
 /// assert!(CustomId::portable("user 42/ä").is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! Owns requests for `/v1/embeddings`. Never reads a vector.
+//! Requests for `/v1/embeddings`.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Owns the writing of request lines to a file that is whole or not there. Never holds more than one line.
+//! Writes request lines to a file that is whole or not there, one line at a time.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! Owns requests for `/v1/images/generations`. Never reads an image.
+//! Requests for `/v1/images/generations`.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,8 @@ use crate::{Endpoint, Error};
 /// ```
 /// use lote::request::ImageGeneration;
 ///
-/// let line = ImageGeneration::new("gpt-image-1").prompt("A lake at dawn").size("1024x1024").quality("low").line("lake")?;
+/// let image = ImageGeneration::new("gpt-image-1").prompt("A lake at dawn");
+/// let line = image.size("1024x1024").quality("low").line("lake")?;
 /// assert_eq!(line.body["size"], "1024x1024");
 /// # Ok::<(), lote::Error>(())
 /// ```

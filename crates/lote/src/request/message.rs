@@ -1,4 +1,4 @@
-//! Owns messages, in the wire forms of chat completions and of responses. Never decides which of them a model takes.
+//! Messages, as chat completions and as responses write them.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,12 +15,16 @@ use crate::{lines, outcome::ToolCall};
 /// let line = ChatCompletion::new("gpt-4o-mini")
 ///     .messages([
 ///         Message::system("Answer in one word."),
-///         Message::user([Part::text("What is this?"), Part::image_url("https://example.com/cat.png")]),
+///         Message::user([
+///             Part::text("What is this?"),
+///             Part::image_url("https://example.com/cat.png"),
+///         ]),
 ///         Message::assistant("A dog."),
 ///         Message::user("Look again."),
 ///     ])
 ///     .line("row-1")?;
-/// assert_eq!(line.body["messages"][1]["content"][1]["image_url"]["url"], "https://example.com/cat.png");
+/// let image = &line.body["messages"][1]["content"][1]["image_url"];
+/// assert_eq!(image["url"], "https://example.com/cat.png");
 /// # Ok::<(), lote::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

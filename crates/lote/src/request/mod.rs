@@ -1,12 +1,13 @@
-//! Owns the making of request lines: builders for the endpoints that people batch, and files of their lines. Never
-//! sends one.
+//! Request lines from types: a builder for each endpoint that people batch, and files of their lines.
 //!
 //! ```
 //! use lote::request::{ChatCompletion, RequestFile};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("requests.jsonl");
-//! let judge = ChatCompletion::new("gpt-4o-mini").system("Is the review good? Answer yes or no.").temperature(0.0);
+//! let judge = ChatCompletion::new("gpt-4o-mini")
+//!     .system("Is the review good? Answer yes or no.")
+//!     .temperature(0.0);
 //! let mut file = RequestFile::create(&path)?;
 //! for (number, review) in ["Great!", "Never again."].iter().enumerate() {
 //!     file.push(&judge.clone().user(*review).line(format!("review-{number}"))?)?;

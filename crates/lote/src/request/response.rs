@@ -1,4 +1,4 @@
-//! Owns requests for `/v1/responses`. Never limits what a service may take beyond what JSON can hold.
+//! Requests for `/v1/responses`.
 
 use std::collections::BTreeMap;
 

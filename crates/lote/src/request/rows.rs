@@ -1,4 +1,4 @@
-//! Owns the making of many request lines that differ in their content alone. Never holds more than one of them.
+//! Makes many request lines that differ in their content alone, one at a time.
 
 use super::{ChatCompletion, Embeddings, ImageGeneration, Input, Messages, ModelResponse};
 use crate::{Endpoint, Error, lines::RequestLine};
@@ -53,14 +53,22 @@ request!(ImageGeneration, String, prompt);
 /// ```
 /// use lote::request::{ChatCompletion, Embeddings, Message, RequestLines};
 ///
-/// let judge = RequestLines::new(ChatCompletion::new("gpt-4o-mini").system("Is it true?").temperature(0.0));
-/// let lines: Vec<_> = judge.for_rows([("moon", "The moon is cheese."), ("sun", "The sun is hot.")]).collect::<Result<_, _>>()?;
+/// let judge = ChatCompletion::new("gpt-4o-mini").system("Is it true?");
+/// let judge = RequestLines::new(judge.temperature(0.0));
+/// let claims = [("moon", "The moon is cheese."), ("sun", "The sun is hot.")];
+/// let lines: Vec<_> = judge.for_rows(claims).collect::<Result<_, _>>()?;
 /// assert_eq!(lines[1].body["messages"][1]["content"], "The sun is hot.");
 /// // A row of several messages.
-/// let line = judge.line("mars", [Message::user("Mars is red."), Message::assistant("Yes."), Message::user("Why?")])?;
+/// let talk = [
+///     Message::user("Mars is red."),
+///     Message::assistant("Yes."),
+///     Message::user("Why?"),
+/// ];
+/// let line = judge.line("mars", talk)?;
 /// assert_eq!(line.body["messages"].as_array().map(Vec::len), Some(4));
 ///
-/// let embed = RequestLines::new(Embeddings::new("text-embedding-3-small").dimensions(256));
+/// let embed = Embeddings::new("text-embedding-3-small").dimensions(256);
+/// let embed = RequestLines::new(embed);
 /// assert_eq!(embed.line("text-1", "some words")?.body["input"], "some words");
 /// # Ok::<(), lote::Error>(())
 /// ```

@@ -1,4 +1,4 @@
-//! Owns tools that a model may call, in the wire forms of chat completions and of responses. Never calls one.
+//! Tools that a model may call, as chat completions and as responses write them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,7 +18,9 @@ use crate::lines;
 ///     city: String,
 /// }
 ///
-/// let weather = Tool::function("get_weather").description("The weather now.").parameters_of::<Place>();
+/// let weather = Tool::function("get_weather")
+///     .description("The weather now.")
+///     .parameters_of::<Place>();
 /// let line = ChatCompletion::new("gpt-4o-mini")
 ///     .user("Is it raining in Lima?")
 ///     .tool(weather)

@@ -1,4 +1,4 @@
-//! Owns the ways in which a run can end early, each telling what was paid for by then; never an exit code.
+//! The ways in which a run can end early, each telling what was paid for by then.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -130,7 +130,7 @@ impl fmt::Display for RunError {
                     None => write!(f, "or something else than a run")?,
                 }
                 match record {
-                    // Whoever deletes a run that may go on pays for it unnoticed.
+                    // Do not advise to delete a run whose batch may go on and be charged.
                     Some(record) if record.may_go_on() => write!(f, "; name another folder"),
                     _ => write!(f, "; name another folder, or delete this one if no lote is at work in it"),
                 }

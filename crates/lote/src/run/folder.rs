@@ -1,4 +1,4 @@
-//! Owns the folder of a run on disk: what is in it, and that each step is durable before the next; never the network.
+//! The folder of a run on disk: what is in it, and that each step is durable before the next.
 
 use std::{
     fmt, fs,
@@ -95,7 +95,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// Which service a run is for, and what it is taken to speak.
+/// The service of a run, and its dialect.
 pub(super) struct Service {
     pub(super) base_url: String,
     pub(super) dialect: String,
@@ -179,7 +179,7 @@ impl Folder {
             Ok(()) => failed("make", &path)(error),
         })?;
         let _ = beside.keep();
-        // From here on it is this folder that goes again if the run ends early.
+        // From here on this is the folder to remove if the run ends early.
         folder.path = path;
         save::sync_folder(save::folder(&folder.path)).map_err(failed("make", &folder.path))?;
         Ok((folder, checked))

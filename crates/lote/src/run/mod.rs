@@ -1,5 +1,4 @@
-//! Owns a run: from a file of requests to a file of results, through a folder that keeps every step; never a create
-//! that is not written down first.
+//! Runs: from a file of requests to a file of results in one call, through a folder that keeps every step.
 //!
 //! For now a run is one shard in one process: a folder that holds a run is refused, and input over the limits too.
 
@@ -69,7 +68,8 @@ type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 /// # std::fs::write(&requests, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
 /// let report = lote::run::Run::new(&client, &requests).execute().await?;
 /// assert_eq!(report.joined.succeeded, report.joined.lines);
-/// println!("{} tokens, in {}", report.joined.usage.total_tokens, report.results.display());
+/// let tokens = report.joined.usage.total_tokens;
+/// println!("{tokens} tokens, in {}", report.results.display());
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -191,7 +191,8 @@ impl Run {
         self
     }
 
-    /// How long to wait for the batch. Without one, until it is over.
+    /// How long the run may take in all, from the check to the last download; what has been begun is dropped then. See
+    /// [`RunError`] for what there is by then. Without one, until it is done.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -284,7 +285,7 @@ fn check_output(output: &Path, input: &Path, folder: &Path) -> Result<(), RunErr
     if real(output).is_some() && real(output) == real(input) {
         return refuse("it is the input; name another file");
     }
-    // What can be begun now can most likely be ended later; nothing is left of it.
+    // Try to make the file now, rather than fail after the batch was paid for. The trial leaves nothing.
     match save::AtomicFile::new(output) {
         Ok(_) => Ok(()),
         Err(error) => refuse(&error.to_string()),

@@ -1,4 +1,4 @@
-//! Owns the order of a run's steps; never a step's own work.
+//! The steps of a run, in their order. The create is written down before it is sent.
 
 use std::{
     fs, io,
@@ -14,33 +14,36 @@ use super::{
 use crate::{
     Batch, Error, FileId, UploadPurpose, Waited,
     collect::{Collect, Step, Uncollected},
+    deadline::Deadline,
     fetch::{blocking, patience},
     lines::{CheckOptions, Joined},
     save::AtomicFile,
 };
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
-    let started = Instant::now();
+    let (started, deadline) = (Instant::now(), Deadline::after(run.deadline));
     run.check_options().map_err(RunError::Refused)?;
     run.check_places()?;
-    let mut folder = prepare(&run).await?;
+    let mut folder = deadline.within(prepare(&run)).await.map_err(|error| late(error, "the check"))??;
     if folder.record.endpoint.is_empty() {
         let problem = "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
         return Err(RunError::Refused(Error::invalid(problem)));
     }
     run.client.shared().dialect().check_endpoint(&folder.record.endpoint).map_err(RunError::Refused)?;
 
-    let input = upload(&run, &folder).await.map_err(RunError::Refused)?;
+    let input = deadline.within(upload(&run, &folder)).await.map_err(|error| late(error, "the upload"))?;
+    let input = input.map_err(RunError::Refused)?;
     folder.record.input_file_id = Some(input.clone());
     folder.reached(Stage::Uploaded)?;
 
-    let (mut folder, batch) = create(&run, folder, &input).await?;
+    // What is not sent cannot have made a batch.
+    deadline.check().map_err(|error| late(error, "the create"))?;
+    let (mut folder, batch) = create(&run, folder, &input, deadline).await?;
     (run.on_progress)(Progress::Created(&batch));
 
-    let end = run.deadline.and_then(|deadline| tokio::time::Instant::now().checked_add(deadline));
-    let batch = wait(&run, &folder, &batch).await?;
+    let batch = wait(&run, &folder, &batch, deadline).await?;
     folder.seen(&batch, Stage::Ended)?;
-    let (batch, joined) = collect(&run, &mut folder, batch, end).await?;
+    let (batch, joined) = collect(&run, &mut folder, batch, deadline).await?;
     folder.write_summary(&joined)?;
     folder.reached(Stage::Finished)?;
     let mut report = Report {
@@ -59,6 +62,11 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     Ok(report)
 }
 
+/// Tells that there is no batch, when the deadline has passed before the create.
+fn late(error: Error, before: &str) -> RunError {
+    RunError::Refused(error.context(format_args!("gave up before the end of {before}")).and("there is no batch"))
+}
+
 /// Checks and copies the input.
 async fn prepare(run: &Run) -> Result<Folder, RunError> {
     let dialect = run.client.dialect().check_options();
@@ -67,7 +75,7 @@ async fn prepare(run: &Run) -> Result<Folder, RunError> {
     let (path, input) = (run.folder_path(), run.input.clone());
     let service =
         Service { base_url: run.client.base_url().to_owned(), dialect: run.client.dialect().name().to_owned() };
-    // Work on another thread does not end with this future: it looks whether the future is still there.
+    // The thread does not stop when this future is dropped: it asks `wanted` whether to go on.
     let here = Arc::new(());
     let seen = Arc::downgrade(&here);
     let wanted = move || seen.strong_count() > 0;
@@ -91,23 +99,28 @@ async fn upload(run: &Run, folder: &Folder) -> Result<FileId, Error> {
 }
 
 /// Writes the intent down, creates, and writes the id down. Gives the folder back when there is a batch.
-async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder, Batch), RunError> {
+async fn create(
+    run: &Run,
+    mut folder: Folder,
+    input: &FileId,
+    deadline: Deadline,
+) -> Result<(Folder, Batch), RunError> {
     if let Err(error) = folder.reached(Stage::Creating) {
         folder.remove();
         return Err(error);
     }
     let record = &folder.record;
     let mut options = run.batch_options(&record.sha256);
-    // Not the hash alone: the same file run again, on purpose, is another upload and another batch.
+    // With the upload's id, since the same file run again on purpose is to make another batch.
     options.idempotency_key.get_or_insert_with(|| format!("{}-{input}", record.sha256));
     let create = run.client.batches().create(input, &record.endpoint).options(options);
-    match create.send().await {
+    match deadline.bound(create.send()).await {
         Ok(batch) => {
             folder.seen(&batch, Stage::Created)?;
             Ok((folder, batch))
         }
         Err(error) if error.batch_id().is_some() => {
-            // There is a batch, although the answer cannot be read: its id is what must not be lost.
+            // There is a batch although its answer cannot be read: keep the id.
             folder.record.batch_id = error.batch_id().cloned();
             folder.reached(Stage::Created)?;
             match folder.record.batch_id.clone() {
@@ -120,7 +133,7 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
             Err(RunError::Ambiguous { error, folder: folder.path().to_owned(), sha256 })
         }
         Err(error) => {
-            // Nothing was made: the input file is of no use. That it cannot be deleted changes nothing.
+            // There is no batch, so delete the input file. If that fails, it only takes up space at the service.
             let _ = run.client.files().delete(input).await;
             folder.remove();
             Err(RunError::Refused(error))
@@ -128,7 +141,7 @@ async fn create(run: &Run, mut folder: Folder, input: &FileId) -> Result<(Folder
     }
 }
 
-async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunError> {
+async fn wait(run: &Run, folder: &Folder, batch: &Batch, deadline: Deadline) -> Result<Batch, RunError> {
     let on_progress = Arc::clone(&run.on_progress);
     let on_trouble = Arc::clone(&run.on_progress);
     // Files that are late are waited for where they are fetched.
@@ -141,13 +154,15 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch) -> Result<Batch, RunErr
         .tolerance(tolerance)
         .on_progress(move |batch| on_progress(Progress::Waiting(batch)))
         .on_trouble(move |error| on_trouble(Progress::Trouble(error)));
-    if let Some(deadline) = run.deadline {
-        wait = wait.deadline(deadline);
+    if let Some(left) = deadline.left() {
+        wait = wait.deadline(left);
     }
     let (id, folder) = (batch.id.clone(), folder.path().to_owned());
     match wait.until_over().await {
         Waited::Ended(batch) => Ok(*batch),
-        Waited::GaveUp(last) => Err(RunError::GaveUp { id, last, folder }),
+        Waited::GaveUp(last) => {
+            Err(RunError::GaveUp { id, last: last.or_else(|| Some(Box::new(batch.clone()))), folder })
+        }
         Waited::CouldNotAsk { error, .. } => Err(RunError::Unfetched { id, error, folder }),
     }
 }
@@ -157,7 +172,7 @@ async fn collect(
     run: &Run,
     folder: &mut Folder,
     batch: Batch,
-    end: Option<tokio::time::Instant>,
+    deadline: Deadline,
 ) -> Result<(Batch, Joined), RunError> {
     let (steps, troubles) = (Arc::clone(&run.on_progress), Arc::clone(&run.on_progress));
     let on_step = move |step: Step<'_>| match step {
@@ -169,7 +184,7 @@ async fn collect(
     let mut collect = Collect::new(run.client.clone(), batch, folder.path(), [Folder::OUTPUT, Folder::ERRORS])
         .tolerance(run.tolerance.clone().unwrap_or_else(patience))
         .cadence(run.cadence.clone())
-        .ending(end)
+        .deadline(deadline)
         .telling(Arc::new(on_step), Arc::new(on_trouble));
     let collected = collect.collect(&folder.join(Folder::REQUESTS), Some(&folder.join(Folder::RESULTS))).await;
     let batch = collect.batch;

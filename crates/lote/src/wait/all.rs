@@ -99,7 +99,7 @@ struct Course<'a> {
     /// Where the list begins to show batches that are waited for.
     after: Option<BatchId>,
     listing: Trouble,
-    /// Whether the list is of no use.
+    /// Whether the list cannot be used, so that each batch is asked for by its id.
     unlisted: bool,
 }
 
@@ -243,7 +243,7 @@ impl<'a> Course<'a> {
                 }
                 after = Some(id);
             }
-            // A list that starts again shows nothing more.
+            // The service started the list again: the rest of it repeats what was read.
             if !page.has_more || listed.len() == before {
                 break;
             }

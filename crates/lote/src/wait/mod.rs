@@ -1,4 +1,4 @@
-//! Owns the waiting for batches: its settings and its three endings; never cancels anything.
+//! Waiting for batches: the settings of a wait, and its three endings.
 
 mod all;
 mod error;
@@ -219,7 +219,7 @@ impl<'a> Wait<'a> {
                     (Look::Trouble(error), Some((watch, settings)))
                 }
                 Step::Seen => {
-                    // A step that saw a batch has kept it.
+                    // After Step::Seen there is always a last batch.
                     let batch = watch.last().cloned()?;
                     settings.progress(&batch);
                     (Look::Seen(Box::new(batch)), Some((watch, settings)))

@@ -1,4 +1,4 @@
-//! The course of a wait for one batch: pause, look, judge.
+//! The steps of a wait for one batch: pause, look, judge.
 
 use std::{
     future::{Future, pending},

@@ -1,4 +1,4 @@
-//! Owns the schema and the name of a type whose JSON a model is to answer with. Never reads an answer.
+//! The schema and the name of a type whose JSON a model is to answer with.
 
 mod strict;
 

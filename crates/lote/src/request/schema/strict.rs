@@ -1,5 +1,5 @@
-//! Owns the rewriting of a derived schema into the subset that strict structured outputs take. Never gives a schema
-//! that asks for something else than the type does: what cannot be said in the subset is a problem with a name.
+//! Rewrites a derived schema into the subset that strict structured outputs take. What that subset cannot say is an
+//! error that names the field, so that the schema never asks for something else than the type does.
 //!
 //! The subset is that of OpenAI's guide "Structured Outputs", section "Supported schemas", as published in February
 //! 2026 and restated by the JSON Schema Profiles project (jsonschemaprofiles.unitvectorylabs.com/schemas/openai):

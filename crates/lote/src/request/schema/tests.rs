@@ -1,4 +1,4 @@
-//! Owns the tests of derived schemas: a zoo of types, what each becomes, and what is refused.
+//! Derived schemas: a zoo of types, what each becomes, and what is refused.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

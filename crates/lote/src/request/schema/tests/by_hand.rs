@@ -1,4 +1,4 @@
-//! Owns the tests of schemas that no derive writes, of the limits, and of names.
+//! Schemas that no derive writes, the limits, and names.
 
 use std::collections::HashMap;
 

@@ -1,0 +1,229 @@
+//! What is an answer and what is none, in the bodies of every endpoint.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+use lote_lines::{Answer, OutcomeKind};
+use serde_json::{Value, json};
+
+/// `ok`, with what it falls short of; or code and message of the failure.
+fn said(body: &Value) -> String {
+    let line =
+        json!({"custom_id": "a", "response": {"status_code": 200, "request_id": "r", "body": body}, "error": null});
+    let line = line.to_string();
+    let answer = Answer::parse(line.as_bytes()).unwrap();
+    if answer.outcome() == OutcomeKind::Succeeded {
+        assert_eq!((answer.error_code(), answer.error_message()), (None, None), "{line}");
+        let short = answer.shortfall();
+        let marks = [(short.cut_off, " cut_off"), (short.filtered, " filtered"), (short.refused, " refused")];
+        assert_eq!(short.is_none(), marks.iter().all(|(is, _)| !is));
+        return marks.iter().filter(|(is, _)| *is).fold("ok".to_owned(), |text, (_, mark)| text + mark);
+    }
+    assert_eq!(answer.outcome(), OutcomeKind::Failed, "{line}");
+    assert!(answer.shortfall().is_none());
+    format!("{}: {}", answer.error_code().unwrap_or_default(), answer.error_message().unwrap_or_default())
+}
+
+fn chat(choice: Value) -> Value {
+    json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})
+}
+
+fn response(status: &str, output: Value, more: Value) -> Value {
+    let mut body = json!({"id": "r", "object": "response", "status": status, "model": "m", "output": output});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+fn message(part: Value) -> Value {
+    json!([{"type": "reasoning", "summary": []}, {"type": "message", "role": "assistant", "content": [part]}])
+}
+
+#[test]
+fn answers_of_every_endpoint_succeed() {
+    let text = json!({"type": "output_text", "text": "hi"});
+    for body in [
+        chat(
+            json!({"index": 0, "message": {"role": "assistant", "content": "hi", "refusal": null}, "finish_reason": "stop"}),
+        ),
+        chat(json!({"message": {"role": "assistant", "content": ""}, "finish_reason": "stop"})),
+        chat(json!({"message": {"content": null, "tool_calls": [{"id": "t"}]}, "finish_reason": "tool_calls"})),
+        chat(json!({"message": {"content": "hi"}})),
+        chat(json!({"message": {"content": [{"type": "text", "text": "hi"}]}, "finish_reason": "stop", "error": null})),
+        json!({"choices": [{"text": "", "finish_reason": null}]}),
+        json!({"choices": [{"text": "hi", "finish_reason": "stop"}], "error": {}}),
+        json!({"error": "a part was lost", "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}),
+        response("completed", message(text.clone()), json!({"error": null, "incomplete_details": null})),
+        response("completed", json!([]), json!({"output_text": "hi"})),
+        json!({"output": message(text)}),
+        json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}], "model": "m"}),
+        json!({"created": 1, "data": [{"b64_json": "AP8="}]}),
+        json!({"id": "m", "model": "m", "results": [{"flagged": false}]}),
+        json!({"id": "v", "object": "video", "status": "queued", "model": "m", "prompt": "a cat", "error": null}),
+        json!({"id": "v", "object": "video", "status": "completed", "model": "m", "prompt": "a cat"}),
+        json!({"model": "m", "usage": {"prompt_tokens": 1}}),
+        json!({"text": "what was said"}),
+        json!({"text": ""}),
+        json!({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "hi"}]}),
+        json!({"message": {"role": "assistant", "content": "hi"}, "model": "m"}),
+        json!({"prompt": "a", "model": "m", "generated_text": "b"}),
+        json!({"anything": 1}),
+        json!({"message": "hello", "answer": "b"}),
+        json!({"status": "failed", "data": [{"url": "u"}]}),
+        json!([[0.5]]),
+        json!("1\n00:00 --> 00:01\nhi"),
+        json!("{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}"),
+        json!(" [1] "),
+    ] {
+        assert_eq!(said(&body), "ok", "{body}");
+    }
+}
+
+#[test]
+fn what_an_answer_falls_short_of_is_counted() {
+    let hi = json!({"role": "assistant", "content": "hi"});
+    let refusal = json!({"type": "refusal", "refusal": "No."});
+    let text = json!({"type": "output_text", "text": "h"});
+    for (body, expected) in [
+        (chat(json!({"message": hi, "finish_reason": "length"})), "ok cut_off"),
+        (chat(json!({"message": hi, "finish_reason": "max_tokens"})), "ok cut_off"),
+        (chat(json!({"message": hi, "finish_reason": "MAX_TOKENS"})), "ok cut_off"),
+        (
+            chat(json!({"message": {"role": "assistant", "content": null}, "finish_reason": "content_filter"})),
+            "ok filtered",
+        ),
+        (chat(json!({"content_filter_results": {}, "finish_reason": "content_filter"})), "ok filtered"),
+        (chat(json!({"message": {"content": null, "refusal": "No."}, "finish_reason": "stop"})), "ok refused"),
+        (chat(json!({"message": {"content": [refusal]}, "finish_reason": "stop"})), "ok refused"),
+        (chat(json!({"message": {"content": null, "refusal": ""}, "finish_reason": "stop"})), "ok"),
+        (chat(json!({"message": {"refusal": "No."}, "finish_reason": "length"})), "ok cut_off refused"),
+        (json!({"choices": [{"text": "h", "finish_reason": "length"}]}), "ok cut_off"),
+        (
+            json!({"choices": [{"message": hi, "finish_reason": "stop"}, {"message": hi, "finish_reason": "length"},
+                {"finish_reason": "content_filter"}]}),
+            "ok cut_off filtered",
+        ),
+        (
+            response(
+                "incomplete",
+                message(text.clone()),
+                json!({"incomplete_details": {"reason": "max_output_tokens"}}),
+            ),
+            "ok cut_off",
+        ),
+        (response("incomplete", json!([]), json!({"incomplete_details": {"reason": "content_filter"}})), "ok filtered"),
+        (response("incomplete", message(text), json!({"incomplete_details": null})), "ok cut_off"),
+        (response("completed", message(refusal), json!({})), "ok refused"),
+        (json!({"content": [{"type": "text", "text": "h"}], "stop_reason": "max_tokens"}), "ok cut_off"),
+        (json!({"content": [{"type": "text", "text": "h"}], "stop_reason": "refusal"}), "ok refused"),
+        (Value::from(chat(json!({"message": hi, "finish_reason": "length"})).to_string()), "ok cut_off"),
+    ] {
+        assert_eq!(said(&body), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_2xx_without_an_answer_fails_in_the_words_of_its_body() {
+    let error = json!({"message": "boom", "code": "server_error"});
+    for (body, expected) in [
+        (json!(null), "no_answer: the body is null"),
+        (json!({}), "no_answer: the body is an empty object"),
+        (json!("{}"), "no_answer: the body is an empty object"),
+        (json!(""), "no_answer: the body is an empty text"),
+        (json!("null"), "no_answer: the body is null"),
+        (json!([]), "no_answer: the body is an empty array"),
+        (json!([null]), "no_answer: the body is an empty array"),
+        (json!("{\"choices\":[{\"mess"), "no_answer: the body is a text of JSON that is broken"),
+        (json!(" <!DOCTYPE html>"), "no_answer: the body is a page of HTML or XML"),
+        (json!({"error": {"message": "Provider returned error", "code": 502}}), "502: Provider returned error"),
+        (json!({"error": "Rate limit exceeded"}), "no_answer: Rate limit exceeded"),
+        (json!({"id": "x", "error": error, "choices": []}), "server_error: boom"),
+        (json!({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}), "400: too long"),
+        (json!({"type": "error", "error": {"type": "overloaded_error", "message": "m"}}), "overloaded_error: m"),
+        (json!({"message": "Internal server error"}), "no_answer: Internal server error"),
+        (json!({"detail": "Not authenticated"}), "no_answer: Not authenticated"),
+        (json!({"detail": [{"loc": ["body"], "msg": "required", "type": "missing"}]}), "missing: required"),
+        (json!({"choices": []}), "no_answer: the body has no choices that say something"),
+        (json!({"id": "x", "choices": null}), "no_answer: the body has no choices that say something"),
+        (json!({"choices": [{}]}), "no_answer: the body has no choices that say something"),
+        (
+            json!({"choices": [{"message": null, "finish_reason": "stop"}]}),
+            "no_answer: the body has no choices that say something",
+        ),
+        (
+            json!({"choices": [{"message": {"role": "assistant", "content": null}, "finish_reason": null}]}),
+            "no_answer: the body has no choices that say something",
+        ),
+        (
+            chat(
+                json!({"message": {"content": ""}, "finish_reason": "error", "error": {"code": 502, "message": "gone"}}),
+            ),
+            "502: gone",
+        ),
+        (chat(json!({"message": {"content": "h"}, "finish_reason": "error"})), "no_answer: a choice ended in an error"),
+        (
+            json!({"object": "chat.completion", "model": "m", "id": "x"}),
+            "no_answer: the body is a completion without choices",
+        ),
+        (response("failed", json!([]), json!({"error": error})), "server_error: boom"),
+        (
+            response("failed", message(json!({"type": "output_text", "text": "h"})), json!({"error": error})),
+            "server_error: boom",
+        ),
+        (response("failed", json!([]), json!({"error": null})), "no_answer: the status in the body is failed"),
+        (response("cancelled", json!([]), json!({})), "no_answer: the status in the body is cancelled"),
+        (response("completed", json!([]), json!({})), "no_answer: the body has an empty output"),
+        (response("in_progress", json!([]), json!({})), "no_answer: the body has an empty output"),
+        (json!({"object": "response", "id": "r"}), "no_answer: the body is a response without output"),
+        (json!({"object": "list", "data": [], "model": "m"}), "no_answer: the body has no data"),
+        (json!({"object": "list"}), "no_answer: the body is a list without data"),
+        (json!({"created": 1, "data": []}), "no_answer: the body has no data"),
+        (json!({"id": "m", "model": "m", "results": []}), "no_answer: the body has no results"),
+        (
+            json!({"id": "v", "object": "video", "status": "failed", "prompt": "p", "model": "m", "error": error}),
+            "server_error: boom",
+        ),
+        (
+            json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}),
+            "no_answer: the body is the request, sent back",
+        ),
+        (
+            json!({"model": "m", "input": "hi", "text": {"format": {"type": "text"}}}),
+            "no_answer: the body is the request, sent back",
+        ),
+        (json!({"model": "m", "prompt": "hi", "n": 1}), "no_answer: the body is the request, sent back"),
+        (
+            json!({"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"model": "m", "input": "x"}}),
+            "no_answer: the body is the request line, sent back",
+        ),
+    ] {
+        assert_eq!(said(&body), expected, "{body}");
+    }
+    for line in [
+        r#"{"custom_id":"a","response":{"status_code":200,"request_id":"r"}}"#,
+        r#"{"custom_id":"a","response":{"status_code":204,"body":null}}"#,
+    ] {
+        let answer = Answer::parse(line.as_bytes()).unwrap();
+        assert_eq!(answer.outcome(), OutcomeKind::Failed, "{line}");
+        assert_eq!(answer.error_code().as_deref(), Some("no_answer"), "{line}");
+    }
+}
+
+#[test]
+fn a_lone_surrogate_takes_nothing_but_itself() {
+    let line = r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m\ud83d","choices":[{"message":{"content":"Santiago \ud83d"},"finish_reason":"stop"}],"usage":{"total_tokens":3}}}}"#;
+    let answer = Answer::parse(line.as_bytes()).unwrap();
+    assert_eq!(answer.outcome(), OutcomeKind::Succeeded);
+    assert_eq!(answer.model().as_deref(), Some("m\u{fffd}"));
+    assert_eq!(answer.usage().unwrap().total_tokens, 3);
+    let body = answer.body().unwrap();
+    let value: Value = serde_json::from_str(&lote_lines::replace_lone_surrogates(body.get())).unwrap();
+    assert_eq!(value["choices"][0]["message"]["content"], "Santiago \u{fffd}");
+    // The joined line keeps the bytes as they came.
+    let mut out = Vec::new();
+    answer.write_normalised(&mut out).unwrap();
+    assert!(String::from_utf8(out).unwrap().contains(r#""content":"Santiago \ud83d""#));
+    // A body that is a text of JSON, with the surrogate in the text.
+    let line = r#"{"custom_id":"a","response":{"status_code":200,"body":"{\"choices\":[{\"text\":\"x\ud83d\"}]}"}}"#;
+    let answer = Answer::parse(line.as_bytes()).unwrap();
+    assert_eq!(answer.outcome(), OutcomeKind::Succeeded);
+    assert!(answer.body().unwrap().get().contains("x\u{fffd}"));
+}

@@ -1,0 +1,30 @@
+//! What is done to every answer before the rest of the crate sees it: the contract's shape, and no secrets.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::{Dialect, secrets::Secrets};
+
+/// The border between a service and us.
+pub(super) struct Border {
+    pub(super) dialect: Dialect,
+    pub(super) secrets: Secrets,
+}
+
+impl fmt::Debug for Border {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Border").field("dialect", &self.dialect).finish_non_exhaustive()
+    }
+}
+
+impl lote_client::Answers for Border {
+    fn to_contract(&self, operation: &str, answer: &mut Value) {
+        self.dialect.to_contract(operation, answer);
+        self.secrets.blank(answer);
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        self.secrets.blanked(text)
+    }
+}

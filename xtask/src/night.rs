@@ -1,0 +1,82 @@
+//! What is too long for CI: `cargo xtask night` runs each fuzz target for some minutes. CI's step fuzz is the same for a
+//! few seconds each.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::report::{EXIT_FRESH, EXIT_STALE, Failure, Finding};
+
+/// The fuzz targets, each with the folders of the repository whose files it begins with, beside its own corpus.
+const TARGETS: [(&str, &[&str]); 8] = [
+    ("check", &["examples", "crates/lines/tests/fixtures"]),
+    ("join", &["crates/lines/tests/fixtures"]),
+    ("open", &["crates/lines/tests/fixtures"]),
+    ("answers", &["tests/facade/fixtures"]),
+    ("dialect", &["crates/lote/src/dialect/table"]),
+    ("webhook", &[]),
+    ("drift", &["xtask/tests/fixtures"]),
+    ("gateway", &["crates/gateway/tests/fixtures"]),
+];
+
+/// cargo-fuzz needs a nightly toolchain; `rustup run` finds it whatever toolchain runs this program.
+const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
+
+/// Builds the fuzz targets and runs each for this many seconds. Exit code 0 when none of them found anything, 4
+/// otherwise; what was found stays in `fuzz/artifacts`.
+///
+/// # Errors
+///
+/// When a target does not build.
+pub fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
+    // No crate of ours has unsafe code, so a sanitizer would only slow the search down.
+    run(root, &["build", "--sanitizer", "none"], &[], &mut *out)?
+        .then_some(())
+        .ok_or_else(|| Failure::new("the fuzz targets do not build", "correct what the compiler says above"))?;
+    let mut found = Vec::new();
+    for (target, seeds) in TARGETS {
+        writeln!(out, "== fuzz {target}: {seconds} s")?;
+        out.flush()?;
+        let corpus = Path::new("fuzz/corpus").join(target);
+        fs::create_dir_all(root.join(&corpus))
+            .map_err(|error| Failure::new(format!("{}: {error}", corpus.display()), "make it writable"))?;
+        let folders: Vec<PathBuf> = std::iter::once(corpus)
+            .chain(seeds.iter().map(PathBuf::from).filter(|seed| root.join(seed).is_dir()))
+            .collect();
+        let folders: Vec<&str> = folders.iter().filter_map(|folder| folder.to_str()).collect();
+        let words: Vec<&str> = ["run", "--sanitizer", "none", target].into_iter().chain(folders).collect();
+        let limit = format!("-max_total_time={seconds}");
+        let options = [&*limit, "-timeout=20", "-rss_limit_mb=2048", "-max_len=65536", "-print_final_stats=1"];
+        if !run(root, &words, &options, &mut *out)? {
+            found.push(target);
+        }
+    }
+    for target in &found {
+        let fix = format!("cargo +nightly fuzz run {target} fuzz/artifacts/{target}/…, and make the input a test");
+        writeln!(out, "{}", Finding::new(format!("the fuzz target {target} found something"), &fix))?;
+    }
+    Ok(if found.is_empty() { EXIT_FRESH } else { EXIT_STALE })
+}
+
+/// Runs cargo-fuzz; whether it succeeded.
+fn run(root: &Path, words: &[&str], options: &[&str], out: &mut dyn Write) -> Result<bool, Failure> {
+    out.flush()?;
+    let mut command = Command::new("rustup");
+    command.args(CARGO_FUZZ).args(words);
+    if !options.is_empty() {
+        command.arg("--").args(options);
+    }
+    // Of the toolchain that runs this program nothing is to reach the other one.
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"] {
+        command.env_remove(name);
+    }
+    let status = command
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| Failure::new(format!("rustup cannot be run: {error}"), "install rustup and cargo-fuzz"))?;
+    Ok(status.success())
+}
