@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use lote::{Batch, Dialect, File, raw::Answers};
+use lote::{Batch, Dialect, File, raw::to_contract};
 use serde_json::Value;
 
 static DIALECTS: LazyLock<Vec<Dialect>> =
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     for dialect in DIALECTS.iter() {
         for operation in ["create_batch", "get_batch", "list_batches", "get_file", "list_files", "delete_file"] {
             let mut answer = answer.clone();
-            dialect.to_contract(operation, &mut answer);
+            to_contract(dialect, operation, &mut answer);
             if let Ok(batch) = serde_json::from_value::<Batch>(answer.clone()) {
                 let printed = serde_json::to_value(&batch).expect("a batch can be printed");
                 let again: Batch = serde_json::from_value(printed.clone()).expect("what was printed can be read");

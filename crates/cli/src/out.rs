@@ -1,5 +1,5 @@
-//! Prints. Nothing that a service or a file says reaches a terminal but through here, and nothing raw. A closed stdout
-//! (`| head`) is no failure.
+//! Everything that is printed. Nothing that a service or a file says reaches a terminal raw. A closed stdout (`| head`)
+//! is no failure.
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -117,4 +117,10 @@ pub mod raw {
     pub fn client(client: &crate::Client) -> &Client {
         client.shared().calls()
     }
+
+    /// Brings the JSON answer of an operation, such as `get_batch`, to the contract's shape, as this dialect's client does
+    /// before it reads one.
+    pub fn to_contract(dialect: &crate::Dialect, operation: &str, answer: &mut serde_json::Value) {
+        dialect.to_contract(operation, answer);
+    }
 }

@@ -92,6 +92,7 @@ impl Secrets {
         for anomaly in &mut joined.anomalies {
             anomaly.custom_id.iter_mut().for_each(|id| self.blank_text(id, SHORTEST));
             self.blank_text(&mut anomaly.message, SHORTEST_KEY);
+            anomaly.excerpt.iter_mut().for_each(|excerpt| self.blank_text(excerpt, SHORTEST_KEY));
         }
         if joined.models.keys().any(|model| self.is_in(model)) {
             let mut models = BTreeMap::new();

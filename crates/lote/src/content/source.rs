@@ -149,7 +149,7 @@ impl Source {
 
     async fn reopen(&mut self, client: &Client, id: &FileId) -> Result<Bodies, Error> {
         let shared = client.shared();
-        // Without a word about which file it is a rest proves nothing, and the whole is compared.
+        // With neither entity tag nor hash a rest could be another file's: read from the start and compare.
         let ranged = self.given > 0 && !self.whole_only && self.proves_parts();
         let (given, doing) = (self.given, "go on where it broke off");
         let mut answer = None;

@@ -53,7 +53,7 @@ static COMMON: LazyLock<Common> = LazyLock::new(|| {
 
 impl Dialect {
     /// Turns the answer to an operation into what the contract says, and says whether anything had to be changed.
-    /// Whatever the answer is, it never fails.
+    /// An answer of another shape stays as it is.
     pub(crate) fn to_contract(&self, operation: &str, answer: &mut Value) -> bool {
         let rules = &self.0.answer;
         match operation {
