@@ -259,7 +259,7 @@ fn files_that_are_never_named_are_exit_4_with_the_way_to_fetch_them() {
         _ => over.clone(),
     });
     // The deadline ends the looks for the files too.
-    let ended = run_in(at(service.url()), place.path(), ["--deadline", "3s"]);
+    let ended = run_in(at(service.url()), place.path(), ["--deadline", "6s"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (4, ""), "{ended:?}");
     for part in [
         "its counts say that 3 lines succeeded, but it names no output file",
