@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use lote::save::Replace;
 use serde_json::json;
 
 use crate::endpoint::Endpoint;
@@ -113,7 +114,9 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
     // Of what stdin was redirected from; a pipe says nothing.
     let rows = if input::is_dash(&args.rows) { Path::new("/dev/stdin") } else { args.rows.as_path() };
     let inputs: Vec<&Path> = [rows].into_iter().chain(template).collect();
-    let mut output = Output::new(&args.output, args.force, &inputs)?;
+    // Other request lines are replaced: one command makes them again.
+    let replace = if args.force { Replace::Anything } else { Replace::Requests };
+    let mut output = Output::new(&args.output, "request lines", replace, &inputs)?;
     if let Some(path) = output.half_made() {
         interrupt.half_made(path);
     }

@@ -1,4 +1,4 @@
-//! Writes the request file: under its name when whole, or not at all.
+//! A file that is written under its name when it is whole, or not at all: request lines, and joined results.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
@@ -10,10 +10,11 @@ use crate::exit::CliError;
 use crate::input;
 use crate::out;
 
-/// Where the request lines go, which is nowhere until [`Output::finish`].
+/// Where lines go, which is nowhere until [`Output::finish`].
 pub(crate) struct Output {
     target: Target,
     bytes: u64,
+    what: &'static str,
 }
 
 enum Target {
@@ -22,25 +23,24 @@ enum Target {
 }
 
 impl Output {
-    /// `-` is stdout. A file of other request lines is replaced, since these are made again by one command; any other
-    /// file only if so wanted. Nobody is to read the lines who may not read the inputs.
+    /// `-` is stdout. `what` is written, such as `request lines`, and replaces only what it may. Nobody is to read the
+    /// lines who may not read the inputs.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn new(path: &Path, force: bool, inputs: &[&Path]) -> Result<Self, CliError> {
+    pub(crate) fn new(path: &Path, what: &'static str, replace: Replace, inputs: &[&Path]) -> Result<Self, CliError> {
         let target = if input::is_dash(path) {
-            Target::Stdout(BufWriter::new(tempfile::tempfile().map_err(|error| cannot_write(&error))?))
+            Target::Stdout(BufWriter::new(tempfile::tempfile().map_err(|error| cannot_write(what, &error))?))
         } else {
-            if let Some(why) = save::Output::ending_fault(path, "request lines") {
+            if let Some(why) = save::Output::ending_fault(path, what) {
                 return Err(CliError::usage(format!("{}: {why}", path.display())));
             }
-            let replace = if force { Replace::Anything } else { Replace::Requests };
             let output = inputs.iter().fold(save::Output::new(path, replace), |output, input| output.private_as(input));
             let begun = output.try_out().and_then(|()| output.begin());
             let cannot = |error: io::Error| CliError::usage(format!("{}: cannot be written: {error}", path.display()));
             Target::Path(BufWriter::new(begun.map_err(cannot)?))
         };
-        Ok(Self { target, bytes: 0 })
+        Ok(Self { target, bytes: 0, what })
     }
 
     /// The file beside the final one, while that is not whole.
@@ -56,16 +56,8 @@ impl Output {
     /// # Errors
     /// When the disk does not take it.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), CliError> {
-        let writer: &mut dyn Write = match &mut self.target {
-            Target::Path(writing) => writing,
-            Target::Stdout(spool) => spool,
-        };
-        writer
-            .write_all(line.as_bytes())
-            .and_then(|()| writer.write_all(b"\n"))
-            .map_err(|error| cannot_write(&error))?;
-        self.bytes += line.len() as u64 + 1;
-        Ok(())
+        let what = self.what;
+        self.write_all(line.as_bytes()).and_then(|()| self.write_all(b"\n")).map_err(|error| cannot_write(what, &error))
     }
 
     /// The bytes written so far.
@@ -78,6 +70,8 @@ impl Output {
     /// # Errors
     /// When the disk, or stdout, does not take it; a file's old content is then untouched.
     pub(crate) fn finish(self) -> Result<(), CliError> {
+        let what = self.what;
+        let cannot_write = |error: &io::Error| cannot_write(what, error);
         match self.target {
             Target::Path(writing) => {
                 let writing = writing.into_inner().map_err(|error| cannot_write(error.error()))?;
@@ -92,6 +86,24 @@ impl Output {
     }
 }
 
-fn cannot_write(error: &io::Error) -> CliError {
-    CliError::usage(format!("the request lines cannot be written: {error}; nothing was left under the final name"))
+fn cannot_write(what: &str, error: &io::Error) -> CliError {
+    CliError::usage(format!("the {what} cannot be written: {error}; nothing was left under the final name"))
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &mut self.target {
+            Target::Path(writing) => writing.write(bytes),
+            Target::Stdout(spool) => spool.write(bytes),
+        }?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::Path(writing) => writing.flush(),
+            Target::Stdout(spool) => spool.flush(),
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod folder;
 mod gateway;
 mod help;
 mod inspect;
+mod join;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;

@@ -1,11 +1,10 @@
 //! The steps of a run, in their order. The create is written down before it is sent.
 
 use std::{
-    fs,
-    io::{self, BufWriter},
-    path::{Path, PathBuf},
+    fs, io,
+    path::Path,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -13,11 +12,12 @@ use super::{
     folder::{Folder, Service},
 };
 use crate::{
-    Batch, Error, FileId, Status, UploadPurpose, Waited,
+    Batch, Error, FileId, UploadPurpose, Waited,
+    collect::{Collect, Step, Uncollected},
     deadline::Deadline,
-    fetch::{blocking, fetch},
-    lines::{CheckOptions, JoinError, Joined, join},
-    save::{Output, Stored, Target},
+    fetch::{blocking, patience},
+    lines::{CheckOptions, Joined},
+    save::{Output, Stored},
 };
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
@@ -48,32 +48,7 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 
     let batch = wait(&run, &folder, &batch, deadline).await?;
     folder.seen(&batch, Stage::Ended)?;
-    // Some services keep what was finished before a batch failed.
-    if batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none() {
-        folder.reached(Stage::Failed)?;
-        return Err(RunError::BatchFailed { batch: Box::new(batch), folder: folder.path().to_owned() });
-    }
-
-    let mut answers = Vec::new();
-    for (id, name) in [(&batch.output_file_id, Folder::OUTPUT), (&batch.error_file_id, Folder::ERRORS)] {
-        if let Some(id) = id {
-            (run.on_progress)(Progress::Downloading { name });
-            folder.check()?;
-            let path = folder.join(name);
-            let target = Target::new(&path).access(folder.access());
-            download(&run, id, &target, deadline).await.map_err(|error| RunError::Unfetched {
-                id: batch.id.clone(),
-                error,
-                folder: folder.path().to_owned(),
-            })?;
-            answers.push(path);
-        }
-    }
-
-    (run.on_progress)(Progress::Joining);
-    let (mut joined, stored) = put_together(&folder, answers).await?;
-    // The words are those of the result lines.
-    run.client.shared().secrets().blank_summary(&mut joined);
+    let (batch, joined, stored) = collect(&run, &mut folder, batch, deadline).await?;
     folder.write_summary(&joined)?;
     folder.record.results = Some(stored);
     folder.reached(Stage::Finished)?;
@@ -188,11 +163,14 @@ async fn create(
 async fn wait(run: &Run, folder: &Folder, batch: &Batch, deadline: Deadline) -> Result<Batch, RunError> {
     let on_progress = Arc::clone(&run.on_progress);
     let on_trouble = Arc::clone(&run.on_progress);
+    // Files that are late are waited for where they are fetched.
+    let tolerance = run.tolerance.clone().unwrap_or_default().late_files(Duration::ZERO);
     let mut wait = run
         .client
         .batches()
         .wait(&batch.id)
         .cadence(run.cadence.clone())
+        .tolerance(tolerance)
         .on_progress(move |batch| on_progress(Progress::Waiting(batch)))
         .on_trouble(move |error| on_trouble(Progress::Trouble(error)));
     if let Some(left) = deadline.left() {
@@ -208,37 +186,54 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch, deadline: Deadline) -> 
     }
 }
 
-/// Fetches a file of the batch.
-async fn download(run: &Run, id: &FileId, target: &Target, deadline: Deadline) -> Result<(), Error> {
-    let on_progress = Arc::clone(&run.on_progress);
-    fetch(&run.client, id, target, deadline, Arc::new(move |error| on_progress(Progress::Trouble(error)))).await
+/// Fetches the files of the batch and joins them with the requests into the folder's results.
+async fn collect(
+    run: &Run,
+    folder: &mut Folder,
+    batch: Batch,
+    deadline: Deadline,
+) -> Result<(Batch, Joined, Stored), RunError> {
+    let (steps, troubles) = (Arc::clone(&run.on_progress), Arc::clone(&run.on_progress));
+    let on_step = move |step: Step<'_>| match step {
+        Step::Downloading(name) => steps(Progress::Downloading { name }),
+        Step::Looked(batch) => steps(Progress::Waiting(batch)),
+        Step::Joining => steps(Progress::Joining),
+    };
+    let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
+    let is_ours = || folder.check().is_ok();
+    let mut collect = Collect::new(run.client.clone(), batch, folder.path(), [Folder::OUTPUT, Folder::ERRORS])
+        .access(folder.access())
+        .while_ours(&is_ours)
+        .tolerance(run.tolerance.clone().unwrap_or_else(patience))
+        .cadence(run.cadence.clone())
+        .deadline(deadline)
+        .telling(Arc::new(on_step), Arc::new(on_trouble));
+    let collected = collect.collect(&folder.join(Folder::REQUESTS), Some(|| folder.begin(Folder::RESULTS))).await;
+    let batch = collect.batch;
+    // It may name files that it did not name before.
+    folder.seen(&batch, Stage::Ended)?;
+    let (joined, results) = match collected {
+        Ok(collected) => collected,
+        Err(Uncollected::NotRun) => {
+            folder.reached(Stage::Failed)?;
+            return Err(uncollected(Uncollected::NotRun, folder, batch));
+        }
+        Err(error) => return Err(uncollected(error, folder, batch)),
+    };
+    let stored = blocking(move || Stored::read(results)).await;
+    let stored = stored.map_err(|error| folder.failed("read", Folder::RESULTS, error))?;
+    Ok((batch, joined, stored))
 }
 
-/// Joins the answers with the requests into the folder's results.
-async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<(Joined, Stored), RunError> {
-    folder.check()?;
-    let requests = folder.join(Folder::REQUESTS);
-    let results = folder.begin(Folder::RESULTS).map_err(|error| folder.failed("write", Folder::RESULTS, error))?;
-    let joined = blocking(move || {
-        let mut atomic = results;
-        let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
-        let mut out = BufWriter::with_capacity(256 << 10, atomic.file());
-        let joined = join(&requests, &answers, &mut out).map_err(Unjoined::Join)?;
-        out.into_inner().map_err(|error| Unjoined::Io(error.into_error()))?;
-        let stored = atomic.stored().map_err(Unjoined::Io)?;
-        atomic.commit().map_err(Unjoined::Io)?;
-        Ok((joined, stored))
-    });
-    joined.await.map_err(|trouble| match trouble {
-        Unjoined::Io(error) => folder.failed("write", Folder::RESULTS, error),
-        Unjoined::Join(JoinError::Write { source, .. }) => folder.failed("write", Folder::RESULTS, source),
-        Unjoined::Join(error) => RunError::Unjoined { error, folder: folder.path().to_owned() },
-    })
-}
-
-enum Unjoined {
-    Io(io::Error),
-    Join(JoinError),
+fn uncollected(error: Uncollected, folder: &Folder, batch: Batch) -> RunError {
+    let path = folder.path().to_owned();
+    match error {
+        Uncollected::NotRun => RunError::BatchFailed { batch: Box::new(batch), folder: path },
+        Uncollected::Unfetched(error) => RunError::Unfetched { id: batch.id, error, folder: path },
+        Uncollected::Unjoined(error) => RunError::Unjoined { error, folder: path },
+        Uncollected::Unwritten(error) => folder.failed("write", Folder::RESULTS, error),
+        Uncollected::Lost => RunError::Lost { folder: path, batch: Some(batch.id) },
+    }
 }
 
 /// Copies the results to where they are wanted as well, whole or not at all. Whether they are a file there.

@@ -34,7 +34,7 @@ impl Stored {
         Self::read(File::open(path)?)
     }
 
-    pub(super) fn read(mut from: impl Read) -> io::Result<Self> {
+    pub(crate) fn read(mut from: impl Read) -> io::Result<Self> {
         let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 256 << 10]);
         loop {
             match from.read(&mut buffer) {
@@ -59,6 +59,8 @@ pub enum Replace {
     Nothing,
     /// One that is as we wrote it.
     Stored(Stored),
+    /// One that holds the very bytes that are written.
+    Same,
     /// One that begins with a request line.
     Requests,
     /// Any.
@@ -136,7 +138,7 @@ impl Output {
             Place::File(name) => {
                 self.may_replace(&name)?;
                 let atomic = AtomicFile::with(&self.path, self.access)?;
-                To::File { atomic, name, anything: self.replace == Replace::Anything }
+                To::File { atomic, name, replace: self.replace.clone() }
             }
             Place::Stream(path) => To::Stream { spool: tempfile::tempfile()?, path },
         }))
@@ -145,7 +147,8 @@ impl Output {
     fn may_replace(&self, Name { dir, name, there }: &Name) -> io::Result<()> {
         let Some(found) = there.as_ref().filter(|found| found.len() > 0) else { return Ok(()) };
         let (may, whose) = match &self.replace {
-            Replace::Anything => (true, ""),
+            // Whether it is the same is known when all is written.
+            Replace::Anything | Replace::Same => (true, ""),
             Replace::Nothing => (false, "it is there already"),
             Replace::Stored(stored) => {
                 let as_stored = found.len() == stored.bytes && Stored::read(dir.open_file(name, false)?)? == *stored;
@@ -185,7 +188,7 @@ enum To {
     File {
         atomic: AtomicFile,
         name: Name,
-        anything: bool,
+        replace: Replace,
     },
     /// Gathered first, so that nothing half made is given out.
     Stream {
@@ -222,14 +225,20 @@ impl Writing {
     /// as it was.
     pub fn commit(self) -> io::Result<()> {
         match self.0 {
-            To::File { atomic, anything: true, .. } => atomic.commit(),
+            To::File { atomic, replace: Replace::Anything, .. } => atomic.commit(),
             To::File { atomic, name: Name { there: None, .. }, .. } => {
                 atomic.commit_new().map_err(|error| match error.kind() {
                     io::ErrorKind::AlreadyExists => taken("it has come there meanwhile"),
                     _ => error,
                 })
             }
-            To::File { atomic, name: Name { dir, name, there: Some(there) }, .. } => {
+            To::File { mut atomic, name: Name { dir, name, there: Some(there) }, replace } => {
+                if replace == Replace::Same
+                    && there.len() > 0
+                    && Stored::read(dir.open_file(&name, false)?)? != atomic.stored()?
+                {
+                    return Err(taken("it is there already, and holds something else"));
+                }
                 match dir.open_file(&name, false).and_then(|file| file.metadata()) {
                     Ok(now) if unchanged(&there, &now) => atomic.commit(),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => atomic.commit(),
