@@ -1,4 +1,4 @@
-//! Owns the answers of `/v1/chat/completions`. Never streams.
+//! The answers of `/v1/chat/completions`.
 
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ impl Ask<'_> {
                         .as_u64()
                         .filter(|limit| *limit > 0)
                         .map(Some)
-                        .ok_or_else(|| Refusal::param(name, format!("'{name}' must be an integer of at least 1.")));
+                        .ok_or_else(|| Refusal::param(*name, format!("'{name}' must be an integer of at least 1.")));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Owns the answers of `/v1/completions`. Never streams.
+//! The answers of `/v1/completions`.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
-//! Owns the built-in model: deterministic, offline, good enough to tell inputs apart. Never reads
-//! files or touches a batch.
+//! The built-in model: deterministic, offline, good enough to tell inputs apart.
 
+mod body;
 mod chat;
 mod completions;
 mod directive;
@@ -11,6 +11,7 @@ mod png;
 mod prompt;
 mod responses;
 mod structured;
+mod surrogates;
 mod text;
 mod videos;
 
@@ -24,10 +25,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
+use crate::contract::Endpoint;
 use crate::executor::{Executor, LineAnswer, LineRequest, Reply, Turn};
 use crate::model::directive::Directives;
 use crate::model::prompt::Prompt;
-use crate::view::Endpoint;
+use crate::weight::weight;
 
 /// Pause before another try of a line that a directive made fail.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
@@ -35,8 +37,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// Room for all answers in memory at once.
 const ROOM_KIB: u32 = 64 * 1024;
 
-/// Most values in a body: as a tree each takes many times its text. More than the tokens of any real prompt.
-const MOST_VALUES: usize = 1_000_000;
+/// The most memory that a body may take as a tree, and all bodies together; in KiB. Enough for the 300,000 tokens that
+/// OpenAI takes in one request for embeddings.
+const TREES_KIB: u32 = 64 * 1024;
 
 /// Answers every endpoint of the contract.
 #[derive(Debug)]
@@ -44,22 +47,42 @@ pub(crate) struct BuiltIn {
     clock: Clock,
     /// Room for all answers in the making, and until they are written, in KiB.
     room: Arc<Semaphore>,
+    /// Room for the trees of bodies, in KiB.
+    trees: Arc<Semaphore>,
 }
 
 /// A request that the model does not take: OpenAI's 400 for a synchronous call.
 #[derive(Debug)]
 struct Refusal {
     message: String,
-    param: Option<&'static str>,
+    param: Option<String>,
+    code: Option<&'static str>,
 }
 
 impl Refusal {
-    fn param(param: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { message: message.into(), param: Some(param) }
+    fn new(message: impl Into<String>) -> Refusal {
+        Refusal { message: message.into(), param: None, code: None }
     }
 
-    fn missing(param: &'static str) -> Refusal {
-        Refusal::param(param, format!("Missing required parameter: '{param}'."))
+    fn param(param: impl Into<String>, message: impl Into<String>) -> Refusal {
+        Refusal { param: Some(param.into()), ..Refusal::new(message) }
+    }
+
+    fn missing(param: impl Into<String>) -> Refusal {
+        let param = param.into();
+        let message = format!("Missing required parameter: '{param}'.");
+        Refusal::param(param, message).code("missing_required_parameter")
+    }
+
+    fn wrong_type(param: impl Into<String>, expected: &str) -> Refusal {
+        let param = param.into();
+        let message = format!("Invalid type for '{param}': expected {expected}.");
+        Refusal::param(param, message).code("invalid_type")
+    }
+
+    fn code(mut self, code: &'static str) -> Refusal {
+        self.code = Some(code);
+        self
     }
 }
 
@@ -82,34 +105,43 @@ impl Ask<'_> {
     }
 }
 
-/// Takes so much of the room for answers; who wants more than all of it gets all.
+/// Takes so much of a room; who wants more than all of it gets all.
 async fn room(room: &Arc<Semaphore>, kib: u64) -> Option<OwnedSemaphorePermit> {
-    let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(ROOM_KIB);
+    let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(ROOM_KIB.min(TREES_KIB));
     // The semaphore is never closed.
     Arc::clone(room).acquire_many_owned(kib).await.ok()
 }
 
 impl BuiltIn {
     pub(crate) fn new(clock: Clock) -> BuiltIn {
-        BuiltIn { clock, room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
+        let room = |kib| Arc::new(Semaphore::new(kib as usize));
+        BuiltIn { clock, room: room(ROOM_KIB), trees: room(TREES_KIB) }
     }
 
     async fn try_answer(&self, line: &LineRequest, turn: Turn) -> Result<Reply, Refusal> {
-        if values(line.body.get()) > MOST_VALUES {
-            let message = format!("The body holds more than {MOST_VALUES} values.");
-            return Err(Refusal { message, param: None });
+        let text = line.body.get();
+        let kib = weight(text.as_bytes()) / 1024 + 1;
+        if kib > u64::from(TREES_KIB) {
+            let message = format!(
+                "The body holds too many values: in memory it takes about {} MiB, and at most {} MiB may be.",
+                kib / 1024,
+                TREES_KIB / 1024
+            );
+            return Err(Refusal::new(message));
         }
-        let body: Map<String, Value> = serde_json::from_str(line.body.get())
-            .map_err(|error| Refusal { message: format!("We could not parse the body: {error}."), param: None })?;
+        let _tree = room(&self.trees, kib).await;
+        let body: Map<String, Value> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
         let model = match body.get("model") {
             Some(Value::String(model)) if !model.is_empty() => model,
-            None if !line.endpoint.needs_model() => "lote-builtin",
-            None => {
-                let message = "you must provide a model parameter".to_owned();
-                return Err(Refusal { message, param: None });
+            None | Some(Value::Null) if !line.endpoint.needs_model() => "lote-builtin",
+            None | Some(Value::Null | Value::String(_)) => {
+                return Err(
+                    Refusal::param("model", "you must provide a model parameter").code("missing_required_parameter")
+                );
             }
-            Some(_) => return Err(Refusal::param("model", "'model' must be a string.")),
+            Some(_) => return Err(Refusal::wrong_type("model", "a string")),
         };
+        body::check(line.endpoint, &body)?;
         let prompt = Prompt::read(line.endpoint, &body)?;
         let directives = Directives::find(&prompt.text);
         if turn.attempt == 1 && !turn.has_paused && !directives.sleep.is_zero() {
@@ -146,7 +178,7 @@ impl Executor for BuiltIn {
         self.try_answer(line, turn)
             .map(|reply| {
                 reply.unwrap_or_else(|refusal| {
-                    let body = error(&refusal.message, "invalid_request_error", refusal.param, None);
+                    let body = error(&refusal.message, "invalid_request_error", refusal.param.as_deref(), refusal.code);
                     Reply::Answer(LineAnswer::new(400, &body))
                 })
             })
@@ -154,19 +186,18 @@ impl Executor for BuiltIn {
     }
 }
 
-/// About how many values are in a JSON text, which is valid: one, and one more for each comma and colon.
-fn values(json: &str) -> usize {
-    let (mut values, mut in_text, mut escaped) = (1, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_text = !in_text,
-            b',' | b':' if !in_text => values += 1,
-            _ => {}
-        }
-    }
-    values
+/// A body that is valid JSON and cannot be read all the same: half of a surrogate pair in a text is no character.
+fn unreadable(text: &str, error: &serde_json::Error) -> Refusal {
+    let Some(escape) = surrogates::lone(text) else {
+        return Refusal::new(format!("We could not parse the body: {error}."));
+    };
+    let field = surrogates::field(text);
+    let place = field.as_ref().map_or_else(|| "The name of a field".to_owned(), |field| format!("'{field}'"));
+    let message = format!(
+        "{place} has the lone surrogate {escape}: half of a pair stands for no character. Write the character itself, or \
+         both halves."
+    );
+    Refusal { param: field, ..Refusal::new(message) }.code("invalid_value")
 }
 
 /// The answer of a service that refuses with `status`.
@@ -186,23 +217,4 @@ fn refused(status: u16) -> LineAnswer {
 
 fn error(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Value {
     json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_counted_outside_of_texts_only() {
-        for (json, expected) in [
-            ("null", 1),
-            ("[1,2,3]", 3),
-            (r#"{"a":1,"b":[2,3]}"#, 5),
-            (r#""a,b:c""#, 1),
-            (r#"["\",",1]"#, 2),
-            (r#"["\\",1,2]"#, 3),
-        ] {
-            assert_eq!(values(json), expected, "{json}");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Owns the answers of `/v1/responses`. Never streams, never keeps a conversation.
+//! The answers of `/v1/responses`.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,4 @@
-//! Owns what all tests share: a gateway, a plain HTTP caller, patience with a bound. Never uses our
-//! own client.
+//! What all tests share: a gateway, a plain HTTP caller that is not our own client, patience with a bound.
 
 use std::time::Duration;
 
