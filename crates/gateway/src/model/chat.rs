@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::model::prompt::tokens;
 use crate::model::structured;
 use crate::model::text::{id, reply};
-use crate::model::{Ask, Refusal};
+use crate::model::{Ask, Refusal, whole};
 
 /// Most answers to one prompt (`n`).
 pub(super) const MOST_CHOICES: u64 = 128;
@@ -58,8 +58,7 @@ impl Ask<'_> {
     pub(super) fn count(&self, name: &'static str, default: u64, most: u64) -> Result<u64, Refusal> {
         match self.body.get(name) {
             None | Some(Value::Null) => Ok(default),
-            Some(count) => count
-                .as_u64()
+            Some(count) => whole(count)
                 .filter(|count| (1..=most).contains(count))
                 .ok_or_else(|| Refusal::param(name, format!("'{name}' must be an integer from 1 to {most}."))),
         }
@@ -71,8 +70,7 @@ impl Ask<'_> {
             match self.body.get(*name) {
                 None | Some(Value::Null) => {}
                 Some(value) => {
-                    return value
-                        .as_u64()
+                    return whole(value)
                         .filter(|limit| *limit > 0)
                         .map(Some)
                         .ok_or_else(|| Refusal::param(*name, format!("'{name}' must be an integer of at least 1.")));

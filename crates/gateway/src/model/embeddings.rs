@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::executor::LineAnswer;
 use crate::model::text::digest;
-use crate::model::{Ask, Refusal, room};
+use crate::model::{Ask, Refusal, room, whole};
 
 /// Numbers in a vector, unless fewer are asked for: by OpenAI's models.
 const DIMENSIONS: u64 = 1_536;
@@ -22,7 +22,7 @@ pub(super) async fn answer(ask: &Ask<'_>, all_room: &Arc<Semaphore>) -> Result<L
     let most = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
     let dimensions = match ask.body.get("dimensions") {
         None | Some(Value::Null) => most,
-        Some(value) => value.as_u64().filter(|n| (1..=most).contains(n)).ok_or_else(|| {
+        Some(value) => whole(value).filter(|n| (1..=most).contains(n)).ok_or_else(|| {
             Refusal::param("dimensions", format!("'dimensions' must be an integer from 1 to {most}."))
         })?,
     };

@@ -37,9 +37,12 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// Room for all answers in memory at once.
 const ROOM_KIB: u32 = 64 * 1024;
 
-/// The most memory that a body may take as a tree, and all bodies together; in KiB. Enough for the 300,000 tokens that
-/// OpenAI takes in one request for embeddings.
+/// Room for all bodies in memory at once, once they are read.
 const TREES_KIB: u32 = 64 * 1024;
+
+/// The most memory that the values of one body may take, beside its texts. Enough for the 300,000 tokens that OpenAI takes
+/// in one request for embeddings.
+const MOST_VALUES_KIB: u32 = 64 * 1024;
 
 /// Answers every endpoint of the contract.
 #[derive(Debug)]
@@ -97,12 +100,19 @@ struct Ask<'a> {
 impl Ask<'_> {
     /// About the most that an answer in words takes: it may repeat parts of a body of so many bytes.
     fn most_kib(&self, body: usize) -> u64 {
-        let number = |name| self.body.get(name).and_then(Value::as_u64).unwrap_or(1).min(chat::MOST_CHOICES);
+        let number = |name| self.body.get(name).and_then(whole).unwrap_or(1).min(chat::MOST_CHOICES);
         let answers = number("n").saturating_mul(self.prompt.inputs.len() as u64);
         let is_structured = self.body.contains_key("response_format") || self.body.contains_key("text");
         let structured = if is_structured { structured::MOST_TEXT } else { 0 };
         answers.saturating_mul(4).saturating_add((body + structured) as u64 / 1024 + 1)
     }
+}
+
+/// A whole number, also where it is written as 2.0.
+fn whole(value: &Value) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
+    let of = |number: f64| (number.fract() == 0.0 && (0.0..=1e15).contains(&number)).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(of))
 }
 
 /// Takes so much of a room; who wants more than all of it gets all.
@@ -121,19 +131,20 @@ impl BuiltIn {
     async fn try_answer(&self, line: &LineRequest, turn: Turn) -> Result<Reply, Refusal> {
         let text = line.body.get();
         let kib = weight(text.as_bytes()) / 1024 + 1;
-        if kib > u64::from(TREES_KIB) {
+        if kib > u64::from(MOST_VALUES_KIB) {
             let message = format!(
-                "The body holds too many values: in memory it takes about {} MiB, and at most {} MiB may be.",
+                "The body holds too many values: in memory they take about {} MiB, and at most {} MiB may be.",
                 kib / 1024,
-                TREES_KIB / 1024
+                MOST_VALUES_KIB / 1024
             );
             return Err(Refusal::new(message));
         }
-        let _tree = room(&self.trees, kib).await;
+        let _tree = room(&self.trees, kib + text.len() as u64 / 1024).await;
         let body: Map<String, Value> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
+        let is_template = line.endpoint == Endpoint::Responses && body::has_template(&body);
         let model = match body.get("model") {
-            Some(Value::String(model)) if !model.is_empty() => model,
-            None | Some(Value::Null) if !line.endpoint.needs_model() => "lote-builtin",
+            Some(Value::String(model)) if !model.trim().is_empty() => model,
+            None | Some(Value::Null) if !line.endpoint.needs_model() || is_template => "lote-builtin",
             None | Some(Value::Null | Value::String(_)) => {
                 return Err(
                     Refusal::param("model", "you must provide a model parameter").code("missing_required_parameter")
@@ -141,8 +152,12 @@ impl BuiltIn {
             }
             Some(_) => return Err(Refusal::wrong_type("model", "a string")),
         };
-        body::check(line.endpoint, &body)?;
-        let prompt = Prompt::read(line.endpoint, &body)?;
+        let checked = body::check(line.endpoint, &body);
+        // A directive comes first: who asks for a status gets it, whatever else is wrong.
+        let prompt = match Prompt::read(line.endpoint, &body) {
+            Ok(prompt) => prompt,
+            Err(refusal) => return Err(checked.err().unwrap_or(refusal)),
+        };
         let directives = Directives::find(&prompt.text);
         if turn.attempt == 1 && !turn.has_paused && !directives.sleep.is_zero() {
             return Ok(Reply::Pause(directives.sleep));
@@ -155,6 +170,7 @@ impl BuiltIn {
         if let Some(status) = directives.status {
             return Ok(Reply::Answer(refused(status)));
         }
+        checked?;
         let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
         let room = match line.endpoint {
             Endpoint::Embeddings => None,

@@ -40,6 +40,9 @@ impl Prompt {
                 }
             }
             Endpoint::Embeddings | Endpoint::Moderations => inputs(body, "input").map(Prompt::of),
+            Endpoint::Completions if body.get("prompt").is_some_and(Value::is_null) => {
+                Ok(Prompt::of(vec![String::new()]))
+            }
             Endpoint::Completions => inputs(body, "prompt").map(Prompt::of),
             Endpoint::ImageGenerations | Endpoint::ImageEdits | Endpoint::Videos => {
                 Ok(Prompt::of(vec![string(body, "prompt")?.to_owned()]))

@@ -78,6 +78,7 @@ pub(super) struct Body<'a> {
     pub(super) model: Option<&'a RawValue>,
     pub(super) stream: Option<&'a RawValue>,
     pub(super) input: Option<&'a RawValue>,
+    pub(super) prompt: Option<&'a RawValue>,
 }
 
 impl<'a> Body<'a> {
@@ -97,6 +98,7 @@ enum BodyKey {
     Model,
     Stream,
     Input,
+    Prompt,
     #[serde(other)]
     Other,
 }
@@ -119,6 +121,7 @@ impl<'de> Deserialize<'de> for Body<'de> {
                         BodyKey::Model => body.model = Some(fields.next_value()?),
                         BodyKey::Stream => body.stream = Some(fields.next_value()?),
                         BodyKey::Input => body.input = Some(fields.next_value()?),
+                        BodyKey::Prompt => body.prompt = Some(fields.next_value()?),
                         BodyKey::Other => {
                             fields.next_value::<IgnoredAny>()?;
                         }

@@ -163,6 +163,12 @@ impl Checker {
         let strict = self.origin == View::OpenAi;
         let raw = body.model.filter(|raw| raw.get() != "null");
         let model = match raw {
+            // A stored prompt may have one.
+            None if self.endpoint == Endpoint::Responses
+                && body.prompt.is_some_and(|raw| raw.get().starts_with('{')) =>
+            {
+                return Ok(());
+            }
             None if strict && self.endpoint.needs_model() => return Err(missing(param)),
             None => return Ok(()),
             Some(raw) => match string(raw, param) {

@@ -130,6 +130,7 @@ async fn fields_that_belong_to_another_endpoint_are_told_their_right_names() {
         (MODERATIONS, json!({"prompt": "a"}), "prompt", "it is 'input'"),
         (IMAGES, json!({"input": "a"}), "input", "it is 'prompt'"),
         (EDITS, json!({"messages": []}), "messages", "it is 'prompt'"),
+        (EDITS, json!({"image": "x"}), "image", "it is 'images'"),
         (VIDEOS, json!({"input": "a"}), "input", "it is 'prompt'"),
     ])
     .await;
@@ -164,6 +165,9 @@ async fn what_asks_for_json_has_the_shape_of_its_endpoint() {
         (RESPONSES, response(json!("json_object")), "text.format", "expected an object"),
         (CHAT, json!({"tools": [nested_tool, tool]}), "tools[1].function", "belong inside of it"),
         (RESPONSES, json!({"tools": [tool, nested_tool]}), "tools[1].function", "stand in the tool itself"),
+        (CHAT, json!({"tool_choice": {"type": "function", "name": "f"}}), "tool_choice.function", "inside of it"),
+        (RESPONSES, json!({"tool_choice": nested_tool}), "tool_choice.function", "stand in the tool itself"),
+        (RESPONSES, json!({"text": flat}), "text.format", "belong inside of it"),
     ])
     .await;
     let (_gateway, caller) = plain(OPENAI).await;
@@ -207,6 +211,61 @@ async fn known_fields_have_their_types() {
         (VIDEOS, json!({"seconds": 8}), "seconds", "expected a string"),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn numbers_lists_and_texts_have_their_bounds() {
+    let pairs: serde_json::Map<String, Value> = (0..17).map(|n| (n.to_string(), json!("v"))).collect();
+    refused(&[
+        (CHAT, json!({"temperature": 2.1}), "temperature", "from 0 to 2"),
+        (CHAT, json!({"top_p": -0.1}), "top_p", "from 0 to 1"),
+        (CHAT, json!({"n": 0}), "n", "from 1 to 128"),
+        (CHAT, json!({"top_logprobs": 21}), "top_logprobs", "from 0 to 20"),
+        (CHAT, json!({"stop": []}), "stop", "from 1 to 4"),
+        (CHAT, json!({"stop": ["a", "b", "c", "d", "e"]}), "stop", "from 1 to 4"),
+        (CHAT, json!({"metadata": pairs}), "metadata", "at most 16 pairs; it has 17"),
+        (CHAT, json!({"metadata": {"a": 1}}), "metadata", "strings as its values"),
+        (RESPONSES, json!({"metadata": {"a": "x".repeat(513)}}), "metadata", "values of at most 512"),
+        (RESPONSES, json!({"max_output_tokens": 15}), "max_output_tokens", "at least 16"),
+        (RESPONSES, json!({"safety_identifier": "x".repeat(65)}), "safety_identifier", "at most 64 characters"),
+        (EMBEDDINGS, json!({"dimensions": 0}), "dimensions", "at least 1"),
+        (COMPLETIONS, json!({"logprobs": 6}), "logprobs", "from 0 to 5"),
+        (EDITS, json!({"images": []}), "images", "from 1 to 16"),
+        (IMAGES, json!({"output_compression": 101}), "output_compression", "from 0 to 100"),
+        (VIDEOS, json!({"prompt": "x".repeat(32_001)}), "prompt", "at most 32000 characters"),
+    ])
+    .await;
+    let (_gateway, caller) = plain(OPENAI).await;
+    let fields = json!({"temperature": 2, "top_p": 0, "n": 1.0, "stop": ["a", "b"], "metadata": {"ä".repeat(64): "ä".repeat(512)}});
+    let body = with(CHAT, &fields);
+    assert_eq!(ask(&caller, CHAT, [body.to_string()]).await[0]["status_code"], 200, "{body}");
+}
+
+#[tokio::test]
+async fn parts_of_messages_are_those_of_the_endpoint() {
+    let said = |kind: &str| json!([{"role": "user", "content": [{"type": kind, "text": "a"}]}]);
+    let (chat, response) = ("messages[0].content[0].type", "input[0].content[0].type");
+    refused(&[
+        (CHAT, json!({"messages": said("input_text")}), chat, "it is 'text'"),
+        (CHAT, json!({"messages": said("input_image")}), chat, "it is 'image_url'"),
+        (RESPONSES, json!({"input": said("text")}), response, "it is 'input_text'"),
+        (RESPONSES, json!({"input": said("image_url")}), response, "it is 'input_image'"),
+    ])
+    .await;
+    let (_gateway, caller) = plain(OPENAI).await;
+    for (endpoint, name, kind) in
+        [(CHAT, "messages", "text"), (RESPONSES, "input", "input_text"), (CHAT, "messages", "own")]
+    {
+        let body = with(endpoint, &json!({name: said(kind)}));
+        assert_eq!(ask(&caller, endpoint, [body.to_string()]).await[0]["status_code"], 200, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_directive_comes_before_what_is_wrong_with_a_body() {
+    let (_gateway, caller) = plain(OPENAI).await;
+    let body = with(RESPONSES, &json!({"input": "[[status=451]]", "max_tokens": "none", "temperature": "hot"}));
+    assert_eq!(ask(&caller, RESPONSES, [body.to_string()]).await[0]["status_code"], 451);
 }
 
 #[tokio::test]
@@ -271,6 +330,7 @@ async fn a_response_goes_on_without_input() {
     let (_gateway, caller) = plain(OPENAI).await;
     for fields in [
         json!({"prompt": {"id": "pmpt_1"}}),
+        json!({"prompt": {"id": "pmpt_1"}, "model": null}),
         json!({"previous_response_id": "resp_1"}),
         json!({"conversation": {"id": "conv_1"}}),
     ] {
@@ -278,6 +338,13 @@ async fn a_response_goes_on_without_input() {
         body.as_object_mut().unwrap().remove("input");
         assert_eq!(ask(&caller, RESPONSES, [body.to_string()]).await[0]["status_code"], 200, "{body}");
     }
+}
+
+#[tokio::test]
+async fn a_completion_may_begin_with_nothing() {
+    let (_gateway, caller) = plain(OPENAI).await;
+    let body = r#"{"model":"m","prompt":null}"#;
+    assert_eq!(ask(&caller, COMPLETIONS, [body.to_owned()]).await[0]["status_code"], 200);
 }
 
 #[tokio::test]

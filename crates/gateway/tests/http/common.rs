@@ -11,7 +11,7 @@ use crate::contract;
 use crate::wire::Watched;
 
 /// No wait in a test is longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const MKA1: &str = "/api/v1/llm";
 pub(crate) const OPENAI: &str = "/v1";

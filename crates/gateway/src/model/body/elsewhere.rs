@@ -44,8 +44,12 @@ const COMPLETIONS: &[Elsewhere] = &[
 /// CreateEmbeddingRequest and CreateModerationRequest.
 const INPUTS: &[Elsewhere] = &[("messages", "input"), ("prompt", "input")];
 
-/// CreateImageRequest, EditImageBodyJsonParam and CreateVideoJsonBody.
+/// CreateImageRequest and CreateVideoJsonBody.
 const PICTURES: &[Elsewhere] = &[("messages", "prompt"), ("input", "prompt"), ("instructions", "prompt")];
+
+/// EditImageBodyJsonParam: `image` is a part of the form that the endpoint takes as well, and no batch can.
+const EDITS: &[Elsewhere] =
+    &[("image", "images"), ("messages", "prompt"), ("input", "prompt"), ("instructions", "prompt")];
 
 fn table(endpoint: Endpoint) -> &'static [Elsewhere] {
     match endpoint {
@@ -53,7 +57,8 @@ fn table(endpoint: Endpoint) -> &'static [Elsewhere] {
         Endpoint::Responses => RESPONSES,
         Endpoint::Completions => COMPLETIONS,
         Endpoint::Embeddings | Endpoint::Moderations => INPUTS,
-        Endpoint::ImageGenerations | Endpoint::ImageEdits | Endpoint::Videos => PICTURES,
+        Endpoint::ImageEdits => EDITS,
+        Endpoint::ImageGenerations | Endpoint::Videos => PICTURES,
     }
 }
 

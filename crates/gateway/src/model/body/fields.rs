@@ -205,10 +205,5 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
             return Err(Refusal::wrong_type(*name, kind.words()));
         }
     }
-    // The same bounds in CreateImageRequest and EditImageBodyJsonParam.
-    let is_picture = matches!(endpoint, Endpoint::ImageGenerations | Endpoint::ImageEdits);
-    if is_picture && given(body, "n").is_some_and(|n| !(1.0..=10.0).contains(&n.as_f64().unwrap_or(0.0))) {
-        return Err(Refusal::param("n", "'n' must be an integer from 1 to 10.").code("invalid_value"));
-    }
     Ok(())
 }

@@ -17,12 +17,23 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
             _ => Ok(()),
         },
         Endpoint::Responses => match given(body, "text").and_then(|text| text.get("format")) {
-            None | Some(Value::Null) => Ok(()),
+            None | Some(Value::Null) => astray(body),
             Some(Value::Object(format)) => flat(format),
             Some(_) => Err(Refusal::wrong_type("text.format", "an object")),
         },
         _ => Ok(()),
     }
+}
+
+/// A `text` that is its own format.
+fn astray(body: &Body) -> Result<(), Refusal> {
+    let Some(Value::Object(text)) = given(body, "text") else { return Ok(()) };
+    if !["type", "schema", "json_schema"].iter().any(|field| given(text, field).is_some()) {
+        return Ok(());
+    }
+    let mut refusal = Refusal::missing("text.format");
+    refusal.message.push_str(" 'type', 'name' and 'schema' belong inside of it.");
+    Err(refusal)
 }
 
 /// The type of a format, or what is wrong with it.

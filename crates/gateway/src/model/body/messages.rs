@@ -30,6 +30,30 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
         {
             return Err(Refusal::wrong_type(format!("{param}.content"), "a string or an array"));
         }
+        if let Some(Value::Array(parts)) = given(message, "content") {
+            self::parts(endpoint, parts, &format!("{param}.content"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The types of parts as they are at the other endpoint, and what they are here: those of the messages in
+/// CreateChatCompletionRequest begin with no `input_`, those of the items in CreateResponse do.
+fn parts(endpoint: Endpoint, parts: &[Value], param: &str) -> Result<(), Refusal> {
+    for (at, part) in parts.iter().enumerate() {
+        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+        let right = match (endpoint, kind) {
+            (Endpoint::ChatCompletions, "input_text" | "output_text") => "text",
+            (Endpoint::ChatCompletions, "input_image") => "image_url",
+            (Endpoint::ChatCompletions, "input_file") => "file",
+            (Endpoint::Responses, "text") => "input_text",
+            (Endpoint::Responses, "image_url") => "input_image",
+            (Endpoint::Responses, "file") => "input_file",
+            _ => continue,
+        };
+        let message =
+            format!("Invalid value: '{kind}' belongs to another endpoint; in {} it is '{right}'.", endpoint.path());
+        return Err(Refusal::param(format!("{param}[{at}].type"), message).code("invalid_value"));
     }
     Ok(())
 }

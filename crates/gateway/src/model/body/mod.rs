@@ -5,6 +5,7 @@
 //! EditImageBodyJsonParam, CreateVideoJsonBody. A field that no endpoint has is let through: it may be newer, or a
 //! service's own. A null counts as absent everywhere.
 
+mod bounds;
 mod elsewhere;
 mod fields;
 mod format;
@@ -25,6 +26,7 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
     required(endpoint, body)?;
     elsewhere::check(endpoint, body)?;
     fields::check(endpoint, body)?;
+    bounds::check(endpoint, body)?;
     format::check(endpoint, body)?;
     tools::check(endpoint, body)?;
     messages::check(endpoint, body)?;
@@ -36,6 +38,11 @@ fn given<'a>(body: &'a Body, name: &str) -> Option<&'a Value> {
     body.get(name).filter(|value| !value.is_null())
 }
 
+/// Whether `prompt` names a stored prompt, as it may in CreateResponse; that can have a model and an input.
+pub(super) fn has_template(body: &Body) -> bool {
+    body.get("prompt").is_some_and(Value::is_object)
+}
+
 /// What is asked has to be there. Of the fields that CreateResponse can do without, one has to stand in for `input`.
 fn required(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
     let asked = match endpoint {
@@ -44,10 +51,12 @@ fn required(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
         Endpoint::Completions | Endpoint::ImageGenerations | Endpoint::ImageEdits | Endpoint::Videos => "prompt",
     };
     let has = |name| given(body, name).is_some();
-    let stands_in = endpoint == Endpoint::Responses
-        && (has("previous_response_id")
-            || has("conversation")
-            || given(body, "prompt").is_some_and(|prompt| prompt.is_object()));
+    let stands_in = match endpoint {
+        Endpoint::Responses => has("previous_response_id") || has("conversation") || has_template(body),
+        // CreateCompletionRequest lets it be null, if it is there: the model begins a text of its own.
+        Endpoint::Completions => body.contains_key("prompt"),
+        _ => false,
+    };
     if has(asked) || stands_in {
         return Ok(());
     }

@@ -6,18 +6,26 @@ use crate::contract::Endpoint;
 use crate::model::Refusal;
 use crate::model::body::{Body, given};
 
+/// The tools, and the choice of one, which has the same two shapes.
 pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
-    let is_nested = match endpoint {
-        Endpoint::ChatCompletions => true,
-        Endpoint::Responses => false,
+    let one: fn(&Map<String, Value>, &str) -> Result<(), Refusal> = match endpoint {
+        Endpoint::ChatCompletions => nested,
+        Endpoint::Responses => flat,
         _ => return Ok(()),
     };
+    let is_function = |tool: &Map<String, Value>| given(tool, "type").is_some_and(|kind| kind == "function");
+    if let Some(Value::Object(choice)) = given(body, "tool_choice")
+        && is_function(choice)
+    {
+        one(choice, "tool_choice")?;
+    }
     let Some(Value::Array(tools)) = given(body, "tools") else { return Ok(()) };
     for (at, tool) in tools.iter().enumerate() {
         let param = format!("tools[{at}]");
-        let Value::Object(tool) = tool else { return Err(Refusal::wrong_type(param, "an object")) };
-        if given(tool, "type").is_some_and(|kind| kind == "function") {
-            if is_nested { nested(tool, &param)? } else { flat(tool, &param)? }
+        match tool {
+            Value::Object(tool) if is_function(tool) => one(tool, &param)?,
+            Value::Object(_) => {}
+            _ => return Err(Refusal::wrong_type(param, "an object")),
         }
     }
     Ok(())
