@@ -11,7 +11,7 @@ use crate::model::{Ask, Refusal, whole};
 pub(super) const MOST_CHOICES: u64 = 128;
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
-    let limit = ask.limit(&["max_completion_tokens", "max_tokens"])?;
+    let limit = ask.limit(&["max_completion_tokens", "max_tokens"], 1)?;
     let mut written = 0;
     let many = ask.choices(MOST_CHOICES)?;
     let choices: Vec<Value> = (0..many)
@@ -64,16 +64,15 @@ impl Ask<'_> {
         }
     }
 
-    /// The tokens that an answer may have, by the first of `names` that is there.
-    pub(super) fn limit(&self, names: &[&'static str]) -> Result<Option<u64>, Refusal> {
+    /// The tokens that an answer may have, by the first of `names` that is there, and not fewer than `least`.
+    pub(super) fn limit(&self, names: &[&'static str], least: u64) -> Result<Option<u64>, Refusal> {
         for name in names {
             match self.body.get(*name) {
                 None | Some(Value::Null) => {}
                 Some(value) => {
-                    return whole(value)
-                        .filter(|limit| *limit > 0)
-                        .map(Some)
-                        .ok_or_else(|| Refusal::param(*name, format!("'{name}' must be an integer of at least 1.")));
+                    return whole(value).filter(|limit| *limit >= least).map(Some).ok_or_else(|| {
+                        Refusal::param(*name, format!("'{name}' must be an integer of at least {least}."))
+                    });
                 }
             }
         }

@@ -75,6 +75,7 @@ async fn what_has_to_be_there() {
     refused(&[
         (CHAT, json!({"messages": null}), "messages", "Missing required parameter: 'messages'."),
         (CHAT, json!({"messages": []}), "messages", "must not be empty"),
+        (CHAT, json!({"messages": [{"content": "a"}]}), "messages[0].role", "Missing required parameter"),
         (RESPONSES, json!({"input": null}), "input", "Missing required parameter: 'input'."),
         (EMBEDDINGS, json!({"input": null}), "input", "Missing required parameter: 'input'."),
         (MODERATIONS, json!({"input": null}), "input", "Missing required parameter: 'input'."),
@@ -343,8 +344,9 @@ async fn a_response_goes_on_without_input() {
 #[tokio::test]
 async fn a_completion_may_begin_with_nothing() {
     let (_gateway, caller) = plain(OPENAI).await;
-    let body = r#"{"model":"m","prompt":null}"#;
-    assert_eq!(ask(&caller, COMPLETIONS, [body.to_owned()]).await[0]["status_code"], 200);
+    let body = r#"{"model":"m","prompt":null,"max_tokens":0}"#;
+    let response = &ask(&caller, COMPLETIONS, [body.to_owned()]).await[0];
+    assert_eq!((&response["status_code"], &response["body"]["choices"][0]["text"]), (&json!(200), &json!("")));
 }
 
 #[tokio::test]

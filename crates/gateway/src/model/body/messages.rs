@@ -21,8 +21,11 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
     for (at, message) in messages.iter().enumerate() {
         let param = format!("{name}[{at}]");
         let Value::Object(message) = message else { return Err(Refusal::wrong_type(param, "an object")) };
-        if given(message, "role").is_some_and(|role| !role.is_string()) {
-            return Err(Refusal::wrong_type(format!("{param}.role"), "a string"));
+        match given(message, "role") {
+            // Items of a response may be something else than messages, and have none.
+            None if endpoint == Endpoint::ChatCompletions => return Err(Refusal::missing(format!("{param}.role"))),
+            None | Some(Value::String(_)) => {}
+            Some(_) => return Err(Refusal::wrong_type(format!("{param}.role"), "a string")),
         }
         // Other items than messages keep other things under this name.
         if given(message, "role").is_some()
