@@ -143,7 +143,7 @@ fn empty(path: &Path, stop: &AtomicBool) -> io::Result<bool> {
 /// Removes a folder in which nothing is but its lock.
 fn remove_empty(path: &Path) -> io::Result<()> {
     match fs::remove_file(path.join(LOCK)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => fs::remove_dir(path),
     }
 }
