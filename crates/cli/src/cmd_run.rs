@@ -113,10 +113,12 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
         if args.embedded {
             let gateway = Gateway::builder()
+                .only_random_key()
                 .start()
                 .await
                 .map_err(|error| CliError::usage(format!("the embedded gateway cannot start: {error}")))?;
-            let client = Client::builder().base_url(gateway.url()).api_key("embedded").build()?;
+            let client =
+                Client::builder().base_url(gateway.url()).api_key(gateway.random_key().unwrap_or_default()).build()?;
             let ended = execute(args, &client, &mut stop).await;
             gateway.shutdown().await;
             ended
