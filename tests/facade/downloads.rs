@@ -195,7 +195,8 @@ async fn save(odd: &Odd, path: &std::path::Path) -> Result<u64, Error> {
 
 fn names(folder: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
-    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
     names.sort();
     names
 }
@@ -233,7 +234,8 @@ async fn a_part_of_anything_else_is_not_gone_on_from() {
         let (name, text) = (name.to_owned(), text.to_owned());
         move |folder: &std::path::Path| std::fs::write(folder.join(&name), &text).expect("a file")
     };
-    let cases: Vec<(Reply, Box<dyn Fn(&std::path::Path)>)> = vec![
+    type Spoil = Box<dyn Fn(&std::path::Path)>;
+    let cases: Vec<(Reply, Spoil)> = vec![
         // Another version, one that is not told apart, a part that was changed, and a label that is none.
         (Reply::new(200, &["etag: \"v2\""], TEXT), Box::new(|_| ())),
         (Reply::new(200, &[], TEXT), Box::new(|_| ())),

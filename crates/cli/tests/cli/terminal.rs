@@ -182,7 +182,7 @@ fn errors_are_shown_and_steer_nothing() {
         &["batches", "create", "file-1", "--endpoint", "chat"],
         &["run", "requests.jsonl"],
     ] {
-        both(&[cannot.clone()], args, place.path());
+        both(std::slice::from_ref(&cannot), args, place.path());
     }
 }
 

@@ -84,7 +84,9 @@ impl Dir {
         #[cfg(unix)]
         {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let mode = Mode::from_raw_mode(mode.try_into().map_err(io::Error::other)?);
+            #[expect(clippy::useless_conversion, reason = "the width of a mode is the system's")]
+            let mode = mode.try_into().map_err(io::Error::other)?;
+            let mode = Mode::from_raw_mode(mode);
             Ok(File::from(rustix::fs::openat(&*self.handle, name, flags, mode)?))
         }
         #[cfg(not(unix))]

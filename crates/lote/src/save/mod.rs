@@ -45,7 +45,7 @@ impl AtomicFile {
     /// its owner may read is for its owner too.
     pub(crate) fn with(path: &Path, access: Access) -> io::Result<Self> {
         match place(path)? {
-            Place::File(place::Name { dir, name, there }) => Self::begin(dir, &name, access, there.as_ref()),
+            Place::File(place::Name { dir, name, there }) => Self::begin(dir, &name, access, there.as_deref()),
             // Renaming over a device or a pipe would replace it.
             Place::Stream(_) => {
                 Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device or a pipe; name a regular file"))

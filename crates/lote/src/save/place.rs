@@ -25,7 +25,7 @@ pub(crate) struct Name {
     pub(crate) dir: Dir,
     pub(crate) name: OsString,
     /// The file of that name, if there is one.
-    pub(crate) there: Option<Metadata>,
+    pub(crate) there: Option<Box<Metadata>>,
 }
 
 /// How many links are followed.
@@ -79,7 +79,7 @@ pub(crate) fn place(path: &Path) -> io::Result<Place> {
             return invalid("there is no such device");
         }
     }
-    Ok(Place::File(Name { dir: Dir::open(parent)?, name, there }))
+    Ok(Place::File(Name { dir: Dir::open(parent)?, name, there: there.map(Box::new) }))
 }
 
 /// The number of the open file that a path such as `/dev/stdout` or `/proc/self/fd/1`, or a link to one, stands for.
