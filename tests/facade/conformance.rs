@@ -162,6 +162,7 @@ fn batch(batch: &Batch) -> String {
         .request_counts
         .map(|counts| format!("{} of {} completed, {} failed", counts.completed, counts.total, counts.failed));
     add("request_counts", counts);
+    add("late files:", batch.late_files().map(|late| late.to_string()));
     for (name, instant) in [
         ("created_at", batch.created_at),
         ("expires_at", batch.expires_at),

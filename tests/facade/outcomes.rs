@@ -4,7 +4,7 @@
 use std::{fs, time::Duration};
 
 use lote::{
-    Batch, Client, Endpoint, FinishReason, ImageData, Outcome, OutcomeKind, Outcomes, UploadPurpose, Waited,
+    Batch, Client, Endpoint, FinishReason, ImageData, Outcome, OutcomeKind, Outcomes, Tolerance, UploadPurpose, Waited,
     request::{
         ChatCompletion, Embeddings, EncodingFormat, ImageGeneration, ModelResponse, Request, RequestFile, RequestLines,
     },
@@ -71,7 +71,7 @@ fn answers_of_two_servers_are_read() {
 fn a_line_that_cannot_be_read_is_an_error_in_its_place() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("output.jsonl");
-    fs::write(&path, b"\xef\xbb\xbf{\"custom_id\":\"a\"}\n\n{\"custom_id\nb\xff\n{\"custom_id\":\"b\"}")
+    fs::write(&path, b"\xef\xbb\xbf{\"custom_id\":\"a\",\"error\":\"x\"}\n\n{\"custom_id\nb\xff\n{\"custom_id\":\"b\",\"error\":\"x\"}")
         .expect("written");
     let found: Vec<_> = Outcomes::open(&path)
         .expect("opened")
@@ -242,7 +242,8 @@ async fn a_batch_without_files_has_only_missing_lines_unless_it_failed() {
     for (status, error_file) in [("completed", json!(null)), ("cancelled", json!("")), ("expired", json!(null))] {
         let (_odd, client, batch) = described(json!({"id": "b", "status": status, "error_file_id": error_file})).await;
         let stale = folder.path().join("output.jsonl");
-        fs::write(&stale, "{\"custom_id\":\"a\",\"response\":{\"status_code\":200}}").expect("written");
+        fs::write(&stale, "{\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"text\":\"x\"}}}")
+            .expect("written");
         let outcomes =
             client.batches().outcomes(&batch, &requests).folder(folder.path()).fetch().await.expect("outcomes");
         let kinds: Vec<_> = outcomes.map(|outcome| outcome.expect("an outcome").kind()).collect();
@@ -295,4 +296,75 @@ async fn an_empty_error_file_is_none_and_two_answers_are_one() {
     assert_eq!(outcomes.joined().expect("joined").anomalies.len(), 1);
     let outcomes: Vec<_> = outcomes.collect::<Result<_, _>>().expect("read");
     assert_eq!((outcomes.len(), outcomes[0].text().expect("a text").as_str()), (1, "yes"));
+}
+
+#[tokio::test]
+async fn the_outcomes_of_a_batch_that_names_its_files_late() {
+    let folder = TempDir::new().expect("a folder");
+    let requests = folder.path().join("requests.jsonl");
+    fs::write(&requests, "{\"custom_id\":\"a\"}\n{\"custom_id\":\"b\"}\n").expect("written");
+    let over = |files: Value| {
+        let counts = json!({"total": 2, "completed": 2, "failed": 0});
+        let mut batch = json!({"id": "b", "status": "completed", "request_counts": counts});
+        batch.as_object_mut().expect("an object").extend(files.as_object().expect("an object").clone());
+        Reply::json(200, batch)
+    };
+    let line = |id: &str| json!({"custom_id": id, "response": {"status_code": 200, "body": {"text": "x"}}}).to_string();
+    let odd = Odd::new([
+        over(json!({})),
+        over(json!({"output_file_id": "o"})),
+        // A file, too, may not be known in its first moment.
+        Reply::json(404, json!({"error": "not yet"})),
+        Reply::new(200, &[], [line("b"), line("a")].join("\n")),
+    ]);
+    let client = odd.client();
+    let batch = client.batches().get(&"b".parse().expect("an id")).await.expect("a batch");
+    assert!(batch.late_files().is_some_and(|late| late.is_output()));
+    let outcomes = client.batches().outcomes(&batch, &requests).fetch().await.expect("outcomes");
+    assert_eq!(outcomes.joined().map(|joined| (joined.succeeded, joined.anomalies.len())), Some((2, 0)));
+
+    // Never named: an error that says what is there, and no results that say that it is missing.
+    let (_odd, client, batch) = described(json!({
+        "id": "b", "status": "completed", "request_counts": {"total": 2, "completed": 2, "failed": 0},
+    }))
+    .await;
+    let kept = folder.path().join("kept");
+    let fetch = client.batches().outcomes(&batch, &requests).folder(&kept);
+    let error = fetch.tolerance(Tolerance::default().late_files(Duration::ZERO)).fetch().await.expect_err("late");
+    assert!(error.is_late() && error.is_transient() && !error.is_ambiguous() && !error.is_invalid(), "{error}");
+    assert_eq!(error.batch_id().map(|id| id.as_str()), Some("b"));
+    let said = "batch b is completed, and its counts say that 2 lines succeeded, but it names no output file";
+    assert!(error.to_string().starts_with(said), "{error}");
+    assert_eq!(fs::read_dir(&kept).expect("a folder").count(), 0);
+}
+
+#[test]
+fn files_that_are_joined_keep_their_results_and_name_what_cannot_be_read() {
+    let folder = TempDir::new().expect("a folder");
+    let [requests, output, results] = ["requests", "output", "results"].map(|name| folder.path().join(name));
+    fs::write(&requests, "{\"custom_id\":\"a\"}\n{\"custom_id\":\"b\"}\n{\"custom_id\":\"c\"}\n").expect("written");
+    let lines = concat!(
+        r#"{"custom_id":"a","response":{"status_code":200,"body":{"choices":[{"message":{"content":"x"},"finish_reason":"length"}]}}}"#,
+        "\n",
+        r#"{"custom_id":"b","response":{"status_code":200,"body":{"cho"#,
+    );
+    fs::write(&output, lines).expect("written");
+    let outcomes = Outcomes::join_to(&requests, [&output], &results).expect("joined");
+    let joined = outcomes.joined().expect("joined").clone();
+    assert_eq!((joined.succeeded, joined.cut_off, joined.unreadable, joined.missing, joined.answers), (1, 1, 1, 1, 2));
+    let read: Vec<Outcome> = outcomes.collect::<Result<_, _>>().expect("read");
+    assert_eq!(
+        read.iter().map(Outcome::kind).collect::<Vec<_>>(),
+        [OutcomeKind::Succeeded, OutcomeKind::Unreadable, OutcomeKind::Missing]
+    );
+    assert!(read[0].is_cut_off() && read[1].is_unreadable() && read[2].is_missing());
+    let error = read[1].text().expect_err("unreadable");
+    assert!(error.is_unanswered() && error.to_string().contains("output, line 2"), "{error}");
+    let again: Vec<Outcome> = Outcomes::open(&results).expect("opened").collect::<Result<_, _>>().expect("read");
+    assert_eq!(again.iter().map(Outcome::line).collect::<Vec<_>>(), read.iter().map(Outcome::line).collect::<Vec<_>>());
+
+    // What fails leaves what was there.
+    fs::write(&requests, "{\"custom_id\":\"a\"}\n{\"custom_id\":\"a\"}\n").expect("written");
+    assert!(Outcomes::join_to(&requests, [&output], &results).expect_err("one id twice").is_invalid());
+    assert_eq!(Outcomes::open(&results).expect("opened").count(), 3);
 }

@@ -10,7 +10,7 @@ const COMPLETE: [(&str, &str); 8] = [
     ("Waited", "a wait has three endings"),
     ("WaitError", "the two endings of a wait that are not the end of the batch"),
     ("Look", "a look is seen, survived, or the last"),
-    ("OutcomeKind", "every request line comes to one of these ends"),
+    ("OutcomeKind", "every request line comes to one of six ends"),
     ("RequestLine", "the four fields of a request line, which users write in full"),
     ("Method", "batches know only POST"),
     ("Limits", "settings that users write in full"),

@@ -1,4 +1,4 @@
-//! Owns the tests of one outcome: its kind, each view of its answer, and what is said instead; never of files.
+//! One outcome: its kind, each view of its answer, and what is said instead.
 
 use lote::{FinishReason, ImageData, Outcome, OutcomeError, OutcomeKind};
 use serde::Deserialize;
@@ -31,8 +31,8 @@ fn said(result: Result<impl std::fmt::Debug, OutcomeError>) -> String {
 }
 
 #[test]
-fn a_line_of_any_service_has_one_of_five_kinds() {
-    use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded};
+fn a_line_of_any_service_has_one_of_six_kinds() {
+    use OutcomeKind::{Cancelled, Expired, Failed, Missing, Succeeded, Unreadable};
     for (line, kind, status, code, message) in [
         (
             json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1}}}),
@@ -91,6 +91,13 @@ fn a_line_of_any_service_has_one_of_five_kinds() {
             None,
         ),
         (
+            json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "unreadable", "message": "the answer cannot be read: output.jsonl, line 2: x"}}),
+            Unreadable,
+            None,
+            Some("unreadable"),
+            Some("the answer cannot be read: output.jsonl, line 2: x"),
+        ),
+        (
             json!({"custom_id": "a"}),
             Failed,
             None,
@@ -116,10 +123,20 @@ fn a_line_of_any_service_has_one_of_five_kinds() {
         let found = outcome(&line);
         assert_eq!((found.kind(), found.status_code()), (kind, status), "{line}");
         assert_eq!((found.error_code(), found.error_message()), (code, message), "{line}");
-        assert_eq!(found.is_succeeded(), kind == Succeeded, "{line}");
+        let told = [
+            (Succeeded, found.is_succeeded()),
+            (Failed, found.is_failed()),
+            (Expired, found.is_expired()),
+            (Cancelled, found.is_cancelled()),
+            (Unreadable, found.is_unreadable()),
+            (Missing, found.is_missing()),
+        ];
+        assert!(told.iter().all(|(of, told)| (*of == kind) == *told), "{line}: {told:?}");
         assert_eq!(found.line(), line.to_string());
     }
-    assert!(Outcome::from_line("{").expect_err("no line").is_undecodable());
+    for line in ["{", r#"{"custom_id":"a","result":{"type":"succeeded"}}"#] {
+        assert!(Outcome::from_line(line).expect_err("no line").is_undecodable(), "{line}");
+    }
 }
 
 #[test]
@@ -151,16 +168,136 @@ fn text_is_that_of_every_endpoint() {
             response(
                 json!([{"type": "reasoning", "summary": []},
                     {"type": "message", "content": [{"type": "output_text", "text": "a"}, {"type": "output_text", "text": "b"}]},
-                    {"type": "message", "content": [{"type": "output_text", "text": "c"}]}]),
+                    {"type": "message", "content": []}]),
                 json!({}),
             ),
-            "abc",
+            "ab",
         ),
     ] {
         assert_eq!(outcome.text().expect("a text"), text);
     }
-    let several = answered(json!({"choices": [{"message": {"content": "a"}}, {"message": {"content": "b"}}]}));
-    assert_eq!(several.texts().expect("texts"), ["a", "b"]);
+}
+
+fn message(texts: &[&str], status: &str) -> Value {
+    let parts: Vec<Value> = texts.iter().map(|text| json!({"type": "output_text", "text": text})).collect();
+    json!({"type": "message", "role": "assistant", "status": status, "content": parts})
+}
+
+#[test]
+fn several_texts_are_each_given_and_never_one() {
+    let begun_twice = [message(&["{\"a\": 1"], "completed"), message(&["{\"a\": 1}"], "completed")];
+    let with_call = [
+        message(&["Let me look."], "completed"),
+        json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}),
+        message(&["It", " rains."], "completed"),
+    ];
+    let two = answered(json!({"choices": [{"message": {"content": "1"}}, {"message": {"content": "2"}}]}));
+    for (outcome, texts, what) in [
+        (response(json!(begun_twice), json!({})), ["{\"a\": 1", "{\"a\": 1}"], "messages"),
+        (response(json!(with_call), json!({})), ["Let me look.", "It rains."], "messages"),
+        (two, ["1", "2"], "answers"),
+    ] {
+        assert_eq!(outcome.texts().expect("texts"), texts);
+        for error in [outcome.text().expect_err("several"), outcome.json::<Value>().expect_err("several")] {
+            assert!(error.is_several() && !error.is_not_the_type());
+            assert_eq!(error.count(), Some(2));
+            assert!(error.to_string().ends_with(&format!("but found 2 {what}; texts() gives each")), "{error}");
+            assert_eq!(error.outcome().line(), outcome.line());
+        }
+    }
+    // One text, however it is divided, is one; JSON that is no more when put together says why.
+    let parts = |texts: &[&str]| response(json!([message(texts, "completed")]), json!({}));
+    assert_eq!(parts(&["{\"a\"", ":1}"]).json::<Value>().expect("JSON"), json!({"a": 1}));
+    let error = parts(&["{\"a\": 1", "{\"a\": 1}", ""]).json::<Value>().expect_err("two in one");
+    assert_eq!((error.is_several(), error.count()), (true, Some(2)));
+    assert!(error.to_string().contains("found a text of 2 parts, which do not fit together: "), "{error}");
+    // A message that is not whole cuts the answer off, whatever the response says of itself.
+    let error = response(json!([message(&["{\"a\""], "incomplete")]), json!({})).json::<Value>().expect_err("cut off");
+    assert!(error.is_cut_off(), "{error}");
+    assert!(!chat(json!({"content": ""}), "stop").text().expect_err("nothing").is_several());
+}
+
+#[test]
+fn half_of_a_surrogate_pair_is_one_strange_character_in_every_view() {
+    let line = |body: &str| {
+        let line = format!(r#"{{"custom_id":"a","response":{{"status_code":200,"body":{body}}}}}"#);
+        Outcome::from_line(line).expect("an outcome")
+    };
+    let chat = line(
+        r#"{"choices":[{"message":{"content":"Santiago \ud83d","tool_calls":[{"id":"\udc00c","function":{"name":"f\ud800","arguments":"{\"city\":\"\\ud83d!\"}"}}]},"finish_reason":"stop"}],"note\ud83d":"\ud83d\ude00"}"#,
+    );
+    assert_eq!(chat.text().expect("a text"), "Santiago \u{fffd}");
+    assert_eq!(chat.texts().expect("texts"), ["Santiago \u{fffd}"]);
+    let calls = chat.tool_calls().expect("calls");
+    assert_eq!((calls[0].id.as_str(), calls[0].name.as_str()), ("\u{fffd}c", "f\u{fffd}"));
+    assert_eq!(calls[0].arguments_as::<Value>().expect("JSON"), json!({"city": "\u{fffd}!"}));
+    assert_eq!(chat.body_as::<Value>().expect("JSON")["note\u{fffd}"], "\u{1f600}");
+    assert!(serde_json::from_str::<Value>(chat.body().expect("a body")).is_ok());
+    assert!(chat.line().contains(r"Santiago \ud83d"), "the line stays as it came");
+
+    let structured = line(r#"{"choices":[{"message":{"content":"{\"city\":\"\\udfff\"}"}}]}"#);
+    assert_eq!(structured.json::<Value>().expect("JSON"), json!({"city": "\u{fffd}"}));
+    let refused = line(r#"{"output":[{"type":"message","content":[{"type":"refusal","refusal":"No \ud800."}]}]}"#);
+    assert_eq!(refused.refusal().expect("a refusal"), "No \u{fffd}.");
+    let image = line(r#"{"data":[{"b64_json":"AP8=","revised_prompt":"a lake \ud83d"}]}"#);
+    assert_eq!(image.images().expect("images")[0].revised_prompt.as_deref(), Some("a lake \u{fffd}"));
+    let vector = line(r#"{"model":"m\ud83d","data":[{"index":0,"embedding":[1.5]}]}"#);
+    assert_eq!(vector.embedding().expect("a vector"), [1.5]);
+}
+
+#[test]
+fn an_answer_that_succeeded_may_fall_short() {
+    let incomplete = |reason: &str| {
+        response(
+            json!([message(&["x"], "incomplete")]),
+            json!({"status": "incomplete", "incomplete_details": {"reason": reason}}),
+        )
+    };
+    let refusal = json!([{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}]);
+    for (outcome, cut_off, filtered, refused) in [
+        (chat(json!({"content": "x"}), "stop"), false, false, false),
+        (chat(json!({"content": "x"}), "length"), true, false, false),
+        (chat(json!({"content": null}), "content_filter"), false, true, false),
+        (chat(json!({"content": null, "refusal": "No."}), "stop"), false, false, true),
+        (incomplete("max_output_tokens"), true, false, false),
+        (incomplete("content_filter"), false, true, false),
+        (response(json!([message(&["x"], "incomplete")]), json!({})), true, false, false),
+        (response(refusal, json!({})), false, false, true),
+        // What failed is not told as something less.
+        (
+            outcome(
+                &json!({"custom_id": "a", "response": {"status_code": 500, "body": {"choices": [{"finish_reason": "length", "message": {"content": "x"}}]}}}),
+            ),
+            false,
+            false,
+            false,
+        ),
+    ] {
+        let told = (outcome.is_cut_off(), outcome.is_filtered(), outcome.is_refused());
+        assert_eq!(told, (cut_off, filtered, refused), "{}", outcome.line());
+    }
+}
+
+#[test]
+fn what_a_view_does_not_need_is_not_in_its_way() {
+    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let line = |body: String| {
+        let line = format!(r#"{{"custom_id":"a","response":{{"status_code":200,"body":{body}}}}}"#);
+        Outcome::from_line(line).expect("an outcome")
+    };
+    let chat = line(format!(
+        r#"{{"created":1e999,"choices":[{{"logprobs":{deep},"message":{{"content":"x","extra":{deep}}},"finish_reason":"stop"}}]}}"#
+    ));
+    assert_eq!(chat.text().expect("a text"), "x");
+    assert_eq!(chat.finish_reason().expect("a reason"), FinishReason::Stop);
+    let vector = line(format!(r#"{{"usage":{deep},"data":[{{"embedding":[2],"meta":{deep}}}],"n":-1e999}}"#));
+    assert_eq!(vector.embedding().expect("a vector"), [2.0]);
+    let image = line(format!(r#"{{"created":1e999,"data":[{{"b64_json":"AP8=","meta":{deep}}}]}}"#));
+    assert_eq!(image.images().expect("images").len(), 1);
+    assert_eq!(
+        said(line(format!(r#"{{"a":{deep},"b":1e999}}"#)).text()),
+        "a text, but found an object of another kind, with the keys a, b"
+    );
 }
 
 #[test]
@@ -193,14 +330,17 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
         (said(chat(json!({"content": "hello"}), "stop").tool_calls()), "tool calls, but found a text of 5 characters"),
         (said(chat(json!({"content": "hello"}), "stop").refusal()), "a refusal, but found a text of 5 characters"),
         (said(chat(json!({"content": "hello"}), "stop").images()), "images, but found a text of 5 characters"),
-        (said(answered(json!({"choices": []})).text()), "a text, but found no answer of the model"),
+        (
+            said(answered(json!({"choices": []})).text()),
+            "a text, but the request line failed, with status 200: no_answer: the body has no choices that say something",
+        ),
         (
             said(answered(json!({"choices": [{"message": {"content": "x"}}]})).finish_reason()),
             "a finish reason, but found a text of 1 character",
         ),
         (
             said(response(json!([]), json!({"status": "failed", "error": {"message": "broken"}})).text()),
-            "a text, but the response failed: broken",
+            "a text, but the request line failed, with status 200: no_answer: broken",
         ),
         (
             said(
@@ -219,11 +359,14 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
             "a text, but found embeddings: 2",
         ),
         (
-            said(answered(json!({"results": [], "id": "modr"})).text()),
+            said(answered(json!({"results": [{"flagged": false}], "id": "modr"})).text()),
             "a text, but found an object of another kind, with the keys results, id",
         ),
         (said(answered(json!("plain")).text()), "a text, but found a text of 5 characters"),
-        (said(answered(Value::Null).text()), "a text, but found no body"),
+        (
+            said(answered(Value::Null).text()),
+            "a text, but the request line failed, with status 200: no_answer: the response has no body",
+        ),
         (said(failed.text()), "a text, but the request line failed, with status 429: rate_limit: slow down"),
         (
             said(outcome(&json!({"custom_id": "a", "error": {"code": "batch_expired"}})).embedding()),
@@ -281,7 +424,8 @@ fn refusals_tool_calls_and_reasons_are_read() {
         (chat(json!({"content": "x"}), "length"), FinishReason::Length),
         (chat(json!({"content": "x"}), "content_filter"), FinishReason::ContentFilter),
         (chat(json!({"content": "x"}), "eos"), FinishReason::Other("eos".to_owned())),
-        (response(json!([]), json!({})), FinishReason::Stop),
+        (response(json!([message(&["x"], "completed")]), json!({})), FinishReason::Stop),
+        (response(json!([message(&["x"], "incomplete")]), json!({})), FinishReason::Length),
         (incomplete("max_output_tokens"), FinishReason::Length),
         (incomplete("content_filter"), FinishReason::ContentFilter),
         (incomplete("tired"), FinishReason::Other("tired".to_owned())),

@@ -269,3 +269,58 @@ async fn a_wait_gives_its_batch_or_says_which_other_ending_it_had() {
     let error = Waited::GaveUp(None).ended().expect_err("not over");
     assert_eq!(error.to_string(), "gave up waiting before the batch was seen");
 }
+
+/// A batch that is over, with counts of one line that succeeded.
+fn over(id: &str, output: Value) -> Value {
+    let counts = json!({"total": 1, "completed": 1, "failed": 0});
+    json!({"id": id, "status": "completed", "request_counts": counts, "output_file_id": output})
+}
+
+#[tokio::test]
+async fn a_batch_that_names_its_files_late_is_looked_at_again() {
+    let said = |batch: &Value| Reply::json(200, batch);
+    let (late, whole) = (|id: &str| over(id, json!("")), |id: &str| over(id, json!("o")));
+    let odd = Odd::new([said(&late("a")), Reply::Nothing, said(&late("a")), said(&whole("a"))]);
+    let client = odd.client();
+    let Waited::Ended(batch) = client.batches().wait(&id("a")).cadence(Cadence::every(FAST)).until_over().await else {
+        panic!("it is over");
+    };
+    assert!(batch.output_file_id.is_some() && batch.late_files().is_none());
+
+    let odd = Odd::new([
+        page(&[late("a"), batch("b", "in_progress")], false),
+        page(&[late("a"), whole("b")], false),
+        page(&[whole("a")], false),
+    ]);
+    let ended = odd.client().batches().wait_all(["a", "b"].map(id)).cadence(Cadence::every(FAST)).until_over().await;
+    for (id, waited) in ended {
+        assert!(matches!(waited, Waited::Ended(batch) if batch.output_file_id.is_some()), "{id}");
+    }
+
+    // As it is, when it is late for too long, and when it cannot be looked at any more.
+    let impatient = || Tolerance::default().late_files(Duration::ZERO);
+    for (replies, tolerance) in [
+        (vec![said(&late("a"))], impatient()),
+        (vec![said(&late("a")), Reply::new(401, &[], "")], Tolerance::default()),
+    ] {
+        let odd = Odd::new(replies);
+        let client = odd.client();
+        let wait = client.batches().wait(&id("a")).cadence(Cadence::every(FAST)).tolerance(tolerance);
+        let Waited::Ended(batch) = wait.until_over().await else { panic!("it is over") };
+        assert!(batch.late_files().is_some());
+    }
+    for (replies, tolerance) in [
+        (vec![page(&[late("a")], false)], impatient()),
+        (vec![page(&[late("a")], false), page(&[], false), Reply::new(401, &[], "")], Tolerance::default()),
+    ] {
+        let odd = Odd::new(replies);
+        let client = odd.client();
+        let wait = client.batches().wait_all([id("a")]).cadence(Cadence::every(FAST)).tolerance(tolerance);
+        assert!(matches!(&wait.until_over().await[..], [(_, Waited::Ended(batch))] if batch.late_files().is_some()));
+    }
+    // A deadline ends the asking, and not the batch.
+    let odd = Odd::new([said(&late("a"))]);
+    let client = odd.client();
+    let wait = client.batches().wait(&id("a")).cadence(Cadence::every(Duration::from_secs(60)));
+    assert!(matches!(wait.deadline(Duration::from_secs(2)).until_over().await, Waited::Ended(_)));
+}

@@ -8,6 +8,7 @@ use crate::cmd_completions::CompletionsArgs;
 use crate::cmd_files::FilesArgs;
 use crate::cmd_gateway::GatewayArgs;
 use crate::cmd_inspect::InspectArgs;
+use crate::cmd_join::JoinArgs;
 use crate::cmd_prepare::PrepareArgs;
 use crate::cmd_run::RunArgs;
 use crate::exit;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Batches(BatchesArgs),
     Files(FilesArgs),
     Inspect(InspectArgs),
+    Join(JoinArgs),
     Gateway(GatewayArgs),
     Completions(CompletionsArgs),
 }

@@ -30,7 +30,7 @@ pub(crate) struct BatchesArgs {
     #[command(subcommand)]
     command: BatchesCommand,
 
-    /// Print JSON, as these commands always do
+    /// Print JSON, as these commands always do; wait then prints each batch on one line
     #[arg(long, global = true, hide = true)]
     json: bool,
 }
@@ -150,7 +150,7 @@ pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
         BatchesCommand::Cancel(args) => {
             interrupt::drive("interrupted; the batch may have been cancelled all the same", cancel(args))
         }
-        BatchesCommand::Wait(args) => interrupt::drive(&wait::stopped(&args), wait::run(&args)),
+        BatchesCommand::Wait(wait) => interrupt::drive(&wait::stopped(&wait), wait::run(&wait, args.json)),
     }
 }
 

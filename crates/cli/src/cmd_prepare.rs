@@ -106,7 +106,7 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         findings: Findings::default(),
     };
     let mut advice = None;
-    let mut output = Output::new(&args.output)?;
+    let mut output = Output::new(&args.output, "the request lines")?;
     if let Some(path) = output.half_made() {
         interrupt.half_made(path.to_owned());
     }

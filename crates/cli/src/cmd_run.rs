@@ -19,20 +19,22 @@ use crate::interrupt::Stop;
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
-use crate::shell;
+use crate::shell::{self, CommandLine};
+use crate::summary;
 use crate::values;
 
 /// How many findings are printed when the input is refused.
 const SHOWN_FINDINGS: usize = 20;
 
-/// How many errors are named in the summary.
-const SHOWN_ERRORS: usize = 5;
-
 /// Run a file of requests to a file of results
 ///
 /// Checks the requests, uploads them, creates one batch, waits for its end, fetches its files,
 /// and writes one result line for each request line, in the order of the requests. A request
-/// that was not answered has error.code "missing".
+/// that was not answered has error.code "missing", one whose answer cannot be read "unreadable".
+///
+/// What the batch says of itself is held against what came. A batch that is over and names no
+/// file of its lines is asked for again, for two minutes. Counts and tokens that differ from those
+/// of its lines are anomalies in the summary; they change no exit code by themselves.
 ///
 /// The folder keeps what was sent, the batch, what came back, and the results. The intent is
 /// written there before the batch is created, so that nothing is paid for unnoticed; a folder
@@ -243,6 +245,9 @@ fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &
             let ended = "  the embedded gateway and its batch ended with this command".to_owned();
             CliError::new(exit, error.to_string()).with([ended])
         }
+        RunError::Unfetched { id, error: late, .. } if late.is_late() => {
+            CliError::new(exit, error.to_string()).with(fetch_later(args, id, seen, folder))
+        }
         RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => {
             CliError::new(exit, error.to_string()).with(go_on(args, id, seen, folder))
         }
@@ -258,6 +263,17 @@ fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &
         }
         _ => CliError::new(exit, error.to_string()),
     }
+}
+
+/// The commands with which the user fetches what a batch has finished once the service names it.
+fn fetch_later(args: &RunArgs, id: &BatchId, seen: Option<&Batch>, folder: &Path) -> Vec<String> {
+    let output = seen.and_then(|batch| batch.output_file_id.as_ref()).map_or("OUTPUT_FILE_ID", |id| id.as_str());
+    let join = CommandLine::new("join").word(folder.join("requests.jsonl")).word("output.jsonl");
+    vec![
+        format!("  {}  # prints the ids of its files", args.service.again("batches wait").word(id.as_str())),
+        format!("  {}", args.service.again("files content").word(output).flag("-o", "output.jsonl")),
+        format!("  {}", join.flag("-o", "results.jsonl")),
+    ]
 }
 
 /// The commands with which the user follows or ends a batch, and fetches what it has: each works as it stands.
@@ -304,42 +320,8 @@ fn print(args: &RunArgs, report: &Report) -> Result<(), CliError> {
         let text = serde_json::to_string(report).map_err(|error| CliError::usage(format!("summary: {error}")))?;
         return out::line(text);
     }
-    let joined = &report.joined;
-    let mut counts = format!("{} of {} succeeded", joined.succeeded, out::count(joined.lines, "line"));
-    for (count, what) in [
-        (joined.failed, "failed"),
-        (joined.expired, "expired"),
-        (joined.cancelled, "cancelled"),
-        (joined.unreadable, "unreadable"),
-        (joined.missing, "missing"),
-        (joined.cut_off, "cut off"),
-        (joined.filtered, "filtered"),
-        (joined.refused, "refused"),
-    ] {
-        if count > 0 || what == "failed" || what == "missing" {
-            counts.push_str(&format!(", {count} {what}"));
-        }
-    }
-    out::text(format_args!("{counts}; batch {} {}", report.batch.id, report.batch.status))?;
-    for error in joined.errors.iter().take(SHOWN_ERRORS) {
-        let message = error.message.as_deref().unwrap_or("no message");
-        out::text(format_args!("  {} × {}: {message}", error.count, error.code))?;
-    }
-    for anomaly in joined.anomalies.iter().take(SHOWN_ERRORS) {
-        out::text(format_args!("  anomaly: {anomaly}"))?;
-    }
-    let rest = joined.anomalies.len().saturating_sub(SHOWN_ERRORS) as u64 + joined.anomalies_omitted;
-    if rest > 0 {
-        out::text(format_args!(
-            "  and {rest} more anomalies, see {}",
-            shell::quoted(report.folder.join("summary.json"))
-        ))?;
-    }
-    let usage = &joined.usage;
-    out::text(format_args!(
-        "tokens: {} in, {} out, {} in all",
-        usage.input_tokens, usage.output_tokens, usage.total_tokens
-    ))?;
+    let of = format!("; batch {} {}", report.batch.id, report.batch.status);
+    out::text(summary::text(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
     out::text(format_args!("time: {:.1} s", report.seconds))?;
     out::text(format_args!("results: {}", shell::quoted(&report.results)))
 }

@@ -37,6 +37,23 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The worse of two ends, of several things that were done: the one that asks for more to be done about it.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        const ORDER: [Exit; 7] = [
+            Exit::Success,
+            Exit::Incomplete,
+            Exit::GaveUp,
+            Exit::Service,
+            Exit::Refused,
+            Exit::Usage,
+            Exit::Interrupted,
+        ];
+        let place = |exit| ORDER.iter().position(|known| *known == exit);
+        if place(other) > place(self) { other } else { self }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -59,6 +76,7 @@ Examples:
   lote check requests.jsonl
   lote run requests.jsonl -o results.jsonl
   lote inspect output.jsonl error.jsonl
+  lote join requests.jsonl output.jsonl error.jsonl -o results.jsonl
   lote gateway --listen 127.0.0.1:8787";
 
 /// Why a command ended early: an exit code, and a message in lower case that

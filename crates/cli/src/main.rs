@@ -8,6 +8,7 @@ mod cmd_completions;
 mod cmd_files;
 mod cmd_gateway;
 mod cmd_inspect;
+mod cmd_join;
 mod cmd_prepare;
 mod cmd_run;
 mod endpoint;
@@ -19,6 +20,7 @@ mod prepare;
 mod progress;
 mod service;
 mod shell;
+mod summary;
 mod values;
 
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Batches(args) => cmd_batches::run(args),
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),
+        Command::Join(args) => interrupt::watch(move |flag| cmd_join::run(&args, flag)),
         Command::Gateway(args) => cmd_gateway::run(&args),
         Command::Completions(args) => cmd_completions::run(&args),
     };

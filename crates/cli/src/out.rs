@@ -60,6 +60,14 @@ pub(crate) async fn json(value: &impl Serialize) -> Result<(), CliError> {
     json_text(serde_json::to_string_pretty(value)).await.map(drop)
 }
 
+/// Prints one JSON document to stdout, on one line.
+///
+/// # Errors
+/// As [`line`].
+pub(crate) async fn json_line(value: &impl Serialize) -> Result<(), CliError> {
+    json_text(serde_json::to_string(value)).await.map(drop)
+}
+
 /// Prints a JSON document a line to stdout, as they come, and stops taking them when nobody reads.
 ///
 /// # Errors

@@ -58,6 +58,17 @@ impl Bar {
         }
     }
 
+    /// Shows how far several batches have come: how many are over, and how many of their lines have ended.
+    pub(crate) fn batches(&self, over: usize, all: usize, ended: u64, total: u64) {
+        if total == 0 {
+            return self.say(format!("{over} of {all} batches over"));
+        }
+        self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
+        self.0.set_length(total);
+        self.0.set_position(ended);
+        self.0.set_message(format!("{over} of {all} batches over"));
+    }
+
     /// Shows how many bytes have moved.
     fn bytes(&self, doing: &'static str, moved: u64, total: u64) {
         self.style("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");

@@ -51,6 +51,10 @@ pub enum AnomalyCode {
     BodyNotObject,
     /// The line was not there any more, or was another one, when it was read again.
     ChangedWhileReading,
+    /// The counts of the batch are not those of its files.
+    CountsDiffer,
+    /// The usage of the batch is not the sum over its lines.
+    UsageDiffers,
 }
 
 impl AnomalyCode {
@@ -75,6 +79,8 @@ impl AnomalyCode {
             Self::NoStatusCode => "no_status_code",
             Self::BodyNotObject => "body_not_object",
             Self::ChangedWhileReading => "changed_while_reading",
+            Self::CountsDiffer => "counts_differ",
+            Self::UsageDiffers => "usage_differs",
         }
     }
 }
@@ -89,9 +95,9 @@ impl fmt::Display for AnomalyCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Anomaly {
-    /// The file, as the caller named it.
+    /// The file, as the caller named it; of a batch as a whole, `batch` and its id.
     pub file: String,
-    /// The line's number, from 1.
+    /// The line's number, from 1; 0 when it is no line that is odd.
     pub line: u64,
     /// The line's custom_id, if it is known; cut after 512 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,9 +127,21 @@ pub(crate) struct Bytes<'b> {
     pub(crate) known: &'b [u8],
 }
 
+impl Anomaly {
+    /// An anomaly that another reader found; line 0 is that of a file or a batch as a whole.
+    #[must_use]
+    pub fn new(file: impl Into<String>, line: u64, code: AnomalyCode, message: impl Into<String>) -> Self {
+        let (file, message) = (file.into(), message.into());
+        Self { file, line, custom_id: None, code, message, offset: None, length: None, excerpt: None }
+    }
+}
+
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}", self.file, self.line)?;
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ", line {}", self.line)?;
+        }
         if let Some(custom_id) = &self.custom_id {
             write!(f, " ({custom_id:?})")?;
         }
@@ -237,6 +255,8 @@ mod tests {
             AnomalyCode::NoStatusCode,
             AnomalyCode::BodyNotObject,
             AnomalyCode::ChangedWhileReading,
+            AnomalyCode::CountsDiffer,
+            AnomalyCode::UsageDiffers,
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
@@ -265,5 +285,7 @@ mod tests {
         let mut list = Anomalies::default();
         list.push("out.jsonl", 7, Some("a"), AnomalyCode::NoStatusCode, "no status code");
         assert_eq!(list.anomalies[0].to_string(), "out.jsonl, line 7 (\"a\"): no status code");
+        let whole = Anomaly::new("batch b", 0, AnomalyCode::CountsDiffer, "3, but 2");
+        assert_eq!(whole.to_string(), "batch b: 3, but 2");
     }
 }

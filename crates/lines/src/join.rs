@@ -50,6 +50,9 @@ pub struct Joined {
     /// Request lines that succeeded and in whose answer the model refused.
     #[serde(default)]
     pub refused: u64,
+    /// Lines of the answer files that are not blank, whatever became of them.
+    #[serde(default)]
+    pub answers: u64,
     /// Tokens, summed over the result lines written.
     pub usage: Usage,
     /// How many of the result lines written each model gave.
@@ -151,10 +154,40 @@ impl error::Error for JoinError {
 /// When a file cannot be read, when the input is not what [`check`](crate::check()) accepts as far as
 /// custom_ids are concerned, and when `out` fails; then part of the results is written.
 pub fn join(input: &Path, answers: &[&Path], out: &mut dyn Write) -> Result<Joined, JoinError> {
+    let answers: Vec<Named<'_>> = answers.iter().map(|path| Named { path, name: None }).collect();
+    join_named(Named { path: input, name: None }, &answers, out)
+}
+
+/// A file, and what anomalies and errors call it: for one that stands for another, such as a copy of stdin.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    path: &'a Path,
+    name: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    /// This file, under this name.
+    #[must_use]
+    pub fn new(path: &'a Path, name: &'a str) -> Self {
+        Self { path, name: Some(name) }
+    }
+
+    /// The file as it is called.
+    fn shown(self) -> &'a Path {
+        self.name.map_or(self.path, Path::new)
+    }
+}
+
+/// As [`join()`], of files that have other names.
+///
+/// # Errors
+///
+/// As [`join()`].
+pub fn join_named(input: Named<'_>, answers: &[Named<'_>], out: &mut dyn Write) -> Result<Joined, JoinError> {
     let mut anomalies = Anomalies::default();
     let mut index = Index::default();
-    for path in answers {
-        index.add(path, &mut anomalies)?;
+    for answers in answers {
+        index.add(*answers, &mut anomalies)?;
     }
     let mut join = Join {
         index,
@@ -164,14 +197,15 @@ pub fn join(input: &Path, answers: &[&Path], out: &mut dyn Write) -> Result<Join
         out: BufWriter::with_capacity(1 << 16, out),
         buffer: Vec::new(),
     };
-    let read = |error| JoinError::read(input, error);
-    let (start, reader) = foreign::peek(open_lines(input).map_err(read)?).map_err(read)?;
+    let shown = input.shown();
+    let read = |error| JoinError::read(shown, error);
+    let (start, reader) = foreign::peek(open_lines(input.path).map_err(read)?).map_err(read)?;
     if let Some(foreign) = foreign::foreign(&start) {
-        return Err(JoinError::Input { path: input.to_owned(), line: 1, message: foreign.to_string() });
+        return Err(JoinError::Input { path: shown.to_owned(), line: 1, message: foreign.to_string() });
     }
     let mut reader = LineReader::new(reader);
     while let Some(line) = reader.next_line().map_err(read)? {
-        let refuse = |message: String| JoinError::Input { path: input.to_owned(), line: line.number, message };
+        let refuse = |message: String| JoinError::Input { path: shown.to_owned(), line: line.number, message };
         let custom_id = custom_id(&line).map_err(refuse)?;
         join.lines += 1;
         if !join.request(&custom_id)? {
@@ -280,6 +314,7 @@ impl Join<'_> {
             cut_off,
             filtered,
             refused,
+            answers: self.index.lines(),
             usage,
             models,
             errors,
@@ -301,7 +336,7 @@ mod tests {
             |id: &str| format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":\"x\"}}}}\n");
         std::fs::write(&path, line("a") + &line("b")).unwrap();
         let mut index = Index::default();
-        index.add(&path, &mut Anomalies::default()).unwrap();
+        index.add(Named { path: &path, name: None }, &mut Anomalies::default()).unwrap();
         std::fs::write(&path, line("b") + &line("b")).unwrap();
         let mut out = Vec::new();
         let mut join = Join {

@@ -41,7 +41,7 @@ pub use finding::{Finding, FindingCode};
 pub use groups::{FindingGroup, FindingGroups};
 pub use ids::CustomIds;
 pub use inspect::{Inspected, Inspection};
-pub use join::{JoinError, Joined, join};
+pub use join::{JoinError, Joined, Named, join, join_named};
 pub use open::{decompressed, open_lines};
 pub use raw::replace_lone_surrogates;
 pub use reader::{DEFAULT_MAX_LINE_BYTES, Line, LineReader};

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Deadline,
     /// The answer is not what the contract says.
     Undecodable,
+    /// A batch that is over does not name its files.
+    Late,
     /// What was read on this side is not what it should be.
     Unreadable,
     /// A file or stream on this side.
@@ -84,6 +86,11 @@ impl Error {
     /// As [`undecodable`](Self::undecodable), of a file or text on this side: no call was made.
     pub(crate) fn unreadable(message: impl Into<String>) -> Self {
         Self::new(Kind::Unreadable, message.into())
+    }
+
+    /// A batch that is over does not name its files yet.
+    pub(crate) fn late(message: impl Into<String>) -> Self {
+        Self::new(Kind::Late, message.into())
     }
 
     pub(crate) fn timeout(message: impl Into<String>) -> Self {
@@ -203,6 +210,12 @@ impl Error {
         matches!(self.0.kind, Kind::Undecodable | Kind::Unreadable)
     }
 
+    /// A batch is over, and its counts say that lines succeeded, but the service names no output file yet, or an empty one:
+    /// nothing is lost that the service has. Ask for the batch and its outcomes later.
+    pub fn is_late(&self) -> bool {
+        self.0.kind == Kind::Late
+    }
+
     /// A file or stream on this side could not be read or written. The cause is an [`io::Error`].
     pub fn is_io(&self) -> bool {
         self.0.kind == Kind::Io
@@ -218,17 +231,17 @@ impl Error {
             return true;
         }
         match self.0.kind {
-            Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Unreadable | Kind::Io => false,
+            Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Late | Kind::Unreadable | Kind::Io => false,
             Kind::Connection | Kind::Timeout | Kind::Deadline | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
             Kind::Service => self.status().is_none_or(|status| status == 408 || !(400..500).contains(&status)),
         }
     }
 
     /// Whether the same call may well succeed a little later: no connection, a timeout, 408, 429 or 5xx (but 501 and 505,
-    /// which say that the service cannot do it at all).
+    /// which say that the service cannot do it at all), files that are [late](Self::is_late).
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
-            Kind::Connect | Kind::Connection | Kind::Timeout => true,
+            Kind::Connect | Kind::Connection | Kind::Timeout | Kind::Late => true,
             Kind::Service => matches!(self.status(), Some(408 | 429 | 500 | 502..=504 | 506..=599)),
             Kind::Invalid
             | Kind::OutOfRange
@@ -245,7 +258,8 @@ impl Error {
         self.answer().map(|answer| answer.status)
     }
 
-    /// The batch that an answer named although the rest of it could not be read. It exists: see [`Batches::get`].
+    /// The batch that an answer named although the rest of it could not be read, or whose files are
+    /// [late](Self::is_late). It exists: see [`Batches::get`].
     ///
     /// [`Batches::get`]: crate::Batches::get
     pub fn batch_id(&self) -> Option<&BatchId> {

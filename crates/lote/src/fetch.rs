@@ -9,6 +9,11 @@ use crate::{Cadence, Client, Error, FileId, Tolerance, deadline::Deadline, polic
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
+/// Which errors are survived while files are fetched, unless the caller says.
+pub(crate) fn patience() -> Tolerance {
+    Tolerance::default().lasting(PATIENCE)
+}
+
 /// Told of every error that is survived.
 pub(crate) type OnTrouble = Arc<dyn Fn(&Error) + Send + Sync>;
 
@@ -17,12 +22,12 @@ pub(crate) async fn fetch(
     client: &Client,
     id: &FileId,
     path: &Path,
+    tolerance: Tolerance,
     deadline: Deadline,
     on_trouble: OnTrouble,
 ) -> Result<(), Error> {
     let late =
         |error: Error| if error.is_deadline() { error.context(format_args!("content of file {id}")) } else { error };
-    let tolerance = Tolerance::default().lasting(PATIENCE);
     let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
     loop {
         match deadline.bound(client.files().verified_content(id)).await.map_err(late) {

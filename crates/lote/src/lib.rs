@@ -53,6 +53,7 @@ pub mod blocking;
 pub mod bound;
 mod call;
 mod client;
+mod collect;
 mod completed;
 mod content;
 mod deadline;
@@ -66,6 +67,7 @@ mod files;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
 mod id;
+mod late;
 mod names;
 mod options;
 mod outcome;
@@ -92,6 +94,7 @@ pub use error::Error;
 pub use file::{Deletion, File};
 pub use files::{Files, ListFiles};
 pub use id::{BatchId, FileId};
+pub use late::LateFiles;
 /// The JSONL formats: request lines and result lines, read and checked as streams.
 pub use lote_lines as lines;
 pub use lote_lines::{OutcomeKind, Usage};

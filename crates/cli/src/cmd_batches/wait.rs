@@ -1,8 +1,12 @@
 //! `lote batches wait`: what it shows and prints, and its exit code.
 
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::StreamExt;
 use lote::{Batch, BatchId, Client, Error, Status, Waited};
 use tokio::time::{Instant, timeout_at};
 
@@ -10,16 +14,21 @@ use crate::exit::{CliError, Exit};
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
+use crate::shell::CommandLine;
 use crate::values;
 
 /// How many validation errors are named; the printed batch has all of them.
 const SHOWN_ERRORS: usize = 20;
 
-/// Wait until a batch is over
+/// Wait until batches are over
 ///
 /// Asks the service again and again, more and more slowly, and survives a quarter of an hour of
 /// trouble on the way there. Prints the batch as JSON when it is over, and as it was last seen
-/// when the wait gave up. The batch itself goes on, whatever becomes of the wait.
+/// when the wait gave up; of several batches each on a line of its own, as they end. The batches
+/// themselves go on, whatever becomes of the wait.
+///
+/// A batch that is over, and whose counts say that lines ended, but that does not name its files
+/// yet, is asked for again, for two minutes.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -28,16 +37,19 @@ Examples:
   lote batches wait batch_abc123
   lote batches wait batch_abc123 --deadline 26h
   lote batches wait batch_abc123 | jq -r .output_file_id
+  lote batches wait batch_abc123 batch_def456 batch_ghi789 | jq -r '[.id, .status] | @tsv'
 
 Exit 0: completed, and every line succeeded. 1: some lines did not, or the batch expired or
-was cancelled. 4: it failed at validation, or the service could not be asked. 5: gave up
-waiting. 130: interrupted."
+was cancelled. 4: it failed at validation, names no output file although lines succeeded, or
+could not be asked for. 5: gave up waiting. 130: interrupted. Of several batches the worst of
+them: 4, then 5, then 1."
 )]
 pub(super) struct WaitArgs {
-    /// The id of the batch
-    id: BatchId,
+    /// The ids of the batches
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<BatchId>,
 
-    /// How long to wait, such as 90s, 10m, 26h or 1d [default: until it is over]
+    /// How long to wait, such as 90s, 10m, 26h or 1d [default: until they are over]
     #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
     deadline: Option<Duration>,
 
@@ -47,27 +59,48 @@ pub(super) struct WaitArgs {
 
 /// What is said when the user stops the wait.
 pub(super) fn stopped(args: &WaitArgs) -> String {
-    let (id, cancel) = (&args.id, args.service.again("batches cancel").word(args.id.as_str()));
-    format!("interrupted; batch {id} goes on at the service; to stop it: {cancel}")
+    match args.ids.as_slice() {
+        [id] => {
+            let cancel = args.service.again("batches cancel").word(id.as_str());
+            format!("interrupted; batch {id} goes on at the service; to stop it: {cancel}")
+        }
+        ids => format!("interrupted; the batches go on at the service; to go on waiting: {}", wait_again(args, ids)),
+    }
 }
 
-pub(super) async fn run(args: &WaitArgs) -> Result<Exit, CliError> {
+/// The command that goes on waiting.
+fn wait_again<'a>(args: &WaitArgs, ids: impl IntoIterator<Item = &'a BatchId>) -> CommandLine {
+    ids.into_iter().fold(args.service.again("batches wait"), |line, id| line.word(id.as_str()))
+}
+
+/// `one_a_line` prints even a single batch on one line.
+pub(super) async fn run(args: &WaitArgs, one_a_line: bool) -> Result<Exit, CliError> {
     let client = args.service.client()?;
+    let mut known = HashSet::new();
+    let ids: Vec<BatchId> = args.ids.iter().filter(|id| known.insert(*id)).cloned().collect();
+    match ids.as_slice() {
+        [id] => one(&client, id, args, one_a_line).await,
+        _ => many(&client, &ids, args).await,
+    }
+}
+
+async fn one(client: &Client, id: &BatchId, args: &WaitArgs, one_a_line: bool) -> Result<Exit, CliError> {
     let mut bar = None;
-    let waited = wait(&client, args, &mut bar).await;
+    let waited = wait(client, id, args, &mut bar).await;
     if let Some(bar) = bar {
         bar.clear();
     }
+    let print = async |batch: &Batch| if one_a_line { out::json_line(batch).await } else { out::json(batch).await };
     match waited {
         Waited::Ended(batch) => {
-            out::json(&batch).await?;
-            Ok(judge(&batch))
+            print(&batch).await?;
+            Ok(judge(&batch, args))
         }
         Waited::GaveUp(last) => {
             if let Some(batch) = &last {
-                out::json(batch).await?;
+                print(batch).await?;
             }
-            let (id, again) = (&args.id, args.service.again("batches wait").word(args.id.as_str()));
+            let again = wait_again(args, [id]);
             let message = match last {
                 Some(batch) => format!("batch {id} is {} and goes on; to go on waiting: {again}", batch.status),
                 None => format!("batch {id} was not seen; is the id right, and is the service there?"),
@@ -80,40 +113,60 @@ pub(super) async fn run(args: &WaitArgs) -> Result<Exit, CliError> {
 
 /// A first look, which tells at once when the service is not there, and then the wait. The bar
 /// comes with the first batch that is seen.
-async fn wait(client: &Client, args: &WaitArgs, bar: &mut Option<Bar>) -> Waited {
-    // A deadline beyond the clock's reach is none.
-    let end = args.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
+async fn wait(client: &Client, id: &BatchId, args: &WaitArgs, bar: &mut Option<Bar>) -> Waited {
+    let end = end(args);
     let batches = client.batches();
-    let look = batches.get(&args.id);
-    let look = match end {
-        None => look.await,
-        Some(end) => match timeout_at(end, look).await {
-            Ok(look) => look,
-            Err(_) => return Waited::GaveUp(None),
-        },
-    };
-    let last = match look {
-        Ok(batch) if batch.is_terminal() => return Waited::Ended(Box::new(batch)),
-        Ok(batch) => {
+    let last = match first_look(client, id, end).await {
+        Ok(Some(batch)) if batch.is_terminal() && batch.late_files().is_none() => {
+            return Waited::Ended(Box::new(batch));
+        }
+        Ok(Some(batch)) => {
             bar.get_or_insert_with(Bar::new).batch(&batch);
             Some(Box::new(batch))
         }
-        Err(error) if is_hopeless(&error) => return Waited::CouldNotAsk { error, last: None },
-        Err(error) => {
-            out::note(format_args!("{error}; asking again"));
-            None
-        }
+        Ok(None) => None,
+        Err(ended) => return ended,
     };
     let mut wait = batches
-        .wait(&args.id)
+        .wait(id)
         .on_progress(|batch| bar.get_or_insert_with(Bar::new).batch(batch))
         .on_trouble(|error| out::note(format_args!("{error}; asking again")));
     if let Some(end) = end {
         wait = wait.deadline(end.saturating_duration_since(Instant::now()));
     }
-    match wait.until_over().await {
-        Waited::GaveUp(None) => Waited::GaveUp(last),
-        ended => ended,
+    match (wait.until_over().await, last) {
+        // It was over at the first look, whatever became of the looks after it.
+        (Waited::GaveUp(None) | Waited::CouldNotAsk { last: None, .. }, Some(batch)) if batch.is_terminal() => {
+            Waited::Ended(batch)
+        }
+        (Waited::GaveUp(None), last) => Waited::GaveUp(last),
+        (ended, _) => ended,
+    }
+}
+
+/// When to give up. A deadline beyond the clock's reach is none.
+fn end(args: &WaitArgs) -> Option<Instant> {
+    args.deadline.and_then(|deadline| Instant::now().checked_add(deadline))
+}
+
+/// The batch, nothing when the error may pass, or how the wait ended.
+async fn first_look(client: &Client, id: &BatchId, end: Option<Instant>) -> Result<Option<Batch>, Waited> {
+    let batches = client.batches();
+    let look = batches.get(id);
+    let look = match end {
+        None => look.await,
+        Some(end) => match timeout_at(end, look).await {
+            Ok(look) => look,
+            Err(_) => return Err(Waited::GaveUp(None)),
+        },
+    };
+    match look {
+        Ok(batch) => Ok(Some(batch)),
+        Err(error) if is_hopeless(&error) => Err(Waited::CouldNotAsk { error, last: None }),
+        Err(error) => {
+            out::note(format_args!("{error}; asking again"));
+            Ok(None)
+        }
     }
 }
 
@@ -123,8 +176,114 @@ fn is_hopeless(error: &Error) -> bool {
     error.is_connection() || !(error.is_transient() || error.is_not_found())
 }
 
+/// The wait for several batches, each printed as it ends.
+async fn many(client: &Client, ids: &[BatchId], args: &WaitArgs) -> Result<Exit, CliError> {
+    let end = end(args);
+    if let Some(first) = ids.first()
+        && let Err(Waited::CouldNotAsk { error, .. }) = first_look(client, first, end).await
+        && is_unreachable(&error)
+    {
+        return Err(error.into());
+    }
+    let board = Arc::new(Board::new(ids));
+    let (shown, troubled) = (Arc::clone(&board), Arc::clone(&board));
+    let mut wait =
+        client.batches().wait_all(ids.iter().cloned()).on_progress(move |batch| shown.saw(batch)).on_trouble(
+            move |error| {
+                troubled.clear();
+                out::note(format_args!("{error}; asking again"));
+            },
+        );
+    if let Some(end) = end {
+        wait = wait.deadline(end.saturating_duration_since(Instant::now()));
+    }
+    let mut ended = pin!(wait.into_stream());
+    let (mut worst, mut open) = (Exit::Success, Vec::new());
+    while let Some((id, waited)) = ended.next().await {
+        board.clear();
+        let exit = match waited {
+            Waited::Ended(batch) => {
+                out::json_line(&batch).await?;
+                judge(&batch, args)
+            }
+            Waited::GaveUp(last) => {
+                match last {
+                    Some(batch) => {
+                        out::json_line(&batch).await?;
+                        out::note(format_args!("gave up waiting: batch {id} is {} and goes on", batch.status));
+                    }
+                    None => out::note(format_args!("gave up waiting: batch {id} was not seen; is the id right?")),
+                }
+                open.push(id);
+                Exit::GaveUp
+            }
+            Waited::CouldNotAsk { error, .. } => {
+                let error = CliError::from(error);
+                out::note(format_args!("batch {id}: {error}"));
+                error.exit()
+            }
+        };
+        worst = worst.worse(exit);
+    }
+    board.clear();
+    if !open.is_empty() {
+        out::note(format_args!("to go on waiting: {}", wait_again(args, &open)));
+    }
+    Ok(worst)
+}
+
+/// Whether the error is of the service, and not of the one batch that was asked for.
+fn is_unreachable(error: &Error) -> bool {
+    error.is_connection() || error.is_unauthorized()
+}
+
+/// How far several batches have come, and the bar that shows it.
+struct Board(Mutex<Shown>);
+
+struct Shown {
+    bar: Option<Bar>,
+    all: usize,
+    seen: HashMap<BatchId, (bool, u64, u64)>,
+}
+
+impl Board {
+    fn new(ids: &[BatchId]) -> Self {
+        Self(Mutex::new(Shown { bar: None, all: ids.len(), seen: HashMap::new() }))
+    }
+
+    fn saw(&self, batch: &Batch) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = batch.request_counts.unwrap_or_default();
+        let ended = counts.completed.saturating_add(counts.failed).min(counts.total);
+        shown.seen.insert(batch.id.clone(), (batch.is_terminal(), ended, counts.total));
+        let over = shown.seen.values().filter(|(over, ..)| *over).count();
+        let sum = |of: fn(&(bool, u64, u64)) -> u64| shown.seen.values().map(of).fold(0, u64::saturating_add);
+        let (ended, total, all) = (sum(|seen| seen.1), sum(|seen| seen.2), shown.all);
+        shown.bar.get_or_insert_with(Bar::new).batches(over, all, ended, total);
+    }
+
+    /// Takes the bar away, for what is printed.
+    fn clear(&self) {
+        if let Some(bar) = self.0.lock().unwrap_or_else(PoisonError::into_inner).bar.take() {
+            bar.clear();
+        }
+    }
+}
+
 /// The exit code of a batch that is over; why it is not 0 goes to stderr.
-fn judge(batch: &Batch) -> Exit {
+fn judge(batch: &Batch, args: &WaitArgs) -> Exit {
+    let exit = judge_lines(batch);
+    let Some(late) = batch.late_files() else { return exit };
+    let id = &batch.id;
+    out::note(format_args!(
+        "batch {id} is {}, and {late}; what it finished is at the service; ask for it later: {}",
+        batch.status,
+        wait_again(args, [id])
+    ));
+    exit.worse(if late.is_output() { Exit::Service } else { Exit::Incomplete })
+}
+
+fn judge_lines(batch: &Batch) -> Exit {
     match batch.status {
         Status::Completed => {}
         Status::Failed => {

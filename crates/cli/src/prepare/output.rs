@@ -1,7 +1,7 @@
-//! Writes the request file, under its name when whole, or not at all.
+//! A file that is written under its name when it is whole, or not at all: request lines, and joined results.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -9,10 +9,12 @@ use tempfile::NamedTempFile;
 use crate::exit::CliError;
 use crate::out;
 
-/// Where the request lines go, which is nowhere until [`Output::finish`].
+/// Where lines go, which is nowhere until [`Output::finish`].
 pub(crate) struct Output {
     target: Target,
     bytes: u64,
+    /// What is written, as errors call it.
+    what: &'static str,
 }
 
 enum Target {
@@ -23,11 +25,12 @@ enum Target {
 }
 
 impl Output {
-    /// `-` is stdout.
+    /// `-` is stdout. `what` is written, such as `the results`.
     ///
     /// # Errors
     /// When the folder cannot be written to.
-    pub(crate) fn new(path: &Path) -> Result<Self, CliError> {
+    pub(crate) fn new(path: &Path, what: &'static str) -> Result<Self, CliError> {
+        let spool = || spool(what);
         let target = if path == Path::new("-") {
             Target::Stream { spool: spool()?, path: None }
         } else {
@@ -47,7 +50,7 @@ impl Output {
                 _ => Target::File { temporary: BufWriter::new(beside(&path)?), path },
             }
         };
-        Ok(Self { target, bytes: 0 })
+        Ok(Self { target, bytes: 0, what })
     }
 
     /// The file beside the final one, while that is not whole.
@@ -63,16 +66,30 @@ impl Output {
     /// # Errors
     /// When the disk does not take it.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), CliError> {
-        let writer: &mut dyn Write = match &mut self.target {
-            Target::File { temporary, .. } => temporary,
-            Target::Stream { spool, .. } => spool,
+        let what = self.what;
+        self.write_all(line.as_bytes()).and_then(|()| self.write_all(b"\n")).map_err(|error| cannot_write(what, &error))
+    }
+
+    /// Whether the file that will be replaced holds something, and not what was written.
+    ///
+    /// # Errors
+    /// When either cannot be read.
+    pub(crate) fn replaces_other(&mut self) -> Result<bool, CliError> {
+        let what = self.what;
+        let Target::File { temporary, path } = &mut self.target else { return Ok(false) };
+        temporary.flush().map_err(|error| cannot_write(what, &error))?;
+        let old = match fs::metadata(&*path) {
+            Ok(old) => old,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(crate::input::cannot_read(path, &error)),
         };
-        writer
-            .write_all(line.as_bytes())
-            .and_then(|()| writer.write_all(b"\n"))
-            .map_err(|error| cannot_write(&error))?;
-        self.bytes += line.len() as u64 + 1;
-        Ok(())
+        if old.len() == 0 {
+            return Ok(false);
+        }
+        let same = old.len() == self.bytes
+            && same_bytes(&*path, temporary.get_ref().path())
+                .map_err(|error| crate::input::cannot_read(path, &error))?;
+        Ok(!same)
     }
 
     /// The bytes written so far.
@@ -85,6 +102,8 @@ impl Output {
     /// # Errors
     /// When the disk, or stdout, does not take it; a file's old content is then untouched.
     pub(crate) fn finish(self) -> Result<(), CliError> {
+        let what = self.what;
+        let cannot_write = |error: &io::Error| cannot_write(what, error);
         match self.target {
             Target::File { temporary, path } => {
                 let temporary = temporary.into_inner().map_err(|e| cannot_write(e.error()))?;
@@ -131,10 +150,43 @@ fn beside(path: &Path) -> Result<NamedTempFile, CliError> {
     })
 }
 
-fn spool() -> Result<BufWriter<File>, CliError> {
-    tempfile::tempfile().map(BufWriter::new).map_err(|error| cannot_write(&error))
+fn spool(what: &str) -> Result<BufWriter<File>, CliError> {
+    tempfile::tempfile().map(BufWriter::new).map_err(|error| cannot_write(what, &error))
 }
 
-fn cannot_write(error: &io::Error) -> CliError {
-    CliError::usage(format!("the request lines cannot be written: {error}; nothing was left under the final name"))
+fn cannot_write(what: &str, error: &io::Error) -> CliError {
+    CliError::usage(format!("{what} cannot be written: {error}; nothing was left under the final name"))
+}
+
+/// Whether two files of one length hold the same.
+fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    let open = |path| File::open(path).map(BufReader::new);
+    let (mut one, mut other) = (open(one)?, open(other)?);
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let length = left.len().min(right.len());
+        if length == 0 || left[..length] != right[..length] {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        one.consume(length);
+        other.consume(length);
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &mut self.target {
+            Target::File { temporary, .. } => temporary.write(bytes),
+            Target::Stream { spool, .. } => spool.write(bytes),
+        }?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::File { temporary, .. } => temporary.flush(),
+            Target::Stream { spool, .. } => spool.flush(),
+        }
+    }
 }

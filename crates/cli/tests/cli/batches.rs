@@ -6,7 +6,7 @@ use lote_gateway::Gateway;
 use serde_json::{Value, json};
 
 use crate::common::{Ended, ended, folder, lote};
-use crate::service::{Embedded, Odd, Unasked, answer, ask, at, json, json_lines};
+use crate::service::{Embedded, Odd, Steady, Unasked, answer, ask, at, json, json_lines};
 
 #[test]
 fn from_create_to_its_end() {
@@ -77,14 +77,15 @@ fn every_end_of_a_batch_has_its_exit_code() {
     let counts =
         |total: u64, completed: u64, failed: u64| json!({"total": total, "completed": completed, "failed": failed});
     for (status, more, code) in [
-        ("completed", json!({"request_counts": counts(2, 2, 0)}), 0),
-        ("COMPLETED", json!({"request_counts": counts(2, 2, 0), "error_file_id": "file_empty"}), 0),
-        ("completed", json!({"request_counts": counts(2, 1, 1)}), 1),
-        ("completed", json!({"request_counts": counts(2, 1, 0)}), 1),
+        ("completed", json!({"request_counts": counts(2, 2, 0), "output_file_id": "o"}), 0),
+        ("COMPLETED", json!({"request_counts": counts(2, 2, 0), "output_file_id": "o", "error_file_id": "empty"}), 0),
+        ("completed", json!({"request_counts": counts(2, 1, 1), "output_file_id": "o", "error_file_id": "e"}), 1),
+        ("completed", json!({"request_counts": counts(2, 0, 2), "error_file_id": "e"}), 1),
+        ("completed", json!({"request_counts": counts(2, 1, 0), "output_file_id": "o"}), 1),
         ("completed", json!({}), 0),
         ("completed", json!({"request_counts": counts(0, 0, 0), "error_file_id": "file_1"}), 1),
         ("completed", json!({"error_file_id": "file_1"}), 1),
-        ("cancelled", json!({"request_counts": counts(2, 2, 0)}), 1),
+        ("cancelled", json!({"request_counts": counts(2, 2, 0), "output_file_id": "o"}), 1),
         ("expired", json!({}), 1),
         ("failed", json!({"errors": {"data": []}}), 4),
     ] {
@@ -94,6 +95,75 @@ fn every_end_of_a_batch_has_its_exit_code() {
         assert_eq!((waited.code, json(&waited)), (code, batch), "{waited:?}");
         assert_eq!(waited.stderr.is_empty(), code == 0, "{waited:?}");
     }
+}
+
+/// What a service says of a batch that is over, and of which it names these files.
+fn over(files: Value) -> Value {
+    let counts = json!({"total": 3, "completed": 2, "failed": 1});
+    let mut batch = json!({"id": "batch_1", "status": "completed", "request_counts": counts});
+    batch.as_object_mut().expect("an object").extend(files.as_object().expect("an object").clone());
+    batch
+}
+
+#[test]
+fn files_that_are_named_late_are_waited_for() {
+    let said = |batch: &Value| answer("200 OK", "application/json", &batch.to_string());
+    let whole = over(json!({"output_file_id": "o", "error_file_id": "e"}));
+    for late in
+        [json!({}), json!({"output_file_id": ""}), json!({"output_file_id": "o"}), json!({"error_file_id": "e"})]
+    {
+        let odd = Odd::answering([said(&over(late.clone())), said(&over(late)), said(&whole)]);
+        let waited = ask(odd.url(), ["batches", "wait", "batch_1"]);
+        assert_eq!((waited.code, json(&waited)), (1, whole.clone()), "{waited:?}");
+    }
+    // At the deadline it is taken as it is, and told.
+    for (files, code, lacking) in [
+        (json!({}), 4, "its counts say that 2 lines succeeded and 1 failed, but it names no file of them"),
+        (json!({"output_file_id": "o"}), 1, "its counts say that 1 line failed, but it names no error file"),
+    ] {
+        let batch = over(files);
+        let steady = batch.clone();
+        let service = Steady::answering(move |_| steady.clone());
+        let waited = ask(service.url(), ["batches", "wait", "batch_1", "--deadline", "3s"]);
+        assert_eq!((waited.code, json(&waited)), (code, batch), "{waited:?}");
+        assert!(waited.stderr.contains(lacking) && waited.stderr.contains("lote batches wait batch_1"), "{waited:?}");
+    }
+}
+
+#[test]
+fn several_batches_are_waited_for_and_the_worst_of_them_is_the_exit_code() {
+    let gateway = Embedded::start();
+    let good = [gateway.batch(&["a"]), gateway.batch(&["b", "c"])];
+    let failing = gateway.batch(&["[[status=429]]"]);
+    let slow = gateway.batch(&["[[sleep=60000]]"]);
+    let bad = gateway.upload(b"{\"custom_id\":\"a\"}\n");
+    let bad = json(&gateway.lote(["batches", "create", &bad, "--endpoint", "chat"]));
+    let bad = bad["id"].as_str().expect("an id").to_owned();
+    let wait = |ids: &[&String], more: &[&str]| {
+        let ids = ids.iter().map(|id| id.as_str());
+        gateway.lote(["batches", "wait"].into_iter().chain(ids).chain(more.iter().copied()))
+    };
+    // One that is named twice is printed once.
+    let waited = wait(&[&good[0], &good[1], &good[0]], &[]);
+    let mut ids: Vec<String> =
+        json_lines(&waited).iter().map(|batch| batch["id"].as_str().expect("an id").to_owned()).collect();
+    ids.sort();
+    let mut expected = good.to_vec();
+    expected.sort();
+    assert_eq!((waited.code, waited.stderr.as_str(), ids), (0, "", expected), "{waited:?}");
+
+    let waited = wait(&[&good[0], &failing], &["--json"]);
+    assert_eq!((waited.code, json_lines(&waited).len()), (1, 2), "{waited:?}");
+    assert!(waited.stderr.contains("0 of 1 line succeeded"), "{waited:?}");
+    let waited = wait(&[&slow, &failing], &["--deadline", "4s"]);
+    assert_eq!((waited.code, json_lines(&waited).len()), (5, 2), "{waited:?}");
+    assert!(waited.stderr.contains(&format!("to go on waiting: lote batches wait {slow} --base-url")), "{waited:?}");
+    let waited = wait(&[&good[1], &bad, &failing], &[]);
+    assert_eq!((waited.code, json_lines(&waited).len()), (4, 3), "{waited:?}");
+
+    // One on a line of its own, when that is asked for.
+    let one = wait(&[&good[0]], &["--json"]);
+    assert_eq!((one.code, one.stdout.lines().count()), (0, 1), "{one:?}");
 }
 
 #[test]

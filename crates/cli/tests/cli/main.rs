@@ -11,6 +11,7 @@ mod files;
 mod gateway;
 mod help;
 mod inspect;
+mod join;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::common::{
     Ended, PROBLEMS, command, ended, folder, lote, names, repository, signal, until, word_problems,
 };
-use crate::service::{Embedded, Odd, at, json, requests};
+use crate::service::{Embedded, Odd, Steady, at, json, requests};
 
 /// `lote run requests.jsonl` in this folder, with these arguments.
 fn run_in<A: AsRef<OsStr>>(mut command: Command, folder: &Path, args: impl IntoIterator<Item = A>) -> Ended {
@@ -248,4 +248,28 @@ fn a_full_disk_while_downloading_leaves_no_half_file() {
     assert!(ended.stderr.contains("output.jsonl") && ended.stderr.contains("lote files content"), "{ended:?}");
     let kept = names(&place.path().join("requests.run"));
     assert_eq!(kept, ["batch.json", "requests.jsonl", "run.json"]);
+}
+
+#[test]
+fn files_that_are_never_named_are_exit_4_with_the_way_to_fetch_them() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b", "c"]))]);
+    let counts = serde_json::json!({"total": 3, "completed": 3, "failed": 0});
+    let over = serde_json::json!({"id": "batch_1", "status": "completed", "request_counts": counts});
+    let service = Steady::answering(move |head| match head.split(' ').next() {
+        Some("POST") if head.contains("/files") => serde_json::json!({"id": "file-1"}),
+        Some("POST") => serde_json::json!({"id": "batch_1", "status": "validating"}),
+        _ => over.clone(),
+    });
+    // The deadline ends the looks for the files too.
+    let ended = run_in(at(service.url()), place.path(), ["--deadline", "6s"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (4, ""), "{ended:?}");
+    for part in [
+        "its counts say that 3 lines succeeded, but it names no output file",
+        "\n  lote batches wait batch_1",
+        "\n  lote files content OUTPUT_FILE_ID",
+        "\n  lote join requests.run/requests.jsonl output.jsonl -o results.jsonl",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    assert!(!place.path().join("requests.run/results.jsonl").exists());
 }

@@ -222,3 +222,26 @@ impl Unasked {
         assert!(came.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "{what:?} was sent");
     }
 }
+
+/// A service that answers each request by its method and path, as often as it is asked. Its thread ends with the test.
+pub(crate) struct Steady(String);
+
+impl Steady {
+    pub(crate) fn answering(says: impl Fn(&str) -> Value + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let said = says(&read(&stream).head).to_string();
+                // The client may have gone.
+                let _ = stream.write_all(&answer("200 OK", "application/json", &said));
+            }
+        });
+        Self(url)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.0
+    }
+}

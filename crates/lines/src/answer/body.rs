@@ -314,9 +314,10 @@ impl Signs {
     fn shortfall(&self) -> Shortfall {
         let mut all = self.shortfall;
         all.add(self.choices_short);
-        all.add(self.output_short);
+        all.add(Shortfall { cut_off: false, ..self.output_short });
         // A response that is incomplete for no known reason stopped before its end.
-        all.cut_off |= self.status == Status::Incomplete && !all.filtered;
+        let incomplete = self.status == Status::Incomplete || self.output_short.cut_off;
+        all.cut_off |= incomplete && !all.filtered;
         all
     }
 }
@@ -381,8 +382,11 @@ fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
     walk.items(&mut |walk| {
         some |= walk.kind() != Kind::Null;
         walk.fields(&mut |key, walk| {
-            if key == "content" {
-                walk.items(&mut |walk| short.refused |= part(walk));
+            match key.as_ref() {
+                "content" => walk.items(&mut |walk| short.refused |= part(walk)),
+                // A message that is not whole, whatever the response says of itself.
+                "status" => short.cut_off |= walk.value() == "\"incomplete\"",
+                _ => {}
             }
         });
     });

@@ -7,9 +7,9 @@
 use std::collections::hash_map;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::JoinError;
+use super::{JoinError, Named};
 use crate::anomaly::{Anomalies, AnomalyCode};
 use crate::answer::{Answer, OutcomeKind};
 use crate::ids::{IdHasher, IdMap};
@@ -60,6 +60,8 @@ pub(super) struct Index {
     files: Vec<AnswerFile>,
     hasher: IdHasher,
     entries: IdMap<Entry>,
+    /// Lines of the files that are not blank.
+    lines: u64,
 }
 
 struct AnswerFile {
@@ -83,14 +85,15 @@ impl AnswerFile {
 
 impl Index {
     /// Reads a file of answers and keeps where the best answer to each custom_id stands.
-    pub(super) fn add(&mut self, path: &Path, anomalies: &mut Anomalies) -> Result<(), JoinError> {
-        let reader = open_seekable(path).map_err(|error| JoinError::read(path, error))?;
+    pub(super) fn add(&mut self, answers: Named<'_>, anomalies: &mut Anomalies) -> Result<(), JoinError> {
+        let path = answers.shown();
+        let reader = open_seekable(answers.path).map_err(|error| JoinError::read(path, error))?;
         let name = path.display().to_string();
         let file = self.files.len() as u32;
         let scanned = reader.try_clone().map_err(|error| JoinError::read(path, error))?;
         let scanned = BufReader::with_capacity(1 << 16, scanned);
         self.files.push(AnswerFile { path: path.to_owned(), name: name.clone(), reader, position: u64::MAX });
-        let Self { files, hasher, entries } = self;
+        let Self { files, hasher, entries, .. } = self;
         let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies| {
             let message = format!(
                 "custom_id was answered twice; taken was {}, line {}",
@@ -131,7 +134,7 @@ impl Index {
             }
         };
         let scanned = scan::answers(&name, scanned, anomalies, &mut visit);
-        scanned.map_err(|error| JoinError::read(path, error))?;
+        self.lines += scanned.map_err(|error| JoinError::read(path, error))?.lines;
         Ok(())
     }
 
@@ -162,6 +165,11 @@ impl Index {
         buffer.resize(found.length as usize, 0);
         let read = file.read_at(found.offset, buffer);
         read.map_err(|error| JoinError::read(&file.path, error))
+    }
+
+    /// How many lines the files have that are not blank.
+    pub(super) fn lines(&self) -> u64 {
+        self.lines
     }
 
     pub(super) fn name(&self, file: u32) -> &str {

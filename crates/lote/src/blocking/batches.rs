@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Each, Wait, WaitAll, driver::Driver, mirror::mirror};
 use crate as lote;
-use crate::{Batch, BatchId, Error, FileId, Outcomes, Page, options};
+use crate::{Batch, BatchId, Error, FileId, Outcomes, Page, Tolerance, options};
 
 /// The operations on batches. See [`Client::batches`](super::Client::batches).
 #[derive(Clone)]
@@ -122,6 +122,7 @@ mirror! {
     #[must_use = "nothing is fetched until .fetch() is called"]
     FetchOutcomes of lote {
         fn folder(folder: impl Into<PathBuf>);
+        fn tolerance(tolerance: Tolerance);
         fn on_trouble(call: impl Fn(&Error) + Send + Sync + 'static);
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{driver::Driver, mirror::mirror};
 use crate::{
-    Cadence,
+    Cadence, Tolerance,
     lines::Limits,
     options,
     run::{self, Progress, Report, RunError},
@@ -22,6 +22,7 @@ mirror! {
         fn limits(limits: Limits);
         fn deadline(deadline: Duration);
         fn cadence(cadence: Cadence);
+        fn tolerance(tolerance: Tolerance);
         fn on_progress(call: impl Fn(Progress<'_>) + Send + Sync + 'static);
     }
 }

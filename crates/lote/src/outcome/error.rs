@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Filtered,
     /// The model called tools.
     ToolCalls,
+    /// There are so many of what was wanted once.
+    Several(usize),
     /// There is text, but no JSON of the type.
     NotTheType,
     /// Anything else.
@@ -105,6 +107,21 @@ impl OutcomeError {
     /// The model called tools instead: see [`Outcome::tool_calls`].
     pub fn is_tool_calls(&self) -> bool {
         self.0.kind == Kind::ToolCalls
+    }
+
+    /// There are several of what was asked for once: [`count`](Self::count) says how many. [`Outcome::texts`] gives each
+    /// text, [`Outcome::embeddings`] each vector.
+    pub fn is_several(&self) -> bool {
+        self.count().is_some()
+    }
+
+    /// How many there are of what was asked for once, when there are several: answers or messages of the model, parts of
+    /// a text that is to be JSON, or vectors.
+    pub fn count(&self) -> Option<usize> {
+        match self.0.kind {
+            Kind::Several(count) => Some(count),
+            _ => None,
+        }
     }
 
     /// The answer is whole, but is no JSON of the type that was asked for.

@@ -6,13 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Outcomes, read::join_into};
+use super::Outcomes;
 use crate::{
-    Batch, Client, Error, Status,
-    deadline::Deadline,
-    fetch::{OnTrouble, blocking, fetch},
-    lines::Joined,
-    save::AtomicFile,
+    Batch, Client, Error, Tolerance,
+    collect::Collect,
+    fetch::{OnTrouble, patience},
 };
 
 /// The outcomes of a batch that is over, to be fetched. See [`Batches::outcomes`](crate::Batches::outcomes).
@@ -22,6 +20,7 @@ pub struct FetchOutcomes {
     batch: Batch,
     requests: PathBuf,
     folder: Option<PathBuf>,
+    tolerance: Tolerance,
     on_trouble: OnTrouble,
 }
 
@@ -37,10 +36,11 @@ impl fmt::Debug for FetchOutcomes {
 
 impl FetchOutcomes {
     /// The names of the files that are kept in a [`folder`](Self::folder).
-    const FILES: [&str; 3] = ["output.jsonl", "errors.jsonl", "results.jsonl"];
+    const FILES: [&str; 2] = ["output.jsonl", "errors.jsonl"];
+    const RESULTS: &str = "results.jsonl";
 
     pub(crate) fn new(client: Client, batch: Batch, requests: PathBuf) -> Self {
-        Self { client, batch, requests, folder: None, on_trouble: Arc::new(|_| ()) }
+        Self { client, batch, requests, folder: None, tolerance: patience(), on_trouble: Arc::new(|_| ()) }
     }
 
     /// Where to keep what comes: `output.jsonl` and `errors.jsonl` as the service gave them, as far as there are any,
@@ -51,81 +51,54 @@ impl FetchOutcomes {
         self
     }
 
+    /// Which errors to survive and for how long, and for how long to ask again for files that are
+    /// [late](Tolerance::late_files). The default is five minutes of errors, and two of late files.
+    pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
     /// Called with every error that is survived: the same is tried again, for some minutes.
     pub fn on_trouble(mut self, call: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.on_trouble = Arc::new(call);
         self
     }
 
-    /// Fetches the output and the error file, as far as there are any, and joins them with the request lines. Memory
-    /// does not grow with the files beyond some 200 bytes for each answer.
+    /// Fetches the output and the error file, as far as there are any, and joins them with the request lines. A batch
+    /// whose counts speak of lines that no file holds yet is looked at again first. Memory does not grow with the files
+    /// beyond some 200 bytes for each answer.
     ///
     /// # Errors
     /// One that [`is_invalid`](Error::is_invalid) when the batch is not over, or failed its validation so that no line
-    /// was run; those of the calls; and those of [`Outcomes::join`].
+    /// was run; one that [`is_late`](Error::is_late) when lines succeeded and the service names no output file; those of
+    /// the calls; and those of [`Outcomes::join`].
     pub async fn fetch(self) -> Result<Outcomes, Error> {
-        let id = &self.batch.id;
-        if !self.batch.is_terminal() {
-            let status = &self.batch.status;
+        let Self { client, batch, requests, folder, tolerance, on_trouble } = self;
+        let id = &batch.id;
+        if !batch.is_terminal() {
+            let status = &batch.status;
             return Err(Error::invalid(format!("batch {id} is {status}: wait until it is over, then ask again")));
-        }
-        let files = [&self.batch.output_file_id, &self.batch.error_file_id];
-        // Some services keep what was finished before a batch failed.
-        if self.batch.status == Status::Failed && files.iter().all(|file| file.is_none()) {
-            let why: Vec<String> = self.batch.errors.iter().take(3).map(ToString::to_string).collect();
-            let why = if why.is_empty() { "the service does not say why".to_owned() } else { why.join("; ") };
-            return Err(Error::invalid(format!("batch {id} failed, so that no request line was run: {why}")));
         }
         // Lives until the end of this call, which has read all of its files by then.
         let mut temporary = None;
-        let folder = match &self.folder {
+        let (kept, results) = match folder {
             Some(folder) => {
-                fs::create_dir_all(folder).map_err(|error| Error::path("make the folder", folder, error))?;
-                folder.clone()
+                fs::create_dir_all(&folder).map_err(|error| Error::path("make the folder", &folder, error))?;
+                let results = folder.join(Self::RESULTS);
+                (folder, Some(results))
             }
             None => {
                 let made = tempfile::tempdir().map_err(|error| Error::io("make a temporary folder", error))?;
-                temporary.insert(made).path().to_owned()
+                (temporary.insert(made).path().to_owned(), None)
             }
         };
-        let mut answers = Vec::new();
-        for (file, name) in files.into_iter().zip(Self::FILES) {
-            let path = folder.join(name);
-            match file {
-                Some(file) => {
-                    fetch(&self.client, file, &path, Deadline::default(), Arc::clone(&self.on_trouble)).await?;
-                    answers.push(path);
-                }
-                None => remove_old(&path)?,
-            }
-        }
-        let requests = self.requests.clone();
-        if temporary.is_some() {
-            return blocking(move || Outcomes::join(requests, answers)).await;
-        }
-        let results = folder.join(Self::FILES[2]);
-        blocking(move || {
-            let joined = join_to(&requests, &answers, &results)?;
-            let file = fs::File::open(&results).map_err(|error| Error::path("read", &results, error))?;
-            Ok(Outcomes::new(file, &results, Some(joined)))
-        })
-        .await
+        let results: Option<&Path> = results.as_deref();
+        let mut collect =
+            Collect::new(client, batch, &kept, Self::FILES).tolerance(tolerance).telling(Arc::new(|_| ()), on_trouble);
+        let (joined, file) = match collect.collect(&requests, results).await {
+            Ok(collected) => collected,
+            Err(error) => return Err(error.into_error(Some(&collect.batch), results)),
+        };
+        Ok(Outcomes::new(file, results.unwrap_or(Path::new("the joined results")), Some(joined)))
     }
-}
-
-/// A file of an earlier fetch would be taken for one of this batch.
-fn remove_old(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::path("remove", path, error)),
-        _ => Ok(()),
-    }
-}
-
-/// Joins into a file that appears whole.
-fn join_to(requests: &Path, answers: &[PathBuf], results: &Path) -> Result<Joined, Error> {
-    let failed = |error| Error::path("write", results, error);
-    let mut atomic = AtomicFile::new(results).map_err(failed)?;
-    let joined = join_into(requests, answers, atomic.file())?;
-    atomic.commit().map_err(failed)?;
-    Ok(joined)
 }

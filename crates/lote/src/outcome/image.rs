@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use super::json::Json;
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use serde_json::Value;
 
 /// Base64 with or without its padding.
 pub(super) const FORGIVING: GeneralPurpose = GeneralPurpose::new(
@@ -58,44 +58,46 @@ impl fmt::Debug for ImageData {
 }
 
 /// The images of an answer; none when it holds no images.
-pub(super) fn read(body: &Value) -> Option<Result<Vec<Image>, String>> {
-    let items: Vec<Found<'_>> = match body.get("data").and_then(Value::as_array) {
-        Some(data) => data.iter().map(|item| Found::new(item, "b64_json")).collect::<Option<_>>()?,
+pub(super) fn read(body: Json<'_>) -> Option<Result<Vec<Image>, String>> {
+    let [data, output] = body.fields(["data", "output"]);
+    let items: Vec<Found> = match data.and_then(Json::items) {
+        Some(data) => data.into_iter().map(|item| Found::new(item, "b64_json")).collect::<Option<_>>()?,
         // Images that a model made as a tool of a response.
-        None => body
-            .get("output")?
-            .as_array()?
-            .iter()
-            .filter(|item| item.get("type").is_some_and(|kind| kind == "image_generation_call"))
+        None => output?
+            .items()?
+            .into_iter()
+            .filter(|item| item.says("type", "image_generation_call"))
             .filter_map(|item| Found::new(item, "result"))
             .collect(),
     };
     (!items.is_empty()).then(|| items.into_iter().enumerate().map(|(at, item)| item.decode(at)).collect())
 }
 
-struct Found<'a> {
-    item: &'a Value,
-    base64: Option<&'a str>,
-    url: Option<&'a str>,
+struct Found {
+    base64: Option<String>,
+    url: Option<String>,
+    revised_prompt: Option<String>,
 }
 
-impl<'a> Found<'a> {
-    fn new(item: &'a Value, base64: &str) -> Option<Self> {
-        let text = |name: &str| item.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let (base64, url) = (text(base64), text("url"));
-        (base64.is_some() || url.is_some()).then_some(Self { item, base64, url })
+impl Found {
+    fn new(item: Json<'_>, base64: &str) -> Option<Self> {
+        let [base64, url, prompt] =
+            item.fields([base64, "url", "revised_prompt"]).map(|field| field.and_then(Json::text));
+        let (base64, url) = (base64.filter(|text| !text.is_empty()), url.filter(|text| !text.is_empty()));
+        (base64.is_some() || url.is_some()).then_some(Self { base64, url, revised_prompt: prompt })
     }
 
     fn decode(self, at: usize) -> Result<Image, String> {
-        let inline = self.url.filter(|url| url.starts_with("data:")).and_then(|url| url.split_once(";base64,"));
-        let data = match (self.base64.or(inline.map(|(_, base64)| base64)), self.url) {
-            (Some(base64), _) => {
+        let Self { base64, url, revised_prompt } = self;
+        let url = url.unwrap_or_default();
+        let inline = url.strip_prefix("data:").and_then(|url| url.split_once(";base64,"));
+        let data = match base64.as_deref().or(inline.map(|(_, base64)| base64)) {
+            Some(base64) => {
                 let bytes = FORGIVING.decode(base64);
                 ImageData::Bytes(bytes.map_err(|error| format!("image {at} in invalid base64: {error}"))?)
             }
-            (None, url) => ImageData::Url(url.unwrap_or_default().to_owned()),
+            None => ImageData::Url(url),
         };
-        let revised_prompt = self.item.get("revised_prompt").and_then(Value::as_str).map(str::to_owned);
         Ok(Image { data, revised_prompt })
     }
 }

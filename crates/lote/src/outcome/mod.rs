@@ -4,11 +4,12 @@ mod embedding;
 mod error;
 mod fetch;
 mod image;
+mod json;
 mod read;
 mod reply;
 mod views;
 
-use std::{fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -20,9 +21,15 @@ pub use image::{Image, ImageData};
 pub use read::Outcomes;
 pub use reply::{FinishReason, ToolCall};
 
-use crate::{Error, OutcomeKind, Usage, lines::Answer};
+use crate::{
+    Error, OutcomeKind, Usage,
+    lines::{Answer, Shortfall, replace_lone_surrogates},
+};
 
 /// What became of one request line: its answer, or why there is none.
+///
+/// It has one of six [kinds](Self::kind). Of an answer that succeeded, [`is_cut_off`](Self::is_cut_off),
+/// [`is_filtered`](Self::is_filtered) and [`is_refused`](Self::is_refused) tell whether it is less than was asked for.
 ///
 /// The views ([`text`](Self::text), [`json`](Self::json), [`tool_calls`](Self::tool_calls),
 /// [`embeddings`](Self::embeddings), [`images`](Self::images), …) read the answer of every endpoint that has such a
@@ -62,6 +69,7 @@ pub struct Outcome {
     usage: Option<Usage>,
     error_code: Option<String>,
     error_message: Option<String>,
+    shortfall: Shortfall,
     body: Body,
 }
 
@@ -99,12 +107,15 @@ impl Outcome {
         let answer = Answer::parse(line.as_bytes()).map_err(|error| Error::unreadable(error.to_string()))?;
         let body = match answer.body() {
             None => Body::None,
-            Some(std::borrow::Cow::Borrowed(body)) => {
-                // The body borrows from the line, so its address says where it stands in it.
-                let start = body.get().as_ptr() as usize - line.as_ptr() as usize;
-                Body::InLine(start..start + body.get().len())
-            }
-            Some(std::borrow::Cow::Owned(body)) => Body::Decoded(body),
+            Some(body) => match (repaired(&body), body) {
+                (Some(repaired), _) => Body::Decoded(repaired),
+                (None, Cow::Borrowed(body)) => {
+                    // The body borrows from the line, so its address says where it stands in it.
+                    let start = body.get().as_ptr() as usize - line.as_ptr() as usize;
+                    Body::InLine(start..start + body.get().len())
+                }
+                (None, Cow::Owned(body)) => Body::Decoded(body),
+            },
         };
         Ok(Self {
             kind: answer.outcome(),
@@ -116,6 +127,7 @@ impl Outcome {
             usage: answer.usage(),
             error_code: answer.error_code(),
             error_message: answer.error_message(),
+            shortfall: answer.shortfall(),
             body,
             line,
         })
@@ -129,6 +141,46 @@ impl Outcome {
     /// Whether there is an answer: a status of 2xx, no error, and a body that holds what was asked for.
     pub fn is_succeeded(&self) -> bool {
         self.kind == OutcomeKind::Succeeded
+    }
+
+    /// Whether the service answered, but with an error or with nothing.
+    pub fn is_failed(&self) -> bool {
+        self.kind == OutcomeKind::Failed
+    }
+
+    /// Whether it was not run because the completion window was over.
+    pub fn is_expired(&self) -> bool {
+        self.kind == OutcomeKind::Expired
+    }
+
+    /// Whether it was not run because the batch was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.kind == OutcomeKind::Cancelled
+    }
+
+    /// Whether there is a line of its answer that nobody can read. [`error_message`](Self::error_message) says where.
+    pub fn is_unreadable(&self) -> bool {
+        self.kind == OutcomeKind::Unreadable
+    }
+
+    /// Whether the service gave no line for it.
+    pub fn is_missing(&self) -> bool {
+        self.kind == OutcomeKind::Missing
+    }
+
+    /// Whether it succeeded, but the answer ends at a limit of tokens.
+    pub fn is_cut_off(&self) -> bool {
+        self.is_succeeded() && self.shortfall.cut_off
+    }
+
+    /// Whether it succeeded, but the service held the answer, or a part of it, back because of its content.
+    pub fn is_filtered(&self) -> bool {
+        self.is_succeeded() && self.shortfall.filtered
+    }
+
+    /// Whether it succeeded, but the model refused: [`refusal`](Self::refusal) has its words.
+    pub fn is_refused(&self) -> bool {
+        self.is_succeeded() && self.shortfall.refused
     }
 
     /// The name that the request line was given.
@@ -173,7 +225,8 @@ impl Outcome {
     }
 
     /// The body of the answer as JSON: what the endpoint gives outside of a batch. Some services write it as a text of
-    /// JSON, which is decoded here.
+    /// JSON, which is decoded here. Half of a surrogate pair, which no text can hold, is U+FFFD here and in every view;
+    /// [`line`](Self::line) has it as it came.
     pub fn body(&self) -> Option<&str> {
         match &self.body {
             Body::None => None,
@@ -196,5 +249,13 @@ impl Outcome {
     /// The line as it stands in the file, without its ending.
     pub fn line(&self) -> &str {
         &self.line
+    }
+}
+
+/// The body with U+FFFD in place of what no text can hold, if there is any.
+fn repaired(body: &RawValue) -> Option<Box<RawValue>> {
+    match replace_lone_surrogates(body.get()) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(repaired) => RawValue::from_string(repaired).ok(),
     }
 }

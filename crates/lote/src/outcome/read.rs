@@ -3,14 +3,15 @@
 use std::{
     fmt,
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Seek, Write},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
 use super::Outcome;
 use crate::{
     Error,
-    lines::{JoinError, Joined, LineReader, join, open_lines},
+    collect::join_to,
+    lines::{Joined, LineReader, open_lines},
 };
 
 /// The outcomes of a batch or a run, one for each request line, read from disk as they are asked for.
@@ -78,10 +79,25 @@ impl Outcomes {
         answers: impl IntoIterator<Item = P>,
     ) -> Result<Self, Error> {
         let answers: Vec<PathBuf> = answers.into_iter().map(|path| path.as_ref().to_owned()).collect();
-        let mut file = tempfile::tempfile().map_err(|error| Error::io("make a temporary file", error))?;
-        let joined = join_into(requests.as_ref(), &answers, &mut file)?;
-        file.rewind().map_err(|error| Error::io("read the joined results", error))?;
+        let (joined, file) =
+            join_to(requests.as_ref(), &answers, None).map_err(|error| error.into_error(None, None))?;
         Ok(Self::new(file, Path::new("the joined results"), Some(joined)))
+    }
+
+    /// As [`join`](Self::join), into a file of one's own, which appears when it is whole; a file of its name is replaced.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join); there is no new file then.
+    pub fn join_to<P: AsRef<Path>>(
+        requests: impl AsRef<Path>,
+        answers: impl IntoIterator<Item = P>,
+        results: impl AsRef<Path>,
+    ) -> Result<Self, Error> {
+        let results = results.as_ref();
+        let answers: Vec<PathBuf> = answers.into_iter().map(|path| path.as_ref().to_owned()).collect();
+        let joined = join_to(requests.as_ref(), &answers, Some(results));
+        let (joined, file) = joined.map_err(|error| error.into_error(None, Some(results)))?;
+        Ok(Self::new(file, results, Some(joined)))
     }
 
     pub(super) fn new(file: File, name: &Path, joined: Option<Joined>) -> Self {
@@ -94,19 +110,6 @@ impl Outcomes {
     pub fn joined(&self) -> Option<&Joined> {
         self.joined.as_ref()
     }
-}
-
-/// Joins into a file.
-pub(super) fn join_into(requests: &Path, answers: &[PathBuf], file: &mut File) -> Result<Joined, Error> {
-    let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
-    let mut out = BufWriter::with_capacity(256 << 10, file);
-    let joined = join(requests, &answers, &mut out).map_err(|error| match error {
-        JoinError::Read { path, source } => Error::path("read", &path, source),
-        JoinError::Write { source, .. } => Error::io("write the joined results", source),
-        other => Error::invalid(other.to_string()),
-    })?;
-    out.flush().map_err(|error| Error::io("write the joined results", error))?;
-    Ok(joined)
 }
 
 impl Iterator for Outcomes {

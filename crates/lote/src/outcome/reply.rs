@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
+use super::json::{self, Json};
 use crate::Error;
 
 /// Why a model stopped. A reason that is not known is kept.
@@ -44,9 +44,9 @@ impl From<&str> for FinishReason {
     fn from(text: &str) -> Self {
         match text {
             "stop" | "completed" => Self::Stop,
-            "length" | "max_output_tokens" => Self::Length,
+            "length" | "max_tokens" | "max_output_tokens" | "model_length" => Self::Length,
             "tool_calls" | "function_call" => Self::ToolCalls,
-            "content_filter" => Self::ContentFilter,
+            "content_filter" | "content_filtered" | "safety" => Self::ContentFilter,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -103,7 +103,7 @@ impl ToolCall {
     /// # Errors
     /// One that [`is_undecodable`](Error::is_undecodable) when they are no JSON of a `T`.
     pub fn arguments_as<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(&self.arguments)
+        json::parse(&self.arguments)
             .map_err(|error| Error::unreadable(format!("arguments of tool call {} ({}): {error}", self.name, self.id)))
     }
 }
@@ -111,111 +111,128 @@ impl ToolCall {
 /// One answer: a choice of a chat completion, or a response.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
-    pub(super) text: Option<String>,
+    /// What it said, each message that has a text. A choice has one at the most.
+    pub(super) messages: Vec<Message>,
     pub(super) refusal: Option<String>,
     pub(super) tool_calls: Vec<ToolCall>,
     pub(super) finish: Option<FinishReason>,
-    /// The error within a response that failed although its status is 200.
+    /// The error within an answer that failed although its status is 200.
     pub(super) failure: Option<String>,
 }
 
-/// All that was answered, or none when the body holds no answers of a model.
-pub(super) fn replies(body: &Value) -> Option<Vec<Reply>> {
-    if let Some(choices) = body.get("choices").and_then(Value::as_array) {
-        return Some(choices.iter().map(choice).collect());
-    }
-    let output = body.get("output").and_then(Value::as_array);
-    let is_response = output.is_some() || body.get("object").is_some_and(|object| object == "response");
-    is_response.then(|| vec![response(body, output.map_or(&[], Vec::as_slice))])
+/// The text of one message, as the service divided it.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) parts: Vec<String>,
 }
 
-fn choice(choice: &Value) -> Reply {
-    let message = choice.get("message").unwrap_or(&Value::Null);
-    let mut reply = Reply {
-        // `text` is that of legacy completions.
-        text: message.get("content").and_then(content).or_else(|| string(choice, "text")),
-        refusal: string(message, "refusal").or_else(|| message.get("content").and_then(refusal)),
-        finish: choice.get("finish_reason").and_then(Value::as_str).map(FinishReason::from),
-        ..Reply::default()
+impl Message {
+    pub(super) fn text(&self) -> String {
+        self.parts.concat()
+    }
+}
+
+/// All that was answered, or none when the body holds no answers of a model.
+pub(super) fn replies(body: Json<'_>) -> Option<Vec<Reply>> {
+    let [choices, output, object] = body.fields(["choices", "output", "object"]);
+    if let Some(choices) = choices.and_then(Json::items) {
+        return Some(choices.into_iter().map(choice).collect());
+    }
+    let output = output.and_then(Json::items);
+    let is_response = output.is_some() || object.and_then(Json::text).is_some_and(|object| object == "response");
+    is_response.then(|| vec![response(body, &output.unwrap_or_default())])
+}
+
+fn choice(choice: Json<'_>) -> Reply {
+    let [message, text, finish] = choice.fields(["message", "text", "finish_reason"]);
+    let mut reply =
+        Reply { finish: finish.and_then(Json::text).map(|reason| reason.as_str().into()), ..Reply::default() };
+    let Some(message) = message else {
+        // Legacy completions have the text itself.
+        reply.messages.extend(text.and_then(parts));
+        return reply;
     };
-    let calls = message.get("tool_calls").and_then(Value::as_array);
-    for call in calls.into_iter().flatten() {
-        let function = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
-        reply.tool_calls.push(tool_call(string(call, "id"), function));
+    let [content, refusal, calls, function] = message.fields(["content", "refusal", "tool_calls", "function_call"]);
+    reply.messages.extend(content.and_then(parts).or_else(|| text.and_then(parts)));
+    let refusal = refusal.and_then(Json::text).filter(|text| !text.is_empty());
+    reply.refusal = refusal.or_else(|| content.and_then(self::refusal));
+    for call in calls.and_then(Json::items).unwrap_or_default() {
+        let [function, custom] = call.fields(["function", "custom"]);
+        reply.tool_calls.push(tool_call(call.text_of("id"), function.or(custom).unwrap_or(call)));
     }
     // `function_call`, which came before `tool_calls`.
-    if let Some(function) = message.get("function_call").filter(|call| call.is_object()) {
+    if let Some(function) = function.filter(|call| call.is_object()) {
         reply.tool_calls.push(tool_call(None, function));
     }
     reply
 }
 
-fn response(body: &Value, output: &[Value]) -> Reply {
+fn response(body: Json<'_>, output: &[Json<'_>]) -> Reply {
     let mut reply = Reply::default();
+    let mut cut_off = false;
     for item in output {
-        match item.get("type").and_then(Value::as_str) {
+        match item.get("type").and_then(Json::text).as_deref() {
             Some("function_call" | "custom_tool_call") => {
-                let id = string(item, "call_id").or_else(|| string(item, "id"));
-                reply.tool_calls.push(tool_call(id, item));
+                let id = item.text_of("call_id").or_else(|| item.text_of("id"));
+                reply.tool_calls.push(tool_call(id, *item));
             }
             Some("message") | None => {
-                let parts = item.get("content").unwrap_or(&Value::Null);
-                if let Some(text) = content(parts) {
-                    reply.text.get_or_insert_default().push_str(&text);
-                }
-                reply.refusal = reply.refusal.or_else(|| refusal(parts));
+                let [content, status] = item.fields(["content", "status"]);
+                reply.messages.extend(content.and_then(parts));
+                reply.refusal = reply.refusal.or_else(|| content.and_then(refusal));
+                cut_off |= status.and_then(Json::text).is_some_and(|status| status == "incomplete");
             }
             // Reasoning, and calls of tools that the service ran itself.
             Some(_) => {}
         }
     }
-    let reason = body.get("incomplete_details").and_then(|details| string(details, "reason"));
-    let status = string(body, "status");
+    let [details, status, error] = body.fields(["incomplete_details", "status", "error"]);
+    let reason = details.and_then(|details| details.text_of("reason"));
+    let status = status.and_then(Json::text).filter(|status| !status.is_empty());
     reply.finish = match (reason, status.as_deref()) {
         (Some(reason), _) => Some(reason.as_str().into()),
+        // A message that is not whole, in a response that does not say so.
+        (None, Some("completed") | None) if cut_off => Some(FinishReason::Length),
         (None, Some("completed") | None) if !reply.tool_calls.is_empty() => Some(FinishReason::ToolCalls),
         (None, status) => status.map(FinishReason::from),
     };
     if status.as_deref() == Some("failed") {
-        let message = body.get("error").and_then(|error| string(error, "message"));
+        let message = error.and_then(|error| error.text_of("message"));
         reply.failure = Some(message.unwrap_or_else(|| "the service does not say why".to_owned()));
     }
     reply
 }
 
-fn tool_call(id: Option<String>, function: &Value) -> ToolCall {
+fn tool_call(id: Option<String>, function: Json<'_>) -> ToolCall {
     // `input` is that of custom tools. Some services give arguments as an object.
-    let arguments = function.get("arguments").or_else(|| function.get("input"));
-    let arguments = match arguments {
-        Some(Value::String(text)) => text.clone(),
-        None | Some(Value::Null) => String::new(),
-        Some(other) => other.to_string(),
+    let [name, arguments, input] = function.fields(["name", "arguments", "input"]);
+    let arguments = match arguments.or(input) {
+        None => String::new(),
+        Some(arguments) if arguments.is_null() => String::new(),
+        Some(arguments) => arguments.text().unwrap_or_else(|| arguments.as_str().to_owned()),
     };
-    ToolCall { id: id.unwrap_or_default(), name: string(function, "name").unwrap_or_default(), arguments }
+    ToolCall { id: id.unwrap_or_default(), name: name.and_then(Json::text).unwrap_or_default(), arguments }
 }
 
-/// The text of a content: the text itself, or its parts put together.
-fn content(content: &Value) -> Option<String> {
-    match content {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(parts) => {
-            let texts: Vec<&str> = parts
-                .iter()
-                .filter(|part| part.get("type").is_none_or(|kind| kind == "text" || kind == "output_text"))
-                .filter_map(|part| part.get("text").and_then(Value::as_str))
-                .collect();
-            (!texts.is_empty()).then(|| texts.concat())
+/// The text of a content, which is the text itself or comes in parts; none where there is no text.
+fn parts(content: Json<'_>) -> Option<Message> {
+    let parts = match content.items() {
+        None => content.text().into_iter().collect::<Vec<_>>(),
+        Some(parts) => {
+            let texts = parts.into_iter().filter_map(|part| {
+                let [kind, text] = part.fields(["type", "text"]);
+                let kind = kind.map(|kind| kind.text().unwrap_or_default());
+                let is_text = kind.is_none_or(|kind| kind == "text" || kind == "output_text");
+                text.filter(|_| is_text).and_then(Json::text)
+            });
+            texts.collect()
         }
-        _ => None,
-    }
+    };
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    (!parts.is_empty()).then_some(Message { parts })
 }
 
 /// The refusal among the parts of a content.
-fn refusal(content: &Value) -> Option<String> {
-    content.as_array()?.iter().find_map(|part| string(part, "refusal"))
-}
-
-/// A text that is not empty.
-fn string(value: &Value, name: &str) -> Option<String> {
-    value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+fn refusal(content: Json<'_>) -> Option<String> {
+    content.items()?.into_iter().find_map(|part| part.text_of("refusal"))
 }

@@ -3,43 +3,43 @@
 use std::any::type_name;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{
     Embedding, FinishReason, Image, Outcome, OutcomeError, ToolCall, embedding,
     error::{Kind, clip},
     image,
-    reply::{Reply, replies},
+    json::{self, Json},
+    reply::{Message, Reply, replies},
 };
 
 impl Outcome {
-    /// What the model said: of a chat completion its content, of a response all its text put together. Of several
-    /// answers (`n`) it is the first: see [`texts`](Self::texts). A text that was cut off is given all the same: see
-    /// [`finish_reason`](Self::finish_reason).
+    /// What the model said: of a chat completion its content, of a response the text of its message. A text that was cut
+    /// off is given all the same: see [`is_cut_off`](Self::is_cut_off).
     ///
     /// # Errors
-    /// When the line did not succeed, and when there is a refusal, a tool call, or no text.
+    /// When the line did not succeed, when there is a refusal, a tool call, or no text, and one that
+    /// [`is_several`](OutcomeError::is_several) when there are several texts: [`texts`](Self::texts) gives each.
     pub fn text(&self) -> Result<String, OutcomeError> {
         let wanted = "a text";
-        let reply = self.reply(wanted)?;
-        match reply.text {
-            Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(self.instead(wanted, &reply)),
-        }
+        let (message, _) = self.message(wanted)?;
+        Ok(message.text())
     }
 
-    /// All that the model said, of a request for several answers (`n`), in their order.
+    /// All that the model said: of a chat completion each of its answers (`n`), of a response each of its messages, in
+    /// their order. A response may have several: words before a call of a tool, or an answer that was begun twice.
     ///
     /// # Errors
     /// When the line did not succeed, and when one of the answers has no text.
     pub fn texts(&self) -> Result<Vec<String>, OutcomeError> {
         let wanted = "texts";
-        let replies = self.replies(wanted)?;
-        let texts = replies.into_iter().map(|mut reply| match reply.text.take() {
-            Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(self.instead(wanted, &reply)),
-        });
-        texts.collect()
+        let mut texts = Vec::new();
+        for reply in self.replies(wanted)? {
+            if reply.messages.is_empty() {
+                return Err(self.instead(wanted, &reply));
+            }
+            texts.extend(reply.messages.iter().map(Message::text));
+        }
+        Ok(texts)
     }
 
     /// What the model said, as the type that was asked for with
@@ -89,26 +89,29 @@ impl Outcome {
     ///
     /// # Errors
     /// Those of [`text`](Self::text), and when the text is no JSON of a `T`. The error says whether the text was cut
-    /// off, and keeps the answer.
+    /// off, or comes in several parts, and keeps the answer.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, OutcomeError> {
         let name = type_name::<T>().rsplit("::").next().unwrap_or_default().trim_end_matches('>');
         let wanted = format!("JSON of {name}");
-        let reply = self.reply(&wanted)?;
-        let Some(text) = reply.text.as_deref().filter(|text| !text.is_empty()) else {
-            return Err(self.instead(&wanted, &reply));
-        };
-        serde_json::from_str(text).map_err(|error| match reply.finish {
-            Some(FinishReason::Length) => {
+        let (message, finish) = self.message(&wanted)?;
+        let text = message.text();
+        json::parse(&text).map_err(|error| match (finish, message.parts.len()) {
+            (Some(FinishReason::Length), _) => {
                 let found = format!("the answer was cut off ({error}); raise the limit of tokens");
                 OutcomeError::new(self, &wanted, Kind::CutOff, found)
             }
-            Some(FinishReason::ContentFilter) => {
+            (Some(FinishReason::ContentFilter), _) => {
                 let found = format!("the service held a part of the answer back ({error})");
                 OutcomeError::new(self, &wanted, Kind::Filtered, found)
             }
-            _ => {
-                let found = format!("the text does not fit: {error}: {:?}", clip(text));
+            (_, 0 | 1) => {
+                let found = format!("the text does not fit: {error}: {:?}", clip(&text));
                 OutcomeError::new(self, &wanted, Kind::NotTheType, found)
+            }
+            (_, parts) => {
+                let found =
+                    format!("found a text of {parts} parts, which do not fit together: {error}: {:?}", clip(&text));
+                OutcomeError::new(self, &wanted, Kind::Several(parts), found)
             }
         })
     }
@@ -149,14 +152,18 @@ impl Outcome {
     /// The vector of an embeddings request of one input.
     ///
     /// # Errors
-    /// Those of [`embeddings`](Self::embeddings), and when there are several vectors.
+    /// Those of [`embeddings`](Self::embeddings), and one that [`is_several`](OutcomeError::is_several) when there are
+    /// several vectors.
     pub fn embedding(&self) -> Result<Embedding, OutcomeError> {
         let wanted = "one embedding";
         let mut all = self.vectors(wanted)?;
         match (all.pop(), all.len()) {
             (Some(only), 0) => Ok(only),
             (None, _) => Err(OutcomeError::other(self, wanted, "none")),
-            (Some(_), others) => Err(OutcomeError::other(self, wanted, format_args!("{}", others + 1))),
+            (Some(_), others) => {
+                let count = others + 1;
+                Err(OutcomeError::new(self, wanted, Kind::Several(count), format_args!("found {count}")))
+            }
         }
     }
 
@@ -176,10 +183,10 @@ impl Outcome {
     pub fn images(&self) -> Result<Vec<Image>, OutcomeError> {
         let wanted = "images";
         let body = self.body_json(wanted)?;
-        match image::read(&body) {
+        match image::read(body) {
             Some(Ok(images)) => Ok(images),
             Some(Err(problem)) => Err(OutcomeError::other(self, wanted, problem)),
-            None => Err(self.something_else(wanted, &body)),
+            None => Err(self.something_else(wanted, body)),
         }
     }
 
@@ -188,7 +195,7 @@ impl Outcome {
         match embedding::read(body) {
             Some(Ok(embeddings)) => Ok(embeddings),
             Some(Err(problem)) => Err(OutcomeError::other(self, wanted, problem)),
-            None => Err(self.something_else(wanted, &self.body_json(wanted)?)),
+            None => Err(self.something_else(wanted, self.body_json(wanted)?)),
         }
     }
 
@@ -198,20 +205,41 @@ impl Outcome {
         body.ok_or_else(|| OutcomeError::unanswered(self, wanted))
     }
 
-    fn body_json(&self, wanted: &str) -> Result<Value, OutcomeError> {
-        serde_json::from_str(self.answer(wanted)?)
+    fn body_json(&self, wanted: &str) -> Result<Json<'_>, OutcomeError> {
+        Json::parse(self.answer(wanted)?)
             .map_err(|error| OutcomeError::other(self, wanted, format_args!("a body that cannot be read: {error}")))
     }
 
     fn replies(&self, wanted: &str) -> Result<Vec<Reply>, OutcomeError> {
         let body = self.body_json(wanted)?;
-        replies(&body).ok_or_else(|| self.something_else(wanted, &body))
+        replies(body).ok_or_else(|| self.something_else(wanted, body))
     }
 
     /// The first answer of the model.
     fn reply(&self, wanted: &str) -> Result<Reply, OutcomeError> {
         let first = self.replies(wanted)?.into_iter().next();
         first.ok_or_else(|| OutcomeError::other(self, wanted, "no answer of the model"))
+    }
+
+    /// The one message that the model said, and why it stopped.
+    fn message(&self, wanted: &str) -> Result<(Message, Option<FinishReason>), OutcomeError> {
+        let mut replies = self.replies(wanted)?;
+        let messages: usize = replies.iter().map(|reply| reply.messages.len()).sum();
+        if messages > 1 {
+            let what = if replies.len() > 1 { "answers" } else { "messages" };
+            let found = format!("found {messages} {what}; texts() gives each");
+            return Err(OutcomeError::new(self, wanted, Kind::Several(messages), found));
+        }
+        if let Some(at) = replies.iter().position(|reply| !reply.messages.is_empty())
+            && let mut reply = replies.swap_remove(at)
+            && let Some(message) = reply.messages.pop()
+        {
+            return Ok((message, reply.finish));
+        }
+        Err(match replies.first() {
+            Some(reply) => self.instead(wanted, reply),
+            None => OutcomeError::other(self, wanted, "no answer of the model"),
+        })
     }
 
     /// The error that says what the model did instead.
@@ -227,7 +255,8 @@ impl Outcome {
             let names: Vec<&str> = reply.tool_calls.iter().map(|call| call.name.as_str()).collect();
             return new(Kind::ToolCalls, format!("found calls of tools: {}", clip(&names.join(", "))));
         }
-        match (&reply.finish, reply.text.as_deref().unwrap_or_default()) {
+        let text: String = reply.messages.iter().map(Message::text).collect();
+        match (&reply.finish, text.as_str()) {
             (Some(FinishReason::ContentFilter), "") => {
                 new(Kind::Filtered, "the service held the answer back because of its content".to_owned())
             }
@@ -242,30 +271,27 @@ impl Outcome {
     }
 
     /// The error that says what kind of answer there is.
-    fn something_else(&self, wanted: &str, body: &Value) -> OutcomeError {
+    fn something_else(&self, wanted: &str, body: Json<'_>) -> OutcomeError {
         if let Some(replies) = replies(body) {
             let Some(reply) = replies.first() else {
                 return OutcomeError::other(self, wanted, "no answer of the model");
             };
             return self.instead(wanted, reply);
         }
-        let data = body.get("data").and_then(Value::as_array);
-        let has = |name: &str| data.is_some_and(|data| data.iter().any(|item| item.get(name).is_some()));
-        let count = data.map_or(0, Vec::len);
+        let data = body.get("data").and_then(Json::items).unwrap_or_default();
+        let has = |name: &str| data.iter().any(|item| item.get(name).is_some());
         let found = if has("embedding") {
-            format!("embeddings: {count}")
+            format!("embeddings: {}", data.len())
         } else if has("b64_json") || has("url") {
-            format!("images: {count}")
+            format!("images: {}", data.len())
+        } else if body.is_object() {
+            let keys = body.keys();
+            let keys: Vec<&str> = keys.iter().take(8).map(String::as_str).collect();
+            format!("an object of another kind, with the keys {}", clip(&keys.join(", ")))
+        } else if body.is_array() {
+            "an array".to_owned()
         } else {
-            match body {
-                Value::Object(object) => {
-                    let keys: Vec<&str> = object.keys().take(8).map(String::as_str).collect();
-                    format!("an object of another kind, with the keys {}", clip(&keys.join(", ")))
-                }
-                Value::String(text) => length(text),
-                Value::Array(_) => "an array".to_owned(),
-                other => clip(&other.to_string()),
-            }
+            body.text().map_or_else(|| clip(body.as_str()), |text| length(&text))
         };
         OutcomeError::other(self, wanted, found)
     }

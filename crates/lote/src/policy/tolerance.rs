@@ -9,6 +9,9 @@ use crate::Error;
 /// How long a batch or file may be unknown after its creation.
 const JUST_MADE: Duration = Duration::from_secs(30);
 
+/// How long a batch that is over may take to name its files.
+const JUST_ENDED: Duration = Duration::from_secs(2 * 60);
+
 type Also = dyn Fn(&Error) -> bool + Send + Sync;
 
 /// Which errors a wait survives, how many in a row, and for how long.
@@ -16,30 +19,40 @@ type Also = dyn Fn(&Error) -> bool + Send + Sync;
 /// Survived is what may pass by itself ([`Error::is_transient`]: no connection, a lost one, timeouts, 408, 429, 5xx), and
 /// a 404 of a batch that was never seen: a service may need a moment before it knows what it has just made. Any other
 /// error ends the wait at once. Every look that succeeds forgives the errors before it.
+///
+/// Survived as well is a batch that is over and does not name its files yet: see [`late_files`](Self::late_files).
 #[derive(Clone)]
 pub struct Tolerance {
     lasting: Duration,
     in_a_row: u32,
     unknown: Duration,
+    late_files: Duration,
     also: Option<Arc<Also>>,
 }
 
 impl fmt::Debug for Tolerance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lasting, in_a_row, unknown, also } = self;
+        let Self { lasting, in_a_row, unknown, late_files, also } = self;
         f.debug_struct("Tolerance")
             .field("lasting", lasting)
             .field("in_a_row", in_a_row)
             .field("unknown", unknown)
+            .field("late_files", late_files)
             .field("also", &also.is_some())
             .finish()
     }
 }
 
 impl Default for Tolerance {
-    /// A quarter of an hour of errors, however many; a 404 for half a minute.
+    /// A quarter of an hour of errors, however many; a 404 for half a minute; files that are not named for two minutes.
     fn default() -> Self {
-        Self { lasting: Duration::from_secs(15 * 60), in_a_row: u32::MAX, unknown: JUST_MADE, also: None }
+        Self {
+            lasting: Duration::from_secs(15 * 60),
+            in_a_row: u32::MAX,
+            unknown: JUST_MADE,
+            late_files: JUST_ENDED,
+            also: None,
+        }
     }
 }
 
@@ -68,6 +81,26 @@ impl Tolerance {
     pub fn unknown_for(mut self, unknown: Duration) -> Self {
         self.unknown = unknown;
         self
+    }
+
+    /// For how long a batch that is over is asked for again while it lacks files that its counts speak of (see
+    /// [`Batch::late_files`](crate::Batch::late_files)), and a file of it while it is not there (404) or empty. The
+    /// default is two minutes. Zero takes the batch as it is.
+    #[must_use]
+    pub fn late_files(mut self, late: Duration) -> Self {
+        self.late_files = late;
+        self
+    }
+
+    /// For how long files may be late.
+    pub(crate) fn late(&self) -> Duration {
+        self.late_files
+    }
+
+    /// The same for a file of a batch that is over, which may be unknown for as long as it may be late.
+    pub(crate) fn for_files(self) -> Self {
+        let unknown = self.unknown.max(self.late_files);
+        Self { unknown, ..self }
     }
 
     /// Errors to be survived besides, such as those of a service that answers 400 when it is busy.
@@ -105,5 +138,19 @@ impl Trouble {
         let passes = error.is_transient() || unknown || tolerance.also.as_ref().is_some_and(|also| also(&error));
         let lasting = if unknown { tolerance.lasting.min(tolerance.unknown) } else { tolerance.lasting };
         if passes && self.errors <= tolerance.in_a_row && since.elapsed() < lasting { Ok(error) } else { Err(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_may_be_late_for_two_minutes_and_unknown_for_as_long() {
+        let default = Tolerance::default();
+        assert_eq!((default.late(), default.unknown), (Duration::from_secs(120), Duration::from_secs(30)));
+        assert_eq!(default.for_files().unknown, Duration::from_secs(120));
+        let patient = Tolerance::default().unknown_for(Duration::from_secs(300)).late_files(Duration::ZERO);
+        assert_eq!((patient.late(), patient.for_files().unknown), (Duration::ZERO, Duration::from_secs(300)));
     }
 }

@@ -19,7 +19,7 @@ pub use error::RunError;
 pub use folder::{Record, Stage};
 
 use crate::{
-    Batch, BatchOptions, Cadence, Client, Error,
+    Batch, BatchOptions, Cadence, Client, Error, Tolerance,
     lines::{Checked, Joined, Limits},
     options, save,
 };
@@ -89,6 +89,7 @@ pub struct Run {
     pub(crate) options: BatchOptions,
     deadline: Option<Duration>,
     cadence: Cadence,
+    tolerance: Option<Tolerance>,
     on_progress: OnProgress,
 }
 
@@ -158,6 +159,7 @@ impl Run {
             options: BatchOptions::new(),
             deadline: None,
             cadence: Cadence::default(),
+            tolerance: None,
             on_progress: Arc::new(|_| ()),
         }
     }
@@ -199,6 +201,13 @@ impl Run {
     /// How often to look at the batch. The default is [`Cadence::default`].
     pub fn cadence(mut self, cadence: Cadence) -> Self {
         self.cadence = cadence;
+        self
+    }
+
+    /// Which errors to survive while waiting and while fetching, and for how long to ask again for files that are
+    /// [late](Tolerance::late_files). The default is that of a wait, but that a fetch survives five minutes of errors.
+    pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = Some(tolerance);
         self
     }
 

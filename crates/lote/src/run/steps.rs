@@ -1,11 +1,10 @@
 //! The steps of a run, in their order. The create is written down before it is sent.
 
 use std::{
-    fs,
-    io::{self, BufWriter},
-    path::{Path, PathBuf},
+    fs, io,
+    path::Path,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -13,10 +12,11 @@ use super::{
     folder::{Folder, Service},
 };
 use crate::{
-    Batch, Error, FileId, Status, UploadPurpose, Waited,
+    Batch, Error, FileId, UploadPurpose, Waited,
+    collect::{Collect, Step, Uncollected},
     deadline::Deadline,
-    fetch::{blocking, fetch},
-    lines::{CheckOptions, JoinError, Joined, join},
+    fetch::{blocking, patience},
+    lines::{CheckOptions, Joined},
     save::AtomicFile,
 };
 
@@ -43,29 +43,7 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 
     let batch = wait(&run, &folder, &batch, deadline).await?;
     folder.seen(&batch, Stage::Ended)?;
-    // Some services keep what was finished before a batch failed.
-    if batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none() {
-        return Err(RunError::BatchFailed { batch: Box::new(batch), folder: folder.path().to_owned() });
-    }
-
-    let mut answers = Vec::new();
-    for (id, name) in [(&batch.output_file_id, Folder::OUTPUT), (&batch.error_file_id, Folder::ERRORS)] {
-        if let Some(id) = id {
-            (run.on_progress)(Progress::Downloading { name });
-            let path = folder.join(name);
-            download(&run, id, &path, deadline).await.map_err(|error| RunError::Unfetched {
-                id: batch.id.clone(),
-                error,
-                folder: folder.path().to_owned(),
-            })?;
-            answers.push(path);
-        }
-    }
-
-    (run.on_progress)(Progress::Joining);
-    let mut joined = put_together(&folder, answers).await?;
-    // The words are those of the result lines.
-    run.client.shared().secrets().blank_summary(&mut joined);
+    let (batch, joined) = collect(&run, &mut folder, batch, deadline).await?;
     folder.write_summary(&joined)?;
     folder.reached(Stage::Finished)?;
     let mut report = Report {
@@ -166,11 +144,14 @@ async fn create(
 async fn wait(run: &Run, folder: &Folder, batch: &Batch, deadline: Deadline) -> Result<Batch, RunError> {
     let on_progress = Arc::clone(&run.on_progress);
     let on_trouble = Arc::clone(&run.on_progress);
+    // Files that are late are waited for where they are fetched.
+    let tolerance = run.tolerance.clone().unwrap_or_default().late_files(Duration::ZERO);
     let mut wait = run
         .client
         .batches()
         .wait(&batch.id)
         .cadence(run.cadence.clone())
+        .tolerance(tolerance)
         .on_progress(move |batch| on_progress(Progress::Waiting(batch)))
         .on_trouble(move |error| on_trouble(Progress::Trouble(error)));
     if let Some(left) = deadline.left() {
@@ -186,34 +167,43 @@ async fn wait(run: &Run, folder: &Folder, batch: &Batch, deadline: Deadline) -> 
     }
 }
 
-/// Fetches a file of the batch.
-async fn download(run: &Run, id: &FileId, path: &Path, deadline: Deadline) -> Result<(), Error> {
-    let on_progress = Arc::clone(&run.on_progress);
-    fetch(&run.client, id, path, deadline, Arc::new(move |error| on_progress(Progress::Trouble(error)))).await
+/// Fetches the files of the batch and joins them with the requests into the folder's results.
+async fn collect(
+    run: &Run,
+    folder: &mut Folder,
+    batch: Batch,
+    deadline: Deadline,
+) -> Result<(Batch, Joined), RunError> {
+    let (steps, troubles) = (Arc::clone(&run.on_progress), Arc::clone(&run.on_progress));
+    let on_step = move |step: Step<'_>| match step {
+        Step::Downloading(name) => steps(Progress::Downloading { name }),
+        Step::Looked(batch) => steps(Progress::Waiting(batch)),
+        Step::Joining => steps(Progress::Joining),
+    };
+    let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
+    let mut collect = Collect::new(run.client.clone(), batch, folder.path(), [Folder::OUTPUT, Folder::ERRORS])
+        .tolerance(run.tolerance.clone().unwrap_or_else(patience))
+        .cadence(run.cadence.clone())
+        .deadline(deadline)
+        .telling(Arc::new(on_step), Arc::new(on_trouble));
+    let collected = collect.collect(&folder.join(Folder::REQUESTS), Some(&folder.join(Folder::RESULTS))).await;
+    let batch = collect.batch;
+    // It may name files that it did not name before.
+    folder.seen(&batch, Stage::Ended)?;
+    match collected {
+        Ok((joined, _)) => Ok((batch, joined)),
+        Err(error) => Err(uncollected(error, folder, batch)),
+    }
 }
 
-/// Joins the answers with the requests into the folder's results.
-async fn put_together(folder: &Folder, answers: Vec<PathBuf>) -> Result<Joined, RunError> {
-    let (requests, results) = (folder.join(Folder::REQUESTS), folder.join(Folder::RESULTS));
-    let joined = blocking(move || {
-        let mut atomic = AtomicFile::new(&results).map_err(Unjoined::Io)?;
-        let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
-        let mut out = BufWriter::with_capacity(256 << 10, atomic.file());
-        let joined = join(&requests, &answers, &mut out).map_err(Unjoined::Join)?;
-        out.into_inner().map_err(|error| Unjoined::Io(error.into_error()))?;
-        atomic.commit().map_err(Unjoined::Io)?;
-        Ok(joined)
-    });
-    joined.await.map_err(|trouble| match trouble {
-        Unjoined::Io(error) => folder.failed("write", Folder::RESULTS, error),
-        Unjoined::Join(JoinError::Write { source, .. }) => folder.failed("write", Folder::RESULTS, source),
-        Unjoined::Join(error) => RunError::Unjoined { error, folder: folder.path().to_owned() },
-    })
-}
-
-enum Unjoined {
-    Io(io::Error),
-    Join(JoinError),
+fn uncollected(error: Uncollected, folder: &Folder, batch: Batch) -> RunError {
+    let path = folder.path().to_owned();
+    match error {
+        Uncollected::NotRun => RunError::BatchFailed { batch: Box::new(batch), folder: path },
+        Uncollected::Unfetched(error) => RunError::Unfetched { id: batch.id, error, folder: path },
+        Uncollected::Unjoined(error) => RunError::Unjoined { error, folder: path },
+        Uncollected::Unwritten(error) => folder.failed("write", Folder::RESULTS, error),
+    }
 }
 
 /// Gives the results a second name, whole or not at all.

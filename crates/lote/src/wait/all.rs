@@ -107,7 +107,27 @@ struct Course<'a> {
 #[derive(Default)]
 struct Followed {
     last: Option<Box<Batch>>,
+    /// Since when it is over.
+    over: Option<Instant>,
     trouble: Trouble,
+}
+
+impl Followed {
+    /// For how long it is still asked for the files that it does not name: not at all when it names them. None while the
+    /// batch is not over.
+    fn left(&mut self, late: Duration) -> Option<Duration> {
+        let batch = self.last.as_ref().filter(|batch| batch.is_terminal())?;
+        let since = *self.over.get_or_insert_with(Instant::now);
+        Some(if batch.late_files().is_some() { late.saturating_sub(since.elapsed()) } else { Duration::ZERO })
+    }
+
+    /// How the wait ended: a batch that is over has ended, whatever became of the looks after it.
+    fn ended(self, otherwise: impl FnOnce(Option<Box<Batch>>) -> Waited) -> Waited {
+        match self.last {
+            Some(batch) if batch.is_terminal() => Waited::Ended(batch),
+            last => otherwise(last),
+        }
+    }
 }
 
 impl<'a> Course<'a> {
@@ -138,7 +158,7 @@ impl<'a> Course<'a> {
             };
             self.stop = stop;
             if stopped {
-                self.ended.extend(self.open.drain().map(|(id, followed)| (id, Waited::GaveUp(followed.last))));
+                self.ended.extend(self.open.drain().map(|(id, followed)| (id, followed.ended(Waited::GaveUp))));
             }
         }
         self.ended.pop_front()
@@ -181,6 +201,22 @@ impl<'a> Course<'a> {
             }
         }
         self.pause = self.pauses.next(asked, None);
+        self.settle();
+    }
+
+    /// Ends the waits for batches that are over and name their files, or were asked for them long enough.
+    fn settle(&mut self) {
+        let Self { open, ended, pause, settings, .. } = self;
+        let late = settings.tolerance.late();
+        let settled = open.extract_if(|_, followed| match followed.left(late) {
+            None => false,
+            Some(Duration::ZERO) => true,
+            Some(left) => {
+                *pause = (*pause).min(left);
+                false
+            }
+        });
+        ended.extend(settled.map(|(id, followed)| (id, followed.ended(Waited::GaveUp))));
     }
 
     /// Reads the list for as long as it is cheaper than asking for each batch, and takes what it shows out of `unseen`.
@@ -218,10 +254,7 @@ impl<'a> Course<'a> {
     /// Takes note of a batch, under the id by which it was asked for: some services answer with another.
     fn seen(&mut self, id: BatchId, batch: Batch) {
         self.settings.progress(&batch);
-        if batch.is_terminal() {
-            self.open.remove(&id);
-            self.ended.push_back((id, Waited::Ended(Box::new(batch))));
-        } else if let Some(followed) = self.open.get_mut(&id) {
+        if let Some(followed) = self.open.get_mut(&id) {
             followed.trouble.over();
             followed.last = Some(Box::new(batch));
         }
@@ -236,8 +269,8 @@ impl<'a> Course<'a> {
                 error.retry_after()
             }
             Err(error) => {
-                let last = self.open.remove(&id).and_then(|followed| followed.last);
-                self.ended.push_back((id, Waited::CouldNotAsk { error, last }));
+                let followed = self.open.remove(&id)?;
+                self.ended.push_back((id, followed.ended(|last| Waited::CouldNotAsk { error, last })));
                 None
             }
         }

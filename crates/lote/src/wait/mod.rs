@@ -19,7 +19,8 @@ use crate::{Batch, BatchId, Cadence, Client, Error, Tolerance};
 #[derive(Debug)]
 #[must_use = "a wait that ended is not a batch that succeeded"]
 pub enum Waited {
-    /// The batch is over: completed, failed, expired or cancelled.
+    /// The batch is over: completed, failed, expired or cancelled. It names its files, unless they were late for longer
+    /// than is [tolerated](Tolerance::late_files): see [`Batch::late_files`].
     Ended(Box<Batch>),
     /// The deadline passed first, or the wait was told to stop. The batch goes on; this is what was last seen of it.
     GaveUp(Option<Box<Batch>>),
@@ -35,7 +36,7 @@ pub enum Waited {
 /// What a look at a batch brought. See [`Wait::into_stream`].
 #[derive(Debug)]
 pub enum Look {
-    /// The batch as it stands; it may be over, and then [`Over`](Self::Over) follows.
+    /// The batch as it stands; it may be over, and then [`Over`](Self::Over) follows, once it names its files.
     Seen(Box<Batch>),
     /// An error that is survived: the service is asked again.
     Trouble(Error),

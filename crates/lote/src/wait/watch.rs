@@ -35,6 +35,8 @@ pub(super) struct Watch<'a> {
     tolerance: Tolerance,
     trouble: Trouble,
     last: Option<Box<Batch>>,
+    /// Since when the batch is over.
+    over: Option<Instant>,
     /// How long to pause before the next look.
     pause: Duration,
     end: Option<Instant>,
@@ -53,6 +55,7 @@ impl<'a> Watch<'a> {
             tolerance,
             trouble: Trouble::default(),
             last: None,
+            over: None,
             pause: Duration::ZERO,
             end: None,
             stop: None,
@@ -80,8 +83,8 @@ impl<'a> Watch<'a> {
     /// Pauses, looks and judges, unless it is time to stop. A step that is dropped forgets what tells it to stop: drop the
     /// whole wait.
     pub(super) async fn step(&mut self) -> Step {
-        if let Some(batch) = self.last.take_if(|batch| batch.is_terminal()) {
-            return Step::Over(Waited::Ended(batch));
+        if self.is_settled() {
+            return Step::Over(self.ended(Waited::GaveUp));
         }
         let mut stop = self.stop.take();
         let end = self.end;
@@ -91,7 +94,27 @@ impl<'a> Watch<'a> {
             step = self.look() => Some(step),
         };
         self.stop = stop;
-        step.unwrap_or_else(|| Step::Over(Waited::GaveUp(self.last.take())))
+        step.unwrap_or_else(|| Step::Over(self.ended(Waited::GaveUp)))
+    }
+
+    /// Whether the batch is over and names its files, or was asked for them long enough.
+    fn is_settled(&mut self) -> bool {
+        let Some(batch) = self.last.as_ref().filter(|batch| batch.is_terminal()) else { return false };
+        let since = *self.over.get_or_insert_with(Instant::now);
+        if batch.late_files().is_none() {
+            return true;
+        }
+        let left = self.tolerance.late().saturating_sub(since.elapsed());
+        self.pause = self.pause.min(left);
+        left.is_zero()
+    }
+
+    /// How the wait ended: a batch that is over has ended, whatever became of the looks after it.
+    fn ended(&mut self, otherwise: impl FnOnce(Option<Box<Batch>>) -> Waited) -> Waited {
+        match self.last.take() {
+            Some(batch) if batch.is_terminal() => Waited::Ended(batch),
+            last => otherwise(last),
+        }
     }
 
     async fn look(&mut self) -> Step {
@@ -112,7 +135,7 @@ impl<'a> Watch<'a> {
                     self.pause = self.pauses.next(error.retry_after(), None);
                     Step::Trouble(error)
                 }
-                Err(error) => Step::Over(Waited::CouldNotAsk { error, last: self.last.take() }),
+                Err(error) => Step::Over(self.ended(|last| Waited::CouldNotAsk { error, last })),
             },
         }
     }

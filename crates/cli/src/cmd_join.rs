@@ -1,0 +1,172 @@
+//! `lote join`: from request lines and answers that are here already to a file of results.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::exit::{CliError, Exit};
+use crate::input;
+use crate::interrupt::Interrupt;
+use crate::lines::{JoinError, Joined, Named, join_named};
+use crate::out;
+use crate::prepare::output::Output;
+use crate::shell;
+use crate::summary;
+
+/// Put answers that are here into the order of their requests
+///
+/// Writes one result line for each request line, in the order of the requests, taken from output
+/// and error files in any order: what lote run does at its end, with the same summary and the same
+/// exit codes. A request that no file answers has error.code "missing", one whose answer cannot be
+/// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote join requests.jsonl output.jsonl -o results.jsonl
+  lote join requests.jsonl output.jsonl errors.jsonl -o results.jsonl --json | jq .missing
+  lote files content file-abc123 | lote join requests.jsonl - errors.jsonl -o results.jsonl
+
+Exit 0: every line succeeded. 1: some did not. 2: usage, or a file that cannot be read or written.
+3: the requests are refused, such as two with one custom_id. 130: interrupted."
+)]
+pub(crate) struct JoinArgs {
+    /// The request file, or - for stdin
+    requests: PathBuf,
+
+    /// Output and error files, or - for stdin
+    #[arg(required = true)]
+    answers: Vec<PathBuf>,
+
+    /// Where the results are to be; - is stdout, and then the summary goes to stderr
+    #[arg(short, long, required = true, value_name = "FILE", value_parser = input::output)]
+    output: PathBuf,
+
+    /// Replace the output although it holds something else than these results
+    #[arg(long)]
+    force: bool,
+
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed as JSON: the fields of the join, and where its results are.
+#[derive(Serialize)]
+struct Summary<'a> {
+    #[serde(flatten)]
+    joined: &'a Joined,
+    results: String,
+    seconds: f64,
+}
+
+/// # Errors
+/// When there are no results, with the exit code that says why.
+pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    check(args)?;
+    let mut output = Output::new(&args.output, "the results")?;
+    if let Some(path) = output.half_made() {
+        interrupt.half_made(path.to_owned());
+    }
+    let sources: Vec<Source> =
+        std::iter::once(&args.requests).chain(&args.answers).map(|path| Source::new(path)).collect::<Result<_, _>>()?;
+    let named: Vec<Named<'_>> = sources.iter().map(Source::named).collect();
+    let joined = join_named(named[0], &named[1..], &mut output).map_err(|error| refused(&error))?;
+    interrupt.check()?;
+    if !args.force && output.replaces_other()? {
+        return Err(CliError::usage(format!(
+            "{}: is there already and holds something else; --force replaces it",
+            args.output.display()
+        )));
+    }
+    output.finish()?;
+    print(args, &joined, started.elapsed().as_secs_f64())?;
+    Ok(if joined.succeeded == joined.lines { Exit::Success } else { Exit::Incomplete })
+}
+
+/// Refuses what would lose a file, or read stdin twice.
+fn check(args: &JoinArgs) -> Result<(), CliError> {
+    let inputs = || std::iter::once(&args.requests).chain(&args.answers);
+    if inputs().filter(|path| input::is_dash(path)).count() > 1 {
+        return Err(CliError::usage("-: stdin can be only one of the files"));
+    }
+    let ending = args.output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if ["csv", "tsv", "npy", "npz", "parquet", "arrow", "feather", "xlsx"].contains(&ending.as_str()) {
+        return Err(CliError::usage(format!(
+            "{}: results are JSONL; name a file that ends in .jsonl",
+            args.output.display()
+        )));
+    }
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    let output = real(&args.output).filter(|_| !input::is_dash(&args.output));
+    match inputs().find(|path| output.is_some() && real(path) == output) {
+        Some(path) => Err(CliError::usage(format!(
+            "{}: it is one of the files to join ({}); choose another -o",
+            args.output.display(),
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// One of the files; stdin, which can be read only once, from a temporary file.
+struct Source {
+    path: PathBuf,
+    name: String,
+    _spool: Option<NamedTempFile>,
+}
+
+impl Source {
+    fn new(path: &Path) -> Result<Self, CliError> {
+        let name = input::shown(path);
+        let regular = fs::metadata(path).is_ok_and(|found| found.is_file());
+        if regular {
+            return Ok(Self { path: path.to_owned(), name, _spool: None });
+        }
+        // Opened first: what is not there, or is a folder, is told before anything is made.
+        let mut source = input::open(path)?;
+        let spooled = spool(&mut source).map_err(|error| input::cannot_read(path, &error))?;
+        Ok(Self { path: spooled.path().to_owned(), name, _spool: Some(spooled) })
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named::new(&self.path, &self.name)
+    }
+}
+
+fn spool(source: &mut impl Read) -> io::Result<NamedTempFile> {
+    let mut spooled = NamedTempFile::new()?;
+    io::copy(source, spooled.as_file_mut())?;
+    Ok(spooled)
+}
+
+fn refused(error: &JoinError) -> CliError {
+    let exit = if error.io_error().is_some() { Exit::Usage } else { Exit::Refused };
+    CliError::new(exit, error.to_string())
+}
+
+fn print(args: &JoinArgs, joined: &Joined, seconds: f64) -> Result<(), CliError> {
+    let (shown, quoted) = match input::is_dash(&args.output) {
+        true => ("stdout".to_owned(), "stdout".to_owned()),
+        false => (args.output.display().to_string(), shell::quoted(&args.output)),
+    };
+    let text = if args.json {
+        let summary = Summary { joined, results: shown, seconds };
+        serde_json::to_string(&summary).map_err(|error| CliError::usage(format!("summary: {error}")))?
+    } else {
+        format!("{}\ntime: {seconds:.1} s\nresults: {quoted}", summary::text(joined, "", None))
+    };
+    match (input::is_dash(&args.output), args.json) {
+        (true, _) => out::note(text),
+        (false, true) => return out::line(text),
+        (false, false) => return out::text(text),
+    }
+    Ok(())
+}

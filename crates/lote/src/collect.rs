@@ -1,0 +1,366 @@
+//! The way from a batch that is over to its results: fetches its files, holds what came against its counts, and joins the
+//! answers with the request lines.
+
+use std::{
+    fs,
+    io::{self, BufWriter, Seek},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Batch, Cadence, Client, Error, Status, Tolerance,
+    deadline::Deadline,
+    fetch::{OnTrouble, blocking, fetch},
+    late::{LateFiles, count, ended},
+    lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join, open_lines},
+    policy::Trouble,
+    save::AtomicFile,
+};
+
+/// A step of a collection, as it is begun.
+pub(crate) enum Step<'a> {
+    /// The output or the error file is fetched.
+    Downloading(&'static str),
+    /// The batch was looked at again, since it lacks files.
+    Looked(&'a Batch),
+    /// The answers are put in the order of the requests.
+    Joining,
+}
+
+/// Told of every step.
+pub(crate) type OnStep = Arc<dyn Fn(Step<'_>) + Send + Sync>;
+
+/// Why there are no results.
+pub(crate) enum Uncollected {
+    /// The batch failed its validation: no line was run.
+    NotRun,
+    /// The files could not be fetched, or are not named.
+    Unfetched(Error),
+    /// What was fetched could not be joined.
+    Unjoined(JoinError),
+    /// The results could not be written.
+    Unwritten(io::Error),
+}
+
+/// A batch that is over, and where its results are to be.
+pub(crate) struct Collect {
+    client: Client,
+    /// As it was last seen.
+    pub(crate) batch: Batch,
+    files: [ResultFile; 2],
+    tolerance: Tolerance,
+    /// How often the batch is looked at again.
+    cadence: Cadence,
+    deadline: Deadline,
+    on_step: OnStep,
+    on_trouble: OnTrouble,
+}
+
+/// The output or the error file.
+struct ResultFile {
+    name: &'static str,
+    path: PathBuf,
+    fetched: Option<Fetched>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fetched {
+    Empty,
+    Some,
+}
+
+impl Collect {
+    /// Of this batch, into this folder, under these names for the output and the error file.
+    pub(crate) fn new(client: Client, batch: Batch, folder: &Path, names: [&'static str; 2]) -> Self {
+        let file = |name| ResultFile { name, path: folder.join(name), fetched: None };
+        Self {
+            client,
+            batch,
+            files: names.map(file),
+            tolerance: crate::fetch::patience(),
+            cadence: Cadence::default(),
+            deadline: Deadline::default(),
+            on_step: Arc::new(|_| ()),
+            on_trouble: Arc::new(|_| ()),
+        }
+    }
+
+    pub(crate) fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    pub(crate) fn cadence(mut self, cadence: Cadence) -> Self {
+        self.cadence = cadence;
+        self
+    }
+
+    pub(crate) fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    pub(crate) fn telling(mut self, on_step: OnStep, on_trouble: OnTrouble) -> Self {
+        (self.on_step, self.on_trouble) = (on_step, on_trouble);
+        self
+    }
+
+    /// Fetches what there is, asking again for what is late, and joins it into `results`, a file that appears whole, or
+    /// into a temporary one. The file is open at its first line.
+    pub(crate) async fn collect(
+        &mut self,
+        requests: &Path,
+        results: Option<&Path>,
+    ) -> Result<(Joined, fs::File), Uncollected> {
+        if not_run(&self.batch) && self.batch.late_files().is_none() {
+            return Err(Uncollected::NotRun);
+        }
+        self.fetch_all().await.map_err(Uncollected::Unfetched)?;
+        if not_run(&self.batch) {
+            return Err(Uncollected::NotRun);
+        }
+        (self.on_step)(Step::Joining);
+        let (requests, results, answers) = (requests.to_owned(), results.map(Path::to_owned), self.fetched());
+        let (mut joined, file) = blocking(move || join_to(&requests, &answers, results.as_deref())).await?;
+        hold_against(&self.batch, &mut joined);
+        // The words are those of the result lines.
+        self.client.shared().secrets().blank_summary(&mut joined);
+        Ok((joined, file))
+    }
+
+    async fn fetch_all(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        let late = self.deadline.left().map_or(self.tolerance.late(), |left| left.min(self.tolerance.late()));
+        let end = started.checked_add(late);
+        let (mut pauses, mut trouble) = (self.cadence.pauses(), Trouble::default());
+        trouble.over();
+        loop {
+            self.fetch_named().await?;
+            let Some(late) = self.late().await? else { return Ok(()) };
+            let now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
+                return self.lacks(late, now - started);
+            }
+            let pause = pauses.next(None, None);
+            sleep(end.map_or(pause, |end| pause.min(end - now))).await;
+            match self.deadline.bound(self.client.batches().look(&self.batch.id)).await {
+                Ok(batch) => {
+                    trouble.over();
+                    self.seen(batch);
+                    (self.on_step)(Step::Looked(&self.batch));
+                }
+                Err(error) if error.is_deadline() => return self.lacks(late, started.elapsed()),
+                Err(error) => match trouble.take(&self.tolerance, error) {
+                    Ok(error) => (self.on_trouble)(&error),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Takes note of a look. A service that answers from several places may know less than it did.
+    fn seen(&mut self, batch: Batch) {
+        if batch.is_terminal() {
+            let known = std::mem::replace(&mut self.batch, batch);
+            self.batch.output_file_id = self.batch.output_file_id.take().or(known.output_file_id);
+            self.batch.error_file_id = self.batch.error_file_id.take().or(known.error_file_id);
+        }
+    }
+
+    /// Fetches what is named and was not fetched, or was empty. A file of an earlier collection goes: it would be taken
+    /// for one of this batch.
+    async fn fetch_named(&mut self) -> Result<(), Error> {
+        let ids = [&self.batch.output_file_id, &self.batch.error_file_id];
+        for (file, id) in self.files.iter_mut().zip(ids) {
+            match id {
+                Some(id) if file.fetched != Some(Fetched::Some) => {
+                    (self.on_step)(Step::Downloading(file.name));
+                    let tolerance = self.tolerance.clone().for_files();
+                    fetch(&self.client, id, &file.path, tolerance, self.deadline, Arc::clone(&self.on_trouble)).await?;
+                    let length =
+                        fs::metadata(&file.path).map_err(|error| Error::path("read", &file.path, error))?.len();
+                    file.fetched = Some(if length == 0 { Fetched::Empty } else { Fetched::Some });
+                }
+                None if file.fetched.is_none() => remove_old(&file.path)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What the counts speak of and is not here. Where all lines that ended are in one of the files, the other is not
+    /// waited for: some services have only one.
+    async fn late(&self) -> Result<Option<LateFiles>, Error> {
+        let mut seen = self.batch.clone();
+        let [output, errors] = &self.files;
+        if output.fetched == Some(Fetched::Empty) {
+            seen.output_file_id = None;
+        }
+        if errors.fetched == Some(Fetched::Empty) {
+            seen.error_file_id = None;
+        }
+        let (Some(late), Some(counts)) = (seen.late_files(), seen.request_counts) else { return Ok(None) };
+        let answers = self.fetched();
+        let came = blocking(move || ended_lines(&answers)).await?;
+        Ok((came < ended(counts)).then_some(late))
+    }
+
+    /// The end of the patience with files that are late. What came without an output file would tell paid lines as
+    /// missing.
+    fn lacks(&self, late: LateFiles, asked: std::time::Duration) -> Result<(), Error> {
+        if !late.is_output() {
+            return Ok(());
+        }
+        let Batch { id, status, output_file_id, .. } = &self.batch;
+        let asked = match asked.as_secs() {
+            0 => String::new(),
+            seconds @ 1..=119 => format!(", after {} of asking again", count(seconds, "second")),
+            seconds => format!(", after {} minutes of asking again", seconds / 60),
+        };
+        let what = match output_file_id {
+            Some(output) => {
+                let lines = count(late.succeeded, "line");
+                format!("its counts say that {lines} succeeded, but its output file {output} is empty")
+            }
+            None => late.to_string(),
+        };
+        Err(Error::late(format!(
+            "batch {id} is {status}, and {what}{asked}; \
+             what it finished is at the service: ask for the batch and its files later"
+        ))
+        .about(Some(id.clone())))
+    }
+
+    /// The files that are here, with something in them or not.
+    fn fetched(&self) -> Vec<PathBuf> {
+        self.files.iter().filter(|file| file.fetched.is_some()).map(|file| file.path.clone()).collect()
+    }
+}
+
+/// Whether a batch failed its validation. Some services keep what was finished before a batch failed.
+fn not_run(batch: &Batch) -> bool {
+    batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none()
+}
+
+/// Joins answers with their requests.
+pub(crate) fn join_to(
+    requests: &Path,
+    answers: &[PathBuf],
+    results: Option<&Path>,
+) -> Result<(Joined, fs::File), Uncollected> {
+    let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
+    let write = |file: &mut fs::File| {
+        let mut out = BufWriter::with_capacity(256 << 10, file);
+        let joined = join(requests, &answers, &mut out).map_err(|error| match error {
+            JoinError::Write { source, .. } => Uncollected::Unwritten(source),
+            error => Uncollected::Unjoined(error),
+        })?;
+        out.into_inner().map_err(|error| Uncollected::Unwritten(error.into_error()))?;
+        Ok(joined)
+    };
+    let Some(results) = results else {
+        let mut file = tempfile::tempfile().map_err(Uncollected::Unwritten)?;
+        let joined = write(&mut file)?;
+        file.rewind().map_err(Uncollected::Unwritten)?;
+        return Ok((joined, file));
+    };
+    let mut atomic = AtomicFile::new(results).map_err(Uncollected::Unwritten)?;
+    let joined = write(atomic.file())?;
+    atomic.commit().map_err(Uncollected::Unwritten)?;
+    Ok((joined, fs::File::open(results).map_err(Uncollected::Unwritten)?))
+}
+
+impl Uncollected {
+    /// The same as the error of a call.
+    pub(crate) fn into_error(self, batch: Option<&Batch>, results: Option<&Path>) -> Error {
+        match self {
+            Self::NotRun => {
+                let (id, errors) = batch.map(|batch| (batch.id.as_str(), batch.errors.as_slice())).unwrap_or_default();
+                let why: Vec<String> = errors.iter().take(3).map(ToString::to_string).collect();
+                let why = if why.is_empty() { "the service does not say why".to_owned() } else { why.join("; ") };
+                Error::invalid(format!("batch {id} failed, so that no request line was run: {why}"))
+            }
+            Self::Unfetched(error) => error,
+            Self::Unjoined(JoinError::Read { path, source }) => Error::path("read", &path, source),
+            Self::Unjoined(error) => Error::invalid(error.to_string()),
+            Self::Unwritten(error) => match results {
+                Some(results) => Error::path("write", results, error),
+                None => Error::io("write the joined results", error),
+            },
+        }
+    }
+}
+
+/// How many lines of these files are answers to lines that ended: all but those that say that a line was not run.
+fn ended_lines(files: &[PathBuf]) -> Result<u64, Error> {
+    let mut inspection = Inspection::default();
+    for path in files {
+        let failed = |error| Error::path("read", path, error);
+        let reader = open_lines(path).map_err(failed)?;
+        inspection.read(&path.display().to_string(), reader).map_err(failed)?;
+    }
+    let report = inspection.report();
+    Ok(report.lines.saturating_sub(report.expired + report.cancelled))
+}
+
+/// A file of an earlier collection would be taken for one of this batch.
+fn remove_old(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::path("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Holds the counts and the usage of a batch against what came, and names what differs before all other anomalies.
+fn hold_against(batch: &Batch, joined: &mut Joined) {
+    let differing = [counts_differ(batch, joined), usage_differs(batch, joined)];
+    let place = format!("batch {}", batch.id);
+    for (at, anomaly) in differing.into_iter().flatten().enumerate() {
+        let (code, message) = anomaly;
+        joined.anomalies.insert(at, Anomaly::new(&place, 0, code, message));
+    }
+    let kept = joined.anomalies.len().min(MAX_ANOMALIES);
+    joined.anomalies_omitted += (joined.anomalies.len() - kept) as u64;
+    joined.anomalies.truncate(kept);
+}
+
+fn counts_differ(batch: &Batch, joined: &Joined) -> Option<(AnomalyCode, String)> {
+    // Counts of nothing are no counts: some services never fill them in.
+    let counts = batch.request_counts.filter(|counts| counts.total > 0 || ended(*counts) > 0)?;
+    let unrun = joined.expired + joined.cancelled;
+    let came = joined.answers.saturating_sub(unrun);
+    // Some services count a line that expired as one that failed.
+    let unrun_failed = counts.failed >= unrun && ended(counts) == came.saturating_add(unrun);
+    if ended(counts) == came || unrun_failed {
+        return None;
+    }
+    let message = format!(
+        "its counts say that {} of {} lines ended ({} completed, {} failed), but its files hold {came}",
+        ended(counts),
+        counts.total.max(ended(counts)),
+        counts.completed,
+        counts.failed,
+    );
+    Some((AnomalyCode::CountsDiffer, message))
+}
+
+fn usage_differs(batch: &Batch, joined: &Joined) -> Option<(AnomalyCode, String)> {
+    let (all, sum) = (batch.usage?, joined.usage);
+    let pairs = [
+        (all.input_tokens, sum.input_tokens),
+        (all.output_tokens, sum.output_tokens),
+        (all.total_tokens, sum.total_tokens),
+    ];
+    // 0 is what a batch says that does not say.
+    if pairs.iter().all(|(all, sum)| *all == 0 || all == sum) {
+        return None;
+    }
+    let tokens = |usage: crate::Usage| {
+        format!("{} tokens ({} in, {} out)", usage.total_tokens, usage.input_tokens, usage.output_tokens)
+    };
+    let message = format!("it says that it used {}, but its lines say {}", tokens(all), tokens(sum));
+    Some((AnomalyCode::UsageDiffers, message))
+}
