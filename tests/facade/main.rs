@@ -15,6 +15,7 @@ mod guide;
 mod idempotency;
 mod mirror;
 mod odd;
+mod odd_answers;
 mod options;
 mod outcomes;
 mod read_back;

@@ -242,7 +242,8 @@ fn files_that_cannot_be_read() {
 fn many_rows_are_clean_once_prepared() {
     let template = r#"{"model":"auto","messages":[{"role":"user","content": {{ question }} }]}"#;
     let rows = word_problems();
-    let prepared = lote_with(["prepare", "-", "--endpoint", "chat", "--template", template, "-o", "-"], rows.as_bytes());
+    let prepared =
+        lote_with(["prepare", "-", "--endpoint", "chat", "--template", template, "-o", "-"], rows.as_bytes());
     let ended = lote_with(["check", "-", "--json"], prepared.stdout.as_bytes());
     assert_eq!(ended.code, 0, "{ended:?}");
     let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");

@@ -7,9 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::{
-    Ended, PROBLEMS, command, ended, folder, lote, names, repository, signal, until, word_problems,
-};
+use crate::common::{Ended, PROBLEMS, command, ended, folder, lote, names, repository, signal, until, word_problems};
 use crate::service::{Embedded, Odd, Steady, at, json, requests};
 
 /// `lote run requests.jsonl` in this folder, with these arguments.
