@@ -1,9 +1,18 @@
 //! Writes docs/odd_answers.md: what is made of answers and of batches that are not what they should be, a line for each
 //! kind.
 
-use std::{env, fmt::Write as _, fs, io::Write as _, time::Duration};
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    io::{Cursor, Write as _},
+    time::Duration,
+};
 
-use lote::{Outcome, Outcomes, Tolerance};
+use lote::{
+    Outcome, Outcomes, Tolerance,
+    lines::{CheckOptions, FindingCode, check, decompressed},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -192,6 +201,18 @@ fn said(came: &[u8]) -> String {
     said.replace(&format!("{}{}", folder.path().display(), std::path::MAIN_SEPARATOR), "")
 }
 
+/// What is told of a file as a whole, `check` tells in the same words.
+fn check_says_the_same(came: &[u8], said: &str) {
+    let mut findings = Vec::new();
+    let lines = decompressed(Cursor::new(came.to_vec())).expect("readable");
+    check(lines, &CheckOptions::default(), &mut |finding| findings.push(finding), None).expect("readable");
+    for finding in findings.iter().filter(|finding| finding.code == FindingCode::NotJsonl) {
+        assert!(said.contains(&finding.message), "{said} is not {finding}");
+    }
+    let is_told = findings.iter().any(|finding| finding.code == FindingCode::NotJsonl);
+    assert_eq!(is_told, said.contains("not_jsonl: "), "{said}: {findings:?}");
+}
+
 /// The counts, what is odd, and what answers say.
 fn outcomes(outcomes: Outcomes) -> String {
     let joined = outcomes.joined().expect("joined").clone();
@@ -251,7 +272,7 @@ fn batches() -> Vec<Told> {
         ),
         told("files that are never named", vec![batch([1, 1, 0], json!({}))], vec![], "names no output file"),
         told("counts that differ from what came", vec![batch([3, 3, 0], named.clone())], vec![YES], "counts_differ"),
-        told("an output file that is empty", vec![batch([1, 1, 0], named)], vec![""], "counts_differ"),
+        told("an output file that is empty", vec![batch([1, 1, 0], named)], vec![""], "its output file o is empty"),
         told(
             "tokens that differ from those of the lines",
             vec![batch(
@@ -322,8 +343,8 @@ finds it (`tests/facade/odd_answers.rs`), which also writes the page. Where the 
 [dialects.md](dialects.md).
 
 Every request line has one of six outcomes: succeeded, failed, expired, cancelled, unreadable, missing. What is odd about a
-file is an anomaly, named with its code, and printed by `lote run`, `lote join` and `lote inspect`. ⏎ stands between
-lines.
+file is an anomaly, named with its code, and printed by `lote run`, `lote join` and `lote inspect`; of a file that
+holds no lines at all, `lote check` says the same. ⏎ stands between lines.
 
 ## Answers
 
@@ -344,6 +365,7 @@ async fn the_page_of_odd_answers_is_what_is_made_of_them() {
     let mut wrong = Vec::new();
     for row in answers() {
         let said = said(&row.came);
+        check_says_the_same(&row.came, &said);
         if !said.contains(row.expected) {
             wrong.push(format!("{}: {said:?} is not {:?}", row.kind, row.expected));
         }

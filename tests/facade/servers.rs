@@ -7,7 +7,7 @@ use crate::common::{Odd, Reply};
 use lote::{
     Batch, BatchId, Client, Dialect, Endpoint, Error, File, FileId, FilePurpose, Status, UploadPurpose, run::Run,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One answer of a server.
 struct Seen {
@@ -204,9 +204,8 @@ async fn a_batch_of_theirs_is_run_from_requests_to_results() {
         let folder = tempfile::tempdir().expect("a folder");
         let requests = folder.path().join("requests.jsonl");
         let line = |id: &str| {
-            format!(
-                r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{{"model":"stub-chat"}}}}"#
-            )
+            let body = json!({"model": "colour-1", "messages": [{"role": "user", "content": "Which colour?"}]});
+            json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body})
         };
         fs::write(&requests, format!("{}\n{}\n", line("a"), line("b"))).expect("written");
         let fast = Duration::from_millis(1);
