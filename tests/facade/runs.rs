@@ -93,8 +93,16 @@ async fn every_request_line_has_one_result_line_in_input_order() {
     assert_eq!(results[2]["response"]["status_code"], 429);
 
     let folder = place.path("requests.run");
-    let kept =
-        ["batch.json", "errors.jsonl", "output.jsonl", "requests.jsonl", "results.jsonl", "run.json", "summary.json"];
+    let kept = [
+        "batch.json",
+        "errors.jsonl",
+        "lock",
+        "output.jsonl",
+        "requests.jsonl",
+        "results.jsonl",
+        "run.json",
+        "summary.json",
+    ];
     assert_eq!(names(&folder), kept);
     assert_eq!(fs::read(folder.join("results.jsonl")).expect("results"), fs::read(&output).expect("results"));
     assert_eq!(place.names(), ["requests.jsonl", "requests.run", "results.jsonl"]);
@@ -128,7 +136,10 @@ async fn of_many_at_once_one_makes_a_batch() {
     for run in runs {
         match run.await.expect("no panic") {
             Ok(_) => reports += 1,
-            Err(error) => assert!(matches!(error, RunError::Held { .. }), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, RunError::Held { .. } | RunError::Busy { .. }), "{error}");
+                assert!(!error.to_string().contains("delete"), "{error}");
+            }
         }
     }
     assert_eq!(reports, 1);
@@ -238,7 +249,7 @@ async fn what_a_batch_that_failed_has_finished_is_fetched() {
 }
 
 #[tokio::test]
-async fn what_ends_before_its_create_leaves_nothing() {
+async fn what_ends_before_its_create_leaves_a_folder_that_is_used_again() {
     let place = Place::new(&[line("a", "x")]);
     let odd = Odd::new([Reply::Stall(Vec::new())]);
     let upload_is_there = async {
@@ -250,7 +261,14 @@ async fn what_ends_before_its_create_leaves_nothing() {
         ended = place.run(&odd.client()).execute() => panic!("the upload stalls: {ended:?}"),
         () = upload_is_there => {}
     }
-    assert_eq!(place.names(), ["requests.jsonl"]);
+    assert_eq!(names(&place.path("requests.run")), ["lock", "requests.jsonl", "run.json"]);
+    assert_eq!(place.record().stage, Stage::Prepared);
+    // Other requests, at another service.
+    fs::write(place.path("requests.jsonl"), line("b", "y")).expect("written");
+    let (_gateway, client) = gateway().await;
+    let report = place.run(&client).execute().await.expect("a report");
+    assert_eq!(json_lines(&report.results)[0]["custom_id"], "b");
+    assert_eq!(place.names(), ["requests.jsonl", "requests.run"]);
 
     let nowhere = Run::new(&odd.client(), place.path("absent.jsonl")).execute().await.expect_err("no input");
     assert!(matches!(nowhere, RunError::Place { .. }), "{nowhere}");
@@ -404,6 +422,222 @@ async fn a_deadline_leaves_the_batch_and_says_where_it_is() {
     let RunError::GaveUp { id, last: Some(last), .. } = error else { panic!("{error}") };
     assert!(!last.is_terminal());
     assert_eq!(place.record().batch_id, Some(id));
+}
+
+/// A record of a run that has come so far.
+fn record_at(stage: &str) -> Value {
+    json!({
+        "format": 1, "lote": "0.1.0", "stage": stage, "source": "a", "base_url": "http://x", "endpoint": "/v1/responses",
+        "lines": 1, "bytes": 2, "sha256": "00", "begun_at": 5, "input_file_id": "f", "batch_id": null,
+        "batch_status": null,
+    })
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_refused_and_never_with_the_advice_to_delete_it() {
+    let odd = Odd::new([]);
+    let newer = json!({"format": 2, "lote": "9.1.0", "shards": []}).to_string();
+    let torn = record_at("created").to_string();
+    let unknown = record_at("sharding").to_string();
+    for (text, part) in [
+        (newer.as_str(), "made by lote 9.1.0"),
+        (&torn[..60], "EOF"),
+        ("", "EOF"),
+        ("\0\0\0\0", "expected value"),
+        (&unknown, "sharding"),
+        ("{}", "missing field"),
+    ] {
+        let place = Place::new(&[line("a", "x")]);
+        fs::create_dir(place.path("requests.run")).expect("a folder");
+        fs::write(place.path("requests.run/run.json"), text).expect("written");
+        let error = place.run(&odd.client()).execute().await.expect_err("unreadable");
+        assert!(matches!(error, RunError::Unreadable { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains(part) && said.contains("keep the folder") && !said.contains("delete"), "{said}");
+        assert_eq!(fs::read_to_string(place.path("requests.run/run.json")).expect("kept"), text);
+        assert_eq!(names(&place.path("requests.run")), ["run.json"]);
+    }
+    // A record that says that nothing was begun, beside what only a batch leaves.
+    let place = Place::new(&[line("a", "x")]);
+    fs::create_dir(place.path("requests.run")).expect("a folder");
+    fs::write(place.path("requests.run/run.json"), record_at("uploaded").to_string()).expect("written");
+    fs::write(place.path("requests.run/output.jsonl"), "paid").expect("written");
+    let error = place.run(&odd.client()).execute().await.expect_err("contradiction");
+    assert!(matches!(error, RunError::Unreadable { .. }), "{error:?}");
+    assert_eq!(fs::read_to_string(place.path("requests.run/output.jsonl")).expect("kept"), "paid");
+}
+
+#[tokio::test]
+async fn what_a_folder_holds_decides_what_is_advised() {
+    let odd = Odd::new([]);
+    for (stage, delete) in
+        [("creating", false), ("created", false), ("ended", false), ("finished", true), ("failed", true)]
+    {
+        let place = Place::new(&[line("a", "x")]);
+        fs::create_dir(place.path("requests.run")).expect("a folder");
+        fs::write(place.path("requests.run/run.json"), record_at(stage).to_string()).expect("written");
+        let error = place.run(&odd.client()).execute().await.expect_err("held");
+        assert!(matches!(error, RunError::Held { record: Some(_), .. }), "{error:?}");
+        assert_eq!(error.to_string().contains("delete"), delete, "{error}");
+        assert_eq!(names(&place.path("requests.run")), ["run.json"], "nothing is written to it");
+    }
+    let (_gateway, client) = gateway().await;
+    let place = Place::new(&[line("a", "x")]);
+    place.run(&client).execute().await.expect("a report");
+    let same = place.run(&client).execute().await.expect_err("held").to_string();
+    assert!(same.contains("the finished run of these requests") && same.contains("results.jsonl"), "{same}");
+    assert!(!same.contains("delete"), "{same}");
+    fs::write(place.path("requests.jsonl"), line("a", "another")).expect("written");
+    let other = place.run(&client).execute().await.expect_err("held").to_string();
+    assert!(other.contains("a finished run of other requests"), "{other}");
+}
+
+#[tokio::test]
+async fn a_folder_of_the_users_own_is_used_when_it_is_empty_and_stays() {
+    let place = Place::new(&[line("a", "x")]);
+    fs::create_dir(place.path("out")).expect("a folder");
+    let odd = Odd::new([Reply::json(400, json!({"error": "no"}))]);
+    place.run(&odd.client()).folder(place.path("out")).execute().await.expect_err("refused");
+    assert!(names(&place.path("out")).is_empty());
+    let (_gateway, client) = gateway().await;
+    place.run(&client).folder(place.path("out")).execute().await.expect("a report");
+    assert!(place.path("out/results.jsonl").exists());
+    // A lock of another program's is not ours.
+    fs::create_dir(place.path("other")).expect("a folder");
+    fs::write(place.path("other/lock"), "theirs").expect("written");
+    let error = place.run(&client).folder(place.path("other")).execute().await.expect_err("not ours");
+    assert!(matches!(error, RunError::Held { record: None, .. }), "{error}");
+    assert_eq!(fs::read(place.path("other/lock")).expect("kept"), b"theirs");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_was_replaced_at_work_is_neither_written_to_nor_removed() {
+    let over = || batch(json!({"status": "completed", "output_file_id": "file-2"}));
+    for (before_create, replies) in [(true, vec![uploaded()]), (false, vec![uploaded(), batch(json!({})), over()])] {
+        let place = Place::new(&[line("a", "x")]);
+        let odd = Odd::new(replies);
+        let folder = place.path("requests.run");
+        let replace = move || {
+            fs::remove_dir_all(&folder).expect("removed");
+            fs::create_dir(&folder).expect("made");
+            fs::write(folder.join("run.json"), "another's").expect("written");
+        };
+        let run = place.run(&odd.client()).on_progress(move |progress| match progress {
+            Progress::Uploading { .. } if before_create => replace(),
+            Progress::Created(_) if !before_create => replace(),
+            _ => {}
+        });
+        let error = run.execute().await.expect_err("lost");
+        let RunError::Lost { batch, .. } = &error else { panic!("{error:?}") };
+        // The upload came, and no create; or there is a batch, which is named.
+        assert_eq!((odd.requests().len(), batch.is_some()), if before_create { (1, false) } else { (3, true) });
+        assert_eq!(names(&place.path("requests.run")), ["run.json"]);
+        assert_eq!(fs::read(place.path("requests.run/run.json")).expect("kept"), b"another's");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn everything_is_as_private_as_the_input() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let (_gateway, client) = gateway().await;
+    for (input, folder_mode) in [(0o600, 0o700), (0o640, 0o750)] {
+        let place = Place::new(&[line("a", "x"), line("b", "[[status=400]]")]);
+        fs::set_permissions(place.path("requests.jsonl"), fs::Permissions::from_mode(input)).expect("set");
+        fs::write(place.path("results.jsonl"), "").expect("written");
+        place.run(&client).output(place.path("results.jsonl")).execute().await.expect("a report");
+        assert_eq!(mode(&place.path("requests.run")), folder_mode);
+        assert_eq!(mode(&place.path("results.jsonl")) & !input, 0);
+        for name in names(&place.path("requests.run")) {
+            assert_eq!(mode(&place.path("requests.run").join(&name)) & !input, 0, "{name}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_output_that_would_replace_something_is_refused_before_anything_is_sent() {
+    let odd = Odd::new([]);
+    let place = Place::new(&[line("a", "x")]);
+    fs::create_dir(place.path("requests.run")).expect("a folder");
+    fs::write(place.path("theirs.jsonl"), "theirs").expect("written");
+    fs::hard_link(place.path("requests.jsonl"), place.path("again.jsonl")).expect("linked");
+    std::os::unix::fs::symlink("requests.jsonl", place.path("link.jsonl")).expect("linked");
+    std::os::unix::fs::symlink("requests.run", place.path("link.run")).expect("linked");
+    std::os::unix::fs::symlink("nowhere", place.path("dangling.jsonl")).expect("linked");
+    let long = format!("{}.jsonl", "n".repeat(260));
+    for (output, part) in [
+        ("requests.jsonl", "it is the input"),
+        ("./requests.run/../requests.jsonl", "it is the input"),
+        ("again.jsonl", "it is the input"),
+        ("link.jsonl", "it is the input"),
+        ("requests.run", "the folder of the run"),
+        ("requests.run/mine.jsonl", "in the folder of the run"),
+        ("link.run/mine.jsonl", "in the folder of the run"),
+        ("results.csv", "results are JSONL"),
+        ("results.Parquet", "results are JSONL"),
+        ("dangling.jsonl", "leads nowhere"),
+        ("absent/results.jsonl", "folder does not exist"),
+        ("theirs.jsonl", "--force"),
+        (&long, "too long"),
+    ] {
+        let error = place.run(&odd.client()).output(place.path(output)).execute().await.expect_err("refused");
+        assert!(matches!(error, RunError::Place { .. }) && error.to_string().contains(part), "{output}: {error}");
+    }
+    assert_eq!(fs::read(place.path("theirs.jsonl")).expect("kept"), b"theirs");
+    assert!(names(&place.path("requests.run")).is_empty());
+
+    let (_gateway, client) = gateway().await;
+    let run = place.run(&client).output(place.path("theirs.jsonl")).replace_output(true);
+    let report = run.execute().await.expect("a report");
+    assert_eq!(json_lines(&report.results).len(), 1);
+    let stored = place.record().results.expect("written down");
+    assert_eq!(stored.bytes, fs::metadata(place.path("theirs.jsonl")).expect("there").len());
+    assert_eq!(stored.sha256.len(), 64);
+}
+
+#[tokio::test]
+async fn an_output_that_comes_while_the_run_is_at_work_is_not_replaced() {
+    let (_gateway, client) = gateway().await;
+    let place = Place::new(&[line("a", "x")]);
+    let output = place.path("results.jsonl");
+    let theirs = output.clone();
+    let run = place.run(&client).output(&output).on_progress(move |progress| {
+        if let Progress::Joining = progress {
+            fs::write(&theirs, "theirs").expect("written");
+        }
+    });
+    let error = run.execute().await.expect_err("not replaced");
+    assert!(matches!(error, RunError::NotCopied { .. }), "{error}");
+    assert_eq!(fs::read(&output).expect("kept"), b"theirs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_find_a_folder_free_one_makes_a_batch() {
+    let (_gateway, client) = gateway().await;
+    for record in [None, Some(record_at("prepared")), Some(record_at("uploaded"))] {
+        let place = Place::new(&[line("a", "[[sleep=50]]")]);
+        fs::create_dir(place.path("requests.run")).expect("a folder");
+        if let Some(record) = &record {
+            fs::write(place.path("requests.run/run.json"), record.to_string()).expect("written");
+        }
+        let before = client.batches().list().page().await.expect("a page").data.len();
+        let runs: Vec<_> = (0..8).map(|_| tokio::spawn(place.run(&client).execute())).collect();
+        let mut reports = 0;
+        for run in runs {
+            match run.await.expect("no panic") {
+                Ok(_) => reports += 1,
+                Err(error) => {
+                    assert!(matches!(error, RunError::Held { .. } | RunError::Busy { .. }), "{error}");
+                }
+            }
+        }
+        assert_eq!(reports, 1);
+        assert_eq!(client.batches().list().page().await.expect("a page").data.len(), before + 1);
+        assert_eq!(place.names(), ["requests.jsonl", "requests.run"]);
+    }
 }
 
 /// What a service says of a batch that is over: its counts, and the files that it names.

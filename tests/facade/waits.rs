@@ -282,10 +282,10 @@ async fn a_batch_that_names_its_files_late_is_looked_at_again() {
     let (late, whole) = (|id: &str| over(id, json!("")), |id: &str| over(id, json!("o")));
     let odd = Odd::new([said(&late("a")), Reply::Nothing, said(&late("a")), said(&whole("a"))]);
     let client = odd.client();
-    let Waited::Ended(ended) = client.batches().wait(&id("a")).cadence(Cadence::every(FAST)).until_over().await else {
+    let Waited::Ended(seen) = client.batches().wait(&id("a")).cadence(Cadence::every(FAST)).until_over().await else {
         panic!("it is over");
     };
-    assert!(ended.output_file_id.is_some() && ended.late_files().is_none());
+    assert!(seen.output_file_id.is_some() && seen.late_files().is_none());
 
     let odd = Odd::new([
         page(&[late("a"), batch("b", "in_progress")], false),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, value_parser};
 use lote::run::Progress;
+use lote::save::{Output, Replace};
 use lote::{Content, ExpiresAfter, FileId, Order, UploadPurpose, bound};
 use tokio::io::AsyncWriteExt;
 
@@ -158,6 +159,10 @@ struct ContentArgs {
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, value_parser = input::output)]
     output: PathBuf,
 
+    /// Let -o replace a file that is there
+    #[arg(long)]
+    force: bool,
+
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -257,13 +262,23 @@ async fn list(args: ListArgs) -> Result<Exit, CliError> {
 
 async fn content(args: ContentArgs) -> Result<Exit, CliError> {
     let client = args.service.client()?;
-    let content = client.files().verified_content(&args.id).await?;
     if input::is_dash(&args.output) {
-        print(content).await?;
+        print(client.files().verified_content(&args.id).await?).await?;
     } else {
+        // Before the bytes are asked for, which may be many.
+        let replace = if args.force { Replace::Anything } else { Replace::Nothing };
+        let at = |error| CliError::usage(format!("{}: {error}", args.output.display()));
+        let output = Output::new(&args.output, replace);
+        output.try_out().map_err(at)?;
+        let content = client.files().verified_content(&args.id).await?;
         let bar = Bar::new();
         bar.show(&Progress::Downloading { name: "the file" });
-        let saved = content.save(&args.output).await;
+        let saved = if output.is_stream() {
+            let opened = tokio::fs::OpenOptions::new().append(true).open(&args.output).await;
+            content.copy_to(&mut opened.map_err(at)?).await
+        } else {
+            content.save(&args.output).await
+        };
         bar.clear();
         saved.map_err(|error| {
             let again = args.service.again("files content").word(args.id.as_str()).flag("-o", &args.output);

@@ -1,7 +1,9 @@
 //! `lote gateway`: its flags, its start and its end.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+mod keys;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use lote_gateway::faults::Faults;
 use lote_gateway::{Builder, Gateway};
 use serde_json::json;
 
+use self::keys::Key;
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Stop;
@@ -64,7 +67,7 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Keep a journal of all that is done, for GET /_lote/journal; it grows until the end
+    /// Keep a journal of what is done, for GET /_lote/journal; beyond 256 MiB the oldest entries go
     #[arg(long)]
     journal: bool,
 
@@ -92,6 +95,9 @@ pub(crate) struct GatewayArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// Longest file of keys or of faults, in bytes.
+const MOST_BYTES: u64 = 1024 * 1024;
 
 /// Which time it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -193,8 +199,7 @@ async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Resu
 }
 
 fn faults(path: &Path) -> Result<Faults, CliError> {
-    let text = fs::read_to_string(path).map_err(|error| input::cannot_read(path, &error))?;
-    Faults::from_toml(&text).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
+    Faults::from_toml(&small_text(path)?).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
 }
 
 fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {
@@ -213,52 +218,26 @@ fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {
     })
 }
 
-/// A key to let in, and what its tenant is called.
-struct Key {
-    name: Option<String>,
-    key: String,
-}
-
 fn keys(args: &GatewayArgs) -> Result<Vec<Key>, CliError> {
-    let mut keys: Vec<Key> = args.key.iter().map(|key| Key { name: None, key: key.clone() }).collect();
-    let Some(path) = &args.key_file else { return Ok(keys) };
-    let text = fs::read_to_string(path).map_err(|error| input::cannot_read(path, &error))?;
-    let before = keys.len();
-    for (number, line) in (1..).zip(text.lines()) {
-        let wrong = |what: &str| CliError::usage(format!("{}, line {number}: {what}", path.display()));
-        let Some(key) = key(line).map_err(wrong)? else { continue };
-        if key.name.is_some() && keys.iter().any(|other| other.name == key.name) {
-            return Err(wrong("this name is there already; give each key a name of its own"));
-        }
-        keys.push(key);
+    let given = args.key.iter().map(|key| Key { name: None, key: key.clone() }).collect();
+    match &args.key_file {
+        Some(path) => keys::read(path, &small_text(path)?, given),
+        None => Ok(given),
     }
-    if keys.len() == before {
-        return Err(CliError::usage(format!(
-            "{}: holds no key; write one on each line, or leave --key-file out",
-            path.display()
-        )));
-    }
-    Ok(keys)
 }
 
-/// The key on one line: `KEY`, `NAME KEY`, `NAME = KEY` or `NAME = "KEY"`; none on a line that is
-/// blank or begins with `#`. Without a blank the whole line is the key, since keys may have a `=`.
-fn key(line: &str) -> Result<Option<Key>, &'static str> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(None);
+/// The text of a file that has to be small, without a byte order mark.
+fn small_text(path: &Path) -> Result<String, CliError> {
+    let cannot_read = |error| input::cannot_read(path, &error);
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot_read)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
+    let wrong = |what: &str| CliError::usage(format!("{}: {what}", path.display()));
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(wrong(&format!("is longer than {MOST_BYTES} bytes; is it the right file?")));
     }
-    let Some((name, rest)) = line.split_once(char::is_whitespace) else {
-        return Ok(Some(Key { name: None, key: line.to_owned() }));
-    };
-    let rest = rest.trim_start();
-    let rest = rest.strip_prefix('=').filter(|rest| rest.starts_with([' ', '\t', '"'])).unwrap_or(rest).trim();
-    let quoted = rest.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let key = quoted.unwrap_or(rest);
-    if key.is_empty() || key == "=" || key.contains(char::is_whitespace) {
-        return Err("expected a key, or a name and a key: NAME = KEY");
-    }
-    Ok(Some(Key { name: Some(name.to_owned()), key: key.to_owned() }))
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8; save it as such"))?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use lote::save::Replace;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
@@ -71,21 +72,18 @@ struct Summary<'a> {
 pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliError> {
     let started = Instant::now();
     check(args)?;
-    let mut output = Output::new(&args.output, "the results")?;
+    let inputs: Vec<&Path> = std::iter::once(&args.requests).chain(&args.answers).map(PathBuf::as_path).collect();
+    // The same command again leaves the file as it is.
+    let replace = if args.force { Replace::Anything } else { Replace::Same };
+    let mut output = Output::new(&args.output, "results", replace, &inputs)?;
     if let Some(path) = output.half_made() {
-        interrupt.half_made(path.to_owned());
+        interrupt.half_made(path);
     }
     let sources: Vec<Source> =
         std::iter::once(&args.requests).chain(&args.answers).map(|path| Source::new(path)).collect::<Result<_, _>>()?;
     let named: Vec<Named<'_>> = sources.iter().map(Source::named).collect();
     let joined = join_named(named[0], &named[1..], &mut output).map_err(|error| refused(&error))?;
     interrupt.check()?;
-    if !args.force && output.replaces_other()? {
-        return Err(CliError::usage(format!(
-            "{}: is there already and holds something else; --force replaces it",
-            args.output.display()
-        )));
-    }
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;
     Ok(if joined.succeeded == joined.lines { Exit::Success } else { Exit::Incomplete })
@@ -96,13 +94,6 @@ fn check(args: &JoinArgs) -> Result<(), CliError> {
     let inputs = || std::iter::once(&args.requests).chain(&args.answers);
     if inputs().filter(|path| input::is_dash(path)).count() > 1 {
         return Err(CliError::usage("-: stdin can be only one of the files"));
-    }
-    let ending = args.output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    if ["csv", "tsv", "npy", "npz", "parquet", "arrow", "feather", "xlsx"].contains(&ending.as_str()) {
-        return Err(CliError::usage(format!(
-            "{}: results are JSONL; name a file that ends in .jsonl",
-            args.output.display()
-        )));
     }
     let real = |path: &Path| fs::canonicalize(path).ok();
     let output = real(&args.output).filter(|_| !input::is_dash(&args.output));

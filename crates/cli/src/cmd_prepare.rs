@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use lote::save::Replace;
 use serde_json::json;
 
 use crate::endpoint::Endpoint;
@@ -87,6 +87,10 @@ pub(crate) struct PrepareArgs {
     #[arg(short, long, value_name = "FILE", value_parser = input::output)]
     output: PathBuf,
 
+    /// Let -o replace a file that holds no request lines
+    #[arg(long)]
+    force: bool,
+
     /// Print the summary as JSON (on stderr with -o -)
     #[arg(long)]
     json: bool,
@@ -97,7 +101,7 @@ pub(crate) struct PrepareArgs {
 pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, CliError> {
     let format = format(args)?;
     let templates = Templates::new(template(&args.template)?, args.id.clone()).map_err(CliError::refused)?;
-    let source = open(args)?;
+    refuse_overwriting(args)?;
     let mut maker = Maker {
         args,
         templates,
@@ -106,10 +110,18 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         findings: Findings::default(),
     };
     let mut advice = None;
-    let mut output = Output::new(&args.output, "the request lines")?;
+    let template = args.template.strip_prefix('@').map(Path::new);
+    // Of what stdin was redirected from; a pipe says nothing.
+    let rows = if input::is_dash(&args.rows) { Path::new("/dev/stdin") } else { args.rows.as_path() };
+    let inputs: Vec<&Path> = [rows].into_iter().chain(template).collect();
+    // Other request lines are replaced: one command makes them again.
+    let replace = if args.force { Replace::Anything } else { Replace::Requests };
+    let mut output = Output::new(&args.output, "request lines", replace, &inputs)?;
     if let Some(path) = output.half_made() {
-        interrupt.half_made(path.to_owned());
+        interrupt.half_made(path);
     }
+    // After that, since the first bytes of stdin may be long in coming.
+    let source = input::open(&args.rows)?;
     let (mut rows_read, mut lines) = (0_u64, 0_u64);
     match Rows::new(source, format, args.delimiter) {
         Err(fault) => maker.fault(fault)?,
@@ -273,8 +285,7 @@ fn template(text: &str) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(|error| input::cannot_read(Path::new(path), &error))
 }
 
-fn open(args: &PrepareArgs) -> Result<Box<dyn BufRead>, CliError> {
-    let source = input::open(&args.rows)?;
+fn refuse_overwriting(args: &PrepareArgs) -> Result<(), CliError> {
     let real = |path: &Path| fs::canonicalize(path).ok();
     let template = args.template.strip_prefix('@').map(Path::new);
     for (path, what) in [(Some(args.rows.as_path()), "rows"), (template, "template")] {
@@ -285,5 +296,5 @@ fn open(args: &PrepareArgs) -> Result<Box<dyn BufRead>, CliError> {
             )));
         }
     }
-    Ok(source)
+    Ok(())
 }

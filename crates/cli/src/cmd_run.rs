@@ -38,7 +38,11 @@ const SHOWN_FINDINGS: usize = 20;
 ///
 /// The folder keeps what was sent, the batch, what came back, and the results. The intent is
 /// written there before the batch is created, so that nothing is paid for unnoticed; a folder
-/// that holds a run already is refused.
+/// that holds a run already is refused, but for one that ended before its create, which is used
+/// again. All that is written may be read only by who may read the requests.
+///
+/// -o is tried before anything is sent. It replaces no file but an empty one, or, with --force,
+/// any; a pipe or a device is written to when the results are there.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -70,6 +74,10 @@ pub(crate) struct RunArgs {
     /// Where the results are to be as well; the folder keeps its own copy
     #[arg(short, long, value_name = "FILE", value_parser = input::output)]
     output: Option<PathBuf>,
+
+    /// Let -o replace whatever file is there
+    #[arg(long, requires = "output")]
+    force: bool,
 
     /// The endpoint that each line's url must name [default: that of the first line]
     #[arg(long, value_name = "ENDPOINT")]
@@ -105,10 +113,12 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
         if args.embedded {
             let gateway = Gateway::builder()
+                .only_random_key()
                 .start()
                 .await
                 .map_err(|error| CliError::usage(format!("the embedded gateway cannot start: {error}")))?;
-            let client = Client::builder().base_url(gateway.url()).api_key("embedded").build()?;
+            let client =
+                Client::builder().base_url(gateway.url()).api_key(gateway.random_key().unwrap_or_default()).build()?;
             let ended = execute(args, &client, &mut stop).await;
             gateway.shutdown().await;
             ended
@@ -198,7 +208,7 @@ fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
         run = run.folder(folder);
     }
     if let Some(output) = &args.output {
-        run = run.output(output);
+        run = run.output(output).replace_output(args.force);
     }
     if let Some(endpoint) = args.endpoint.clone() {
         run = run.endpoint(endpoint);
@@ -215,7 +225,12 @@ fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
 fn exit(error: &RunError) -> Exit {
     match error {
         RunError::Input { .. } => Exit::Refused,
-        RunError::Held { .. } | RunError::Place { .. } | RunError::Io { .. } => Exit::Usage,
+        RunError::Held { .. }
+        | RunError::Busy { .. }
+        | RunError::Unreadable { .. }
+        | RunError::Lost { .. }
+        | RunError::Place { .. }
+        | RunError::Io { .. } => Exit::Usage,
         // A value that this side refused, such as a max_concurrency of 0, and a disk that is full.
         RunError::Refused(error) | RunError::Unfetched { error, .. } if error.is_invalid() || error.is_io() => {
             Exit::Usage
@@ -241,19 +256,30 @@ fn exit(error: &RunError) -> Exit {
 fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &Path) -> CliError {
     let exit = exit(error);
     match error {
-        RunError::GaveUp { .. } | RunError::Unfetched { .. } | RunError::Io { batch: Some(_), .. } if args.embedded => {
+        RunError::GaveUp { .. }
+        | RunError::Unfetched { .. }
+        | RunError::Io { batch: Some(_), .. }
+        | RunError::Lost { batch: Some(_), .. }
+            if args.embedded =>
+        {
             let ended = "  the embedded gateway and its batch ended with this command".to_owned();
             CliError::new(exit, error.to_string()).with([ended])
         }
         RunError::Unfetched { id, error: late, .. } if late.is_late() => {
             CliError::new(exit, error.to_string()).with(fetch_later(args, id, seen, folder))
         }
-        RunError::GaveUp { id, .. } | RunError::Unfetched { id, .. } | RunError::Io { batch: Some(id), .. } => {
+        RunError::GaveUp { id, .. }
+        | RunError::Unfetched { id, .. }
+        | RunError::Io { batch: Some(id), .. }
+        | RunError::Lost { batch: Some(id), .. } => {
             CliError::new(exit, error.to_string()).with(go_on(args, id, seen, folder))
         }
         RunError::Ambiguous { sha256, .. } => {
             let list = args.service.again("batches list").switch("--all");
             CliError::new(exit, error.to_string()).with([format!("  {list} | grep {}", shell::quoted(sha256))])
+        }
+        RunError::Held { .. } | RunError::Busy { .. } | RunError::Unreadable { .. } => {
+            CliError::new(exit, error.to_string()).with(["  another folder is named with --dir".to_owned()])
         }
         // The lines are ours: the library makes those of the service visible.
         RunError::BatchFailed { .. } => {
@@ -310,7 +336,15 @@ fn interrupted(args: &RunArgs, folder: &Path, id: Option<&BatchId>) -> CliError 
             let cancel = args.service.again("batches cancel").word(id.as_str());
             format!("interrupted; batch {id} goes on at the service, and will be charged; to stop it: {cancel}")
         }
-        None => format!("interrupted; if {} is there, it says how far it came", shell::quoted(folder.join("run.json"))),
+        None => match lote::run::Record::read(folder) {
+            Some(record) if record.nothing_was_begun() => {
+                format!("interrupted; no batch was created, and the next run uses {} again", shell::quoted(folder))
+            }
+            Some(record) if record.may_go_on() => {
+                format!("interrupted; {} says how far it came: {record}", shell::quoted(folder.join("run.json")))
+            }
+            _ => "interrupted; no batch was created".to_owned(),
+        },
     };
     CliError::new(Exit::Interrupted, message)
 }

@@ -15,8 +15,7 @@ pub(crate) fn is_dash(path: &Path) -> bool {
 /// Where output goes: the names that systems have for stdout are stdout, which may be somebody's file, to be written to
 /// and not to be replaced.
 pub(crate) fn output(text: &str) -> Result<PathBuf, std::convert::Infallible> {
-    let stdout = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(&text);
-    Ok(PathBuf::from(if stdout { "-" } else { text }))
+    Ok(PathBuf::from(if lote::save::is_stdout(Path::new(text)) { "-" } else { text }))
 }
 
 /// Opens a file, or stdin, with gzip and zstd undone.

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: a command that can clean up does so before it ends.
+//! Ctrl-C, SIGTERM and SIGHUP, which let a command clean up before it ends.
 
 use std::fs;
 use std::io;
@@ -47,12 +47,15 @@ impl Interrupt {
     }
 }
 
-/// Waits for Ctrl-C or, on Unix, SIGTERM.
+/// Waits for Ctrl-C or, on Unix, SIGTERM or SIGHUP.
 pub(crate) struct Stop {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// None where whoever started us wants us to survive it, as nohup does.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Stop {
@@ -63,7 +66,8 @@ impl Stop {
     #[cfg(unix)]
     pub(crate) fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
     /// Listens once [`Stop::asked`] is polled.
@@ -81,6 +85,7 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(_) = async { self.hangup.as_mut()?.recv().await } => {}
         }
         #[cfg(not(unix))]
         if tokio::signal::ctrl_c().await.is_err() {
@@ -89,7 +94,24 @@ impl Stop {
     }
 }
 
-/// Runs work of a command that talks to a service; Ctrl-C or SIGTERM drops it.
+/// Whether SIGHUP was ignored when the process began. To listen for it would undo that.
+#[cfg(target_os = "linux")]
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    // A bit for each signal, from that of number 1, which is SIGHUP.
+    ignored.is_some_and(|signals| signals & 1 != 0)
+}
+
+/// Whether SIGHUP may be ignored, which only Linux says: nohup leaves none of the three streams on a terminal. Not
+/// listened for, the signal does what it did before.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn ignores_hangup() -> bool {
+    use io::IsTerminal;
+    !(io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal())
+}
+
+/// Runs work of a command that talks to a service; Ctrl-C, SIGTERM or SIGHUP drops it.
 ///
 /// # Errors
 /// Those of the work; exit 130 with this message when it was stopped.

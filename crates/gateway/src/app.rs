@@ -1,4 +1,4 @@
-//! Owns what all requests and batches of one gateway share. Never does any work itself.
+//! What all requests and batches of one gateway share.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,14 +9,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Keys;
-use crate::builder::{Builder, Settings};
 use crate::clock::Clock;
 use crate::executor::Executor;
 use crate::faults::{Hidden, Script};
 use crate::idempotency::Idempotency;
 use crate::ids::Ids;
 use crate::journal::Journal;
+use crate::limits::Shares;
 use crate::model::BuiltIn;
+use crate::settings::{Settings, Setup};
 use crate::store::{Accounts, Disk, Memory, Store};
 
 /// Units of [`App::line_memory`]: kibibytes of request lines held at once, over all batches.
@@ -40,6 +41,10 @@ pub(crate) struct App {
     pub(crate) line_memory: Arc<Semaphore>,
     /// Places for running batches.
     pub(crate) running: Semaphore,
+    /// Places for reading single lines again.
+    pub(crate) reads: Semaphore,
+    /// The files that the process may open.
+    pub(crate) shares: Shares,
     /// Cancelled when the gateway is to stop.
     pub(crate) stop: CancellationToken,
     /// Connections and batches in progress.
@@ -48,22 +53,25 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(builder: Builder) -> io::Result<App> {
-        let clock = builder.virtual_start.map_or(Clock::System, Clock::at);
+    pub(crate) fn new(setup: Setup) -> io::Result<App> {
+        let shares = Shares::now();
+        let clock = setup.virtual_start.map_or(Clock::System, Clock::at);
         Ok(App {
-            running: Semaphore::new(builder.settings.max_running_batches),
-            accounts: Accounts::new(builder.settings.stored),
-            settings: builder.settings,
-            keys: builder.keys,
+            running: Semaphore::new(setup.settings.max_running_batches.min(shares.batches).min(Semaphore::MAX_PERMITS)),
+            reads: Semaphore::new(shares.reads.min(Semaphore::MAX_PERMITS)),
+            shares,
+            accounts: Accounts::new(setup.settings.stored),
+            journal: Journal::new(setup.journal, setup.settings.max_journal_bytes),
+            settings: setup.settings,
+            keys: setup.keys,
             disk: Disk::new()?,
             store: Box::new(Memory::default()),
             executor: Arc::new(BuiltIn::new(clock.clone())),
             clock,
-            ids: Ids::new(builder.seed),
-            script: Script::new(builder.faults, builder.seed.unwrap_or(0)),
+            ids: Ids::new(setup.seed),
+            script: Script::new(setup.faults, setup.seed.unwrap_or(0)),
             hidden: Hidden::default(),
-            journal: Journal::new(builder.journal),
-            idempotency: Idempotency::new(builder.idempotency),
+            idempotency: Idempotency::new(setup.idempotency),
             line_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -1,23 +1,13 @@
-//! Owns who is asking: bearer keys, `X-On-Behalf-Of`, the tenant they make. Never keeps or prints
-//! a key; only digests of keys are held.
+//! Who is asking: bearer keys, `X-On-Behalf-Of`, the tenant they make. Only digests of keys are held.
 
 use std::fmt;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::error::ApiError;
-
-/// One tenant: the digest of (key, end user). Nothing of one tenant is reachable by another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Tenant([u8; 32]);
-
-impl fmt::Debug for Tenant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tenant(..)")
-    }
-}
+use crate::tenant::Tenant;
 
 /// The keys that are let in: with none configured, any non-empty one is.
 #[derive(Clone, Default)]
@@ -85,7 +75,8 @@ impl Keys {
 
     /// Who sent a request, from its headers.
     ///
-    /// The scheme is taken in any case. An empty `X-On-Behalf-Of` counts as none.
+    /// The scheme is taken in any case. An empty `X-On-Behalf-Of` counts as none; two are a 400, even when they are the
+    /// same, since a proxy and a service may each choose another one of them.
     pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Identity<'_>, ApiError> {
         let mut sent = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (sent.next(), sent.next()) else {
@@ -97,10 +88,19 @@ impl Keys {
         let mut digest = Sha256::new();
         digest.update((key.len() as u64).to_le_bytes());
         digest.update(key);
-        let user = headers.get("x-on-behalf-of").map(|user| user.as_bytes().trim_ascii()).unwrap_or_default();
+        let user = once(headers, "X-On-Behalf-Of")?.map(|user| user.as_bytes().trim_ascii()).unwrap_or_default();
         digest.update(user);
         let user = (!user.is_empty()).then(|| String::from_utf8_lossy(user).into_owned());
-        Ok(Identity { tenant: Tenant(digest.finalize().into()), key: key_digest, name, user })
+        Ok(Identity { tenant: Tenant::new(digest.finalize().into()), key: key_digest, name, user })
+    }
+}
+
+/// The value of a header that may come once.
+pub(crate) fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(ApiError::repeated_header(name)),
     }
 }
 
@@ -139,5 +139,18 @@ mod tests {
         let one = headers(&[("authorization", "Bearer ab"), ("x-on-behalf-of", "c")]);
         let two = headers(&[("authorization", "Bearer a"), ("x-on-behalf-of", "bc")]);
         assert_ne!(keys.identify(&one).unwrap().tenant, keys.identify(&two).unwrap().tenant);
+    }
+
+    #[test]
+    fn whoever_names_two_end_users_is_refused() {
+        let keys = Keys::default();
+        for (one, two) in [("a", "b"), ("a", "a"), ("a", ""), ("", "")] {
+            let sent = headers(&[("authorization", "Bearer k"), ("x-on-behalf-of", one)]);
+            assert!(keys.identify(&sent).is_ok());
+            let mut sent = sent;
+            sent.append("x-on-behalf-of", two.parse().unwrap());
+            let refused = format!("{:?}", keys.identify(&sent).unwrap_err());
+            assert!(refused.contains("400") && refused.contains("X-On-Behalf-Of"), "{refused}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Owns the paths under `/_lote/`, which no real service has: moving a virtual clock, reading the
-//! journal. Never there unless the gateway was set up for them.
+//! The paths under `/_lote/`, which no real service has: moving a virtual clock, reading the journal. They are there only
+//! when the gateway was set up for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::clock::{LAST_SECOND, http_date};
 use crate::error::ApiError;
 use crate::http::{Caller, json_object};
+use crate::journal::Excerpt;
 
 /// Most seconds that one call moves the clock: ten years.
 const MOST_SECONDS: f64 = 315_360_000.0;
@@ -55,7 +56,7 @@ async fn advance(
 }
 
 /// `GET /_lote/journal`: what was done for the caller's key and all its end users.
-async fn journal(State(app): State<Arc<App>>, caller: Caller) -> Json<Value> {
+async fn journal(State(app): State<Arc<App>>, caller: Caller) -> Json<Excerpt> {
     app.clock.quiet().await;
-    Json(json!({"object": "list", "data": app.journal.of_key(caller.tenant)}))
+    Json(app.journal.of_key(caller.tenant))
 }

@@ -1,5 +1,10 @@
-//! Owns the error answers of the API: status, message, param, code, in OpenAI's shape. Never
-//! carries a key, a path on disk or an operating system's message.
+//! The error answers of the API: status, message, param, code, in OpenAI's shape. None holds a key, a path on disk or an
+//! operating system's message.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -48,8 +53,8 @@ impl ApiError {
         ApiError::param(param, format!("Invalid type for '{param}': expected {expected}.")).code("invalid_type")
     }
 
-    /// No usable bearer key. The code is null because the content operation of one client accepts
-    /// only an integer there and another client only a string (field.md, section 7).
+    /// No usable bearer key. The code is null: MKA1's client declares it an integer in the errors of file contents,
+    /// OpenAI's client a text, and both take null.
     pub(crate) fn unauthorized() -> ApiError {
         ApiError::new(StatusCode::UNAUTHORIZED, "Incorrect or missing API key. Send it as 'Authorization: Bearer KEY'.")
     }
@@ -69,9 +74,13 @@ impl ApiError {
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Maximum content size limit of {limit} bytes exceeded."))
     }
 
-    /// The client stopped sending in the middle of a body.
-    pub(crate) fn broken_body() -> ApiError {
-        ApiError::new(StatusCode::BAD_REQUEST, "The request body ended early, stalled or could not be read.")
+    /// A body could not be read to its end, for this reason.
+    pub(crate) fn broken_body(cause: &(dyn Error + 'static)) -> ApiError {
+        let message = match TooSlow::of(cause) {
+            Some(slow) => slow.to_string(),
+            None => "The request body ended early or could not be read.".to_owned(),
+        };
+        ApiError::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// The key may store no more. Not a 429: trying again does not help.
@@ -80,7 +89,7 @@ impl ApiError {
     }
 
     /// The gateway's own disk failed it, or the bounds of the key did.
-    pub(crate) fn storage(error: &std::io::Error) -> ApiError {
+    pub(crate) fn storage(error: &io::Error) -> ApiError {
         if let Some(full) = Full::of(error) {
             return ApiError::full(full);
         }
@@ -88,6 +97,11 @@ impl ApiError {
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("The gateway could not use its temporary storage: {}.", error.kind()),
         )
+    }
+
+    /// A header that may come once came several times: nobody can say which one is meant.
+    pub(crate) fn repeated_header(name: &str) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, format!("The header '{name}' came more than once; send it once."))
     }
 
     /// The same refusal, naming another param.
@@ -115,10 +129,46 @@ impl ApiError {
     }
 }
 
+/// Why the gateway gave a body up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TooSlow {
+    /// Nothing came for so long.
+    Stalled(Duration),
+    /// Fewer bytes a second came, over so long.
+    Below(u64, Duration),
+}
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TooSlow::Stalled(stall) => write!(f, "The request body stalled: nothing came for {stall:?}."),
+            TooSlow::Below(rate, time) => {
+                write!(f, "The request body came too slowly: below {rate} bytes a second for {time:?}.")
+            }
+        }
+    }
+}
+
+impl Error for TooSlow {}
+
+impl TooSlow {
+    /// Why an error came about, if it was for this.
+    pub(crate) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TooSlow> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(slow) = error.downcast_ref() {
+                return Some(slow);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
 /// A body that could not be read.
 impl From<axum::Error> for ApiError {
-    fn from(_: axum::Error) -> ApiError {
-        ApiError::broken_body()
+    fn from(error: axum::Error) -> ApiError {
+        ApiError::broken_body(&error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Owns the border between a batch and whoever answers its lines. Never knows files or statuses.
+//! The border between a batch and whoever answers its lines.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::view::Endpoint;
+use crate::contract::Endpoint;
 
 /// One request line to be answered.
 #[derive(Debug)]

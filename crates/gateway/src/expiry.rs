@@ -1,18 +1,17 @@
-//! Owns when files go: what a client may ask for, and what holds otherwise. Never removes anything;
-//! the store does.
+//! When files expire: what a client may ask for, and what holds otherwise.
 
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
+use crate::contract::View;
 use crate::error::{ApiError, quote};
-use crate::view::View;
 
-/// Seconds that a client may let a file live: an hour to 30 days (contract facts 1.3).
+/// Seconds that a client may let a file live: an hour to 30 days (OpenAI's FileExpirationAfter).
 const SECONDS: RangeInclusive<i64> = 3_600..=2_592_000;
 
-/// Seconds that the files of a batch live under `/v1` when nothing else is asked for: 30 days
-/// (contract facts 1.3). MKA1 publishes no such rule.
+/// Seconds that the files of a batch live under `/v1` when nothing else is asked for: 30 days, by
+/// OpenAI's CreateFileRequest. MKA1 publishes no such rule.
 const BATCH_FILE_LIFE: i64 = 2_592_000;
 
 /// Seconds that a file lives unless something else was asked for.

@@ -1,5 +1,5 @@
-//! Owns which create an `Idempotency-Key` has made. Never obeys a key unless it is enabled: neither
-//! MKA1 nor OpenAI documents one; OGX does (contract facts 5.4).
+//! Which batch an `Idempotency-Key` has made. Off unless it is enabled: neither MKA1 nor OpenAI documents such a key for
+//! batches; OGX does.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::auth::Tenant;
+use crate::auth::once;
 use crate::error::ApiError;
+use crate::tenant::Tenant;
 
 /// Longest key, in bytes: Stripe's bound, since OGX names none.
 const LONGEST: usize = 255;
@@ -110,9 +111,10 @@ impl Idempotency {
     }
 }
 
-/// The key in a create's headers, as text.
-pub(crate) fn key(headers: &HeaderMap) -> Option<String> {
-    headers.get("idempotency-key").map(|key| String::from_utf8_lossy(key.as_bytes()).trim().to_owned())
+/// The key in a create's headers, as text. Two are a 400.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let key = once(headers, "Idempotency-Key")?;
+    Ok(key.map(|key| String::from_utf8_lossy(key.as_bytes()).trim().to_owned()))
 }
 
 #[cfg(test)]

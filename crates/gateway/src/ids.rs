@@ -1,4 +1,4 @@
-//! Owns the making of ids. Never takes anything from a client into one but through a digest.
+//! Makes the ids of files, batches, requests and result lines. What a client sent goes into one as a digest only.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};

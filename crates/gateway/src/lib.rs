@@ -1,6 +1,5 @@
-//! An embedded gateway: the nine batch and file operations of an LLM service, served for real, with
-//! no account and no network. Owns the server side of the contract; never imports the client, so
-//! that the two can disagree.
+//! An embedded gateway for tests and trials: the nine batch and file operations of an LLM service, served for real, with
+//! no account and no network. It shares no code with the client, so that a mistake of one is seen by the other.
 //!
 //! It is served twice from one store: under `/api/v1/llm` it behaves as MKA1 does, under `/v1` as
 //! OpenAI does. A batch walks the real lifecycle and its request lines are answered by a
@@ -53,6 +52,7 @@ mod auth;
 mod batches;
 mod builder;
 mod clock;
+mod contract;
 mod control;
 mod error;
 mod executor;
@@ -63,11 +63,17 @@ mod http;
 mod idempotency;
 mod ids;
 mod journal;
+mod limits;
 mod model;
+mod places;
+mod routes;
 mod run;
 mod server;
+mod settings;
 mod store;
+mod tenant;
 mod view;
+mod weight;
 
 /// The examples of the README, run.
 #[cfg(doctest)]

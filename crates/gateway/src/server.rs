@@ -1,4 +1,4 @@
-//! Owns the listening socket, the connections and the end of a gateway. Never looks into a request.
+//! A running gateway: its listening socket, its connections, its end.
 
 use std::fmt;
 use std::io;
@@ -14,19 +14,25 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::builder::Builder;
+use crate::auth::Keys;
 use crate::faults::{Abort, Aborts, Operation};
 use crate::http::{self, Talk, Unheard};
+use crate::ids::hex;
 use crate::journal::Entry;
+use crate::places::{Place, Places};
+use crate::routes::router;
+use crate::settings::Setup;
 
 /// How long connections may finish their requests once the gateway stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Pause after a failed accept: usually the process is out of file descriptors.
+/// How long a connection whose place is wanted may take to begin a request after all.
+const LEAVE_GRACE: Duration = Duration::from_millis(20);
+
+/// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Most bytes of a request's head, and of a body read ahead.
@@ -41,21 +47,22 @@ pub struct Gateway {
     addr: SocketAddr,
     app: Arc<App>,
     ended: CancellationToken,
+    random_key: Option<String>,
 }
 
 impl Gateway {
-    /// Settings for a new gateway.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    pub(crate) async fn start(builder: Builder) -> io::Result<Gateway> {
-        let listener = TcpListener::bind(builder.listen).await?;
+    pub(crate) async fn start(mut setup: Setup) -> io::Result<Gateway> {
+        let random_key = setup.only_random_key.then(random_key).transpose()?;
+        if let Some(key) = &random_key {
+            setup.keys = Keys::default();
+            setup.keys.add(key, None);
+        }
+        let listener = TcpListener::bind(setup.listen).await?;
         let addr = listener.local_addr()?;
-        let app = Arc::new(App::new(builder)?);
+        let app = Arc::new(App::new(setup)?);
         let ended = CancellationToken::new();
         tokio::spawn(serve(Arc::clone(&app), listener, ended.clone()));
-        Ok(Gateway { addr, app, ended })
+        Ok(Gateway { addr, app, ended, random_key })
     }
 
     /// The address it listens on.
@@ -78,13 +85,18 @@ impl Gateway {
         format!("http://{addr}")
     }
 
+    /// The key that [`Builder::only_random_key`](crate::Builder::only_random_key) made; none without it.
+    pub fn random_key(&self) -> Option<&str> {
+        self.random_key.as_deref()
+    }
+
     /// Moves the virtual clock on, and returns when everything that is due by then has happened, in
     /// order: a day passes in the time that its work takes. The clock stops at 9999-12-31T23:59:59Z,
     /// the last second that an HTTP date can name.
     ///
     /// # Panics
     ///
-    /// When the gateway has no [virtual clock](Builder::virtual_clock): its time cannot be moved.
+    /// When the gateway has no [virtual clock](crate::Builder::virtual_clock): its time cannot be moved.
     pub async fn advance(&self, length: Duration) {
         let moved = self.app.clock.advance(length).await;
         assert!(moved, "this gateway runs on the system's clock; build it with virtual_clock()");
@@ -95,10 +107,16 @@ impl Gateway {
         self.app.clock.now()
     }
 
-    /// Everything that it did so far, for all tenants; nothing unless the
-    /// [journal](Builder::journal) is enabled.
+    /// What it did so far, for all tenants; nothing unless the [journal](crate::Builder::journal) is enabled. Of a very
+    /// long journal the beginning is missing: see [`journal_dropped`](Gateway::journal_dropped).
     pub fn journal(&self) -> Vec<Entry> {
         self.app.journal.all()
+    }
+
+    /// How many entries the journal no longer has, because it had grown beyond
+    /// [its bound](crate::Builder::max_journal_bytes).
+    pub fn journal_dropped(&self) -> u64 {
+        self.app.journal.dropped()
     }
 
     /// Scripted faults that should have happened by now and did not, one sentence each.
@@ -142,14 +160,21 @@ impl fmt::Debug for Gateway {
     }
 }
 
+/// A key that nobody can guess.
+fn random_key() -> io::Result<String> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(format!("no random key: {error}")))?;
+    Ok(format!("sk-{}", hex(&bytes)))
+}
+
 /// Accepts until told to stop, then waits for what still runs.
 async fn serve(app: Arc<App>, listener: TcpListener, ended: CancellationToken) {
     let _ended = ended.drop_guard();
-    let router = http::router(Arc::clone(&app));
-    let slots = Arc::new(Semaphore::new(app.settings.max_connections));
+    let router = router(Arc::clone(&app));
+    let places = Places::new(app.settings.max_connections.min(app.shares.connections));
     tokio::select! {
         () = app.stop.cancelled() => {}
-        () = accept(&app, &listener, &router, &slots) => {}
+        () = accept(&app, &listener, &router, &places) => {}
     }
     drop(listener);
     app.tasks.close();
@@ -159,9 +184,8 @@ async fn serve(app: Arc<App>, listener: TcpListener, ended: CancellationToken) {
     app.disk.close();
 }
 
-async fn accept(app: &Arc<App>, listener: &TcpListener, router: &Router, slots: &Arc<Semaphore>) {
-    // The semaphore is never closed.
-    while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
+async fn accept(app: &Arc<App>, listener: &TcpListener, router: &Router, places: &Arc<Places>) {
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if !app.script.fire(Operation::Connection).is_empty() {
@@ -169,17 +193,22 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, router: &Router, slots: 
                     let _ = stream.set_zero_linger();
                     continue;
                 }
-                app.tasks.spawn(connection(Arc::clone(app), stream, router.clone(), slot));
+                let talk = Talk::default();
+                let Some(place) = places.take(&talk).await else { return };
+                app.tasks.spawn(connection(Arc::clone(app), stream, router.clone(), talk, place));
             }
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            // Usually the process has as many files open as it may: other parts of it do not keep to any share.
+            Err(_) => {
+                places.shed();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
 
-async fn connection(app: Arc<App>, stream: TcpStream, router: Router, _slot: OwnedSemaphorePermit) {
+async fn connection(app: Arc<App>, stream: TcpStream, router: Router, talk: Talk, place: Place) {
     // Without it answers are only slower.
     let _ = stream.set_nodelay(true);
-    let talk = Talk::default();
     let guarded = http::StallGuard::new(stream, app.settings.stall_timeout);
     let io = TokioIo::new(Unheard::new(guarded, talk.clone()));
     let mut builder = http1::Builder::new();
@@ -204,6 +233,20 @@ async fn connection(app: Arc<App>, stream: TcpStream, router: Router, _slot: Own
             std::pin::Pin::new(&mut connection).graceful_shutdown();
             let _ = tokio::time::timeout(SHUTDOWN_GRACE, &mut connection).await;
             None
+        }
+        () = place.wanted() => {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            let is_done = tokio::time::timeout(LEAVE_GRACE, &mut connection).await.is_ok();
+            if is_done || talk.idle_since().is_some() {
+                None
+            } else {
+                // Who has begun to ask by now is answered first.
+                tokio::select! {
+                    _ = &mut connection => None,
+                    how = abort.asked() => Some(how),
+                    () = app.stop.cancelled() => None,
+                }
+            }
         }
     };
     let stream = connection.into_parts().io.into_inner().into_inner();

@@ -1,91 +1,11 @@
-//! Owns the two faces of the one store: which endpoints, purposes and fields belong to
-//! `/api/v1/llm` (MKA1) and which to `/v1` (OpenAI). Never holds state.
+//! The File, Batch and list objects as clients see them: what belongs to `/api/v1/llm` (MKA1) and what to `/v1` (OpenAI).
 
 use serde_json::{Map, Value, json};
 
+use crate::contract::View;
 use crate::store::{BatchRecord, FileRecord};
 
-/// The face a request came in through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum View {
-    /// `/api/v1/llm`
-    Mka1,
-    /// `/v1`
-    OpenAi,
-}
-
-/// Purposes an upload may have, on both sides (contract facts 1.3).
-pub(crate) const UPLOAD_PURPOSES: [&str; 6] = ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"];
-
-/// The purpose of result files, under both prefixes.
-pub(crate) const RESULT_PURPOSE: &str = "batch_output";
-
-/// A batch endpoint. The spelling is OpenAI's on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    ChatCompletions,
-    Responses,
-    Embeddings,
-    ImageGenerations,
-    Completions,
-    Moderations,
-    ImageEdits,
-    Videos,
-}
-
-impl Endpoint {
-    pub(crate) const ALL: [Endpoint; 8] = [
-        Endpoint::ChatCompletions,
-        Endpoint::Responses,
-        Endpoint::Embeddings,
-        Endpoint::ImageGenerations,
-        Endpoint::Completions,
-        Endpoint::Moderations,
-        Endpoint::ImageEdits,
-        Endpoint::Videos,
-    ];
-
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Endpoint::ChatCompletions => "/v1/chat/completions",
-            Endpoint::Responses => "/v1/responses",
-            Endpoint::Embeddings => "/v1/embeddings",
-            Endpoint::ImageGenerations => "/v1/images/generations",
-            Endpoint::Completions => "/v1/completions",
-            Endpoint::Moderations => "/v1/moderations",
-            Endpoint::ImageEdits => "/v1/images/edits",
-            Endpoint::Videos => "/v1/videos",
-        }
-    }
-
-    /// Whether a body must name a model there. Moderations, images and videos have defaults.
-    pub(crate) fn needs_model(self) -> bool {
-        matches!(self, Endpoint::ChatCompletions | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Completions)
-    }
-}
-
 impl View {
-    /// Where this face is served.
-    pub(crate) fn prefix(self) -> &'static str {
-        match self {
-            View::Mka1 => "/api/v1/llm",
-            View::OpenAi => "/v1",
-        }
-    }
-
-    /// Endpoints a batch may be created for: MKA1's four, OpenAI's eight (contract facts 1.2).
-    pub(crate) fn endpoints(self) -> &'static [Endpoint] {
-        match self {
-            View::Mka1 => Endpoint::ALL.first_chunk::<4>().map_or(&[], |four| four),
-            View::OpenAi => &Endpoint::ALL,
-        }
-    }
-
-    /// The endpoint spelled `path`, if this face takes it.
-    pub(crate) fn endpoint(self, path: &str) -> Option<Endpoint> {
-        self.endpoints().iter().copied().find(|endpoint| endpoint.path() == path)
-    }
-
     /// The File object.
     pub(crate) fn file(self, file: &FileRecord) -> Value {
         let mut body = json!({
@@ -104,8 +24,8 @@ impl View {
         body
     }
 
-    /// The Batch object: all twenty keys of the seeds, absent values as null. `max_concurrency` is
-    /// MKA1's, `model` and `usage` are OpenAI's (contract facts 2.1, 2.4).
+    /// The Batch object: all twenty keys that OpenAI and MKA1 have in common, absent values as null. `max_concurrency` is
+    /// in MKA1's client only, `model` and `usage` in OpenAI's document only.
     pub(crate) fn batch(self, batch: &BatchRecord) -> Value {
         let mut body = json!({
             "id": batch.id,

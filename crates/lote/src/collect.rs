@@ -17,7 +17,7 @@ use crate::{
     late::{LateFiles, count, ended},
     lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join, open_lines},
     policy::Trouble,
-    save::AtomicFile,
+    save::{Access, AtomicFile, Target},
 };
 
 /// A step of a collection, as it is begun.
@@ -43,10 +43,12 @@ pub(crate) enum Uncollected {
     Unjoined(JoinError),
     /// The results could not be written.
     Unwritten(io::Error),
+    /// The folder is no longer the one that was opened.
+    Lost,
 }
 
 /// A batch that is over, and where its results are to be.
-pub(crate) struct Collect {
+pub(crate) struct Collect<'a> {
     client: Client,
     /// As it was last seen.
     pub(crate) batch: Batch,
@@ -55,6 +57,10 @@ pub(crate) struct Collect {
     /// How often the batch is looked at again.
     cadence: Cadence,
     deadline: Deadline,
+    /// Who may read what comes.
+    access: Access,
+    /// Whether the folder is still the one that was opened.
+    is_ours: &'a (dyn Fn() -> bool + Sync),
     on_step: OnStep,
     on_trouble: OnTrouble,
 }
@@ -72,7 +78,7 @@ enum Fetched {
     Some,
 }
 
-impl Collect {
+impl<'a> Collect<'a> {
     /// Of this batch, into this folder, under these names for the output and the error file.
     pub(crate) fn new(client: Client, batch: Batch, folder: &Path, names: [&'static str; 2]) -> Self {
         let file = |name| ResultFile { name, path: folder.join(name), fetched: None };
@@ -83,6 +89,8 @@ impl Collect {
             tolerance: crate::fetch::patience(),
             cadence: Cadence::default(),
             deadline: Deadline::default(),
+            access: Access::default(),
+            is_ours: &|| true,
             on_step: Arc::new(|_| ()),
             on_trouble: Arc::new(|_| ()),
         }
@@ -103,6 +111,18 @@ impl Collect {
         self
     }
 
+    /// Nobody beyond this is to read what comes.
+    pub(crate) fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Asked before each file is written.
+    pub(crate) fn while_ours(mut self, is_ours: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        self.is_ours = is_ours;
+        self
+    }
+
     pub(crate) fn telling(mut self, on_step: OnStep, on_trouble: OnTrouble) -> Self {
         (self.on_step, self.on_trouble) = (on_step, on_trouble);
         self
@@ -113,25 +133,31 @@ impl Collect {
     pub(crate) async fn collect(
         &mut self,
         requests: &Path,
-        results: Option<&Path>,
+        results: Option<impl FnOnce() -> io::Result<AtomicFile>>,
     ) -> Result<(Joined, fs::File), Uncollected> {
         if not_run(&self.batch) && self.batch.late_files().is_none() {
             return Err(Uncollected::NotRun);
         }
-        self.fetch_all().await.map_err(Uncollected::Unfetched)?;
+        self.fetch_all().await?;
         if not_run(&self.batch) {
             return Err(Uncollected::NotRun);
         }
         (self.on_step)(Step::Joining);
-        let (requests, results, answers) = (requests.to_owned(), results.map(Path::to_owned), self.fetched());
-        let (mut joined, file) = blocking(move || join_to(&requests, &answers, results.as_deref())).await?;
+        self.still_ours()?;
+        let results = results.map(|begin| begin()).transpose().map_err(Uncollected::Unwritten)?;
+        let (requests, answers) = (requests.to_owned(), self.fetched());
+        let (mut joined, file) = blocking(move || join_to(&requests, &answers, results)).await?;
         hold_against(&self.batch, &mut joined);
         // The words are those of the result lines.
         self.client.shared().secrets().blank_summary(&mut joined);
         Ok((joined, file))
     }
 
-    async fn fetch_all(&mut self) -> Result<(), Error> {
+    fn still_ours(&self) -> Result<(), Uncollected> {
+        if (self.is_ours)() { Ok(()) } else { Err(Uncollected::Lost) }
+    }
+
+    async fn fetch_all(&mut self) -> Result<(), Uncollected> {
         let started = Instant::now();
         let late = self.deadline.left().map_or(self.tolerance.late(), |left| left.min(self.tolerance.late()));
         let end = started.checked_add(late);
@@ -139,10 +165,10 @@ impl Collect {
         trouble.over();
         loop {
             self.fetch_named().await?;
-            let Some(late) = self.late().await? else { return Ok(()) };
+            let Some(late) = self.late().await.map_err(Uncollected::Unfetched)? else { return Ok(()) };
             let now = Instant::now();
             if end.is_some_and(|end| now >= end) {
-                return self.lacks(late, now - started);
+                return self.lacks(late, now - started).map_err(Uncollected::Unfetched);
             }
             let pause = pauses.next(None, None);
             sleep(end.map_or(pause, |end| pause.min(end - now))).await;
@@ -152,10 +178,12 @@ impl Collect {
                     self.seen(batch);
                     (self.on_step)(Step::Looked(&self.batch));
                 }
-                Err(error) if error.is_deadline() => return self.lacks(late, started.elapsed()),
+                Err(error) if error.is_deadline() => {
+                    return self.lacks(late, started.elapsed()).map_err(Uncollected::Unfetched);
+                }
                 Err(error) => match trouble.take(&self.tolerance, error) {
                     Ok(error) => (self.on_trouble)(&error),
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(Uncollected::Unfetched(error)),
                 },
             }
         }
@@ -172,19 +200,29 @@ impl Collect {
 
     /// Fetches what is named and was not fetched, or was empty. A file of an earlier collection goes: it would be taken
     /// for one of this batch.
-    async fn fetch_named(&mut self) -> Result<(), Error> {
+    async fn fetch_named(&mut self) -> Result<(), Uncollected> {
+        let is_ours = self.is_ours;
         let ids = [&self.batch.output_file_id, &self.batch.error_file_id];
         for (file, id) in self.files.iter_mut().zip(ids) {
             match id {
                 Some(id) if file.fetched != Some(Fetched::Some) => {
+                    if !is_ours() {
+                        return Err(Uncollected::Lost);
+                    }
                     (self.on_step)(Step::Downloading(file.name));
                     let tolerance = self.tolerance.clone().for_files();
-                    fetch(&self.client, id, &file.path, tolerance, self.deadline, Arc::clone(&self.on_trouble)).await?;
-                    let length =
-                        fs::metadata(&file.path).map_err(|error| Error::path("read", &file.path, error))?.len();
+                    let target = Target::new(&file.path).access(self.access);
+                    fetch(&self.client, id, &target, tolerance, self.deadline, Arc::clone(&self.on_trouble))
+                        .await
+                        .map_err(Uncollected::Unfetched)?;
+                    let length = fs::metadata(&file.path)
+                        .map_err(|error| Uncollected::Unfetched(Error::path("read", &file.path, error)))?
+                        .len();
                     file.fetched = Some(if length == 0 { Fetched::Empty } else { Fetched::Some });
                 }
-                None if file.fetched.is_none() => remove_old(&file.path)?,
+                None if file.fetched.is_none() && is_ours() => {
+                    remove_old(&file.path).map_err(Uncollected::Unfetched)?
+                }
                 _ => {}
             }
         }
@@ -245,11 +283,11 @@ fn not_run(batch: &Batch) -> bool {
     batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none()
 }
 
-/// Joins answers with their requests.
+/// Joins answers with their requests, into results that appear whole, or into a temporary file.
 pub(crate) fn join_to(
     requests: &Path,
     answers: &[PathBuf],
-    results: Option<&Path>,
+    results: Option<AtomicFile>,
 ) -> Result<(Joined, fs::File), Uncollected> {
     let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
     let write = |file: &mut fs::File| {
@@ -261,16 +299,16 @@ pub(crate) fn join_to(
         out.into_inner().map_err(|error| Uncollected::Unwritten(error.into_error()))?;
         Ok(joined)
     };
-    let Some(results) = results else {
+    let Some(mut results) = results else {
         let mut file = tempfile::tempfile().map_err(Uncollected::Unwritten)?;
         let joined = write(&mut file)?;
         file.rewind().map_err(Uncollected::Unwritten)?;
         return Ok((joined, file));
     };
-    let mut atomic = AtomicFile::new(results).map_err(Uncollected::Unwritten)?;
-    let joined = write(atomic.file())?;
-    atomic.commit().map_err(Uncollected::Unwritten)?;
-    Ok((joined, fs::File::open(results).map_err(Uncollected::Unwritten)?))
+    let joined = write(results.file())?;
+    let mut file = results.file().try_clone().map_err(Uncollected::Unwritten)?;
+    results.commit().and_then(|()| file.rewind()).map_err(Uncollected::Unwritten)?;
+    Ok((joined, file))
 }
 
 impl Uncollected {
@@ -284,6 +322,7 @@ impl Uncollected {
                 Error::invalid(format!("batch {id} failed, so that no request line was run: {why}"))
             }
             Self::Unfetched(error) => error,
+            Self::Lost => Error::invalid("the folder is no longer the one that was opened"),
             Self::Unjoined(JoinError::Read { path, source }) => Error::path("read", &path, source),
             Self::Unjoined(error) => Error::invalid(error.to_string()),
             Self::Unwritten(error) => match results {

@@ -1,10 +1,10 @@
 //! Fetches result files in spite of errors that pass, and does blocking work off the runtime.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use crate::{Cadence, Client, Error, FileId, Tolerance, deadline::Deadline, policy::Trouble};
+use crate::{Cadence, Client, Error, FileId, Tolerance, deadline::Deadline, policy::Trouble, save::Target};
 
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -21,7 +21,7 @@ pub(crate) type OnTrouble = Arc<dyn Fn(&Error) + Send + Sync>;
 pub(crate) async fn fetch(
     client: &Client,
     id: &FileId,
-    path: &Path,
+    target: &Target,
     tolerance: Tolerance,
     deadline: Deadline,
     on_trouble: OnTrouble,
@@ -33,7 +33,7 @@ pub(crate) async fn fetch(
         match deadline.bound(client.files().verified_content(id)).await.map_err(late) {
             Ok(content) => {
                 let content = content.until(deadline).tolerance(tolerance).on_trouble(move |error| on_trouble(error));
-                return content.save(path).await.map(|_| ());
+                return content.save_as(target).await.map(|_| ());
             }
             Err(error) => {
                 let error = trouble.take(&tolerance, error)?;

@@ -75,7 +75,8 @@ mod page;
 mod policy;
 pub mod request;
 pub mod run;
-mod save;
+#[doc(hidden)]
+pub mod save;
 mod secrets;
 pub mod text;
 mod time;

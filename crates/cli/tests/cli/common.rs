@@ -84,7 +84,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Sends a signal to a process: INT or TERM.
+/// Sends a signal to a process: INT, TERM, HUP or KILL.
 #[cfg(unix)]
 pub(crate) fn signal(child: &std::process::Child, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();

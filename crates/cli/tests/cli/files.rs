@@ -138,7 +138,8 @@ fn a_full_disk_leaves_no_half_file() {
     for (name, kept) in [("new.jsonl", &["old.jsonl"][..]), ("old.jsonl", &["old.jsonl"])] {
         let path = folder.path().join(name);
         let path = path.to_str().expect("a UTF-8 path");
-        let saved = ended(with_a_full_disk(gateway.url()).args(["files", "content", &large, "-o", path]), b"");
+        let saved =
+            ended(with_a_full_disk(gateway.url()).args(["files", "content", &large, "--force", "-o", path]), b"");
         assert_eq!((saved.code, saved.stdout.as_str()), (2, ""), "{saved:?}");
         assert!(saved.stderr.starts_with("error: ") && saved.stderr.contains(path), "{saved:?}");
         assert_eq!(names(folder.path()), kept);
@@ -146,7 +147,7 @@ fn a_full_disk_leaves_no_half_file() {
     }
     // The limit is what stopped it.
     let path = folder.path().join("old.jsonl");
-    let args = ["files", "content", &small, "-o", path.to_str().expect("a UTF-8 path")];
+    let args = ["files", "content", &small, "--force", "-o", path.to_str().expect("a UTF-8 path")];
     let saved = ended(with_a_full_disk(gateway.url()).args(args), b"");
     assert_eq!((saved.code, fs::read(&path).expect("the file")), (0, b"{}\n".to_vec()), "{saved:?}");
 }

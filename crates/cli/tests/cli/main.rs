@@ -8,6 +8,7 @@ mod common;
 mod dialects;
 mod examples;
 mod files;
+mod folder;
 mod gateway;
 mod help;
 mod inspect;

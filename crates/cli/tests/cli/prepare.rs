@@ -415,7 +415,7 @@ fn usage_errors() {
         (&unknown, "chat", "{}", &out, "add --format jsonl, csv or tsv"),
         (&rows, "audio", "{}", &out, "invalid value 'audio' for '--endpoint"),
         (&rows, "chat", "{}", &rows, "would be overwritten"),
-        (&rows, "chat", "{}", &nowhere, "check that its folder exists"),
+        (&rows, "chat", "{}", &nowhere, "its folder does not exist"),
         (&rows, "chat", "{}", &inside, "is a folder"),
     ] {
         let ended = lote(["prepare", rows, "--endpoint", endpoint, "--template", template, "-o", output]);

@@ -245,7 +245,7 @@ fn a_full_disk_while_downloading_leaves_no_half_file() {
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("output.jsonl") && ended.stderr.contains("lote files content"), "{ended:?}");
     let kept = names(&place.path().join("requests.run"));
-    assert_eq!(kept, ["batch.json", "requests.jsonl", "run.json"]);
+    assert_eq!(kept, ["batch.json", "lock", "requests.jsonl", "run.json"]);
 }
 
 #[test]

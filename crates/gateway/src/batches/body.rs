@@ -1,16 +1,15 @@
-//! Owns the body of a create: every field checked, every refusal naming its param. Never looks
-//! anything up.
+//! Reads the body of a create: checks every field, and names the param of each refusal.
 
 use serde_json::{Map, Value};
 
+use crate::contract::{Endpoint, View};
 use crate::error::ApiError;
 use crate::expiry;
-use crate::view::{Endpoint, View};
 
 /// Longest file id that is looked up, in bytes. Ours have 37.
 const LONGEST_ID: usize = 256;
 
-/// Metadata limits: pairs, characters of a key, characters of a value (contract facts 4).
+/// Metadata limits: pairs, characters of a key, characters of a value (OpenAI's Metadata; MKA1's client has the same).
 const METADATA: (usize, usize, usize) = (16, 64, 512);
 
 /// What a create asks for.

@@ -1,4 +1,4 @@
-//! Owns the four batch operations. Never runs a batch; that is `run`.
+//! The four batch operations. What becomes of a batch afterwards is in `run`.
 
 mod body;
 
@@ -11,14 +11,14 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::app::App;
+use crate::contract::{Status, View};
 use crate::error::{ApiError, quote};
 use crate::faults::{Effect, Fired, Stage};
 use crate::http::{Caller, Id, Params, json_object};
 use crate::idempotency::{self, Outcome, Parameters};
 use crate::journal::Event;
 use crate::run;
-use crate::store::{BatchRecord, Counts, FileRecord, Query, Status, Usage};
-use crate::view::View;
+use crate::store::{BatchRecord, Counts, FileRecord, Query, Usage};
 
 use body::CreateBody;
 
@@ -33,7 +33,7 @@ pub(crate) async fn create(
     let body = json_object(&headers, body).await?;
     let parameters = Parameters::of(&body);
     let asked = CreateBody::read(caller.view, &body)?;
-    let key = idempotency::key(&headers);
+    let key = idempotency::key(&headers)?;
     let mut answer = Value::Null;
     let outcome = app.idempotency.once(caller.tenant, key.as_deref(), parameters, || {
         let batch = make(&app, caller, asked, &fired, key.clone())?;

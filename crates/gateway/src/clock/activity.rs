@@ -1,5 +1,4 @@
-//! Owns the knowledge whether anything is going on: a task counts from the moment it is woken to
-//! the moment it waits again. Never decides what happens next.
+//! Counts the tasks that are at work: a task counts from the moment it is woken to the moment it waits again.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,5 +1,4 @@
-//! Owns time: every instant and every pause of the gateway goes through here. Never reads a time
-//! that a client sent.
+//! The gateway's time: every instant and every pause goes through this clock, the system's or a virtual one.
 
 mod activity;
 mod world;

@@ -1,5 +1,5 @@
-//! Owns time that stands until it is moved, and who waits for which instant. Never lets two
-//! sleepers wake at once: each one's doings come to rest before the next is woken.
+//! The virtual time, and who waits for which instant. Sleepers wake one by one: what each one does has come to rest
+//! before the next is woken.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

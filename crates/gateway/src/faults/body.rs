@@ -1,4 +1,4 @@
-//! Owns how a connection and the body of an answer end badly. Never reads what is in a body.
+//! The ways in which a connection or the body of an answer ends badly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Owns what can go wrong: every effect, and which operations it can strike. Never makes it happen.
+//! Everything that can go wrong, and which operations it can strike.
 
 use std::time::Duration;
 
@@ -22,23 +22,22 @@ use crate::faults::{Operation, Refusal, RetryAfter};
 #[non_exhaustive]
 pub enum Effect {
     /// `status`: the request is refused and nothing happens. Rate limits (`{"error": "Rate limit
-    /// exceeded"}`, contract facts 5.1), overload, proxies; a 5xx for a client's mistake
+    /// exceeded"}` is MKA1's), overload, proxies; a 5xx for a client's mistake
     /// (litellm#37146).
     Status(Refusal),
     /// `delay`: the request is looked at only after this long: a service under load. Real time.
     Delay(Duration),
     /// `reset`: the connection is reset (TCP RST) and nothing happens; on
     /// [`Operation::Connection`] before a request is read, otherwise after all of it has been read.
-    /// A pool that hands out dead connections (OGX resets the pooled connection after a 400,
-    /// field.md 6).
+    /// A pool that hands out dead connections (OGX resets the pooled connection after a 400).
     Reset,
     /// `answer-lost`: the request does what it asks for, then the connection is reset without an
     /// answer. A client that simply tries again creates a second batch and pays twice
-    /// (qwen-code#11874, deltallm#232; contract facts 5.4).
+    /// (qwen-code#11874, deltallm#232).
     AnswerLost,
     /// `answer-replaced`: the request does what it asks for and is answered with an error all the
-    /// same: a gateway's 502 or 504 after the service behind it was done. Both official clients then
-    /// create a second batch (contract facts 5.4).
+    /// same: a gateway's 502 or 504 after the service behind it was done. The clients of MKA1 and of
+    /// OpenAI try a 5xx again by themselves, and so create a second batch.
     AnswerReplaced(Refusal),
     /// `reset-in-body`: the connection is reset after so many bytes of the answer's body.
     ResetInBody {
@@ -51,14 +50,14 @@ pub enum Effect {
         /// Bytes of the body that are sent.
         after: u64,
     },
-    /// `truncated-chunks`: the body comes in chunks without a length (dwctl, field.md 6), and the
+    /// `truncated-chunks`: the body comes in chunks without a length (as dwctl 8.94.2 sends it), and the
     /// connection ends after so many bytes, without the last chunk.
     TruncatedChunks {
         /// Bytes of the body that are sent.
         after: u64,
     },
     /// `slow-body`: the answer's body comes at this pace: a download that outlasts a client's total
-    /// timeout (the generated client's default is 15 s, design.md). Real time.
+    /// timeout (that of a client which progenitor generates is 15 s). Real time.
     SlowBody {
         /// At least 1.
         bytes_per_second: u64,
@@ -66,10 +65,10 @@ pub enum Effect {
 
     /// `unlisted`: what this create or upload makes, or this result file, is missing from lists for a while, and is there
     /// when asked for by its id. Whoever looks for a lost create in the list too early creates
-    /// again: 10,207 pages became 14,070 submissions (field.md 3.1).
+    /// again: in one report 10,207 pages became 14,070 submissions.
     Unlisted(Lag),
     /// `not-found`: what this create or upload makes, or this result file, answers 404 for a while
-    /// when it is read by its id (mistralai/client-python#625, anthropic-sdk-python#1432; OpenRouter, field.md 5). A
+    /// when it is read by its id (mistralai/client-python#625, anthropic-sdk-python#1432; OpenRouter's documentation says it). A
     /// batch may be created on a file that cannot be read yet.
     NotFound(Lag),
     /// `token-limit`: the batch that this create makes fails in validation with
@@ -77,7 +76,7 @@ pub enum Effect {
     TokenLimit,
 
     /// `unknown-status`: batches in the answer have this status, such as aibrix's `scheduling` or
-    /// Novita's `PROGRESS` (async-openai#250, litellm#9189; field.md 6).
+    /// Novita's `PROGRESS` (async-openai#250, litellm#9189).
     UnknownStatus(String),
     /// `timestamp`: this field of the batches or files in the answer is odd. A field that is null
     /// stays null.
@@ -89,22 +88,22 @@ pub enum Effect {
     },
     /// `absent-field`: this field of the batches or files in the answer is left out: nulls by
     /// aimock, aibrix and dwctl, `request_counts` by aibrix until it runs, a file's `status` by
-    /// dwctl (field.md 6), `max_concurrency` by the seeds (contract facts 2.1).
+    /// dwctl, `max_concurrency` by MKA1's own example of a batch.
     AbsentField(String),
     /// `null-field`: this field of the batches or files in the answer is null: `request_counts` by
-    /// OGX until it runs, `expires_at` always, a file's purpose by aibrix (field.md 6).
+    /// OGX until it runs, `expires_at` always, a file's purpose by aibrix.
     NullField(String),
     /// `counts-backwards`: the completed and failed counts in the answer are half of what they
-    /// were: a client that draws progress from them goes backwards (field.md 3.5).
+    /// were: a client that draws progress from them goes backwards.
     CountsBackwards,
-    /// `counts-zero`: all counts in the answer are 0, as while validating (field.md 5).
+    /// `counts-zero`: all counts in the answer are 0, as while validating.
     CountsZero,
 
     /// `shuffled-lines`: the result lines are in another order than they came in. None is promised
-    /// (contract facts 3.3; sglang#4026).
+    /// (OpenAI's guide; sglang#4026).
     ShuffledLines,
     /// `duplicated-lines`: the first result lines come twice: aimock, OGX, aibrix and dwctl run
-    /// doubled ids twice (field.md 6).
+    /// doubled ids twice.
     DuplicatedLines {
         /// How many.
         lines: usize,
@@ -121,32 +120,29 @@ pub enum Effect {
         lines: usize,
     },
     /// `truncated-line`: the file ends in the middle of its last line: the partial content of a batch
-    /// that still runs (dwctl, `X-Incomplete`, field.md 6).
+    /// that still runs (dwctl, which says so in `X-Incomplete`).
     TruncatedLine,
     /// `undecodable-lines`: the first result lines are neither JSON nor UTF-8.
     UndecodableLines {
         /// How many.
         lines: usize,
     },
-    /// `both-set`: the result lines have a response and an error (vLLM's run_batch, contract facts
-    /// 3.2 and 6).
+    /// `both-set`: the result lines have a response and an error (vLLM's run_batch).
     BothSet,
-    /// `half-lines`: of `response` and `error`, result lines have only the one that is set (OGX,
-    /// field.md 6).
+    /// `half-lines`: of `response` and `error`, result lines have only the one that is set (OGX 1.5.0).
     HalfLines,
-    /// `body-as-text`: `response.body` is a JSON text, not an object (OGX, field.md 6).
+    /// `body-as-text`: `response.body` is a JSON text, not an object (OGX 1.5.0).
     BodyAsText,
-    /// `null-request-id`: `response.request_id` is null (dwctl, field.md 6).
+    /// `null-request-id`: `response.request_id` is null (dwctl 8.94.2).
     NullRequestId,
-    /// `no-final-newline`: the last line does not end (OGX, field.md 6; contract facts 3.3).
+    /// `no-final-newline`: the last line does not end (OGX 1.5.0).
     NoFinalNewline,
     /// `no-file`: the id of the file is null though there were lines for it (litellm#33987,
     /// instructor#2657).
     NoFile,
-    /// `empty-file-id`: the id of the file is `""` when there were no lines for it (field.md 5).
+    /// `empty-file-id`: the id of the file is `""` when there were no lines for it (seen in the field).
     EmptyFileId,
-    /// `empty-file`: a file of 0 bytes is named when there were no lines for it (Azure, OGX;
-    /// contract facts 3.3).
+    /// `empty-file`: a file of 0 bytes is named when there were no lines for it (Azure, OGX).
     EmptyFile,
 }
 
@@ -160,7 +156,7 @@ pub enum Lag {
     Time(Duration),
 }
 
-/// What becomes of an instant (contract facts 2.1: R is ±9007199254740991, that is 2^53 − 1).
+/// What becomes of an instant. The bounds of the contract are ±9007199254740991, that is ±(2^53 − 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OddTime {
@@ -172,12 +168,11 @@ pub enum OddTime {
     BelowLowest,
     /// `above-highest`: one more than allowed.
     AboveHighest,
-    /// `milliseconds`: the same instant in milliseconds (Novita and Bella, field.md 5).
+    /// `milliseconds`: the same instant in milliseconds (Novita and Bella).
     Milliseconds,
-    /// `fractional`: half a second later, as 1767225600.5; MKA1's client refuses it (contract facts
-    /// 1.5).
+    /// `fractional`: half a second later, as 1767225600.5; MKA1's client refuses it.
     Fractional,
-    /// `text`: in words, as Azure's and Together's samples have it (contract facts 6).
+    /// `text`: in words, as Azure's and Together's samples have it.
     Text,
 }
 

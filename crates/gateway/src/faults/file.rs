@@ -1,5 +1,4 @@
-//! Owns the reading of a faults file: TOML, every key known, every refusal naming its line and its
-//! key. Never reads from disk.
+//! Reads a faults file: TOML, every key known, every refusal naming its line and its key.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,11 +1,10 @@
-//! Owns what cannot be seen yet: batches and files that lists leave out, or that reads do not find.
-//! Never hides anything from the gateway itself.
+//! What clients cannot see yet: batches and files that lists leave out, or that reads do not find.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::auth::Tenant;
 use crate::faults::{Effect, Fired, Lag, Stage};
+use crate::tenant::Tenant;
 
 /// What is hidden of all tenants, by id.
 #[derive(Debug, Default)]

@@ -1,5 +1,4 @@
-//! Owns what becomes of a result file. Never works without a fault on it; then it holds the whole
-//! file in memory.
+//! What becomes of a result file that a fault strikes. It is held in memory as a whole.
 
 use std::io;
 use std::sync::Arc;

@@ -1,12 +1,11 @@
-//! Owns what becomes of the objects in an answer: odd statuses, instants, counts, fields. Never
-//! touches what is stored.
+//! What becomes of the objects in an answer that a fault strikes: odd statuses, instants, counts, fields.
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::http_date;
 use crate::faults::{Effect, Fired, OddTime, Stage};
 
-/// The bound on instants: 2^53 − 1 (contract facts 2.1).
+/// The bound on instants: 2^53 − 1, the highest integer that every JSON client reads exactly; MKA1's client has it.
 const BOUND: i64 = 9_007_199_254_740_991;
 
 /// Distorts the batches and files in an answer, which may be a list of them.

@@ -1,4 +1,4 @@
-//! Owns the names of what a fault can strike. Never knows what a fault does.
+//! The names of what a fault can strike.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Owns the error answers that real services were seen to give. Never decides when one is given.
+//! Error answers that real services were seen to give.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,7 +15,7 @@ pub struct Refusal {
     pub(crate) body: ErrorBody,
 }
 
-/// How an answer says when to try again (contract facts 5.4: both official clients read all three).
+/// How an answer says when to try again (the clients of MKA1 and of OpenAI read all three).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetryAfter {
@@ -33,15 +33,15 @@ pub enum RetryAfter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorBody {
-    /// `openai`: `{"error": {"message", "type", "param", "code"}}` (contract facts 5.1).
+    /// `openai`: `{"error": {"message", "type", "param", "code"}}`.
     #[default]
     OpenAi,
-    /// `text`: `{"error": "Rate limit exceeded"}`, the 429 of MKA1's own gateway (contract facts 5.1,
-    /// docs rate-limiting).
+    /// `text`: `{"error": "Rate limit exceeded"}`, the 429 of MKA1's own gateway, by its page on
+    /// rate limiting.
     Text,
-    /// `detail`: `{"detail": [{"loc", "msg", "type"}]}`, FastAPI's, seen of aibrix (field.md 6).
+    /// `detail`: `{"detail": [{"loc", "msg", "type"}]}`, FastAPI's, seen of aibrix 0.8.0.
     Detail,
-    /// `plain`: a sentence as `text/plain`, seen of dwctl (field.md 6).
+    /// `plain`: a sentence as `text/plain`, seen of dwctl 8.94.2.
     Plain,
     /// `html`: the page of a proxy in between.
     Html,

@@ -1,5 +1,4 @@
-//! Owns a plan at work: which calls were seen, which faults they met, what was never used. Never
-//! does what a fault says.
+//! A plan of faults at work: which calls were seen, which faults they met, which faults were not used.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

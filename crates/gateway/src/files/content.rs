@@ -1,5 +1,4 @@
-//! Owns the download of a file: whole, one range of it, or only its head. Never reads it into
-//! memory.
+//! The download of a file: whole, one range of it, or only its head.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! Owns the media types of file contents. Never passes on a type that MKA1's client does not know.
+//! The media types of file contents.
 
+use crate::contract::{RESULT_PURPOSE, View};
 use crate::store::FileRecord;
-use crate::view::{RESULT_PURPOSE, View};
 
-/// File name endings and media types: exactly those that MKA1 declares for contents (contract
-/// facts 1.4). Its client fails on any other.
+/// File name endings and media types: exactly those that MKA1 declares for contents (the list in
+/// its client's content operation). Its client fails on any other.
 const KNOWN: [(&str, &str); 31] = [
     ("txt", "text/plain"),
     ("csv", "text/csv"),

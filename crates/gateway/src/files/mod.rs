@@ -1,4 +1,4 @@
-//! Owns the five file operations. Never turns anything that a client sent into a path on disk.
+//! The five file operations.
 
 mod content;
 mod media;
@@ -13,12 +13,12 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::auth::Tenant;
+use crate::contract::{RESULT_PURPOSE, UPLOAD_PURPOSES, View};
 use crate::error::ApiError;
 use crate::http::{Caller, Id, Params};
 use crate::journal::Event;
 use crate::store::{FileRecord, Query};
-use crate::view::{RESULT_PURPOSE, UPLOAD_PURPOSES, View};
+use crate::tenant::Tenant;
 
 pub(crate) use content::content;
 pub(crate) use upload::upload;

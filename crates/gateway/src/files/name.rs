@@ -1,4 +1,4 @@
-//! Owns what an uploaded file is called: the name in the head of its part. Never makes a path of it.
+//! What an uploaded file is called: the name in the head of its part. It is shown, and no path is made of it.
 
 use axum::http::header;
 use multer::Field;

@@ -1,5 +1,5 @@
-//! Owns the pace at which a form is handed to its parser. Never lets the parser gather more than
-//! one piece of the body, or an endless head of a part, in memory.
+//! Hands a form to its parser piece by piece, since the parser gathers whatever is there: without that, a whole body or
+//! an endless head of a part would be in memory.
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,5 +1,4 @@
-//! Owns the upload of a file: a multipart form, its parts in any order, spooled to disk as it
-//! arrives. Never holds more of it in memory than one piece.
+//! The upload of a file: a multipart form, its parts in any order, written to disk as it arrives.
 
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::contract::{UPLOAD_PURPOSES, View};
 use crate::error::{ApiError, quote};
 use crate::expiry;
 use crate::faults::Fired;
@@ -19,7 +19,6 @@ use crate::files::{media, name};
 use crate::http::{Caller, text};
 use crate::journal::Event;
 use crate::store::{Account, FileRecord, Spool};
-use crate::view::{UPLOAD_PURPOSES, View};
 
 /// Largest part that is not the file, in bytes.
 const TEXT_LIMIT: usize = 1024;
@@ -136,7 +135,7 @@ async fn receive(
                 let seconds = text.parse::<i64>().map_or(Value::String(text), Value::from);
                 form.expire("seconds", seconds)
             }
-            // OpenAI allows no further fields (contract facts 1.3).
+            // OpenAI's description allows no further fields: CreateFileRequest has additionalProperties false.
             _ if view == View::OpenAi => {
                 return Err(
                     ApiError::param(&name, format!("Unknown parameter: {}.", quote(&name))).code("unknown_parameter")
@@ -209,7 +208,7 @@ impl From<multer::Error> for ApiError {
             multer::Error::StreamReadFailed(cause) if cause.is::<HeadTooLong>() => {
                 ApiError::new(StatusCode::BAD_REQUEST, "The head of a part of the form is too long.")
             }
-            multer::Error::StreamReadFailed(_) => ApiError::broken_body(),
+            multer::Error::StreamReadFailed(cause) => ApiError::broken_body(cause.as_ref()),
             multer::Error::StreamSizeExceeded { limit } => ApiError::too_large(limit),
             other => ApiError::new(StatusCode::BAD_REQUEST, format!("The multipart form could not be read: {other}.")),
         }

@@ -1,20 +1,12 @@
-//! Owns patience with clients: bodies that stall, answers that are not taken, bodies that are still
-//! on their way when the answer is already known. Never looks at the bytes.
+//! Patience with clients that do not take their answer: a write that makes no progress for too long is an error.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use futures_util::StreamExt;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
-
-/// How long the rest of a body is read and thrown away after the answer.
-const LINGER: Duration = Duration::from_secs(10);
 
 /// A timer that runs only while something is pending.
 #[derive(Debug)]
@@ -42,68 +34,6 @@ impl Stall {
             self.running = true;
         }
         timer.as_mut().poll(cx).is_ready()
-    }
-}
-
-/// A request body that ends with an error when its client stalls. Dropped before its end, it lets
-/// the rest arrive in the background: closing the connection on unread data would reset it, and the
-/// client would never see the answer.
-#[derive(Debug)]
-pub(super) struct GuardedBody {
-    inner: Body,
-    stall: Stall,
-    linger: bool,
-}
-
-impl GuardedBody {
-    pub(super) fn new(inner: Body, stall: Duration, linger: bool) -> GuardedBody {
-        GuardedBody { inner, stall: Stall::new(stall), linger }
-    }
-}
-
-impl HttpBody for GuardedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Ready(frame) => {
-                self.stall.clear();
-                if !matches!(frame, Some(Ok(_))) {
-                    self.linger = false;
-                }
-                Poll::Ready(frame)
-            }
-            Poll::Pending if self.stall.is_over(cx) => {
-                self.linger = false;
-                let error = io::Error::new(io::ErrorKind::TimedOut, "the request body stalled");
-                Poll::Ready(Some(Err(axum::Error::new(error))))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Drop for GuardedBody {
-    fn drop(&mut self) {
-        if !self.linger || self.inner.is_end_stream() {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let mut rest = std::mem::take(&mut self.inner).into_data_stream();
-        runtime.spawn(async move {
-            let drain = async { while let Some(Ok(_)) = rest.next().await {} };
-            // Out of patience: then the client gets its reset.
-            let _ = tokio::time::timeout(LINGER, drain).await;
-        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! Owns the reading of small bodies: JSON objects, short texts. Never reads more than a limit.
+//! Reads small bodies up to a limit: JSON objects, short texts.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -6,9 +6,13 @@ use futures_util::{Stream, StreamExt};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::weight::weight;
 
 /// Largest JSON body, in bytes.
 const JSON_LIMIT: usize = 1024 * 1024;
+
+/// The most memory that one may take as a tree, in bytes. No operation has a body with more than some dozens of values.
+const TREE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The JSON object in a body.
 ///
@@ -22,6 +26,9 @@ pub(crate) async fn json_object(headers: &HeaderMap, body: Body) -> Result<Map<S
     }
     let bytes =
         text(body.into_data_stream(), JSON_LIMIT).await?.ok_or_else(|| ApiError::too_large(JSON_LIMIT as u64))?;
+    if weight(&bytes) > TREE_LIMIT {
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "The JSON body of your request holds too many values."));
+    }
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "The body must be a JSON object.")),

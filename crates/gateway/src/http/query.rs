@@ -1,5 +1,4 @@
-//! Owns query strings: cursors, page sizes, order, filters. Never lets a value pass that the
-//! contract does not know.
+//! Query strings: cursors, page sizes, order, filters.
 
 use std::convert::Infallible;
 use std::ops::RangeInclusive;

@@ -1,5 +1,4 @@
-//! Owns a request that faults strike: what happens before it, instead of it, to its answer. Never
-//! decides whether one does.
+//! A request that faults strike: what happens before it, instead of it, and to its answer.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Owns the answers to what is no HTTP, which no handler ever hears of: hyper refuses it with a bare status, and here it
-//! gets the error body and the request id that all answers have. Never touches an answer that a handler gave.
+//! Answers to what is no HTTP, of which no handler hears: hyper refuses it with a bare status, and here it gets the error
+//! body and the request id that all answers have.
 
 use std::io;
 use std::pin::Pin;
@@ -14,11 +14,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::clock::http_date;
 use crate::error::ApiError;
-use crate::http::sign;
+use crate::http::frame::sign;
 
 /// What is kept of a bare answer: its status line is in it.
 const KEPT: usize = 64;
@@ -30,10 +31,18 @@ const LINGER: (Duration, u64) = (Duration::from_secs(1), 1024 * 1024);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Talk(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     turn: AtomicU8,
     bare: Mutex<Vec<u8>>,
+    /// When it became nobody's turn.
+    idle_since: Mutex<Instant>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared { turn: AtomicU8::new(NOBODY), bare: Mutex::default(), idle_since: Mutex::new(Instant::now()) }
+    }
 }
 
 /// Whose turn it is.
@@ -54,6 +63,24 @@ impl Talk {
         let bare = self.bare();
         // HTTP/1.1 400 …
         StatusCode::from_bytes(bare.get(9..12)?).ok()
+    }
+
+    /// Since when nobody has asked for anything on this connection; none while somebody is being answered.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        self.is_nobodys().then(|| *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// If it is idle, it is so from now on.
+    pub(crate) fn touch(&self) {
+        *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// All that a handler had to say is on its way.
+    fn flushed(&self) {
+        if self.0.turn.load(Ordering::SeqCst) == FLUSH {
+            self.touch();
+            let _ = self.0.turn.compare_exchange(FLUSH, NOBODY, Ordering::SeqCst, Ordering::SeqCst);
+        }
     }
 
     fn is_nobodys(&self) -> bool {
@@ -148,8 +175,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unheard<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
         if matches!(flushed, Poll::Ready(Ok(()))) {
-            let turn = &self.talk.0.turn;
-            let _ = turn.compare_exchange(FLUSH, NOBODY, Ordering::SeqCst, Ordering::SeqCst);
+            self.talk.flushed();
         }
         flushed
     }

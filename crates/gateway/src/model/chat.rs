@@ -1,17 +1,17 @@
-//! Owns the answers of `/v1/chat/completions`. Never streams.
+//! The answers of `/v1/chat/completions`.
 
 use serde_json::{Value, json};
 
 use crate::model::prompt::tokens;
 use crate::model::structured;
 use crate::model::text::{id, reply};
-use crate::model::{Ask, Refusal};
+use crate::model::{Ask, Refusal, whole};
 
 /// Most answers to one prompt (`n`).
 pub(super) const MOST_CHOICES: u64 = 128;
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
-    let limit = ask.limit(&["max_completion_tokens", "max_tokens"])?;
+    let limit = ask.limit(&["max_completion_tokens", "max_tokens"], 1)?;
     let mut written = 0;
     let many = ask.choices(MOST_CHOICES)?;
     let choices: Vec<Value> = (0..many)
@@ -58,24 +58,21 @@ impl Ask<'_> {
     pub(super) fn count(&self, name: &'static str, default: u64, most: u64) -> Result<u64, Refusal> {
         match self.body.get(name) {
             None | Some(Value::Null) => Ok(default),
-            Some(count) => count
-                .as_u64()
+            Some(count) => whole(count)
                 .filter(|count| (1..=most).contains(count))
                 .ok_or_else(|| Refusal::param(name, format!("'{name}' must be an integer from 1 to {most}."))),
         }
     }
 
-    /// The tokens that an answer may have, by the first of `names` that is there.
-    pub(super) fn limit(&self, names: &[&'static str]) -> Result<Option<u64>, Refusal> {
+    /// The tokens that an answer may have, by the first of `names` that is there, and not fewer than `least`.
+    pub(super) fn limit(&self, names: &[&'static str], least: u64) -> Result<Option<u64>, Refusal> {
         for name in names {
             match self.body.get(*name) {
                 None | Some(Value::Null) => {}
                 Some(value) => {
-                    return value
-                        .as_u64()
-                        .filter(|limit| *limit > 0)
-                        .map(Some)
-                        .ok_or_else(|| Refusal::param(name, format!("'{name}' must be an integer of at least 1.")));
+                    return whole(value).filter(|limit| *limit >= least).map(Some).ok_or_else(|| {
+                        Refusal::param(*name, format!("'{name}' must be an integer of at least {least}."))
+                    });
                 }
             }
         }

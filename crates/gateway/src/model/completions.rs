@@ -1,4 +1,4 @@
-//! Owns the answers of `/v1/completions`. Never streams.
+//! The answers of `/v1/completions`.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const MOST_TRIES: u64 = 20;
 const MOST_ANSWERS: u64 = 2_048;
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
-    let limit = ask.limit(&["max_tokens"])?;
+    let limit = ask.limit(&["max_tokens"], 0)?;
     let many = ask.choices(MOST_CHOICES)?;
     // Every answer is as good as any other; but asking for fewer tries than answers is wrong.
     if ask.count("best_of", many, MOST_TRIES.max(many))? < many {

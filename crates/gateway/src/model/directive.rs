@@ -1,4 +1,4 @@
-//! Owns the directives in a prompt. Never fails: what is not spelled exactly is plain text.
+//! The directives in a prompt. What is not spelled exactly is plain text.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns the answers of `/v1/embeddings`: unit vectors drawn by a digest of each input. Never gives
-//! two inputs the same vector, nor similar inputs similar ones.
+//! The answers of `/v1/embeddings`: unit vectors drawn by a digest of each input. Similar inputs have no similar
+//! vectors.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::executor::LineAnswer;
 use crate::model::text::digest;
-use crate::model::{Ask, Refusal, room};
+use crate::model::{Ask, Refusal, room, whole};
 
 /// Numbers in a vector, unless fewer are asked for: by OpenAI's models.
 const DIMENSIONS: u64 = 1_536;
@@ -22,7 +22,7 @@ pub(super) async fn answer(ask: &Ask<'_>, all_room: &Arc<Semaphore>) -> Result<L
     let most = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
     let dimensions = match ask.body.get("dimensions") {
         None | Some(Value::Null) => most,
-        Some(value) => value.as_u64().filter(|n| (1..=most).contains(n)).ok_or_else(|| {
+        Some(value) => whole(value).filter(|n| (1..=most).contains(n)).ok_or_else(|| {
             Refusal::param("dimensions", format!("'dimensions' must be an integer from 1 to {most}."))
         })?,
     };
@@ -38,7 +38,7 @@ pub(super) async fn answer(ask: &Ask<'_>, all_room: &Arc<Semaphore>) -> Result<L
     let room = room(all_room, ask.prompt.inputs.len() as u64 * dimensions * 12 / 1024 + 1).await;
     let usage = json!({"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens});
     let body = write(ask, dimensions, base64, &usage)
-        .map_err(|error| Refusal { message: format!("The answer could not be written: {error}."), param: None })?;
+        .map_err(|error| Refusal::new(format!("The answer could not be written: {error}.")))?;
     Ok(LineAnswer { status_code: 200, body, usage, _room: room, retry_after: None })
 }
 

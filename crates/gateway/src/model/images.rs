@@ -1,5 +1,4 @@
-//! Owns the answers of `/v1/images/generations` and `/v1/images/edits`: small valid pictures whose
-//! colours differ by prompt. Never links anywhere.
+//! The answers of `/v1/images/generations` and `/v1/images/edits`: small valid pictures whose colours differ by prompt.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

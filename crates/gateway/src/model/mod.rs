@@ -1,6 +1,6 @@
-//! Owns the built-in model: deterministic, offline, good enough to tell inputs apart. Never reads
-//! files or touches a batch.
+//! The built-in model: deterministic, offline, good enough to tell inputs apart.
 
+mod body;
 mod chat;
 mod completions;
 mod directive;
@@ -11,6 +11,7 @@ mod png;
 mod prompt;
 mod responses;
 mod structured;
+mod surrogates;
 mod text;
 mod videos;
 
@@ -24,10 +25,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
+use crate::contract::Endpoint;
 use crate::executor::{Executor, LineAnswer, LineRequest, Reply, Turn};
 use crate::model::directive::Directives;
 use crate::model::prompt::Prompt;
-use crate::view::Endpoint;
+use crate::weight::weight;
 
 /// Pause before another try of a line that a directive made fail.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
@@ -35,8 +37,12 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// Room for all answers in memory at once.
 const ROOM_KIB: u32 = 64 * 1024;
 
-/// Most values in a body: as a tree each takes many times its text. More than the tokens of any real prompt.
-const MOST_VALUES: usize = 1_000_000;
+/// Room for all bodies in memory at once, once they are read.
+const TREES_KIB: u32 = 64 * 1024;
+
+/// The most memory that the values of one body may take, beside its texts. Enough for the 300,000 tokens that OpenAI takes
+/// in one request for embeddings.
+const MOST_VALUES_KIB: u32 = 64 * 1024;
 
 /// Answers every endpoint of the contract.
 #[derive(Debug)]
@@ -44,22 +50,42 @@ pub(crate) struct BuiltIn {
     clock: Clock,
     /// Room for all answers in the making, and until they are written, in KiB.
     room: Arc<Semaphore>,
+    /// Room for the trees of bodies, in KiB.
+    trees: Arc<Semaphore>,
 }
 
 /// A request that the model does not take: OpenAI's 400 for a synchronous call.
 #[derive(Debug)]
 struct Refusal {
     message: String,
-    param: Option<&'static str>,
+    param: Option<String>,
+    code: Option<&'static str>,
 }
 
 impl Refusal {
-    fn param(param: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { message: message.into(), param: Some(param) }
+    fn new(message: impl Into<String>) -> Refusal {
+        Refusal { message: message.into(), param: None, code: None }
     }
 
-    fn missing(param: &'static str) -> Refusal {
-        Refusal::param(param, format!("Missing required parameter: '{param}'."))
+    fn param(param: impl Into<String>, message: impl Into<String>) -> Refusal {
+        Refusal { param: Some(param.into()), ..Refusal::new(message) }
+    }
+
+    fn missing(param: impl Into<String>) -> Refusal {
+        let param = param.into();
+        let message = format!("Missing required parameter: '{param}'.");
+        Refusal::param(param, message).code("missing_required_parameter")
+    }
+
+    fn wrong_type(param: impl Into<String>, expected: &str) -> Refusal {
+        let param = param.into();
+        let message = format!("Invalid type for '{param}': expected {expected}.");
+        Refusal::param(param, message).code("invalid_type")
+    }
+
+    fn code(mut self, code: &'static str) -> Refusal {
+        self.code = Some(code);
+        self
     }
 }
 
@@ -74,7 +100,7 @@ struct Ask<'a> {
 impl Ask<'_> {
     /// About the most that an answer in words takes: it may repeat parts of a body of so many bytes.
     fn most_kib(&self, body: usize) -> u64 {
-        let number = |name| self.body.get(name).and_then(Value::as_u64).unwrap_or(1).min(chat::MOST_CHOICES);
+        let number = |name| self.body.get(name).and_then(whole).unwrap_or(1).min(chat::MOST_CHOICES);
         let answers = number("n").saturating_mul(self.prompt.inputs.len() as u64);
         let is_structured = self.body.contains_key("response_format") || self.body.contains_key("text");
         let structured = if is_structured { structured::MOST_TEXT } else { 0 };
@@ -82,35 +108,56 @@ impl Ask<'_> {
     }
 }
 
-/// Takes so much of the room for answers; who wants more than all of it gets all.
+/// A whole number, also where it is written as 2.0.
+fn whole(value: &Value) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
+    let of = |number: f64| (number.fract() == 0.0 && (0.0..=1e15).contains(&number)).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(of))
+}
+
+/// Takes so much of a room; who wants more than all of it gets all.
 async fn room(room: &Arc<Semaphore>, kib: u64) -> Option<OwnedSemaphorePermit> {
-    let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(ROOM_KIB);
+    let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(ROOM_KIB.min(TREES_KIB));
     // The semaphore is never closed.
     Arc::clone(room).acquire_many_owned(kib).await.ok()
 }
 
 impl BuiltIn {
     pub(crate) fn new(clock: Clock) -> BuiltIn {
-        BuiltIn { clock, room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
+        let room = |kib| Arc::new(Semaphore::new(kib as usize));
+        BuiltIn { clock, room: room(ROOM_KIB), trees: room(TREES_KIB) }
     }
 
     async fn try_answer(&self, line: &LineRequest, turn: Turn) -> Result<Reply, Refusal> {
-        if values(line.body.get()) > MOST_VALUES {
-            let message = format!("The body holds more than {MOST_VALUES} values.");
-            return Err(Refusal { message, param: None });
+        let text = line.body.get();
+        let kib = weight(text.as_bytes()) / 1024 + 1;
+        if kib > u64::from(MOST_VALUES_KIB) {
+            let message = format!(
+                "The body holds too many values: in memory they take about {} MiB, and at most {} MiB may be.",
+                kib / 1024,
+                MOST_VALUES_KIB / 1024
+            );
+            return Err(Refusal::new(message));
         }
-        let body: Map<String, Value> = serde_json::from_str(line.body.get())
-            .map_err(|error| Refusal { message: format!("We could not parse the body: {error}."), param: None })?;
+        let _tree = room(&self.trees, kib + text.len() as u64 / 1024).await;
+        let body: Map<String, Value> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
+        let is_template = line.endpoint == Endpoint::Responses && body::has_template(&body);
         let model = match body.get("model") {
-            Some(Value::String(model)) if !model.is_empty() => model,
-            None if !line.endpoint.needs_model() => "lote-builtin",
-            None => {
-                let message = "you must provide a model parameter".to_owned();
-                return Err(Refusal { message, param: None });
+            Some(Value::String(model)) if !model.trim().is_empty() => model,
+            None | Some(Value::Null) if !line.endpoint.needs_model() || is_template => "lote-builtin",
+            None | Some(Value::Null | Value::String(_)) => {
+                return Err(
+                    Refusal::param("model", "you must provide a model parameter").code("missing_required_parameter")
+                );
             }
-            Some(_) => return Err(Refusal::param("model", "'model' must be a string.")),
+            Some(_) => return Err(Refusal::wrong_type("model", "a string")),
         };
-        let prompt = Prompt::read(line.endpoint, &body)?;
+        let checked = body::check(line.endpoint, &body);
+        // A directive comes first: who asks for a status gets it, whatever else is wrong.
+        let prompt = match Prompt::read(line.endpoint, &body) {
+            Ok(prompt) => prompt,
+            Err(refusal) => return Err(checked.err().unwrap_or(refusal)),
+        };
         let directives = Directives::find(&prompt.text);
         if turn.attempt == 1 && !turn.has_paused && !directives.sleep.is_zero() {
             return Ok(Reply::Pause(directives.sleep));
@@ -123,6 +170,7 @@ impl BuiltIn {
         if let Some(status) = directives.status {
             return Ok(Reply::Answer(refused(status)));
         }
+        checked?;
         let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
         let room = match line.endpoint {
             Endpoint::Embeddings => None,
@@ -146,7 +194,7 @@ impl Executor for BuiltIn {
         self.try_answer(line, turn)
             .map(|reply| {
                 reply.unwrap_or_else(|refusal| {
-                    let body = error(&refusal.message, "invalid_request_error", refusal.param, None);
+                    let body = error(&refusal.message, "invalid_request_error", refusal.param.as_deref(), refusal.code);
                     Reply::Answer(LineAnswer::new(400, &body))
                 })
             })
@@ -154,19 +202,18 @@ impl Executor for BuiltIn {
     }
 }
 
-/// About how many values are in a JSON text, which is valid: one, and one more for each comma and colon.
-fn values(json: &str) -> usize {
-    let (mut values, mut in_text, mut escaped) = (1, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_text = !in_text,
-            b',' | b':' if !in_text => values += 1,
-            _ => {}
-        }
-    }
-    values
+/// A body that is valid JSON and cannot be read all the same: half of a surrogate pair in a text is no character.
+fn unreadable(text: &str, error: &serde_json::Error) -> Refusal {
+    let Some(escape) = surrogates::lone(text) else {
+        return Refusal::new(format!("We could not parse the body: {error}."));
+    };
+    let field = surrogates::field(text);
+    let place = field.as_ref().map_or_else(|| "The name of a field".to_owned(), |field| format!("'{field}'"));
+    let message = format!(
+        "{place} has the lone surrogate {escape}: half of a pair stands for no character. Write the character itself, or \
+         both halves."
+    );
+    Refusal { param: field, ..Refusal::new(message) }.code("invalid_value")
 }
 
 /// The answer of a service that refuses with `status`.
@@ -186,23 +233,4 @@ fn refused(status: u16) -> LineAnswer {
 
 fn error(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Value {
     json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_counted_outside_of_texts_only() {
-        for (json, expected) in [
-            ("null", 1),
-            ("[1,2,3]", 3),
-            (r#"{"a":1,"b":[2,3]}"#, 5),
-            (r#""a,b:c""#, 1),
-            (r#"["\",",1]"#, 2),
-            (r#"["\\",1,2]"#, 3),
-        ] {
-            assert_eq!(values(json), expected, "{json}");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Owns the answers of `/v1/moderations`. Never flags anything; the scores differ by input.
+//! The answers of `/v1/moderations`: nothing is flagged, and the scores differ by input.
 
 use serde_json::{Map, Value, json};
 

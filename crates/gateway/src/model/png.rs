@@ -1,4 +1,4 @@
-//! Owns the making of one small PNG. Never compresses.
+//! Makes one small PNG.
 
 /// Pixels on each side.
 const SIDE: u32 = 4;

@@ -1,10 +1,9 @@
-//! Owns the reading of a body: the text that the answer depends on, and how much there was to read.
-//! Never decides what to answer.
+//! Reads a body: the text that the answer depends on, and how much there was to read.
 
 use serde_json::{Map, Value};
 
+use crate::contract::Endpoint;
 use crate::model::Refusal;
-use crate::view::Endpoint;
 
 /// Texts in one request: OpenAI's limit for arrays of `input`, and here for all arrays of texts.
 const MOST_INPUTS: usize = 2_048;
@@ -31,7 +30,9 @@ impl Prompt {
                 let instructions = body.get("instructions").and_then(Value::as_str).unwrap_or("");
                 match body.get("input") {
                     Some(Value::Array(items)) => conversation(items, "input", instructions),
-                    _ => {
+                    // Something else stands in for it.
+                    None | Some(Value::Null) => Ok(Prompt::of(vec![instructions.to_owned()])),
+                    Some(_) => {
                         let text = string(body, "input")?;
                         let tokens = tokens(text) + tokens(instructions);
                         Ok(Prompt { tokens, ..Prompt::of(vec![text.to_owned()]) })
@@ -39,6 +40,9 @@ impl Prompt {
                 }
             }
             Endpoint::Embeddings | Endpoint::Moderations => inputs(body, "input").map(Prompt::of),
+            Endpoint::Completions if body.get("prompt").is_some_and(Value::is_null) => {
+                Ok(Prompt::of(vec![String::new()]))
+            }
             Endpoint::Completions => inputs(body, "prompt").map(Prompt::of),
             Endpoint::ImageGenerations | Endpoint::ImageEdits | Endpoint::Videos => {
                 Ok(Prompt::of(vec![string(body, "prompt")?.to_owned()]))

@@ -1,4 +1,4 @@
-//! Owns the answers of `/v1/responses`. Never streams, never keeps a conversation.
+//! The answers of `/v1/responses`.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::model::text::id;
 use crate::model::{Ask, Refusal};
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
-    let limit = ask.limit(&["max_output_tokens"])?;
+    let limit = ask.limit(&["max_output_tokens"], 1)?;
     let format = ask.body.get("text").and_then(|text| text.get("format"));
     let (text, cut) = ask.cut(ask.say(format, 0, 1), limit);
     let written = tokens(&text);

@@ -1,5 +1,4 @@
-//! Owns structured output: a JSON value that fits the schema a body asks for. Never checks a
-//! schema; what it does not understand of one it leaves out.
+//! Makes a JSON value that fits the schema a body asks for, as far as it understands the schema.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns what the model says in words: a little arithmetic, else a sentence drawn by a digest of
-//! the text. Never says the same to two different texts.
+//! What the model says in words: a little arithmetic, else a sentence drawn by a digest of the text, so that different
+//! texts get different answers.
 
 use sha2::{Digest, Sha256};
 

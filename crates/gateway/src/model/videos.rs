@@ -1,4 +1,4 @@
-//! Owns the answers of `/v1/videos`: the object of a finished video. Never makes one.
+//! The answers of `/v1/videos`: the object of a finished video.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the running of a batch's lines: so many at once, until they are done, the window is over or
-//! the batch is cancelled. Never leaves a line without a result.
+//! Runs the lines of a batch: so many at once, until they are done, the window is over or the batch is cancelled. Every
+//! line gets a result.
 
 use std::io;
 use std::sync::Arc;
@@ -150,7 +150,12 @@ impl Run {
                 Some(line) => line,
                 None => {
                     let room = self.room(place.bytes).await;
-                    let bytes = app.clock.working(reader::read(blob, place)).await.ok()?;
+                    let read = async {
+                        // The semaphore is never closed.
+                        let _place = app.reads.acquire().await;
+                        reader::read(blob, place).await
+                    };
+                    let bytes = app.clock.working(read).await.ok()?;
                     (self.request(&bytes)?, room)
                 }
             };

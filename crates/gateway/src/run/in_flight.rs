@@ -1,5 +1,4 @@
-//! Owns the lines of one batch that are being answered. Never loses one: each is answered, broken or
-//! still here when the rest are given up.
+//! The lines of one batch that are being answered. Each is answered, broken, or still here when the rest are given up.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

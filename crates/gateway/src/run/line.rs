@@ -1,4 +1,4 @@
-//! Owns the reading of one request line. Never reads more of its body than it is asked for.
+//! Reads one request line, and of its body only what is asked for.
 
 use std::fmt;
 
@@ -77,15 +77,18 @@ pub(super) fn string(value: &RawValue, param: &str) -> Result<String, Finding> {
 pub(super) struct Body<'a> {
     pub(super) model: Option<&'a RawValue>,
     pub(super) stream: Option<&'a RawValue>,
+    pub(super) input: Option<&'a RawValue>,
+    pub(super) prompt: Option<&'a RawValue>,
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn parse(body: &'a RawValue) -> Result<Body<'a>, Finding> {
+    /// None when the name of a field has half a surrogate pair alone: that is the line's own fault, and it will fail.
+    pub(super) fn parse(body: &'a RawValue) -> Result<Option<Body<'a>>, Finding> {
         if !body.get().starts_with('{') {
             return Err(finding("invalid_request", Some("body"), "'body' must be a JSON object."));
         }
-        serde_json::from_str(body.get())
-            .map_err(|error| finding("invalid_json_line", Some("body"), format!("'body' cannot be read: {error}.")))
+        // Nothing else can be wrong with it: it was JSON when its line was read.
+        Ok(serde_json::from_str(body.get()).ok())
     }
 }
 
@@ -94,6 +97,8 @@ impl<'a> Body<'a> {
 enum BodyKey {
     Model,
     Stream,
+    Input,
+    Prompt,
     #[serde(other)]
     Other,
 }
@@ -115,6 +120,8 @@ impl<'de> Deserialize<'de> for Body<'de> {
                     match key {
                         BodyKey::Model => body.model = Some(fields.next_value()?),
                         BodyKey::Stream => body.stream = Some(fields.next_value()?),
+                        BodyKey::Input => body.input = Some(fields.next_value()?),
+                        BodyKey::Prompt => body.prompt = Some(fields.next_value()?),
                         BodyKey::Other => {
                             fields.next_value::<IgnoredAny>()?;
                         }

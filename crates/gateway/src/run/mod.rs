@@ -1,8 +1,8 @@
-//! Owns the life of one batch, from validating to a terminal status. Never answers a line itself
-//! and never takes a step that `Status` does not allow.
+//! The life of one batch, from validating to a terminal status.
 
 mod execute;
 mod in_flight;
+mod inputs;
 mod line;
 mod reader;
 mod results;
@@ -14,13 +14,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::auth::Tenant;
+use crate::contract::Status;
 use crate::error::quote;
 use crate::faults::Strike;
 use crate::run::execute::Ending;
 use crate::run::results::Results;
 use crate::run::validate::Report;
-use crate::store::{Account, BatchRecord, FileRecord, Finding, Full, Status};
+use crate::store::{Account, BatchRecord, FileRecord, Finding, Full};
+use crate::tenant::Tenant;
 
 /// One batch on its way.
 #[derive(Clone)]

@@ -1,5 +1,4 @@
-//! Owns the reading of an input file line by line: first where a line is and how long, then its bytes.
-//! Never holds more than a small piece of a line before it is asked for all of it.
+//! Reads an input file line by line: first where a line is and how long, then its bytes.
 
 use std::io;
 use std::sync::Arc;

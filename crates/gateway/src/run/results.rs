@@ -1,5 +1,5 @@
-//! Owns the result lines of a batch and the files they end up in: successes in the output file,
-//! everything else in the error file. Never orders them; they come as lines are done.
+//! Writes the result lines of a batch as lines are done, and makes files of them: successes in the output file,
+//! everything else in the error file.
 
 use std::io;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::auth::Tenant;
+use crate::contract::RESULT_PURPOSE;
 use crate::executor::LineAnswer;
 use crate::expiry::default_life;
 use crate::faults::{Operation, ResultFile, distort};
 use crate::store::{Account, BatchRecord, FileRecord, Spool};
-use crate::view::RESULT_PURPOSE;
+use crate::tenant::Tenant;
 
 /// Why a line has no HTTP answer.
 #[derive(Clone, Copy, Debug)]

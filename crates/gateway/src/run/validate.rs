@@ -1,6 +1,5 @@
-//! Owns the validation of an input file: every rule of the services, several findings at once, with
-//! their codes, params and line numbers. Never holds more than one line, beside a digest of every
-//! custom_id.
+//! Validates an input file by the rules of the services: several findings at once, with their codes, params and line
+//! numbers. It holds one line at a time, and a digest of every custom_id.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,18 +7,21 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::contract::{Endpoint, View};
 use crate::error::quote;
-use crate::run::Run;
 use crate::run::line::{Body, Line, finding, string};
 use crate::run::reader::LineReader;
+use crate::run::{Run, inputs};
 use crate::store::{Blob, Finding};
-use crate::view::{Endpoint, View};
 
 /// Most findings that a batch reports.
 const MOST_FINDINGS: usize = 100;
 
 /// Longest custom_id, in bytes: those of all lines in flight are held in memory. No service names a bound.
 const LONGEST_ID: usize = 1_024;
+
+/// Most inputs for embeddings over all lines of a batch: OpenAI's createBatch says 50,000.
+const MOST_INPUTS: u64 = 50_000;
 
 /// What validation found out.
 #[derive(Debug)]
@@ -33,7 +35,8 @@ pub(super) struct Report {
 impl Run {
     /// Reads the whole file once, and a large line of it a second time.
     ///
-    /// The codes are those of contract facts 5.3; none of them is about long lines.
+    /// The codes are those that Azure's documentation and OGX list, and that OpenAI was seen to give; none of them is about
+    /// long lines.
     pub(super) async fn check(&self, blob: &Arc<Blob>) -> io::Result<Report> {
         let settings = &self.app.settings;
         let (most_lines, most_bytes) = (settings.max_lines, settings.max_line_bytes);
@@ -62,6 +65,12 @@ impl Run {
             let message = format!("The input file has {total} requests; at most {most_lines} may be.");
             checker.findings.insert(0, finding("too_many_tasks", None, message));
         }
+        if checker.inputs > MOST_INPUTS {
+            let (inputs, param) = (checker.inputs, Some("body.input"));
+            let message = format!("The input file has {inputs} inputs for embeddings; at most {MOST_INPUTS} may be.");
+            // Nobody documents a code for this one.
+            checker.findings.insert(0, finding("too_many_tasks", param, message));
+        }
         checker.findings.truncate(MOST_FINDINGS);
         Ok(Report { findings: checker.findings, total, model: checker.model })
     }
@@ -75,12 +84,14 @@ struct Checker {
     endpoint: Endpoint,
     seen: HashMap<IdDigest, u64>,
     model: Option<String>,
+    /// To be embedded, over all lines.
+    inputs: u64,
     findings: Vec<Finding>,
 }
 
 impl Checker {
     fn new(origin: View, endpoint: Endpoint) -> Checker {
-        Checker { origin, endpoint, seen: HashMap::new(), model: None, findings: Vec::new() }
+        Checker { origin, endpoint, seen: HashMap::new(), model: None, inputs: 0, findings: Vec::new() }
     }
 
     fn check(&mut self, number: u64, bytes: &[u8]) {
@@ -93,11 +104,15 @@ impl Checker {
         self.report(number, method(&line));
         self.report(number, self.url(&line));
         match line.body.ok_or_else(|| missing("body")).and_then(Body::parse) {
-            Ok(body) => {
+            Ok(Some(body)) => {
                 self.report(number, not_streamed(&body));
+                if let (Endpoint::Embeddings, Some(input)) = (self.endpoint, body.input) {
+                    self.inputs += inputs::count(input);
+                }
                 let model = self.model(&body);
                 self.report(number, model);
             }
+            Ok(None) => {}
             Err(finding) => self.report(number, Err(finding)),
         }
     }
@@ -148,11 +163,18 @@ impl Checker {
         let strict = self.origin == View::OpenAi;
         let raw = body.model.filter(|raw| raw.get() != "null");
         let model = match raw {
+            // A stored prompt may have one.
+            None if self.endpoint == Endpoint::Responses
+                && body.prompt.is_some_and(|raw| raw.get().starts_with('{')) =>
+            {
+                return Ok(());
+            }
             None if strict && self.endpoint.needs_model() => return Err(missing(param)),
             None => return Ok(()),
             Some(raw) => match string(raw, param) {
                 Ok(model) => model,
-                Err(finding) if strict => return Err(finding),
+                // A text that cannot be read is the line's own fault, as everywhere in a body.
+                Err(finding) if strict && !raw.get().starts_with('"') => return Err(finding),
                 Err(_) => return Ok(()),
             },
         };

@@ -1,5 +1,4 @@
-//! Owns what each key has stored, counted while it is on disk, and its bounds. Never knows end users: they share what
-//! their key may store.
+//! What each key and its end users have stored, counted while it is on disk, and the bounds of it.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Owns bytes on disk: spools being written, blobs that are whole. Never derives a path from
-//! anything a client sent; every name is drawn by `tempfile` inside the gateway's own folder.
+//! Bytes on disk: files being written, and files that are whole. `tempfile` draws their names, inside the gateway's own
+//! folder.
 
 use std::io;
 use std::io::SeekFrom;

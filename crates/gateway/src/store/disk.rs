@@ -1,7 +1,6 @@
-//! Owns the gateway's temporary folder: its making, its end, and the end of those that killed gateways left. Never
-//! touches a folder whose gateway lives.
+//! The gateway's temporary folder: its making, the files in it, its end.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +10,10 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::store::account::{Account, Charge};
 use crate::store::blob::Spool;
+use crate::store::sweep::{self, LOCK, PREFIX, Sweep};
 
-/// What the names of all gateways' folders begin with.
-const PREFIX: &str = "lote-gateway-";
-
-/// The file in it that a living gateway keeps locked.
-const LOCK: &str = "lock";
-
-/// How often the removal of the folder is tried: files in it may be going by themselves meanwhile.
-const MOST_TRIES: usize = 5;
+/// How often another name is tried when a sweep of another gateway removes the empty folder before it is locked.
+const MOST_TRIES: usize = 10;
 
 /// The gateway's own temporary folder; it goes with everything in it when the gateway ends.
 #[derive(Debug)]
@@ -30,22 +24,35 @@ struct Folder {
     folder: TempDir,
     /// The system lets it go when this process ends, however it ends.
     _lock: File,
+    sweep: Sweep,
+}
+
+/// A folder and its lock.
+fn make(parent: &Path) -> io::Result<(TempDir, File)> {
+    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
+    // Locked before it has its name: a lock that can be found and taken is nobody's.
+    let unnamed = NamedTempFile::new_in(&folder)?;
+    FileExt::try_lock(unnamed.as_file()).map_err(io::Error::other)?;
+    let lock = unnamed.persist(folder.path().join(LOCK)).map_err(io::Error::from)?;
+    Ok((folder, lock))
 }
 
 impl Disk {
-    /// A new folder among the temporary ones. Those that nobody uses any more are removed.
+    /// A new folder among the temporary ones. Those that nobody uses any more are removed in the background.
     pub(crate) fn new() -> io::Result<Disk> {
         Disk::new_in(&std::env::temp_dir())
     }
 
     fn new_in(parent: &Path) -> io::Result<Disk> {
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-        // Locked before it has its name: a lock that can be found and taken is nobody's.
-        let unnamed = NamedTempFile::new_in(&folder)?;
-        FileExt::try_lock(unnamed.as_file()).map_err(io::Error::other)?;
-        let lock = unnamed.persist(folder.path().join(LOCK)).map_err(io::Error::from)?;
-        sweep(parent, folder.path());
-        Ok(Disk(Arc::new(Mutex::new(Some(Folder { folder, _lock: lock })))))
+        let mut tries = 1;
+        let (folder, lock) = loop {
+            match make(parent) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < MOST_TRIES => tries += 1,
+                made => break made?,
+            }
+        };
+        let sweep = Sweep::begin(parent, folder.path());
+        Ok(Disk(Arc::new(Mutex::new(Some(Folder { folder, _lock: lock, sweep })))))
     }
 
     /// Starts a new file on this account.
@@ -63,15 +70,8 @@ impl Disk {
 
     /// Removes the folder. Nothing can be spooled afterwards.
     pub(crate) fn close(&self) {
-        let Some(Folder { folder, _lock }) = folder(&self.0).take() else { return };
-        let path = folder.keep();
-        for _ in 0..MOST_TRIES {
-            match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {}
-                _ => return,
-            }
-        }
-        // The next gateway tries again.
+        let Some(Folder { folder, _lock, sweep: _sweep }) = folder(&self.0).take() else { return };
+        sweep::remove_own(&folder.keep());
     }
 }
 
@@ -85,44 +85,18 @@ fn folder(shared: &Mutex<Option<Folder>>) -> MutexGuard<'_, Option<Folder>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes what gateways left that were killed. Whatever cannot be removed stays.
-fn sweep(parent: &Path, own: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path != own && entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) && is_like(&path, own) {
-            remove_left(&path);
-        }
-    }
-}
-
-/// Whether it is a folder, not a link to one, and belongs to whom `own` belongs to.
-fn is_like(path: &Path, own: &Path) -> bool {
-    let (Ok(theirs), Ok(own)) = (fs::symlink_metadata(path), fs::symlink_metadata(own)) else { return false };
-    #[cfg(unix)]
-    if std::os::unix::fs::MetadataExt::uid(&theirs) != std::os::unix::fs::MetadataExt::uid(&own) {
-        return false;
-    }
-    theirs.file_type() == own.file_type()
-}
-
-/// Removes a folder if its lock can be had. One without a lock is just being made.
-fn remove_left(path: &Path) {
-    let lock = path.join(LOCK);
-    if !fs::symlink_metadata(&lock).is_ok_and(|found| found.is_file()) {
-        return;
-    }
-    let Ok(lock) = File::options().read(true).write(true).open(lock) else { return };
-    // The standard library's own needs Rust 1.89.
-    if FileExt::try_lock(&lock).is_ok() {
-        // A failure leaves it to the next gateway.
-        let _ = fs::remove_dir_all(path);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    /// A new folder, when its sweep is done.
+    fn swept(parent: &Path) -> Disk {
+        let disk = Disk::new_in(parent).unwrap();
+        folder(&disk.0).as_mut().unwrap().sweep.wait();
+        disk
+    }
 
     #[test]
     fn folders_of_the_dead_go_and_all_others_stay() {
@@ -138,9 +112,9 @@ mod tests {
         fs::write(at("lote-gateway-file"), "").unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink(at("other-dead"), at("lote-gateway-link")).unwrap();
-        let living = Disk::new_in(parent.path()).unwrap();
+        let living = swept(parent.path());
         let lives = folder(&living.0).as_ref().unwrap().folder.path().to_owned();
-        let second = Disk::new_in(parent.path()).unwrap();
+        let second = swept(parent.path());
         assert_eq!(fs::read_dir(&lives).unwrap().count(), 1, "the lock");
         assert!(!at("lote-gateway-dead").exists());
         for kept in ["lote-gateway-new/spooled", "other-dead/spooled", "lote-gateway-file"] {
@@ -151,7 +125,7 @@ mod tests {
         let left = killed.folder.keep();
         drop(killed._lock);
         assert!(left.is_dir());
-        drop(Disk::new_in(parent.path()).unwrap());
+        drop(swept(parent.path()));
         assert!(!left.exists());
         drop(second);
     }

@@ -1,11 +1,11 @@
-//! Owns what the gateway remembers: records of files and batches, and the trait behind which they
-//! are kept. Never holds the bytes of a file in memory.
+//! What the gateway remembers: records of files and batches, and the trait behind which they are kept.
 
 mod account;
 mod blob;
 mod disk;
 mod memory;
 mod record;
+mod sweep;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ pub(crate) use account::{Account, Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
 pub(crate) use memory::Memory;
-pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Status, Usage};
+pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
 
-use crate::auth::Tenant;
+use crate::tenant::Tenant;
 
 /// A list was asked to continue after an id that was never in it.
 #[derive(Debug)]

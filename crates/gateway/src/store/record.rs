@@ -1,13 +1,12 @@
-//! Owns the records of files and batches and the legal steps of a batch's life. Never decides how
-//! they look on the wire.
+//! The records of files and batches.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::contract::{Endpoint, Status, View};
 use crate::store::Blob;
-use crate::view::{Endpoint, View};
 
 /// One stored file.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(crate) struct FileRecord {
     pub(crate) blob: Arc<Blob>,
 }
 
-/// One reason why an input file was refused (contract facts 5.2).
+/// One reason why an input file was refused : an item of `errors.data` of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) code: &'static str,
@@ -71,53 +70,6 @@ impl Usage {
             "output_tokens_details": {"reasoning_tokens": self.reasoning},
             "total_tokens": self.input + self.output,
         })
-    }
-}
-
-/// The eight statuses of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    Validating,
-    Failed,
-    InProgress,
-    Finalizing,
-    Completed,
-    Expired,
-    Cancelling,
-    Cancelled,
-}
-
-impl Status {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Status::Validating => "validating",
-            Status::Failed => "failed",
-            Status::InProgress => "in_progress",
-            Status::Finalizing => "finalizing",
-            Status::Completed => "completed",
-            Status::Expired => "expired",
-            Status::Cancelling => "cancelling",
-            Status::Cancelled => "cancelled",
-        }
-    }
-
-    pub(crate) fn is_terminal(self) -> bool {
-        matches!(self, Status::Failed | Status::Completed | Status::Expired | Status::Cancelled)
-    }
-
-    /// The legal steps (contract facts 2.3). A batch may be cancelled in each of its three running
-    /// statuses; only one that is running or finalizing can expire, so one whose window ends while
-    /// it waits in `validating` runs at that instant, and expires; a batch that fails while
-    /// running (the gateway's disk, not the input) takes Azure's and OGX's step to failed.
-    pub(crate) fn may_become(self, next: Status) -> bool {
-        use Status::{Cancelled, Cancelling, Completed, Expired, Failed, Finalizing, InProgress, Validating};
-        matches!(
-            (self, next),
-            (Validating, InProgress | Failed | Cancelling)
-                | (InProgress, Finalizing | Expired | Failed | Cancelling)
-                | (Finalizing, Completed | Expired | Failed | Cancelling)
-                | (Cancelling, Cancelled)
-        )
     }
 }
 
@@ -176,59 +128,6 @@ impl BatchRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ALL: [Status; 8] = [
-        Status::Validating,
-        Status::Failed,
-        Status::InProgress,
-        Status::Finalizing,
-        Status::Completed,
-        Status::Expired,
-        Status::Cancelling,
-        Status::Cancelled,
-    ];
-
-    #[test]
-    fn terminal_statuses_have_no_way_out_and_all_others_do() {
-        for from in ALL {
-            let ways = ALL.iter().filter(|to| from.may_become(**to)).count();
-            assert_eq!(ways == 0, from.is_terminal(), "{}", from.name());
-        }
-    }
-
-    #[test]
-    fn nothing_returns_to_validating_and_every_other_status_is_reached() {
-        for to in ALL {
-            let ways = ALL.iter().filter(|from| from.may_become(to)).count();
-            assert_eq!(ways == 0, to == Status::Validating, "{}", to.name());
-        }
-    }
-
-    /// Contract facts 2.3, written a second time.
-    #[test]
-    fn these_steps_are_legal_and_no_others() {
-        let legal: Vec<String> = ALL
-            .iter()
-            .flat_map(|from| ALL.iter().map(move |to| (from, to)))
-            .filter(|(from, to)| from.may_become(**to))
-            .map(|(from, to)| format!("{} -> {}", from.name(), to.name()))
-            .collect();
-        let expected = [
-            "validating -> failed",
-            "validating -> in_progress",
-            "validating -> cancelling",
-            "in_progress -> failed",
-            "in_progress -> finalizing",
-            "in_progress -> expired",
-            "in_progress -> cancelling",
-            "finalizing -> failed",
-            "finalizing -> completed",
-            "finalizing -> expired",
-            "finalizing -> cancelling",
-            "cancelling -> cancelled",
-        ];
-        assert_eq!(legal, expected);
-    }
 
     #[test]
     fn usage_reads_both_spellings() {

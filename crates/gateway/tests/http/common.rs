@@ -1,5 +1,4 @@
-//! Owns what all tests share: a gateway, a plain HTTP caller, patience with a bound. Never uses our
-//! own client.
+//! What all tests share: a gateway, a plain HTTP caller that is not our own client, patience with a bound.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::contract;
 use crate::wire::Watched;
 
 /// No wait in a test is longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const MKA1: &str = "/api/v1/llm";
 pub(crate) const OPENAI: &str = "/v1";

@@ -1,5 +1,4 @@
-//! Owns the referee: what openapi.yaml says of an answer. Never bends the contract, but for its dialect: 3.0's
-//! `nullable` becomes a type of JSON Schema. What it is asked about is whatever goes over the wire; see `wire`.
+//! The referee: holds an answer against openapi.yaml. Only 3.0's `nullable` is rewritten, as a type of JSON Schema. What it is asked about is whatever goes over the wire; see `wire`.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -155,7 +155,7 @@ async fn a_body_that_a_model_would_refuse_is_a_400_on_its_line() {
         (CHAT, json!({"model": "m"}), json!("messages")),
         (CHAT, json!({"model": "m", "messages": []}), json!("messages")),
         (CHAT, json!({"model": "m", "messages": "hello"}), json!("messages")),
-        (CHAT, json!({"model": "m", "messages": ["hello"]}), json!("messages")),
+        (CHAT, json!({"model": "m", "messages": ["hello"]}), json!("messages[0]")),
         (CHAT, json!({"model": "m", "messages": [{}], "n": 0}), json!("n")),
         ("/v1/embeddings", json!({"model": "m"}), json!("input")),
         ("/v1/embeddings", json!({"model": "m", "input": []}), json!("input")),
@@ -212,7 +212,7 @@ async fn structured_output_fits_the_schema() {
         CHAT,
         json!({
             "model": "m", "messages": [{"role": "user", "content": "hello"}],
-            "response_format": {"type": "json_schema", "json_schema": {"schema": schema}},
+            "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
         }),
     )
     .await;

@@ -100,6 +100,16 @@ async fn create_refuses_bodies_that_are_no_json_object() {
 }
 
 #[tokio::test]
+async fn a_create_of_very_many_values_is_refused_before_it_is_read() {
+    let (_gateway, caller) = plain(OPENAI).await;
+    let body = format!(r#"{{"metadata":[{}{{}}]}}"#, r#"{"a":{}},"#.repeat(100_000));
+    let request = caller.request(Method::POST, "/batches").header("content-type", "application/json").body(body);
+    let (status, body) = answer(request).await;
+    assert_eq!(status, 400);
+    assert!(body["error"]["message"].as_str().unwrap().contains("too many values"), "{body}");
+}
+
+#[tokio::test]
 async fn endpoints_are_mka1s_four_and_openais_eight() {
     let extra = ["/v1/completions", "/v1/moderations", "/v1/images/edits", "/v1/videos"];
     let common = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/images/generations"];

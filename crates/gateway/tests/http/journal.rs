@@ -197,3 +197,19 @@ async fn without_idempotency_the_key_is_ignored_as_the_services_do() {
     let (_, two) = answer(create().header("idempotency-key", "k")).await;
     assert_ne!(one["id"], two["id"]);
 }
+
+#[tokio::test]
+async fn a_journal_that_is_full_says_what_is_missing() {
+    let gateway = start(Gateway::builder().journal(true).max_journal_bytes(50_000)).await;
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
+    let batch = caller.run(chats((0..1_000).map(|n| n.to_string())), CHAT).await;
+    assert_eq!(batch["request_counts"]["completed"], 1_000);
+    let (kept, dropped) = (gateway.journal(), gateway.journal_dropped());
+    // An upload and a create besides.
+    assert_eq!(kept.len() as u64 + dropped, 1_002);
+    assert!(dropped > 500 && kept.len() > 20, "{dropped}");
+    let url = format!("{}/_lote/journal", gateway.url());
+    let (status, body) = answer(caller.http.get(url).bearer_auth("sk-test")).await;
+    assert_eq!((status.as_u16(), &body["dropped"]), (200, &json!(dropped)));
+    assert_eq!(body["data"].as_array().unwrap().len(), kept.len());
+}

@@ -121,17 +121,80 @@ async fn what_is_no_http_gets_a_whole_answer() {
     assert!(send_and_wait(&gateway, "GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 404 "));
 }
 
+/// The head of an upload whose body is yet to come.
+fn upload_head(length: usize) -> String {
+    format!(
+        "POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nConnection: close\r\nContent-Length: {length}\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+}
+
+const FORM: &str = "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n\
+                    --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nxyz\r\n--b--\r\n";
+
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_free_place() {
+async fn a_place_is_kept_while_its_connection_is_busy_and_given_up_when_it_is_idle() {
     let gateway = start(Gateway::builder().max_connections(1)).await;
-    let idle = TcpStream::connect(gateway.unwatched()).await.unwrap();
+    let mut busy = TcpStream::connect(gateway.unwatched()).await.unwrap();
+    busy.write_all(upload_head(FORM.len()).as_bytes()).await.unwrap();
+    let (first, rest) = FORM.split_at(10);
+    busy.write_all(first.as_bytes()).await.unwrap();
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    let waiting = send_and_wait(&gateway, request);
-    let mut waiting = std::pin::pin!(waiting);
-    let early = timeout(Duration::from_millis(200), waiting.as_mut()).await;
-    assert!(early.is_err(), "answered beside the idle connection");
-    drop(idle);
+    let mut waiting = std::pin::pin!(send_and_wait(&gateway, request));
+    let early = timeout(Duration::from_millis(400), waiting.as_mut()).await;
+    assert!(early.is_err(), "answered beside the busy connection");
+    busy.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(waiting.await.starts_with("HTTP/1.1 404 "));
+
+    // One that has been answered and is kept open, and one that never said anything, are idle.
+    for said in ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", "GET / HT"] {
+        let mut idle = TcpStream::connect(gateway.unwatched()).await.unwrap();
+        idle.write_all(said.as_bytes()).await.unwrap();
+        assert!(send_and_wait(&gateway, request).await.starts_with("HTTP/1.1 404 "), "{said:?}");
+        // It was closed, not forgotten.
+        let mut rest = Vec::new();
+        let _ = timeout(PATIENCE, idle.read_to_end(&mut rest)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn many_that_only_connect_keep_nobody_out() {
+    let gateway = start(Gateway::builder().max_connections(8)).await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(TcpStream::connect(gateway.unwatched()).await.unwrap());
+    }
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = timeout(PATIENCE, send_and_wait(&gateway, request)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_refused_long_before_its_end() {
+    let builder = Gateway::builder().stall_timeout(Duration::from_millis(300)).min_upload_rate(1_000_000);
+    let gateway = start(builder).await;
+    let mut slow = TcpStream::connect(gateway.unwatched()).await.unwrap();
+    slow.write_all(upload_head(1_000_000).as_bytes()).await.unwrap();
+    slow.write_all(&FORM.as_bytes()[..FORM.len() - 9]).await.unwrap();
+    let (mut reading, mut writing) = slow.into_split();
+    // Each byte comes in time.
+    let trickle = async {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut answer = vec![0; 4_096];
+    let read = tokio::select! {
+        read = reading.read(&mut answer) => read.unwrap(),
+        () = trickle => panic!("closed without an answer"),
+        () = tokio::time::sleep(PATIENCE) => panic!("the gateway has all the time in the world"),
+    };
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("below 1000000 bytes a second"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! The gateway seen from outside: plain HTTP, one file for each subject. Never uses our own client,
-//! so that the two can disagree. (One binary, because linking eight takes longer than running them.)
+//! The gateway seen from outside: plain HTTP, one file for each subject, without our own client. (One binary, because linking eight takes longer than running them.)
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod async_openai;
+mod bodies;
 mod cancel;
 mod clock;
 mod common;

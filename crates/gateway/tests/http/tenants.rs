@@ -1,6 +1,6 @@
 //! Who may see what: keys, end users, the two prefixes.
 
-use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, start};
+use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, plain, start};
 use lote_gateway::Gateway;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -123,4 +123,50 @@ async fn each_end_user_has_a_store_of_their_own() {
         assert_eq!(page["data"][0]["id"], own["id"]);
         assert_ne!(own["id"], file.as_str());
     }
+}
+
+#[tokio::test]
+async fn a_random_key_is_the_only_one_that_is_let_in() {
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let gateway = Gateway::builder().key("sk-other").only_random_key().start().await.unwrap();
+        let key = gateway.random_key().unwrap().to_owned();
+        assert!(!format!("{gateway:?}").contains(&key));
+        let gateway = crate::wire::Watched::new(gateway).await;
+        for (key, status) in [(key.as_str(), 200), ("sk-other", 401), ("sk-", 401), ("embedded", 401)] {
+            assert_eq!(Caller::new(&gateway, OPENAI, key).get("/batches").await.0, status);
+        }
+        keys.push(key);
+    }
+    assert!(keys[0] != keys[1] && keys.iter().all(|key| key.len() >= 64));
+    assert_eq!(Gateway::builder().start().await.unwrap().random_key(), None);
+}
+
+#[tokio::test]
+async fn two_end_users_in_one_request_are_refused() {
+    for prefix in PREFIXES {
+        let (_gateway, caller) = plain(prefix).await;
+        for users in [["a", "b"], ["a", "a"], ["a", ""]] {
+            let mut request = caller.request(Method::GET, "/batches");
+            for user in users {
+                request = request.header("x-on-behalf-of", user);
+            }
+            let (status, body) = answer(request).await;
+            assert_eq!(status, 400, "{users:?}: {body}");
+            assert!(
+                body["error"]["message"].as_str().unwrap().contains("'X-On-Behalf-Of' came more than once"),
+                "{body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_idempotency_keys_are_refused_and_make_nothing() {
+    let (_gateway, caller) = plain(OPENAI).await;
+    let file = caller.upload(chats(["one"])).await;
+    let create = caller.request(Method::POST, "/batches").json(&create_body(&file, CHAT));
+    let (status, body) = answer(create.header("idempotency-key", "a").header("idempotency-key", "b")).await;
+    assert_eq!(status, 400, "{body}");
+    assert_eq!(caller.get("/batches").await.1["data"], json!([]));
 }

@@ -1,5 +1,5 @@
-//! Owns the wire between every test and its gateway: a proxy on a port of its own, which reads along, however the test
-//! speaks, and holds each answer against the contract. Never changes a byte, nor how a connection ends.
+//! The proxy between every test and its gateway, on a port of its own: it reads along, however the test speaks, and holds
+//! each answer against the contract. It changes no byte, nor how a connection ends.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -18,6 +18,7 @@ mirror! {
     Run of run {
         fn folder(folder: impl Into<PathBuf>);
         fn output(output: impl Into<PathBuf>);
+        fn replace_output(replace: bool);
         fn endpoint(endpoint: impl Into<String>);
         fn limits(limits: Limits);
         fn deadline(deadline: Duration);

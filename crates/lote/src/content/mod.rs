@@ -14,7 +14,7 @@ use crate::{
     Cadence, Client, Error, FileId, Tolerance,
     deadline::Deadline,
     policy::{Pauses, Trouble},
-    save::AtomicFile,
+    save::{self, AtomicFile, Target},
 };
 use part::{Label, Part};
 use source::{Next, Source};
@@ -205,11 +205,16 @@ impl Content {
     /// # Errors
     /// One that [`is_io`](Error::is_io) when the disk refuses, else of [`chunk`](Self::chunk). There is no new file then,
     /// and the one that was there is as it was.
-    pub async fn save(mut self, path: impl AsRef<Path>) -> Result<u64, Error> {
-        let path = path.as_ref();
+    pub async fn save(self, path: impl AsRef<Path>) -> Result<u64, Error> {
+        self.save_as(&Target::new(path.as_ref())).await
+    }
+
+    pub(crate) async fn save_as(mut self, target: &Target) -> Result<u64, Error> {
+        let path = target.path();
         let failed = |error: io::Error| Error::path("save to", path, error);
-        let atomic = AtomicFile::new(path).map_err(failed)?;
-        let part = Part::of(atomic.target());
+        save::sweep(save::folder(path));
+        let atomic = target.begin().map_err(failed)?;
+        let part = Part::of(&atomic.target());
         let (mut atomic, part) = self.take_up(atomic, part).await.map_err(failed)?;
         let file = tokio::fs::File::from_std(atomic.file().try_clone().map_err(failed)?);
         let mut writer = BufWriter::with_capacity(BUFFER, file);

@@ -79,7 +79,7 @@ impl Part {
     pub(super) fn keep(&self, label: &Label, atomic: save::AtomicFile) -> io::Result<()> {
         // A label is never beside bytes that it is not of.
         self.remove_label()?;
-        atomic.keep_as(&self.bytes)?;
+        atomic.keep_as(self.bytes.file_name().unwrap_or_default())?;
         save::write(&self.label, &serde_json::to_vec(label)?)
     }
 

@@ -11,6 +11,7 @@ use crate::{
     Batch, Client, Error, Tolerance,
     collect::Collect,
     fetch::{OnTrouble, patience},
+    save::{Access, AtomicFile},
 };
 
 /// The outcomes of a batch that is over, to be fetched. See [`Batches::outcomes`](crate::Batches::outcomes).
@@ -92,10 +93,15 @@ impl FetchOutcomes {
                 (temporary.insert(made).path().to_owned(), None)
             }
         };
+        // Answers tell as much as the requests.
+        let access = Access::of(&requests);
         let results: Option<&Path> = results.as_deref();
-        let mut collect =
-            Collect::new(client, batch, &kept, Self::FILES).tolerance(tolerance).telling(Arc::new(|_| ()), on_trouble);
-        let (joined, file) = match collect.collect(&requests, results).await {
+        let begin = results.map(|results| move || AtomicFile::with(results, access));
+        let mut collect = Collect::new(client, batch, &kept, Self::FILES)
+            .tolerance(tolerance)
+            .access(access)
+            .telling(Arc::new(|_| ()), on_trouble);
+        let (joined, file) = match collect.collect(&requests, begin).await {
             Ok(collected) => collected,
             Err(error) => return Err(error.into_error(Some(&collect.batch), results)),
         };

@@ -12,6 +12,7 @@ use crate::{
     Error,
     collect::join_to,
     lines::{Joined, LineReader, open_lines},
+    save::{Access, AtomicFile},
 };
 
 /// The outcomes of a batch or a run, one for each request line, read from disk as they are asked for.
@@ -95,7 +96,9 @@ impl Outcomes {
     ) -> Result<Self, Error> {
         let results = results.as_ref();
         let answers: Vec<PathBuf> = answers.into_iter().map(|path| path.as_ref().to_owned()).collect();
-        let joined = join_to(requests.as_ref(), &answers, Some(results));
+        let failed = |error| Error::path("write", results, error);
+        let file = AtomicFile::with(results, Access::of(requests.as_ref())).map_err(failed)?;
+        let joined = join_to(requests.as_ref(), &answers, Some(file));
         let (joined, file) = joined.map_err(|error| error.into_error(None, Some(results)))?;
         Ok(Self::new(file, results, Some(joined)))
     }

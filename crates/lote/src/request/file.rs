@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::{RequestLine, custom_id};
-use crate::{Error, lines::CustomIds, save::AtomicFile};
+use crate::{
+    Error,
+    lines::CustomIds,
+    save::{self, AtomicFile},
+};
 
 /// A file of request lines on its way to its name: it appears, synced to disk, when it is [finished](Self::finish), and
 /// leaves nothing when it is dropped before.
@@ -70,6 +74,7 @@ impl RequestFile {
     pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let failed = |error| Error::path("write request lines to", path, error);
+        save::sweep(save::folder(path));
         let mut atomic = AtomicFile::new(path).map_err(failed)?;
         let out = atomic.file().try_clone().map_err(failed)?;
         Ok(Self {

@@ -1,8 +1,11 @@
 //! The ways in which a run can end early, each telling what was paid for by then.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
-use super::{Record, Report};
+use super::{Holder, Record, Report, Stage};
 use crate::{
     Batch, BatchId, Error,
     lines::{Checked, Finding, FindingGroups, JoinError},
@@ -27,8 +30,35 @@ pub enum RunError {
     Held {
         /// The folder.
         folder: PathBuf,
-        /// What it holds; `None` when that cannot be read.
+        /// The record of the run; `None` when it holds something else than a run.
         record: Option<Box<Record>>,
+        /// Whether that run is finished, and was made of what is in the input now.
+        same_input: bool,
+    },
+    /// Another process, or another run of this one, is at work in the folder. Nothing was sent.
+    #[non_exhaustive]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+        /// Who is at work in it.
+        holder: Holder,
+    },
+    /// The folder holds a run whose record cannot be read, or was made by a newer version: there may be a batch of it.
+    /// Nothing was sent.
+    #[non_exhaustive]
+    Unreadable {
+        /// The folder.
+        folder: PathBuf,
+        /// Why its `run.json` cannot be read.
+        why: String,
+    },
+    /// The folder was removed or replaced while the run was at work in it. What is at its path now was not touched.
+    #[non_exhaustive]
+    Lost {
+        /// Where the folder was.
+        folder: PathBuf,
+        /// The batch, when there is one: it goes on, and its files can be fetched.
+        batch: Option<BatchId>,
     },
     /// A place that cannot be used. Nothing was sent.
     #[non_exhaustive]
@@ -123,16 +153,24 @@ impl fmt::Display for RunError {
                     None => Ok(()),
                 }
             }
-            Self::Held { folder, record } => {
-                write!(f, "{} holds a run already, ", folder.display())?;
-                match record {
-                    Some(record) => write!(f, "{record}")?,
-                    None => write!(f, "or something else than a run")?,
-                }
-                match record {
-                    // Do not advise to delete a run whose batch may go on and be charged.
-                    Some(record) if record.may_go_on() => write!(f, "; name another folder"),
-                    _ => write!(f, "; name another folder, or delete this one if no lote is at work in it"),
+            Self::Held { folder, record: None, .. } => {
+                write!(f, "{} holds something else than a run; name another folder", folder.display())
+            }
+            Self::Held { folder, record: Some(record), same_input } => held(f, folder, record, *same_input),
+            Self::Busy { folder, holder } => {
+                let folder = folder.display();
+                write!(f, "{folder}: {holder} is at work in it; wait until it has ended, or name another folder")
+            }
+            Self::Unreadable { folder, why } => write!(
+                f,
+                "{}: {why}; a batch of it may be at work or wait to be fetched, so keep the folder and name another one",
+                folder.join("run.json").display(),
+            ),
+            Self::Lost { folder, batch } => {
+                write!(f, "{} was removed or replaced while this run was at work in it; ", folder.display())?;
+                match batch {
+                    Some(id) => write!(f, "what is there now was not touched, and batch {id} goes on at the service"),
+                    None => write!(f, "what is there now was not touched, and no batch was created"),
                 }
             }
             Self::Place { path, why } => write!(f, "{}: {why}", path.display()),
@@ -173,6 +211,32 @@ impl fmt::Display for RunError {
                 }
             }
         }
+    }
+}
+
+/// What to do about a run that a folder holds. To delete it is advised only where nobody can be owed anything: whoever
+/// deletes a run that may go on pays for it unnoticed.
+fn held(f: &mut fmt::Formatter<'_>, folder: &Path, record: &Record, same_input: bool) -> fmt::Result {
+    let (results, folder) = (folder.join("results.jsonl"), folder.display());
+    match record.stage {
+        Stage::Finished if same_input => write!(
+            f,
+            "{folder} holds the finished run of these requests, {record}: its results are in {}; to pay for them once \
+             more, name another folder",
+            results.display()
+        ),
+        Stage::Finished => write!(
+            f,
+            "{folder} holds a finished run of other requests, {record}: its results are in {}; name another folder, or \
+             delete this one if you need them no more",
+            results.display()
+        ),
+        Stage::Failed => write!(
+            f,
+            "{folder} holds a run that failed at validation, {record}: there are no results and nothing to pay; name \
+             another folder, or delete this one"
+        ),
+        _ => write!(f, "{folder} holds a run already, {record}; name another folder"),
     }
 }
 

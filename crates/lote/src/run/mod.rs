@@ -4,6 +4,7 @@
 
 mod error;
 mod folder;
+mod lock;
 mod steps;
 
 use std::{
@@ -17,11 +18,13 @@ use serde::{Serialize, Serializer};
 
 pub use error::RunError;
 pub use folder::{Record, Stage};
+pub use lock::Holder;
 
 use crate::{
     Batch, BatchOptions, Cadence, Client, Error, Tolerance,
     lines::{Checked, Joined, Limits},
-    options, save,
+    options,
+    save::{self, Output, Replace},
 };
 
 /// How far a run has come.
@@ -59,6 +62,9 @@ type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 /// The folder keeps what was sent (`requests.jsonl`), how far it came (`run.json`), the batch (`batch.json`), what came
 /// back (`output.jsonl`, `errors.jsonl`) and what came of it (`results.jsonl`, `summary.json`). It appears when the
 /// check has passed, and goes again when the service has refused before a batch was made; from the create on it stays.
+/// While a run is at work in it, it holds a lock there (`lock`), and never writes to a folder that has taken the place
+/// of its own. A folder that an earlier run left before its create is used again. All that is written may be read only
+/// by who may read the input.
 ///
 /// ```
 /// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
@@ -84,6 +90,7 @@ pub struct Run {
     input: PathBuf,
     folder: Option<PathBuf>,
     output: Option<PathBuf>,
+    replace_output: bool,
     endpoint: Option<String>,
     limits: Option<Limits>,
     pub(crate) options: BatchOptions,
@@ -154,6 +161,7 @@ impl Run {
             input: input.into(),
             folder: None,
             output: None,
+            replace_output: false,
             endpoint: None,
             limits: None,
             options: BatchOptions::new(),
@@ -171,9 +179,17 @@ impl Run {
         self
     }
 
-    /// Where the results are to be as well; the folder keeps its own copy. A file that is there is replaced.
+    /// Where the results are to be as well; the folder keeps its own copy. A file that is there is refused before
+    /// anything is sent, but for an empty one and one that is as this run has written it; see
+    /// [`replace_output`](Self::replace_output). A pipe or a device is written to at the end.
     pub fn output(mut self, output: impl Into<PathBuf>) -> Self {
         self.output = Some(output.into());
+        self
+    }
+
+    /// Whether the [`output`](Self::output) may replace whatever file is there.
+    pub fn replace_output(mut self, replace: bool) -> Self {
+        self.replace_output = replace;
         self
     }
 
@@ -264,30 +280,51 @@ impl Run {
             return refuse(&folder, "it is the current folder; name one that is not there yet");
         }
         match &self.output {
-            Some(output) => check_output(output, &self.input, &folder),
+            Some(output) => self.check_output(output, &folder),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses an output that could not be written at the end, or that would replace something of the run.
+    fn check_output(&self, output: &Path, folder: &Path) -> Result<(), RunError> {
+        let refuse = |why: &str| Err(RunError::Place { path: output.to_owned(), why: why.to_owned() });
+        let (real, real_folder) = (resolved(output), resolved(folder));
+        if real == real_folder {
+            return refuse("it is the folder of the run; name a file");
+        }
+        if real.starts_with(&real_folder) {
+            return refuse("it is in the folder of the run, which keeps its own results; name another file");
+        }
+        if real == resolved(&self.input) || save::same_file(output, &self.input) {
+            return refuse("it is the input; name another file");
+        }
+        if let Some(why) = Output::ending_fault(output, "results") {
+            return refuse(&why);
+        }
+        // What can be written now can most likely be written later; nothing is left of it.
+        let stored = folder::Folder::results_of(folder);
+        Output::new(output, self.may_replace(stored)).try_out().or_else(|error| refuse(&error.to_string()))
+    }
+
+    /// What the output may replace, of a run that wrote these results last.
+    fn may_replace(&self, stored: Option<save::Stored>) -> Replace {
+        match stored {
+            _ if self.replace_output => Replace::Anything,
+            Some(stored) => Replace::Stored(stored),
+            None => Replace::Nothing,
         }
     }
 }
 
-/// Refuses an output that could not be written at the end, or that would replace something of the run.
-fn check_output(output: &Path, input: &Path, folder: &Path) -> Result<(), RunError> {
-    let refuse = |why: &str| Err(RunError::Place { path: output.to_owned(), why: why.to_owned() });
-    let real = |path: &Path| std::fs::canonicalize(path).ok();
-    if output == folder {
-        return refuse("it is the folder of the run; name a file");
-    }
-    if output.parent() == Some(folder)
-        || (real(save::folder(output)).is_some() && real(save::folder(output)) == real(folder))
-    {
-        return refuse("it is in the folder of the run, which keeps its own results; name another file");
-    }
-    if real(output).is_some() && real(output) == real(input) {
-        return refuse("it is the input; name another file");
-    }
-    // Try to make the file now, rather than fail after the batch was paid for. The trial leaves nothing.
-    match save::AtomicFile::new(output) {
-        Ok(_) => Ok(()),
-        Err(error) => refuse(&error.to_string()),
+/// A path as far as it exists without links, and the rest as it is written.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|part| Some((part, std::fs::canonicalize(part).ok()?)));
+    match there {
+        Some((part, real)) => path.strip_prefix(part).map_or_else(
+            |_| path.clone(),
+            |rest| if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) },
+        ),
+        None => path,
     }
 }

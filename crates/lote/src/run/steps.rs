@@ -17,7 +17,7 @@ use crate::{
     deadline::Deadline,
     fetch::{blocking, patience},
     lines::{CheckOptions, Joined},
-    save::AtomicFile,
+    save::{Output, Stored},
 };
 
 pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
@@ -25,14 +25,19 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
     run.check_options().map_err(RunError::Refused)?;
     run.check_places()?;
     let mut folder = deadline.within(prepare(&run)).await.map_err(|error| late(error, "the check"))??;
-    if folder.record.endpoint.is_empty() {
-        let problem = "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
-        return Err(RunError::Refused(Error::invalid(problem)));
+    if let Err(error) = check_endpoint(&run, &folder.record.endpoint) {
+        folder.remove();
+        return Err(RunError::Refused(error));
     }
-    run.client.shared().dialect().check_endpoint(&folder.record.endpoint).map_err(RunError::Refused)?;
 
-    let input = deadline.within(upload(&run, &folder)).await.map_err(|error| late(error, "the upload"))?;
-    let input = input.map_err(RunError::Refused)?;
+    let uploaded = deadline.within(upload(&run, &folder)).await.map_err(|error| late(error, "the upload"));
+    let input = match uploaded.and_then(|uploaded| uploaded.map_err(RunError::Refused)) {
+        Ok(input) => input,
+        Err(error) => {
+            folder.remove();
+            return Err(error);
+        }
+    };
     folder.record.input_file_id = Some(input.clone());
     folder.reached(Stage::Uploaded)?;
 
@@ -43,8 +48,9 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 
     let batch = wait(&run, &folder, &batch, deadline).await?;
     folder.seen(&batch, Stage::Ended)?;
-    let (batch, joined) = collect(&run, &mut folder, batch, deadline).await?;
+    let (batch, joined, stored) = collect(&run, &mut folder, batch, deadline).await?;
     folder.write_summary(&joined)?;
+    folder.record.results = Some(stored);
     folder.reached(Stage::Finished)?;
     let mut report = Report {
         batch,
@@ -53,9 +59,13 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
         results: folder.join(Folder::RESULTS),
         seconds: started.elapsed().as_secs_f64(),
     };
-    if let Some(output) = run.output {
-        match copy_results(&report.results, &output).await {
-            Ok(()) => report.results = output,
+    if let Some(output) = &run.output {
+        let to = Output::new(output, run.may_replace(folder.record.results.clone())).access(folder.access());
+        let output = output.clone();
+        match copy_results(&report.results, to).await {
+            Ok(true) => report.results = output,
+            // What went into a pipe or a device cannot be read again.
+            Ok(false) => {}
             Err(error) => return Err(RunError::NotCopied { output, error, report: Box::new(report) }),
         }
     }
@@ -65,6 +75,15 @@ pub(super) async fn execute(run: Run) -> Result<Report, RunError> {
 /// Tells that there is no batch, when the deadline has passed before the create.
 fn late(error: Error, before: &str) -> RunError {
     RunError::Refused(error.context(format_args!("gave up before the end of {before}")).and("there is no batch"))
+}
+
+/// Refuses, before anything is sent, an endpoint that the dialect's create would refuse.
+fn check_endpoint(run: &Run, endpoint: &str) -> Result<(), Error> {
+    if endpoint.is_empty() {
+        let problem = "no request line has a url: say which endpoint the batch is for (--endpoint); nothing was sent";
+        return Err(Error::invalid(problem));
+    }
+    run.client.shared().dialect().check_endpoint(endpoint)
 }
 
 /// Checks and copies the input.
@@ -173,7 +192,7 @@ async fn collect(
     folder: &mut Folder,
     batch: Batch,
     deadline: Deadline,
-) -> Result<(Batch, Joined), RunError> {
+) -> Result<(Batch, Joined, Stored), RunError> {
     let (steps, troubles) = (Arc::clone(&run.on_progress), Arc::clone(&run.on_progress));
     let on_step = move |step: Step<'_>| match step {
         Step::Downloading(name) => steps(Progress::Downloading { name }),
@@ -181,19 +200,29 @@ async fn collect(
         Step::Joining => steps(Progress::Joining),
     };
     let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
+    let is_ours = || folder.check().is_ok();
     let mut collect = Collect::new(run.client.clone(), batch, folder.path(), [Folder::OUTPUT, Folder::ERRORS])
+        .access(folder.access())
+        .while_ours(&is_ours)
         .tolerance(run.tolerance.clone().unwrap_or_else(patience))
         .cadence(run.cadence.clone())
         .deadline(deadline)
         .telling(Arc::new(on_step), Arc::new(on_trouble));
-    let collected = collect.collect(&folder.join(Folder::REQUESTS), Some(&folder.join(Folder::RESULTS))).await;
+    let collected = collect.collect(&folder.join(Folder::REQUESTS), Some(|| folder.begin(Folder::RESULTS))).await;
     let batch = collect.batch;
     // It may name files that it did not name before.
     folder.seen(&batch, Stage::Ended)?;
-    match collected {
-        Ok((joined, _)) => Ok((batch, joined)),
-        Err(error) => Err(uncollected(error, folder, batch)),
-    }
+    let (joined, results) = match collected {
+        Ok(collected) => collected,
+        Err(Uncollected::NotRun) => {
+            folder.reached(Stage::Failed)?;
+            return Err(uncollected(Uncollected::NotRun, folder, batch));
+        }
+        Err(error) => return Err(uncollected(error, folder, batch)),
+    };
+    let stored = blocking(move || Stored::read(results)).await;
+    let stored = stored.map_err(|error| folder.failed("read", Folder::RESULTS, error))?;
+    Ok((batch, joined, stored))
 }
 
 fn uncollected(error: Uncollected, folder: &Folder, batch: Batch) -> RunError {
@@ -203,16 +232,18 @@ fn uncollected(error: Uncollected, folder: &Folder, batch: Batch) -> RunError {
         Uncollected::Unfetched(error) => RunError::Unfetched { id: batch.id, error, folder: path },
         Uncollected::Unjoined(error) => RunError::Unjoined { error, folder: path },
         Uncollected::Unwritten(error) => folder.failed("write", Folder::RESULTS, error),
+        Uncollected::Lost => RunError::Lost { folder: path, batch: Some(batch.id) },
     }
 }
 
-/// Gives the results a second name, whole or not at all.
-async fn copy_results(results: &Path, output: &Path) -> io::Result<()> {
-    let (results, output) = (results.to_owned(), output.to_owned());
+/// Copies the results to where they are wanted as well, whole or not at all. Whether they are a file there.
+async fn copy_results(results: &Path, output: Output) -> io::Result<bool> {
+    let results = results.to_owned();
     blocking(move || {
-        let mut atomic = AtomicFile::new(&output)?;
-        io::copy(&mut fs::File::open(results)?, atomic.file())?;
-        atomic.commit()
+        let mut writing = output.begin()?;
+        io::copy(&mut fs::File::open(results)?, &mut writing)?;
+        let file = writing.is_file();
+        writing.commit().map(|()| file)
     })
     .await
 }

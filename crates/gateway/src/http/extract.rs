@@ -1,0 +1,53 @@
+//! What handlers take out of a request: who is asking, and the id in the path.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+
+use crate::app::App;
+use crate::contract::View;
+use crate::error::ApiError;
+use crate::tenant::Tenant;
+
+/// Who is asking, and through which face.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) tenant: Tenant,
+    /// The digest of the key alone.
+    pub(crate) key: [u8; 32],
+    pub(crate) view: View,
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let who = app.keys.identify(&parts.headers)?;
+        let (tenant, key) = (who.tenant, who.key);
+        app.journal.meet(tenant, key, who.name, who.user.as_deref());
+        // Every route has one.
+        let view = parts.extensions.get::<View>().copied().unwrap_or(View::OpenAi);
+        Ok(Caller { tenant, key, view })
+    }
+}
+
+/// The id in the path, whatever a client put there.
+#[derive(Debug)]
+pub(crate) struct Id(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Id(id)),
+            Err(PathRejection::FailedToDeserializePathParams(_)) => {
+                Err(ApiError::new(StatusCode::NOT_FOUND, "No such object: the id is not valid UTF-8."))
+            }
+            Err(_) => Err(ApiError::new(StatusCode::NOT_FOUND, "No such object.")),
+        }
+    }
+}

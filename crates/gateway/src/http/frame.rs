@@ -1,0 +1,55 @@
+//! What is done around every request: patience with its body, scripted faults, the headers that every answer has.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::app::App;
+use crate::clock::http_date;
+use crate::contract::View;
+use crate::faults::Operation;
+use crate::http::patience::{Floor, GuardedBody};
+use crate::http::struck;
+
+/// Around every request: watches over its body, lets faults strike, names its answer.
+pub(crate) async fn frame(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let floor = Floor { stall: app.settings.stall_timeout, rate: app.settings.min_upload_rate };
+    // A client that waits for "100 Continue" sends nothing once it has the answer.
+    let linger = !request.headers().contains_key(header::EXPECT);
+    let request = request.map(|body| Body::new(GuardedBody::new(body, floor, linger)));
+    let operation = operation(&request);
+    if operation.is_some() {
+        app.clock.quiet().await;
+    }
+    let id = app.ids.next("req_");
+    let fired = operation.map(|operation| app.script.fire(operation)).unwrap_or_default();
+    let mut response =
+        if fired.is_empty() { next.run(request).await } else { struck::answer(&app, request, next, fired).await };
+    sign(&app, &id, &mut response);
+    response
+}
+
+/// Gives an answer the headers that every answer has.
+pub(super) fn sign(app: &App, id: &str, response: &mut Response) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("x-request-id", id);
+    }
+    if app.clock.is_virtual()
+        && let Ok(date) = HeaderValue::try_from(http_date(app.clock.now()))
+    {
+        headers.insert(header::DATE, date);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// Which of the nine operations is asked for.
+fn operation(request: &Request) -> Option<Operation> {
+    let path = request.uri().path();
+    let path = [View::Mka1, View::OpenAi].iter().find_map(|view| path.strip_prefix(view.prefix()))?;
+    Operation::of(request.method(), path)
+}

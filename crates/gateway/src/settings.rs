@@ -1,0 +1,85 @@
+//! What a gateway is set up with, and the defaults.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::auth::Keys;
+use crate::faults::Faults;
+use crate::store::Bounds;
+
+/// All that a gateway is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) listen: SocketAddr,
+    pub(crate) keys: Keys,
+    /// A key that is made at the start, in place of all others.
+    pub(crate) only_random_key: bool,
+    pub(crate) faults: Faults,
+    pub(crate) seed: Option<u64>,
+    /// What a virtual clock shows at first, in seconds since 1970.
+    pub(crate) virtual_start: Option<i64>,
+    pub(crate) journal: bool,
+    pub(crate) idempotency: bool,
+    pub(crate) settings: Settings,
+}
+
+/// The part of it that is looked up while the gateway runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) max_lines: u64,
+    pub(crate) max_line_bytes: u64,
+    pub(crate) max_file_bytes: u64,
+    pub(crate) max_upload_bytes: u64,
+    pub(crate) max_journal_bytes: usize,
+    pub(crate) stored: Bounds,
+    pub(crate) line_concurrency: usize,
+    pub(crate) max_line_concurrency: usize,
+    pub(crate) window: Duration,
+    pub(crate) stage_delay: Duration,
+    pub(crate) cancel_grace: Duration,
+    pub(crate) max_running_batches: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) header_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
+    /// Bytes a second; 0 for none.
+    pub(crate) min_upload_rate: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            keys: Keys::default(),
+            only_random_key: false,
+            faults: Faults::default(),
+            seed: None,
+            virtual_start: None,
+            journal: false,
+            idempotency: false,
+            settings: Settings::default(),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            max_lines: 50_000,
+            max_line_bytes: 16 * 1024 * 1024,
+            max_file_bytes: 200_000_000,
+            max_upload_bytes: 512_000_000,
+            max_journal_bytes: 256 * 1024 * 1024,
+            stored: Bounds { bytes: 20_000_000_000, files: 100_000, batches: 50_000 },
+            line_concurrency: 64,
+            max_line_concurrency: 1024,
+            window: Duration::from_secs(86_400),
+            stage_delay: Duration::ZERO,
+            cancel_grace: Duration::from_secs(1),
+            max_running_batches: 128,
+            max_connections: 16_384,
+            header_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(30),
+            min_upload_rate: 1_024,
+        }
+    }
+}
