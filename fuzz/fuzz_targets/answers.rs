@@ -13,7 +13,18 @@ static DIALECTS: LazyLock<Vec<Dialect>> =
     LazyLock::new(|| Dialect::KNOWN.iter().map(|name| Dialect::named(name).expect("a known dialect")).collect());
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(answer) = serde_json::from_slice::<Value>(data) else { return };
+    for answer in serde_json::Deserializer::from_slice(data).into_iter::<Value>().map_while(Result::ok) {
+        match answer {
+            // As the answers stand in tests/facade/fixtures.
+            Value::Object(mut seen) if seen.contains_key("headers") => {
+                read(&seen.remove("body").unwrap_or_default());
+            }
+            answer => read(&answer),
+        }
+    }
+});
+
+fn read(answer: &Value) {
     for dialect in DIALECTS.iter() {
         for operation in ["create_batch", "get_batch", "list_batches", "get_file", "list_files", "delete_file"] {
             let mut answer = answer.clone();
@@ -26,4 +37,4 @@ fuzz_target!(|data: &[u8]| {
             let _ = serde_json::from_value::<File>(answer);
         }
     }
-});
+}

@@ -8,7 +8,7 @@ use crate::{
     facts::{self, Fact},
 };
 use futures_util::TryStreamExt;
-use lote::{Batch, BatchId, Client, Dialect, Error, ExpiresAfter, File, FileId, UploadPurpose};
+use lote::{Batch, BatchId, Client, Dialect, Error, ExpiresAfter, File, FileId, UploadPurpose, lines::Joined};
 use serde_json::Value;
 
 /// What the facade is told to do.
@@ -225,7 +225,7 @@ fn sent(head: &str, body: &[u8]) -> String {
 }
 
 /// The same, its fields in an order that does not hang on how serde_json was built.
-fn sorted(value: Value) -> Value {
+pub(crate) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             let sorted: BTreeMap<String, Value> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
@@ -277,7 +277,11 @@ fn join(results: &str) -> String {
     let [input, output] = ["input.jsonl", "output.jsonl"].map(|name| folder.path().join(name));
     fs::write(&input, LINE).expect("written");
     fs::write(&output, results).expect("written");
-    let joined = lote::lines::join(&input, &[&output], &mut Vec::new()).expect("joined");
+    counted(&lote::lines::join(&input, &[&output], &mut Vec::new()).expect("joined"))
+}
+
+/// How request lines ended, the tokens, and the errors.
+pub(crate) fn counted(joined: &Joined) -> String {
     let mut said = format!("{} succeeded, {} failed", joined.succeeded, joined.failed);
     for (count, what) in [
         (joined.expired, "expired"),

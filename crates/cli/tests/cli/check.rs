@@ -1,7 +1,7 @@
 //! Owns the tests of `lote check`: what is printed, and the exit codes. What counts as a finding
 //! is tested in lote-lines.
 
-use crate::common::{folder, gsm8k, lote, lote_with, repository};
+use crate::common::{PROBLEMS, folder, lote, lote_with, repository, word_problems};
 use serde_json::{Value, json};
 
 const GOOD: &str = r#"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[{"role":"user","content":"x"}]}}"#;
@@ -239,14 +239,14 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
-fn gsm8k_is_clean_once_prepared() {
-    let Some(rows) = gsm8k() else { return };
+fn many_rows_are_clean_once_prepared() {
     let template = r#"{"model":"auto","messages":[{"role":"user","content": {{ question }} }]}"#;
-    let rows = rows.to_str().expect("a UTF-8 path");
-    let prepared = lote(["prepare", rows, "--endpoint", "chat", "--template", template, "-o", "-"]);
+    let rows = word_problems();
+    let prepared =
+        lote_with(["prepare", "-", "--endpoint", "chat", "--template", template, "-o", "-"], rows.as_bytes());
     let ended = lote_with(["check", "-", "--json"], prepared.stdout.as_bytes());
     assert_eq!(ended.code, 0, "{ended:?}");
     let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    assert_eq!((&report["lines"], &report["findings_total"]), (&json!(1319), &json!(0)));
+    assert_eq!((&report["lines"], &report["findings_total"]), (&json!(PROBLEMS), &json!(0)));
     assert_eq!(report["bytes"], prepared.stdout.len());
 }

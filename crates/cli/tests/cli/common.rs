@@ -91,14 +91,39 @@ pub(crate) fn signal(child: &std::process::Child, name: &str) {
     assert!(status.expect("kill starts").success());
 }
 
-/// The GSM8K test questions, which are beside the repository where they are at all.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-pub(crate) fn gsm8k() -> Option<PathBuf> {
-    let path = repository("../shared/data/gsm8k-test.jsonl");
-    if path.exists() {
-        Some(path)
-    } else {
-        eprintln!("skipped: {} is absent", path.display());
-        None
+/// How many rows [`word_problems`] has.
+pub(crate) const PROBLEMS: usize = 1_319;
+
+/// Rows of word problems as JSONL, always the same: of many lengths, with text of several scripts, written plainly in one
+/// row and as escapes in the next.
+pub(crate) fn word_problems() -> String {
+    const NAMES: [&str; 7] = ["Zoë", "Владимир", "美咲", "Ørjan", "François", "O\u{2019}Hara", "Ann \"Annie\" Lee"];
+    const THINGS: [&str; 5] = ["crêpes", "eggs\tin a box", "📚 books", "piñatas", "C:\\tiles"];
+    let mut rows = String::new();
+    for n in 0..PROBLEMS {
+        let (name, thing) = (NAMES[n % NAMES.len()], THINGS[n / NAMES.len() % THINGS.len()]);
+        let mut question = format!("{name} has {} {thing} \u{2013} {}% more than last week.", n + 3, n % 97 + 1);
+        for day in 1..=n % 40 {
+            question += &format!("\nOn day {day}, {} are sold for \u{20ac}{}.50 each.", day * 2, n % 13 + 1);
+        }
+        question += " How many are left?";
+        let mut row = serde_json::json!({"question": question, "answer": format!("#### {}", n * 7)}).to_string();
+        if n % 2 == 1 {
+            row = escaped(&row);
+        }
+        rows += &(row + "\n");
     }
+    rows
+}
+
+/// The same JSON in ASCII.
+fn escaped(json: &str) -> String {
+    let mut units = [0; 2];
+    json.chars().fold(String::new(), |mut ascii, char| {
+        match char.is_ascii() {
+            true => ascii.push(char),
+            false => char.encode_utf16(&mut units).iter().for_each(|unit| ascii += &format!("\\u{unit:04x}")),
+        }
+        ascii
+    })
 }

@@ -1,6 +1,6 @@
 //! Owns the tests of `lote prepare`: flags, files, findings, exit codes.
 
-use crate::common::{command, folder, gsm8k, lote, lote_with, names, signal, until};
+use crate::common::{PROBLEMS, command, folder, lote, lote_with, names, signal, until, word_problems};
 use serde_json::{Value, json};
 
 /// Prepares one row from stdin and gives the body, or what stderr said.
@@ -460,9 +460,10 @@ fn an_interrupted_one_leaves_nothing_behind() {
 }
 
 #[test]
-fn gsm8k_goes_through() {
-    let Some(rows) = gsm8k() else { return };
-    let folder = folder(&[]);
+fn many_rows_of_several_scripts_go_through() {
+    let questions = word_problems();
+    let folder = folder(&[("rows.jsonl", questions.as_bytes())]);
+    let rows = folder.path().join("rows.jsonl");
     let output = folder.path().join("requests.jsonl");
     let template = r#"{"model":"auto","messages":[{"role":"user","content": {{ question }} }]}"#;
     let ended = lote([
@@ -476,9 +477,8 @@ fn gsm8k_goes_through() {
         output.as_os_str(),
     ]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let questions = std::fs::read_to_string(&rows).expect("the rows");
     let lines = std::fs::read_to_string(&output).expect("the request file");
-    assert_eq!(lines.lines().count(), 1319);
+    assert_eq!(lines.lines().count(), PROBLEMS);
     for (n, (row, line)) in questions.lines().zip(lines.lines()).enumerate() {
         let row: Value = serde_json::from_str(row).expect("a row");
         let line: Value = serde_json::from_str(line).expect("a request line");

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::{Ended, command, ended, folder, gsm8k, lote, names, repository, signal, until};
+use crate::common::{Ended, PROBLEMS, command, ended, folder, lote, names, repository, signal, until, word_problems};
 use crate::service::{Embedded, Odd, Steady, at, json, requests};
 
 /// `lote run requests.jsonl` in this folder, with these arguments.
@@ -36,9 +36,9 @@ fn the_example_of_the_readme() {
 }
 
 #[test]
-fn a_thousand_real_questions_in_their_order() {
-    let Some(rows) = gsm8k() else { return };
-    let place = folder(&[]);
+fn a_thousand_questions_in_their_order() {
+    let place = folder(&[("rows.jsonl", word_problems().as_bytes())]);
+    let rows = place.path().join("rows.jsonl");
     let requests = place.path().join("requests.jsonl");
     let template = r#"{"model": "auto", "messages": [{"role": "user", "content": {{ question }}}]}"#;
     let prepared = lote(
@@ -64,10 +64,10 @@ fn a_thousand_real_questions_in_their_order() {
     let ended = run_in(command(), place.path(), ["--embedded", "--json", "-o", "results.jsonl"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
     let summary = json(&ended);
-    assert_eq!((&summary["lines"], &summary["succeeded"]), (&1319.into(), &1319.into()));
+    assert_eq!((&summary["lines"], &summary["succeeded"]), (&PROBLEMS.into(), &PROBLEMS.into()));
     assert_eq!((&summary["failed"], &summary["missing"]), (&0.into(), &0.into()));
     assert_eq!(summary["anomalies"], serde_json::json!([]));
-    let expected: Vec<String> = (1..=1319).map(|number| format!("row-{number}")).collect();
+    let expected: Vec<String> = (1..=PROBLEMS).map(|number| format!("row-{number}")).collect();
     assert_eq!(ids(&results(&place.path().join("results.jsonl"))), expected);
 }
 
