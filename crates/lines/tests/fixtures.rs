@@ -1,5 +1,4 @@
 //! The fixtures of odd lines, which the fuzz targets begin with: each of them is odd in the way that its custom_id says.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::path::Path;
 
