@@ -19,7 +19,7 @@ fn each_answer_is_what_its_custom_id_says() {
         .unwrap();
     let answers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/odd-answers.jsonl");
     let mut out = Vec::new();
-    let joined = join(&requests, &[answers], &mut out).unwrap();
+    let joined = join(&requests, &[&answers], &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     assert_eq!((out.lines().count(), ids.len()), (22, 22));
     for (line, id) in out.lines().zip(&ids) {
