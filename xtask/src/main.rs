@@ -51,16 +51,20 @@ enum Command {
     },
 }
 
-/// A document is a file, `-` for standard input, or an http(s) URL, in JSON or YAML, of OpenAPI 3.0 or 3.1.
+/// A document is a file, `-` for standard input, or an http(s) URL, in JSON or YAML, of OpenAPI 3.0 or 3.1; or a wheel or
+/// the folder of a Python package that Speakeasy or Stainless generated.
 #[derive(Debug, clap::Args)]
 struct DriftArguments {
     /// An upstream of upstream.yaml; or, with NEW, the older document.
-    #[arg(value_name = "UPSTREAM|OLD")]
-    first: String,
+    #[arg(value_name = "UPSTREAM|OLD", required_unless_present = "all")]
+    first: Option<String>,
     /// The newer document.
     #[arg(value_name = "NEW", conflicts_with_all = ["from", "accept", "baseline", "apply"])]
     new: Option<String>,
-    /// The document of the upstream, in place of the one that upstream.yaml names.
+    /// Every upstream of upstream.yaml, with a sum at the end.
+    #[arg(long, conflicts_with_all = ["first", "from", "accept", "baseline", "apply"])]
+    all: bool,
+    /// The document or the package of the upstream, in place of what upstream.yaml names.
     #[arg(long, value_name = "DOCUMENT")]
     from: Option<String>,
     /// Record that we live with this finding. Takes several ids for one reason.
@@ -104,10 +108,10 @@ fn run(command: Command) -> Result<u8, Failure> {
             };
             codegen::run(&root, mode, &mut out)
         }
-        Command::Drift(DriftArguments { first, new, from, accept, reason, baseline, apply, json }) => {
-            let sources = std::iter::once(first).chain(new).collect();
+        Command::Drift(DriftArguments { first, new, all, from, accept, reason, baseline, apply, json }) => {
+            let sources = first.into_iter().chain(new).collect();
             let limits = drift::fetch::Limits::default();
-            let request = drift::Request { sources, from, accept, reason, baseline, apply, json, limits };
+            let request = drift::Request { sources, all, from, accept, reason, baseline, apply, json, limits };
             drift::run(&root, &request, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),

@@ -13,6 +13,16 @@ pub const EXIT_FAILED: u8 = 100;
 /// The command that makes everything derived fresh.
 pub const CODEGEN: &str = "cargo xtask codegen";
 
+/// A text without what would move the cursor of a terminal or turn the direction of writing; lines stay lines.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let odd = |one: char| {
+        (one.is_control() && one != '\n' && one != '\t')
+            || matches!(one, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|one| if odd(one) { one.escape_unicode().to_string() } else { one.to_string() }).collect()
+}
+
 /// Something that is wrong and what to do about it. Prints as two lines, `problem: …` and `fix: …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -31,7 +41,7 @@ impl Finding {
 
 impl Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "problem: {}\nfix: {}", self.problem, self.fix)
+        write!(f, "problem: {}\nfix: {}", visible(&self.problem), visible(&self.fix))
     }
 }
 

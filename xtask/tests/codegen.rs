@@ -394,7 +394,7 @@ fn ci_skips_a_step_whose_tool_is_missing_and_says_so() {
         .env("PATH", &nothing)
         .output()
         .unwrap();
-    let report = "== dependencies: cargo deny --workspace check bans licenses sources\nskipped: cargo-deny is not installed\n\
+    let report = "== dependencies: cargo deny --workspace check --hide-inclusion-graph bans licenses sources\nskipped: cargo-deny is not installed\n\
                   == summary\nskipped: dependencies (cargo-deny is not installed)\n";
     assert_eq!((output.status.code(), String::from_utf8(output.stdout).unwrap().as_str()), (Some(0), report));
 }

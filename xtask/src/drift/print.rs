@@ -1,11 +1,11 @@
 //! Owns how a comparison is printed, for people and as JSON. It never decides what is a finding.
 
-use std::io::Write;
+use std::{collections::BTreeSet, io::Write};
 
 use serde_json::{Value, json};
 
-use super::{change::Class, finding::Finding, schema::Uncompared};
-use crate::report::Failure;
+use super::{BY_EYE, change::Class, finding::Finding, mapping::Witness, schema::Uncompared};
+use crate::report::{Failure, visible};
 
 /// How a finding stands to what was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +42,12 @@ pub struct Entry {
     pub problem: String,
     /// What to do.
     pub fix: String,
+    /// Who says so; nobody when two documents are compared.
+    pub witnesses: Vec<Witness>,
 }
 
 /// All that a comparison has to say.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// What both sides are called.
     pub old: String,
@@ -53,8 +55,8 @@ pub struct Report {
     pub new: String,
     /// What was found.
     pub entries: Vec<Entry>,
-    /// How many differences are recorded and look as they did.
-    pub recorded: usize,
+    /// The ids of the differences that are recorded and look as they did.
+    pub recorded: BTreeSet<String>,
     /// What could not be compared, and in which document.
     pub uncompared: Vec<(String, Uncompared)>,
 }
@@ -66,11 +68,24 @@ impl Report {
     ///
     /// When the output is closed.
     pub fn text(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut text = Vec::new();
+        self.raw(&mut text)?;
+        // Prose and names come from elsewhere.
+        out.write_all(visible(&String::from_utf8_lossy(&text)).as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    fn raw(&self, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "old: {}\nnew: {}", self.old, self.new)?;
-        for Entry { finding, state, problem, fix } in &self.entries {
+        for Entry { finding, state, problem, fix, witnesses } in &self.entries {
             let (old, new) = finding.looks();
             writeln!(out, "\n{}: {}", finding.class.words(), finding.id)?;
             writeln!(out, "problem: {problem}")?;
+            if !witnesses.is_empty() {
+                let words: Vec<&str> = witnesses.iter().map(|witness| witness.word()).collect();
+                writeln!(out, "  says: the {}", words.join(" and the "))?;
+            }
             for place in finding.places() {
                 writeln!(out, "  at: {place}")?;
             }
@@ -88,9 +103,17 @@ impl Report {
         for (document, Uncompared { place, reason }) in &self.uncompared {
             writeln!(
                 out,
-                "\nnot compared: {document} {place}\nproblem: {reason}\nfix: correct the document, or compare that place by eye"
+                "\nnot compared: {document}{}{place}\nproblem: {reason}\nfix: {BY_EYE}",
+                if place.is_empty() { "" } else { " " }
             )?;
         }
+        writeln!(out, "\n{}", self.sum())?;
+        Ok(())
+    }
+
+    /// How much of what there is, in one line.
+    #[must_use]
+    pub fn sum(&self) -> String {
         let mut counts: Vec<String> = Vec::new();
         for class in Class::ALL {
             let count = self.entries.iter().filter(|entry| entry.finding.class == class).count();
@@ -99,10 +122,8 @@ impl Report {
             }
         }
         let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
-        let (recorded, uncompared) = (self.recorded, self.uncompared.len());
-        writeln!(out, "\nfindings: {counts}; recorded: {recorded}; not compared: {uncompared}")?;
-        out.flush()?;
-        Ok(())
+        let (recorded, uncompared) = (self.recorded.len(), self.uncompared.len());
+        format!("findings: {counts}; recorded: {recorded}; not compared: {uncompared}")
     }
 
     /// The same as JSON, with the exit code.
@@ -118,19 +139,20 @@ impl Report {
             "old": self.old,
             "new": self.new,
             "findings": findings,
-            "recorded": self.recorded,
+            "recorded": self.recorded.len(),
             "not_compared": uncompared,
             "exit": code,
         })
     }
 }
 
-fn entry(Entry { finding, state, problem, fix }: &Entry) -> Value {
+fn entry(Entry { finding, state, problem, fix, witnesses }: &Entry) -> Value {
     let mut value = json!({
         "id": finding.id,
         "class": finding.class,
         "kind": finding.aspect,
         "state": state.word(),
+        "witnesses": witnesses,
         "side": finding.side,
         "places": finding.places(),
         "old": finding.old,

@@ -2,7 +2,12 @@
 
 use similar::{ChangeTag, TextDiff};
 use xtask::drift::{
-    Request, apply, contract, document::Document, judge, mapping::Upstreams, print::State, project::project,
+    Request, apply, contract,
+    document::Document,
+    judge::{Heard, judge},
+    mapping::{Upstreams, Witness},
+    print::State,
+    project::project,
 };
 
 use crate::records::{CONTRACT, Repository, THEIRS};
@@ -77,19 +82,20 @@ fn applied(theirs: &str, kind: &str) -> Result<String, String> {
     let one = upstreams.get("other").unwrap();
     let (document, ours) = contract(repository.root()).unwrap();
     let theirs = project(&Document::parse("theirs", theirs.as_bytes()).unwrap(), &ours, &one.mapping()).unwrap();
+    let heard = Heard { witness: Witness::Document, source: String::new(), theirs };
     let mut text = CONTRACT.to_owned();
     let mine = project(&document, &ours, &one.ours()).unwrap();
-    for entry in judge("other", one, &mine, &theirs, "").unwrap().entries {
+    for entry in judge("other", one, &mine, &heard).unwrap().entries {
         if entry.state == State::Open && entry.finding.aspect == kind {
             // A finding that another edit settled is gone by now.
-            match apply::applied(&text, "other", one, &entry.finding, &theirs, &ours) {
+            match apply::applied(&text, "other", one, &entry.finding, &heard, &ours) {
                 Ok(edited) => text = edited,
                 Err(failure) => return Err(failure.0.problem),
             }
         }
     }
     let mine = project(&Document::parse("ours", text.as_bytes()).unwrap(), &ours, &one.ours()).unwrap();
-    let left = judge("other", one, &mine, &theirs, "").unwrap().entries;
+    let left = judge("other", one, &mine, &heard).unwrap().entries;
     assert!(left.iter().all(|entry| entry.state == State::Settled), "{left:?}");
     Ok(text)
 }

@@ -5,11 +5,15 @@
 
 mod edits;
 mod history;
+mod hostile;
 mod mutations;
 mod normal;
+mod packages;
 mod real;
 mod records;
+mod registry;
 mod sources;
+mod witnesses;
 
 use std::{
     fs,
@@ -64,7 +68,7 @@ fn projected(root: Value) -> Projection {
     let roots = ["BatchRequestInput", "BatchRequestOutput"].map(|name| (name.to_owned(), name.to_owned()));
     let mapping = Mapping { prefix: None, roots: roots.into() };
     let version = root["openapi"].as_str().unwrap().to_owned();
-    project(&Document { source: "a document".to_owned(), version, root }, &OURS, &mapping).unwrap()
+    project(&Document { source: "a document".to_owned(), version, root, is_package: false }, &OURS, &mapping).unwrap()
 }
 
 /// The same of a text.

@@ -129,7 +129,7 @@ impl Repository {
         fs::write(repository.root().join("openapi.yaml"), CONTRACT).unwrap();
         fs::write(repository.root().join("upstream.yaml"), UPSTREAM).unwrap();
         let (code, printed) = repository.drift(THEIRS, &Request { baseline: true, ..Request::default() });
-        assert_eq!((code, printed.as_str()), (0, "wrote: upstream.yaml baseline other, 12 places\n"));
+        assert_eq!((code, printed.as_str()), (0, "wrote: upstream.yaml baseline other, 12 places of the document\n"));
         repository
     }
 
@@ -153,6 +153,7 @@ impl Repository {
             baseline: *baseline,
             apply: apply.clone(),
             json: *json,
+            all: false,
             limits: Limits::default(),
         };
         drift(self.root(), &request)
