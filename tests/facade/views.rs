@@ -91,11 +91,11 @@ fn a_line_of_any_service_has_one_of_six_kinds() {
             None,
         ),
         (
-            json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "unreadable", "message": "the answer cannot be read: output.jsonl, line 2: x"}}),
+            json!({"id": null, "custom_id": "a", "response": null, "error": {"code": "unreadable", "message": "the line that the service returned cannot be read: output.jsonl, line 2: x"}}),
             Unreadable,
             None,
             Some("unreadable"),
-            Some("the answer cannot be read: output.jsonl, line 2: x"),
+            Some("the line that the service returned cannot be read: output.jsonl, line 2: x"),
         ),
         (
             json!({"custom_id": "a"}),
@@ -365,7 +365,7 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
         (said(answered(json!("plain")).text()), "a text, but found a text of 5 characters"),
         (
             said(answered(Value::Null).text()),
-            "a text, but the request line failed, with status 200: no_answer: the response has no body",
+            "a text, but the request line failed, with status 200: no_answer: the body is null",
         ),
         (said(failed.text()), "a text, but the request line failed, with status 429: rate_limit: slow down"),
         (

@@ -148,16 +148,21 @@ fn print(args: &JoinArgs, joined: &Joined, seconds: f64) -> Result<(), CliError>
         true => ("stdout".to_owned(), "stdout".to_owned()),
         false => (args.output.display().to_string(), shell::quoted(&args.output)),
     };
-    let text = if args.json {
+    let to_stderr = input::is_dash(&args.output);
+    if args.json {
         let summary = Summary { joined, results: shown, seconds };
-        serde_json::to_string(&summary).map_err(|error| CliError::usage(format!("summary: {error}")))?
-    } else {
-        format!("{}\ntime: {seconds:.1} s\nresults: {quoted}", summary::text(joined, "", None))
-    };
-    match (input::is_dash(&args.output), args.json) {
-        (true, _) => out::note(text),
-        (false, true) => return out::line(text),
-        (false, false) => return out::text(text),
+        let text = serde_json::to_string(&summary).map_err(|error| CliError::usage(format!("summary: {error}")))?;
+        if !to_stderr {
+            return out::line(text);
+        }
+        out::note_line(text);
+        return Ok(());
     }
+    let mut lines = summary::lines(joined, "", None);
+    lines.extend([format!("time: {seconds:.1} s"), format!("results: {quoted}")]);
+    if !to_stderr {
+        return out::lines(lines);
+    }
+    lines.iter().for_each(out::note);
     Ok(())
 }

@@ -355,7 +355,7 @@ fn print(args: &RunArgs, report: &Report) -> Result<(), CliError> {
         return out::line(text);
     }
     let of = format!("; batch {} {}", report.batch.id, report.batch.status);
-    out::text(summary::text(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+    out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
     out::text(format_args!("time: {:.1} s", report.seconds))?;
     out::text(format_args!("results: {}", shell::quoted(&report.results)))
 }

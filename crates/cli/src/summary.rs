@@ -10,28 +10,25 @@ use crate::shell;
 /// How many errors, and how many anomalies, are named.
 const SHOWN: usize = 5;
 
-/// The summary for people. `of` ends its first line; `whole` is where all anomalies are, if not in the JSON alone.
-pub(crate) fn text(joined: &Joined, of: &str, whole: Option<&Path>) -> String {
-    let mut text = counts(joined);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{of}");
-    for error in joined.errors.iter().take(SHOWN) {
+/// The summary for people, line by line. `of` ends its first line; `whole` is where all anomalies are, if not in the JSON
+/// alone.
+pub(crate) fn lines(joined: &Joined, of: &str, whole: Option<&Path>) -> Vec<String> {
+    let mut lines = vec![counts(joined) + of];
+    lines.extend(joined.errors.iter().take(SHOWN).map(|error| {
         let message = error.message.as_deref().unwrap_or("no message");
-        let _ = write!(text, "\n  {} × {}: {message}", error.count, error.code);
-    }
-    for anomaly in joined.anomalies.iter().take(SHOWN) {
-        let _ = write!(text, "\n  anomaly: {anomaly}");
-    }
+        format!("  {} × {}: {message}", error.count, error.code)
+    }));
+    lines.extend(joined.anomalies.iter().take(SHOWN).map(|anomaly| format!("  anomaly: {anomaly}")));
     let rest = joined.anomalies.len().saturating_sub(SHOWN) as u64 + joined.anomalies_omitted;
     if rest > 0 {
         let place =
             whole.map_or_else(|| "list them with --json".to_owned(), |path| format!("see {}", shell::quoted(path)));
-        let _ = write!(text, "\n  and {rest} more anomalies, {place}");
+        lines.push(format!("  and {rest} more anomalies, {place}"));
     }
     let usage = &joined.usage;
     let (input, output, all) = (usage.input_tokens, usage.output_tokens, usage.total_tokens);
-    let _ = write!(text, "\ntokens: {input} in, {output} out, {all} in all");
-    text
+    lines.push(format!("tokens: {input} in, {output} out, {all} in all"));
+    lines
 }
 
 /// How the lines ended, in one line.

@@ -168,7 +168,8 @@ fn several_batches_are_waited_for_and_the_worst_of_them_is_the_exit_code() {
 
 #[test]
 fn a_wait_survives_trouble_but_not_a_refusal() {
-    let batch = json!({"id": "batch_1", "status": "completed", "request_counts": {"total": 1, "completed": 1}});
+    let counts = json!({"total": 1, "completed": 1});
+    let batch = json!({"id": "batch_1", "status": "completed", "output_file_id": "file-1", "request_counts": counts});
     for trouble in ["404 Not Found", "429 Too Many Requests", "503 Service Unavailable"] {
         let odd = Odd::answering([
             answer(trouble, "text/plain", "just a moment"),
@@ -330,7 +331,10 @@ fn what_is_wrong_here_is_exit_2_and_not_sent() {
         (&["cancel", ""], "it is empty"),
         (&["wait", ".."], "would reach another path"),
         (&["wait", ""], "it is empty"),
-        (&["wait", "a\nb"], "invalid value 'a\\nb' for '<ID>': batch id \"a\\nb\": it holds a character that nobody"),
+        (
+            &["wait", "a\nb"],
+            "invalid value 'a\\nb' for '<ID>...': batch id \"a\\nb\": it holds a character that nobody",
+        ),
         (&["list", "--after", ".."], "would reach another path"),
         (&["list", "--limit", "0"], "0 is not in 1..=100"),
         (&["list", "--limit", "101"], "101 is not in 1..=100"),

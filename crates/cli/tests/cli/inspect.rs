@@ -117,7 +117,7 @@ fn compressed_files_are_read_and_what_is_no_jsonl_is_told_once() {
 
     let page = b"<!DOCTYPE html>\n<html>\n<title>Log in</title>\n</html>\n";
     let [inspected, checked] = ["inspect", "check"].map(|command| lote_with([command, "-"], page));
-    assert_eq!((inspected.code, checked.code), (1, 1));
+    assert_eq!((inspected.code, checked.code), (1, 3));
     for ended in [inspected, checked] {
         let told = format!("{}{}", ended.stdout, ended.stderr);
         assert_eq!(told.matches("the file is an HTML page").count(), 1, "{told}");
