@@ -52,7 +52,8 @@ fn a_cited_section_of_the_facts_is_there() {
     assert!(sections.len() > 20, "{sections:?}");
 
     let (mut count, mut wrong) = (0, Vec::new());
-    for path in files().iter().filter(|path| *path != "tests/citations.rs") {
+    // CI looks whether large documents are beside the repository, and says so.
+    for path in files().iter().filter(|path| !["tests/citations.rs", ".ci/run"].contains(&path.as_str())) {
         let Some(text) = text(path) else { continue };
         for number in cited(&text) {
             count += 1;

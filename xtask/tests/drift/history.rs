@@ -1,4 +1,4 @@
-//! Owns MKA1's own history, row by row as the contract facts list it (section 7), on a document written for this test.
+//! Owns MKA1's own history, row by row as docs/facts.md, 7, lists it, on a document written for this test.
 
 use crate::{findings, told};
 

@@ -1,6 +1,8 @@
-//! Owns the trials on OpenAI's real documents, beside the repository; each says so and passes when they are not there.
+//! Trials on OpenAI's real documents of 2025-04-29 and 2026-08-21, which are large: they are in the folder that
+//! LOTE_OPENAI_DOCUMENTS names, as openai-DATE.yaml, or the trials say so and pass. What is claimed anywhere is shown
+//! without them.
 
-use std::fs;
+use std::{env, fs, path::PathBuf};
 
 use xtask::drift::{
     Request, contract,
@@ -12,14 +14,18 @@ use xtask::drift::{
 
 use crate::{drift, findings, read, root, told};
 
+/// Where a real document is.
+fn place(date: &str) -> Option<PathBuf> {
+    let Some(folder) = env::var_os("LOTE_OPENAI_DOCUMENTS") else {
+        eprintln!("skipped: LOTE_OPENAI_DOCUMENTS names no folder of OpenAI's documents");
+        return None;
+    };
+    Some(PathBuf::from(folder).join(format!("openai-{date}.yaml")))
+}
+
 /// The text of a real document.
 fn document(date: &str) -> Option<String> {
-    let path = root().join(format!("../shared/data/upstream/openai-{date}.yaml"));
-    if !path.exists() {
-        eprintln!("skipped: ../shared/data/upstream is not there");
-        return None;
-    }
-    Some(fs::read_to_string(path).unwrap())
+    place(date).map(|path| fs::read_to_string(path).unwrap())
 }
 
 #[test]
@@ -80,7 +86,7 @@ fn the_baseline_and_the_records_are_those_of_the_newest_document() {
     let baseline = upstreams.get("openai").unwrap().baseline(Witness::Document).unwrap().unwrap();
     assert!(baseline == read(&new).model, "the baseline is the projection");
 
-    let from = Some(root().join("../shared/data/upstream/openai-2026-08-21.yaml").to_str().unwrap().to_owned());
+    let from = place("2026-08-21").map(|path| path.to_str().unwrap().to_owned());
     let (code, report) = drift(&root(), &Request { sources: vec!["openai".to_owned()], from, ..Request::default() });
     assert_eq!(code, 0, "{report}");
     assert!(report.contains("findings: none; recorded: "), "{report}");
