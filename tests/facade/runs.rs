@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -67,6 +68,21 @@ async fn gateway() -> (Gateway, Client) {
     let gateway = Gateway::builder().start().await.expect("the gateway starts");
     let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
     (gateway, client)
+}
+
+#[tokio::test]
+async fn compressed_requests_are_sent_as_lines() {
+    let (_gateway, client) = gateway().await;
+    let place = Place::new(&[line("a", "x"), line("b", "y")]);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(&fs::read(place.path("requests.jsonl")).expect("written")).expect("compressed");
+    fs::write(place.path("requests.jsonl"), encoder.finish().expect("compressed")).expect("written");
+    let report = place.run(&client).execute().await.expect("a report");
+    assert_eq!((report.joined.lines, report.joined.succeeded), (2, 2));
+    assert!(fs::read(place.path("requests.run/requests.jsonl")).expect("kept").starts_with(b"{\"custom_id\":\"a\""));
+    // The same file again is known as the same.
+    let again = place.run(&client).execute().await.expect_err("held").to_string();
+    assert!(again.contains("the finished run of these requests"), "{again}");
 }
 
 #[tokio::test]

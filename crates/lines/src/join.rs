@@ -137,7 +137,8 @@ impl error::Error for JoinError {
 /// `answers` (output and error files of its batch, in any order).
 ///
 /// - A request line that is answered twice gets the first answer that succeeded, else the first.
-/// - One that is not answered gets error code `missing`.
+/// - One that is not answered gets error code `missing`; but `unreadable` when one of the files holds no lines of
+///   JSON at all, such as the page of a login: its answer may have been in what that came in place of.
 /// - One whose answer cannot be read gets error code `unreadable` and a message with file and line,
 ///   unless another answer to it can be read. The bytes are among the anomalies, with their place.
 /// - Result lines are written as [`Answer::write_normalised`] writes them.
@@ -288,6 +289,10 @@ impl Join<'_> {
     }
 
     fn missing(&mut self, custom_id: &str) -> io::Result<()> {
+        if let Some((name, what)) = self.index.foreign_file() {
+            self.tally.add_unreadable();
+            return write_unreadable(custom_id, name, what, &mut self.out);
+        }
         self.tally.add_missing(MISSING_CODE, MISSING_MESSAGE);
         write_missing(custom_id, &mut self.out)
     }

@@ -21,11 +21,13 @@ pub(crate) struct Place {
 }
 
 /// How many answers a file has, and how many of its lines nobody can read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Scanned {
     /// Lines that are not blank, with an object over several lines as one.
     pub(crate) lines: u64,
     pub(crate) unreadable: u64,
+    /// What the file is, when it holds no lines of JSON at all.
+    pub(crate) foreign: Option<String>,
 }
 
 /// An answer, or a line that is none.
@@ -43,7 +45,7 @@ pub(crate) fn answers(
     let mut scan = Scan { file, anomalies, visit, scanned: Scanned::default(), layout: Layout::default() };
     if let Some(foreign) = foreign::foreign(&start) {
         scan.anomalies.push(file, 1, None, AnomalyCode::NotJsonl, foreign.to_string());
-        return Ok(Scanned { lines: 1, unreadable: 1 });
+        return Ok(Scanned { lines: 1, unreadable: 1, foreign: Some(foreign.to_string()) });
     }
     let mut lines = LineReader::new(reader);
     while let Some(line) = lines.next_line()? {

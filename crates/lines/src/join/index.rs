@@ -62,6 +62,8 @@ pub(super) struct Index {
     entries: IdMap<Entry>,
     /// Lines of the files that are not blank.
     lines: u64,
+    /// The first file that holds no lines of JSON at all, and what it is.
+    foreign_file: Option<(String, String)>,
 }
 
 struct AnswerFile {
@@ -134,8 +136,18 @@ impl Index {
             }
         };
         let scanned = scan::answers(&name, scanned, anomalies, &mut visit);
-        self.lines += scanned.map_err(|error| JoinError::read(path, error))?.lines;
+        let scanned = scanned.map_err(|error| JoinError::read(path, error))?;
+        self.lines += scanned.lines;
+        if let (Some(what), None) = (scanned.foreign, &self.foreign_file) {
+            self.foreign_file = Some((name, what));
+        }
         Ok(())
+    }
+
+    /// The first file that holds no lines of JSON at all, and what it is: the answer to a request may have been in the
+    /// file in whose place it came.
+    pub(super) fn foreign_file(&self) -> Option<&(String, String)> {
+        self.foreign_file.as_ref()
     }
 
     /// The answer to a custom_id, marked as asked for.

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fmt,
     fs::{self, DirBuilder},
-    io::{self, BufReader, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Batch, BatchId, FileId, Status, UnixSeconds,
-    lines::{CheckOptions, Checked, Finding, FindingGroups, check},
+    lines::{CheckOptions, Checked, Finding, FindingGroups, check, open_lines},
     save::{self, Access, AtomicFile, Stored},
 };
 
@@ -333,7 +333,7 @@ impl Draft<'_> {
     fn fill(self, lock: &Lock) -> Result<(Record, Checked), RunError> {
         let Self { path, input, options, service, access } = self;
         let requests = path.join(Folder::REQUESTS);
-        let source = fs::File::open(input).map_err(|error| failed("open", input, error))?;
+        let source = open_lines(input).map_err(|error| failed("open", input, error))?;
         let mut atomic = lock.begin(Folder::REQUESTS, access).map_err(|error| failed("make", &requests, error))?;
         let mut findings = Vec::new();
         let mut groups = FindingGroups::new(RunError::MAX_FINDINGS);
@@ -344,7 +344,6 @@ impl Draft<'_> {
             groups.push(finding);
         };
         let mut sink = BufWriter::new(atomic.file());
-        let source = BufReader::with_capacity(256 << 10, source);
         let checked =
             check(source, options, &mut keep, Some(&mut sink)).map_err(|error| failed("copy", input, error))?;
         if checked.findings > 0 {
@@ -466,8 +465,7 @@ fn read_record(folder: &Path) -> Result<Option<Record>, String> {
 /// The hash of what would be sent of this input.
 fn hash(input: &Path, options: &CheckOptions) -> Option<String> {
     // What is no file can be read but once.
-    let source = fs::metadata(input).ok()?.is_file().then(|| fs::File::open(input).ok())??;
-    let source = BufReader::with_capacity(256 << 10, source);
+    let source = fs::metadata(input).ok()?.is_file().then(|| open_lines(input).ok())??;
     let checked = check(source, options, &mut |_| (), Some(&mut io::sink())).ok()?;
     (checked.findings == 0).then_some(checked.sha256)
 }
