@@ -69,7 +69,7 @@ fn a_file_that_is_no_jsonl_is_told_once_in_the_same_words() {
         assert_eq!(findings[0].message, report.anomalies[0].message);
         let (joined, outcomes) = joined(&["a"], bytes);
         assert_eq!(joined.anomalies[0].message, report.anomalies[0].message);
-        assert_eq!(outcomes, [("a".to_owned(), OutcomeKind::Missing)]);
+        assert_eq!(outcomes, [("a".to_owned(), OutcomeKind::Unreadable)]);
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("requests.jsonl");
         fs::write(&input, bytes).unwrap();
