@@ -15,6 +15,8 @@ pub(crate) enum Deviation {
     OverLines(u64, u64),
     /// From this column on; and what to do about it.
     AfterObject(usize, &'static str),
+    /// A comma before an object.
+    CommaBefore,
     Markers,
 }
 
@@ -32,6 +34,10 @@ impl Deviation {
             ),
             Self::AfterObject(column, advice) => {
                 format!("text after the object, at column {column}: {advice} (this is told once)")
+            }
+            Self::CommaBefore => {
+                "a comma stands before the object: take it out, since the lines are no list (this is told once)"
+                    .to_owned()
             }
             Self::Markers => {
                 "a conflict marker of Git: two versions of the file stand in it; resolve the conflict".to_owned()
@@ -82,6 +88,7 @@ pub(crate) struct Layout {
     array: bool,
     told_lines: bool,
     told_after: bool,
+    told_before: bool,
     told_markers: bool,
     news: Vec<(u64, Deviation)>,
 }
@@ -164,6 +171,15 @@ impl Layout {
             let end = objects.whole.first().map_or(0, |first| first.end);
             let column = end + line[end..].len() - line[end..].trim_ascii_start().len() + 1;
             self.news.push((number, Deviation::AfterObject(column, advice(&line[column - 1..]))));
+        }
+        let begun = objects.rest.as_ref().is_some_and(|rest| line[rest.start] == b'{');
+        if line.trim_ascii_start().starts_with(b",")
+            && (begun || !objects.whole.is_empty())
+            && !self.array
+            && !self.told_before
+        {
+            self.told_before = true;
+            self.news.push((number, Deviation::CommaBefore));
         }
         if let Some(rest) = &objects.rest
             && line[rest.start] == b'{'

@@ -178,7 +178,7 @@ impl Scan<'_> {
             let code = match deviation {
                 Deviation::Array => AnomalyCode::ArrayAroundLines,
                 Deviation::OverLines(..) => AnomalyCode::ObjectOverLines,
-                Deviation::AfterObject(..) => AnomalyCode::TextAfterObject,
+                Deviation::AfterObject(..) | Deviation::CommaBefore => AnomalyCode::TextAfterObject,
                 Deviation::Markers => AnomalyCode::ConflictMarkers,
             };
             if deviation == Deviation::Markers {

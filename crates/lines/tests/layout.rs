@@ -274,3 +274,22 @@ fn shapes_that_are_not_known_are_unreadable_and_name_their_keys() {
         assert_eq!(inspect(line.as_bytes()).unreadable, 0, "{line}");
     }
 }
+
+#[test]
+fn a_comma_before_an_object_is_told_once() {
+    let line = r#"{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":"x"}}"#;
+    let other = line.replace("\"a\"", "\"b\"");
+    for text in [format!(",{line}\n"), format!("  ,,{line}\n,{other}\n"), format!("{line}\n,{other}\n")] {
+        let findings = found(text.as_bytes());
+        assert_eq!(findings.len(), 1, "{text}: {findings:?}");
+        assert_eq!(findings[0].code, FindingCode::TextAfterObject);
+        assert!(findings[0].message.starts_with("a comma stands before the object"), "{}", findings[0].message);
+    }
+    let answer = r#",{"custom_id":"a","error":{"code":"c","message":"m"}}"#;
+    assert_eq!(odd(&inspect(answer.as_bytes())), ["1:text_after_object"]);
+    let array = format!("[{line}\n,{other}]");
+    assert_eq!(
+        found(array.as_bytes()).iter().map(|finding| finding.code).collect::<Vec<_>>(),
+        [FindingCode::ArrayAroundLines]
+    );
+}

@@ -82,6 +82,8 @@ impl<'a> Judge<'_, '_> {
         let (mut model, mut stream) = (None, false);
         // The fields that are there, and those of them that are not null.
         let (mut there, mut given) = (0_u64, 0_u64);
+        // Those whose place a field of another endpoint has taken: said once, and not as missing too.
+        let mut misplaced = 0_u64;
         Cursor::new(body).fields(&mut |cursor, key| {
             let Some(at) = rules.fields.iter().position(|field| field.name == key) else {
                 if let Some((name, here)) = rules.elsewhere.iter().find(|(name, _)| *name == key)
@@ -89,6 +91,9 @@ impl<'a> Judge<'_, '_> {
                 {
                     let message = format!("{name} is no field of {}: there it is {here}", rules.endpoint);
                     self.find(FindingCode::MisplacedField, message);
+                    let meant = here.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+                    misplaced |=
+                        rules.fields.iter().position(|field| Some(field.name) == meant).map_or(0, |at| 1 << at);
                 }
                 return;
             };
@@ -124,7 +129,7 @@ impl<'a> Judge<'_, '_> {
                     absent && !others.iter().filter_map(here).any(|other| given & 1 << other != 0)
                 }
             };
-            if missing && self.held.optional & 1 << at == 0 {
+            if missing && (self.held.optional | misplaced) & 1 << at == 0 {
                 self.missing(body, field);
             }
         }

@@ -133,7 +133,7 @@ impl Checker<'_> {
             let code = match deviation {
                 Deviation::Array => FindingCode::ArrayAroundLines,
                 Deviation::OverLines(..) => FindingCode::ObjectOverLines,
-                Deviation::AfterObject(..) => FindingCode::TextAfterObject,
+                Deviation::AfterObject(..) | Deviation::CommaBefore => FindingCode::TextAfterObject,
                 Deviation::Markers => FindingCode::ConflictMarkers,
             };
             self.find(line, None, code, deviation.message());
