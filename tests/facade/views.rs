@@ -362,7 +362,10 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
             said(answered(json!({"results": [{"flagged": false}], "id": "modr"})).text()),
             "a text, but found an object of another kind, with the keys results, id",
         ),
-        (said(answered(json!("plain")).text()), "a text, but found a text of 5 characters"),
+        (
+            said(answered(json!("plain")).text()),
+            "a text, but the request line failed, with status 200: no_answer: plain",
+        ),
         (
             said(answered(Value::Null).text()),
             "a text, but the request line failed, with status 200: no_answer: the body is null",

@@ -222,7 +222,8 @@ impl<'a> Answer<'a> {
         if accepted && self.error.is_some() {
             return (said.code, said.message);
         }
-        if !(accepted && self.seen.kind == Some(Kind::String)) {
+        let text = self.seen.kind == Some(Kind::String) && self.seen.lacks != Some(body::PLAIN_TEXT);
+        if !(accepted && text) {
             let body = self.decoded.as_deref().map(RawValue::get).or(self.parts.body);
             if let Some(body) = body {
                 said = said.or(error_text::read(body)).or(error_text::of_choices(body));

@@ -337,8 +337,9 @@ mod tests {
     fn an_answer_that_changed_is_not_taken_for_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output");
-        let line =
-            |id: &str| format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":\"x\"}}}}\n");
+        let line = |id: &str| {
+            format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":{{\"x\":1}}}}}}\n")
+        };
         std::fs::write(&path, line("a") + &line("b")).unwrap();
         let mut index = Index::default();
         index.add(Named { path: &path, name: None }, &mut Anomalies::default()).unwrap();

@@ -16,7 +16,8 @@ fn outcomes() {
     let ok = r#"{"status_code":200,"body":{"n":1}}"#;
     for (response, error, expected) in [
         (ok, "null", Succeeded),
-        (r#"{"status_code":299,"body":"said"}"#, "null", Succeeded),
+        (r#"{"status_code":299,"body":"said"}"#, "null", Failed),
+        (r#"{"status_code":299,"body":"00:00 --> 00:01"}"#, "null", Succeeded),
         (r#"{"status_code":"200","body":[1]}"#, "null", Succeeded),
         (r#"{"status_code":200.0,"body":"{\"n\":1}"}"#, "null", Succeeded),
         (r#"{"body":{"n":1}}"#, "null", Succeeded),

@@ -93,7 +93,6 @@ fn what_an_answer_falls_short_of_is_counted() {
         (chat(json!({"content_filter_results": {}, "finish_reason": "content_filter"})), "ok filtered"),
         (chat(json!({"message": {"content": null, "refusal": "No."}, "finish_reason": "stop"})), "ok refused"),
         (chat(json!({"message": {"content": [refusal]}, "finish_reason": "stop"})), "ok refused"),
-        (chat(json!({"message": {"content": null, "refusal": ""}, "finish_reason": "stop"})), "ok"),
         (chat(json!({"message": {"refusal": "No."}, "finish_reason": "length"})), "ok cut_off refused"),
         (json!({"choices": [{"text": "h", "finish_reason": "length"}]}), "ok cut_off"),
         (
@@ -173,6 +172,60 @@ fn a_2xx_without_an_answer_fails_in_the_words_of_its_body() {
         (response("completed", json!([]), json!({})), "no_answer: the body has an empty output"),
         (response("in_progress", json!([]), json!({})), "no_answer: the body has an empty output"),
         (json!({"object": "response", "id": "r"}), "no_answer: the body is a response without output"),
+        (
+            chat(json!({"message": {"content": null, "refusal": ""}, "finish_reason": "stop"})),
+            "no_answer: the body has no choices that say something",
+        ),
+        (
+            chat(json!({"message": {}, "finish_reason": "stop"})),
+            "no_answer: the body has no choices that say something",
+        ),
+        (
+            chat(json!({"message": {"role": "assistant"}, "finish_reason": "stop"})),
+            "no_answer: the body has no choices that say something",
+        ),
+        (
+            chat(json!({"message": {"content": [], "tool_calls": []}, "finish_reason": "stop"})),
+            "no_answer: the body has no choices that say something",
+        ),
+        (
+            chat(json!({"message": {"content": null, "tool_calls": null}, "finish_reason": "tool_calls"})),
+            "no_answer: the body has no choices that say something",
+        ),
+        (response("completed", json!([{}]), json!({})), "no_answer: the output in the body says nothing"),
+        (
+            response("completed", json!([{"type": "message", "content": []}]), json!({})),
+            "no_answer: the output in the body says nothing",
+        ),
+        (
+            response(
+                "completed",
+                json!([{"type": "message", "content": [{"type": "output_text", "text": null}]}]),
+                json!({}),
+            ),
+            "no_answer: the output in the body says nothing",
+        ),
+        (
+            json!({"object": "list", "data": [{"embedding": []}]}),
+            "no_answer: an entry of the data in the body is empty",
+        ),
+        (json!({"data": [{"embedding": null}]}), "no_answer: an entry of the data in the body is empty"),
+        (
+            json!({"data": [{"embedding": [1]}, {"embedding": []}]}),
+            "no_answer: an entry of the data in the body is empty",
+        ),
+        (json!({"created": 1, "data": [{}]}), "no_answer: an entry of the data in the body is empty"),
+        (
+            json!({"created": 1, "data": [{"b64_json": null, "url": null}]}),
+            "no_answer: an entry of the data in the body is empty",
+        ),
+        (json!({"results": [{}]}), "no_answer: the results in the body say nothing"),
+        (
+            json!({"usage": {"total_tokens": 3}}),
+            "no_answer: the body has nothing in it but what stands beside an answer",
+        ),
+        (json!({"id": "x", "created": 1}), "no_answer: the body has nothing in it but what stands beside an answer"),
+        (json!("upstream timed out"), "no_answer: upstream timed out"),
         (json!({"object": "list", "data": [], "model": "m"}), "no_answer: the body has no data"),
         (json!({"object": "list"}), "no_answer: the body is a list without data"),
         (json!({"created": 1, "data": []}), "no_answer: the body has no data"),

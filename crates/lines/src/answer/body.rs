@@ -61,7 +61,10 @@ fn decoded(body: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(inner.to_owned()).ok()
 }
 
-/// A body that is a text: of what is transcribed, or a page that says why there is no answer.
+/// Why a body that is a text is no answer: endpoints answer in JSON, and a text is what a proxy says of its troubles.
+pub(super) const PLAIN_TEXT: &str = "the body is a text, not JSON";
+
+/// A body that is a text: subtitles of what is transcribed, or words that say why there is no answer.
 fn text<'a>(json: &str) -> Body<'a> {
     let text = raw::lossy_text(json).unwrap_or_default();
     let text = text.trim();
@@ -70,7 +73,9 @@ fn text<'a>(json: &str) -> Body<'a> {
         Some(b'{' | b'[') => Some("the body is a text of JSON that is broken"),
         Some(b'<') => Some("the body is a page of HTML or XML"),
         _ if text == "null" => Some("the body is null"),
-        _ => None,
+        // Subtitles, which are transcripts.
+        _ if text.contains("-->") => None,
+        _ => Some(PLAIN_TEXT),
     };
     Body { kind: Some(Kind::String), lacks, ..Body::default() }
 }
@@ -102,14 +107,20 @@ fn value<'a>(walk: &mut Walk<'a>) -> Body<'a> {
 enum List {
     #[default]
     Absent,
-    /// Null or without an element that says something.
+    /// Null or without an element.
     Empty,
+    /// With elements that say nothing where an answer is to be.
+    Hollow,
     Some,
 }
 
 impl List {
     fn of(some: bool) -> Self {
         if some { Self::Some } else { Self::Empty }
+    }
+
+    fn of_items(any: bool, some: bool) -> Self {
+        if any && !some { Self::Hollow } else { Self::of(some) }
     }
 }
 
@@ -139,6 +150,8 @@ enum Status {
 #[derive(Debug, Default)]
 struct Signs {
     keys: u32,
+    /// Keys that every answer may have beside what was asked for.
+    bare: u32,
     /// Keys that speak of an error, or say nothing.
     error_words: u32,
     /// A text or list in the words of errors, such as `message`.
@@ -167,11 +180,16 @@ struct Signs {
     output_short: Shortfall,
 }
 
+/// Keys beside which an answer stands, and which are none.
+const BARE: [&str; 9] =
+    ["id", "object", "created", "created_at", "model", "usage", "service_tier", "system_fingerprint", "status"];
+
 fn object<'a>(walk: &mut Walk<'a>) -> Body<'a> {
     let mut signs = Signs::default();
     let mut body = Body::default();
     walk.fields(&mut |key, walk| {
         signs.keys += 1;
+        signs.bare += u32::from(BARE.contains(&key.as_ref()));
         match key.as_ref() {
             "model" => {
                 let model = walk.value();
@@ -204,8 +222,8 @@ impl Signs {
                 self.output = output(walk, &mut short);
                 self.output_short = short;
             }
-            "data" => self.data = list(walk),
-            "results" => self.results = list(walk),
+            "data" => self.data = data(walk),
+            "results" => self.results = results(walk),
             "object" => {
                 let value = walk.value();
                 self.named = named(value);
@@ -288,14 +306,16 @@ impl Signs {
         if incomplete {
             return None;
         }
-        for (list, why) in lists.into_iter().zip([
-            "the body has no choices that say something",
-            "the body has an empty output",
-            "the body has no data",
-            "the body has no results",
+        for (list, (empty, hollow)) in lists.into_iter().zip([
+            ("the body has no choices that say something", "the body has no choices that say something"),
+            ("the body has an empty output", "the output in the body says nothing"),
+            ("the body has no data", "an entry of the data in the body is empty"),
+            ("the body has no results", "the results in the body say nothing"),
         ]) {
-            if list == List::Empty {
-                return Some(why);
+            match list {
+                List::Empty => return Some(empty),
+                List::Hollow => return Some(hollow),
+                List::Absent | List::Some => {}
             }
         }
         match self.named {
@@ -306,6 +326,9 @@ impl Signs {
                 return Some("the body is the request, sent back");
             }
             Named::Nothing if self.method && self.url => return Some("the body is the request line, sent back"),
+            Named::Nothing if self.bare == self.keys && !self.model => {
+                return Some("the body has nothing in it but what stands beside an answer");
+            }
             Named::Nothing | Named::Other => {}
         }
         (self.told && self.error_words == self.keys).then_some("the body is an error")
@@ -331,7 +354,7 @@ struct Choices {
 fn choices(walk: &mut Walk<'_>) -> Choices {
     let mut all = Choices { some: false, failed: false, shortfall: Shortfall::default() };
     walk.items(&mut |walk| {
-        let (mut message, mut says, mut text, mut finished) = (false, false, false, false);
+        let (mut says, mut spoke, mut text, mut finished) = (false, false, false, false);
         let mut short = Shortfall::default();
         let mut refused = false;
         let mut failed = false;
@@ -343,7 +366,6 @@ fn choices(walk: &mut Walk<'_>) -> Choices {
                 short = reason(value);
             }
             "message" | "delta" => {
-                message |= walk.kind() == Kind::Object;
                 walk.fields(&mut |key, walk| match key.as_ref() {
                     "role" => {}
                     "refusal" => {
@@ -353,8 +375,17 @@ fn choices(walk: &mut Walk<'_>) -> Choices {
                         says |= refusal;
                     }
                     "content" if walk.kind() == Kind::Array => {
-                        walk.items(&mut |walk| refused |= part(walk));
-                        says = true;
+                        walk.items(&mut |walk| {
+                            let part = part(walk);
+                            refused |= part.refusal;
+                            says |= part.says;
+                        });
+                    }
+                    // A model may say nothing, once it has ended.
+                    "content" => {
+                        let value = walk.value();
+                        spoke |= Kind::of(value) == Kind::String;
+                        says |= !is_empty(value);
                     }
                     _ => says |= !is_empty(walk.value()),
                 });
@@ -365,7 +396,7 @@ fn choices(walk: &mut Walk<'_>) -> Choices {
         });
         let stopped = short != Shortfall::default();
         short.refused |= refused;
-        all.some |= text || stopped || (message && (says || finished));
+        all.some |= text || stopped || says || (spoke && finished);
         all.failed |= failed;
         all.shortfall.add(short);
     });
@@ -378,35 +409,98 @@ fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
     if walk.kind() != Kind::Array {
         return List::of(!is_empty(walk.value()));
     }
-    let mut some = false;
+    let (mut any, mut some) = (false, false);
     walk.items(&mut |walk| {
-        some |= walk.kind() != Kind::Null;
-        walk.fields(&mut |key, walk| {
-            match key.as_ref() {
-                "content" => walk.items(&mut |walk| short.refused |= part(walk)),
-                // A message that is not whole, whatever the response says of itself.
-                "status" => short.cut_off |= walk.value() == "\"incomplete\"",
-                _ => {}
+        any |= walk.kind() != Kind::Null;
+        some |= !matches!(walk.kind(), Kind::Null | Kind::Object);
+        // Of a message its content counts, and of any other item that it is there.
+        let (mut message, mut typed, mut says, mut more) = (false, false, false, false);
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            "content" if walk.kind() == Kind::Array => walk.items(&mut |walk| {
+                let part = part(walk);
+                short.refused |= part.refusal;
+                says |= part.says;
+            }),
+            "content" => says |= says_value(walk.value()),
+            // A message that is not whole, whatever the response says of itself.
+            "status" => {
+                let incomplete = walk.value() == "\"incomplete\"";
+                short.cut_off |= incomplete;
+                says |= incomplete;
             }
+            "type" => {
+                let value = walk.value();
+                message = value == "\"message\"";
+                typed = !message && Kind::of(value) == Kind::String;
+            }
+            "id" | "role" => {}
+            _ => more |= !is_empty(walk.value()),
         });
+        some |= says || typed || (more && !message);
     });
-    List::of(some)
+    List::of_items(any, some)
 }
 
-/// Whether a part of a content is a refusal.
-fn part(walk: &mut Walk<'_>) -> bool {
-    let mut refusal = false;
-    walk.fields(&mut |key, walk| refusal |= key == "type" && walk.value() == "\"refusal\"");
-    refusal
+/// A part of a content.
+struct Part {
+    refusal: bool,
+    /// It holds a text, even an empty one, or something else than marks.
+    says: bool,
 }
 
-fn list(walk: &mut Walk<'_>) -> List {
+fn part(walk: &mut Walk<'_>) -> Part {
+    let mut part = Part { refusal: false, says: !matches!(walk.kind(), Kind::Null | Kind::Object) };
+    walk.fields(&mut |key, walk| {
+        let value = walk.value();
+        match key.as_ref() {
+            "type" => part.refusal |= value == "\"refusal\"",
+            "id" | "index" | "annotations" | "logprobs" => {}
+            _ => part.says |= says_value(value),
+        }
+    });
+    part
+}
+
+/// Whether a value is a text, even an empty one, or holds something.
+fn says_value(value: &str) -> bool {
+    Kind::of(value) == Kind::String || !is_empty(value)
+}
+
+/// The embeddings, images or other objects of a list. Each embedding is to be there: a list with a gap is no answer to
+/// the texts that were given.
+fn data(walk: &mut Walk<'_>) -> List {
     if walk.kind() != Kind::Array {
         return List::of(!is_empty(walk.value()));
     }
-    let mut some = false;
-    walk.items(&mut |walk| some |= walk.kind() != Kind::Null);
-    List::of(some)
+    let (mut any, mut some, mut gap) = (false, false, false);
+    walk.items(&mut |walk| {
+        any |= walk.kind() != Kind::Null;
+        some |= !matches!(walk.kind(), Kind::Null | Kind::Object);
+        let (mut named, mut embedding) = (false, None);
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            "object" => named = walk.value() == "\"embedding\"",
+            "embedding" => embedding = Some(!is_empty(walk.value())),
+            "index" | "revised_prompt" => {}
+            _ => some |= !is_empty(walk.value()),
+        });
+        some |= embedding == Some(true);
+        gap |= embedding.map_or(named, |there| !there);
+    });
+    List::of_items(any, some && !gap)
+}
+
+/// The results of a moderation, or what else is called so.
+fn results(walk: &mut Walk<'_>) -> List {
+    if walk.kind() != Kind::Array {
+        return List::of(!is_empty(walk.value()));
+    }
+    let (mut any, mut some) = (false, false);
+    walk.items(&mut |walk| {
+        any |= walk.kind() != Kind::Null;
+        some |= !matches!(walk.kind(), Kind::Null | Kind::Object);
+        walk.fields(&mut |_, walk| some |= !is_empty(walk.value()));
+    });
+    List::of_items(any, some)
 }
 
 fn named(object: &str) -> Named {

@@ -150,15 +150,60 @@ fn choice_refuses(choice: &Value) -> bool {
         .any(|message| !word(message.get("refusal")).is_empty() || has_refusal(message.get("content")))
 }
 
+fn text_or_more(value: &Value) -> bool {
+    value.is_string() || !empty(value)
+}
+
+/// A part of a content that is more than marks.
+fn part_says(part: &Value) -> bool {
+    part.as_object().map_or(!part.is_null(), |part| {
+        let marks = ["type", "id", "index", "annotations", "logprobs"];
+        part.iter().any(|(key, value)| !marks.contains(&key.as_str()) && text_or_more(value))
+    })
+}
+
+fn item_says(item: &Value) -> bool {
+    let Some(object) = item.as_object() else { return !item.is_null() };
+    let message = word(object.get("type")) == "message";
+    let content = match object.get("content") {
+        Some(Value::Array(parts)) => parts.iter().any(part_says),
+        Some(other) => text_or_more(other),
+        None => false,
+    };
+    let own = ["id", "role", "type", "status", "content"];
+    let more = object.iter().any(|(key, value)| !own.contains(&key.as_str()) && !empty(value));
+    content
+        || word(object.get("status")) == "incomplete"
+        || (!message && (more || object.get("type").is_some_and(Value::is_string)))
+}
+
+/// All embeddings are there, and of other lists one entry that holds something.
+fn data_says(values: &[Value]) -> bool {
+    let gap = values.iter().filter_map(Value::as_object).any(|entry| match entry.get("embedding") {
+        Some(embedding) => empty(embedding),
+        None => word(entry.get("object")) == "embedding",
+    });
+    let marks = ["object", "index", "revised_prompt"];
+    let holds = |entry: &Value| match entry {
+        Value::Object(entry) => entry.iter().any(|(key, value)| !marks.contains(&key.as_str()) && !empty(value)),
+        other => !other.is_null(),
+    };
+    !gap && values.iter().any(holds)
+}
+
+fn result_says(result: &Value) -> bool {
+    result.as_object().map_or(!result.is_null(), |result| result.values().any(|value| !empty(value)))
+}
+
 fn choice_says(choice: &Value) -> bool {
     let finished = !word(choice.get("finish_reason")).is_empty();
     let message = choice.get("message").and_then(Value::as_object);
     let says = message.is_some_and(|message| {
-        finished
+        (finished && message.get("content").is_some_and(Value::is_string))
             || message.iter().any(|(key, value)| match (key.as_str(), value) {
                 ("role", _) => false,
                 ("refusal", value) => value.as_str().is_some_and(|text| !text.is_empty()),
-                ("content", Value::Array(_)) => true,
+                ("content", Value::Array(parts)) => parts.iter().any(part_says),
                 (_, value) => !empty(value),
             })
     });
@@ -202,7 +247,7 @@ pub(crate) fn holds_an_answer(body: &Value) -> bool {
             if text.starts_with(['{', '[']) {
                 return serde_json::from_str(text).is_ok_and(|inner| holds_an_answer(&inner));
             }
-            return !text.is_empty() && !text.starts_with('<') && text != "null";
+            return text.contains("-->") && !text.starts_with('<');
         }
         Value::Array(values) => return values.iter().any(|value| !value.is_null()),
         Value::Object(object) => object,
@@ -219,7 +264,9 @@ pub(crate) fn holds_an_answer(body: &Value) -> bool {
     }
     let list = |name: &str| {
         get(name).map(|value| match value {
-            Value::Array(values) => values.iter().any(|value| !value.is_null()),
+            Value::Array(values) if name == "output" => values.iter().any(item_says),
+            Value::Array(values) if name == "data" => data_says(values),
+            Value::Array(values) => values.iter().any(result_says),
             other => !empty(other),
         })
     };
@@ -278,6 +325,10 @@ pub(crate) fn holds_an_answer(body: &Value) -> bool {
         ["id", "created", "created_at", "usage"].iter().any(|name| get(name).is_some_and(|value| !value.is_null()))
             || get("status").is_some_and(Value::is_string);
     if unnamed && ((asked && !answered) || (get("method").is_some() && get("url").is_some())) {
+        return false;
+    }
+    let bare = ["id", "object", "created", "created_at", "usage", "service_tier", "system_fingerprint", "status"];
+    if unnamed && object.keys().all(|key| bare.contains(&key.as_str())) {
         return false;
     }
     let words = [
