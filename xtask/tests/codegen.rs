@@ -391,6 +391,7 @@ fn ci_skips_a_step_whose_tool_is_missing_and_says_so() {
         .args(["ci", "dependencies"])
         .current_dir(&repository.root)
         .env("CARGO_HOME", &nothing)
+        .env_remove("CI")
         .env("PATH", &nothing)
         .output()
         .unwrap();
