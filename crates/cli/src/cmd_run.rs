@@ -278,6 +278,18 @@ fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &
             let list = args.service.again("batches list").switch("--all");
             CliError::new(exit, error.to_string()).with([format!("  {list} | grep {}", shell::quoted(sha256))])
         }
+        // An embedded batch ended with its gateway: there is nothing to fetch, and nothing was paid.
+        RunError::Held { record: Some(record), .. } if record.may_go_on() && !args.embedded => {
+            let mut lines = match &record.batch_id {
+                Some(id) => go_on(args, id, seen, folder),
+                None => {
+                    let list = args.service.again("batches list").switch("--all");
+                    vec![format!("  {list} | grep {}", shell::quoted(&record.sha256))]
+                }
+            };
+            lines.push("  another folder, named with --dir, pays for these requests again".to_owned());
+            CliError::new(exit, error.to_string()).with(lines)
+        }
         RunError::Held { .. } | RunError::Busy { .. } | RunError::Unreadable { .. } => {
             CliError::new(exit, error.to_string()).with(["  another folder is named with --dir".to_owned()])
         }

@@ -345,3 +345,24 @@ fn the_same_command_again_says_where_the_results_are() {
     }
     assert!(!again.stderr.contains("delete"), "{again:?}");
 }
+
+#[test]
+fn a_run_that_broke_off_after_its_create_is_told_how_to_fetch_it() {
+    for (stage, batch, said) in [
+        ("created", "\"batch_1\"", ["lote batches wait batch_1", "lote batches cancel batch_1"]),
+        ("creating", "null", ["lote batches list", "--all"]),
+    ] {
+        let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+        let record = format!(
+            r#"{{"format":1,"lote":"0.1.0","stage":"{stage}","source":"requests.jsonl","base_url":"http://127.0.0.1:1",
+            "endpoint":"/v1/chat/completions","lines":1,"bytes":2,"sha256":"abc123","begun_at":5,"input_file_id":"f",
+            "batch_id":{batch},"batch_status":null}}"#
+        );
+        fs::create_dir(place.path().join("requests.run")).expect("a folder");
+        fs::write(place.path().join("requests.run/run.json"), record).expect("written");
+        let held = run(at("http://127.0.0.1:1"), place.path());
+        assert_eq!((held.code, held.stdout.as_str()), (2, ""), "{held:?}");
+        assert!(said.iter().all(|said| held.stderr.contains(said)), "{held:?}");
+        assert!(held.stderr.contains("pays for these requests again"), "{held:?}");
+    }
+}
