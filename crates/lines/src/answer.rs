@@ -19,7 +19,7 @@ mod write;
 pub(crate) use body::Body;
 pub use outcome::{OutcomeKind, Shortfall};
 pub use unreadable::{Unreadable, UnreadableKind};
-pub use write::write_missing;
+pub use write::{write_error, write_missing};
 pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE, UNREADABLE_CODE, UNREADABLE_MESSAGE, write_unreadable};
 
 /// The code of an answer that failed although nothing says so: its body holds no answer.

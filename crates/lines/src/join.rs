@@ -65,6 +65,39 @@ pub struct Joined {
     pub anomalies_omitted: u64,
 }
 
+impl Joined {
+    /// What was counted over so many result lines and answers.
+    pub(crate) fn of(
+        tally: Tally,
+        lines: u64,
+        answers: u64,
+        anomalies: Vec<Anomaly>,
+        anomalies_omitted: u64,
+    ) -> Self {
+        let errors = tally.top_errors();
+        let Tally { succeeded, failed, expired, cancelled, unreadable, missing, .. } = tally;
+        let Tally { cut_off, filtered, refused, usage, models, .. } = tally;
+        Self {
+            lines,
+            succeeded,
+            failed,
+            expired,
+            cancelled,
+            unreadable,
+            missing,
+            cut_off,
+            filtered,
+            refused,
+            answers,
+            usage,
+            models,
+            errors,
+            anomalies,
+            anomalies_omitted,
+        }
+    }
+}
+
 /// Why a join stopped.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -305,27 +338,9 @@ impl Join<'_> {
         let flushed = self.out.flush();
         flushed.map_err(|source| self.write_error(source))?;
         self.index.foreign(&mut self.anomalies, &mut self.buffer)?;
-        let errors = self.tally.top_errors();
-        let Tally { succeeded, failed, expired, cancelled, unreadable, missing, .. } = self.tally;
-        let Tally { cut_off, filtered, refused, usage, models, .. } = self.tally;
-        Ok(Joined {
-            lines: self.lines,
-            succeeded,
-            failed,
-            expired,
-            cancelled,
-            unreadable,
-            missing,
-            cut_off,
-            filtered,
-            refused,
-            answers: self.index.lines(),
-            usage,
-            models,
-            errors,
-            anomalies: self.anomalies.anomalies,
-            anomalies_omitted: self.anomalies.anomalies_omitted,
-        })
+        let lines = self.index.lines();
+        let Anomalies { anomalies, anomalies_omitted, .. } = self.anomalies;
+        Ok(Joined::of(self.tally, self.lines, lines, anomalies, anomalies_omitted))
     }
 }
 

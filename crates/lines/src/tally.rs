@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, OutcomeKind, UNREADABLE_CODE, UNREADABLE_MESSAGE};
+use crate::join::Joined;
 use crate::raw::clip;
 use crate::usage::Usage;
 
@@ -95,13 +96,37 @@ impl Tally {
         self.count_error(code, Some(message));
     }
 
+    /// Counts all that a join has counted. Of its errors that is the most frequent ones.
+    pub(crate) fn add_joined(&mut self, joined: &Joined) {
+        self.succeeded += joined.succeeded;
+        self.failed += joined.failed;
+        self.expired += joined.expired;
+        self.cancelled += joined.cancelled;
+        self.unreadable += joined.unreadable;
+        self.missing += joined.missing;
+        self.cut_off += joined.cut_off;
+        self.filtered += joined.filtered;
+        self.refused += joined.refused;
+        self.usage += joined.usage;
+        for (model, count) in &joined.models {
+            count_models(&mut self.models, model, *count);
+        }
+        for error in &joined.errors {
+            self.count_errors(&error.code, error.message.as_deref(), error.count);
+        }
+    }
+
     fn count_error(&mut self, code: &str, message: Option<&str>) {
+        self.count_errors(code, message, 1);
+    }
+
+    fn count_errors(&mut self, code: &str, message: Option<&str>, count: u64) {
         let message = message.map(|text| clip(text, 300).into_owned());
         let mut key = (clip(code, 100).into_owned(), message);
         if self.errors.len() >= MAX_NAMES && !self.errors.contains_key(&key) {
             key = (OTHER.to_owned(), None);
         }
-        *self.errors.entry(key).or_default() += 1;
+        *self.errors.entry(key).or_default() += count;
     }
 
     /// The most frequent errors, at most [`TOP_ERRORS`].
@@ -116,12 +141,16 @@ impl Tally {
 
 /// Counts a model by its name, cut after 200 bytes.
 pub(crate) fn count_model(models: &mut BTreeMap<String, u64>, model: &str) {
+    count_models(models, model, 1);
+}
+
+fn count_models(models: &mut BTreeMap<String, u64>, model: &str, times: u64) {
     if let Some(count) = models.get_mut(model) {
-        *count += 1;
+        *count += times;
         return;
     }
     let name = if models.len() < MAX_NAMES { clip(model, 200).into_owned() } else { OTHER.to_owned() };
-    *models.entry(name).or_default() += 1;
+    *models.entry(name).or_default() += times;
 }
 
 #[cfg(test)]

@@ -137,6 +137,51 @@ impl BatchOptions {
         }
     }
 
+    /// All that is sent, by its names in the contract, for a run that goes on later.
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
+        let Self {
+            metadata,
+            completion_window,
+            max_concurrency,
+            output_expires_after,
+            idempotency_key,
+            fields,
+            problems: _,
+        } = self;
+        let mut all = Map::new();
+        let mut keep = |name: &str, value: Value| {
+            if !value.is_null() {
+                all.insert(name.to_owned(), value);
+            }
+        };
+        keep("metadata", if metadata.is_empty() { Value::Null } else { metadata.clone().into_iter().collect() });
+        keep("completion_window", completion_window.clone().into());
+        keep("max_concurrency", (*max_concurrency).into());
+        keep("output_expires_after", output_expires_after.map(ExpiresAfter::get).into());
+        keep(KEY, idempotency_key.clone().into());
+        keep(FIELDS, if fields.is_empty() { Value::Null } else { fields.clone().into() });
+        all
+    }
+
+    /// The options in [`to_json`](Self::to_json).
+    pub(crate) fn from_json(all: &Map<String, Value>) -> Result<Self, Error> {
+        let text = |name: &str| all.get(name).and_then(Value::as_str).map(str::to_owned);
+        let object = |name: &str| all.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+        let seconds = all.get("output_expires_after").and_then(Value::as_i64);
+        Ok(Self {
+            metadata: object("metadata")
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value.as_str()?.to_owned())))
+                .collect(),
+            completion_window: text("completion_window"),
+            max_concurrency: all.get("max_concurrency").and_then(Value::as_i64),
+            output_expires_after: seconds.map(ExpiresAfter::seconds).transpose()?,
+            idempotency_key: text(KEY),
+            fields: object(FIELDS),
+            problems: Vec::new(),
+        })
+    }
+
     /// Refuses what no service would understand: what was wrong when it was set, and a number out of its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if !self.problems.is_empty() {
@@ -148,6 +193,10 @@ impl BatchOptions {
         }
     }
 }
+
+/// The names under which options are kept that are no fields of the contract.
+const KEY: &str = "idempotency_key";
+const FIELDS: &str = "fields";
 
 /// What is said of a field that is given by name although it has a place of its own.
 fn known(name: &str) -> String {

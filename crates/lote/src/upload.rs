@@ -44,6 +44,10 @@ impl ExpiresAfter {
         bound::EXPIRES_AFTER.check("expires_after.seconds", seconds).map(Self)
     }
 
+    pub(crate) fn get(self) -> i64 {
+        self.0
+    }
+
     pub(crate) fn wire(self) -> wire::ExpiresAfter {
         wire::ExpiresAfter { anchor: wire::ExpiresAfterAnchor::CreatedAt, seconds: self.0 }
     }

@@ -20,7 +20,7 @@ pub(crate) const UNREADABLE_MESSAGE: &str = "the line that the service returned 
 ///
 /// Those of `out`.
 pub fn write_missing(custom_id: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
-    in_place_of_an_answer(custom_id, MISSING_CODE, MISSING_MESSAGE, out)
+    write_error(custom_id, MISSING_CODE, MISSING_MESSAGE, out)
 }
 
 /// Writes the result line of a request line whose answer cannot be read, ended by LF.
@@ -30,10 +30,15 @@ pub(crate) fn write_unreadable(
     why: &str,
     out: &mut (impl Write + ?Sized),
 ) -> io::Result<()> {
-    in_place_of_an_answer(custom_id, UNREADABLE_CODE, &format!("{UNREADABLE_MESSAGE}: {place}: {why}"), out)
+    write_error(custom_id, UNREADABLE_CODE, &format!("{UNREADABLE_MESSAGE}: {place}: {why}"), out)
 }
 
-fn in_place_of_an_answer(
+/// Writes a result line that has this error in place of an answer, ended by LF: for a request line that was not sent.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_error(
     custom_id: &str,
     code: &str,
     message: &str,

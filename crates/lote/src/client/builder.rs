@@ -6,7 +6,7 @@ use lote_client::Inner;
 use reqwest::header::HeaderValue;
 
 use super::{
-    Client, Shared,
+    Account, Client, Shared,
     address::Address,
     border::Border,
     connections::{self, Connections},
@@ -162,8 +162,9 @@ impl ClientBuilder {
             return Err(Error::invalid("no API key: set LOTE_API_KEY, or give one"));
         }
         let authorization = dialect.authorization(key)?;
-        let on_behalf_of =
-            self.on_behalf_of.filter(|user| !user.is_empty()).map(|user| header("on-behalf-of", &user)).transpose()?;
+        let user = self.on_behalf_of.filter(|user| !user.is_empty());
+        let account = Account::new(key, user.as_deref());
+        let on_behalf_of = user.map(|user| header("on-behalf-of", &user)).transpose()?;
         let headers = dialect.headers(on_behalf_of)?;
         let user_agent = header("user agent", &self.user_agent)?;
         let secrets = dialect.secrets(key);
@@ -194,6 +195,7 @@ impl ClientBuilder {
             base_url: base_url.clone(),
             dialect: dialect.clone(),
             secrets,
+            account,
             idle_timeout: self.idle_timeout,
             call_timeout: self.call_timeout,
             retry: self.retry,

@@ -1,5 +1,6 @@
 //! The client, and what all of its operations share.
 
+mod account;
 mod address;
 mod border;
 mod builder;
@@ -7,6 +8,7 @@ mod connections;
 
 use std::{env, fmt, future::Future, sync::Arc, time::Duration};
 
+pub(crate) use account::Account;
 pub use builder::ClientBuilder;
 
 use crate::{
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     base_url: String,
     dialect: ChosenDialect,
     secrets: Secrets,
+    account: Account,
     idle_timeout: Duration,
     call_timeout: Duration,
     retry: Retry,
@@ -85,6 +88,11 @@ impl Shared {
         Fut: Future<Output = Result<T, Error>>,
     {
         self.retry.run(&self.budget, |error| error.is_connection() && !error.is_ambiguous(), call).await
+    }
+
+    /// Whose batches these are.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
     }
 
     pub(crate) fn retry(&self) -> &Retry {
@@ -172,7 +180,8 @@ impl Client {
         let headers = self.0.dialect.headers(Some(builder::header("on-behalf-of", user)?))?;
         let with = |client: &lote_client::Client| client.with(headers.clone());
         let (calls, downloads) = (with(&self.0.calls), with(&self.0.downloads));
-        Ok(Self(Arc::new(Shared { calls, downloads, ..Shared::clone(&self.0) })))
+        let account = Account { user: Some(account::digits(user)), ..self.0.account.clone() };
+        Ok(Self(Arc::new(Shared { calls, downloads, account, ..Shared::clone(&self.0) })))
     }
 
     /// The operations on batches.

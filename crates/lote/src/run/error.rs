@@ -5,247 +5,302 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Holder, Record, Report, Stage};
-use crate::{
-    Batch, BatchId, Error,
-    lines::{Checked, Finding, FindingGroups, JoinError},
-};
+use super::{Holder, Report, plan::SourceFindings};
+use crate::{BatchId, Error, lines::Checked};
 
 /// Why a run did not end with results.
+///
+/// What there is by then is told by [`batches`](Self::batches) and [`folder`](Self::folder); the same run, or
+/// [`Run::open`](super::Run::open) of its folder, goes on from there.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The request lines are not fit to be sent. Nothing was sent.
-    #[non_exhaustive]
-    Input {
-        /// What was counted.
-        checked: Box<Checked>,
-        /// The first findings, up to [`MAX_FINDINGS`](Self::MAX_FINDINGS); `checked.findings` says how many there are.
-        findings: Vec<Finding>,
-        /// All findings, those put together that say the same of many lines; up to so many groups.
-        groups: FindingGroups,
-    },
-    /// The folder holds a run already. Nothing was sent.
-    #[non_exhaustive]
-    Held {
-        /// The folder.
-        folder: PathBuf,
-        /// The record of the run; `None` when it holds something else than a run.
-        record: Option<Box<Record>>,
-        /// Whether that run is finished, and was made of what is in the input now.
-        same_input: bool,
-    },
-    /// Another process, or another run of this one, is at work in the folder. Nothing was sent.
-    #[non_exhaustive]
-    Busy {
-        /// The folder.
-        folder: PathBuf,
-        /// Who is at work in it.
-        holder: Holder,
-    },
-    /// The folder holds a run whose record cannot be read, or was made by a newer version: there may be a batch of it.
-    /// Nothing was sent.
-    #[non_exhaustive]
-    Unreadable {
-        /// The folder.
-        folder: PathBuf,
-        /// Why its `run.json` cannot be read.
-        why: String,
-    },
-    /// The folder was removed or replaced while the run was at work in it. What is at its path now was not touched.
-    #[non_exhaustive]
-    Lost {
-        /// Where the folder was.
-        folder: PathBuf,
-        /// The batch, when there is one: it goes on, and its files can be fetched.
-        batch: Option<BatchId>,
-    },
-    /// A place that cannot be used. Nothing was sent.
-    #[non_exhaustive]
-    Place {
-        /// The place.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
-    /// The service refused or could not be reached before there was a batch. Nothing is to be paid; the folder is gone.
-    Refused(Error),
-    /// The create failed in a way that leaves open whether there is a batch. The folder stays.
-    #[non_exhaustive]
-    Ambiguous {
-        /// How it failed.
-        error: Error,
-        /// The folder.
-        folder: PathBuf,
-        /// The value of `lote_sha256` in the metadata of the batch, if there is one.
-        sha256: String,
-    },
-    /// The batch failed at validation. There are no results.
-    #[non_exhaustive]
-    BatchFailed {
-        /// The batch, with its validation errors.
-        batch: Box<Batch>,
-        /// The folder; the lines that the errors name are those of its `requests.jsonl`.
-        folder: PathBuf,
-    },
-    /// The deadline passed. The batch goes on.
-    #[non_exhaustive]
-    GaveUp {
-        /// The batch.
-        id: BatchId,
-        /// What was last seen of it.
-        last: Option<Box<Batch>>,
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The batch exists, but it could not be followed or its files not be fetched. They can be later.
-    #[non_exhaustive]
-    Unfetched {
-        /// The batch.
-        id: BatchId,
-        /// Why not.
-        error: Error,
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The files of the batch are in the folder, but their results could not be put together.
-    #[non_exhaustive]
-    Unjoined {
-        /// Why not.
-        error: JoinError,
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The run ended, and its results are in its folder, but not where they were wanted as well.
-    #[non_exhaustive]
-    NotCopied {
-        /// Where they were wanted.
-        output: PathBuf,
-        /// Why they are not there.
-        error: io::Error,
-        /// What came of the run; its `results` are those in the folder.
-        report: Box<Report>,
-    },
+pub struct RunError(Box<Repr>);
+
+#[derive(Debug)]
+struct Repr {
+    kind: Kind,
+    folder: Option<PathBuf>,
+    batches: Vec<BatchId>,
+}
+
+/// Why.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// The request lines are not fit to be sent.
+    Input { checked: Box<Checked>, sources: Vec<SourceFindings> },
+    /// A place that cannot be used.
+    Place { path: PathBuf, why: String },
+    /// The folder holds something that this run cannot go on with.
+    Taken { why: String },
+    /// Somebody else is at work in the folder.
+    Busy(Holder),
+    /// The record or the log of the run cannot be read.
+    Unreadable { name: &'static str, why: String },
+    /// The folder was removed or replaced.
+    Lost,
+    /// The service refused, or could not be reached.
+    Service(Error),
+    /// Batches are open, and it was not possible to follow them, or to fetch what they have.
+    Unfetched(Error),
+    /// It cannot be told what became of some shards.
+    Held(Vec<(u32, String)>),
+    /// It was time to give up.
+    GaveUp,
+    /// All batches failed at validation.
+    Failed(Vec<String>),
+    /// The results could not be put where they were wanted as well.
+    NotCopied { output: PathBuf, error: io::Error, report: Box<Report> },
     /// A file on this side could not be read or written.
-    #[non_exhaustive]
-    Io {
-        /// What was being done to which file.
-        doing: String,
-        /// Why not.
-        error: io::Error,
-        /// The batch, when there is one: it goes on, and its files can be fetched.
-        batch: Option<BatchId>,
-    },
+    Io { doing: String, error: io::Error },
 }
 
 impl RunError {
-    /// How many findings are kept.
+    /// How many findings are kept of a file.
     pub const MAX_FINDINGS: usize = 1_000;
+
+    pub(super) fn new(kind: Kind) -> Self {
+        Self(Box::new(Repr { kind, folder: None, batches: Vec::new() }))
+    }
+
+    pub(super) fn place(path: &Path, why: impl Into<String>) -> Self {
+        Self::new(Kind::Place { path: path.to_owned(), why: why.into() })
+    }
+
+    pub(super) fn io(doing: impl fmt::Display, at: &Path, error: io::Error) -> Self {
+        Self::new(Kind::Io { doing: format!("{doing} {}", at.display()), error })
+    }
+
+    pub(super) fn refused(error: Error) -> Self {
+        Self::new(Kind::Service(error))
+    }
+
+    /// In this folder.
+    pub(super) fn at(mut self, folder: &Path) -> Self {
+        self.0.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// With these batches.
+    pub(super) fn with(mut self, batches: Vec<BatchId>) -> Self {
+        self.0.batches = batches;
+        self
+    }
+
+    /// The request lines are not fit to be sent; nothing was. See [`findings`](Self::findings).
+    pub fn is_input(&self) -> bool {
+        matches!(self.0.kind, Kind::Input { .. })
+    }
+
+    /// A place cannot be read, or cannot take what is to be written there; nothing was sent.
+    pub fn is_place(&self) -> bool {
+        matches!(self.0.kind, Kind::Place { .. })
+    }
+
+    /// The folder holds something else, or the run of other requests or other options; nothing was sent.
+    pub fn is_taken(&self) -> bool {
+        matches!(self.0.kind, Kind::Taken { .. })
+    }
+
+    /// Another process, or another run of this one, is at work in the folder. Nothing was sent.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.0.kind, Kind::Busy(_))
+    }
+
+    /// What the folder says of its run cannot be read, or was made by a newer version: there may be batches of it. Nothing
+    /// was sent.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.0.kind, Kind::Unreadable { .. })
+    }
+
+    /// The folder was removed or replaced while the run was at work in it. What is at its path now was not touched.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.0.kind, Kind::Lost)
+    }
+
+    /// The service refused, or could not be reached, before there was a batch of this run: nothing is to be paid.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.0.kind, Kind::Service(_)) && self.0.batches.is_empty()
+    }
+
+    /// It cannot be told whether a create whose answer was lost has made a batch, or what became of a batch: a person
+    /// must say. See [`held`](Self::held).
+    pub fn is_held(&self) -> bool {
+        matches!(self.0.kind, Kind::Held(_))
+    }
+
+    /// There may be a batch that this run does not know of. The same run looks for it again.
+    pub fn is_ambiguous(&self) -> bool {
+        match &self.0.kind {
+            Kind::Held(_) => true,
+            Kind::Service(error) => error.is_ambiguous(),
+            _ => false,
+        }
+    }
+
+    /// The batches exist, but could not be followed, or their files not be fetched. The same run tries again.
+    pub fn is_unfetched(&self) -> bool {
+        matches!(self.0.kind, Kind::Unfetched(_))
+    }
+
+    /// The deadline passed, or the run was detached. The batches go on at the service.
+    pub fn gave_up(&self) -> bool {
+        match &self.0.kind {
+            Kind::GaveUp => true,
+            Kind::Service(error) | Kind::Unfetched(error) => error.is_deadline(),
+            _ => false,
+        }
+    }
+
+    /// All batches failed at validation: there are no results, and nothing is to be paid.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.0.kind, Kind::Failed(_))
+    }
+
+    /// A file on this side could not be read or written.
+    pub fn is_io(&self) -> bool {
+        match &self.0.kind {
+            Kind::Io { .. } | Kind::NotCopied { .. } => true,
+            Kind::Unfetched(error) => error.is_io(),
+            _ => false,
+        }
+    }
+
+    /// What is wrong with the request lines, file by file.
+    pub fn findings(&self) -> &[SourceFindings] {
+        match &self.0.kind {
+            Kind::Input { sources, .. } => sources,
+            _ => &[],
+        }
+    }
+
+    /// What was counted of request lines that are not fit to be sent.
+    pub fn checked(&self) -> Option<&Checked> {
+        match &self.0.kind {
+            Kind::Input { checked, .. } => Some(checked),
+            _ => None,
+        }
+    }
+
+    /// The shards of which it cannot be told what became of them, each with why.
+    pub fn held(&self) -> &[(u32, String)] {
+        match &self.0.kind {
+            Kind::Held(held) => held,
+            _ => &[],
+        }
+    }
+
+    /// The folder of the run, when it is still there and has something of the run in it.
+    pub fn folder(&self) -> Option<&Path> {
+        self.0.folder.as_deref()
+    }
+
+    /// The batches of the run, as far as they are known: they go on at the service, or wait there to be fetched.
+    pub fn batches(&self) -> &[BatchId] {
+        &self.0.batches
+    }
+
+    /// The error of the service, or of the call, that ended it.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.0.kind {
+            Kind::Service(error) | Kind::Unfetched(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What came of a run whose results are in its folder, but not where they were wanted as well.
+    pub fn report(&self) -> Option<&Report> {
+        match &self.0.kind {
+            Kind::NotCopied { report, .. } => Some(report),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Input { checked, groups, .. } => {
+        let folder = || self.0.folder.as_deref().unwrap_or(Path::new("the folder")).display();
+        match &self.0.kind {
+            Kind::Input { checked, sources } => {
                 write!(f, "the input was refused, {} findings, nothing was sent", checked.findings)?;
-                match groups.groups().first() {
+                match sources.iter().find_map(|source| source.groups.groups().first()) {
                     Some(first) => write!(f, "; the first: {first}"),
                     None => Ok(()),
                 }
             }
-            Self::Held { folder, record: None, .. } => {
-                write!(f, "{} holds something else than a run; name another folder", folder.display())
+            Kind::Place { path, why } => write!(f, "{}: {why}", path.display()),
+            Kind::Taken { why } => write!(f, "{} {why}", folder()),
+            Kind::Busy(holder) => {
+                write!(f, "{}: {holder} is at work in it; wait until it has ended, or name another folder", folder())
             }
-            Self::Held { folder, record: Some(record), same_input } => held(f, folder, record, *same_input),
-            Self::Busy { folder, holder } => {
-                let folder = folder.display();
-                write!(f, "{folder}: {holder} is at work in it; wait until it has ended, or name another folder")
-            }
-            Self::Unreadable { folder, why } => write!(
+            Kind::Unreadable { name, why } => write!(
                 f,
-                "{}: {why}; a batch of it may be at work or wait to be fetched, so keep the folder and name another one",
-                folder.join("run.json").display(),
+                "{}/{name}: {why}; a batch of it may be at work or wait to be fetched, so keep the folder and name \
+                 another one",
+                folder(),
             ),
-            Self::Lost { folder, batch } => {
-                write!(f, "{} was removed or replaced while this run was at work in it; ", folder.display())?;
-                match batch {
-                    Some(id) => write!(f, "what is there now was not touched, and batch {id} goes on at the service"),
-                    None => write!(f, "what is there now was not touched, and no batch was created"),
+            Kind::Lost => {
+                write!(f, "{} was removed or replaced while this run was at work in it; ", folder())?;
+                match self.0.batches.as_slice() {
+                    [] => write!(f, "what is there now was not touched, and no batch was created"),
+                    batches => {
+                        write!(f, "what is there now was not touched, and {} at the service", go_on(batches))
+                    }
                 }
             }
-            Self::Place { path, why } => write!(f, "{}: {why}", path.display()),
-            Self::Refused(error) => write!(f, "{error}"),
-            Self::Ambiguous { error, folder, sha256 } => write!(
-                f,
-                "{error}; there may be a batch all the same: look for one with metadata lote_sha256 {sha256} before \
-                 you run this again; {} keeps what was sent",
-                folder.display()
-            ),
-            Self::BatchFailed { batch, folder } => {
-                write!(f, "batch {} failed at validation", batch.id)?;
-                for error in batch.errors.iter().take(20) {
-                    write!(f, "\n  {error}")?;
+            Kind::Service(error) => {
+                write!(f, "{error}")?;
+                match (self.0.batches.as_slice(), error.is_ambiguous()) {
+                    ([], false) => Ok(()),
+                    ([], true) => write!(f, "; there may be a batch all the same, which the same run looks for"),
+                    (batches, _) => write!(f, "; {} at the service", go_on(batches)),
                 }
-                if batch.errors.len() > 20 {
-                    write!(f, "\n  and {} more", batch.errors.len() - 20)?;
-                }
-                write!(f, "\nlines are those of {}", folder.join("requests.jsonl").display())
             }
-            Self::GaveUp { id, last, .. } => {
-                write!(f, "gave up waiting for batch {id}")?;
-                if let Some(last) = last {
-                    write!(f, ", last seen {}", last.status)?;
-                }
-                write!(f, "; it goes on at the service")
+            Kind::Unfetched(error) => {
+                write!(f, "{error}; {} or wait at the service", go_on(&self.0.batches))
             }
-            Self::Unfetched { id, error, .. } => write!(f, "{error}; batch {id} goes on or waits at the service"),
-            Self::Unjoined { error, folder } => write!(f, "{error}; what came back is in {}", folder.display()),
-            Self::NotCopied { output, error, report } => {
+            Kind::Held(held) => {
+                write!(f, "{} of shards wait for a word of yours:", held.len())?;
+                for (shard, why) in held {
+                    write!(f, "\n  shard {shard}: {why}")?;
+                }
+                Ok(())
+            }
+            Kind::GaveUp => write!(f, "gave up waiting; {} at the service", go_on(&self.0.batches)),
+            Kind::Failed(whys) => {
+                let ids: Vec<&str> = self.0.batches.iter().map(BatchId::as_str).collect();
+                write!(f, "batch {} failed at validation", ids.join(", "))?;
+                for why in whys {
+                    write!(f, "\n  {why}")?;
+                }
+                Ok(())
+            }
+            Kind::NotCopied { output, error, report } => {
                 write!(f, "write {}: {error}; the results are in {}", output.display(), report.results.display())
             }
-            Self::Io { doing, error, batch } => {
+            Kind::Io { doing, error } => {
                 write!(f, "{doing}: {error}")?;
-                match batch {
-                    Some(id) => write!(f, "; batch {id} goes on or waits at the service"),
-                    None => write!(f, "; there is no batch"),
+                match self.0.batches.as_slice() {
+                    [] => write!(f, "; there is no batch"),
+                    batches => write!(f, "; {} or wait at the service", go_on(batches)),
                 }
             }
         }
     }
 }
 
-/// What to do about a run that a folder holds. To delete it is advised only where nobody can be owed anything: whoever
-/// deletes a run that may go on pays for it unnoticed.
-fn held(f: &mut fmt::Formatter<'_>, folder: &Path, record: &Record, same_input: bool) -> fmt::Result {
-    let (results, folder) = (folder.join("results.jsonl"), folder.display());
-    match record.stage {
-        Stage::Finished if same_input => write!(
-            f,
-            "{folder} holds the finished run of these requests, {record}: its results are in {}; to pay for them once \
-             more, name another folder",
-            results.display()
-        ),
-        Stage::Finished => write!(
-            f,
-            "{folder} holds a finished run of other requests, {record}: its results are in {}; name another folder, or \
-             delete this one if you need them no more",
-            results.display()
-        ),
-        Stage::Failed => write!(
-            f,
-            "{folder} holds a run that failed at validation, {record}: there are no results and nothing to pay; name \
-             another folder, or delete this one"
-        ),
-        _ => write!(f, "{folder} holds a run already, {record}; name another folder"),
+/// Batches that go on, by their ids.
+fn go_on(batches: &[BatchId]) -> String {
+    match batches {
+        [] => "there is no batch that goes on".to_owned(),
+        [one] => format!("batch {one} goes on"),
+        [first, .., last] => format!("{} batches, {first} to {last}, go on", batches.len()),
     }
 }
 
 impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Refused(error) | Self::Ambiguous { error, .. } | Self::Unfetched { error, .. } => Some(error),
-            Self::Unjoined { error, .. } => Some(error),
-            Self::NotCopied { error, .. } | Self::Io { error, .. } => Some(error),
+        match &self.0.kind {
+            Kind::Service(error) | Kind::Unfetched(error) => Some(error),
+            Kind::NotCopied { error, .. } | Kind::Io { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -2,129 +2,49 @@
 
 use std::{
     ffi::OsString,
-    fmt,
-    fs::{self, DirBuilder},
-    io::{self, BufWriter, Read, Write},
+    fs::{self, DirBuilder, File},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     RunError,
-    lock::{Lock, NotHeld},
+    error::Kind,
+    event::{Event, Opened},
+    lock::{Holder, Lock, NotHeld},
+    log::{Log, LogError},
+    plan::{self, PlanError, Planned, Shards},
+    record::{Asked, Found, Record, shard_folder},
+    state::{Phase, State},
 };
 use crate::{
-    Batch, BatchId, FileId, Status, UnixSeconds,
-    lines::{CheckOptions, Checked, Finding, FindingGroups, check, open_lines},
-    save::{self, Access, AtomicFile, Stored},
+    lines::{CheckOptions, Checked},
+    save::{self, Access, AtomicFile, Dir, Stored},
 };
-
-/// The number of the format of `run.json`.
-const FORMAT: u32 = 1;
-
-/// More bytes than any `run.json` has.
-const RECORD_BYTES: u64 = 1 << 20;
 
 /// How many names of a staging folder are tried.
 const TRIES: usize = 100;
 
-/// How far a run has come, in the order of the steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Stage {
-    /// The request lines are in the folder.
-    Prepared,
-    /// The input file is at the service.
-    Uploaded,
-    /// The create is about to be sent, or was sent without a clear answer.
-    Creating,
-    /// There is a batch.
-    Created,
-    /// The batch is over.
-    Ended,
-    /// The results are in the folder.
-    Finished,
-    /// The batch failed at validation: there are no results, and nothing is to be paid.
-    Failed,
-}
+/// The names of files in the folder.
+pub(super) const RESULTS: &str = "results.jsonl";
+pub(super) const FAILED: &str = "failed.jsonl";
+pub(super) const ANOMALIES: &str = "anomalies.jsonl";
+pub(super) const SUMMARY: &str = "summary.json";
+pub(super) const ORDER: &str = "order";
+pub(super) const PROGRESS: &str = "progress.json";
+/// Asks the process at work in the folder to cancel the run.
+const CANCEL: &str = "cancel";
+const SHARDS: &str = "shards";
 
-/// What `run.json` says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Record {
-    /// The format of this record.
-    pub format: u32,
-    /// The version of lote that made it.
-    pub lote: String,
-    /// How far the run has come.
-    pub stage: Stage,
-    /// The file that the requests came from.
-    pub source: String,
-    /// The service.
-    pub base_url: String,
-    /// The name of the dialect that it was taken to speak; empty in records of versions before this was kept.
-    #[serde(default)]
-    pub dialect: String,
-    /// The endpoint of every line.
-    pub endpoint: String,
-    /// How many request lines there are.
-    pub lines: u64,
-    /// How many bytes they are, line endings included.
-    pub bytes: u64,
-    /// The SHA-256 of what is sent, in lowercase hexadecimal digits, also in the metadata of the batch as `lote_sha256`.
-    pub sha256: String,
-    /// When the run was begun.
-    pub begun_at: UnixSeconds,
-    /// The input file at the service.
-    pub input_file_id: Option<FileId>,
-    /// The batch.
-    pub batch_id: Option<BatchId>,
-    /// The status of the batch when it was last written down.
-    pub batch_status: Option<String>,
-    /// The results as they were written last: a copy elsewhere that is the same is this run's own.
-    #[serde(default)]
-    pub results: Option<Stored>,
-}
+/// The names of files in the folder of a shard. Results and summary have the names of those of the run.
+pub(super) const REQUESTS: &str = "requests.jsonl";
+pub(super) const OUTPUT: &str = "output.jsonl";
+pub(super) const ERRORS: &str = "errors.jsonl";
 
-impl Record {
-    /// The record of the run in a folder; none when there is none that can be read.
-    pub fn read(folder: &Path) -> Option<Self> {
-        read_record(folder).ok()?
-    }
-
-    /// Whether there is, or may be, a batch whose results are not in the folder.
-    pub fn may_go_on(&self) -> bool {
-        matches!(self.stage, Stage::Creating | Stage::Created | Stage::Ended)
-    }
-
-    /// Whether it is certain that no create was begun, so that nobody can owe or be owed anything.
-    pub fn nothing_was_begun(&self) -> bool {
-        self.stage < Stage::Creating
-    }
-}
-
-impl fmt::Display for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.batch_id, self.stage) {
-            (Some(id), _) => {
-                write!(f, "batch {id}")?;
-                self.batch_status.as_ref().map_or(Ok(()), |status| write!(f, " ({})", Status::from(status.as_str())))
-            }
-            (None, Stage::Creating) => {
-                write!(f, "whose batch, if there is one, has the metadata lote_sha256 {}", self.sha256)
-            }
-            (None, _) => write!(f, "which has made no batch"),
-        }
-    }
-}
-
-/// The service of a run, and its dialect.
-pub(super) struct Service {
-    pub(super) base_url: String,
-    pub(super) dialect: String,
-}
+/// What is in a folder before anything was paid for, in the order in which it is removed.
+const BEGUN: [&str; 6] = [Record::NAME, Log::NAME, Log::RESERVE, ORDER, PROGRESS, CANCEL];
 
 /// The folder of a run, held by this process.
 #[derive(Debug)]
@@ -133,64 +53,171 @@ pub(super) struct Folder {
     path: PathBuf,
     lock: Lock,
     access: Access,
-    /// Whether a run made it, and not the user.
+    /// Whether this process made it, so that it may remove it while nothing was begun.
     made: bool,
+    /// Whether this process has begun the run.
+    fresh: bool,
     pub(super) record: Record,
+    log: Log,
+    pub(super) state: State,
+}
+
+/// What is asked of a folder.
+pub(super) struct Draft<'a> {
+    pub(super) path: &'a Path,
+    pub(super) inputs: &'a [PathBuf],
+    pub(super) check: &'a CheckOptions,
+    pub(super) asked: Asked,
+    pub(super) who: Opened,
+}
+
+/// What a folder says to who does not hold it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) record: Record,
+    pub(super) state: State,
+    pub(super) holder: Option<Holder>,
+}
+
+/// What is at a path.
+enum There {
+    Nothing,
+    /// An empty folder, or what a dead process has left before its run was whole.
+    Free,
+    Run(Box<Record>),
 }
 
 impl Folder {
-    pub(super) const REQUESTS: &'static str = "requests.jsonl";
-    pub(super) const OUTPUT: &'static str = "output.jsonl";
-    pub(super) const ERRORS: &'static str = "errors.jsonl";
-    pub(super) const RESULTS: &'static str = "results.jsonl";
-    const RECORD: &'static str = "run.json";
-    const BATCH: &'static str = "batch.json";
-    const SUMMARY: &'static str = "summary.json";
-
-    /// What is in a folder before there is a batch, in the order in which it is removed.
-    const BEGUN: [&'static str; 2] = [Self::REQUESTS, Self::RECORD];
-    /// What only a run that has a batch leaves.
-    const PAID: [&'static str; 5] = [Self::BATCH, Self::OUTPUT, Self::ERRORS, Self::RESULTS, Self::SUMMARY];
-
-    /// Checks the input while copying it, and makes the folder appear only when it is fit to be sent. A folder that a
-    /// run has left which certainly began no create is used again.
-    pub(super) fn prepare(
-        path: PathBuf,
-        input: &Path,
-        options: &CheckOptions,
-        service: Service,
-        wanted: impl Fn() -> bool,
-    ) -> Result<(Self, Checked), RunError> {
-        sweep_staging(save::folder(&path));
-        let draft = Draft { path: &path, input, options, service, access: Access::of(input) };
-        if is_there(&path)? {
-            refuse_held(&path, Some((input, options)))?;
-            draft.in_place(wanted)
-        } else {
-            draft.beside(wanted)
+    /// The folder of this run: a new one, which appears when the input has passed its check, or the one that is there, to
+    /// be gone on with. What was counted of the input, if it is a new one.
+    pub(super) fn prepare(draft: Draft<'_>, wanted: &dyn Fn() -> bool) -> Result<(Self, Option<Checked>), RunError> {
+        let path = draft.path;
+        save_sweep(save::folder(path));
+        match what_is(path)? {
+            There::Nothing => draft.beside(wanted).map(|(folder, checked)| (folder, Some(checked))),
+            There::Free => draft.in_place(None, wanted).map(|(folder, checked)| (folder, Some(checked))),
+            There::Run(_) => {
+                let folder = Self::open(path)?;
+                match draft.differs(&folder.record, wanted)? {
+                    None => Ok((folder, None)),
+                    // Nobody can owe or be owed anything: it gives way.
+                    Some(_) if folder.state.nothing_was_begun() => {
+                        draft.in_place(Some(folder), wanted).map(|(folder, checked)| (folder, Some(checked)))
+                    }
+                    Some(what) => {
+                        let ended = folder.state.finished.is_some();
+                        let state = if ended { "a finished run" } else { "a run that is not finished" };
+                        let why = format!("holds {state} of something else ({what}); name another folder");
+                        Err(RunError::new(Kind::Taken { why }).at(path).with(folder.state.batches()))
+                    }
+                }
+            }
         }
     }
 
-    /// The results that the run in a folder has written last, if there is such a run.
-    pub(super) fn results_of(path: &Path) -> Option<Stored> {
-        Record::read(path)?.results
+    /// Opens the folder of a run that is there, and takes its lock.
+    pub(super) fn open(path: &Path) -> Result<Self, RunError> {
+        if let There::Nothing | There::Free = what_is(path)? {
+            return Err(RunError::place(path, "it holds no run"));
+        }
+        let access = Access::of(&path.join(Record::NAME));
+        let lock = Lock::take(path, access).map_err(|not| not_held(not, path))?;
+        save::sweep(path);
+        // It is read once nobody else can write to it.
+        let There::Run(record) = what_is(path)? else {
+            return Err(RunError::place(path, "it holds no run"));
+        };
+        let (log, written) = Log::open(lock.dir(), access).map_err(|error| log_error(error, path))?;
+        let state = replay(&record, written.frames.iter().flat_map(|frame| &frame.events), path)?;
+        if state.newer {
+            let why = "a newer lote has written to it: go on with that".to_owned();
+            return Err(unreadable(path, Log::NAME, why));
+        }
+        let mut folder = Self { path: path.to_owned(), lock, access, made: false, fresh: false, record: *record, log, state };
+        if written.torn {
+            // What was lost may have been a create.
+            folder.state.opened = folder.state.opened.take().map(|before| Opened { folder: String::new(), ..before });
+        }
+        folder.verify()?;
+        Ok(folder)
+    }
+
+    /// Reads the folder of a run at which another process may be at work. Nothing is changed.
+    pub(super) fn look(path: &Path) -> Result<Seen, RunError> {
+        let There::Run(record) = what_is(path)? else { return Err(RunError::place(path, "it holds no run")) };
+        let dir = Dir::open(path).map_err(|error| RunError::io("open", path, error))?;
+        let written = Log::look(&dir).map_err(|error| log_error(error, path))?;
+        let state = replay(&record, written.frames.iter().flat_map(|frame| &frame.events), path)?;
+        Ok(Seen { record: *record, state, holder: Lock::holder(path) })
+    }
+
+    /// Asks the process at work in the folder to cancel its run.
+    pub(super) fn ask_to_cancel(path: &Path) -> Result<(), RunError> {
+        let asked = Dir::open(path).and_then(|dir| match dir.create_new(CANCEL.as_ref(), 0o600) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made?.sync_all(),
+        });
+        asked.map_err(|error| RunError::io("write", &path.join(CANCEL), error).at(path))
+    }
+
+    /// Says who works on it from now on.
+    pub(super) fn enter(&mut self, who: Opened) -> Result<(), RunError> {
+        let folder = self.lock.dir().identity().map_err(|error| self.failed("look at", "", error))?;
+        let cut = self.state.opened.as_ref().is_some_and(|before| before.folder.is_empty());
+        self.say(Event::Opened(Opened { folder, cut, ..who }))
+    }
+
+    /// Whether this process has begun the run, and no other was at work on it before.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn join(&self, name: &str) -> PathBuf {
+    pub(super) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// The folder of a shard.
+    pub(super) fn shard(&self, number: u32) -> PathBuf {
+        self.path.join(shard_folder(number))
+    }
+
+    /// Whether the folder is still the one that was opened.
+    pub(super) fn is_ours(&self) -> bool {
+        self.lock.is_ours().unwrap_or(false)
     }
 
     /// Refuses to go on in a folder that is no longer the one that was opened.
     pub(super) fn check(&self) -> Result<(), RunError> {
         match self.lock.is_ours() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(RunError::Lost { folder: self.path.clone(), batch: self.record.batch_id.clone() }),
+            Ok(false) => Err(RunError::new(Kind::Lost).at(&self.path).with(self.state.batches())),
             Err(error) => Err(self.failed("look at", Lock::NAME, error)),
         }
+    }
+
+    /// Writes down what happened, durably. Around it the folder is ours: one that was replaced before is not written to,
+    /// and one that was replaced meanwhile is not gone on with.
+    pub(super) fn say(&mut self, event: Event) -> Result<(), RunError> {
+        self.check()?;
+        let applied = self.state.apply(&event);
+        applied.map_err(|why| self.failed("write", Log::NAME, io::Error::other(why.to_string())))?;
+        let ours = self.log.is_ours().and_then(|ours| {
+            if !ours {
+                return Err(io::Error::other("it is no longer as this process wrote it"));
+            }
+            self.log.append(std::slice::from_ref(&event))
+        });
+        ours.map_err(|error| self.failed("write", Log::NAME, error))?;
+        self.check()
+    }
+
+    /// Which process of those that worked on the run this is, from 1.
+    pub(super) fn epoch(&self) -> u64 {
+        self.log.epoch()
     }
 
     /// Begins a file in the folder.
@@ -198,287 +225,350 @@ impl Folder {
         self.lock.begin(name, self.access)
     }
 
+    /// Begins a file in the folder of a shard.
+    pub(super) fn begin_in(&self, shard: u32, name: &str) -> io::Result<AtomicFile> {
+        AtomicFile::within(Dir::open(&self.shard(shard))?, name.as_ref(), self.access)
+    }
+
+    /// Makes the folder of a shard of a further attempt, and begins its requests.
+    pub(super) fn begin_shard(&self, number: u32) -> io::Result<BufWriter<File>> {
+        begin_shard(&self.path, self.access, number)
+    }
+
     /// Who may read what the run writes.
     pub(super) fn access(&self) -> Access {
         self.access
     }
 
-    /// Writes down a step, durably. Around it the folder is ours: one that was replaced before is not written to, and
-    /// one that was replaced meanwhile is not gone on with.
-    pub(super) fn reached(&mut self, stage: Stage) -> Result<(), RunError> {
-        self.record.stage = stage;
+    pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
         self.check()?;
-        self.write_record().map_err(|error| self.failed("write", Self::RECORD, error))?;
-        self.check()
+        let written = self.begin(name).and_then(|atomic| write_json(atomic, value));
+        written.map_err(|error| self.failed("write", name, error))
     }
 
-    /// Writes down what is known of the batch: its id first, then all of it.
-    pub(super) fn seen(&mut self, batch: &Batch, stage: Stage) -> Result<(), RunError> {
-        self.record.batch_id = Some(batch.id.clone());
-        self.record.batch_status = Some(batch.status.as_str().to_owned());
-        self.reached(stage)?;
-        self.write_json(Self::BATCH, batch)
+    /// Whether another process has asked that the run be cancelled.
+    pub(super) fn cancel_is_asked(&self) -> bool {
+        self.lock.dir().open_file(CANCEL.as_ref(), false).is_ok()
     }
 
-    pub(super) fn write_summary(&self, summary: &impl Serialize) -> Result<(), RunError> {
-        self.write_json(Self::SUMMARY, summary)
+    /// The cancellation is written down: what asked for it goes.
+    pub(super) fn forget_cancel(&self) {
+        let _ = self.lock.dir().remove(CANCEL.as_ref());
     }
 
-    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
-        self.check()?;
-        json(value).and_then(|text| self.write(name, &text)).map_err(|error| self.failed("write", name, error))
+    /// Says how far the batches are, for who looks on. That is lost in a crash, and no harm.
+    pub(super) fn note(&self, progress: &impl Serialize) {
+        let Ok(text) = serde_json::to_vec(progress) else { return };
+        let _ = self.begin(PROGRESS).and_then(|mut atomic| {
+            atomic.file().write_all(&text)?;
+            atomic.commit_unsynced()
+        });
     }
 
-    /// Removes the folder, when there is certainly no batch. Only what a run puts there goes, and only if the folder is
-    /// still the one that was opened.
+    /// Removes the folder, when this process made it and nothing was begun. Only what a run puts there goes, and only if
+    /// the folder is still the one that was opened.
     pub(super) fn remove(self) {
-        self.lock.remove(&Self::BEGUN, self.made);
+        if self.made && self.state.nothing_was_begun() {
+            clear(&self.lock);
+            self.lock.remove(&BEGUN, true);
+        }
     }
 
     pub(super) fn failed(&self, doing: &str, name: &str, error: io::Error) -> RunError {
-        let doing = format!("{doing} {}", self.join(name).display());
-        RunError::Io { doing, error, batch: self.record.batch_id.clone() }
+        RunError::io(doing, &self.join(name), error).at(&self.path).with(self.state.batches())
     }
 
-    fn write_record(&self) -> io::Result<()> {
-        self.write(Self::RECORD, &json(&self.record)?)
+    /// What was settled is as it was written, or is fetched and joined again.
+    fn verify(&mut self) -> Result<(), RunError> {
+        if self.state.finished.is_some() {
+            return Ok(());
+        }
+        for shard in self.state.shards.values_mut() {
+            let Phase::Settled(stored) = &shard.phase else { continue };
+            let results = self.path.join(shard_folder(shard.plan.number)).join(RESULTS);
+            match Stored::of(&results) {
+                Ok(found) if found == *stored => {}
+                Ok(_) => shard.phase = Phase::Over,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => shard.phase = Phase::Over,
+                Err(error) => return Err(RunError::io("read", &results, error).at(&self.path)),
+            }
+        }
+        Ok(())
     }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut atomic = self.begin(name)?;
-        atomic.file().write_all(bytes)?;
-        atomic.commit()
-    }
-}
-
-/// JSON for people to read.
-fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.write_all(b"\n")?;
-    Ok(text)
-}
-
-/// A folder that is to be made, or used again.
-struct Draft<'a> {
-    path: &'a Path,
-    input: &'a Path,
-    options: &'a CheckOptions,
-    service: Service,
-    access: Access,
 }
 
 impl Draft<'_> {
     /// In a folder beside the final one, which is then renamed: a refused input leaves nothing.
-    fn beside(self, wanted: impl Fn() -> bool) -> Result<(Folder, Checked), RunError> {
-        let (path, access) = (self.path, self.access);
-        let io = |error| failed("make a folder for", path, error);
+    fn beside(self, wanted: &dyn Fn() -> bool) -> Result<(Folder, Checked), RunError> {
+        let (path, access) = (self.path, self.access());
+        let io = |error| RunError::io("make a folder for", path, error);
         let (at, mut lock) = staging(path, access).map_err(io)?;
-        let filled = self.fill(&lock).and_then(|filled| {
-            if wanted() { Ok(filled) } else { Err(io(io::Error::from(io::ErrorKind::Interrupted))) }
-        });
-        let (record, checked) = match filled {
+        let (record, log, checked) = match self.fill(&lock, wanted) {
             Ok(filled) => filled,
             Err(error) => {
-                lock.remove(&Folder::BEGUN, true);
+                clear(&lock);
+                lock.remove(&BEGUN, true);
                 return Err(error);
             }
         };
         // Of two runs at once, one gets the name: a folder is not renamed over one that is not empty.
         if let Err(error) = fs::rename(&at, path) {
-            lock.remove(&Folder::BEGUN, true);
-            return Err(match refuse_held(path, None) {
-                Err(held) => held,
-                Ok(_) => match Lock::holder(path) {
-                    Some(holder) => RunError::Busy { folder: path.to_owned(), holder },
-                    None => failed("make", path, error),
-                },
+            clear(&lock);
+            lock.remove(&BEGUN, true);
+            return Err(match Lock::holder(path) {
+                Some(holder) => RunError::new(Kind::Busy(holder)).at(path),
+                None => RunError::io("make", path, error),
             });
         }
-        let named = lock.moved_to(path).and_then(|()| save::Dir::open(save::folder(path))?.sync());
+        let named = lock.moved_to(path).and_then(|()| Dir::open(save::folder(path))?.sync());
+        let state = State::new(&record.shards);
+        let mut folder = Folder { path: path.to_owned(), lock, access, made: true, fresh: true, record, log, state };
         if let Err(error) = named {
-            lock.remove(&Folder::BEGUN, true);
-            return Err(failed("make", path, error));
+            let error = folder.failed("make", "", error);
+            folder.remove();
+            return Err(error);
         }
-        Ok((Folder { path: path.to_owned(), lock, access, made: true, record }, checked))
+        folder.enter(self.who)?;
+        Ok((folder, checked))
     }
 
-    /// In the folder that is there, which is looked at again once no other process can be at work in it.
-    fn in_place(self, wanted: impl Fn() -> bool) -> Result<(Folder, Checked), RunError> {
-        let (path, access) = (self.path, self.access);
-        let lock = Lock::take(path, access).map_err(|not| match not {
-            NotHeld::Busy(holder) => RunError::Busy { folder: path.to_owned(), holder },
-            NotHeld::Io(error) => RunError::Place { path: path.to_owned(), why: error.to_string() },
-        })?;
+    /// In the folder that is there. What an earlier run has left in it of which nothing was begun goes, once the input
+    /// has passed its check.
+    fn in_place(self, before: Option<Folder>, wanted: &dyn Fn() -> bool) -> Result<(Folder, Checked), RunError> {
+        let (path, access) = (self.path, self.access());
+        let lock = match before {
+            Some(Folder { lock, .. }) => lock,
+            None => Lock::take(path, access).map_err(|not| not_held(not, path))?,
+        };
         // A folder that was empty is the user's, and stays when the run ends early.
-        let made = refuse_held(path, None)?.is_some();
+        let made = match what_is(path)? {
+            There::Nothing => return Err(RunError::new(Kind::Lost).at(path)),
+            There::Free => names(path).is_ok_and(|names| names.iter().any(|name| name != Lock::NAME)),
+            There::Run(_) => true,
+        };
         save::sweep(path);
+        clear(&lock);
+        for name in BEGUN {
+            let _ = lock.dir().remove(name.as_ref());
+        }
         // Where this is not allowed the files in it are private all the same.
         let _ = lock.dir().narrow(access);
-        let filled = self.fill(&lock).and_then(|filled| {
-            let interrupted = || failed("make", path, io::Error::from(io::ErrorKind::Interrupted));
-            if wanted() { Ok(filled) } else { Err(interrupted()) }
-        });
-        match filled {
-            Ok((record, checked)) => Ok((Folder { path: path.to_owned(), lock, access, made, record }, checked)),
+        match self.fill(&lock, wanted) {
+            Ok((record, log, checked)) => {
+                let state = State::new(&record.shards);
+                let mut folder = Folder { path: path.to_owned(), lock, access, made, fresh: true, record, log, state };
+                folder.enter(self.who)?;
+                Ok((folder, checked))
+            }
             Err(error) => {
-                if !made {
-                    lock.remove(&Folder::BEGUN, false);
-                }
+                clear(&lock);
+                lock.remove(&BEGUN, made);
                 Err(error)
             }
         }
     }
 
-    /// Checks and copies the input, and writes the record. A refused input changes nothing.
-    fn fill(self, lock: &Lock) -> Result<(Record, Checked), RunError> {
-        let Self { path, input, options, service, access } = self;
-        let requests = path.join(Folder::REQUESTS);
-        let source = open_lines(input).map_err(|error| failed("open", input, error))?;
-        let mut atomic = lock.begin(Folder::REQUESTS, access).map_err(|error| failed("make", &requests, error))?;
-        let mut findings = Vec::new();
-        let mut groups = FindingGroups::new(RunError::MAX_FINDINGS);
-        let mut keep = |finding: Finding| {
-            if findings.len() < RunError::MAX_FINDINGS {
-                findings.push(finding.clone());
-            }
-            groups.push(finding);
-        };
-        let mut sink = BufWriter::new(atomic.file());
-        let checked =
-            check(source, options, &mut keep, Some(&mut sink)).map_err(|error| failed("copy", input, error))?;
-        if checked.findings > 0 {
-            return Err(RunError::Input { checked: Box::new(checked), findings, groups });
-        }
+    /// Checks the input and cuts it into shards, and writes down what was asked. A refused input changes nothing.
+    fn fill(&self, lock: &Lock, wanted: &dyn Fn() -> bool) -> Result<(Record, Log, Checked), RunError> {
+        let (path, access, at) = (self.path, self.access(), lock.dir().path());
+        let mut shards = ToFolder { at, access };
+        let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
+        let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
+        let mut sink = BufWriter::new(order.file());
+        let planned = plan::plan(
+            self.inputs,
+            self.check,
+            &self.asked.cut,
+            self.asked.limit,
+            at,
+            &mut shards,
+            &mut sink,
+            wanted,
+        )
+        .map_err(plan_error)?;
         let flushed = sink.into_inner().map(drop).map_err(|error| error.into_error());
-        flushed.and_then(|()| atomic.commit()).map_err(|error| failed("write", &requests, error))?;
-        let record = Record {
-            format: FORMAT,
-            lote: env!("CARGO_PKG_VERSION").to_owned(),
-            stage: Stage::Prepared,
-            source: input.to_string_lossy().into_owned(),
-            base_url: service.base_url,
-            dialect: service.dialect,
-            endpoint: checked.endpoint.clone().unwrap_or_default(),
-            lines: checked.lines,
-            bytes: checked.bytes,
-            sha256: checked.sha256.clone(),
-            begun_at: UnixSeconds::now(),
-            input_file_id: None,
-            batch_id: None,
-            batch_status: None,
-            results: None,
-        };
-        let written = json(&record).and_then(|text| {
-            let mut atomic = lock.begin(Folder::RECORD, access)?;
-            atomic.file().write_all(&text)?;
-            atomic.commit()
-        });
-        written.map_err(|error| failed("write", &path.join(Folder::RECORD), error))?;
-        Ok((record, checked))
-    }
-}
-
-fn failed(doing: &str, at: &Path, error: io::Error) -> RunError {
-    RunError::Io { doing: format!("{doing} {}", at.display()), error, batch: None }
-}
-
-/// Whether there is a folder.
-fn is_there(path: &Path) -> Result<bool, RunError> {
-    let refuse = |why: String| Err(RunError::Place { path: path.to_owned(), why });
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Ok(true),
-        Ok(_) => refuse("it is not a folder; name another".to_owned()),
-        Err(_) if path.is_symlink() => refuse("it is a link that leads nowhere".to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => refuse(error.to_string()),
-    }
-}
-
-/// Refuses a folder that holds anything but what a run has left which certainly began no create. That run's record, if
-/// there is one. Whether a run in it is of this input is said where that is asked for.
-fn refuse_held(path: &Path, input: Option<(&Path, &CheckOptions)>) -> Result<Option<Record>, RunError> {
-    let folder = || path.to_owned();
-    let unreadable = |why| Err(RunError::Unreadable { folder: folder(), why });
-    let record = match read_record(path) {
-        Ok(Some(record)) => record,
-        Ok(None) => {
-            let names = match names(path) {
-                Ok(names) => names,
-                Err(error) => return Err(RunError::Place { path: folder(), why: error.to_string() }),
-            };
-            let ours = |name: &OsString| save::is_temporary(name) || (name == Lock::NAME && Lock::is_one(path));
-            return if names.iter().all(ours) {
-                Ok(None)
-            } else {
-                Err(RunError::Held { folder: folder(), record: None, same_input: false })
-            };
+        flushed.map_err(|error| failed(ORDER, error))?;
+        if !planned.in_order {
+            order.commit().map_err(|error| failed(ORDER, error))?;
         }
-        Err(why) => return unreadable(why),
-    };
-    if record.nothing_was_begun() {
-        return match Folder::PAID.iter().find(|name| path.join(name).symlink_metadata().is_ok()) {
-            Some(name) => unreadable(format!("it says that no batch was begun, but {name} is there")),
-            None => Ok(Some(record)),
-        };
+        let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
+        let record = Record::new(self.asked.clone(), &planned);
+        let written = Dir::open(&at.join(SHARDS))
+            .and_then(|shards| shards.sync())
+            .and_then(|()| write_json(lock.begin(Record::NAME, access)?, &record));
+        written.map_err(|error| failed(Record::NAME, error))?;
+        Ok((record, log, planned.checked))
     }
-    if let Some(holder) = Lock::holder(path) {
-        return Err(RunError::Busy { folder: folder(), holder });
+
+    /// How this run differs from the one in a folder.
+    fn differs(&self, record: &Record, wanted: &dyn Fn() -> bool) -> Result<Option<String>, RunError> {
+        let asked = Asked { sha256: record.asked.sha256.clone(), ..self.asked.clone() };
+        if let Some(what) = record.asked.differs(&asked) {
+            return Ok(Some(what));
+        }
+        let spill = tempfile::tempdir().map_err(|error| RunError::io("make", &std::env::temp_dir(), error))?;
+        let planned: Planned = plan::plan(
+            self.inputs,
+            self.check,
+            &self.asked.cut,
+            self.asked.limit,
+            spill.path(),
+            &mut Nowhere,
+            &mut io::sink(),
+            wanted,
+        )
+        .map_err(plan_error)?;
+        Ok(record.asked.differs(&Asked { sha256: planned.checked.sha256, ..asked }))
     }
-    let same_input = record.stage == Stage::Finished
-        && input.is_some_and(|(input, options)| hash(input, options).is_some_and(|sha256| sha256 == record.sha256));
-    Err(RunError::Held { folder: folder(), record: Some(Box::new(record)), same_input })
+
+    /// Nobody is to read the folder who may not read the whole input.
+    fn access(&self) -> Access {
+        self.inputs.iter().map(|input| Access::of(input)).reduce(Access::and).unwrap_or_default()
+    }
+}
+
+/// Puts the lines of each shard into its folder.
+struct ToFolder<'a> {
+    at: &'a Path,
+    access: Access,
+}
+
+impl Shards for ToFolder<'_> {
+    type Out = BufWriter<File>;
+
+    fn begin(&mut self, number: u32) -> io::Result<Self::Out> {
+        begin_shard(self.at, self.access, number)
+    }
+
+    fn finish(&mut self, number: u32, out: Self::Out) -> io::Result<()> {
+        out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+        Dir::open(&self.at.join(shard_folder(number)))?.sync()
+    }
+}
+
+fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<BufWriter<File>> {
+    for folder in [at.join(SHARDS), at.join(shard_folder(number))] {
+        match folder_builder(access).create(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    let dir = Dir::open(&at.join(shard_folder(number)))?;
+    dir.narrow(access)?;
+    // What is there is of an attempt that was never begun.
+    let _ = dir.remove(REQUESTS.as_ref());
+    let file = dir.create_new(REQUESTS.as_ref(), access.file_mode())?;
+    access.narrow(&file)?;
+    Ok(BufWriter::with_capacity(256 << 10, file))
+}
+
+/// Lines that are only looked at.
+pub(super) struct Nowhere;
+
+impl Shards for Nowhere {
+    type Out = io::Sink;
+
+    fn begin(&mut self, _: u32) -> io::Result<io::Sink> {
+        Ok(io::sink())
+    }
+
+    fn finish(&mut self, _: u32, _: io::Sink) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// JSON for people to read.
+pub(super) fn write_json(mut atomic: AtomicFile, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.write_all(b"\n")?;
+    atomic.file().write_all(&text)?;
+    atomic.commit()
+}
+
+fn plan_error(error: PlanError) -> RunError {
+    match error {
+        PlanError::Input { checked, sources } => RunError::new(Kind::Input { checked: Box::new(checked), sources }),
+        PlanError::Io { doing, path, error } => RunError::io(doing, &path, error),
+    }
+}
+
+fn unreadable(path: &Path, name: &'static str, why: String) -> RunError {
+    RunError::new(Kind::Unreadable { name, why }).at(path)
+}
+
+fn log_error(error: LogError, path: &Path) -> RunError {
+    unreadable(path, Log::NAME, error.to_string())
+}
+
+fn replay<'a>(record: &Record, events: impl Iterator<Item = &'a Event>, path: &Path) -> Result<State, RunError> {
+    State::replay(&record.shards, events).map_err(|why| unreadable(path, Log::NAME, format!("it says {why}")))
+}
+
+fn not_held(not: NotHeld, path: &Path) -> RunError {
+    match not {
+        NotHeld::Busy(holder) => RunError::new(Kind::Busy(holder)).at(path),
+        NotHeld::Io(error) => RunError::place(path, error.to_string()),
+    }
+}
+
+fn what_is(path: &Path) -> Result<There, RunError> {
+    let refuse = |why: String| Err(RunError::place(path, why));
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return refuse("it is not a folder; name another".to_owned()),
+        Err(_) if path.is_symlink() => return refuse("it is a link that leads nowhere".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(There::Nothing),
+        Err(error) => return refuse(error.to_string()),
+    }
+    match Record::read(path) {
+        Found::Record(record) => Ok(There::Run(record)),
+        Found::Unreadable(why) => Err(unreadable(path, Record::NAME, why)),
+        Found::First { batch, stage } => {
+            let made = match batch {
+                Some(batch) => format!("batch {batch}: see lote batches get {batch}, lote files content and lote join"),
+                None if matches!(stage.as_str(), "prepared" | "uploaded") => "which has made no batch".to_owned(),
+                None => "which may have made a batch: see lote batches list".to_owned(),
+            };
+            let why = format!("holds a run of an earlier version of lote, {made}; name another folder");
+            Err(RunError::new(Kind::Taken { why }).at(path))
+        }
+        Found::None => {
+            let names = names(path).map_err(|error| RunError::place(path, error.to_string()))?;
+            let ours = |name: &OsString| {
+                save::is_temporary(name)
+                    || (name == Lock::NAME && Lock::is_one(path))
+                    || (name == SHARDS || BEGUN.iter().any(|begun| name == begun))
+            };
+            // A lock alone marks what a dead process has left; without it, such names may be anybody's.
+            let locked = names.iter().any(|name| name == Lock::NAME);
+            match names.iter().all(ours) && (locked || names.iter().all(|name| save::is_temporary(name))) {
+                true => Ok(There::Free),
+                false => {
+                    let why = "holds something else than a run; name another folder".to_owned();
+                    Err(RunError::new(Kind::Taken { why }).at(path))
+                }
+            }
+        }
+    }
 }
 
 fn names(path: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
 }
 
-/// The record in a folder, if there is one.
-///
-/// # Errors
-/// Why it cannot be read.
-fn read_record(folder: &Path) -> Result<Option<Record>, String> {
-    let path = folder.join(Folder::RECORD);
-    let mut text = Vec::new();
-    match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-        Ok(found) if !found.is_file() => return Err("it is not a regular file".to_owned()),
-        Ok(_) => {}
-    }
-    let read = fs::File::open(&path).and_then(|file| file.take(RECORD_BYTES).read_to_end(&mut text));
-    read.map_err(|error| error.to_string())?;
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    match value.get("format").and_then(serde_json::Value::as_u64) {
-        Some(format) if format > u64::from(FORMAT) => {
-            let made_by = value.get("lote").and_then(serde_json::Value::as_str).unwrap_or("of unknown version");
-            let ours = env!("CARGO_PKG_VERSION");
-            Err(format!(
-                "it has format {format}, made by lote {made_by}; this is lote {ours}, which knows formats up to {FORMAT}: \
-                 go on with the newer lote"
-            ))
-        }
-        _ => serde_json::from_value(value).map(Some).map_err(|error| error.to_string()),
-    }
-}
-
-/// The hash of what would be sent of this input.
-fn hash(input: &Path, options: &CheckOptions) -> Option<String> {
-    // What is no file can be read but once.
-    let source = fs::metadata(input).ok()?.is_file().then(|| open_lines(input).ok())??;
-    let checked = check(source, options, &mut |_| (), Some(&mut io::sink())).ok()?;
-    (checked.findings == 0).then_some(checked.sha256)
+fn folder_builder(access: Access) -> DirBuilder {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, access.folder_mode());
+    builder
 }
 
 /// A folder beside the final one, on the same file system.
 fn staging(path: &Path, access: Access) -> io::Result<(PathBuf, Lock)> {
     for _ in 0..TRIES {
         let at = save::folder(path).join(save::staging_name());
-        #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, access.folder_mode());
-        match builder.create(&at) {
+        match folder_builder(access).create(&at) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             made => made?,
         }
@@ -501,13 +591,33 @@ fn staging(path: &Path, access: Access) -> io::Result<(PathBuf, Lock)> {
 }
 
 /// Removes the staging folders that dead processes of this host have left in a folder.
-fn sweep_staging(parent: &Path) {
+fn save_sweep(parent: &Path) {
     for name in names(parent).unwrap_or_default().iter().filter(|name| save::is_staging(name)) {
         let at = parent.join(name);
         match Lock::take_left(&at) {
-            Some(lock) => lock.remove(&Folder::BEGUN, true),
+            Some(lock) => {
+                clear(&lock);
+                lock.remove(&BEGUN, true);
+            }
             // It died before it made its lock: only an empty folder goes.
             None => drop(fs::remove_dir(&at)),
         }
     }
+}
+
+/// Removes the request lines of shards of which nothing was begun.
+fn clear(lock: &Lock) {
+    if !lock.is_ours().unwrap_or(false) {
+        return;
+    }
+    let shards = lock.dir().path().join(SHARDS);
+    for name in names(&shards).unwrap_or_default() {
+        let at = shards.join(&name);
+        if let Ok(dir) = Dir::open(&at) {
+            let _ = dir.remove(REQUESTS.as_ref());
+            save::sweep(&at);
+        }
+        let _ = fs::remove_dir(&at);
+    }
+    let _ = fs::remove_dir(&shards);
 }

@@ -61,6 +61,18 @@ impl Dir {
         &self.path
     }
 
+    /// Which folder it is on this machine, whatever its path; the path where only that is known.
+    pub(crate) fn identity(&self) -> io::Result<String> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let found = self.handle.metadata()?;
+            Ok(format!("{}:{}", found.dev(), found.ino()))
+        }
+        #[cfg(not(unix))]
+        Ok(self.path.display().to_string())
+    }
+
     /// The folder has got another name.
     pub(crate) fn moved_to(&mut self, path: &Path) -> io::Result<()> {
         self.path = std::path::absolute(path)?;

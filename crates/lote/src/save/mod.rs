@@ -93,6 +93,13 @@ impl AtomicFile {
         self.persist(Dir::rename_new)
     }
 
+    /// Gives the file its name, durable or not: for what is no loss.
+    pub(crate) fn commit_unsynced(mut self) -> io::Result<()> {
+        self.dir.rename(&self.temporary, &self.name)?;
+        self.done = true;
+        Ok(())
+    }
+
     fn persist(mut self, rename: fn(&Dir, &OsStr, &OsStr) -> io::Result<()>) -> io::Result<()> {
         self.file.sync_all()?;
         rename(&self.dir, &self.temporary, &self.name)?;

@@ -1,0 +1,77 @@
+//! The sum of what several joins wrote, and of lines taken from their results.
+
+use crate::anomaly::{Anomaly, MAX_ANOMALIES};
+use crate::answer::Answer;
+use crate::join::Joined;
+use crate::tally::Tally;
+
+/// Counts over the results of several joins, such as those of the batches of one run.
+#[derive(Debug, Clone, Default)]
+pub struct Sum {
+    tally: Tally,
+    lines: u64,
+    answers: u64,
+    anomalies: Vec<Anomaly>,
+    anomalies_omitted: u64,
+}
+
+impl Sum {
+    /// Adds all that a join wrote.
+    pub fn add(&mut self, joined: &Joined) {
+        self.lines += joined.lines;
+        self.tally.add_joined(joined);
+        self.add_found(joined);
+    }
+
+    /// Adds what was odd about the answers of a join, whose lines are added one by one.
+    pub fn add_found(&mut self, joined: &Joined) {
+        self.answers += joined.answers;
+        let room = MAX_ANOMALIES.saturating_sub(self.anomalies.len());
+        self.anomalies.extend(joined.anomalies.iter().take(room).cloned());
+        let left_out = joined.anomalies.len().saturating_sub(room) as u64;
+        self.anomalies_omitted += joined.anomalies_omitted + left_out;
+    }
+
+    /// Adds one result line.
+    pub fn add_line(&mut self, line: &Answer<'_>) {
+        self.lines += 1;
+        self.tally.add(line);
+    }
+
+    /// The sum.
+    #[must_use]
+    pub fn finish(self) -> Joined {
+        Joined::of(self.tally, self.lines, self.answers, self.anomalies, self.anomalies_omitted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_parts_is_the_whole() {
+        let mut missing = Vec::new();
+        crate::write_missing("d", &mut missing).unwrap();
+        let lines = [
+            r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","choices":[{"message":{"content":"x"},"finish_reason":"length"}],"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}}}}"#,
+            r#"{"custom_id":"b","response":{"status_code":500,"body":{"error":{"message":"no"}}}}"#,
+            r#"{"custom_id":"c","error":{"code":"batch_expired","message":"late"}}"#,
+            std::str::from_utf8(missing.trim_ascii_end()).unwrap(),
+        ];
+        let mut whole = Sum::default();
+        let (mut first, mut second) = (Sum::default(), Sum::default());
+        for (at, line) in lines.iter().enumerate() {
+            let answer = Answer::parse(line.as_bytes()).unwrap();
+            whole.add_line(&answer);
+            if at < 2 { first.add_line(&answer) } else { second.add_line(&answer) }
+        }
+        let mut sum = Sum::default();
+        sum.add(&first.finish());
+        sum.add(&second.finish());
+        let (sum, whole) = (sum.finish(), whole.finish());
+        assert_eq!(sum, whole);
+        assert_eq!((whole.lines, whole.succeeded, whole.failed, whole.expired, whole.missing), (4, 1, 1, 1, 1));
+        assert_eq!((whole.cut_off, whole.usage.total_tokens, whole.models["m"]), (1, 5, 1));
+    }
+}

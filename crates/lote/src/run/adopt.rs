@@ -1,0 +1,117 @@
+//! What the service's list says of a create whose answer was lost.
+
+use std::collections::HashSet;
+
+use lote_client::types as wire;
+use serde_json::Value;
+
+use super::state::{Shard, State};
+use crate::{
+    Batch, BatchOptions, Client, Error, UnixSeconds, bound,
+    call::map_error,
+};
+
+/// The keys of the metadata by which a run knows its batches.
+pub(super) const RUN: &str = "lote_run";
+pub(super) const SHARD: &str = "lote_shard";
+pub(super) const CREATE: &str = "lote_create";
+pub(super) const SHA256: &str = "lote_sha256";
+
+/// How much earlier than the intent a batch may seem to have been made: clocks differ.
+const CLOCKS: i64 = 600;
+
+/// What a reading of the list brought.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// The batches that were wanted, each with the shard that it is of.
+    pub(super) found: Vec<(u32, Batch)>,
+    /// Whether the service said that there are no more after the last page.
+    pub(super) whole: bool,
+    /// Whether it holds any batch at all. A list that does not even show old ones proves nothing.
+    pub(super) any: bool,
+}
+
+/// Reads the list to its end, and keeps the batches that are of a shard. Entries of others that cannot be read are passed over.
+pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Option<u32> + Send) -> Result<Listed, Error> {
+    let (mut listed, mut after, mut cursors) = (Listed::default(), None::<String>, HashSet::new());
+    loop {
+        let (shared, from) = (client.shared(), after.as_deref());
+        let page = |_| async move {
+            map_error(shared, "list batches", shared.calls().list_batches(from, Some(bound::BATCH_PAGE.max)).await).await
+        };
+        let wire::BatchList { data, has_more, .. } = shared.retried(page).await?.into_inner();
+        let entries = match data {
+            Some(Value::Array(entries)) => entries,
+            _ => return Err(Error::undecodable("list.data: it is missing: this is no list")),
+        };
+        listed.any |= !entries.is_empty();
+        let last = entries.last().and_then(|last| Some(last.get("id")?.as_str()?.to_owned()));
+        let batches = entries.into_iter().filter_map(|entry| {
+            Batch::read("list.data", serde_json::from_value::<wire::Batch>(entry).ok()?).ok()
+        });
+        listed.found.extend(batches.filter_map(|batch| Some((of(&batch)?, batch))));
+        match (has_more.as_ref().and_then(Value::as_bool), last) {
+            (Some(false), _) => {
+                listed.whole = true;
+                return Ok(listed);
+            }
+            // A page that says nothing of more, or names no last batch, or repeats a cursor: the end is not known.
+            (_, Some(last)) if cursors.insert(last.clone()) => after = Some(last),
+            _ => return Ok(listed),
+        }
+    }
+}
+
+/// Whether a batch is that of a create of this shard which the log does not hold.
+pub(super) fn is_of(batch: &Batch, run: &str, shard: &Shard, state: &State) -> bool {
+    if state.holds(&batch.id) {
+        return false;
+    }
+    let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+    match (said(RUN), said(SHARD)) {
+        (Some(of), Some(number)) => of == run && number == shard.plan.number.to_string(),
+        (Some(_), None) | (None, Some(_)) => false,
+        // A service that keeps no metadata: the file tells, unless the same file was made for another shard as well.
+        (None, None) => {
+            let Some(file) = &shard.file else { return false };
+            let once = state.shards.values().filter(|other| other.file.as_ref() == Some(file)).count() == 1;
+            let since = shard.intent.map_or(i64::MIN, |at| at.get().saturating_sub(CLOCKS));
+            let in_time = |at: UnixSeconds| at.get() >= since;
+            once
+                && batch.metadata.is_empty()
+                && batch.input_file_id.as_ref() == Some(file)
+                && batch.endpoint.as_ref().is_none_or(|endpoint| *endpoint == shard.plan.endpoint)
+                && batch.created_at.is_none_or(in_time)
+        }
+    }
+}
+
+/// The one of several batches of one create that is furthest, and the others.
+pub(super) fn furthest(mut found: Vec<Batch>) -> Option<(Batch, Vec<Batch>)> {
+    let far = |batch: &Batch| {
+        let done = batch.request_counts.map_or(0, |counts| counts.completed);
+        let may_end_well = !matches!(batch.status, crate::Status::Failed | crate::Status::Cancelled);
+        (batch.output_file_id.is_some(), may_end_well, done)
+    };
+    found.sort_by_key(|batch| std::cmp::Reverse(far(batch)));
+    let mut found = found.into_iter();
+    Some((found.next()?, found.collect()))
+}
+
+/// The options of a create of this shard: the run's own, and what it is known by.
+pub(super) fn marked(options: &BatchOptions, run: &str, shard: &Shard, nonce: &str, alone: bool) -> BatchOptions {
+    let number = shard.plan.number.to_string();
+    let mut marked = options
+        .clone()
+        .metadata(RUN, run)
+        .metadata(SHARD, &number)
+        .metadata(CREATE, nonce)
+        .metadata(SHA256, &shard.plan.sha256);
+    // One key is for one batch: of a run of several each has its own. The same intent always has the same key.
+    marked.idempotency_key = Some(match marked.idempotency_key.take() {
+        Some(key) if alone => key,
+        Some(key) => format!("{key}-{number}-{nonce}"),
+        None => format!("lote-{run}-{number}-{nonce}"),
+    });
+    marked
+}

@@ -1,0 +1,65 @@
+//! What happens to a run, step by step: the words of its log.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BatchId, FileId, UnixSeconds, save::Stored};
+
+/// One thing that happened. Each is written and synced before the step that it announces, or right after the answer that
+/// it tells of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Event {
+    /// A process began to work on the run.
+    Opened(Opened),
+    /// A shard's request lines are at the service.
+    Uploaded { shard: u32, file: FileId },
+    /// A create is about to be sent. The nonce is in its metadata, and in that of no other create.
+    Creating { shard: u32, nonce: String, at: UnixSeconds },
+    /// There is a batch. `adopted` when it was found in the list, and not in the answer to the create.
+    Created { shard: u32, batch: BatchId, adopted: bool },
+    /// The service refused the create: it made no batch.
+    Refused { shard: u32, nonce: String, why: String },
+    /// A create whose answer was lost has made no batch.
+    NoBatch { shard: u32, why: String },
+    /// A batch failed because the account has too much at work: it is created again later.
+    Postponed { shard: u32, batch: BatchId, why: String },
+    /// A batch is over.
+    Over { shard: u32, batch: BatchId, status: String },
+    /// Every line of a shard has its result, in the shard's own results.
+    Settled { shard: u32, results: Stored },
+    /// A batch failed at validation: none of its lines was run.
+    Failed { shard: u32, why: String },
+    /// It cannot be told what became of a shard; a person must say.
+    Held { shard: u32, why: String },
+    /// A person has said that a held shard is to be looked at again.
+    Released { shard: u32 },
+    /// Lines that did not succeed are tried again, in these shards.
+    Attempt { attempt: u32, shards: Vec<super::plan::ShardPlan> },
+    /// No more creates; what is open is cancelled.
+    Cancelled,
+    /// The run is cancelled no more, since what did not succeed is to be tried again.
+    Resumed,
+    /// All results are written.
+    Finished { results: Stored },
+    /// What a newer version wrote.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Who works on a run, and where.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Opened {
+    pub(super) lote: String,
+    pub(super) pid: u32,
+    pub(super) host: String,
+    /// Which folder it is, whatever its path: device and inode on Unix.
+    pub(super) folder: String,
+    /// The first digits of the hash of the key.
+    pub(super) key: String,
+    /// The gateway inside that process, when the run was embedded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gateway: Option<String>,
+    /// The end of the log was cut off, so that it may be behind the world.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) cut: bool,
+}

@@ -1,0 +1,395 @@
+//! The results of all shards, put together in the order of the input: one result line for each request line, the best
+//! that any attempt brought.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    folder::{ANOMALIES, FAILED, Folder, ORDER, REQUESTS, RESULTS, SUMMARY},
+    plan::ShardPlan,
+    record::shard_folder,
+    state::Phase,
+};
+use crate::{
+    Batch,
+    lines::{Answer, Joined, OutcomeKind, Sum, write_error},
+    save::{AtomicFile, Stored},
+};
+
+/// What is written down of a shard that was settled.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ShardSummary {
+    pub(super) batch: Batch,
+    pub(super) joined: Joined,
+}
+
+/// What all of it is put together from.
+pub(super) struct Merge {
+    root: PathBuf,
+    shards: BTreeMap<u32, Part>,
+    in_order: bool,
+    results: AtomicFile,
+    failed: AtomicFile,
+    anomalies: AtomicFile,
+}
+
+/// A shard, and what came of it.
+struct Part {
+    plan: ShardPlan,
+    attempt: u32,
+    came: Came,
+}
+
+enum Came {
+    /// It was settled.
+    Results,
+    /// None of its lines was run: what its result lines say.
+    Nothing { code: &'static str, why: String },
+}
+
+/// What was put together.
+pub(super) struct Merged {
+    pub(super) joined: Joined,
+    pub(super) results: Stored,
+}
+
+/// Which file could not be read or written.
+pub(super) struct Fault(pub(super) PathBuf, pub(super) io::Error);
+
+/// A pair of lines: what was asked, and the best that came.
+pub(super) struct Pair<'a> {
+    /// The shard of the first attempt that the line is in.
+    pub(super) shard: u32,
+    /// The shard whose result it is.
+    pub(super) from: u32,
+    pub(super) request: &'a [u8],
+    pub(super) result: &'a [u8],
+}
+
+impl Merge {
+    /// Over what the folder holds.
+    pub(super) fn new(folder: &Folder) -> io::Result<Self> {
+        Ok(Self {
+            root: folder.path().to_owned(),
+            shards: parts(folder),
+            in_order: folder.record.in_order,
+            results: folder.begin(RESULTS)?,
+            failed: folder.begin(FAILED)?,
+            anomalies: folder.begin(ANOMALIES)?,
+        })
+    }
+
+    /// Writes all of it.
+    pub(super) fn write(mut self) -> Result<Merged, Fault> {
+        let root = self.root.clone();
+        let at = |name: &'static str| {
+            let path = root.join(name);
+            move |error| Fault(path, error)
+        };
+        let mut sum = Sum::default();
+        {
+            let mut anomalies = BufWriter::new(self.anomalies.file());
+            for (number, part) in &self.shards {
+                if let Came::Results = part.came {
+                    let joined = read_summary(&self.root, *number)?.joined;
+                    sum.add_found(&joined);
+                    write_anomalies(*number, &joined, &mut anomalies).map_err(at(ANOMALIES))?;
+                }
+            }
+            anomalies.flush().map_err(at(ANOMALIES))?;
+        }
+        {
+            let mut results = BufWriter::with_capacity(256 << 10, self.results.file());
+            let mut failed = BufWriter::new(self.failed.file());
+            let mut pairs = Pairs::new(&self.root, &self.shards, self.in_order);
+            pairs.walk(&mut |pair| {
+                results.write_all(pair.result).map_err(at(RESULTS))?;
+                results.write_all(b"\n").map_err(at(RESULTS))?;
+                let Ok(answer) = Answer::parse(pair.result) else {
+                    let path = root.join(shard_folder(pair.from)).join(RESULTS);
+                    return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
+                };
+                sum.add_line(&answer);
+                if answer.outcome() != OutcomeKind::Succeeded {
+                    failed.write_all(pair.request).map_err(at(FAILED))?;
+                    failed.write_all(b"\n").map_err(at(FAILED))?;
+                }
+                Ok(())
+            })?;
+            results.flush().map_err(at(RESULTS))?;
+            failed.flush().map_err(at(FAILED))?;
+        }
+        let results = self.results.stored().map_err(at(RESULTS))?;
+        self.failed.commit().map_err(at(FAILED))?;
+        self.anomalies.commit().map_err(at(ANOMALIES))?;
+        self.results.commit().map_err(at(RESULTS))?;
+        Ok(Merged { joined: sum.finish(), results })
+    }
+}
+
+/// The shards of a run, and what came of each.
+fn parts(folder: &Folder) -> BTreeMap<u32, Part> {
+    let part = |shard: &super::state::Shard| {
+        let nothing = |code, why: &str| Came::Nothing { code, why: why.to_owned() };
+        let came = match &shard.phase {
+            Phase::Settled(_) => Came::Results,
+            Phase::Failed(why) => nothing("batch_failed", why),
+            Phase::Cancelled => nothing("batch_cancelled", "the run was cancelled before this line was sent"),
+            _ => nothing("not_settled", shard.held.as_deref().unwrap_or("its batch was not settled")),
+        };
+        Part { plan: shard.plan.clone(), attempt: shard.attempt, came }
+    };
+    folder.state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect()
+}
+
+/// Walks through the request lines of a run in the order of the input, each with the best result of all attempts.
+pub(super) fn walk(folder: &Folder, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    Pairs::new(folder.path(), &parts(folder), folder.record.in_order).walk(visit)
+}
+
+pub(super) fn read_summary(root: &Path, shard: u32) -> Result<ShardSummary, Fault> {
+    let path = root.join(shard_folder(shard)).join(SUMMARY);
+    let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice(&text)?));
+    read.map_err(|error| Fault(path, error))
+}
+
+fn write_anomalies(shard: u32, joined: &Joined, out: &mut impl Write) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        shard: u32,
+        #[serde(flatten)]
+        anomaly: &'a crate::lines::Anomaly,
+    }
+    for anomaly in &joined.anomalies {
+        serde_json::to_writer(&mut *out, &Found { shard, anomaly })?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Request lines with their results, shard by shard and line by line.
+struct Pairs<'a> {
+    root: &'a Path,
+    shards: &'a BTreeMap<u32, Part>,
+    in_order: bool,
+    /// The shards of the first attempt that are being read.
+    open: BTreeMap<u32, Reader>,
+    /// One for each further attempt: its lines are a part of those of the input, in the same order.
+    again: Vec<Again<'a>>,
+}
+
+/// The lines of an attempt, and the one that comes next.
+struct Again<'a> {
+    left: Vec<&'a Part>,
+    reader: Option<Reader>,
+    head: Option<Head>,
+}
+
+struct Head {
+    custom_id: String,
+    shard: u32,
+    result: Vec<u8>,
+    rank: Rank,
+}
+
+/// How good a result is: an answer that is whole before one that falls short, and both before none.
+type Rank = (bool, bool);
+
+const NONE: Rank = (false, false);
+
+/// Reads the requests and the results of a shard side by side.
+struct Reader {
+    number: u32,
+    left: u64,
+    requests: Lines,
+    results: Results,
+    request: Vec<u8>,
+    result: Vec<u8>,
+}
+
+enum Results {
+    Lines(Lines),
+    Nothing { code: &'static str, why: String },
+}
+
+struct Lines {
+    path: PathBuf,
+    reader: BufReader<File>,
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Self, Fault> {
+        match File::open(&path) {
+            Ok(file) => Ok(Self { path, reader: BufReader::with_capacity(128 << 10, file) }),
+            Err(error) => Err(Fault(path, error)),
+        }
+    }
+
+    fn next(&mut self, line: &mut Vec<u8>) -> Result<(), Fault> {
+        line.clear();
+        let read = self.reader.read_until(b'\n', line);
+        match read {
+            Ok(0) => Err(Fault(self.path.clone(), io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {
+                line.pop_if(|last| *last == b'\n');
+                Ok(())
+            }
+            Err(error) => Err(Fault(self.path.clone(), error)),
+        }
+    }
+}
+
+impl Reader {
+    fn open(root: &Path, part: &Part) -> Result<Self, Fault> {
+        let folder = root.join(shard_folder(part.plan.number));
+        let results = match &part.came {
+            Came::Results => Results::Lines(Lines::open(folder.join(RESULTS))?),
+            Came::Nothing { code, why } => Results::Nothing { code, why: why.clone() },
+        };
+        Ok(Self {
+            number: part.plan.number,
+            left: part.plan.lines,
+            requests: Lines::open(folder.join(REQUESTS))?,
+            results,
+            request: Vec::new(),
+            result: Vec::new(),
+        })
+    }
+
+    fn next(&mut self) -> Result<(), Fault> {
+        self.left -= 1;
+        self.requests.next(&mut self.request)?;
+        match &mut self.results {
+            Results::Lines(lines) => lines.next(&mut self.result),
+            Results::Nothing { code, why } => {
+                self.result.clear();
+                let at = |error| Fault(self.requests.path.clone(), error);
+                let custom_id = custom_id(&self.request).map_err(at)?;
+                write_error(&custom_id, code, why, &mut self.result).map_err(at)?;
+                self.result.pop();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The custom_id of a line that was checked, or that this run wrote.
+fn custom_id(line: &[u8]) -> io::Result<String> {
+    #[derive(Deserialize)]
+    struct Line {
+        custom_id: String,
+    }
+    Ok(serde_json::from_slice::<Line>(line)?.custom_id)
+}
+
+fn rank(line: &[u8]) -> Rank {
+    Answer::parse(line).map_or(NONE, |answer| {
+        let succeeded = answer.outcome() == OutcomeKind::Succeeded;
+        (succeeded, succeeded && answer.shortfall().is_none())
+    })
+}
+
+impl<'a> Again<'a> {
+    /// The next line of the attempt, kept until the line of the input comes that it is a result of.
+    fn fill(&mut self, root: &Path) -> Result<(), Fault> {
+        while self.head.is_none() {
+            let reader = match &mut self.reader {
+                Some(reader) if reader.left > 0 => reader,
+                _ if self.left.is_empty() => return Ok(()),
+                reader => reader.insert(Reader::open(root, self.left.remove(0))?),
+            };
+            if reader.left > 0 {
+                reader.next()?;
+                let custom_id =
+                    custom_id(&reader.request).map_err(|error| Fault(reader.requests.path.clone(), error))?;
+                let result = std::mem::take(&mut reader.result);
+                let rank = rank(&result);
+                self.head = Some(Head { custom_id, shard: reader.number, result, rank });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Pairs<'a> {
+    fn new(root: &'a Path, shards: &'a BTreeMap<u32, Part>, in_order: bool) -> Self {
+        let last = shards.values().map(|part| part.attempt).max().unwrap_or(1);
+        let of = |attempt| shards.values().filter(move |part| part.attempt == attempt).collect();
+        let again = (2..=last).map(|attempt| Again { left: of(attempt), reader: None, head: None }).collect();
+        Self { root, shards, in_order, open: BTreeMap::new(), again }
+    }
+
+    fn walk(&mut self, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        if self.in_order {
+            let first: Vec<(u32, u64)> =
+                self.shards.values().filter(|part| part.attempt == 1).map(|part| (part.plan.number, part.plan.lines)).collect();
+            return first.into_iter().try_for_each(|(shard, count)| self.stretch(shard, count, visit));
+        }
+        let mut order = Lines::open(self.root.join(ORDER))?;
+        let mut left: u64 =
+            self.shards.values().filter(|part| part.attempt == 1).map(|part| part.plan.lines).sum();
+        let mut text = Vec::new();
+        while left > 0 {
+            order.next(&mut text)?;
+            let run = std::str::from_utf8(&text).ok().and_then(|text| {
+                let (shard, count) = text.split_once(' ')?;
+                Some((shard.parse().ok()?, count.parse::<u64>().ok()?))
+            });
+            let fault = || Fault(order.path.clone(), io::Error::other("it holds a line that this run did not write"));
+            let (shard, count) = run.filter(|(_, count)| *count <= left).ok_or_else(fault)?;
+            self.stretch(shard, count, visit)?;
+            left -= count;
+        }
+        Ok(())
+    }
+
+    /// So many lines of a shard, one after another.
+    fn stretch(
+        &mut self,
+        shard: u32,
+        count: u64,
+        visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        for _ in 0..count {
+            if !self.open.contains_key(&shard) {
+                let fault = || Fault(self.root.join(ORDER), io::Error::other("it names a shard that is not in the plan"));
+                let part = self.shards.get(&shard).ok_or_else(fault)?;
+                self.open.insert(shard, Reader::open(self.root, part)?);
+            }
+            let Some(reader) = self.open.get_mut(&shard) else { continue };
+            if reader.left == 0 {
+                return Err(Fault(self.root.join(ORDER), io::Error::other("it has more lines than the shards")));
+            }
+            reader.next()?;
+            let mut best: Option<Head> = None;
+            if !self.again.is_empty() {
+                let at = |error| Fault(reader.requests.path.clone(), error);
+                let custom_id = custom_id(&reader.request).map_err(at)?;
+                for again in &mut self.again {
+                    again.fill(self.root)?;
+                    let Some(head) = again.head.take_if(|head| head.custom_id == custom_id) else { continue };
+                    let known = best.as_ref().map_or_else(|| rank(&reader.result), |best| best.rank);
+                    // Of two that are as good the later one says more of how things stand.
+                    if head.rank > known || (head.rank, known) == (NONE, NONE) {
+                        best = Some(head);
+                    }
+                }
+            }
+            let (from, result) = match &best {
+                Some(head) => (head.shard, head.result.as_slice()),
+                None => (shard, reader.result.as_slice()),
+            };
+            visit(Pair { shard, from, request: &reader.request, result })?;
+            if reader.left == 0 {
+                self.open.remove(&shard);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! What was asked of a run: `run.json`, written once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    Cut,
+    plan::{Planned, ShardPlan},
+};
+use crate::{BatchOptions, Client, Error, UnixSeconds};
+
+/// The number of the format of `run.json`.
+pub(super) const FORMAT: u32 = 2;
+
+/// More bytes than any `run.json` has.
+const LONGEST: u64 = 64 << 20;
+
+/// What was asked, and how the lines were put into shards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The format of this record.
+    pub(super) format: u32,
+    /// The version of lote that made it.
+    pub(super) lote: String,
+    /// The name of the run, also in the metadata of its batches.
+    pub(super) run: String,
+    pub(super) begun_at: UnixSeconds,
+    /// What it is a run of; all that must be the same for the run to be gone on with.
+    #[serde(flatten)]
+    pub(super) asked: Asked,
+    /// The files that the lines came from.
+    pub(super) sources: Vec<Source>,
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+    pub(super) models: BTreeMap<String, u64>,
+    pub(super) shards: Vec<ShardPlan>,
+    /// Whether the shards, one after another, hold the lines in the order of the input. If not, `order` says it.
+    pub(super) in_order: bool,
+}
+
+/// The identity of a run: the lines, and all that is sent with them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    /// The SHA-256 of the canonical lines in the order of the input, in lowercase hexadecimal digits.
+    pub(super) sha256: String,
+    /// The service; `embedded` for the gateway inside a process, whatever its port.
+    pub(super) base_url: String,
+    pub(super) dialect: String,
+    #[serde(default)]
+    pub(super) on_behalf_of: Option<String>,
+    /// The endpoint that every line must be for, if one was given.
+    pub(super) endpoint: Option<String>,
+    /// The options of the batches, as they are sent.
+    pub(super) options: Map<String, Value>,
+    pub(super) cut: Cut,
+    /// Only so many lines of the input.
+    pub(super) limit: Option<u64>,
+}
+
+/// A file that lines came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Source {
+    pub(super) path: String,
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
+
+impl Asked {
+    /// What is the base URL of all embedded gateways.
+    pub(super) const EMBEDDED: &'static str = "embedded";
+
+    pub(super) fn new(client: &Client, embedded: bool, options: &BatchOptions, endpoint: Option<String>) -> Self {
+        Self {
+            sha256: String::new(),
+            base_url: if embedded { Self::EMBEDDED } else { client.base_url() }.to_owned(),
+            dialect: client.dialect().name().to_owned(),
+            on_behalf_of: client.shared().account().user.clone(),
+            endpoint,
+            options: options.to_json(),
+            cut: Cut::default(),
+            limit: None,
+        }
+    }
+
+    /// What differs, in words for people; none when nothing does.
+    pub(super) fn differs(&self, now: &Self) -> Option<String> {
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        let limit = |limit: Option<u64>| text(&limit.map(|limit| limit.to_string()));
+        let mut all = vec![
+            ("the service was".to_owned(), self.base_url.clone(), now.base_url.clone()),
+            ("the dialect was".to_owned(), self.dialect.clone(), now.dialect.clone()),
+            ("the end user was".to_owned(), text(&self.on_behalf_of), text(&now.on_behalf_of)),
+            ("the endpoint was".to_owned(), text(&self.endpoint), text(&now.endpoint)),
+            ("the limit of lines was".to_owned(), limit(self.limit), limit(now.limit)),
+            ("a batch was to hold".to_owned(), self.cut.to_string(), now.cut.to_string()),
+        ];
+        let names: BTreeSet<&String> = self.options.keys().chain(now.options.keys()).collect();
+        let value = |asked: &Self, name: &str| text(&asked.options.get(name).map(Value::to_string));
+        all.extend(names.into_iter().map(|name| (format!("{name} was"), value(self, name), value(now, name))));
+        if all.iter().all(|(_, then, now)| then == now) {
+            let short = |sha256: &str| format!("with the hash {}…", sha256.get(..12).unwrap_or(sha256));
+            all = vec![("the request lines were those".to_owned(), short(&self.sha256), short(&now.sha256))];
+        }
+        let differing = all.into_iter().filter(|(_, then, now)| then != now);
+        let said: Vec<String> = differing.map(|(what, then, now)| format!("{what} {then}, and is {now} now")).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+}
+
+impl Record {
+    /// The name of the file in the folder.
+    pub(super) const NAME: &'static str = "run.json";
+
+    pub(super) fn new(asked: Asked, planned: &Planned) -> Self {
+        let sources = planned.sources.iter().map(|source| Source {
+            path: source.path.to_string_lossy().into_owned(),
+            lines: source.lines,
+            bytes: source.bytes,
+            sha256: source.sha256.clone(),
+        });
+        Self {
+            format: FORMAT,
+            lote: env!("CARGO_PKG_VERSION").to_owned(),
+            run: random_name(),
+            begun_at: UnixSeconds::now(),
+            asked: Asked { sha256: planned.checked.sha256.clone(), ..asked },
+            sources: sources.collect(),
+            lines: planned.checked.lines,
+            bytes: planned.checked.bytes,
+            models: planned.checked.models.clone(),
+            shards: planned.shards.clone(),
+            in_order: planned.in_order,
+        }
+    }
+
+    pub(super) fn options(&self) -> Result<BatchOptions, Error> {
+        BatchOptions::from_json(&self.asked.options)
+    }
+
+    /// The record in a folder.
+    pub(super) fn read(folder: &Path) -> Found {
+        let path = folder.join(Self::NAME);
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::None,
+            Err(error) => return Found::Unreadable(error.to_string()),
+            Ok(found) if !found.is_file() => return Found::Unreadable("it is not a regular file".to_owned()),
+            Ok(_) => {}
+        }
+        let mut text = Vec::new();
+        let read = fs::File::open(&path).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
+        if let Err(error) = read {
+            return Found::Unreadable(error.to_string());
+        }
+        let value: Value = match serde_json::from_slice(&text) {
+            Ok(value) => value,
+            Err(error) => return Found::Unreadable(error.to_string()),
+        };
+        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        match value.get("format").and_then(Value::as_u64) {
+            Some(1) => Found::First { batch: text("batch_id"), stage: text("stage").unwrap_or_default() },
+            Some(format) if format > u64::from(FORMAT) => {
+                let made_by = text("lote").unwrap_or_else(|| "of unknown version".to_owned());
+                let ours = env!("CARGO_PKG_VERSION");
+                Found::Unreadable(format!(
+                    "it has format {format}, made by lote {made_by}; this is lote {ours}, which knows formats up to \
+                     {FORMAT}: go on with the newer lote"
+                ))
+            }
+            _ => match serde_json::from_value(value) {
+                Ok(record) => Found::Record(Box::new(record)),
+                Err(error) => Found::Unreadable(error.to_string()),
+            },
+        }
+    }
+}
+
+/// What stands in the place of a record.
+pub(super) enum Found {
+    None,
+    Record(Box<Record>),
+    /// Why it cannot be read, or is a newer lote's.
+    Unreadable(String),
+    /// One of the first format, in which a run had one batch.
+    First { batch: Option<String>, stage: String },
+}
+
+/// A name that nothing else has: 128 bits, half of them from the system's randomness.
+pub(super) fn random_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}{:016x}", RandomState::new().hash_one(0), fastrand::u64(..))
+}
+
+/// Where a shard is kept in the folder of its run.
+pub(super) fn shard_folder(number: u32) -> PathBuf {
+    Path::new("shards").join(format!("{number:04}"))
+}

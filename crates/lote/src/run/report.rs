@@ -1,0 +1,97 @@
+//! What came of a run.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{folder::Folder, state::Phase};
+use crate::{BatchId, Error, lines::Joined};
+
+/// What came of a run.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The name of the run, also in the metadata of its batches as `lote_run`.
+    pub run: String,
+    /// Its batches, each as it ended.
+    pub batches: Vec<EndedBatch>,
+    /// How the lines ended. Its fields are those of the report where it is serialised.
+    #[serde(flatten)]
+    pub joined: Joined,
+    /// The folder of the run.
+    #[serde(serialize_with = "shown")]
+    pub folder: PathBuf,
+    /// The file of results, in the order of the requests.
+    #[serde(serialize_with = "shown")]
+    pub results: PathBuf,
+    /// How long it took on this side, in seconds: this process alone.
+    pub seconds: f64,
+}
+
+/// A batch of a run that is over, and the shard whose lines it had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EndedBatch {
+    /// The number of the shard, from 1.
+    pub shard: u32,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// The batch.
+    pub id: BatchId,
+    /// Its status, in the contract's words.
+    pub status: String,
+    /// How many request lines it had.
+    pub lines: u64,
+}
+
+/// A path as people see it: JSON has no other bytes than text.
+pub(super) fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+impl Report {
+    /// The outcomes of the run, one for each request line in the order of the input, read from
+    /// [`results`](Self::results) as they are asked for. What is odd about the answers is in
+    /// [`joined`](Self::joined), the field.
+    ///
+    /// # Errors
+    /// One that [`is_io`](Error::is_io) when the file cannot be read.
+    pub fn outcomes(&self) -> Result<crate::Outcomes, Error> {
+        crate::Outcomes::open(&self.results)
+    }
+
+    /// Whether every line succeeded, and every batch of the last attempt was completed.
+    pub fn all_succeeded(&self) -> bool {
+        let last = self.batches.iter().map(|batch| batch.attempt).max().unwrap_or(1);
+        let ended = self.batches.iter().filter(|batch| batch.attempt == last);
+        self.joined.succeeded == self.joined.lines && ended.into_iter().all(|batch| batch.status == "completed")
+    }
+}
+
+/// What `summary.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Summary {
+    pub(super) run: String,
+    pub(super) batches: Vec<EndedBatch>,
+    #[serde(flatten)]
+    pub(super) joined: Joined,
+}
+
+impl Summary {
+    pub(super) fn new(folder: &Folder, joined: Joined) -> Self {
+        let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
+            let status = match &shard.phase {
+                Phase::Failed(_) => "failed".to_owned(),
+                _ => shard.status.clone()?,
+            };
+            Some(EndedBatch {
+                shard: *number,
+                attempt: shard.attempt,
+                id: shard.batch()?.clone(),
+                status,
+                lines: shard.plan.lines,
+            })
+        });
+        Self { run: folder.record.run.clone(), batches: batches.collect(), joined }
+    }
+}

@@ -1,0 +1,348 @@
+//! How far a run has come, as its log says, and what is to be done next. Nothing here reads a clock, a disk or a
+//! connection: every crash leaves a prefix of the log, and what is done after it is decided here alone.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    event::{Event, Opened},
+    plan::ShardPlan,
+};
+use crate::{BatchId, FileId, UnixSeconds, save::Stored};
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) shards: BTreeMap<u32, Shard>,
+    /// The number of the last attempt; the first is 1.
+    pub(super) attempt: u32,
+    /// No more creates.
+    pub(super) cancelled: bool,
+    pub(super) finished: Option<Stored>,
+    /// Who worked on it last.
+    pub(super) opened: Option<Opened>,
+    /// A newer version has written something that this one does not know.
+    pub(super) newer: bool,
+}
+
+/// One shard: the lines of one batch.
+#[derive(Clone, Debug)]
+pub(super) struct Shard {
+    pub(super) plan: ShardPlan,
+    pub(super) attempt: u32,
+    pub(super) phase: Phase,
+    /// Its lines at the service.
+    pub(super) file: Option<FileId>,
+    /// The nonce of the last create.
+    pub(super) nonce: Option<String>,
+    /// When that create was about to be sent.
+    pub(super) intent: Option<UnixSeconds>,
+    /// All batches that were made for it, the one that counts last.
+    pub(super) batches: Vec<BatchId>,
+    /// The status of the batch when it was over.
+    pub(super) status: Option<String>,
+    /// Why a person must say how to go on.
+    pub(super) held: Option<String>,
+    /// Why the last create made no batch that counts.
+    pub(super) why: Option<String>,
+}
+
+/// How far a shard has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its lines are in its folder.
+    Planned,
+    /// Its lines are at the service, and it is certain that no batch of them is at work.
+    Uploaded,
+    /// There may be a batch.
+    Creating,
+    /// There is a batch.
+    Created,
+    /// The batch is over.
+    Over,
+    /// Its results are in its folder.
+    Settled(Stored),
+    /// The batch failed at validation.
+    Failed(String),
+    /// No batch was made, and none will be.
+    Cancelled,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Find out what became of creates whose answers were lost.
+    Resolve,
+    /// Fetch what came of a shard, and join it.
+    Settle(u32),
+    /// Upload a shard, unless that is done, and create its batch.
+    Submit(u32),
+    /// Wait until a batch is over.
+    Wait,
+    /// A person must say how to go on: nothing else is left to do.
+    Held,
+    /// Put all results together.
+    Merge,
+    /// It is done.
+    Done,
+}
+
+/// Why an event cannot have happened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Impossible(String);
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Shard {
+    fn new(plan: ShardPlan, attempt: u32) -> Self {
+        Self {
+            plan,
+            attempt,
+            phase: Phase::Planned,
+            file: None,
+            nonce: None,
+            intent: None,
+            batches: Vec::new(),
+            status: None,
+            held: None,
+            why: None,
+        }
+    }
+
+    /// The batch that counts.
+    pub(super) fn batch(&self) -> Option<&BatchId> {
+        match self.phase {
+            Phase::Planned | Phase::Uploaded | Phase::Creating | Phase::Cancelled => None,
+            Phase::Created | Phase::Over | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
+        }
+    }
+
+    /// Whether nothing more is to come of it.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Settled(_) | Phase::Failed(_) | Phase::Cancelled)
+    }
+
+    /// Whether a batch of it is, or may be, at work.
+    fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Creating | Phase::Created)
+    }
+}
+
+impl State {
+    /// The state of a run of these shards of which nothing was done yet.
+    pub(super) fn new(shards: &[ShardPlan]) -> Self {
+        let shards = shards.iter().map(|plan| (plan.number, Shard::new(plan.clone(), 1))).collect();
+        Self { shards, attempt: 1, ..Self::default() }
+    }
+
+    /// The state after what a log says.
+    pub(super) fn replay<'a>(
+        shards: &[ShardPlan],
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<Self, Impossible> {
+        let mut state = Self::new(shards);
+        for event in events {
+            state.apply(event)?;
+        }
+        Ok(state)
+    }
+
+    /// Takes note of an event.
+    pub(super) fn apply(&mut self, event: &Event) -> Result<(), Impossible> {
+        use Phase::{Cancelled, Created, Creating, Failed, Over, Planned, Settled, Uploaded};
+        match event {
+            Event::Opened(opened) => {
+                self.entered(opened);
+                return Ok(());
+            }
+            Event::Attempt { attempt, shards } => {
+                if *attempt != self.attempt + 1 || shards.iter().any(|plan| self.shards.contains_key(&plan.number)) {
+                    return Err(Impossible(format!("attempt {attempt} after attempt {}", self.attempt)));
+                }
+                self.attempt = *attempt;
+                self.finished = None;
+                self.shards.extend(shards.iter().map(|plan| (plan.number, Shard::new(plan.clone(), *attempt))));
+                return Ok(());
+            }
+            Event::Cancelled => {
+                self.cancelled = true;
+                for shard in self.shards.values_mut().filter(|shard| matches!(shard.phase, Planned | Uploaded)) {
+                    shard.phase = Cancelled;
+                }
+                return Ok(());
+            }
+            Event::Resumed => {
+                self.cancelled = false;
+                self.finished = None;
+                for shard in self.shards.values_mut().filter(|shard| shard.phase == Cancelled) {
+                    shard.phase = if shard.file.is_some() { Uploaded } else { Planned };
+                }
+                return Ok(());
+            }
+            Event::Finished { results } => {
+                self.finished = Some(results.clone());
+                return Ok(());
+            }
+            Event::Unknown => {
+                self.newer = true;
+                return Ok(());
+            }
+            _ => {}
+        }
+        let cancelled = self.cancelled;
+        let (number, what) = of_shard(event);
+        let Some(shard) = self.shards.get_mut(&number) else {
+            return Err(Impossible(format!("{what} of shard {number}, which is not in the plan")));
+        };
+        // Where there is no batch: to be created, unless the run was cancelled.
+        let free = if cancelled { Cancelled } else { Uploaded };
+        let phase = match (event, &shard.phase) {
+            (Event::Uploaded { file, .. }, Planned | Uploaded) => {
+                shard.file = Some(file.clone());
+                Uploaded
+            }
+            (Event::Creating { nonce, at, .. }, Uploaded) => {
+                shard.nonce = Some(nonce.clone());
+                shard.intent = Some(*at);
+                Creating
+            }
+            // An adopted batch may be that of a create which a copy of this folder has sent.
+            (Event::Created { batch, adopted, .. }, found)
+                if *found == Creating || (*adopted && matches!(found, Planned | Uploaded | Cancelled)) =>
+            {
+                shard.batches.push(batch.clone());
+                shard.why = None;
+                Created
+            }
+            (Event::Refused { why, .. } | Event::NoBatch { why, .. }, Creating) => {
+                shard.why = Some(why.clone());
+                free
+            }
+            (Event::Postponed { why, .. }, Created | Over) => {
+                shard.why = Some(why.clone());
+                shard.status = None;
+                free
+            }
+            (Event::Over { batch, status, .. }, Created) if shard.batches.last() == Some(batch) => {
+                shard.status = Some(status.clone());
+                Over
+            }
+            (Event::Settled { results, .. }, Over | Settled(_)) => Settled(results.clone()),
+            (Event::Failed { why, .. }, Over) => Failed(why.clone()),
+            (Event::Held { why, .. }, phase) => {
+                shard.held = Some(why.clone());
+                phase.clone()
+            }
+            (Event::Released { .. }, phase) => phase.clone(),
+            (_, phase) => return Err(Impossible(format!("{what} of shard {number}, which is {phase:?}"))),
+        };
+        if !matches!(event, Event::Held { .. }) {
+            shard.held = None;
+        }
+        shard.phase = phase;
+        Ok(())
+    }
+
+    /// Another process goes on. Where the log may be behind the world, as in a copy or after a lost end, a batch may have
+    /// been made of every shard that has none.
+    fn entered(&mut self, opened: &Opened) {
+        let before = self.opened.replace(opened.clone());
+        let elsewhere = before.as_ref().is_some_and(|before| {
+            (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
+        });
+        let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
+        for shard in self.shards.values_mut() {
+            if another_gateway {
+                // What an embedded gateway did ended with it, and nothing was paid.
+                if !matches!(shard.phase, Phase::Settled(_)) {
+                    *shard = Shard::new(shard.plan.clone(), shard.attempt);
+                }
+            } else if (opened.cut || elsewhere) && matches!(shard.phase, Phase::Planned | Phase::Uploaded) {
+                shard.phase = Phase::Creating;
+            }
+        }
+    }
+
+    /// What is to be done next, when so many batches may be at work at once.
+    pub(super) fn next(&self, max_open: usize) -> Next {
+        let find = |wanted: &dyn Fn(&Shard) -> bool| {
+            self.shards.values().find(|shard| shard.held.is_none() && wanted(shard)).map(|shard| shard.plan.number)
+        };
+        if self.finished.is_some() {
+            return Next::Done;
+        }
+        if find(&|shard| shard.phase == Phase::Creating).is_some() {
+            return Next::Resolve;
+        }
+        if let Some(shard) = find(&|shard| shard.phase == Phase::Over) {
+            return Next::Settle(shard);
+        }
+        if self.open() < max_open.max(1)
+            && let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Planned | Phase::Uploaded))
+        {
+            return Next::Submit(shard);
+        }
+        if find(&|shard| shard.phase == Phase::Created).is_some() {
+            return Next::Wait;
+        }
+        if self.shards.values().any(|shard| !shard.is_ended()) {
+            return Next::Held;
+        }
+        Next::Merge
+    }
+
+    /// The shards of which it is to be found out whether there is a batch.
+    pub(super) fn lost(&self) -> Vec<u32> {
+        let lost = self.shards.values().filter(|shard| shard.phase == Phase::Creating && shard.held.is_none());
+        lost.map(|shard| shard.plan.number).collect()
+    }
+
+    /// How many batches are, or may be, at work.
+    pub(super) fn open(&self) -> usize {
+        self.shards.values().filter(|shard| shard.is_open()).count()
+    }
+
+    /// Whether it is certain that nobody owes or is owed anything: no create was ever begun that is not known to have
+    /// been refused.
+    pub(super) fn nothing_was_begun(&self) -> bool {
+        self.shards.values().all(|shard| {
+            shard.batches.is_empty() && matches!(shard.phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled)
+        })
+    }
+
+    /// The batches of the run, those that count no more included.
+    pub(super) fn batches(&self) -> Vec<BatchId> {
+        self.shards.values().flat_map(|shard| shard.batches.iter().cloned()).collect()
+    }
+
+    /// Whether this batch is one of the run's already.
+    pub(super) fn holds(&self, batch: &BatchId) -> bool {
+        self.shards.values().any(|shard| shard.batches.contains(batch))
+    }
+}
+
+/// Which shard an event is of, and what it is called.
+fn of_shard(event: &Event) -> (u32, &'static str) {
+    match event {
+        Event::Uploaded { shard, .. } => (*shard, "the upload"),
+        Event::Creating { shard, .. } => (*shard, "the intent to create a batch"),
+        Event::Created { shard, .. } => (*shard, "a batch"),
+        Event::Refused { shard, .. } => (*shard, "a refusal"),
+        Event::NoBatch { shard, .. } => (*shard, "the absence of a batch"),
+        Event::Postponed { shard, .. } => (*shard, "a postponement"),
+        Event::Over { shard, .. } => (*shard, "the end of a batch"),
+        Event::Settled { shard, .. } => (*shard, "the settlement"),
+        Event::Failed { shard, .. } => (*shard, "the failure"),
+        Event::Held { shard, .. } => (*shard, "a hold"),
+        Event::Released { shard } => (*shard, "a release"),
+        Event::Opened(_)
+        | Event::Attempt { .. }
+        | Event::Cancelled
+        | Event::Resumed
+        | Event::Finished { .. }
+        | Event::Unknown => (0, "an event"),
+    }
+}

@@ -1,0 +1,193 @@
+//! How far runs have come, as their folders say: nothing is asked of a service, and nothing is written.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{
+    Holder, RunError,
+    drive::Noted,
+    folder::{Folder, PROGRESS, SUMMARY, Seen},
+    merge::read_summary,
+    report::{Summary, shown},
+    state::Phase,
+};
+use crate::{BatchId, UnixSeconds, lines::Joined};
+
+/// What a run is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunPhase {
+    /// A process is at work on it.
+    Working,
+    /// No process is, and there is something left to do: the same run goes on with it.
+    Stopped,
+    /// All that is left to do waits for a word of a person.
+    Held,
+    /// It is done: its results are there.
+    Finished,
+}
+
+/// How far a run has come. Of a run that a process is at work on, the counts are at most some seconds old.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct RunStatus {
+    /// Its name, also in the metadata of its batches as `lote_run`.
+    pub run: String,
+    /// Its folder.
+    #[serde(serialize_with = "shown")]
+    pub folder: PathBuf,
+    /// The service; `embedded` for a gateway inside the process.
+    pub base_url: String,
+    /// When it was begun.
+    pub begun_at: UnixSeconds,
+    /// What it is at.
+    pub phase: RunPhase,
+    /// Who is at work on it.
+    pub holder: Option<Holder>,
+    /// Whether it was cancelled: no more batches are created.
+    pub cancelled: bool,
+    /// How many request lines it has.
+    pub lines: u64,
+    /// Lines that are known to have ended: those of shards that are settled, and those that batches count.
+    pub ended: u64,
+    /// Lines that are known to have succeeded.
+    pub succeeded: u64,
+    /// Its shards.
+    pub shards: Vec<ShardStatus>,
+    /// What came of it, once it is finished.
+    pub results: Option<Joined>,
+}
+
+/// How far a shard has come.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ShardStatus {
+    /// Its number, from 1.
+    pub shard: u32,
+    /// Which attempt it is of, from 1.
+    pub attempt: u32,
+    /// How many request lines it has.
+    pub lines: u64,
+    /// `planned`, `uploaded`, `creating`, `created`, `over`, `settled`, `failed` or `cancelled`.
+    pub phase: &'static str,
+    /// Its batch.
+    pub batch: Option<BatchId>,
+    /// The status of that, as it was last seen.
+    pub status: Option<String>,
+    /// Lines that the batch has ended.
+    pub ended: u64,
+    /// Lines that succeeded.
+    pub succeeded: u64,
+    /// Why it waits for a word of a person, or failed.
+    pub why: Option<String>,
+}
+
+impl RunStatus {
+    /// How many of its batches are at work, as far as the folder says.
+    pub fn open(&self) -> usize {
+        self.shards.iter().filter(|shard| matches!(shard.phase, "creating" | "created")).count()
+    }
+
+    /// How many of its shards nobody has submitted yet.
+    pub fn to_submit(&self) -> usize {
+        self.shards.iter().filter(|shard| matches!(shard.phase, "planned" | "uploaded")).count()
+    }
+}
+
+/// How far the run in a folder has come.
+///
+/// # Errors
+/// One that [`is_place`](RunError::is_place), [`is_taken`](RunError::is_taken) or
+/// [`is_unreadable`](RunError::is_unreadable) when there is no run that can be read.
+pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
+    let path = folder.as_ref();
+    let Seen { record, state, holder } = Folder::look(path)?;
+    let noted: Noted =
+        fs::read(path.join(PROGRESS)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let results = state.finished.as_ref().and_then(|_| {
+        let text = fs::read(path.join(SUMMARY)).ok()?;
+        Some(serde_json::from_slice::<Summary>(&text).ok()?.joined)
+    });
+    let mut shards = Vec::new();
+    for (number, shard) in &state.shards {
+        let noted = noted.shards.get(number).filter(|_| matches!(shard.phase, Phase::Created | Phase::Over));
+        let (phase, failed) = match &shard.phase {
+            Phase::Planned => ("planned", None),
+            Phase::Uploaded => ("uploaded", None),
+            Phase::Creating => ("creating", None),
+            Phase::Created => ("created", None),
+            Phase::Over => ("over", None),
+            Phase::Settled(_) => ("settled", None),
+            Phase::Failed(why) => ("failed", Some(why.clone())),
+            Phase::Cancelled => ("cancelled", None),
+        };
+        let (ended, succeeded) = match (&shard.phase, noted) {
+            (Phase::Settled(_), _) => {
+                let joined = read_summary(path, *number).ok().map(|summary| summary.joined);
+                (shard.plan.lines, joined.map_or(0, |joined| joined.succeeded))
+            }
+            (_, Some(noted)) => (noted.completed.saturating_add(noted.failed), noted.completed),
+            _ => (0, 0),
+        };
+        shards.push(ShardStatus {
+            shard: *number,
+            attempt: shard.attempt,
+            lines: shard.plan.lines,
+            phase,
+            batch: shard.batch().cloned(),
+            status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
+            ended,
+            succeeded,
+            why: shard.held.clone().or(failed).or_else(|| shard.why.clone()),
+        });
+    }
+    let phase = match &holder {
+        Some(_) => RunPhase::Working,
+        None if state.finished.is_some() => RunPhase::Finished,
+        None if state.shards.values().any(|shard| shard.held.is_some()) && state.open() == 0 => RunPhase::Held,
+        None => RunPhase::Stopped,
+    };
+    let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
+    let (ended, succeeded) = match &results {
+        Some(joined) => (joined.lines, joined.succeeded),
+        None => (first(|shard| shard.ended), first(|shard| shard.succeeded)),
+    };
+    Ok(RunStatus {
+        run: record.run,
+        folder: path.to_owned(),
+        base_url: record.asked.base_url,
+        begun_at: record.begun_at,
+        phase,
+        holder,
+        cancelled: state.cancelled,
+        lines: record.lines,
+        ended,
+        succeeded,
+        shards,
+        results,
+    })
+}
+
+/// The runs in the folders of a folder, the youngest first; those that cannot be read are told with why.
+///
+/// # Errors
+/// One that [`is_place`](RunError::is_place) when the folder cannot be read.
+pub fn list(parent: impl AsRef<Path>) -> Result<Vec<Result<RunStatus, RunError>>, RunError> {
+    let parent = parent.as_ref();
+    let entries = fs::read_dir(parent).map_err(|error| RunError::place(parent, error.to_string()))?;
+    let mut runs = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| RunError::place(parent, error.to_string()))?;
+        let path = entry.path();
+        if path.join(super::record::Record::NAME).is_file() && !crate::save::is_staging(&entry.file_name()) {
+            runs.push(status(&path));
+        }
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(run.as_ref().map_or(i64::MIN, |run| run.begun_at.get())));
+    Ok(runs)
+}
