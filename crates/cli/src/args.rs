@@ -10,7 +10,9 @@ use crate::cmd_gateway::GatewayArgs;
 use crate::cmd_inspect::InspectArgs;
 use crate::cmd_join::JoinArgs;
 use crate::cmd_prepare::PrepareArgs;
+use crate::cmd_resume::{CancelArgs, ResumeArgs};
 use crate::cmd_run::RunArgs;
+use crate::cmd_status::{RunsArgs, StatusArgs};
 use crate::exit;
 
 /// Batches of LLM requests: from a file of requests to a file of results
@@ -27,6 +29,10 @@ pub(crate) enum Command {
     Prepare(PrepareArgs),
     Check(CheckArgs),
     Run(RunArgs),
+    Resume(ResumeArgs),
+    Status(StatusArgs),
+    Runs(RunsArgs),
+    Cancel(CancelArgs),
     Batches(BatchesArgs),
     Files(FilesArgs),
     Inspect(InspectArgs),

@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Service,
     /// 5: gave up waiting.
     GaveUp,
+    /// 6: a person must say what became of a create.
+    Held,
     /// 130: interrupted.
     Interrupted,
 }
@@ -32,6 +34,7 @@ impl Exit {
             Self::Refused => 3,
             Self::Service => 4,
             Self::GaveUp => 5,
+            Self::Held => 6,
             Self::Interrupted => 130,
         }
     }
@@ -40,10 +43,11 @@ impl Exit {
 impl Exit {
     /// The worse of two ends, of several things that were done: the one that asks for more to be done about it.
     pub(crate) fn worse(self, other: Self) -> Self {
-        const ORDER: [Exit; 7] = [
+        const ORDER: [Exit; 8] = [
             Exit::Success,
             Exit::Incomplete,
             Exit::GaveUp,
+            Exit::Held,
             Exit::Service,
             Exit::Refused,
             Exit::Usage,
@@ -68,13 +72,15 @@ Exit codes:
   2    usage: a wrong flag or value, or a file or port here that cannot be used
   3    the input was refused
   4    the service refused, could not be reached, or failed the batch at validation
-  5    gave up waiting
+  5    gave up waiting, or detached work goes on
+  6    a person must say what became of a create whose answer was lost
   130  interrupted
 
 Examples:
   lote prepare questions.jsonl --template @chat.json --endpoint chat -o requests.jsonl
   lote check requests.jsonl
   lote run requests.jsonl -o results.jsonl
+  lote status requests.run
   lote inspect output.jsonl error.jsonl
   lote join requests.jsonl output.jsonl error.jsonl -o results.jsonl
   lote gateway --listen 127.0.0.1:8787";

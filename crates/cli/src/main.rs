@@ -10,7 +10,10 @@ mod cmd_gateway;
 mod cmd_inspect;
 mod cmd_join;
 mod cmd_prepare;
+mod cmd_resume;
 mod cmd_run;
+mod cmd_status;
+mod course;
 mod endpoint;
 mod exit;
 mod input;
@@ -45,6 +48,10 @@ fn main() -> ExitCode {
         Command::Prepare(args) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),
         Command::Check(args) => interrupt::watch(move |_| cmd_check::run(&args)),
         Command::Run(args) => cmd_run::run(&args, matches.subcommand_matches("run")),
+        Command::Resume(args) => cmd_resume::run(&args),
+        Command::Status(args) => cmd_status::run(&args),
+        Command::Runs(args) => cmd_status::runs(&args),
+        Command::Cancel(args) => cmd_resume::cancel(&args),
         Command::Batches(args) => cmd_batches::run(args),
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),

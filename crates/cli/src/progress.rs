@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lote::Batch;
@@ -11,18 +12,31 @@ use lote::text::visible;
 
 use crate::out;
 
+/// How often a run that is not on a terminal says that it waits.
+const SAID: Duration = Duration::from_secs(5 * 60);
+
 /// A bar on stderr.
 #[derive(Clone, Debug)]
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    /// Since when nothing was said of waiting, where lines are printed in place of a bar.
+    said: Option<Arc<Mutex<Instant>>>,
+}
 
 impl Bar {
     /// A bar, which draws only when stderr is a terminal.
     pub(crate) fn new() -> Self {
+        Self::of_run(false)
+    }
+
+    /// The same of a run, whose steps are printed where stderr is no terminal, if so asked.
+    pub(crate) fn of_run(steps: bool) -> Self {
         let target =
             if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = Self(ProgressBar::with_draw_target(None, target));
+        let said = (steps && target.is_hidden()).then(|| Arc::new(Mutex::new(Instant::now())));
+        let bar = Self { bar: ProgressBar::with_draw_target(None, target), said };
         bar.say("");
-        bar.0.enable_steady_tick(Duration::from_millis(120));
+        bar.bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }
 
@@ -31,7 +45,27 @@ impl Bar {
         match progress {
             Progress::Checked(checked) => self.say(format!("checked {} request lines", checked.lines)),
             Progress::Uploading { sent, total } => self.bytes("uploading", *sent, *total),
-            Progress::Created(batch) | Progress::Waiting(batch) => self.batch(batch),
+            Progress::GoesOn { folder, batches } => {
+                let batches = out::count(batches.len() as u64, "batch");
+                self.step(format_args!("{}: goes on with the run in it, which has {batches}", folder.display()));
+            }
+            Progress::Created(batch) => {
+                self.step(format_args!("batch {} created", batch.id));
+                self.batch(batch);
+            }
+            Progress::Resolving { shards, at_least } => self.warn(format_args!(
+                "the answer to {} was lost: looking for what it made, for {} s at least, before another is sent",
+                out::count(shards.len() as u64, "create"),
+                at_least.as_secs(),
+            )),
+            Progress::Surplus { shard, batch } => self.warn(format_args!(
+                "batch {} is a second one of shard {shard}: it is cancelled, and what it did may be charged",
+                batch.id,
+            )),
+            Progress::Waiting(batch) => {
+                self.waiting(batch);
+                self.batch(batch);
+            }
             Progress::Downloading { name } => self.say(format!("downloading {name}")),
             Progress::Trouble(error) => self.note(error),
             Progress::Joining => self.say("putting the results in order"),
@@ -39,9 +73,34 @@ impl Bar {
         }
     }
 
+    /// A step, where there is no bar to show it.
+    fn step(&self, what: impl std::fmt::Display) {
+        if self.said.is_some() {
+            out::note(what);
+        }
+    }
+
+    /// What a person should know, on a terminal or not.
+    fn warn(&self, what: impl std::fmt::Display) {
+        self.bar.suspend(|| out::note(what));
+    }
+
+    /// Says now and then that it waits.
+    fn waiting(&self, batch: &Batch) {
+        let Some(said) = &self.said else { return };
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.elapsed() >= SAID {
+            *said = Instant::now();
+            let counts = batch.request_counts.filter(|counts| counts.total > 0).map(|counts| {
+                format!(", {} of {} lines ended", counts.completed.saturating_add(counts.failed), counts.total)
+            });
+            out::note(format_args!("batch {}{}", shown(batch), counts.unwrap_or_default()));
+        }
+    }
+
     /// Tells of trouble that passes, on a terminal or not: a run that waits for a service must not look idle.
     fn note(&self, error: &lote::Error) {
-        self.0.suspend(|| out::note(format_args!("{error}; asking again")));
+        self.bar.suspend(|| out::note(format_args!("{error}; asking again")));
     }
 
     /// Shows how far a batch has come.
@@ -50,10 +109,10 @@ impl Bar {
             None => self.say(shown(batch)),
             Some(counts) => {
                 self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
-                self.0.set_length(counts.total);
-                self.0.set_position(counts.completed.saturating_add(counts.failed));
+                self.bar.set_length(counts.total);
+                self.bar.set_position(counts.completed.saturating_add(counts.failed));
                 let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
-                self.0.set_message(format!("{}{failed}", shown(batch)));
+                self.bar.set_message(format!("{}{failed}", shown(batch)));
             }
         }
     }
@@ -64,33 +123,33 @@ impl Bar {
             return self.say(format!("{over} of {all} batches over"));
         }
         self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
-        self.0.set_length(total);
-        self.0.set_position(ended);
-        self.0.set_message(format!("{over} of {all} batches over"));
+        self.bar.set_length(total);
+        self.bar.set_position(ended);
+        self.bar.set_message(format!("{over} of {all} batches over"));
     }
 
     /// Shows how many bytes have moved.
     fn bytes(&self, doing: &'static str, moved: u64, total: u64) {
         self.style("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
-        self.0.set_length(total);
-        self.0.set_position(moved);
-        self.0.set_message(doing);
+        self.bar.set_length(total);
+        self.bar.set_position(moved);
+        self.bar.set_message(doing);
     }
 
     fn say(&self, what: impl Into<Cow<'static, str>>) {
         self.style("{spinner} {msg}");
-        self.0.set_message(what);
+        self.bar.set_message(what);
     }
 
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 
     fn style(&self, template: &str) {
         // The templates are ours; a wrong one would show as no style.
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.0.set_style(style);
+            self.bar.set_style(style);
         }
     }
 }

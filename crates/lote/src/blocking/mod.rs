@@ -145,6 +145,16 @@ impl Client {
         Run::new(self.driver.clone(), crate::run::Run::new(&self.inner, input))
     }
 
+    /// A run of the request lines in several files, one after another.
+    pub fn run_files(&self, inputs: impl IntoIterator<Item = impl Into<PathBuf>>) -> Run {
+        Run::new(self.driver.clone(), crate::run::Run::of_files(&self.inner, inputs))
+    }
+
+    /// The run that a folder holds, to be gone on with.
+    pub fn open_run(&self, folder: impl Into<PathBuf>) -> Run {
+        Run::new(self.driver.clone(), crate::run::Run::open(&self.inner, folder))
+    }
+
     /// The base URL with its prefix, without a slash at the end.
     pub fn base_url(&self) -> &str {
         self.inner.base_url()

@@ -4,10 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{driver::Driver, mirror::mirror};
 use crate::{
-    Cadence, Tolerance,
+    BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
-    run::{self, Progress, Report, RunError},
+    run::{self, Progress, Report, RunError, RunStatus},
 };
 
 mirror! {
@@ -21,6 +21,12 @@ mirror! {
         fn replace_output(replace: bool);
         fn endpoint(endpoint: impl Into<String>);
         fn limits(limits: Limits);
+        fn first_lines(lines: u64);
+        fn max_open(batches: usize);
+        fn settle_after_loss(time: Duration);
+        fn embedded(gateway: impl Into<String>);
+        fn no_batch(shard: u32);
+        fn adopt(shard: u32, batch: BatchId);
         fn deadline(deadline: Duration);
         fn cadence(cadence: Cadence);
         fn tolerance(tolerance: Tolerance);
@@ -43,8 +49,24 @@ impl Run {
     /// Runs it.
     ///
     /// # Errors
-    /// See [`RunError`], whose variants tell what was paid for by then. In async code one that is refused.
+    /// See [`RunError`], whose predicates tell what was paid for by then. In async code one that is refused.
     pub fn execute(self) -> Result<Report, RunError> {
-        self.driver.run(self.inner.execute()).unwrap_or_else(|error| Err(RunError::Refused(error)))
+        self.driver.run(self.inner.execute()).unwrap_or_else(|error| Err(RunError::refused(error)))
+    }
+
+    /// Goes as far as until there is nothing to do but to wait.
+    ///
+    /// # Errors
+    /// See [`RunError`]. In async code one that is refused.
+    pub fn submit(self) -> Result<RunStatus, RunError> {
+        self.driver.run(self.inner.submit()).unwrap_or_else(|error| Err(RunError::refused(error)))
+    }
+
+    /// Cancels it, and fetches what it finished.
+    ///
+    /// # Errors
+    /// See [`RunError`]. In async code one that is refused.
+    pub fn cancel(self) -> Result<Option<Report>, RunError> {
+        self.driver.run(self.inner.cancel()).unwrap_or_else(|error| Err(RunError::refused(error)))
     }
 }

@@ -69,7 +69,7 @@ impl RunError {
         Self::new(Kind::Io { doing: format!("{doing} {}", at.display()), error })
     }
 
-    pub(super) fn refused(error: Error) -> Self {
+    pub(crate) fn refused(error: Error) -> Self {
         Self::new(Kind::Service(error))
     }
 

@@ -1,0 +1,109 @@
+//! `lote resume` and `lote cancel`: a run that is there goes on, or is stopped.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use lote::BatchId;
+use lote::run::Run;
+
+use crate::cmd_run::drive;
+use crate::course::{Course, CourseArgs};
+use crate::exit::{CliError, Exit};
+use crate::service::ServiceArgs;
+
+/// Go on with a run, without naming its requests again
+///
+/// Goes on from what the folder says: looks for creates whose answers were lost, submits what was
+/// not, waits, fetches, and writes the results. What the run was begun with (requests, options,
+/// limits) stays as it is. A finished run makes no call; -o is written again.
+///
+/// With --detach it does what can be done now and returns, which is fit for cron.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote resume requests.run
+  lote resume requests.run -o results.jsonl --deadline 2h
+  lote resume requests.run --detach
+  lote resume requests.run --adopt 3=batch_abc123
+
+Exit codes are those of lote run."
+)]
+pub(crate) struct ResumeArgs {
+    /// The folder of the run
+    run: PathBuf,
+
+    /// The batch of a shard whose create's answer was lost, once you have found it yourself
+    #[arg(long, value_name = "SHARD=BATCH", value_parser = adopted)]
+    adopt: Vec<(u32, BatchId)>,
+
+    /// The lost create of this shard has made no batch, as you have made sure yourself: it is created again
+    #[arg(long, value_name = "SHARD")]
+    no_batch: Vec<u32>,
+
+    #[command(flatten)]
+    course: CourseArgs,
+
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+/// Cancel a run: stop its batches, and fetch what they finished
+///
+/// Creates no more batches, asks those at work to stop, waits until they have, and writes the
+/// results: what was finished is there, and what was not has error.code "batch_cancelled". A lote
+/// that is at work on the run is asked to do so itself.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote cancel requests.run
+  lote cancel requests.run -o results.jsonl
+
+Exit 0: every line had succeeded, or the lote at work was asked. 1: some lines were cancelled.
+The others are those of lote run."
+)]
+pub(crate) struct CancelArgs {
+    /// The folder of the run
+    run: PathBuf,
+
+    #[command(flatten)]
+    course: CourseArgs,
+
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+fn adopted(text: &str) -> Result<(u32, BatchId), String> {
+    let (shard, batch) = text.split_once('=').ok_or("a shard and its batch are given as 3=batch_abc123")?;
+    let shard = shard.parse().map_err(|_| format!("{shard:?} is not the number of a shard"))?;
+    Ok((shard, batch.parse().map_err(|error: lote::Error| error.to_string())?))
+}
+
+/// # Errors
+/// When there are no results, with the exit code that says why.
+pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, CliError> {
+    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[] };
+    drive(async |stop| {
+        let mut run = Run::open(&args.service.client()?, &args.run);
+        for (shard, batch) in &args.adopt {
+            run = run.adopt(*shard, batch.clone());
+        }
+        for shard in &args.no_batch {
+            run = run.no_batch(*shard);
+        }
+        course.execute(args.course.apply(run)?, stop).await
+    })
+}
+
+/// # Errors
+/// When there are no results, with the exit code that says why.
+pub(crate) fn cancel(args: &CancelArgs) -> Result<Exit, CliError> {
+    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[] };
+    drive(async |stop| {
+        let run = Run::open(&args.service.client()?, &args.run);
+        course.cancel(args.course.apply(run)?, stop).await
+    })
+}

@@ -1,0 +1,177 @@
+//! `lote status` and `lote runs`: how far runs have come, as their folders say.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use lote::run::{RunPhase, RunStatus, ShardStatus, list, status};
+use lote::text::visible;
+
+use crate::exit::{CliError, Exit};
+use crate::out;
+use crate::shell;
+
+/// How often --watch looks.
+const WATCHED: Duration = Duration::from_secs(2);
+
+/// How many shards are listed one by one.
+const SHOWN: usize = 20;
+
+/// Say how far a run has come
+///
+/// Reads the run's folder, from any terminal, while a lote may be at work on it. Nothing is asked
+/// of the service, and nothing is written.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote status requests.run
+  lote status requests.run --watch
+  lote status requests.run --json | jq .phase
+
+Exit 0: the run could be read, whatever became of it. 2: it could not."
+)]
+pub(crate) struct StatusArgs {
+    /// The folder of the run [default: the only one in this folder]
+    run: Option<PathBuf>,
+
+    /// Say it again whenever it changes, until no lote is at work on it
+    #[arg(long)]
+    watch: bool,
+
+    /// Print it as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// List the runs in a folder
+///
+/// The youngest first: state, lines, when they were begun.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote runs
+  lote runs ~/batches --json | jq -r 'select(.phase == \"stopped\").folder'
+
+Exit 0: the folder could be read. 2: it could not, or the state of a run in it."
+)]
+pub(crate) struct RunsArgs {
+    /// The folder that the runs are in
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+
+    /// Print each as one JSON object, line by line
+    #[arg(long)]
+    json: bool,
+}
+
+/// # Errors
+/// With exit 2 when there is no run that can be read.
+pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
+    let folder = match &args.run {
+        Some(folder) => folder.clone(),
+        None => only_run()?,
+    };
+    let mut before = String::new();
+    loop {
+        let status = status(&folder).map_err(|error| CliError::usage(error.to_string()))?;
+        let text = json(&status)?;
+        if text != before {
+            match args.json {
+                true => out::line(&text)?,
+                false => out::lines(lines(&status))?,
+            }
+            before = text;
+        }
+        if !args.watch || status.phase != RunPhase::Working {
+            return Ok(Exit::Success);
+        }
+        std::thread::sleep(WATCHED);
+    }
+}
+
+fn only_run() -> Result<PathBuf, CliError> {
+    let runs = list(".").map_err(|error| CliError::usage(error.to_string()))?;
+    let mut folders = runs.into_iter().filter_map(|run| Some(run.ok()?.folder));
+    match (folders.next(), folders.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(CliError::usage("there is no run in this folder; name one")),
+        (Some(_), Some(_)) => Err(CliError::usage("there are several runs in this folder; name one (lote runs)")),
+    }
+}
+
+/// # Errors
+/// With exit 2 when the folder, or a run in it, cannot be read.
+pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
+    let mut exit = Exit::Success;
+    for run in list(&args.folder).map_err(|error| CliError::usage(error.to_string()))? {
+        match run {
+            Ok(status) if args.json => out::line(json(&status)?)?,
+            Ok(status) => out::text(format_args!(
+                "{}  {}  {}  begun {}",
+                shell::quoted(&status.folder),
+                phase(&status),
+                ended(status.ended, status.lines),
+                status.begun_at
+            ))?,
+            Err(error) => {
+                out::note(error);
+                exit = Exit::Usage;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn json(status: &RunStatus) -> Result<String, CliError> {
+    serde_json::to_string(status).map_err(|error| CliError::usage(format!("status: {error}")))
+}
+
+fn phase(status: &RunStatus) -> String {
+    let phase = match status.phase {
+        RunPhase::Working => match &status.holder {
+            Some(holder) => format!("{holder} is at work on it"),
+            None => "at work".to_owned(),
+        },
+        RunPhase::Stopped => "stopped: the same command goes on with it".to_owned(),
+        RunPhase::Held => "held: lote resume says what for".to_owned(),
+        RunPhase::Finished => "finished".to_owned(),
+        _ => "unknown".to_owned(),
+    };
+    if status.cancelled { format!("{phase}, cancelled") } else { phase }
+}
+
+fn ended(ended: u64, lines: u64) -> String {
+    format!("{ended} of {} ended", out::count(lines, "line"))
+}
+
+/// The status for people, line by line.
+pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
+    let mut lines = vec![
+        format!("{}: {}", shell::quoted(&status.folder), phase(status)),
+        format!("{}, {} succeeded", ended(status.ended, status.lines), status.succeeded),
+    ];
+    // Those that are at work, or stand in the way, before those that are done.
+    let mut shards: Vec<&ShardStatus> = status.shards.iter().collect();
+    shards.sort_by_key(|shard| (matches!(shard.phase, "settled"), shard.shard));
+    lines.extend(shards.iter().take(SHOWN).map(|shard| self::shard(shard)));
+    if shards.len() > SHOWN {
+        lines.push(format!("  and {} more shards, listed with --json", shards.len() - SHOWN));
+    }
+    lines
+}
+
+fn shard(shard: &ShardStatus) -> String {
+    let attempt = if shard.attempt > 1 { format!(", attempt {}", shard.attempt) } else { String::new() };
+    let batch = match (&shard.batch, &shard.status) {
+        (Some(id), Some(status)) => format!(", batch {id} ({})", visible(status)),
+        (Some(id), None) => format!(", batch {id}"),
+        _ => String::new(),
+    };
+    let why = shard.why.as_ref().map(|why| format!(": {}", visible(why))).unwrap_or_default();
+    let ended = ended(shard.ended, shard.lines);
+    format!("  shard {}{attempt}: {}{batch}, {ended}{why}", shard.shard, shard.phase)
+}

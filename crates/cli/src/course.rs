@@ -1,0 +1,319 @@
+//! What `lote run`, `resume` and `cancel` share: a run is driven, shown and, when it ends early, told how to go on with.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use lote::run::{Progress, Report, Run, RunError, RunPhase, RunStatus, status};
+use serde_json::json;
+
+use crate::cmd_status;
+use crate::exit::{CliError, Exit};
+use crate::input;
+use crate::interrupt::Stop;
+use crate::out;
+use crate::progress::Bar;
+use crate::service::ServiceArgs;
+use crate::shell;
+use crate::summary;
+use crate::values;
+
+/// How many findings are printed when the input is refused.
+const SHOWN_FINDINGS: usize = 20;
+
+/// How a run is driven, whatever it is a run of. None of it is part of what the run is: it may differ each time.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Course")]
+pub(crate) struct CourseArgs {
+    /// Where the results are to be as well; the folder keeps its own copy
+    #[arg(short, long, value_name = "FILE", value_parser = input::output)]
+    output: Option<PathBuf>,
+
+    /// Let -o replace whatever file is there
+    #[arg(long, requires = "output")]
+    force: bool,
+
+    /// Return when the batches are created, as many as may be at work at once; lote resume goes on
+    #[arg(long)]
+    detach: bool,
+
+    /// How long this command may take in all, such as 90s, 10m, 26h or 1d [default: until it is done]
+    #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
+    deadline: Option<Duration>,
+
+    /// How many batches may be at work at once [default: as many as the service takes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_open: Option<u32>,
+
+    /// How long a create whose answer was lost is looked for, twice, before another is sent [default: 2m]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    settle_after_loss: Option<Duration>,
+
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl CourseArgs {
+    /// A run with these settings.
+    ///
+    /// # Errors
+    /// With exit 2 when results are to be printed.
+    pub(crate) fn apply(&self, mut run: Run) -> Result<Run, CliError> {
+        if let Some(output) = &self.output {
+            if input::is_dash(output) {
+                return Err(CliError::usage(
+                    "-o -: results are not printed; name a file, or read them in the folder of the run",
+                ));
+            }
+            run = run.output(output).replace_output(self.force);
+        }
+        if let Some(deadline) = self.deadline {
+            run = run.deadline(deadline);
+        }
+        if let Some(max_open) = self.max_open {
+            run = run.max_open(max_open as usize);
+        }
+        if let Some(time) = self.settle_after_loss {
+            run = run.settle_after_loss(time);
+        }
+        Ok(run)
+    }
+}
+
+/// A run of which a command is told how to go on.
+pub(crate) struct Course<'a> {
+    pub(crate) args: &'a CourseArgs,
+    pub(crate) service: &'a ServiceArgs,
+    /// The command that goes on with an embedded run, whose gateway ends with this process.
+    pub(crate) embedded: bool,
+    /// What is said of findings: the files that were checked.
+    pub(crate) inputs: &'a [PathBuf],
+}
+
+impl Course<'_> {
+    /// Drives the run to its end, or so far as it was asked for.
+    ///
+    /// # Errors
+    /// When there are no results, with the exit code that says why.
+    pub(crate) async fn execute(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
+        let bar = Bar::of_run(!self.embedded);
+        let folder = run.folder_path();
+        let run = {
+            let bar = bar.clone();
+            run.on_progress(move |progress: Progress<'_>| bar.show(&progress))
+        };
+        if self.args.detach {
+            let ended = tokio::select! {
+                ended = run.submit() => ended,
+                () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+            };
+            bar.clear();
+            return match ended {
+                Ok(status) => self.detached(&status),
+                Err(error) => Err(self.ended_early(&error, &folder)?),
+            };
+        }
+        let ended = tokio::select! {
+            ended = run.execute() => ended.map(Some),
+            () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+        };
+        bar.clear();
+        self.end(ended, &folder)
+    }
+
+    /// Cancels the run, and fetches what it finished.
+    ///
+    /// # Errors
+    /// When there are no results, with the exit code that says why.
+    pub(crate) async fn cancel(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
+        let bar = Bar::of_run(true);
+        let folder = run.folder_path();
+        let run = {
+            let bar = bar.clone();
+            run.on_progress(move |progress: Progress<'_>| bar.show(&progress))
+        };
+        let ended = tokio::select! {
+            ended = run.cancel() => ended,
+            () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+        };
+        bar.clear();
+        self.end(ended, &folder)
+    }
+
+    fn end(&self, ended: Result<Option<Report>, RunError>, folder: &Path) -> Result<Exit, CliError> {
+        match ended {
+            Ok(Some(report)) => {
+                self.print(&report)?;
+                Ok(if report.all_succeeded() { Exit::Success } else { Exit::Incomplete })
+            }
+            Ok(None) => {
+                out::text("the process at work on it was asked to cancel the run, and to fetch what it finished")?;
+                Ok(Exit::Success)
+            }
+            Err(error) => {
+                if let Some(report) = error.report() {
+                    self.print(report)?;
+                }
+                Err(self.ended_early(&error, folder)?)
+            }
+        }
+    }
+
+    fn detached(&self, status: &RunStatus) -> Result<Exit, CliError> {
+        if self.args.json {
+            let text = serde_json::to_string(status).map_err(|error| CliError::usage(format!("status: {error}")))?;
+            out::line(text)?;
+        } else {
+            out::lines(cmd_status::lines(status))?;
+        }
+        if status.phase == RunPhase::Finished {
+            return Ok(Exit::Success);
+        }
+        let resume = self.service.again("resume").word(&status.folder);
+        out::note(format_args!("{} at work; to go on: {resume}", out::count(status.open() as u64, "batch")));
+        let waiting = status.to_submit() as u64;
+        if waiting > 0 {
+            out::note(format_args!("{waiting} of {} shards are sent by nobody until then", status.shards.len()));
+        }
+        Ok(Exit::GaveUp)
+    }
+
+    fn print(&self, report: &Report) -> Result<(), CliError> {
+        if self.args.json {
+            let text = serde_json::to_string(report).map_err(|error| CliError::usage(format!("summary: {error}")))?;
+            return out::line(text);
+        }
+        let of = match report.batches.as_slice() {
+            [one] => format!("; batch {} {}", one.id, one.status),
+            many => {
+                let completed = many.iter().filter(|batch| batch.status == "completed").count();
+                format!("; {completed} of {} batches completed", many.len())
+            }
+        };
+        out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        out::text(format_args!("time: {:.1} s", report.seconds))?;
+        out::text(format_args!("results: {}", shell::quoted(&report.results)))
+    }
+
+    /// What is said when there are no results: the error, and the commands that go on from there.
+    fn ended_early(&self, error: &RunError, folder: &Path) -> Result<CliError, CliError> {
+        if let Some(checked) = error.checked() {
+            let total = checked.findings;
+            if self.args.json {
+                let findings: Vec<_> = error.findings().iter().flat_map(|source| &source.findings).collect();
+                out::line(json!({ "findings": findings, "findings_total": total }))?;
+            }
+            let several = self.inputs.len() > 1;
+            for source in error.findings() {
+                for group in source.groups.groups().iter().take(SHOWN_FINDINGS) {
+                    match several {
+                        true => out::note(format_args!("{}: {group}", source.source.display())),
+                        false => out::note(group),
+                    }
+                }
+            }
+            let names: Vec<String> = self.inputs.iter().map(|input| input.display().to_string()).collect();
+            return Ok(CliError::refused(format!(
+                "{}: {}; nothing was sent; see all with lote check",
+                names.join(", "),
+                out::count(total, "finding")
+            )));
+        }
+        let text = error.to_string();
+        let mut lines = text.split('\n').map(str::to_owned);
+        let said = CliError::new(exit(error), lines.next().unwrap_or_default());
+        let mut below: Vec<String> = lines.collect();
+        if error.is_taken() || error.is_busy() || error.is_unreadable() {
+            below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());
+        } else if self.embedded {
+            if !error.batches().is_empty() {
+                below.push("  the embedded gateway and its batches ended with this command; give it again".to_owned());
+            }
+        } else if error.folder().is_some() && !error.is_lost() {
+            below.extend(self.go_on(folder, error.is_held().then(|| error.held())));
+        }
+        Ok(said.with(below))
+    }
+
+    /// The commands that go on with what is in the folder: each works as it stands.
+    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>) -> Vec<String> {
+        let Ok(status) = status(folder) else { return Vec::new() };
+        let resume = || {
+            let mut line = self.service.again("resume").word(folder);
+            if let Some(output) = &self.args.output {
+                line = line.flag("-o", output);
+            }
+            line
+        };
+        if status.phase == RunPhase::Finished {
+            return vec![format!("  {}  # writes -o again", resume())];
+        }
+        let mut lines = vec![format!("  {}  # goes on", resume())];
+        if let Some(held) = held {
+            let list = self.service.again("batches list").switch("--all");
+            lines.push(format!("  {list} | grep {}  # whether there is a batch of it", shell::quoted(&status.run)));
+            if let Some((shard, _)) = held.first() {
+                lines.push(format!("  {}  # there is one", resume().flag("--adopt", format!("{shard}=BATCH"))));
+                lines.push(format!("  {}  # there is none", resume().flag("--no-batch", shard.to_string())));
+            }
+        }
+        if status.open() > 0 {
+            lines.push(format!("  {}  # stops what is at work", self.service.again("cancel").word(folder)));
+        }
+        lines
+    }
+
+    fn interrupted(&self, bar: &Bar, folder: &Path) -> CliError {
+        bar.clear();
+        let say = |message: String| CliError::new(Exit::Interrupted, message);
+        if self.embedded {
+            return say("interrupted; the embedded gateway and its batches ended with this command".to_owned());
+        }
+        let Ok(status) = status(folder) else {
+            return say("interrupted; no batch was created".to_owned());
+        };
+        let open = status.open() as u64;
+        let message = match (status.phase, open) {
+            (RunPhase::Finished, _) => "interrupted; the run is finished".to_owned(),
+            (_, 0) if status.shards.iter().any(|shard| shard.batch.is_some()) => {
+                "interrupted; its batches are over, and their results are not all here yet".to_owned()
+            }
+            (_, 0) => "interrupted; no batch is at work".to_owned(),
+            (_, 1) => format!("interrupted; {} at work goes on, and will be charged", the_batch(&status)),
+            (_, open) => format!("interrupted; {open} batches at work go on, and will be charged"),
+        };
+        say(message).with(self.go_on(folder, None))
+    }
+}
+
+/// The one batch that is at work, or what stands for it.
+fn the_batch(status: &RunStatus) -> String {
+    let open = status.shards.iter().find(|shard| matches!(shard.phase, "creating" | "created"));
+    match open.and_then(|shard| shard.batch.as_ref()) {
+        Some(id) => format!("batch {id}"),
+        None => "a create was sent whose answer has not come: if there is a batch, it is".to_owned(),
+    }
+}
+
+fn exit(error: &RunError) -> Exit {
+    let ours = |error: &lote::Error| error.is_invalid() || error.is_io();
+    if error.gave_up() {
+        Exit::GaveUp
+    } else if error.is_held() {
+        Exit::Held
+    } else if error.is_input() {
+        Exit::Refused
+    } else if error.is_place()
+        || error.is_taken()
+        || error.is_busy()
+        || error.is_unreadable()
+        || error.is_lost()
+        || error.is_io()
+        || error.error().is_some_and(ours)
+    {
+        Exit::Usage
+    } else {
+        Exit::Service
+    }
+}
