@@ -15,7 +15,7 @@ use crate::common::{Odd, Reply};
 use lote::{
     BatchId, Cadence, Endpoint, Error, FileId, Look, OutcomeKind, Retry, Status, UploadPurpose, Waited,
     blocking::Client,
-    run::{Progress, RunError},
+    run::Progress,
 };
 use lote_gateway::Gateway;
 use serde_json::json;

@@ -52,13 +52,26 @@ struct State {
     requests: Mutex<Vec<String>>,
     bodies: Mutex<Vec<Vec<u8>>>,
     over: AtomicBool,
+    answer: Option<Answer>,
 }
+
+/// What answers a request, by its head and how many of its method and path have come.
+type Answer = Box<dyn Fn(&str, usize) -> Reply + Send + Sync>;
 
 impl Odd {
     pub(crate) fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self::of(State { replies: Mutex::new(replies.into_iter().collect()), ..State::default() })
+    }
+
+    /// A service that answers by what it is asked: the head of a request, and how many of its method and path have come.
+    pub(crate) fn answering(answer: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> Self {
+        Self::of(State { answer: Some(Box::new(answer)), ..State::default() })
+    }
+
+    fn of(state: State) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let state = Arc::new(State { replies: Mutex::new(replies.into_iter().collect()), ..State::default() });
+        let state = Arc::new(state);
         let served = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -70,6 +83,11 @@ impl Odd {
             }
         });
         Self { address, state }
+    }
+
+    /// Replies after those that were given before.
+    pub(crate) fn more(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.state.replies.lock().expect("replies").extend(replies);
     }
 
     pub(crate) fn client(&self) -> lote::Client {
@@ -119,8 +137,15 @@ fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     }
     let lower = head.to_ascii_lowercase();
     // Taken before the request is seen: a client that is dropped in mid-upload has used its reply.
-    let reply = state.replies.lock().expect("replies").pop_front();
-    state.requests.lock().expect("requests").push(head);
+    let reply = {
+        let mut requests = state.requests.lock().expect("requests");
+        let call = |head: &str| head.split(['?', '\r']).next().unwrap_or_default().replace(" HTTP/1.1", "");
+        let asked = 1 + requests.iter().filter(|before| call(before) == call(&head)).count();
+        let answer = state.answer.as_ref().map(|answer| answer(&head, asked));
+        let reply = answer.or_else(|| state.replies.lock().expect("replies").pop_front());
+        requests.push(head);
+        reply
+    };
     let mut body = Vec::new();
     if let Some(length) = lower.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok()) {
         reader.by_ref().take(length).read_to_end(&mut body)?;

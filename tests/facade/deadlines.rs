@@ -72,8 +72,9 @@ fn is_late(error: &Error) -> bool {
 async fn an_upload_that_stands_still_ends_the_run_before_there_is_a_batch() {
     let place = Place::new();
     let ended = place.run(&Odd::new([stall()])).await.expect_err("late");
-    let RunError::Refused(error) = &ended else { panic!("{ended}") };
-    assert!(is_late(error) && error.to_string().ends_with("; there is no batch"), "{error}");
+    let error = ended.error().expect("an error of the call");
+    assert!(ended.is_refused() && is_late(error), "{ended}");
+    assert!(error.to_string().ends_with("; nothing was created for these lines"), "{error}");
     assert!(!place.path("").exists());
 }
 
@@ -81,8 +82,7 @@ async fn an_upload_that_stands_still_ends_the_run_before_there_is_a_batch() {
 async fn a_create_that_stands_still_leaves_open_whether_there_is_a_batch() {
     let place = Place::new();
     let ended = place.run(&Odd::new([uploaded(), stall()])).await.expect_err("late");
-    let RunError::Ambiguous { error, .. } = &ended else { panic!("{ended}") };
-    assert!(is_late(error) && error.is_ambiguous(), "{error}");
+    assert!(ended.is_ambiguous() && ended.gave_up() && ended.error().is_some_and(is_late), "{ended}");
     assert!(place.path("run.json").exists());
 }
 
@@ -90,7 +90,7 @@ async fn a_create_that_stands_still_leaves_open_whether_there_is_a_batch() {
 async fn a_look_that_stands_still_is_given_up_with_what_was_seen() {
     let place = Place::new();
     let ended = place.run(&Odd::new([uploaded(), batch(json!({})), stall()])).await.expect_err("late");
-    assert!(matches!(&ended, RunError::GaveUp { last: Some(last), .. } if last.id.as_str() == "batch_1"), "{ended}");
+    assert!(ended.gave_up() && ended.batches()[0].as_str() == "batch_1", "{ended}");
 }
 
 #[tokio::test]
@@ -98,15 +98,15 @@ async fn a_download_that_stands_still_keeps_what_came() {
     let place = Place::new();
     let part = Reply::Stall(b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{\"custom_id\":".to_vec());
     let ended = place.run(&Odd::new([uploaded(), batch(json!({})), over(), part])).await.expect_err("late");
-    let RunError::Unfetched { error, .. } = &ended else { panic!("{ended}") };
+    let error = ended.error().filter(|_| ended.is_unfetched()).expect("an error of the download");
     assert!(is_late(error), "{error}");
     let text = error.to_string();
     assert!(text.contains("content of file file-2") && text.contains("13 of 100 bytes are kept in "), "{text}");
-    assert_eq!(fs::read(place.path("output.jsonl.lote-part")).expect("a part"), b"{\"custom_id\":");
+    assert_eq!(fs::read(place.path("shards/0001/output.jsonl.lote-part")).expect("a part"), b"{\"custom_id\":");
     // Not even a head.
     let place = Place::new();
     let ended = place.run(&Odd::new([uploaded(), batch(json!({})), over(), stall()])).await.expect_err("late");
-    let RunError::Unfetched { error, .. } = &ended else { panic!("{ended}") };
+    let error = ended.error().filter(|_| ended.is_unfetched()).expect("an error of the download");
     assert!(is_late(error) && error.to_string().contains("content of file file-2"), "{error}");
 }
 
@@ -116,5 +116,5 @@ async fn pauses_are_bounded_too() {
     let busy = || Reply::new(503, &["retry-after: 20"], "");
     let place = Place::new();
     let ended = place.run(&Odd::new([uploaded(), batch(json!({})), over(), busy()])).await.expect_err("late");
-    assert!(matches!(&ended, RunError::Unfetched { error, .. } if is_late(error)), "{ended}");
+    assert!(ended.is_unfetched() && ended.error().is_some_and(is_late), "{ended}");
 }

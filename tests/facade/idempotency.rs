@@ -107,7 +107,7 @@ async fn the_same_key_with_other_parameters_is_a_conflict_at_once() {
 }
 
 #[tokio::test]
-async fn a_run_is_keyed_by_its_content_and_its_upload() {
+async fn each_intent_of_a_run_has_a_key_of_its_own() {
     let gateway = gateway(Effect::AnswerLost).await;
     let client = client(&gateway, LOTE_GATEWAY);
     let folder = tempfile::tempdir().expect("a folder");
@@ -119,12 +119,12 @@ async fn a_run_is_keyed_by_its_content_and_its_upload() {
     };
     let first = run("first").await.expect("one batch, although the answer was lost");
     let second = run("second").await.expect("run again on purpose");
-    assert_ne!(first.batch.id, second.batch.id);
+    assert_ne!(first.batches[0].id, second.batches[0].id);
     let (batches, again) = made(&gateway);
     assert_eq!((batches.len(), again), (2, 1));
     for ((_, key), report) in batches.iter().zip([&first, &second]) {
-        let input = report.batch.input_file_id.as_ref().expect("an input file");
-        let expected = format!("{}-{input}", report.batch.metadata["lote_sha256"]);
+        let batch = client.batches().get(&report.batches[0].id).await.expect("the batch");
+        let expected = format!("lote-{}-1-{}", report.run, batch.metadata["lote_create"]);
         assert_eq!(key.as_deref(), Some(expected.as_str()));
     }
 }
@@ -152,11 +152,13 @@ async fn a_refusal_after_a_lost_try_leaves_open_whether_there_is_a_batch() {
         let folder = tempfile::tempdir().expect("a folder");
         let requests = folder.path().join("requests.jsonl");
         std::fs::write(&requests, LINE).expect("written");
+        odd.more([Reply::new(401, &[], "the key has expired")]);
         let error = Run::new(&ogx, &requests).execute().await.expect_err("refused");
-        // The input file is not deleted, and the folder says what to look for.
-        assert!(matches!(error, lote::run::RunError::Ambiguous { .. }), "{error}");
+        // The same key is tried once more; the input file is not deleted, and the folder keeps the intent.
+        assert!(error.is_ambiguous(), "{error}");
         assert!(error.to_string().contains("there may be a batch all the same"), "{error}");
-        assert!(folder.path().join("requests.run/run.json").exists());
+        let status = lote::run::status(folder.path().join("requests.run")).expect("a run");
+        assert_eq!(status.shards[0].phase, "creating");
     }
 }
 

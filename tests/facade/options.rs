@@ -1,7 +1,7 @@
 //! What a batch is created with: the same body from a create, from a run and from either's blocking twin.
 
 use crate::common::{Odd, Reply};
-use lote::{BatchOptions, Client, Dialect, Endpoint, Error, ExpiresAfter, FileId, run::Run, run::RunError};
+use lote::{BatchOptions, Client, Dialect, Endpoint, Error, ExpiresAfter, FileId, run::Run};
 use serde_json::{Value, json};
 
 /// A service that knows everything that the contract names, and sets two fields of its own.
@@ -86,10 +86,12 @@ async fn a_create_and_a_run_send_the_same() {
     let requests = folder.path().join("requests.jsonl");
     std::fs::write(&requests, LINE).expect("written");
     let ended = Run::new(&client, &requests).options(options()).execute().await;
-    assert!(matches!(ended, Err(RunError::BatchFailed { .. })), "{ended:?}");
+    assert!(ended.as_ref().is_err_and(lote::run::RunError::is_failed), "{ended:?}");
     let mut body: Value = serde_json::from_slice(&odd.bodies()[1]).expect("JSON");
-    let sha256 = body["metadata"].as_object_mut().expect("pairs").remove(Run::SHA256);
-    assert!(sha256.is_some_and(|sha256| sha256.as_str().is_some_and(|text| text.len() == 64)));
+    let pairs = body["metadata"].as_object_mut().expect("pairs");
+    for (own, length) in [(Run::SHA256, 64), ("lote_run", 32), ("lote_create", 32), ("lote_shard", 1)] {
+        assert!(pairs.remove(own).is_some_and(|value| value.as_str().is_some_and(|text| text.len() == length)), "{own}");
+    }
     assert_eq!(body, sent());
 }
 
@@ -129,7 +131,7 @@ async fn refusals(table: &str, options: BatchOptions) -> [Error; 2] {
     let create = client.batches().create(&input(), Endpoint::ChatCompletions).options(options.clone());
     let create = create.send().await.expect_err("refused");
     let run = match Run::new(&client, &requests).options(options).execute().await {
-        Err(RunError::Refused(error)) => error,
+        Err(ended) => ended.into_error().expect("an error of the call"),
         ended => panic!("not refused: {ended:?}"),
     };
     assert!(odd.requests().is_empty());

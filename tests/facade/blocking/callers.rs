@@ -38,8 +38,7 @@ fn all_refused(client: &Client, content: &mut lote::blocking::Content) {
     refused(files.upload_reader(io::empty(), "a.jsonl", UploadPurpose::Batch).send().expect_err("upload"));
     refused(content.chunk().expect_err("chunk"));
     let error = client.run("absent.jsonl").execute().expect_err("a run");
-    let RunError::Refused(error) = error else { panic!("{error}") };
-    refused(error);
+    refused(error.into_error().expect("an error of the call"));
 }
 
 #[test]
@@ -127,7 +126,7 @@ fn callbacks_may_call_the_client() {
         }
     });
     let report = run.execute().expect("a report");
-    assert_eq!(*seen.lock().expect("batches"), [report.batch.id]);
+    assert_eq!(*seen.lock().expect("batches"), [report.batches[0].id.clone()]);
 }
 
 #[test]

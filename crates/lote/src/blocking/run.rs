@@ -7,7 +7,7 @@ use crate::{
     BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
-    run::{self, Progress, Report, RunError, RunStatus},
+    run::{self, Progress, Repair, Report, RunError, RunStatus},
 };
 
 mirror! {
@@ -23,6 +23,7 @@ mirror! {
         fn limits(limits: Limits);
         fn first_lines(lines: u64);
         fn max_open(batches: usize);
+        fn attempts(attempts: u32);
         fn settle_after_loss(time: Duration);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);
@@ -60,6 +61,14 @@ impl Run {
     /// See [`RunError`]. In async code one that is refused.
     pub fn submit(self) -> Result<RunStatus, RunError> {
         self.driver.run(self.inner.submit()).unwrap_or_else(|error| Err(RunError::refused(error)))
+    }
+
+    /// Tries again what did not succeed and can.
+    ///
+    /// # Errors
+    /// See [`RunError`]. In async code one that is refused.
+    pub fn repair(self, repair: Repair) -> Result<Report, RunError> {
+        self.driver.run(self.inner.repair(repair)).unwrap_or_else(|error| Err(RunError::refused(error)))
     }
 
     /// Cancels it, and fetches what it finished.

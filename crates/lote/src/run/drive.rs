@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -427,29 +428,39 @@ impl Driver {
         let latest: Arc<Mutex<BTreeMap<BatchId, NotedShard>>> = Arc::default();
         let (steps, troubles, noted) =
             (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress), Arc::clone(&latest));
+        let on_progress = move |batch: &Batch| {
+            noted.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.id.clone(), NotedShard::of(batch));
+            steps(Progress::Waiting(batch));
+        };
+        let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
         // Files that are late are waited for where they are fetched.
         let tolerance = self.manner.tolerance.clone().unwrap_or_default().late_files(Duration::ZERO);
-        let mut wait = self
-            .client
-            .batches()
-            .wait_all(open.keys().cloned())
-            .cadence(self.manner.cadence.clone())
-            .tolerance(tolerance)
-            .on_progress(move |batch: &Batch| {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.id.clone(), NotedShard::of(batch));
-                steps(Progress::Waiting(batch));
-            })
-            .on_trouble(move |error: &Error| troubles(Progress::Trouble(error)));
-        if let Some(left) = self.manner.deadline.left() {
-            wait = wait.deadline(left);
-        }
-        let mut looks = std::pin::pin!(wait.into_stream());
+        let (batches, left, cadence) = (self.client.batches(), self.manner.deadline.left(), self.manner.cadence.clone());
+        let one = open.keys().next().filter(|_| open.len() == 1).cloned();
+        let mut next: Pin<Box<dyn Future<Output = Option<(BatchId, Waited)>> + Send>> = match one {
+            Some(id) => {
+                let mut wait = batches.wait(&id).cadence(cadence).tolerance(tolerance);
+                if let Some(left) = left {
+                    wait = wait.deadline(left);
+                }
+                let wait = wait.on_progress(on_progress).on_trouble(on_trouble);
+                Box::pin(async move { Some((id, wait.until_over().await)) })
+            }
+            None => {
+                let mut wait = batches.wait_all(open.keys().cloned()).cadence(cadence).tolerance(tolerance);
+                if let Some(left) = left {
+                    wait = wait.deadline(left);
+                }
+                let wait = wait.on_progress(on_progress).on_trouble(on_trouble);
+                Box::pin(async move { std::pin::pin!(wait.into_stream()).next().await })
+            }
+        };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut said = BTreeMap::new();
         let ended = loop {
             tokio::select! {
-                ended = looks.next() => break ended,
+                ended = &mut next => break ended,
                 _ = tick.tick() => {
                     let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
                     if !latest.is_empty() {

@@ -206,6 +206,14 @@ impl RunError {
         }
     }
 
+    /// The same, taken out.
+    pub fn into_error(self) -> Option<Error> {
+        match self.0.kind {
+            Kind::Service(error) | Kind::Unfetched(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// What came of a run whose results are in its folder, but not where they were wanted as well.
     pub fn report(&self) -> Option<&Report> {
         match &self.0.kind {

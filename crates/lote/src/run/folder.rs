@@ -230,11 +230,6 @@ impl Folder {
         AtomicFile::within(Dir::open(&self.shard(shard))?, name.as_ref(), self.access)
     }
 
-    /// Makes the folder of a shard of a further attempt, and begins its requests.
-    pub(super) fn begin_shard(&self, number: u32) -> io::Result<BufWriter<File>> {
-        begin_shard(&self.path, self.access, number)
-    }
-
     /// Who may read what the run writes.
     pub(super) fn access(&self) -> Access {
         self.access
@@ -428,9 +423,9 @@ impl Draft<'_> {
 }
 
 /// Puts the lines of each shard into its folder.
-struct ToFolder<'a> {
-    at: &'a Path,
-    access: Access,
+pub(super) struct ToFolder<'a> {
+    pub(super) at: &'a Path,
+    pub(super) access: Access,
 }
 
 impl Shards for ToFolder<'_> {

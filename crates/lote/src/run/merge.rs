@@ -32,11 +32,17 @@ pub(super) struct ShardSummary {
 /// What all of it is put together from.
 pub(super) struct Merge {
     root: PathBuf,
-    shards: BTreeMap<u32, Part>,
-    in_order: bool,
+    parts: Parts,
     results: AtomicFile,
     failed: AtomicFile,
     anomalies: AtomicFile,
+}
+
+/// All shards of a run, and what came of each.
+#[derive(Default)]
+pub(super) struct Parts {
+    shards: BTreeMap<u32, Part>,
+    in_order: bool,
 }
 
 /// A shard, and what came of it.
@@ -77,8 +83,7 @@ impl Merge {
     pub(super) fn new(folder: &Folder) -> io::Result<Self> {
         Ok(Self {
             root: folder.path().to_owned(),
-            shards: parts(folder),
-            in_order: folder.record.in_order,
+            parts: Parts::of(folder),
             results: folder.begin(RESULTS)?,
             failed: folder.begin(FAILED)?,
             anomalies: folder.begin(ANOMALIES)?,
@@ -95,7 +100,7 @@ impl Merge {
         let mut sum = Sum::default();
         {
             let mut anomalies = BufWriter::new(self.anomalies.file());
-            for (number, part) in &self.shards {
+            for (number, part) in &self.parts.shards {
                 if let Came::Results = part.came {
                     let joined = read_summary(&self.root, *number)?.joined;
                     sum.add_found(&joined);
@@ -107,8 +112,7 @@ impl Merge {
         {
             let mut results = BufWriter::with_capacity(256 << 10, self.results.file());
             let mut failed = BufWriter::new(self.failed.file());
-            let mut pairs = Pairs::new(&self.root, &self.shards, self.in_order);
-            pairs.walk(&mut |pair| {
+            self.parts.walk(&self.root, &mut |pair| {
                 results.write_all(pair.result).map_err(at(RESULTS))?;
                 results.write_all(b"\n").map_err(at(RESULTS))?;
                 let Ok(answer) = Answer::parse(pair.result) else {
@@ -133,24 +137,41 @@ impl Merge {
     }
 }
 
-/// The shards of a run, and what came of each.
-fn parts(folder: &Folder) -> BTreeMap<u32, Part> {
-    let part = |shard: &super::state::Shard| {
-        let nothing = |code, why: &str| Came::Nothing { code, why: why.to_owned() };
-        let came = match &shard.phase {
-            Phase::Settled(_) => Came::Results,
-            Phase::Failed(why) => nothing("batch_failed", why),
-            Phase::Cancelled => nothing("batch_cancelled", "the run was cancelled before this line was sent"),
-            _ => nothing("not_settled", shard.held.as_deref().unwrap_or("its batch was not settled")),
+impl Parts {
+    /// As the state of the run has them.
+    pub(super) fn of(folder: &Folder) -> Self {
+        let part = |shard: &super::state::Shard| {
+            let nothing = |code, why: &str| Came::Nothing { code, why: why.to_owned() };
+            let came = match &shard.phase {
+                Phase::Settled(_) => Came::Results,
+                Phase::Failed(why) => nothing("batch_failed", why),
+                Phase::Cancelled => nothing("batch_cancelled", "the run was cancelled before this line was sent"),
+                _ => nothing("not_settled", shard.held.as_deref().unwrap_or("its batch was not settled")),
+            };
+            Part { plan: shard.plan.clone(), attempt: shard.attempt, came }
         };
-        Part { plan: shard.plan.clone(), attempt: shard.attempt, came }
-    };
-    folder.state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect()
-}
+        let shards = folder.state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
+        Self { shards, in_order: folder.record.in_order }
+    }
 
-/// Walks through the request lines of a run in the order of the input, each with the best result of all attempts.
-pub(super) fn walk(folder: &Folder, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-    Pairs::new(folder.path(), &parts(folder), folder.record.in_order).walk(visit)
+    pub(super) fn plan(&self, shard: u32) -> Option<&ShardPlan> {
+        self.shards.get(&shard).map(|part| &part.plan)
+    }
+
+    /// Whether the run was cancelled before the shard was submitted.
+    pub(super) fn was_never_sent(&self, shard: u32) -> bool {
+        let code = self.shards.get(&shard).map(|part| &part.came);
+        matches!(code, Some(Came::Nothing { code: "batch_cancelled", .. }))
+    }
+
+    /// Walks through the request lines in the order of the input, each with the best result of all attempts.
+    pub(super) fn walk(
+        &self,
+        root: &Path,
+        visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        Pairs::new(root, &self.shards, self.in_order).walk(visit)
+    }
 }
 
 pub(super) fn read_summary(root: &Path, shard: u32) -> Result<ShardSummary, Fault> {

@@ -16,6 +16,7 @@ mod log;
 mod merge;
 mod plan;
 mod record;
+mod repair;
 mod report;
 mod state;
 mod status;
@@ -30,6 +31,7 @@ use std::{
 pub use error::RunError;
 pub use lock::Holder;
 pub use plan::{ShardPlan, SourceFindings};
+pub use repair::Repair;
 pub use report::{EndedBatch, Report};
 pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
 
@@ -40,6 +42,8 @@ use self::{
     folder::{Draft, Folder, RESULTS, SUMMARY},
     plan::Cut,
     record::Asked,
+    merge::Fault,
+    repair::Search,
     report::Summary,
     state::Phase,
 };
@@ -148,6 +152,7 @@ pub struct Run {
     cadence: Cadence,
     tolerance: Option<Tolerance>,
     max_open: usize,
+    attempts: u32,
     settle_after_loss: Duration,
     gateway: Option<String>,
     /// What a person has said of shards that were held.
@@ -206,6 +211,7 @@ impl Run {
             cadence: Cadence::default(),
             tolerance: None,
             max_open: usize::MAX,
+            attempts: 1,
             settle_after_loss: SETTLE_AFTER_LOSS,
             gateway: None,
             words: Vec::new(),
@@ -258,6 +264,12 @@ impl Run {
     /// that there are too many, the run waits for one of its own to end.
     pub fn max_open(mut self, batches: usize) -> Self {
         self.max_open = batches.max(1);
+        self
+    }
+
+    /// How often lines are tried that do not succeed and can, in all: see [`Repair`]. The default is 1.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
         self
     }
 
@@ -331,10 +343,17 @@ impl Run {
     pub async fn execute(self) -> Result<Report, RunError> {
         let started = Instant::now();
         let mut driver = self.begin(false).await?;
-        match driver.drive().await {
-            Ok(()) => self.report(driver.folder, started).await,
-            Err(Stopped::Failed(error)) => Err(self.broke_off(driver, error)),
-            Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
+        loop {
+            match driver.drive().await {
+                Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
+                    if !self.attempt(&mut driver, Repair::new()).await? {
+                        return self.report(driver.folder, started).await;
+                    }
+                }
+                Ok(()) => return self.report(driver.folder, started).await,
+                Err(Stopped::Failed(error)) => return Err(self.broke_off(driver, error)),
+                Err(Stopped::Later) => return Err(RunError::new(Kind::GaveUp)),
+            }
         }
     }
 
@@ -378,6 +397,48 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Tries again what did not succeed and can, as another attempt of the run that the folder holds; lines of a run that
+    /// was cancelled which were not sent are sent then. When nothing can, the report is that of the run as it is.
+    ///
+    /// # Errors
+    /// See [`RunError`]. One that [`is_place`](RunError::is_place) when the run is not finished.
+    pub async fn repair(self, repair: Repair) -> Result<Report, RunError> {
+        let started = Instant::now();
+        let mut driver = self.begin(false).await?;
+        self.attempt(&mut driver, repair).await?;
+        match driver.drive().await {
+            Ok(()) => self.report(driver.folder, started).await,
+            Err(Stopped::Failed(error)) => Err(error),
+            Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
+        }
+    }
+
+    /// Begins another attempt, if there is anything to be tried again.
+    async fn attempt(&self, driver: &mut Driver, repair: Repair) -> Result<bool, RunError> {
+        let folder = &mut driver.folder;
+        if folder.state.finished.is_none() {
+            return Err(RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path()));
+        }
+        let search = Search::new(folder, repair);
+        let found = blocking(move || search.shards()).await;
+        let shards = found.map_err(|Fault(path, error)| RunError::io("look through", &path, error).at(folder.path()))?;
+        let unsent = folder.state.shards.values().any(|shard| shard.phase == Phase::Cancelled);
+        if shards.is_empty() && !unsent {
+            return Ok(false);
+        }
+        if !folder.is_fresh() {
+            folder.enter(self.who())?;
+        }
+        if unsent {
+            folder.say(Event::Resumed)?;
+        }
+        if !shards.is_empty() {
+            let attempt = folder.state.attempt + 1;
+            folder.say(Event::Attempt { attempt, shards })?;
+        }
+        Ok(true)
     }
 
     /// The folder is made or opened, and this process is at work in it.
