@@ -116,12 +116,17 @@ impl Tally {
 
 /// Counts a model by its name, cut after 200 bytes.
 pub(crate) fn count_model(models: &mut BTreeMap<String, u64>, model: &str) {
+    count_models(models, model, 1);
+}
+
+/// Counts so many lines of a model.
+pub(crate) fn count_models(models: &mut BTreeMap<String, u64>, model: &str, lines: u64) {
     if let Some(count) = models.get_mut(model) {
-        *count += 1;
+        *count += lines;
         return;
     }
     let name = if models.len() < MAX_NAMES { clip(model, 200).into_owned() } else { OTHER.to_owned() };
-    *models.entry(name).or_default() += 1;
+    *models.entry(name).or_default() += lines;
 }
 
 #[cfg(test)]
