@@ -5,6 +5,7 @@
 mod error;
 mod folder;
 mod lock;
+mod plan;
 mod steps;
 
 use std::{
@@ -19,6 +20,8 @@ use serde::{Serialize, Serializer};
 pub use error::RunError;
 pub use folder::{Record, Stage};
 pub use lock::Holder;
+pub use plan::dry::{Plan, PlanOptions, plan};
+pub use plan::{PlanError, ShardPlan, SourceFindings};
 
 use crate::{
     Batch, BatchOptions, Cadence, Client, Error, Tolerance,
