@@ -10,18 +10,20 @@ use sha2::{Digest, Sha256};
 
 use crate::finding::{Finding, FindingCode};
 use crate::foreign;
-use crate::ids::{IdHasher, IdMap};
 use crate::layout::Layout;
 use crate::raw::clip;
 use crate::reader::{Line, LineReader};
 use crate::scan::BOM;
-use crate::tally::count_model;
+use crate::tally::count_models;
+use crate::uniqueness::Uniqueness;
 use body::Held;
+use many::Many;
 
 mod body;
 mod cursor;
 mod inputs;
 mod line;
+mod many;
 mod near;
 mod options;
 mod rules;
@@ -29,6 +31,7 @@ mod shapes;
 mod surrogates;
 mod syntax;
 
+pub use many::{CheckMany, CheckManyError, CheckedLine};
 pub use options::{CheckOptions, ENDPOINTS, Limits};
 
 /// What an input file holds.
@@ -71,28 +74,21 @@ pub fn check(
     on_finding: &mut dyn FnMut(Finding),
     mut sink: Option<&mut dyn Write>,
 ) -> io::Result<Checked> {
-    let (start, reader) = foreign::peek(reader)?;
-    let max_line = usize::try_from(options.limits.max_bytes.saturating_sub(1));
-    let mut lines = LineReader::new(reader).max_line_bytes(max_line.unwrap_or(usize::MAX));
-    let mut checker = Checker::new(options, on_finding);
+    let mut ids = Uniqueness::in_memory();
+    let mut checker = Checker::new(options, &mut ids, on_finding);
     let mut hash = Sha256::new();
-    if let Some(foreign) = foreign::foreign(&start) {
-        checker.foreign = true;
-        checker.find(None, None, FindingCode::NotJsonl, foreign.to_string());
-        return Ok(checker.finish(hash));
-    }
-    while let Some(line) = lines.next_line()? {
-        let Some(canonical) = checker.line(&line) else {
-            continue;
-        };
-        hash.update(canonical);
+    let ended = checker.file(reader, &mut |_, line| {
+        hash.update(line.canonical);
         hash.update(b"\n");
         if let Some(sink) = &mut sink {
-            let written = sink.write_all(canonical).and_then(|()| sink.write_all(b"\n"));
-            written.map_err(writing_side)?;
+            sink.write_all(line.canonical).and_then(|()| sink.write_all(b"\n"))?;
         }
-    }
-    checker.end_block();
+        Ok(true)
+    });
+    ended.map_err(|error| match error {
+        CheckManyError::Read(error) | CheckManyError::Spill(error) => error,
+        CheckManyError::Line(error) => writing_side(error),
+    })?;
     if let Some(sink) = &mut sink {
         sink.flush().map_err(writing_side)?;
     }
@@ -101,6 +97,14 @@ pub fn check(
 
 fn writing_side(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write the canonical lines: {error}"))
+}
+
+/// A line that goes on to who asked for the check.
+struct Passed<'l> {
+    number: u64,
+    /// Nothing is wrong with the line itself.
+    clean: bool,
+    canonical: &'l [u8],
 }
 
 /// Everything that is remembered from line to line.
@@ -123,9 +127,14 @@ struct Checker<'o> {
     inputs: u64,
     models: BTreeMap<String, u64>,
     without_model: u64,
-    hasher: IdHasher,
-    /// The line in which each custom_id stood first.
-    first: IdMap<u64>,
+    /// Where each custom_id stood first.
+    ids: &'o mut Uniqueness,
+    /// An error of `ids`, which ends the check.
+    spill_failed: Option<io::Error>,
+    /// What is remembered of several files, where the lines are cut into many batches.
+    many: Option<&'o mut Many>,
+    /// The line is not one whole object.
+    deviates: bool,
     /// How the lines deviate from one object a line.
     layout: Layout,
     /// The file holds no lines of JSON at all.
@@ -139,7 +148,7 @@ struct Checker<'o> {
 }
 
 impl<'o> Checker<'o> {
-    fn new(options: &'o CheckOptions, on_finding: &'o mut dyn FnMut(Finding)) -> Self {
+    fn new(options: &'o CheckOptions, ids: &'o mut Uniqueness, on_finding: &'o mut dyn FnMut(Finding)) -> Self {
         Self {
             options,
             on_finding,
@@ -154,8 +163,10 @@ impl<'o> Checker<'o> {
             inputs: 0,
             models: BTreeMap::new(),
             without_model: 0,
-            hasher: IdHasher::default(),
-            first: IdMap::default(),
+            ids,
+            spill_failed: None,
+            many: None,
+            deviates: false,
             layout: Layout::default(),
             foreign: false,
             rows: false,
@@ -164,15 +175,64 @@ impl<'o> Checker<'o> {
         }
     }
 
-    /// Judges one line and gives back its canonical bytes, if it has any.
-    fn line<'l>(&'l mut self, line: &Line<'l>) -> Option<&'l [u8]> {
+    /// Judges a file. Each canonical line is passed on; the answer to that is whether to go on.
+    fn file(
+        &mut self,
+        reader: impl BufRead,
+        pass_on: &mut dyn FnMut(&mut Self, Passed<'_>) -> io::Result<bool>,
+    ) -> Result<(), CheckManyError> {
+        let (start, reader) = foreign::peek(reader).map_err(CheckManyError::Read)?;
+        if let Some(foreign) = foreign::foreign(&start) {
+            self.foreign = true;
+            self.find(None, None, FindingCode::NotJsonl, foreign.to_string());
+            return Ok(());
+        }
+        let max_line = usize::try_from(self.options.limits.max_bytes.saturating_sub(1));
+        let mut lines = LineReader::new(reader).max_line_bytes(max_line.unwrap_or(usize::MAX));
+        while self.many.as_ref().is_none_or(|many| many.goes_on(self.lines))
+            && let Some(line) = lines.next_line().map_err(CheckManyError::Read)?
+        {
+            let before = self.findings;
+            self.deviates = false;
+            if let Some(many) = &mut self.many {
+                many.read(line.number);
+            }
+            let has_canonical = self.line(&line);
+            if let Some(error) = self.spill_failed.take() {
+                return Err(CheckManyError::Spill(error));
+            }
+            if !has_canonical {
+                continue;
+            }
+            let mut rewritten = std::mem::take(&mut self.rewritten);
+            let canonical = if memchr::memchr(b'\r', line.bytes).is_none() {
+                line.bytes
+            } else {
+                rewritten.clear();
+                rewritten.extend(line.bytes.iter().map(|b| if *b == b'\r' { b' ' } else { *b }));
+                &rewritten
+            };
+            let clean = self.findings == before && !self.deviates;
+            let passed = Passed { number: line.number, clean, canonical };
+            let go_on = pass_on(self, passed).map_err(CheckManyError::Line)?;
+            self.rewritten = rewritten;
+            if !go_on {
+                break;
+            }
+        }
+        self.end_block();
+        self.spill_failed.take().map_or(Ok(()), |error| Err(CheckManyError::Spill(error)))
+    }
+
+    /// Judges one line. Gives back whether it has canonical bytes.
+    fn line(&mut self, line: &Line<'_>) -> bool {
         let mut bytes = line.bytes;
         if let Some(rest) = bytes.strip_prefix(BOM) {
             let message = "a byte order mark (EF BB BF) stands before the line: save the file as UTF-8 without it";
             self.find(line.number, None, FindingCode::Bom, message);
             bytes = rest;
             if bytes.iter().all(u8::is_ascii_whitespace) {
-                return None;
+                return false;
             }
         }
         self.lines += 1;
@@ -180,16 +240,10 @@ impl<'o> Checker<'o> {
         self.limits(line);
         if line.too_long {
             self.end_block();
-            return None;
+            return false;
         }
         self.request_line(line.number, bytes);
-        if memchr::memchr(b'\r', line.bytes).is_none() {
-            return Some(line.bytes);
-        }
-        self.rewritten.clear();
-        let spaced = line.bytes.iter().map(|b| if *b == b'\r' { b' ' } else { *b });
-        self.rewritten.extend(spaced);
-        Some(&self.rewritten)
+        true
     }
 
     /// The limits of the file, each reported by the line that passes it.
@@ -201,6 +255,9 @@ impl<'o> Checker<'o> {
                 line.length
             );
             self.find(line.number, None, FindingCode::LineTooLong, message);
+        }
+        if self.many.is_some() {
+            return;
         }
         if self.lines == max_lines.saturating_add(1) {
             let message = format!("more than {max_lines} request lines, the limit of one batch: split the file");
@@ -243,7 +300,10 @@ impl<'o> Checker<'o> {
             self.without_model += 1;
             return;
         };
-        count_model(&mut self.models, &model);
+        count_models(&mut self.models, &model, 1);
+        if let Some(many) = &mut self.many {
+            return many.line.model(&model);
+        }
         let Some(most) = self.options.max_models else { return };
         if self.allowed_models.iter().any(|(allowed, _)| *allowed == model) {
             return;
@@ -264,14 +324,9 @@ impl<'o> Checker<'o> {
     }
 
     fn finish(mut self, hash: Sha256) -> Checked {
-        if self.lines == 0 && !self.foreign {
+        if self.lines == 0 && !self.foreign && self.many.as_ref().is_none_or(|many| many.goes_on(0)) {
             let message = "the file holds no request line";
             self.find(None, None, FindingCode::EmptyFile, message);
-        }
-        let mut sha256 = String::with_capacity(64);
-        for byte in hash.finalize() {
-            // Writing to a String cannot fail.
-            let _ = write!(sha256, "{byte:02x}");
         }
         Checked {
             lines: self.lines,
@@ -280,7 +335,16 @@ impl<'o> Checker<'o> {
             models: self.models,
             without_model: self.without_model,
             findings: self.findings,
-            sha256,
+            sha256: hex(hash),
         }
     }
+}
+
+fn hex(hash: Sha256) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in hash.finalize() {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }

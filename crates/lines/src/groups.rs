@@ -80,6 +80,11 @@ impl FindingGroups {
         }
     }
 
+    /// Counts findings that were not kept elsewhere, and are in none of the groups.
+    pub fn omit(&mut self, findings: u64) {
+        self.beyond += findings;
+    }
+
     /// The groups, in the order of their first findings.
     pub fn groups(&self) -> &[FindingGroup] {
         &self.groups
@@ -130,6 +135,8 @@ mod tests {
             ]
         );
         assert_eq!(groups.beyond(), 1);
+        groups.omit(3);
+        assert_eq!(groups.beyond(), 4);
     }
 
     #[test]

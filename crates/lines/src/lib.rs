@@ -7,6 +7,7 @@
 //! - [`RequestLine`] and [`ResultLine`] are the two formats, and own their schemas in the contract
 //!   ([`schemas`]).
 //! - [`check()`] reads an input file before a byte of it is sent, and reports every finding.
+//! - [`CheckMany`] reads files whose lines are to be cut into many batches.
 //! - [`Answer`] reads one result line of any service, however it deviates.
 //! - [`Inspection`] counts what output and error files say.
 //! - [`join()`] puts the answers back into the order of the request lines, one result line for each.
@@ -33,11 +34,12 @@ mod schema;
 mod sum;
 mod tally;
 mod to_json;
+mod uniqueness;
 mod usage;
 
 pub use anomaly::{Anomaly, AnomalyCode, MAX_ANOMALIES, MAX_EXCERPT};
 pub use answer::{Answer, OutcomeKind, Shortfall, Unreadable, UnreadableKind, write_error, write_missing};
-pub use check::{CheckOptions, Checked, ENDPOINTS, Limits, check};
+pub use check::{CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, ENDPOINTS, Limits, check};
 pub use finding::{Finding, FindingCode};
 pub use groups::{FindingGroup, FindingGroups};
 pub use ids::CustomIds;

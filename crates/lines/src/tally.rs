@@ -144,13 +144,14 @@ pub(crate) fn count_model(models: &mut BTreeMap<String, u64>, model: &str) {
     count_models(models, model, 1);
 }
 
-fn count_models(models: &mut BTreeMap<String, u64>, model: &str, times: u64) {
+/// Counts so many lines of a model.
+pub(crate) fn count_models(models: &mut BTreeMap<String, u64>, model: &str, lines: u64) {
     if let Some(count) = models.get_mut(model) {
-        *count += times;
+        *count += lines;
         return;
     }
     let name = if models.len() < MAX_NAMES { clip(model, 200).into_owned() } else { OTHER.to_owned() };
-    *models.entry(name).or_default() += times;
+    *models.entry(name).or_default() += lines;
 }
 
 #[cfg(test)]

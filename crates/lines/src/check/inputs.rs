@@ -69,8 +69,19 @@ impl<'a> Judge<'_, '_> {
         length
     }
 
-    /// Counts inputs of the whole file, and reports once that they pass the limit.
+    /// Counts inputs of the whole file, and reports once that they pass the limit. Where the lines are cut into many
+    /// batches, each line has to fit into one.
     fn count(&mut self, inputs: u64) {
+        if let Some(many) = &mut self.checker.many {
+            many.line.inputs = many.line.inputs.saturating_add(inputs);
+            if let Some(most) = self.checker.options.max_inputs.filter(|most| inputs > *most) {
+                let message = format!(
+                    "input has {inputs} texts, more than the {most} that one batch takes: spread them over several lines"
+                );
+                self.find(FindingCode::TooManyInputs, message);
+            }
+            return;
+        }
         let before = self.checker.inputs;
         self.checker.inputs = before.saturating_add(inputs);
         if let Some(most) = self.checker.options.max_inputs

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Checker, near, syntax};
+use super::{Checker, many, near, syntax};
 use crate::finding::FindingCode;
 use crate::layout::{Block, Deviation, Part};
 use crate::raw::{self, Broken, Kind, clip};
@@ -57,9 +57,18 @@ impl Checker<'_> {
             let message = format!("method is {method:?}: batches take only \"POST\"");
             self.find(number, id, FindingCode::MethodNotPost, message);
         }
+        let has_url = url.is_some();
         let url = url.and_then(|json| self.string(number, id, "url", json));
         if let Some(url) = &url {
             self.url(number, id, url);
+        }
+        if let Some(many) = &mut self.many {
+            let own = url.as_deref().map(|url| self.options.endpoint_of(url)).or(self.endpoint.as_deref());
+            many.line.begin(id, own);
+            if own.is_none() && !has_url && !self.options.needs_url {
+                let message = "url is missing, and no endpoint is given that the line could be for: give one of them";
+                self.find(number, id, FindingCode::MissingKey, message);
+            }
         }
         if let Some(body) = body {
             // The line's own endpoint; of a line without a known one, the batch's.
@@ -119,6 +128,7 @@ impl Checker<'_> {
     /// A line that is not one whole object: how it deviates is told once for the file, and the objects
     /// in it are judged all the same.
     fn deviating(&mut self, number: u64, id: Option<&str>, text: &str, broken: &Broken) {
+        self.deviates = true;
         let bytes = text.as_bytes();
         // What begins as another request line is one, however it ends.
         if self.layout.is_open() && id.is_some() && bytes.trim_ascii_start().starts_with(b"{") {
@@ -226,10 +236,17 @@ impl Checker<'_> {
             let message = format!("custom_id has {count} characters, more than the {most} that the service takes");
             self.find(number, Some(&id), FindingCode::CustomIdTooLong, message);
         }
-        let first = *self.first.entry(self.hasher.hash(&id)).or_insert(number);
-        if first != number {
-            let message = format!("custom_id was used before, in line {first}: make it unique within the file");
-            self.find(number, Some(&id), FindingCode::DuplicateCustomId, message);
+        let place = self.many.as_ref().map_or(number, |many| many.place(number));
+        match self.ids.insert(&id, place) {
+            Ok(None) => {}
+            Ok(Some(earlier)) => {
+                let message = match &self.many {
+                    None => many::used_before(earlier, None),
+                    Some(many) => many.used_before(earlier, place),
+                };
+                self.find(number, Some(&id), FindingCode::DuplicateCustomId, message);
+            }
+            Err(error) => self.spill_failed = Some(error),
         }
     }
 
@@ -254,6 +271,10 @@ impl Checker<'_> {
             let meant = near::endpoint(url, options).map(|meant| format!("; write {meant:?}")).unwrap_or_default();
             let message = format!("url {:?} is none of {}{meant}", clip(url, 200), known.join(", "));
             self.find(number, id, FindingCode::UnknownUrl, message);
+        } else if let Some(many) = &mut self.many {
+            if let Some(message) = many.spelled_otherwise(options, url, number) {
+                self.find(number, id, FindingCode::UrlDiffers, message);
+            }
         } else if let Some((first, line)) = &self.first_url {
             if first != url {
                 let message =

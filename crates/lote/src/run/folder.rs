@@ -429,19 +429,19 @@ pub(super) struct ToFolder<'a> {
 }
 
 impl Shards for ToFolder<'_> {
-    type Out = BufWriter<File>;
+    type Out = File;
 
     fn begin(&mut self, number: u32) -> io::Result<Self::Out> {
         begin_shard(self.at, self.access, number)
     }
 
     fn finish(&mut self, number: u32, out: Self::Out) -> io::Result<()> {
-        out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+        out.sync_all()?;
         Dir::open(&self.at.join(shard_folder(number)))?.sync()
     }
 }
 
-fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<BufWriter<File>> {
+fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<File> {
     for folder in [at.join(SHARDS), at.join(shard_folder(number))] {
         match folder_builder(access).create(&folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -454,7 +454,7 @@ fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<BufWriter<F
     let _ = dir.remove(REQUESTS.as_ref());
     let file = dir.create_new(REQUESTS.as_ref(), access.file_mode())?;
     access.narrow(&file)?;
-    Ok(BufWriter::with_capacity(256 << 10, file))
+    Ok(file)
 }
 
 /// Lines that are only looked at.
@@ -482,7 +482,7 @@ pub(super) fn write_json(mut atomic: AtomicFile, value: &impl Serialize) -> io::
 
 fn plan_error(error: PlanError) -> RunError {
     match error {
-        PlanError::Input { checked, sources } => RunError::new(Kind::Input { checked: Box::new(checked), sources }),
+        PlanError::Input { checked, sources } => RunError::new(Kind::Input { checked, sources }),
         PlanError::Io { doing, path, error } => RunError::io(doing, &path, error),
     }
 }

@@ -30,7 +30,8 @@ use std::{
 
 pub use error::RunError;
 pub use lock::Holder;
-pub use plan::{ShardPlan, SourceFindings};
+pub use plan::dry::{Plan, PlanOptions, plan};
+pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
 pub use report::{EndedBatch, Report};
 pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
@@ -613,13 +614,7 @@ impl Run {
     }
 
     fn asked(&self) -> Asked {
-        let rules = self.check_rules();
-        let cut = Cut {
-            lines: rules.limits.max_lines,
-            bytes: rules.limits.max_bytes,
-            inputs: rules.max_inputs,
-            one_model: rules.max_models == Some(1),
-        };
+        let cut = Cut::of(&self.check_rules());
         let asked = Asked::new(&self.client, self.gateway.is_some(), &self.options, self.endpoint.clone());
         Asked { cut, limit: self.limit, ..asked }
     }

@@ -146,13 +146,15 @@ impl Search {
         self.next += 1;
         let out = ToFolder { at: &self.root, access: self.access }.begin(number);
         let out = out.map_err(|error| Fault(self.root.join(shard_folder(number)), error))?;
+        let out = BufWriter::new(out);
         let plan = ShardPlan { number, lines: 0, bytes: 0, sha256: String::new(), ..like.clone() };
         Ok(Filling { plan, hash: Sha256::new(), out })
     }
 
     fn finish(&self, filling: Filling) -> Result<ShardPlan, Fault> {
         let Filling { plan, hash, out } = filling;
-        let written = ToFolder { at: &self.root, access: self.access }.finish(plan.number, out);
+        let out = out.into_inner().map_err(std::io::IntoInnerError::into_error);
+        let written = out.and_then(|out| ToFolder { at: &self.root, access: self.access }.finish(plan.number, out));
         written.map_err(|error| Fault(self.root.join(shard_folder(plan.number)), error))?;
         let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(ShardPlan { sha256, ..plan })

@@ -1,0 +1,348 @@
+//! The first pass over the input of a run: checks the request lines of all files and cuts them into shards, each the
+//! lines of one batch.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    io::{self, BufRead, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, Limits};
+
+pub(super) mod dry;
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub use error::{PlanError, SourceFindings};
+
+/// How many shards are open at once: each is a file that is written.
+const OPEN: usize = 64;
+
+/// What is kept of a shard before it is written.
+const BUFFER: usize = 1 << 15;
+
+/// What one batch may hold, and how lines are put into several. It prints as
+/// `50000 lines, 200000000 bytes, one model`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Cut {
+    /// Request lines.
+    pub lines: u64,
+    /// Bytes of the canonical lines, each with its LF.
+    pub bytes: u64,
+    /// Texts to embed.
+    pub inputs: Option<u64>,
+    /// Lines of different models are not in the same batch.
+    pub one_model: bool,
+}
+
+impl Cut {
+    /// What the options say of one batch.
+    pub(super) fn of(options: &CheckOptions) -> Self {
+        let CheckOptions { limits: Limits { max_lines, max_bytes }, max_models, max_inputs, .. } = options;
+        Self { lines: *max_lines, bytes: *max_bytes, inputs: *max_inputs, one_model: max_models.is_some() }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bound = |most: u64, what| (most != u64::MAX).then(|| format!("{most} {what}"));
+        let inputs = self.inputs.and_then(|most| bound(most, "texts to embed"));
+        let model = self.one_model.then(|| "one model".to_owned());
+        let parts = [bound(self.lines, "lines"), bound(self.bytes, "bytes"), inputs, model];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        f.write_str(if parts.is_empty() { "no limit" } else { "" })?;
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// One shard: the request lines of one batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ShardPlan {
+    /// Its number, from 1, in the order of each shard's first line.
+    pub number: u32,
+    /// The endpoint of its lines.
+    pub endpoint: String,
+    /// The model of its lines, where a batch has one model and the lines name it.
+    pub model: Option<String>,
+    /// How many lines it has.
+    pub lines: u64,
+    /// The bytes of its canonical lines, each with its LF.
+    pub bytes: u64,
+    /// Texts to embed in it.
+    pub inputs: u64,
+    /// SHA-256 of its canonical lines, each with its LF, in lower-case hex.
+    pub sha256: String,
+}
+
+/// Where the lines of the shards go.
+pub(super) trait Shards {
+    /// Takes the lines of one shard. It need not be buffered.
+    type Out: Write;
+
+    /// Begins a shard. Several may be begun at once.
+    fn begin(&mut self, number: u32) -> io::Result<Self::Out>;
+
+    /// Ends a shard, which all its lines were written to.
+    fn finish(&mut self, number: u32, out: Self::Out) -> io::Result<()>;
+}
+
+/// What was read of one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SourceRead {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Bytes of its canonical lines, each with its LF.
+    pub bytes: u64,
+    /// SHA-256 of its canonical lines, each with its LF, in lower-case hex.
+    pub sha256: String,
+    /// How many request lines were read.
+    pub lines: u64,
+}
+
+/// What came of the pass.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// The shards by number.
+    pub shards: Vec<ShardPlan>,
+    /// What all sources hold, with the hash of all canonical lines in the order of the input. The endpoint is `None`
+    /// when there are several.
+    pub checked: Checked,
+    /// The sources that were read: those after the limit was reached are not.
+    pub sources: Vec<SourceRead>,
+    /// The shards one after another hold the lines in the order of the input.
+    pub in_order: bool,
+}
+
+/// Reads all sources once, in their order, and cuts their lines into shards. No shard mixes endpoints.
+///
+/// `order` receives a text line `SHARD COUNT` for each group of lines that follow each other in the input and are in
+/// the same shard. `limit` reads only the first so many lines. Large temporary files are made in `spill`, which is to
+/// be on a disk. Once there is a finding nothing more is written, and shards that were begun may never be finished.
+///
+/// Memory: the longest line, and less than 24 MiB, whatever the number of lines and shards; but for each shard its plan.
+#[expect(clippy::too_many_arguments, reason = "one pass with five sides, called from two places")]
+pub(super) fn plan<S: Shards>(
+    sources: &[PathBuf],
+    options: &CheckOptions,
+    cut: &Cut,
+    limit: Option<u64>,
+    spill: &Path,
+    shards: &mut S,
+    order: &mut dyn Write,
+    wanted: &dyn Fn() -> bool,
+) -> Result<Planned, PlanError> {
+    // A line that does not fit into a shard by itself is a finding.
+    let limits = Limits { max_lines: cut.lines, max_bytes: cut.bytes.min(options.limits.max_bytes) };
+    let max_inputs = [options.max_inputs, cut.inputs].into_iter().flatten().min();
+    let options = CheckOptions { limits, max_inputs, ..options.clone() };
+    let mut check = CheckMany::new(&options, spill).limit(limit);
+    let mut cutter = Cutter::new(cut, shards, order);
+    let mut found = error::Found::default();
+    let mut read: Vec<SourceRead> = Vec::new();
+    for path in sources {
+        if limit.is_some_and(|limit| read.iter().map(|source| source.lines).sum::<u64>() >= limit) {
+            break;
+        }
+        let stopped = Cell::new(false);
+        let failed = |doing: &str, error| PlanError::io(doing, path, error);
+        let reader = lines::open_lines(path).map_err(|error| failed("open", error))?;
+        let reader = Asking { reader, wanted, stopped: &stopped };
+        found.begin(path);
+        let found = RefCell::new(&mut found);
+        let mut not_written = None;
+        let checked = check.file(
+            path.display().to_string(),
+            reader,
+            &mut |finding| found.borrow_mut().add(finding),
+            &mut |line| {
+                if found.borrow().is_empty()
+                    && let Err((doing, error)) = cutter.line(&line)
+                {
+                    not_written = Some(failed(&doing, error));
+                }
+                Ok(not_written.is_none())
+            },
+        );
+        if let Some(error) = not_written {
+            return Err(error);
+        }
+        let checked = checked.map_err(|error| match error {
+            CheckManyError::Read(_) if stopped.get() => failed("read", io::ErrorKind::Interrupted.into()),
+            error => not_checked(error, path, spill),
+        })?;
+        let Checked { lines, bytes, sha256, .. } = checked;
+        read.push(SourceRead { path: path.clone(), bytes, sha256, lines });
+    }
+    let last = sources.last().map_or(spill, PathBuf::as_path);
+    let checked = check.finish(&mut |source, finding| found.add_later(source, finding));
+    let checked = checked.map_err(|error| not_checked(error, last, spill))?;
+    if !found.is_empty() {
+        return Err(PlanError::Input { checked: Box::new(checked), sources: found.into_sources() });
+    }
+    let (shards, in_order) = cutter.finish().map_err(|(doing, error)| PlanError::io(&doing, last, error))?;
+    Ok(Planned { shards, checked, sources: read, in_order })
+}
+
+fn not_checked(error: CheckManyError, path: &Path, spill: &Path) -> PlanError {
+    match error {
+        CheckManyError::Spill(error) => PlanError::io("use the folder", spill, error),
+        CheckManyError::Read(error) | CheckManyError::Line(error) => PlanError::io("read", path, error),
+        error => PlanError::io("check", path, io::Error::other(error)),
+    }
+}
+
+/// Puts lines into shards.
+struct Cutter<'a, S: Shards> {
+    cut: &'a Cut,
+    shards: &'a mut S,
+    order: &'a mut dyn Write,
+    plans: Vec<ShardPlan>,
+    open: Vec<Open<S::Out>>,
+    /// Lines so far; the time by which the open shards were used.
+    lines: u64,
+    /// The last group of lines that follow each other in one shard: its number, and how many.
+    group: (u32, u64),
+    in_order: bool,
+}
+
+/// A shard that may take more lines.
+struct Open<O: Write> {
+    /// The place of its plan.
+    at: usize,
+    used: u64,
+    hash: Sha256,
+    out: BufWriter<O>,
+}
+
+/// What was being done, and why it failed.
+type Failed = (String, io::Error);
+
+impl<'a, S: Shards> Cutter<'a, S> {
+    fn new(cut: &'a Cut, shards: &'a mut S, order: &'a mut dyn Write) -> Self {
+        let (plans, open) = (Vec::new(), Vec::new());
+        Self { cut, shards, order, plans, open, lines: 0, group: (0, 0), in_order: true }
+    }
+
+    fn line(&mut self, line: &CheckedLine<'_>) -> Result<(), Failed> {
+        let open = self.shard_for(line)?;
+        self.lines += 1;
+        let Open { at, used, hash, out } = &mut self.open[open];
+        let plan = &mut self.plans[*at];
+        *used = self.lines;
+        for bytes in [line.canonical, b"\n"] {
+            hash.update(bytes);
+            out.write_all(bytes).map_err(|error| (format!("write shard {} of", plan.number), error))?;
+        }
+        plan.lines += 1;
+        plan.bytes += line.canonical.len() as u64 + 1;
+        plan.inputs = plan.inputs.saturating_add(line.inputs);
+        let number = plan.number;
+        if self.group.0 != number {
+            self.end_group()?;
+            self.in_order &= number == self.group.0 + 1;
+            self.group = (number, 0);
+        }
+        self.group.1 += 1;
+        Ok(())
+    }
+
+    /// The open shard that takes a line, which may be begun for it.
+    fn shard_for(&mut self, line: &CheckedLine<'_>) -> Result<usize, Failed> {
+        let model = line.model.filter(|_| self.cut.one_model);
+        let takes = |plan: &ShardPlan| plan.endpoint == line.endpoint && plan.model.as_deref() == model;
+        if let Some(open) = self.open.iter().position(|open| takes(&self.plans[open.at])) {
+            let plan = &self.plans[self.open[open].at];
+            let Cut { lines, bytes, inputs, one_model: _ } = self.cut;
+            let fits = plan.lines < *lines
+                && plan.bytes.saturating_add(line.canonical.len() as u64 + 1) <= *bytes
+                && inputs.is_none_or(|most| plan.inputs.saturating_add(line.inputs) <= most);
+            if fits {
+                return Ok(open);
+            }
+            self.close(open)?;
+        }
+        if self.open.len() >= OPEN
+            && let Some((longest_ago, _)) = self.open.iter().enumerate().min_by_key(|(_, open)| open.used)
+        {
+            self.close(longest_ago)?;
+        }
+        let at = self.plans.len();
+        let number = u32::try_from(at + 1)
+            .map_err(|_| ("cut".to_owned(), io::Error::other("there are more shards than can be counted")))?;
+        let out = self.shards.begin(number).map_err(|error| (format!("make shard {number} of"), error))?;
+        let (endpoint, model) = (line.endpoint.to_owned(), model.map(str::to_owned));
+        self.plans.push(ShardPlan { number, endpoint, model, lines: 0, bytes: 0, inputs: 0, sha256: String::new() });
+        self.open.push(Open { at, used: 0, hash: Sha256::new(), out: BufWriter::with_capacity(BUFFER, out) });
+        Ok(self.open.len() - 1)
+    }
+
+    fn close(&mut self, open: usize) -> Result<(), Failed> {
+        let Open { at, hash, out, .. } = self.open.swap_remove(open);
+        let plan = &mut self.plans[at];
+        plan.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let number = plan.number;
+        let out = out.into_inner().map_err(io::IntoInnerError::into_error);
+        let finished = out.and_then(|out| self.shards.finish(number, out));
+        finished.map_err(|error| (format!("write shard {number} of"), error))
+    }
+
+    fn end_group(&mut self) -> Result<(), Failed> {
+        let (number, lines) = self.group;
+        if lines == 0 {
+            return Ok(());
+        }
+        writeln!(self.order, "{number} {lines}").map_err(|error| ("write the order of the lines of".to_owned(), error))
+    }
+
+    /// The shards by number, and whether they hold the lines in order.
+    fn finish(mut self) -> Result<(Vec<ShardPlan>, bool), Failed> {
+        while !self.open.is_empty() {
+            self.close(0)?;
+        }
+        self.end_group()?;
+        self.order.flush().map_err(|error| ("write the order of the lines of".to_owned(), error))?;
+        Ok((self.plans, self.in_order))
+    }
+}
+
+/// A reader that asks before each piece whether to go on.
+struct Asking<'w, R> {
+    reader: R,
+    wanted: &'w dyn Fn() -> bool,
+    stopped: &'w Cell<bool>,
+}
+
+impl<R> Asking<'_, R> {
+    fn ask(&self) -> io::Result<()> {
+        if (self.wanted)() {
+            return Ok(());
+        }
+        self.stopped.set(true);
+        // Not `Interrupted`, on which readers try again.
+        Err(io::Error::other("it is not wanted any more"))
+    }
+}
+
+impl<R: Read> Read for Asking<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.ask()?;
+        self.reader.read(buffer)
+    }
+}
+
+impl<R: BufRead> BufRead for Asking<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.ask()?;
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+    }
+}

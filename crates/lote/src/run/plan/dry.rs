@@ -1,0 +1,126 @@
+//! A plan without a run: what the shards of a run would be, with nothing written and nothing sent.
+
+use std::{collections::BTreeMap, io, num::NonZeroU64, path::PathBuf};
+
+use serde::Serialize;
+
+use super::{Cut, PlanError, ShardPlan, Shards};
+use crate::{
+    Dialect,
+    lines::{CheckOptions, Checked, Limits},
+};
+
+/// What [`plan()`] goes by.
+#[derive(Clone, Debug, Default)]
+#[must_use = "these are options of `plan`"]
+pub struct PlanOptions {
+    dialect: Option<Dialect>,
+    endpoint: Option<String>,
+    limit: Option<NonZeroU64>,
+    shard_lines: Option<NonZeroU64>,
+    shard_bytes: Option<NonZeroU64>,
+}
+
+impl PlanOptions {
+    /// OpenAI's limits, and every endpoint that is known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The service that the lines are for, with its limits and endpoints.
+    pub fn dialect(mut self, dialect: &Dialect) -> Self {
+        self.dialect = Some(dialect.clone());
+        self
+    }
+
+    /// The endpoint that every line must be for. Without one, lines of several endpoints go into several shards.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// Reads only the first so many request lines.
+    pub fn limit(mut self, lines: NonZeroU64) -> Self {
+        self.limit = Some(lines);
+        self
+    }
+
+    /// How many request lines a shard may have, in place of what the dialect says.
+    pub fn shard_lines(mut self, lines: NonZeroU64) -> Self {
+        self.shard_lines = Some(lines);
+        self
+    }
+
+    /// How many bytes a shard may have, in place of what the dialect says.
+    pub fn shard_bytes(mut self, bytes: NonZeroU64) -> Self {
+        self.shard_bytes = Some(bytes);
+        self
+    }
+}
+
+/// The shards that a run of some files would have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The shards by number, each one batch.
+    pub shards: Vec<ShardPlan>,
+    /// Request lines in all.
+    pub lines: u64,
+    /// Bytes of the canonical lines, each with its LF.
+    pub bytes: u64,
+    /// How many request lines ask for each model.
+    pub models: BTreeMap<String, u64>,
+    /// SHA-256 of the canonical lines in the order of the files, each with its LF, in lower-case hex.
+    pub sha256: String,
+}
+
+/// Checks files of request lines and says which shards a run of them would have. Nothing is sent, and nothing stays
+/// written: more than 229,376 lines make temporary files, of 24 bytes a line. Blocks until the files are read.
+///
+/// ```
+/// use lote::run::{PlanOptions, plan};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let requests = folder.path().join("requests.jsonl");
+/// let line = |id| format!("{{\"custom_id\":\"{id}\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\
+///                          \"body\":{{\"model\":\"m\",\"input\":\"x\"}}}}\n");
+/// std::fs::write(&requests, (1..=5).map(line).collect::<String>())?;
+/// let plan = plan([requests], &PlanOptions::new().shard_lines(2.try_into()?))?;
+/// let lines: Vec<_> = plan.shards.iter().map(|shard| shard.lines).collect();
+/// assert_eq!(lines, [2, 2, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// When the lines are not fit to be sent, or a file cannot be read.
+pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &PlanOptions) -> Result<Plan, PlanError> {
+    let PlanOptions { dialect, endpoint, limit, shard_lines, shard_bytes } = options;
+    let sources: Vec<PathBuf> = sources.into_iter().map(Into::into).collect();
+    let check = dialect.as_ref().map_or_else(CheckOptions::default, Dialect::check_options);
+    let limits = Limits {
+        max_lines: shard_lines.map_or(check.limits.max_lines, NonZeroU64::get),
+        max_bytes: shard_bytes.map_or(check.limits.max_bytes, NonZeroU64::get),
+    };
+    let check = CheckOptions { endpoint: endpoint.clone(), limits, ..check };
+    let limit = limit.map(NonZeroU64::get);
+    let spill = std::env::temp_dir();
+    let planned =
+        super::plan(&sources, &check, &Cut::of(&check), limit, &spill, &mut Dropped, &mut io::sink(), &|| true)?;
+    let Checked { lines, bytes, models, sha256, .. } = planned.checked;
+    Ok(Plan { shards: planned.shards, lines, bytes, models, sha256 })
+}
+
+/// Drops the lines.
+struct Dropped;
+
+impl Shards for Dropped {
+    type Out = io::Sink;
+
+    fn begin(&mut self, _: u32) -> io::Result<io::Sink> {
+        Ok(io::sink())
+    }
+
+    fn finish(&mut self, _: u32, _: io::Sink) -> io::Result<()> {
+        Ok(())
+    }
+}
