@@ -152,9 +152,10 @@ async fn a_refusal_after_a_lost_try_leaves_open_whether_there_is_a_batch() {
         let folder = tempfile::tempdir().expect("a folder");
         let requests = folder.path().join("requests.jsonl");
         std::fs::write(&requests, LINE).expect("written");
-        odd.more([Reply::new(401, &[], "the key has expired")]);
+        // The same key is tried once more, and then the list is asked.
+        odd.more([Reply::new(401, &[], "the key has expired"), Reply::new(401, &[], "the key has expired")]);
         let error = Run::new(&ogx, &requests).execute().await.expect_err("refused");
-        // The same key is tried once more; the input file is not deleted, and the folder keeps the intent.
+        // The input file is not deleted, and the folder keeps the intent.
         assert!(error.is_ambiguous(), "{error}");
         assert!(error.to_string().contains("there may be a batch all the same"), "{error}");
         let status = lote::run::status(folder.path().join("requests.run")).expect("a run");

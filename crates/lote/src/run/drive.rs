@@ -412,8 +412,9 @@ impl Driver {
             let (Some(file), Some(nonce)) = (shard.file.clone(), shard.nonce.clone()) else { continue };
             match self.create(number, &file, &nonce).await {
                 Ok(batch) => self.created(number, batch, true)?,
-                Err(error) if error.is_ambiguous() && !error.is_deadline() => self.tell(Progress::Trouble(&error)),
-                Err(error) => self.not_created(number, nonce, error).await?,
+                Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
+                // What the lost one has done, no refusal of this one undoes: the list tells.
+                Err(error) => self.tell(Progress::Trouble(&error)),
             }
         }
         Ok(())

@@ -260,12 +260,12 @@ impl Folder {
         });
     }
 
-    /// Removes the folder, when this process made it and nothing was begun. Only what a run puts there goes, and only if
+    /// Removes what this process has put into the folder, and the folder if it made that, when nothing was begun. Only what a run puts there goes, and only if
     /// the folder is still the one that was opened.
     pub(super) fn remove(self) {
-        if self.made && self.state.nothing_was_begun() {
+        if self.fresh && self.state.nothing_was_begun() {
             clear(&self.lock);
-            self.lock.remove(&BEGUN, true);
+            self.lock.remove(&BEGUN, self.made);
         }
     }
 
