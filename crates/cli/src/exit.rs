@@ -74,6 +74,7 @@ Exit codes:
 Examples:
   lote prepare questions.jsonl --template @chat.json --endpoint chat -o requests.jsonl
   lote check requests.jsonl
+  lote plan requests.jsonl
   lote run requests.jsonl -o results.jsonl
   lote inspect output.jsonl error.jsonl
   lote join requests.jsonl output.jsonl error.jsonl -o results.jsonl
