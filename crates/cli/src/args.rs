@@ -9,6 +9,7 @@ use crate::cmd_files::FilesArgs;
 use crate::cmd_gateway::GatewayArgs;
 use crate::cmd_inspect::InspectArgs;
 use crate::cmd_join::JoinArgs;
+use crate::cmd_plan::PlanArgs;
 use crate::cmd_prepare::PrepareArgs;
 use crate::cmd_resume::{CancelArgs, ResumeArgs};
 use crate::cmd_run::RunArgs;
@@ -28,6 +29,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Prepare(PrepareArgs),
     Check(CheckArgs),
+    Plan(PlanArgs),
     Run(RunArgs),
     Resume(ResumeArgs),
     Status(StatusArgs),

@@ -12,9 +12,7 @@ use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::lines::{CheckOptions, Checked, Finding, FindingGroups, check};
 use crate::out;
-
-/// How many models the summary names.
-const SHOWN_MODELS: usize = 5;
+use crate::summary;
 
 /// Check a request file before a byte of it is sent
 ///
@@ -107,18 +105,8 @@ fn summary(checked: &Checked) -> String {
     } else if checked.lines > 0 {
         summary.push_str(", no endpoint (give --endpoint, or bodies are not held against any)");
     }
-    let mut models: Vec<_> = checked.models.iter().collect();
-    models.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let mut shown: Vec<_> =
-        models.iter().take(SHOWN_MODELS).map(|(model, count)| format!("{model} ({count})")).collect();
-    if models.len() > SHOWN_MODELS {
-        shown.push(format!("{} others", models.len() - SHOWN_MODELS));
-    }
-    if checked.without_model > 0 {
-        shown.push(format!("none ({})", checked.without_model));
-    }
-    if !shown.is_empty() {
-        summary.push_str(&format!(", models: {}", shown.join(", ")));
+    if let Some(models) = summary::models(&checked.models, checked.without_model) {
+        summary.push_str(&format!(", models: {models}"));
     }
     summary.push_str("; ");
     summary.push_str(&match checked.findings {

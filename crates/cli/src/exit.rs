@@ -79,6 +79,7 @@ Exit codes:
 Examples:
   lote prepare questions.jsonl --template @chat.json --endpoint chat -o requests.jsonl
   lote check requests.jsonl
+  lote plan requests.jsonl
   lote run requests.jsonl -o results.jsonl
   lote status requests.run
   lote inspect output.jsonl error.jsonl

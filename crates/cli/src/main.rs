@@ -9,6 +9,7 @@ mod cmd_files;
 mod cmd_gateway;
 mod cmd_inspect;
 mod cmd_join;
+mod cmd_plan;
 mod cmd_prepare;
 mod cmd_resume;
 mod cmd_run;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let ended = match command {
         Command::Prepare(args) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),
         Command::Check(args) => interrupt::watch(move |_| cmd_check::run(&args)),
+        Command::Plan(args) => interrupt::watch(move |_| cmd_plan::run(&args)),
         Command::Run(args) => cmd_run::run(&args, matches.subcommand_matches("run")),
         Command::Resume(args) => cmd_resume::run(&args),
         Command::Status(args) => cmd_status::run(&args),

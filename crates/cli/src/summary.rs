@@ -1,5 +1,6 @@
-//! What a run and a join print of their results: how the lines ended, what is odd, and what was used.
+//! What commands print in sum: of results, how the lines ended, what is odd, and what was used; of requests, the models.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -9,6 +10,24 @@ use crate::shell;
 
 /// How many errors, and how many anomalies, are named.
 const SHOWN: usize = 5;
+
+/// How many models are named.
+const SHOWN_MODELS: usize = 5;
+
+/// The models that request lines ask for, the most frequent first, and how many lines name none.
+pub(crate) fn models(models: &BTreeMap<String, u64>, without: u64) -> Option<String> {
+    let mut sorted: Vec<_> = models.iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let mut shown: Vec<_> =
+        sorted.iter().take(SHOWN_MODELS).map(|(model, count)| format!("{model} ({count})")).collect();
+    if sorted.len() > SHOWN_MODELS {
+        shown.push(format!("{} others", sorted.len() - SHOWN_MODELS));
+    }
+    if without > 0 {
+        shown.push(format!("none ({without})"));
+    }
+    (!shown.is_empty()).then(|| shown.join(", "))
+}
 
 /// The summary for people, line by line. `of` ends its first line; `whole` is where all anomalies are, if not in the JSON
 /// alone.

@@ -4,7 +4,8 @@ use std::process::Stdio;
 
 use crate::common::{command, lote};
 
-const COMMANDS: &[&str] = &["prepare", "check", "run", "batches", "files", "inspect", "join", "gateway", "completions"];
+const COMMANDS: &[&str] =
+    &["prepare", "check", "plan", "run", "batches", "files", "inspect", "join", "gateway", "completions"];
 
 #[test]
 fn every_help_ends_with_examples() {

@@ -16,6 +16,7 @@ mod join;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;
+mod plan;
 mod prepare;
 mod readme;
 mod run;

@@ -1,0 +1,203 @@
+//! `lote plan`: prints the shards that a run of some files would have, or the findings that are in its way.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lote::Dialect;
+use lote::run::{Plan, PlanError, PlanOptions, ShardPlan, SourceFindings, plan};
+use lote::text::visible;
+use serde_json::{Value, json};
+
+use crate::endpoint::Endpoint;
+use crate::exit::{CliError, Exit};
+use crate::input;
+use crate::out;
+use crate::summary;
+
+/// How many findings are listed, those that are the same counting as one.
+const SHOWN_FINDINGS: usize = 100;
+
+/// How many characters of a model's name are in the table.
+const SHOWN_NAME: usize = 60;
+
+/// Say into which shards requests would be cut
+///
+/// Reads the files to their ends, checks them as lote check does, and prints the shards: the
+/// request lines of one batch each. A shard ends where the next line would pass a limit of the
+/// dialect; lines of different endpoints are never in the same one, nor lines of different models
+/// where a batch has one model. No custom_id may be in two places of all files. Nothing is sent,
+/// and no key is needed.
+///
+/// Exit 0: there is a plan. Exit 3: findings.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote plan requests.jsonl
+  lote plan part-1.jsonl part-2.jsonl.gz --shard-lines 10000
+  lote plan requests.jsonl --dialect openai --json | jq .shards"
+)]
+pub(crate) struct PlanArgs {
+    /// The request files, in the order of their lines; - is stdin
+    #[arg(required = true)]
+    requests: Vec<PathBuf>,
+
+    /// How many request lines a shard may have [default: as many as a batch of the dialect]
+    #[arg(long, value_name = "N")]
+    shard_lines: Option<NonZeroU64>,
+
+    /// How many bytes a shard may have [default: as many as an input file of the dialect]
+    #[arg(long, value_name = "N")]
+    shard_bytes: Option<NonZeroU64>,
+
+    /// Read only the first N request lines
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroU64>,
+
+    /// The endpoint that each line's url must name, and that lines without one are for
+    #[arg(long, value_name = "ENDPOINT")]
+    endpoint: Option<Endpoint>,
+
+    /// Plan by the lines, limits and endpoints of this dialect: a known one or a file of your own
+    ///
+    /// Without one it is OpenAI's limits and every endpoint that is known.
+    #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
+    dialect: Option<String>,
+
+    /// Print one JSON object: shards, lines, bytes, models, sha256
+    #[arg(long)]
+    json: bool,
+}
+
+/// # Errors
+/// When a file cannot be read or stdout cannot be written.
+pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
+    let sources = args.requests.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
+    match plan(sources, &options(args)?) {
+        Ok(plan) => {
+            print(args, &plan)?;
+            Ok(Exit::Success)
+        }
+        Err(PlanError::Input { checked, sources, .. }) => {
+            refused(args, checked.findings, &sources)?;
+            Ok(Exit::Refused)
+        }
+        Err(PlanError::Io { path, error, .. }) if args.requests.iter().any(|named| is(named, &path)) => {
+            Err(input::cannot_read(&path, &error))
+        }
+        Err(error) => Err(CliError::usage(error.to_string())),
+    }
+}
+
+fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
+    let mut options = PlanOptions::new();
+    if let Some(dialect) = args.dialect.as_deref().map(str::trim).filter(|dialect| !dialect.is_empty()) {
+        options = options.dialect(&Dialect::load(dialect)?);
+    }
+    if let Some(endpoint) = &args.endpoint {
+        options = options.endpoint(endpoint.path());
+    }
+    options = args.shard_lines.into_iter().fold(options, PlanOptions::shard_lines);
+    options = args.shard_bytes.into_iter().fold(options, PlanOptions::shard_bytes);
+    Ok(args.limit.into_iter().fold(options, PlanOptions::limit))
+}
+
+/// The file that a source is read from: stdin has a name where the system gives it one.
+fn source(path: &Path) -> Result<PathBuf, CliError> {
+    match input::is_dash(path) {
+        false if path.is_dir() => Err(CliError::usage(format!("{}: is a folder; name files in it", path.display()))),
+        false => Ok(path.to_owned()),
+        true if cfg!(unix) => Ok(PathBuf::from(STDIN)),
+        true => Err(CliError::usage("stdin cannot be planned here: write the request lines to a file, and name that")),
+    }
+}
+
+const STDIN: &str = "/dev/stdin";
+
+/// Whether a source that was named is this file.
+fn is(named: &Path, path: &Path) -> bool {
+    named == path || input::is_dash(named) && path == Path::new(STDIN)
+}
+
+fn print(args: &PlanArgs, plan: &Plan) -> Result<(), CliError> {
+    if args.json {
+        let plan = serde_json::to_value(plan).map_err(|error| CliError::usage(error.to_string()))?;
+        return out::line(plan);
+    }
+    out::lines(table(&plan.shards))?;
+    let mut text = format!(
+        "{}: {}, {} bytes",
+        out::count(plan.shards.len() as u64, "shard"),
+        out::count(plan.lines, "request line"),
+        plan.bytes
+    );
+    let without = plan.lines.saturating_sub(plan.models.values().sum());
+    if let Some(models) = summary::models(&plan.models, without) {
+        text.push_str(&format!(", models: {models}"));
+    }
+    out::text(text)
+}
+
+/// The shards under a line of headings: numbers to the right, names to the left. What no shard has is no column.
+fn table(shards: &[ShardPlan]) -> Vec<String> {
+    let name = |name: &str| -> String {
+        let seen = visible(name);
+        let cut: String = seen.chars().take(SHOWN_NAME).collect();
+        if cut.len() < seen.len() { cut + "…" } else { cut }
+    };
+    let (inputs, models) =
+        (shards.iter().any(|shard| shard.inputs > 0), shards.iter().any(|shard| shard.model.is_some()));
+    let row = |number: String, lines: String, bytes: String, texts: String, endpoint: String, model: String| {
+        let texts = inputs.then_some((texts, true));
+        let model = models.then_some((model, false));
+        let columns = [Some((number, true)), Some((lines, true)), Some((bytes, true)), texts, Some((endpoint, false))];
+        columns.into_iter().chain([model]).flatten().collect::<Vec<_>>()
+    };
+    let heading = ["shard", "lines", "bytes", "texts", "endpoint", "model"].map(str::to_owned);
+    let [number, lines, bytes, texts, endpoint, model] = heading;
+    let mut rows = vec![row(number, lines, bytes, texts, endpoint, model)];
+    rows.extend(shards.iter().map(|shard| {
+        let model = shard.model.as_deref().map_or_else(|| "-".to_owned(), name);
+        let [number, lines, bytes, texts] =
+            [u64::from(shard.number), shard.lines, shard.bytes, shard.inputs].map(|number| number.to_string());
+        row(number, lines, bytes, texts, name(&shard.endpoint), model)
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].0.chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let aligned = |((text, right), width): (&(String, bool), &usize)| match right {
+        true => format!("{text:>width$}"),
+        false => format!("{text:<width$}"),
+    };
+    let line = |row: &Vec<(String, bool)>| row.iter().zip(&widths).map(aligned).collect::<Vec<_>>().join("  ");
+    rows.iter().map(|row| line(row).trim_end().to_owned()).collect()
+}
+
+fn refused(args: &PlanArgs, findings: u64, sources: &[SourceFindings]) -> Result<(), CliError> {
+    let shown = |source: &SourceFindings| {
+        let dash = args.requests.iter().find(|named| is(named, &source.source));
+        input::shown(dash.unwrap_or(&source.source))
+    };
+    if args.json {
+        let listed = sources.iter().flat_map(|source| {
+            source.findings.iter().map(move |finding| {
+                let mut value = json!(finding);
+                value["file"] = Value::String(shown(source));
+                value
+            })
+        });
+        let listed: Vec<_> = listed.collect();
+        return out::line(json!({ "findings": listed, "findings_total": findings }));
+    }
+    let groups = sources.iter().flat_map(|source| source.groups.groups().iter().map(move |group| (source, group)));
+    let mut told = 0;
+    for (source, group) in groups.take(SHOWN_FINDINGS) {
+        told += group.count;
+        out::text(format_args!("{}: {group}", shown(source)))?;
+    }
+    if told < findings {
+        out::text(format_args!("… and {} more; see those of a file with lote check", findings - told))?;
+    }
+    out::text(format_args!("{}; there is no plan", out::count(findings, "finding")))
+}

@@ -1,0 +1,144 @@
+//! Owns the tests of `lote plan`: what is printed, and the exit codes. How lines are cut is tested in lote.
+
+use crate::common::{command, ended, folder, lote, lote_with, names, repository};
+use serde_json::{Value, json};
+
+fn chat(custom_id: &str, model: &str) -> String {
+    let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"x"}}]}}"#);
+    format!("{{\"custom_id\":\"{custom_id}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{body}}}\n")
+}
+
+fn embeddings(custom_id: &str) -> String {
+    let body = r#"{"model":"e","input":["x","y"]}"#;
+    format!("{{\"custom_id\":\"{custom_id}\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":{body}}}\n")
+}
+
+#[test]
+fn the_shards_are_a_table() {
+    let one = chat("1", "m").len();
+    let files = folder(&[
+        ("a.jsonl", (chat("1", "m") + &chat("2", "m") + &chat("3", "n")).as_bytes()),
+        ("b.jsonl", (chat("4", "m") + &embeddings("5")).as_bytes()),
+    ]);
+    let run = |flags: &[&str]| {
+        let mut command = command();
+        ended(command.current_dir(files.path()).args(["plan", "a.jsonl", "b.jsonl"]).args(flags), b"")
+    };
+    let plain = run(&["--shard-lines", "3"]);
+    let (three, one_text, texts) = (3 * one, one.to_string(), embeddings("5").len());
+    let total = 4 * one + texts;
+    let expected = format!(
+        "shard  lines  bytes  texts  endpoint\n\
+         {:>5}  {:>5}  {three:>5}  {:>5}  /v1/chat/completions\n\
+         {:>5}  {:>5}  {one_text:>5}  {:>5}  /v1/chat/completions\n\
+         {:>5}  {:>5}  {texts:>5}  {:>5}  /v1/embeddings\n\
+         3 shards: 5 request lines, {total} bytes, models: m (3), e (1), n (1)\n",
+        1, 3, 0, 2, 1, 0, 3, 1, 2
+    );
+    assert_eq!((plain.code, plain.stdout, plain.stderr.as_str()), (0, expected, ""));
+    // OpenAI's batches have one model.
+    let openai = run(&["--dialect", "openai", "--limit", "4"]);
+    assert_eq!(openai.code, 0, "{openai:?}");
+    assert!(openai.stdout.contains("endpoint              model\n"), "{openai:?}");
+    assert!(openai.stdout.contains("  /v1/chat/completions  n\n2 shards: 4 request lines, "), "{openai:?}");
+    // Nothing was written.
+    assert_eq!(names(files.path()), ["a.jsonl", "b.jsonl"]);
+}
+
+#[test]
+fn json_is_the_plan() {
+    let file = chat("1", "m") + &chat("2", "m");
+    let half = (file.len() / 2).to_string();
+    let files = folder(&[("a.jsonl", file.as_bytes())]);
+    let path = files.path().join("a.jsonl");
+    let path = path.to_str().expect("UTF-8");
+    let ended = lote(["plan", path, "--json", "--shard-bytes", &half, "--endpoint", "chat"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let plan: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let checked: Value = serde_json::from_str(&lote(["check", path, "--json"]).stdout).expect("JSON");
+    for name in ["lines", "bytes", "models", "sha256"] {
+        assert_eq!(plan[name], checked[name], "{name}");
+    }
+    let shards = plan["shards"].as_array().expect("shards");
+    assert_eq!(shards.len(), 2);
+    let hash = shards[1]["sha256"].clone();
+    assert_eq!(hash.as_str().map(str::len), Some(64));
+    assert_eq!(
+        shards[1],
+        json!({
+            "number": 2, "endpoint": "/v1/chat/completions", "model": null,
+            "lines": 1, "bytes": file.len() / 2, "inputs": 0, "sha256": hash,
+        })
+    );
+}
+
+#[test]
+fn the_examples_are_one_shard() {
+    let ended = lote(["plan".as_ref(), repository("examples/requests.jsonl").as_os_str()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("\n1 shard: 60 request lines, "), "{ended:?}");
+}
+
+#[test]
+fn findings_are_told_with_their_file() {
+    let files = folder(&[
+        ("a.jsonl", chat("1", "m").as_bytes()),
+        ("b.jsonl", (chat("2", "m") + &chat("1", "m") + "{}\n").as_bytes()),
+    ]);
+    let run = |flags: &[&str]| {
+        let mut command = command();
+        ended(command.current_dir(files.path()).args(["plan", "a.jsonl", "b.jsonl"]).args(flags), b"")
+    };
+    let plain = run(&[]);
+    assert_eq!(plain.code, 3, "{plain:?}");
+    let twice =
+        "b.jsonl: line 2 (\"1\"): custom_id was used before, in line 1 of a.jsonl: make it unique in all files\n";
+    assert!(plain.stdout.starts_with(twice), "{plain:?}");
+    assert!(plain.stdout.contains("b.jsonl: line 3: custom_id is missing"), "{plain:?}");
+    assert!(plain.stdout.ends_with("5 findings; there is no plan\n"), "{plain:?}");
+    let json: Value = serde_json::from_str(&run(&["--json"]).stdout).expect("JSON");
+    assert_eq!(json["findings_total"], 5);
+    assert_eq!((&json["findings"][0]["file"], &json["findings"][0]["line"]), (&json!("b.jsonl"), &json!(2)));
+    // A line that fits into no shard by itself.
+    let long = run(&["--shard-bytes", "20"]);
+    assert_eq!(long.code, 3, "{long:?}");
+    assert!(long.stdout.contains("a.jsonl: line 1: the line has "), "{long:?}");
+    // A finding of the first lines alone counts.
+    assert_eq!(run(&["--limit", "2"]).code, 0);
+}
+
+#[test]
+fn what_cannot_be_planned_is_told() {
+    let files = folder(&[]);
+    let gone = files.path().join("gone.jsonl");
+    let ended = lote(["plan".as_ref(), gone.as_os_str()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.contains("gone.jsonl: cannot be read: "), "{ended:?}");
+    let ended = lote(["plan".as_ref(), files.path().as_os_str()]);
+    assert!(ended.code == 2 && ended.stderr.contains("is a folder; name files in it"), "{ended:?}");
+    for flags in [&["plan"][..], &["plan", "x", "--limit", "0"], &["plan", "x", "--shard-lines", "0"]] {
+        assert_eq!(lote(flags).code, 2, "{flags:?}");
+    }
+}
+
+/// A name that steers the terminal is a name like another.
+#[test]
+fn what_a_file_says_does_not_steer_the_terminal() {
+    let file = chat("1", "\\u001b[31mred") + &chat("2", &"long".repeat(50));
+    let files = folder(&[("a.jsonl", file.as_bytes())]);
+    let path = files.path().join("a.jsonl");
+    let ended = lote(["plan".as_ref(), path.as_os_str(), "--dialect".as_ref(), "openai".as_ref()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!ended.stdout.contains('\u{1b}'), "{ended:?}");
+    assert!(ended.stdout.contains(&format!("  {}…\n", "long".repeat(15))), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn stdin_is_a_source_too() {
+    let ended = lote_with(["plan", "-"], chat("1", "m").as_bytes());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("\n1 shard: 1 request line, "), "{ended:?}");
+    let ended = lote_with(["plan", "-"], b"{");
+    assert!(ended.code == 3 && ended.stdout.starts_with("stdin: line 1: "), "{ended:?}");
+}
