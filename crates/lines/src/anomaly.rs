@@ -21,6 +21,8 @@ pub enum AnomalyCode {
     Bom,
     /// The file holds no lines of JSON: it is compressed, a page, in another encoding, or the like.
     NotJsonl,
+    /// The file is compressed, and the compressed data is cut off or damaged. What came before was read.
+    DamagedCompression,
     /// The lines stand in a JSON array. They were read.
     ArrayAroundLines,
     /// An object stands over several lines. It was read, as were others like it.
@@ -64,6 +66,7 @@ impl AnomalyCode {
         match self {
             Self::Bom => "bom",
             Self::NotJsonl => "not_jsonl",
+            Self::DamagedCompression => "damaged_compression",
             Self::ArrayAroundLines => "array_around_lines",
             Self::ObjectOverLines => "object_over_lines",
             Self::TextAfterObject => "text_after_object",
@@ -196,6 +199,15 @@ impl Anomalies {
         });
     }
 
+    /// Adds one that is not to be lost among many others.
+    pub(crate) fn push_first(&mut self, anomaly: Anomaly) {
+        if self.is_full() {
+            self.anomalies.pop();
+            self.omit(1);
+        }
+        self.anomalies.insert(0, anomaly);
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.anomalies.len() >= MAX_ANOMALIES
     }
@@ -237,9 +249,12 @@ mod tests {
         assert_eq!(list.anomalies.len(), MAX_ANOMALIES);
         assert_eq!(list.anomalies_omitted, 234);
         assert_eq!(list.anomalies[0].custom_id.as_ref().unwrap().len(), 515);
+        list.push_first(Anomaly::new("f", 7, AnomalyCode::DamagedCompression, "m"));
+        assert_eq!((list.anomalies.len(), list.anomalies[0].line, list.anomalies_omitted), (MAX_ANOMALIES, 7, 235));
         for code in [
             AnomalyCode::Bom,
             AnomalyCode::NotJsonl,
+            AnomalyCode::DamagedCompression,
             AnomalyCode::ArrayAroundLines,
             AnomalyCode::ObjectOverLines,
             AnomalyCode::TextAfterObject,

@@ -38,6 +38,7 @@ fn counts_several_files_into_one_object() {
         value,
         json!({
             "lines": 6, "succeeded": 2, "failed": 2, "expired": 1, "cancelled": 1, "missing": 0, "unreadable": 0,
+            "damaged_files": 0,
             "cut_off": 0, "filtered": 0, "refused": 0,
             "usage": {"input_tokens": 11, "output_tokens": 6, "total_tokens": 17, "cached_tokens": 4, "reasoning_tokens": 2},
             "models": {"m": 2},

@@ -143,9 +143,9 @@ impl Report {
         crate::Outcomes::open(&self.results)
     }
 
-    /// Whether the batch was completed and every line succeeded.
+    /// Whether the batch was completed, every line succeeded, and no file of its answers is damaged.
     pub fn all_succeeded(&self) -> bool {
-        self.batch.status == crate::Status::Completed && self.joined.succeeded == self.joined.lines
+        self.batch.status == crate::Status::Completed && self.joined.all_succeeded()
     }
 }
 
