@@ -39,6 +39,8 @@ pub enum AnomalyCode {
     LineTooLong,
     /// The line names no custom_id, so nobody can say what it answers.
     NoCustomId,
+    /// The line gives a key twice, such as `response`.
+    DoubledKey,
     /// The custom_id was already answered by another line.
     DuplicateCustomId,
     /// The custom_id is in no request line.
@@ -75,6 +77,7 @@ impl AnomalyCode {
             Self::UnknownShape => "unknown_shape",
             Self::LineTooLong => "line_too_long",
             Self::NoCustomId => "no_custom_id",
+            Self::DoubledKey => "doubled_key",
             Self::DuplicateCustomId => "duplicate_custom_id",
             Self::ForeignCustomId => "foreign_custom_id",
             Self::EmptyAnswer => "empty_answer",
@@ -263,6 +266,7 @@ mod tests {
             AnomalyCode::UnknownShape,
             AnomalyCode::LineTooLong,
             AnomalyCode::NoCustomId,
+            AnomalyCode::DoubledKey,
             AnomalyCode::DuplicateCustomId,
             AnomalyCode::ForeignCustomId,
             AnomalyCode::EmptyAnswer,

@@ -178,6 +178,11 @@ impl Scan<'_> {
 
     fn answer(&mut self, place: Place, answer: &Answer<'_>) {
         self.scanned.lines += 1;
+        for key in answer.doubled().keys() {
+            let message = format!("the line has the key {key:?} twice: taken was the last that is not null");
+            let id = Some(answer.custom_id.as_ref());
+            self.anomalies.push(self.file, place.line, id, AnomalyCode::DoubledKey, message);
+        }
         (self.visit)(place, Ok(answer), self.anomalies);
     }
 
@@ -188,6 +193,7 @@ impl Scan<'_> {
             UnreadableKind::NotUtf8 | UnreadableKind::NotAnObject => AnomalyCode::UnreadableLine,
             UnreadableKind::TooLong => AnomalyCode::LineTooLong,
             UnreadableKind::NoCustomId => AnomalyCode::NoCustomId,
+            UnreadableKind::TwoCustomIds => AnomalyCode::DoubledKey,
             UnreadableKind::UnknownShape => AnomalyCode::UnknownShape,
         };
         let bytes = Bytes { offset: place.offset, length: place.length, known: bytes };
