@@ -29,6 +29,8 @@ pub enum AnomalyCode {
     ObjectOverLines,
     /// Something follows an object on its line: a comma, or another object, which was read.
     TextAfterObject,
+    /// The lines end with a carriage return alone. They were read.
+    CarriageReturns,
     /// Git's conflict markers stand in the file.
     ConflictMarkers,
     /// The line is no JSON object, or not whole.
@@ -72,6 +74,7 @@ impl AnomalyCode {
             Self::ArrayAroundLines => "array_around_lines",
             Self::ObjectOverLines => "object_over_lines",
             Self::TextAfterObject => "text_after_object",
+            Self::CarriageReturns => "carriage_returns",
             Self::ConflictMarkers => "conflict_markers",
             Self::UnreadableLine => "unreadable_line",
             Self::UnknownShape => "unknown_shape",
@@ -261,6 +264,7 @@ mod tests {
             AnomalyCode::ArrayAroundLines,
             AnomalyCode::ObjectOverLines,
             AnomalyCode::TextAfterObject,
+            AnomalyCode::CarriageReturns,
             AnomalyCode::ConflictMarkers,
             AnomalyCode::UnreadableLine,
             AnomalyCode::UnknownShape,

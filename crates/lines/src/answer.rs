@@ -42,8 +42,8 @@ pub struct Answer<'a> {
     pub id: Option<Cow<'a, str>>,
     /// The response as it stands in the line; `None` when absent or null.
     pub response: Option<&'a RawValue>,
-    /// The error as it stands in the line; `None` when it is absent or says nothing: null, an
-    /// empty text, or an object of nothing but nulls and empty texts.
+    /// The error as it stands in the line; `None` when it is absent or says nothing: null, false, 0, a text,
+    /// array or object that is empty, or an object of nothing but these.
     pub error: Option<&'a RawValue>,
     raw_id: Option<&'a str>,
     raw_custom_id: &'a str,
@@ -85,7 +85,7 @@ impl<'a> Answer<'a> {
                 "id" => id = not_null(value.get()),
                 "response" => response = not_null(value.get()).map(|_| value).or(response),
                 "error" => {
-                    error = Some(value).filter(|error| !says_nothing(error.get()));
+                    error = Some(value).filter(|error| !is_no_error(error.get()));
                     saying = error.or(saying);
                 }
                 _ => {}
@@ -144,6 +144,10 @@ impl<'a> Answer<'a> {
             }
             _ => {}
         });
+        // What a service says without a status is its own word as likely as a model's.
+        if self.seen.is_plain && self.parts.status_code.is_none() {
+            self.seen.lacks = Some(body::PLAIN_TEXT);
+        }
         known
     }
 
@@ -282,7 +286,27 @@ fn same_id(one: &str, other: &str) -> bool {
     raw::id_text(one).is_some_and(|id| raw::id_text(other) == Some(id))
 }
 
-/// Whether an error is as good as null.
+/// Whether what stands in the place of an error is none.
+fn is_no_error(error: &str) -> bool {
+    if Kind::of(error) != Kind::Object {
+        return is_off(error);
+    }
+    let mut nothing = true;
+    fields(error, &mut |_, value| nothing &= is_off(value));
+    nothing
+}
+
+/// Whether a value is one of those by which programs say that there is nothing.
+pub(crate) fn is_off(value: &str) -> bool {
+    match Kind::of(value) {
+        Kind::Bool => value == "false",
+        Kind::Number => value.parse::<f64>().is_ok_and(|number| number == 0.0),
+        Kind::String => raw::text(value).is_some_and(|text| text.trim().is_empty()),
+        Kind::Null | Kind::Array | Kind::Object => body::is_empty(value),
+    }
+}
+
+/// Whether an object or text is as good as null.
 fn says_nothing(error: &str) -> bool {
     let empty = |value: &str| matches!(value, "null" | "\"\"");
     if Kind::of(error) != Kind::Object {

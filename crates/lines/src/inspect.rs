@@ -7,7 +7,7 @@ use std::io::{self, BufRead};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
-use crate::answer::{Answer, Body};
+use crate::answer::{Answer, Body, OutcomeKind};
 use crate::ids::{IdHasher, IdMap};
 use crate::raw::Kind;
 use crate::scan;
@@ -19,7 +19,7 @@ use crate::usage::Usage;
 ///
 /// ```
 /// let mut inspection = lote_lines::Inspection::default();
-/// let line = br#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m"}}}"#;
+/// let line = br#"{"custom_id":"a","response":{"status_code":200,"body":{"text":"hi"}}}"#;
 /// inspection.read("output.jsonl", &line[..])?;
 /// assert!(inspection.all_readable());
 /// assert_eq!(inspection.report().succeeded, 1);
@@ -172,6 +172,8 @@ fn oddities(answer: &Answer<'_>, body: &Body<'_>) -> Vec<(AnomalyCode, String)> 
     }
     match body.kind {
         Some(Kind::Object) => {}
+        // What was transcribed.
+        Some(Kind::String) if answer.outcome() == OutcomeKind::Succeeded => {}
         // Services that set both leave the body out, and that was said already.
         None if answer.error.is_some() => {}
         None => {

@@ -147,7 +147,8 @@ impl error::Error for JoinError {
 /// Writes one result line for each request line of `input`, in its order, taken from the files
 /// `answers` (output and error files of its batch, in any order).
 ///
-/// - A request line that is answered twice gets the first answer that succeeded, else the first.
+/// - A request line that is answered twice gets the first answer that succeeded and is complete, else the first that
+///   succeeded although it was cut off or filtered, else the first.
 /// - One that is not answered gets error code `missing`; but `unreadable` when one of the files holds no lines of
 ///   JSON at all, such as the page of a login, or its compressed data is cut off or damaged: its answer may have been in
 ///   what is lost.

@@ -106,6 +106,9 @@ impl Scan<'_> {
             return self.unreadable(place, &Unreadable::too_long(line.length, line.head), line.head);
         }
         let place = Place { line: line.number, offset, length: bytes.len() as u64 };
+        if self.layout.is_open() && self.goes_on(place, bytes) {
+            return;
+        }
         match Answer::parse(bytes) {
             Ok(answer) => {
                 self.end_block();
@@ -118,6 +121,24 @@ impl Scan<'_> {
                 self.unreadable(place, &error, bytes);
             }
             Err(error) => self.faulty(place, bytes, &error),
+        }
+    }
+
+    /// Whether a line without a quote, which names no custom_id, goes on with an object over several lines. Such a line is
+    /// not parsed: there may be very many.
+    fn goes_on(&mut self, place: Place, bytes: &[u8]) -> bool {
+        if memchr::memchr(b'"', bytes).is_some() {
+            return false;
+        }
+        let part = self.layout.judge(place.line, place.offset, bytes);
+        self.tell();
+        match part {
+            Part::Nothing => true,
+            Part::Record(block) => {
+                self.block(block);
+                true
+            }
+            Part::Faulty | Part::Objects(_) => false,
         }
     }
 
@@ -209,6 +230,7 @@ impl Scan<'_> {
                 Deviation::Array => AnomalyCode::ArrayAroundLines,
                 Deviation::OverLines(..) => AnomalyCode::ObjectOverLines,
                 Deviation::AfterObject(..) | Deviation::CommaBefore => AnomalyCode::TextAfterObject,
+                Deviation::CarriageReturns => AnomalyCode::CarriageReturns,
                 Deviation::Markers => AnomalyCode::ConflictMarkers,
             };
             if deviation == Deviation::Markers {

@@ -31,6 +31,8 @@ enum Worth {
     Unreadable,
     /// A whole line without an answer.
     Whole,
+    /// An answer that was cut off, or of which content was held back.
+    Short,
     Succeeded,
 }
 
@@ -118,7 +120,9 @@ impl Index {
             let found = Found { file, line: place.line, offset: place.offset, length: place.length };
             let (id, worth) = match read {
                 Ok(answer) if answer.outcome() == OutcomeKind::Succeeded => {
-                    (answer.custom_id.as_ref(), Worth::Succeeded)
+                    let short = answer.shortfall();
+                    let worth = if short.cut_off || short.filtered { Worth::Short } else { Worth::Succeeded };
+                    (answer.custom_id.as_ref(), worth)
                 }
                 // What an earlier join wrote in place of an answer gives way to one.
                 Ok(answer) if matches!(answer.outcome(), OutcomeKind::Missing | OutcomeKind::Unreadable) => {
@@ -178,7 +182,7 @@ impl Index {
                 match entry.worth {
                     Worth::Unreadable => Taken::Unreadable(entry.found),
                     _ if entry.twice && self.files[entry.found.file as usize].doubtful => Taken::Doubtful(entry.found),
-                    Worth::Whole | Worth::Succeeded => Taken::Answer(entry.found),
+                    Worth::Whole | Worth::Short | Worth::Succeeded => Taken::Answer(entry.found),
                 }
             }
             None => {
