@@ -150,7 +150,7 @@ fn answers() -> Vec<Row> {
             "a says \"1\" and \"2\"; as one JSON value: ",
         ),
         row("an empty error beside an answer", good().replace("null", "[]"), "1 succeeded"),
-        row("nothing but model and usage", body(r#"{"model":"m","usage":{"total_tokens":3}}"#), "1 failed; no_answer"),
+        row("nothing but model and usage", body(r#"{"model":"m","usage":{"total_tokens":3}}"#), "no_answer"),
         row("a transcript", body(r#""Good morning.""#), "1 succeeded"),
         row("words of a proxy", body(r#""upstream timed out""#), "1 failed; no_answer"),
         row(
