@@ -69,11 +69,11 @@ pub(crate) fn answers(
 fn damaged(file: &str, damage: &Damage, passed: Passed, anomalies: &mut Anomalies) {
     let Passed { lines, bytes } = passed;
     let worth = match damage.is_cut() {
-        true => "which were read",
-        false => "which were read, but no checksum says that they are what was written",
+        true => "",
+        false => ", but no checksum says that it is what was written",
     };
     let plural = if lines == 1 { "line" } else { "lines" };
-    let message = format!("{damage}; {lines} whole {plural} ({bytes} bytes) came before, {worth}");
+    let message = format!("{damage}; read before it: {lines} whole {plural}, {bytes} bytes{worth}");
     let mut anomaly = Anomaly::new(file, lines + 1, AnomalyCode::DamagedCompression, message);
     anomaly.offset = Some(bytes);
     anomalies.push_first(anomaly);

@@ -177,8 +177,8 @@ fn of_answers_that_are_cut_off_all_that_came_is_taken() {
             let text = anomaly.to_string();
             let told = format!("output, line {}: the {name} data ends too early", anomaly.line);
             assert!(text.starts_with(&told), "{text}");
-            let came = format!("; {} whole line", report.succeeded);
-            assert!(text.contains(&came) && text.ends_with("came before, which were read"), "{text}");
+            let came = format!("; read before it: {} whole line", report.succeeded);
+            assert!(text.contains(&came) && text.ends_with(" bytes"), "{text}");
             // A last line that was cut is one that cannot be read, as any other.
             assert!(report.unreadable <= 1 && report.failed == 0, "{name}, {length}: {report:?}");
         }
@@ -226,7 +226,7 @@ fn of_answers_that_are_damaged_what_came_before_is_taken_and_not_vouched_for() {
         assert!(report.succeeded >= 250 - 50 && report.succeeded <= 250, "{name}: {}", report.succeeded);
         let message = &report.anomalies[0].message;
         assert!(message.starts_with(&format!("the {name} data is damaged (")), "{message}");
-        assert!(message.ends_with("but no checksum says that they are what was written"), "{message}");
+        assert!(message.ends_with(", but no checksum says that it is what was written"), "{message}");
         // Something after the data.
         let (report, _) = of_damaged(&[&compress(&plain)[..], b"garbage"].concat());
         assert_eq!(report.succeeded, 500);

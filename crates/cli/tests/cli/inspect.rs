@@ -110,8 +110,13 @@ fn compressed_files_are_read_and_what_is_no_jsonl_is_told_once() {
     let ended = lote_with(["inspect", "-"], &zstd);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stdout.starts_with("lines       1\n"), "{}", ended.stdout);
-    // Without its last bytes.
+    // Without its last bytes: what came is read, and of requests it is refused.
     let ended = lote_with(["inspect", "-"], gzip);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stdout.starts_with("lines       1\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\ndamaged     1 file\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("stdin, line 2: the gzip data ends too early"), "{}", ended.stdout);
+    let ended = lote_with(["check", "-"], gzip);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
     assert!(ended.stderr.contains("stdin: cannot be read: the gzip data ends too early"), "{ended:?}");
 
