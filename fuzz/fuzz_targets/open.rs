@@ -1,4 +1,5 @@
-//! Any bytes are opened for reading, compressed ones among them: lines or an error, and no panic.
+//! Any bytes are opened for reading, compressed ones among them: lines or an error, and no panic. Of answers damage is
+//! an anomaly and no error.
 
 #![no_main]
 
@@ -16,4 +17,6 @@ fuzz_target!(|data: &[u8]| {
     if reader.take(MOST).read_to_end(&mut bytes).is_ok() {
         let _ = Inspection::default().read("a file", &bytes[..]);
     }
+    let reader = decompressed(Cursor::new(data.to_vec())).expect("what was opened before");
+    Inspection::default().read("a file", reader.take(MOST)).expect("memory can be read");
 });

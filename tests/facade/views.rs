@@ -363,9 +363,10 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
             "a text, but found an object of another kind, with the keys results, id",
         ),
         (
-            said(answered(json!("plain")).text()),
-            "a text, but the request line failed, with status 200: no_answer: plain",
+            said(answered(json!("Bad gateway")).text()),
+            "a text, but the request line failed, with status 200: no_answer: Bad gateway",
         ),
+        (said(answered(json!("plain")).embeddings()), "embeddings, but found a text of 5 characters"),
         (
             said(answered(Value::Null).text()),
             "a text, but the request line failed, with status 200: no_answer: the body is null",
@@ -378,6 +379,7 @@ fn what_there_was_instead_is_said_and_the_answer_kept() {
     ] {
         assert_eq!(found, expected);
     }
+    assert_eq!(answered(json!("plain")).text().expect("a transcript"), "plain");
     let error = refusal.text().expect_err("a refusal");
     assert!(error.is_refusal() && !error.is_unanswered());
     assert_eq!(error.usage().map(|usage| usage.total_tokens), Some(7));

@@ -20,10 +20,11 @@ const SHOWN_MODELS: usize = 20;
 /// over all of them; lists what is odd, such as a custom_id that is answered twice.
 ///
 /// An answer succeeded when there is an answer in it, whatever its status; those that were cut off,
-/// filtered or refused are counted beside. Files may be compressed with gzip or zstd. What cannot
-/// be read is named with its file and line, and with --json its bytes.
+/// filtered or refused are counted beside. Files may be compressed with gzip or zstd; of one that is
+/// cut off or damaged, what came before is read. What cannot be read is named with its file and
+/// line, and with --json its bytes.
 ///
-/// Exit 0: every line was readable. Exit 1: some were not.
+/// Exit 0: every line was readable. Exit 1: some were not, or a file is damaged.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -80,6 +81,9 @@ fn table(report: &Inspected, max_anomalies: usize) -> String {
         ("unreadable", report.unreadable),
     ] {
         row(name, &count.to_string());
+    }
+    if report.damaged_files > 0 {
+        row("damaged", &out::count(report.damaged_files, "file"));
     }
     // Of those that succeeded.
     for (name, count) in [("cut off", report.cut_off), ("filtered", report.filtered), ("refused", report.refused)] {

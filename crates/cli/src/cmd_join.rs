@@ -24,7 +24,8 @@ use crate::summary;
 /// Writes one result line for each request line, in the order of the requests, taken from output
 /// and error files in any order: what lote run does at its end, with the same summary and the same
 /// exit codes. A request that no file answers has error.code "missing", one whose answer cannot be
-/// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are.
+/// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are; of
+/// answers whose compressed data is cut off or damaged what came is taken, and the rest is "unreadable".
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -34,7 +35,7 @@ Examples:
   lote join requests.jsonl output.jsonl errors.jsonl -o results.jsonl --json | jq .missing
   lote files content file-abc123 | lote join requests.jsonl - errors.jsonl -o results.jsonl
 
-Exit 0: every line succeeded. 1: some did not. 2: usage, or a file that cannot be read or written.
+Exit 0: every line succeeded. 1: some did not, or a file of answers is damaged. 2: usage, or a file that cannot be read or written.
 3: the requests are refused, such as two with one custom_id. 130: interrupted."
 )]
 pub(crate) struct JoinArgs {
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     interrupt.check()?;
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;
-    Ok(if joined.succeeded == joined.lines { Exit::Success } else { Exit::Incomplete })
+    Ok(if joined.all_succeeded() { Exit::Success } else { Exit::Incomplete })
 }
 
 /// Refuses what would lose a file, or read stdin twice.
@@ -122,7 +123,7 @@ impl Source {
             return Ok(Self { path: path.to_owned(), name, _spool: None });
         }
         // Opened first: what is not there, or is a folder, is told before anything is made.
-        let mut source = input::open(path)?;
+        let mut source = input::open_as_is(path)?;
         let spooled = spool(&mut source).map_err(|error| input::cannot_read(path, &error))?;
         Ok(Self { path: spooled.path().to_owned(), name, _spool: Some(spooled) })
     }

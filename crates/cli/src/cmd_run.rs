@@ -49,7 +49,8 @@ Examples:
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
 
-Exit 0: every line succeeded. 1: some did not, or a batch expired or was cancelled.
+Exit 0: every line succeeded. 1: some did not, a file of answers is damaged, or a
+batch expired or was cancelled.
 2: usage, the folder holds something else, or the disk refuses. 3: the input was refused.
 4: the service refused, could not be reached, or failed all batches. 5: gave up waiting, or detached.
 6: a person must say what became of a create. 130: interrupted."

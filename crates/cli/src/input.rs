@@ -23,18 +23,22 @@ pub(crate) fn output(text: &str) -> Result<PathBuf, std::convert::Infallible> {
 /// # Errors
 /// With exit 2 when the file cannot be opened or is a folder.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead>, CliError> {
-    let opened = |reader: io::Result<Box<dyn BufRead + Send>>| match reader {
-        Ok(reader) => Ok(reader as Box<dyn BufRead>),
-        Err(error) => Err(cannot_read(path, &error)),
-    };
+    decompressed(open_as_is(path)?).map(|reader| reader as Box<dyn BufRead>).map_err(|error| cannot_read(path, &error))
+}
+
+/// Opens a file, or stdin, with what is compressed left so.
+///
+/// # Errors
+/// Those of [`open`].
+pub(crate) fn open_as_is(path: &Path) -> Result<Box<dyn BufRead + Send>, CliError> {
     if is_dash(path) {
-        return opened(decompressed(BufReader::with_capacity(1 << 16, io::stdin())));
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
     }
     let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(CliError::usage(format!("{}: is a folder; name a file in it", shown(path))));
     }
-    opened(decompressed(BufReader::with_capacity(1 << 16, file)))
+    Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
 }
 
 /// The error of a file that cannot be opened or read.

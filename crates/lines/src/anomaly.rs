@@ -21,12 +21,16 @@ pub enum AnomalyCode {
     Bom,
     /// The file holds no lines of JSON: it is compressed, a page, in another encoding, or the like.
     NotJsonl,
+    /// The file is compressed, and the compressed data is cut off or damaged. What came before was read.
+    DamagedCompression,
     /// The lines stand in a JSON array. They were read.
     ArrayAroundLines,
     /// An object stands over several lines. It was read, as were others like it.
     ObjectOverLines,
     /// Something follows an object on its line: a comma, or another object, which was read.
     TextAfterObject,
+    /// The lines end with a carriage return alone. They were read.
+    CarriageReturns,
     /// Git's conflict markers stand in the file.
     ConflictMarkers,
     /// The line is no JSON object, or not whole.
@@ -37,6 +41,8 @@ pub enum AnomalyCode {
     LineTooLong,
     /// The line names no custom_id, so nobody can say what it answers.
     NoCustomId,
+    /// The line gives a key twice, such as `response`.
+    DoubledKey,
     /// The custom_id was already answered by another line.
     DuplicateCustomId,
     /// The custom_id is in no request line.
@@ -64,14 +70,17 @@ impl AnomalyCode {
         match self {
             Self::Bom => "bom",
             Self::NotJsonl => "not_jsonl",
+            Self::DamagedCompression => "damaged_compression",
             Self::ArrayAroundLines => "array_around_lines",
             Self::ObjectOverLines => "object_over_lines",
             Self::TextAfterObject => "text_after_object",
+            Self::CarriageReturns => "carriage_returns",
             Self::ConflictMarkers => "conflict_markers",
             Self::UnreadableLine => "unreadable_line",
             Self::UnknownShape => "unknown_shape",
             Self::LineTooLong => "line_too_long",
             Self::NoCustomId => "no_custom_id",
+            Self::DoubledKey => "doubled_key",
             Self::DuplicateCustomId => "duplicate_custom_id",
             Self::ForeignCustomId => "foreign_custom_id",
             Self::EmptyAnswer => "empty_answer",
@@ -196,6 +205,15 @@ impl Anomalies {
         });
     }
 
+    /// Adds one that is not to be lost among many others.
+    pub(crate) fn push_first(&mut self, anomaly: Anomaly) {
+        if self.is_full() {
+            self.anomalies.pop();
+            self.omit(1);
+        }
+        self.anomalies.insert(0, anomaly);
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.anomalies.len() >= MAX_ANOMALIES
     }
@@ -237,17 +255,22 @@ mod tests {
         assert_eq!(list.anomalies.len(), MAX_ANOMALIES);
         assert_eq!(list.anomalies_omitted, 234);
         assert_eq!(list.anomalies[0].custom_id.as_ref().unwrap().len(), 515);
+        list.push_first(Anomaly::new("f", 7, AnomalyCode::DamagedCompression, "m"));
+        assert_eq!((list.anomalies.len(), list.anomalies[0].line, list.anomalies_omitted), (MAX_ANOMALIES, 7, 235));
         for code in [
             AnomalyCode::Bom,
             AnomalyCode::NotJsonl,
+            AnomalyCode::DamagedCompression,
             AnomalyCode::ArrayAroundLines,
             AnomalyCode::ObjectOverLines,
             AnomalyCode::TextAfterObject,
+            AnomalyCode::CarriageReturns,
             AnomalyCode::ConflictMarkers,
             AnomalyCode::UnreadableLine,
             AnomalyCode::UnknownShape,
             AnomalyCode::LineTooLong,
             AnomalyCode::NoCustomId,
+            AnomalyCode::DoubledKey,
             AnomalyCode::DuplicateCustomId,
             AnomalyCode::ForeignCustomId,
             AnomalyCode::EmptyAnswer,

@@ -12,11 +12,13 @@ use crate::raw::{self, Kind};
 use crate::usage::Usage;
 
 mod body;
+mod doubled;
 mod outcome;
 mod unreadable;
 mod write;
 
 pub(crate) use body::Body;
+use doubled::Doubled;
 pub use outcome::{OutcomeKind, Shortfall};
 pub use unreadable::{Unreadable, UnreadableKind};
 pub use write::{write_error, write_missing};
@@ -29,8 +31,9 @@ const NO_ANSWER_MESSAGE: &str = "the line has neither a response nor an error";
 /// One result line, read without building a tree: it borrows from the line, and neither the size
 /// nor the depth of a body matters.
 ///
-/// Fields that nobody knows are passed over, an absent field is the same as null, and of a key
-/// that is given twice the last one counts, as in nearly every JSON reader.
+/// Fields that nobody knows are passed over, and an absent field is the same as null. Of a key that is
+/// given twice the last one counts, as in nearly every JSON reader, but null never hides what is not null.
+/// Two custom_ids that differ make the line unreadable: nobody can say which of the two it answers.
 #[derive(Debug, Clone)]
 pub struct Answer<'a> {
     /// The custom_id; one that is given as a number is taken as its digits.
@@ -39,12 +42,13 @@ pub struct Answer<'a> {
     pub id: Option<Cow<'a, str>>,
     /// The response as it stands in the line; `None` when absent or null.
     pub response: Option<&'a RawValue>,
-    /// The error as it stands in the line; `None` when it is absent or says nothing: null, an
-    /// empty text, or an object of nothing but nulls and empty texts.
+    /// The error as it stands in the line; `None` when it is absent or says nothing: null, false, 0, a text,
+    /// array or object that is empty, or an object of nothing but these.
     pub error: Option<&'a RawValue>,
     raw_id: Option<&'a str>,
     raw_custom_id: &'a str,
     parts: Parts<'a>,
+    doubled: Doubled,
     seen: Body<'a>,
     /// The JSON that the body holds as a text.
     decoded: Option<Box<RawValue>>,
@@ -63,22 +67,40 @@ impl<'a> Answer<'a> {
     ///
     /// # Errors
     ///
-    /// When the line is not UTF-8, not exactly one JSON object, names no custom_id, or has neither a
-    /// response nor an error in a shape that is known.
+    /// When the line is not UTF-8, not exactly one JSON object, names no custom_id or two different ones, or has
+    /// neither a response nor an error in a shape that is known.
     pub fn parse(line: &'a [u8]) -> Result<Self, Unreadable> {
         let text = std::str::from_utf8(line).map_err(|error| Unreadable::not_utf8(line, error.valid_up_to()))?;
-        let (mut custom_id, mut id, mut response, mut error) = (None, None, None, None);
-        let walked = raw::entries(text, &mut |key, value| match key.as_ref() {
-            "custom_id" => custom_id = Some(value.get()),
-            "id" => id = not_null(value.get()),
-            "response" => response = not_null(value.get()).map(|_| value),
-            "error" => error = Some(value),
-            _ => {}
+        let (mut custom_id, mut other_id, mut id, mut response) = (None, None, None, None);
+        // Of several, the last one, and the last one that says something.
+        let (mut error, mut saying) = (None, None);
+        let mut doubled = Doubled::default();
+        let walked = raw::entries(text, &mut |key, value| {
+            doubled.note(&key);
+            match key.as_ref() {
+                "custom_id" => match (custom_id, not_null(value.get())) {
+                    (Some(first), Some(next)) if !same_id(first, next) => other_id = Some(next),
+                    (first, next) => custom_id = first.or(next),
+                },
+                "id" => id = not_null(value.get()),
+                "response" => response = not_null(value.get()).map(|_| value).or(response),
+                "error" => {
+                    error = Some(value).filter(|error| !is_no_error(error.get()));
+                    saying = error.or(saying);
+                }
+                _ => {}
+            }
         });
         walked.map_err(|broken| Unreadable::broken(text, &broken))?;
         let raw_custom_id = custom_id.ok_or_else(|| Unreadable::no_custom_id(text))?;
-        let custom_id = raw::id_text(raw_custom_id).ok_or_else(|| Unreadable::no_custom_id(text))?;
-        let error = error.filter(|error| !says_nothing(error.get()));
+        if let Some(other) = other_id {
+            return Err(Unreadable::two_custom_ids(raw_custom_id, other));
+        }
+        let custom_id = raw::id_text(raw_custom_id).ok_or_else(|| match Kind::of(raw_custom_id) {
+            Kind::String => Unreadable::half_custom_id(text, raw_custom_id),
+            _ => Unreadable::no_custom_id(text),
+        })?;
+        let error = if response.is_some() { error } else { saying };
         let mut answer = Self {
             custom_id,
             id: id.and_then(raw::loose_text),
@@ -87,6 +109,7 @@ impl<'a> Answer<'a> {
             raw_id: id,
             raw_custom_id,
             parts: Parts::default(),
+            doubled,
             seen: Body::absent(),
             decoded: None,
         };
@@ -99,16 +122,21 @@ impl<'a> Answer<'a> {
     /// Reads the response and its body in one walk. `false` when it is in no shape that is known.
     fn read_response(&mut self, response: &'a str) -> bool {
         let mut known = false;
-        let Self { parts, seen, decoded, .. } = self;
+        let Self { parts, doubled, seen, decoded, .. } = self;
         let mut walk = Walk::new(response);
         walk.fields(&mut |key, walk| match key.as_ref() {
             "status_code" => {
                 known = true;
-                parts.status_code = not_null(walk.value());
+                doubled.note("response.status_code");
+                parts.status_code = not_null(walk.value()).or(parts.status_code);
             }
             "request_id" => parts.request_id = not_null(walk.value()),
             "body" => {
                 known = true;
+                doubled.note("response.body");
+                if walk.kind() == Kind::Null && parts.body.is_some() {
+                    return;
+                }
                 let from = walk.rest().unwrap_or_default();
                 (*seen, *decoded) = body::read(walk);
                 let left = walk.rest().unwrap_or_default();
@@ -116,6 +144,10 @@ impl<'a> Answer<'a> {
             }
             _ => {}
         });
+        // What a service says without a status is its own word as likely as a model's.
+        if self.seen.is_plain && self.parts.status_code.is_none() {
+            self.seen.lacks = Some(body::PLAIN_TEXT);
+        }
         known
     }
 
@@ -151,6 +183,11 @@ impl<'a> Answer<'a> {
     #[must_use]
     pub fn shortfall(&self) -> Shortfall {
         if self.outcome() == OutcomeKind::Succeeded { self.seen.shortfall } else { Shortfall::default() }
+    }
+
+    /// The keys that the line gives twice.
+    pub(crate) fn doubled(&self) -> Doubled {
+        self.doubled
     }
 
     /// What the body says.
@@ -244,7 +281,32 @@ fn not_null(value: &str) -> Option<&str> {
     (Kind::of(value) != Kind::Null).then_some(value)
 }
 
-/// Whether an error is as good as null.
+/// Whether two values are the same custom_id.
+fn same_id(one: &str, other: &str) -> bool {
+    raw::id_text(one).is_some_and(|id| raw::id_text(other) == Some(id))
+}
+
+/// Whether what stands in the place of an error is none.
+fn is_no_error(error: &str) -> bool {
+    if Kind::of(error) != Kind::Object {
+        return is_off(error);
+    }
+    let mut nothing = true;
+    fields(error, &mut |_, value| nothing &= is_off(value));
+    nothing
+}
+
+/// Whether a value is one of those by which programs say that there is nothing.
+pub(crate) fn is_off(value: &str) -> bool {
+    match Kind::of(value) {
+        Kind::Bool => value == "false",
+        Kind::Number => value.parse::<f64>().is_ok_and(|number| number == 0.0),
+        Kind::String => raw::text(value).is_some_and(|text| text.trim().is_empty()),
+        Kind::Null | Kind::Array | Kind::Object => body::is_empty(value),
+    }
+}
+
+/// Whether an object or text is as good as null.
 fn says_nothing(error: &str) -> bool {
     let empty = |value: &str| matches!(value, "null" | "\"\"");
     if Kind::of(error) != Kind::Object {
@@ -261,7 +323,8 @@ impl Answer<'_> {
     /// right shape is kept byte for byte. Changed are: an error given as a text (it becomes
     /// `{"code":null,"message":…}`), an error whose code or message is absent or no text, a body
     /// given as JSON text, a status code given as text, a response and an error that are both null (the
-    /// error becomes one of the code `no_answer`), an id given as a number, and a line break
+    /// error becomes one of the code `no_answer`), an id given as a number, a key of the line or a status code or body
+    /// that is given twice (only the one that counts is kept), and a line break
     /// between values (it becomes a space).
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::answer::is_off;
 use crate::fields::{Walk, fields};
 use crate::raw::{self, Kind};
 
@@ -43,6 +44,7 @@ fn read_at(json: &str, depth: u8) -> Said {
             .unwrap_or_default(),
         Kind::String => string(json, depth),
         Kind::Null => Said::default(),
+        Kind::Bool | Kind::Number if is_off(json) => Said::default(),
         Kind::Bool | Kind::Number => Said { code: None, message: Some(json.to_owned()) },
     }
 }

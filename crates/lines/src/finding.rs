@@ -33,6 +33,8 @@ pub enum FindingCode {
     ArrayAroundLines,
     /// An object stands over several lines.
     ObjectOverLines,
+    /// The lines end with a carriage return alone.
+    CarriageReturns,
     /// Git's conflict markers stand in the file.
     ConflictMarkers,
     /// The line is JSON, but no object.
@@ -96,6 +98,7 @@ impl FindingCode {
             Self::TextAfterObject => "text_after_object",
             Self::ArrayAroundLines => "array_around_lines",
             Self::ObjectOverLines => "object_over_lines",
+            Self::CarriageReturns => "carriage_returns",
             Self::ConflictMarkers => "conflict_markers",
             Self::NotAnObject => "not_an_object",
             Self::MissingKey => "missing_key",
@@ -197,6 +200,7 @@ mod tests {
             C::TextAfterObject,
             C::ArrayAroundLines,
             C::ObjectOverLines,
+            C::CarriageReturns,
             C::ConflictMarkers,
             C::NotAnObject,
             C::MissingKey,

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Chain, Cursor, Read};
 use memchr::memmem;
 
 /// How many bytes of a file are looked at.
-const START: usize = 1 << 10;
+pub(crate) const START: usize = 1 << 10;
 
 /// What a file is that holds no lines of JSON. It prints with what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

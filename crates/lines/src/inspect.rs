@@ -7,7 +7,7 @@ use std::io::{self, BufRead};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
-use crate::answer::{Answer, Body};
+use crate::answer::{Answer, Body, OutcomeKind};
 use crate::ids::{IdHasher, IdMap};
 use crate::raw::Kind;
 use crate::scan;
@@ -19,7 +19,7 @@ use crate::usage::Usage;
 ///
 /// ```
 /// let mut inspection = lote_lines::Inspection::default();
-/// let line = br#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m"}}}"#;
+/// let line = br#"{"custom_id":"a","response":{"status_code":200,"body":{"text":"hi"}}}"#;
 /// inspection.read("output.jsonl", &line[..])?;
 /// assert!(inspection.all_readable());
 /// assert_eq!(inspection.report().succeeded, 1);
@@ -30,6 +30,7 @@ pub struct Inspection {
     files: Vec<String>,
     lines: u64,
     unreadable: u64,
+    damaged_files: u64,
     tally: Tally,
     anomalies: Anomalies,
     hasher: IdHasher,
@@ -58,6 +59,9 @@ pub struct Inspected {
     /// Lines that are no JSON object, are too long, name no custom_id, or are in no shape that is
     /// known, and lines of joined results that stand for such.
     pub unreadable: u64,
+    /// Files whose compressed data is cut off or damaged: what came before was read, and is counted.
+    #[serde(default)]
+    pub damaged_files: u64,
     /// Answers that succeeded and were cut off at a limit of tokens.
     #[serde(default)]
     pub cut_off: u64,
@@ -84,12 +88,13 @@ impl Inspection {
     ///
     /// # Errors
     ///
-    /// Those of `reader`; what was read before the error stays counted. Bad content is no error.
+    /// Those of `reader`; what was read before the error stays counted. Bad content is no error, and neither is
+    /// damage of what [`open_lines`](crate::open_lines()) decompresses.
     pub fn read(&mut self, name: &str, reader: impl BufRead) -> io::Result<()> {
         let file = self.files.len();
         self.files.push(name.to_owned());
-        let Self { files, lines, unreadable, tally, anomalies, hasher, first } = self;
-        let scanned = scan::answers(name, reader, anomalies, &mut |place, read, anomalies| {
+        let Self { files, lines, unreadable, damaged_files, tally, anomalies, hasher, first } = self;
+        let scanned = scan::answers(name, reader, None, anomalies, &mut |place, read, anomalies| {
             let Ok(answer) = read else { return };
             tally.add(answer);
             let id = Some(answer.custom_id.as_ref());
@@ -106,13 +111,14 @@ impl Inspection {
         let scanned = scanned?;
         *lines += scanned.lines;
         *unreadable += scanned.unreadable;
+        *damaged_files += u64::from(scanned.damage.is_some());
         Ok(())
     }
 
-    /// Whether every line so far was an answer in a shape that is known.
+    /// Whether every line so far was an answer in a shape that is known, and no file is damaged.
     #[must_use]
     pub fn all_readable(&self) -> bool {
-        self.unreadable == 0 && self.tally.unreadable == 0
+        self.damaged_files == 0 && self.unreadable == 0 && self.tally.unreadable == 0
     }
 
     /// What was found so far.
@@ -127,6 +133,7 @@ impl Inspection {
             cancelled: tally.cancelled,
             missing: tally.missing,
             unreadable: self.unreadable + tally.unreadable,
+            damaged_files: self.damaged_files,
             cut_off: tally.cut_off,
             filtered: tally.filtered,
             refused: tally.refused,
@@ -165,6 +172,8 @@ fn oddities(answer: &Answer<'_>, body: &Body<'_>) -> Vec<(AnomalyCode, String)> 
     }
     match body.kind {
         Some(Kind::Object) => {}
+        // What was transcribed.
+        Some(Kind::String) if answer.outcome() == OutcomeKind::Succeeded => {}
         // Services that set both leave the body out, and that was said already.
         None if answer.error.is_some() => {}
         None => {

@@ -41,6 +41,9 @@ pub struct Joined {
     pub unreadable: u64,
     /// Request lines that the service did not answer.
     pub missing: u64,
+    /// Answer files whose compressed data is cut off or damaged: what came before was taken.
+    #[serde(default)]
+    pub damaged_files: u64,
     /// Request lines that succeeded and whose answer was cut off at a limit of tokens.
     #[serde(default)]
     pub cut_off: u64,
@@ -88,6 +91,7 @@ impl Joined {
             cut_off,
             filtered,
             refused,
+            damaged_files: 0,
             answers,
             usage,
             models,
@@ -95,6 +99,12 @@ impl Joined {
             anomalies,
             anomalies_omitted,
         }
+    }
+
+    /// Whether every request line succeeded, and no answer file is damaged.
+    #[must_use]
+    pub fn all_succeeded(&self) -> bool {
+        self.succeeded == self.lines && self.damaged_files == 0
     }
 }
 
@@ -169,9 +179,13 @@ impl error::Error for JoinError {
 /// Writes one result line for each request line of `input`, in its order, taken from the files
 /// `answers` (output and error files of its batch, in any order).
 ///
-/// - A request line that is answered twice gets the first answer that succeeded, else the first.
+/// - A request line that is answered twice gets the first answer that succeeded and is complete, else the first that
+///   succeeded although it was cut off or filtered, else the first.
 /// - One that is not answered gets error code `missing`; but `unreadable` when one of the files holds no lines of
-///   JSON at all, such as the page of a login: its answer may have been in what that came in place of.
+///   JSON at all, such as the page of a login, or its compressed data is cut off or damaged: its answer may have been in
+///   what is lost.
+/// - Of two answers to it in a file whose compressed data is damaged, not cut off, neither is taken, and it gets
+///   `unreadable`: the damage may have changed the custom_id of one.
 /// - One whose answer cannot be read gets error code `unreadable` and a message with file and line,
 ///   unless another answer to it can be read. The bytes are among the anomalies, with their place.
 /// - Result lines are written as [`Answer::write_normalised`] writes them.
@@ -185,7 +199,7 @@ impl error::Error for JoinError {
 ///
 /// # Errors
 ///
-/// When a file cannot be read, when the input is not what [`check`](crate::check()) accepts as far as
+/// When a file cannot be read, when the input's compressed data is damaged, when the input is not what [`check`](crate::check()) accepts as far as
 /// custom_ids are concerned, and when `out` fails; then part of the results is written.
 pub fn join(input: &Path, answers: &[&Path], out: &mut dyn Write) -> Result<Joined, JoinError> {
     let answers: Vec<Named<'_>> = answers.iter().map(|path| Named { path, name: None }).collect();
@@ -283,6 +297,11 @@ impl Join<'_> {
         let found = match self.index.take(custom_id) {
             index::Taken::Before => return Ok(false),
             index::Taken::Nothing => None,
+            index::Taken::Doubtful(found) => {
+                let written = self.doubtful(custom_id, found);
+                written.map_err(|source| self.write_error(source))?;
+                return Ok(true);
+            }
             index::Taken::Answer(found) | index::Taken::Unreadable(found) => Some(found),
         };
         let written = match found {
@@ -321,8 +340,16 @@ impl Join<'_> {
         Ok(write_unreadable(custom_id, &place, &why.to_string(), &mut self.out))
     }
 
+    /// Writes that nobody can say which of two answers it is.
+    fn doubtful(&mut self, custom_id: &str, found: index::Found) -> io::Result<()> {
+        let place = format!("{}, line {}", self.index.name(found.file), found.line);
+        let why = "it is answered twice, and the file is damaged: one of the two may be another request's";
+        self.tally.add_unreadable();
+        write_unreadable(custom_id, &place, why, &mut self.out)
+    }
+
     fn missing(&mut self, custom_id: &str) -> io::Result<()> {
-        if let Some((name, what)) = self.index.foreign_file() {
+        if let Some((name, what)) = self.index.lost() {
             self.tally.add_unreadable();
             return write_unreadable(custom_id, name, what, &mut self.out);
         }
@@ -340,7 +367,8 @@ impl Join<'_> {
         self.index.foreign(&mut self.anomalies, &mut self.buffer)?;
         let lines = self.index.lines();
         let Anomalies { anomalies, anomalies_omitted, .. } = self.anomalies;
-        Ok(Joined::of(self.tally, self.lines, lines, anomalies, anomalies_omitted))
+        let damaged_files = self.index.damaged_files();
+        Ok(Joined { damaged_files, ..Joined::of(self.tally, self.lines, lines, anomalies, anomalies_omitted) })
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum Deviation {
     AfterObject(usize, &'static str),
     /// A comma before an object.
     CommaBefore,
+    /// Carriage returns stand between objects, and no line feed.
+    CarriageReturns,
     Markers,
 }
 
@@ -37,6 +39,11 @@ impl Deviation {
             }
             Self::CommaBefore => {
                 "a comma stands before the object: take it out, since the lines are no list (this is told once)"
+                    .to_owned()
+            }
+            Self::CarriageReturns => {
+                "the lines end with a carriage return alone, as on old Macs: end each with a line feed \
+                 (`tr '\\r' '\\n' < FILE` does)"
                     .to_owned()
             }
             Self::Markers => {
@@ -89,6 +96,7 @@ pub(crate) struct Layout {
     told_lines: bool,
     told_after: bool,
     told_before: bool,
+    told_returns: bool,
     told_markers: bool,
     news: Vec<(u64, Deviation)>,
 }
@@ -166,10 +174,16 @@ impl Layout {
     fn rest_of_line(&mut self, number: u64, offset: u64, line: &[u8], mut objects: Objects) -> Part {
         let after = objects.whole.last().map_or(&[][..], |last| &line[last.end..]);
         let between = objects.whole.len() > 1 || (!objects.whole.is_empty() && !after.trim_ascii().is_empty());
-        if between && !self.array && !self.told_after {
+        let end = objects.whole.first().map_or(0, |first| first.end);
+        let blank = line[end..].len() - line[end..].trim_ascii_start().len();
+        if between && line[end..end + blank].contains(&b'\r') {
+            if !self.told_returns {
+                self.told_returns = true;
+                self.news.push((number, Deviation::CarriageReturns));
+            }
+        } else if between && !self.array && !self.told_after {
             self.told_after = true;
-            let end = objects.whole.first().map_or(0, |first| first.end);
-            let column = end + line[end..].len() - line[end..].trim_ascii_start().len() + 1;
+            let column = end + blank + 1;
             self.news.push((number, Deviation::AfterObject(column, advice(&line[column - 1..]))));
         }
         let begun = objects.rest.as_ref().is_some_and(|rest| line[rest.start] == b'{');
@@ -202,19 +216,21 @@ impl Layout {
         }
     }
 
-    /// One more line of the block.
+    /// One more line of the block, which stays as it is when the line is faulty.
     fn go_on(&mut self, number: u64, offset: u64, line: &[u8]) -> Part {
         let Some(block) = &mut self.block else {
             return Part::Faulty;
         };
-        let closes = block.depth.closes(line);
+        let mut depth = block.depth;
+        let closes = depth.closes(line);
         let taken = closes.unwrap_or(line.len());
         let fits = block.bytes.len() + taken < MAX_BLOCK;
         let after = &line[taken..];
         let only_commas = after.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b']'));
-        if !fits || block.depth.in_string || (closes.is_some() && !only_commas) {
+        if !fits || depth.in_string || (closes.is_some() && !only_commas) {
             return Part::Faulty;
         }
+        block.depth = depth;
         block.bytes.push(b'\n');
         block.bytes.extend_from_slice(&line[..taken]);
         block.last = number;

@@ -2,14 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+#[cfg(feature = "compressed")]
+use std::io::{Cursor, Read as _};
 use std::path::Path;
 
+#[cfg(feature = "compressed")]
+use crate::foreign::START;
 use crate::foreign::peek;
 
+mod damage;
 #[cfg(feature = "compressed")]
 mod gzip;
 #[cfg(feature = "compressed")]
 mod zstd;
+
+pub(crate) use damage::{Damage, Salvage};
 
 const CAPACITY: usize = 1 << 16;
 
@@ -38,7 +45,9 @@ const LAYERS: usize = 3;
 ///
 /// When the file cannot be opened or its first bytes cannot be read. Reading it later fails, with words
 /// for people, when compressed data is damaged ([`io::ErrorKind::InvalidData`]) or ends too early
-/// ([`io::ErrorKind::UnexpectedEof`]).
+/// ([`io::ErrorKind::UnexpectedEof`]); all that can be decompressed before comes first. Of answers
+/// [`Inspection`](crate::Inspection) and [`join`](crate::join()) take what came, and name the damage among the
+/// anomalies.
 pub fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     decompressed(BufReader::with_capacity(CAPACITY, File::open(path)?))
 }
@@ -69,50 +78,42 @@ fn undo(start: &[u8], reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn Buf
         } else {
             break;
         };
-        let (begun, peeked) = peek(BufReader::with_capacity(CAPACITY, inner))?;
-        (start, reader) = (begun, Box::new(peeked));
+        (start, reader) = peek_before_damage(BufReader::with_capacity(CAPACITY, inner))?;
     }
     Ok(reader)
 }
 
+/// As [`peek`], with damage among the first bytes kept for who reads on.
+#[cfg(feature = "compressed")]
+fn peek_before_damage(reader: impl BufRead + Send + 'static) -> io::Result<(Vec<u8>, Box<dyn BufRead + Send>)> {
+    let mut reader = Salvage::new(reader);
+    let mut start = Vec::new();
+    reader.by_ref().take(START as u64).read_to_end(&mut start)?;
+    let first = Cursor::new(start.clone());
+    let reader: Box<dyn BufRead + Send> = match reader.into_parts() {
+        (_, Some(damage)) => Box::new(first.chain(damage::Failing(damage))),
+        (rest, None) => Box::new(first.chain(rest)),
+    };
+    Ok((start, reader))
+}
+
 /// The file as one that can be read at any place: itself, or a temporary one without a name that
-/// holds what it holds decompressed.
-pub(crate) fn open_seekable(path: &Path) -> io::Result<File> {
+/// holds what it holds decompressed, up to the damage if there is any.
+pub(crate) fn open_seekable(path: &Path) -> io::Result<(File, Option<Damage>)> {
     let file = File::open(path)?;
     #[cfg(feature = "compressed")]
     {
-        use std::io::{Read as _, Seek as _};
+        use std::io::Seek as _;
         let mut start = Vec::new();
         (&file).take(8).read_to_end(&mut start)?;
         if gzip::is(&start) || zstd::is(&start) {
             let mut spool = tempfile::tempfile()?;
-            io::copy(&mut open_lines(path)?, &mut spool)?;
+            let mut lines = Salvage::new(open_lines(path)?);
+            io::copy(&mut lines, &mut spool)?;
             spool.rewind()?;
-            return Ok(spool);
+            return Ok((spool, lines.into_damage()));
         }
         (&file).rewind()?;
     }
-    Ok(file)
-}
-
-/// The errors of compressed data, in words for people.
-#[cfg(feature = "compressed")]
-mod words {
-    use std::{fmt, io};
-
-    pub(super) fn cut_off(format: &str) -> io::Error {
-        let message = format!("the {format} data ends too early: was the file cut off? Fetch it again");
-        io::Error::new(io::ErrorKind::UnexpectedEof, message)
-    }
-
-    pub(super) fn damaged(format: &str, why: impl fmt::Display) -> io::Error {
-        let message = format!("the {format} data is damaged ({why}): fetch the file again");
-        io::Error::new(io::ErrorKind::InvalidData, message)
-    }
-
-    pub(super) fn trailing(format: &str) -> io::Error {
-        let message =
-            format!("after the {format} data stands something that is no {format}: was the file appended to?");
-        io::Error::new(io::ErrorKind::InvalidData, message)
-    }
+    Ok((file, None))
 }

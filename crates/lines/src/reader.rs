@@ -36,12 +36,21 @@ pub struct LineReader<R> {
     max_line_bytes: usize,
     number: u64,
     offset: u64,
+    /// The last line had no end.
+    unended: bool,
+}
+
+/// How much a reader has passed over: lines that are ended, and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) lines: u64,
+    pub(crate) bytes: u64,
 }
 
 impl<R: BufRead> LineReader<R> {
     /// Reads from `inner`, with lines of at most [`DEFAULT_MAX_LINE_BYTES`].
     pub fn new(inner: R) -> Self {
-        Self { inner, buffer: Vec::new(), max_line_bytes: DEFAULT_MAX_LINE_BYTES, number: 0, offset: 0 }
+        Self { inner, buffer: Vec::new(), max_line_bytes: DEFAULT_MAX_LINE_BYTES, number: 0, offset: 0, unended: false }
     }
 
     /// Sets the longest line, in bytes without its ending. A longer one is reported, not buffered.
@@ -49,6 +58,11 @@ impl<R: BufRead> LineReader<R> {
     pub fn max_line_bytes(mut self, bytes: usize) -> Self {
         self.max_line_bytes = bytes;
         self
+    }
+
+    /// How much was read so far.
+    pub(crate) fn passed(&self) -> Passed {
+        Passed { lines: self.number - u64::from(self.unended), bytes: self.offset }
     }
 
     /// The next line that is not blank; `None` at the end of the stream.
@@ -112,6 +126,7 @@ impl<R: BufRead> LineReader<R> {
             let taken = part.len() + usize::from(end.is_some());
             self.inner.consume(taken);
             self.offset += taken as u64;
+            self.unended = end.is_none();
             if end.is_some() {
                 break;
             }

@@ -3,11 +3,12 @@
 
 use std::io::{self, BufRead};
 
-use crate::anomaly::{Anomalies, AnomalyCode, Bytes};
+use crate::anomaly::{Anomalies, Anomaly, AnomalyCode, Bytes};
 use crate::answer::{Answer, Unreadable, UnreadableKind};
 use crate::foreign;
 use crate::layout::{Block, Deviation, Layout, Part};
-use crate::reader::{Line, LineReader};
+use crate::open::{Damage, Salvage};
+use crate::reader::{Line, LineReader, Passed};
 
 pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -28,31 +29,54 @@ pub(crate) struct Scanned {
     pub(crate) unreadable: u64,
     /// What the file is, when it holds no lines of JSON at all.
     pub(crate) foreign: Option<String>,
+    /// What is wrong with its compression.
+    pub(crate) damage: Option<Damage>,
 }
 
 /// An answer, or a line that is none.
 pub(crate) type Read<'r, 'a> = Result<&'r Answer<'a>, &'r Unreadable>;
 
 /// Calls `visit` with every answer of a file, and with every line that cannot be read, which is
-/// among the anomalies then.
+/// among the anomalies then. `damage` is what was come to already when the file was decompressed.
 pub(crate) fn answers(
     file: &str,
     reader: impl BufRead,
+    damage: Option<Damage>,
     anomalies: &mut Anomalies,
     visit: &mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies),
 ) -> io::Result<Scanned> {
-    let (start, reader) = foreign::peek(reader)?;
+    let mut salvage = Salvage::new(reader);
+    let (start, reader) = foreign::peek(&mut salvage)?;
     let mut scan = Scan { file, anomalies, visit, scanned: Scanned::default(), layout: Layout::default() };
     if let Some(foreign) = foreign::foreign(&start) {
         scan.anomalies.push(file, 1, None, AnomalyCode::NotJsonl, foreign.to_string());
-        return Ok(Scanned { lines: 1, unreadable: 1, foreign: Some(foreign.to_string()) });
+        return Ok(Scanned { lines: 1, unreadable: 1, foreign: Some(foreign.to_string()), damage });
     }
     let mut lines = LineReader::new(reader);
     while let Some(line) = lines.next_line()? {
         scan.line(&line);
     }
     scan.end_block();
-    Ok(scan.scanned)
+    let (passed, mut scanned) = (lines.passed(), scan.scanned);
+    scanned.damage = damage.or(salvage.into_damage());
+    if let Some(damage) = &scanned.damage {
+        damaged(file, damage, passed, anomalies);
+    }
+    Ok(scanned)
+}
+
+/// Names damage before all other anomalies of the files.
+fn damaged(file: &str, damage: &Damage, passed: Passed, anomalies: &mut Anomalies) {
+    let Passed { lines, bytes } = passed;
+    let worth = match damage.is_cut() {
+        true => "",
+        false => ", but no checksum says that it is what was written",
+    };
+    let plural = if lines == 1 { "line" } else { "lines" };
+    let message = format!("{damage}; read before it: {lines} whole {plural}, {bytes} bytes{worth}");
+    let mut anomaly = Anomaly::new(file, lines + 1, AnomalyCode::DamagedCompression, message);
+    anomaly.offset = Some(bytes);
+    anomalies.push_first(anomaly);
 }
 
 struct Scan<'s> {
@@ -82,6 +106,9 @@ impl Scan<'_> {
             return self.unreadable(place, &Unreadable::too_long(line.length, line.head), line.head);
         }
         let place = Place { line: line.number, offset, length: bytes.len() as u64 };
+        if self.layout.is_open() && self.goes_on(place, bytes) {
+            return;
+        }
         match Answer::parse(bytes) {
             Ok(answer) => {
                 self.end_block();
@@ -94,6 +121,24 @@ impl Scan<'_> {
                 self.unreadable(place, &error, bytes);
             }
             Err(error) => self.faulty(place, bytes, &error),
+        }
+    }
+
+    /// Whether a line without a quote, which names no custom_id, goes on with an object over several lines. Such a line is
+    /// not parsed: there may be very many.
+    fn goes_on(&mut self, place: Place, bytes: &[u8]) -> bool {
+        if memchr::memchr(b'"', bytes).is_some() {
+            return false;
+        }
+        let part = self.layout.judge(place.line, place.offset, bytes);
+        self.tell();
+        match part {
+            Part::Nothing => true,
+            Part::Record(block) => {
+                self.block(block);
+                true
+            }
+            Part::Faulty | Part::Objects(_) => false,
         }
     }
 
@@ -154,6 +199,11 @@ impl Scan<'_> {
 
     fn answer(&mut self, place: Place, answer: &Answer<'_>) {
         self.scanned.lines += 1;
+        for key in answer.doubled().keys() {
+            let message = format!("the line has the key {key:?} twice: taken was the last that is not null");
+            let id = Some(answer.custom_id.as_ref());
+            self.anomalies.push(self.file, place.line, id, AnomalyCode::DoubledKey, message);
+        }
         (self.visit)(place, Ok(answer), self.anomalies);
     }
 
@@ -164,6 +214,7 @@ impl Scan<'_> {
             UnreadableKind::NotUtf8 | UnreadableKind::NotAnObject => AnomalyCode::UnreadableLine,
             UnreadableKind::TooLong => AnomalyCode::LineTooLong,
             UnreadableKind::NoCustomId => AnomalyCode::NoCustomId,
+            UnreadableKind::TwoCustomIds => AnomalyCode::DoubledKey,
             UnreadableKind::UnknownShape => AnomalyCode::UnknownShape,
         };
         let bytes = Bytes { offset: place.offset, length: place.length, known: bytes };
@@ -179,6 +230,7 @@ impl Scan<'_> {
                 Deviation::Array => AnomalyCode::ArrayAroundLines,
                 Deviation::OverLines(..) => AnomalyCode::ObjectOverLines,
                 Deviation::AfterObject(..) | Deviation::CommaBefore => AnomalyCode::TextAfterObject,
+                Deviation::CarriageReturns => AnomalyCode::CarriageReturns,
                 Deviation::Markers => AnomalyCode::ConflictMarkers,
             };
             if deviation == Deviation::Markers {

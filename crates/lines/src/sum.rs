@@ -11,6 +11,7 @@ pub struct Sum {
     tally: Tally,
     lines: u64,
     answers: u64,
+    damaged_files: u64,
     anomalies: Vec<Anomaly>,
     anomalies_omitted: u64,
 }
@@ -26,6 +27,7 @@ impl Sum {
     /// Adds what was odd about the answers of a join, whose lines are added one by one.
     pub fn add_found(&mut self, joined: &Joined) {
         self.answers += joined.answers;
+        self.damaged_files += joined.damaged_files;
         let room = MAX_ANOMALIES.saturating_sub(self.anomalies.len());
         self.anomalies.extend(joined.anomalies.iter().take(room).cloned());
         let left_out = joined.anomalies.len().saturating_sub(room) as u64;
@@ -41,7 +43,8 @@ impl Sum {
     /// The sum.
     #[must_use]
     pub fn finish(self) -> Joined {
-        Joined::of(self.tally, self.lines, self.answers, self.anomalies, self.anomalies_omitted)
+        let Self { tally, lines, answers, damaged_files, anomalies, anomalies_omitted } = self;
+        Joined { damaged_files, ..Joined::of(tally, lines, answers, anomalies, anomalies_omitted) }
     }
 }
 

@@ -170,8 +170,8 @@ mod tests {
     #[test]
     fn counts_what_lines_say() {
         let tally = tally(&[
-            r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","usage":{"prompt_tokens":2,"completion_tokens":3}}}}"#,
-            r#"{"custom_id":"b","response":{"status_code":201,"body":{"model":"n","usage":{"input_tokens":1}}}}"#,
+            r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","text":"x","usage":{"prompt_tokens":2,"completion_tokens":3}}}}"#,
+            r#"{"custom_id":"b","response":{"status_code":201,"body":{"model":"n","text":"x","usage":{"input_tokens":1}}}}"#,
             r#"{"custom_id":"c","response":{"status_code":500}}"#,
             r#"{"custom_id":"d","response":{"status_code":500}}"#,
             r#"{"custom_id":"e","error":{"code":"batch_expired","message":"late"}}"#,

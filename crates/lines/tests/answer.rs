@@ -16,7 +16,7 @@ fn outcomes() {
     let ok = r#"{"status_code":200,"body":{"n":1}}"#;
     for (response, error, expected) in [
         (ok, "null", Succeeded),
-        (r#"{"status_code":299,"body":"said"}"#, "null", Failed),
+        (r#"{"status_code":299,"body":"error: said"}"#, "null", Failed),
         (r#"{"status_code":299,"body":"00:00 --> 00:01"}"#, "null", Succeeded),
         (r#"{"status_code":"200","body":[1]}"#, "null", Succeeded),
         (r#"{"status_code":200.0,"body":"{\"n\":1}"}"#, "null", Succeeded),
@@ -29,8 +29,10 @@ fn outcomes() {
         (ok, r#"{"code":"","message":""}"#, Succeeded),
         (ok, r#"{"code":"x"}"#, Failed),
         (ok, "\"went wrong\"", Failed),
-        (ok, "false", Failed),
-        (ok, "[]", Failed),
+        (ok, "false", Succeeded),
+        (ok, "[]", Succeeded),
+        (ok, "true", Failed),
+        (ok, "[1]", Failed),
         (r#"{"status_code":300}"#, "null", Failed),
         (r#"{"status_code":199}"#, "null", Failed),
         (r#"{"status_code":400,"body":{"error":{"code":"batch_expired"}}}"#, "null", Failed),
@@ -95,7 +97,7 @@ fn fields_and_what_is_in_them() {
         "id": "batch_req_1", "custom_id": "é\"", "error": null,
         "response": {"status_code": 200, "request_id": "r", "body": {
             "model": "m", "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
-            "error": null,
+            "error": null, "text": "x",
         }},
     });
     let line = line.to_string();

@@ -58,8 +58,11 @@ fn answers_of_every_endpoint_succeed() {
         json!({"created": 1, "data": [{"b64_json": "AP8="}]}),
         json!({"id": "m", "model": "m", "results": [{"flagged": false}]}),
         json!({"id": "v", "object": "video", "status": "queued", "model": "m", "prompt": "a cat", "error": null}),
+        // A job that goes on.
+        json!({"id": "v", "object": "video", "status": "queued", "model": "m"}),
+        json!({"x": 1, "model": "m", "error": false}),
+        json!({"id": "p", "object": "page"}),
         json!({"id": "v", "object": "video", "status": "completed", "model": "m", "prompt": "a cat"}),
-        json!({"model": "m", "usage": {"prompt_tokens": 1}}),
         json!({"text": "what was said"}),
         json!({"text": ""}),
         json!({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "hi"}]}),
@@ -226,6 +229,14 @@ fn a_2xx_without_an_answer_fails_in_the_words_of_its_body() {
         ),
         (json!({"id": "x", "created": 1}), "no_answer: the body has nothing in it but what stands beside an answer"),
         (json!("upstream timed out"), "no_answer: upstream timed out"),
+        (json!({"model": "m"}), BESIDE),
+        (json!({"model": "m", "usage": {"prompt_tokens": 1}}), BESIDE),
+        (json!({"id": "c", "created": 1, "model": "m", "usage": {"total_tokens": 3}, "error": null}), BESIDE),
+        (json!({"id": "c", "object": "thing", "model": "m", "usage": {"total_tokens": 3}}), BESIDE),
+        (json!({"id": "c", "object": "thing", "usage": {"total_tokens": 3}}), BESIDE),
+        (json!({"id": "c", "status": "completed", "model": "m"}), BESIDE),
+        (json!({"error": {}}), BESIDE),
+        (json!({"error": false, "model": "m"}), BESIDE),
         (json!({"object": "list", "data": [], "model": "m"}), "no_answer: the body has no data"),
         (json!({"object": "list"}), "no_answer: the body is a list without data"),
         (json!({"created": 1, "data": []}), "no_answer: the body has no data"),
@@ -257,6 +268,112 @@ fn a_2xx_without_an_answer_fails_in_the_words_of_its_body() {
         let answer = Answer::parse(line.as_bytes()).unwrap();
         assert_eq!(answer.outcome(), OutcomeKind::Failed, "{line}");
         assert_eq!(answer.error_code().as_deref(), Some("no_answer"), "{line}");
+    }
+}
+
+const BESIDE: &str = "no_answer: the body has nothing in it but what stands beside an answer";
+
+#[test]
+fn a_transcript_that_is_plain_text_is_an_answer() {
+    let said_of = |text: &str| said(&json!(text));
+    let long = "We had an error and then a timeout, said the speaker. ".repeat(9);
+    for text in [
+        "Good morning, and welcome to the show.",
+        " Hola. ¿Qué tal?\n",
+        "ありがとうございます。",
+        "42",
+        "404 people came to the meeting",
+        "That was my mistake.",
+        "None of them did.",
+        &long,
+        "1\n00:00:00,000 --> 00:00:02,000\nError? Not found.\n",
+    ] {
+        let expected = if text.starts_with("404") { "no_answer: 404 people came to the meeting" } else { "ok" };
+        assert_eq!(said_of(text), expected, "{text}");
+    }
+    for text in [
+        "Bad Gateway",
+        "502 Bad Gateway",
+        "503: try again",
+        "error code: 1020",
+        "(ERROR) no backend",
+        "Failed to load the model",
+        "HTTP/1.1 500",
+        "upstream connect error or disconnect/reset before headers",
+        "no healthy upstream",
+        "Rate limit exceeded",
+        "Unauthorized",
+        "Request timed out.",
+        "None",
+        "undefined",
+    ] {
+        assert_eq!(said_of(text), format!("no_answer: {text}"));
+    }
+    let trace = format!("Traceback (most recent call last):\n{}", "  File \"x.py\", line 1\n".repeat(40));
+    for text in [
+        "",
+        " \n",
+        "null",
+        "{\"text\":",
+        "<!DOCTYPE html><p>Hello</p>",
+        "[ERROR] no backend",
+        "<?xml version=\"1.0\"?><Error/>",
+        &trace,
+    ] {
+        assert!(said_of(text).starts_with("no_answer: "), "{text}");
+    }
+    // Without a status nobody says that it is an answer, and with another one it is none.
+    for status in ["", r#""status_code":null,"#, r#""status_code":500,"#] {
+        for response in
+            [format!(r#"{status}"body":"Good morning.""#), format!(r#""body":"Good morning.",{status}"x":1"#)]
+        {
+            let line = format!(r#"{{"custom_id":"a","response":{{{response}}}}}"#);
+            assert_eq!(Answer::parse(line.as_bytes()).unwrap().outcome(), OutcomeKind::Failed, "{line}");
+        }
+    }
+    let line = r#"{"custom_id":"a","response":{"body":"Good morning.","status_code":201}}"#;
+    assert_eq!(Answer::parse(line.as_bytes()).unwrap().outcome(), OutcomeKind::Succeeded);
+    let mut inspection = lote_lines::Inspection::default();
+    inspection.read("f", line.as_bytes()).unwrap();
+    assert_eq!((inspection.report().succeeded, inspection.report().anomalies), (1, vec![]));
+}
+
+#[test]
+fn an_error_that_is_empty_is_none() {
+    let good = json!({"text": "hi"});
+    let empty = [
+        json!(null),
+        json!(false),
+        json!(0),
+        json!(0.0),
+        json!(""),
+        json!(" "),
+        json!([]),
+        json!({}),
+        json!({"code": null, "message": ""}),
+        json!({"code": 0, "message": null, "details": [], "retry": false}),
+    ];
+    for error in &empty {
+        for line in [
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": good}, "error": error}),
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {"text": "hi", "error": error}}}),
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1, "error": error}}}),
+            json!({"custom_id": "a", "response": {"status_code": 200, "body":
+                {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop", "error": error}]}}}),
+        ] {
+            let line = line.to_string();
+            let answer = Answer::parse(line.as_bytes()).unwrap();
+            assert_eq!(answer.outcome(), OutcomeKind::Succeeded, "{line}");
+            assert!(answer.error.is_none());
+        }
+        // Alone, it is no answer either.
+        let line = json!({"custom_id": "a", "response": null, "error": error}).to_string();
+        assert_eq!(Answer::parse(line.as_bytes()).unwrap().outcome(), OutcomeKind::Failed, "{line}");
+    }
+    for error in [json!(true), json!(1), json!("x"), json!([1]), json!({"code": 7}), json!({"x": {"y": 1}})] {
+        let line =
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": good}, "error": error}).to_string();
+        assert_eq!(Answer::parse(line.as_bytes()).unwrap().outcome(), OutcomeKind::Failed, "{line}");
     }
 }
 

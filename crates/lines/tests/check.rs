@@ -85,7 +85,7 @@ fn refuses_every_fault_by_its_name() {
         (format!("{LINE},").into(), &["1@text_after_object"]),
         (format!("{LINE}{LINE}").into(), &["1@text_after_object"]),
         (format!("{LINE} // note").into(), &["1@text_after_object"]),
-        (format!("{LINE}\r{}", line("b")).into(), &["1@text_after_object"]),
+        (format!("{LINE}\r{}", line("b")).into(), &["1@carriage_returns"]),
         (format!("[{LINE}]").into(), &["1@array_around_lines"]),
         (format!("[\n{LINE},\n{}\n]\n", line("b")).into(), &["1@array_around_lines"]),
         (format!("{LINE}\n17\n\"x\"\nnull").into(), &["2@not_an_object", "3@not_an_object", "4@not_an_object"]),

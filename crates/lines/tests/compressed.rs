@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lote_lines::{Inspection, decompressed, join, open_lines};
+use lote_lines::{AnomalyCode, CheckOptions, Inspected, Inspection, Joined, check, decompressed, join, open_lines};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -106,14 +106,166 @@ fn joining_takes_compressed_files_as_any_other() {
         let again = join(&requests, &[&files[0], &files[1]], &mut out).unwrap();
         assert!(out == expected, "{name}");
         assert_eq!(again, joined);
-        // Cut off, it is an error that names the file, and no half of the answers.
-        let bytes = compress(two);
-        let cut = write(folder.path(), "cut", &bytes[..bytes.len() - 3]);
-        let error = join(&requests, &[&cut], &mut Vec::new()).unwrap_err();
-        assert!(!error.is_write());
-        let text = error.to_string();
-        assert!(text.contains("cut: ") && text.contains(&format!("the {name} data ends too early")), "{text}");
     }
+}
+
+#[test]
+fn requests_that_are_cut_off_or_damaged_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let requests: String = (0..500).map(|n| format!("{{\"custom_id\":\"row-{n}\",\"body\":{{}}}}\n")).collect();
+    for (name, compress) in BOTH {
+        let bytes = compress(requests.as_bytes());
+        for length in [7, bytes.len() / 2, bytes.len() - 1] {
+            let cut = write(folder.path(), "cut", &bytes[..length]);
+            let error = join(&cut, &[], &mut Vec::new()).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("cut: ") && text.contains(&format!("the {name} data ends too early")), "{text}");
+            let lines = open_lines(&cut).unwrap();
+            let error = check(lines, &CheckOptions::default(), &mut drop, None).unwrap_err();
+            assert!(error.to_string().contains("ends too early"), "{error}");
+        }
+    }
+}
+
+/// What came of damaged answers: the lines that were read, the anomaly, and what joining makes of 500 requests.
+fn of_damaged(bytes: &[u8]) -> (Inspected, Joined) {
+    let folder = tempfile::tempdir().unwrap();
+    let requests: String = (0..500).map(|n| format!("{{\"custom_id\":\"row-{n}\",\"body\":{{}}}}\n")).collect();
+    let requests = write(folder.path(), "requests", requests.as_bytes());
+    let output = write(folder.path(), "output", bytes);
+    let mut inspection = Inspection::default();
+    inspection.read("output", open_lines(&output).unwrap()).unwrap();
+    assert!(!inspection.all_readable());
+    let mut out = Vec::new();
+    let joined = join(&requests, &[&output], &mut out).unwrap();
+    assert!(!joined.all_succeeded());
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 500);
+    let report = inspection.report();
+    for (anomalies, damaged) in [(&report.anomalies, report.damaged_files), (&joined.anomalies, joined.damaged_files)] {
+        assert_eq!((anomalies[0].code, damaged), (AnomalyCode::DamagedCompression, 1));
+        assert!(anomalies[1..].iter().all(|anomaly| anomaly.code != AnomalyCode::DamagedCompression));
+    }
+    assert_eq!(report.anomalies[0].message, joined.anomalies[0].message);
+    // What is lost may have been the answer, so that nobody is told that the service gave none.
+    assert_eq!((joined.missing, joined.succeeded + joined.unreadable), (0, 500));
+    assert_eq!(joined.succeeded, report.succeeded);
+    (report, joined)
+}
+
+/// The frames of one block each, or the members, so that only a part of the data is hit.
+fn in_blocks(compress: Compress, plain: &[u8]) -> Vec<Vec<u8>> {
+    plain
+        .split_inclusive(|byte| *byte == b'\n')
+        .collect::<Vec<_>>()
+        .chunks(50)
+        .map(|lines| compress(&lines.concat()))
+        .collect()
+}
+
+#[test]
+fn of_answers_that_are_cut_off_all_that_came_is_taken() {
+    let plain = answers(500);
+    for (name, compress) in BOTH {
+        let whole = compress(&plain);
+        let mut before = 0;
+        for length in [3, 9, whole.len() / 4, whole.len() / 2, whole.len() - 20, whole.len() - 1] {
+            let (report, _) = of_damaged(&whole[..length.max(4)]);
+            assert!(report.succeeded >= before, "{name}, {length}");
+            before = report.succeeded;
+            let anomaly = &report.anomalies[0];
+            assert_eq!(anomaly.line, report.succeeded + 1);
+            let text = anomaly.to_string();
+            let told = format!("output, line {}: the {name} data ends too early", anomaly.line);
+            assert!(text.starts_with(&told), "{text}");
+            let came = format!("; read before it: {} whole line", report.succeeded);
+            assert!(text.contains(&came) && text.ends_with(" bytes"), "{text}");
+            // A last line that was cut is one that cannot be read, as any other.
+            assert!(report.unreadable <= 1 && report.failed == 0, "{name}, {length}: {report:?}");
+        }
+        // Only a check at the end is lacking, and all came.
+        assert_eq!(before, 500, "{name}");
+    }
+    // Of gzip, what came is all that is there up to the byte.
+    let whole = gzip(&plain);
+    let (report, _) = of_damaged(&whole[..whole.len() / 2]);
+    assert!(report.succeeded > 200, "{}", report.succeeded);
+    // Of zstd, whole blocks: also where the decoder holds back what later ones may refer to.
+    let large = [&b"\x28\xb5\x2f\xfd\x00\x58"[..], &raw_blocks(&plain)].concat();
+    let (report, _) = of_damaged(&large[..large.len() - 5]);
+    assert!(report.succeeded > 400, "{}", report.succeeded);
+    // With a checksum that is not there any more.
+    let checked = [&b"\x28\xb5\x2f\xfd\x04\x58"[..], &raw_blocks(&plain), b"\x01\0\0\x12\x34"].concat();
+    let (report, _) = of_damaged(&checked);
+    assert_eq!(report.succeeded, 500);
+    assert!(report.anomalies[0].message.contains("ends too early"), "{:?}", report.anomalies[0]);
+    // Twice compressed.
+    for inner in [gzip(&plain), zstd(&plain)] {
+        for outer in [gzip(&inner), zstd(&inner)] {
+            let (report, _) = of_damaged(&outer[..outer.len() - 9]);
+            assert!(report.anomalies[0].message.contains("ends too early"), "{:?}", report.anomalies[0]);
+        }
+        let outer = gzip(&inner[..inner.len() - 3]);
+        assert_eq!(of_damaged(&outer).0.succeeded, 500);
+    }
+}
+
+/// Blocks of zstd that hold a text as it is, the last one not marked.
+fn raw_blocks(text: &[u8]) -> Vec<u8> {
+    let block = |part: &[u8]| [&((part.len() as u32) << 3).to_le_bytes()[..3], part].concat();
+    text.chunks(1 << 10).flat_map(block).collect()
+}
+
+#[test]
+fn of_answers_that_are_damaged_what_came_before_is_taken_and_not_vouched_for() {
+    let plain = answers(500);
+    for (name, compress) in BOTH {
+        let mut members = in_blocks(compress, &plain);
+        let at = members[4].len() - if name == "gzip" { 6 } else { 2 };
+        members[4][at] ^= 1;
+        let (report, _) = of_damaged(&members.concat());
+        assert!(report.succeeded >= 250 - 50 && report.succeeded <= 250, "{name}: {}", report.succeeded);
+        let message = &report.anomalies[0].message;
+        assert!(message.starts_with(&format!("the {name} data is damaged (")), "{message}");
+        assert!(message.ends_with(", but no checksum says that it is what was written"), "{message}");
+        // Something after the data.
+        let (report, _) = of_damaged(&[&compress(&plain)[..], b"garbage"].concat());
+        assert_eq!(report.succeeded, 500);
+        assert!(report.anomalies[0].message.contains("stands something that is no"), "{:?}", report.anomalies[0]);
+    }
+    // In the middle of what gzip deflated, with nothing before in a member of its own.
+    let mut whole = gzip(&plain);
+    let at = whole.len() / 2;
+    whole[at..at + 40].fill(0xff);
+    let (report, _) = of_damaged(&whole);
+    assert!(report.succeeded > 200, "{}", report.succeeded);
+}
+
+#[test]
+fn of_two_answers_in_a_damaged_file_neither_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let requests = write(folder.path(), "requests", b"{\"custom_id\":\"a\"}\n{\"custom_id\":\"b\"}\n");
+    let line = |id: &str, text: &str| {
+        format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":{{\"text\":\"{text}\"}}}}}}\n")
+    };
+    // Who knows whether the first is not that to b, with one bit turned.
+    let plain = line("a", "1") + &line("a", "2");
+    for (damage, succeeded) in [(&b"garbage"[..], 0), (b"", 1)] {
+        let output = write(folder.path(), "output", &[&gzip(plain.as_bytes()), damage].concat());
+        let mut out = Vec::new();
+        let joined = join(&requests, &[&output], &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(
+            (joined.succeeded, out.contains("one of the two may be another request's")),
+            (succeeded, succeeded == 0)
+        );
+    }
+    // One in a file that is not damaged is taken.
+    let [damaged, other] = [
+        write(folder.path(), "damaged", &[&gzip(line("a", "1").as_bytes())[..], b"garbage"].concat()),
+        write(folder.path(), "other", (line("a", "2") + &line("b", "3")).as_bytes()),
+    ];
+    let joined = join(&requests, &[&other, &damaged], &mut Vec::new()).unwrap();
+    assert_eq!((joined.succeeded, joined.damaged_files, joined.all_succeeded()), (2, 1, false));
 }
 
 #[test]

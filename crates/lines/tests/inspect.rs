@@ -4,7 +4,7 @@
 use lote_lines::{AnomalyCode, Inspection, MAX_ANOMALIES};
 use serde_json::{Value, json};
 
-const OK: &str = r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m"}}}"#;
+const OK: &str = r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","text":"hi"}}}"#;
 
 fn inspect(files: &[(&str, &[u8])]) -> Inspection {
     let mut inspection = Inspection::default();
@@ -17,8 +17,8 @@ fn inspect(files: &[(&str, &[u8])]) -> Inspection {
 #[test]
 fn counts_several_files_into_one_object() {
     let output = [
-        r#"{"id":"1","custom_id":"a","response":{"status_code":200,"body":{"model":"m","usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":2}}}},"error":null}"#,
-        r#"{"id":"2","custom_id":"b","response":{"status_code":200,"body":{"model":"m","usage":{"input_tokens":1,"output_tokens":1}}},"error":null}"#,
+        r#"{"id":"1","custom_id":"a","response":{"status_code":200,"body":{"model":"m","text":"hi","usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":2}}}},"error":null}"#,
+        r#"{"id":"2","custom_id":"b","response":{"status_code":200,"body":{"model":"m","text":"hi","usage":{"input_tokens":1,"output_tokens":1}}},"error":null}"#,
         "",
     ]
     .join("\r\n");
@@ -38,6 +38,7 @@ fn counts_several_files_into_one_object() {
         value,
         json!({
             "lines": 6, "succeeded": 2, "failed": 2, "expired": 1, "cancelled": 1, "missing": 0, "unreadable": 0,
+            "damaged_files": 0,
             "cut_off": 0, "filtered": 0, "refused": 0,
             "usage": {"input_tokens": 11, "output_tokens": 6, "total_tokens": 17, "cached_tokens": 4, "reasoning_tokens": 2},
             "models": {"m": 2},

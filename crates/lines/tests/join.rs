@@ -117,6 +117,35 @@ fn of_two_answers_the_first_success_wins() {
 }
 
 #[test]
+fn a_complete_answer_wins_over_one_that_falls_short() {
+    let files = Files::new();
+    let input = files.input(&["a"]);
+    let chat = |reason: &str, text: &str| {
+        format!(
+            "{{\"id\":\"i\",\"custom_id\":\"a\",\"response\":{{\"status_code\":200,\"body\":{{\"choices\":[{{\"message\":\
+             {{\"content\":\"{text}\"}},\"finish_reason\":\"{reason}\"}}]}}}},\"error\":null}}\n"
+        )
+    };
+    let incomplete = ok("a", "2").replace("\"model\"", "\"status\":\"incomplete\",\"model\"");
+    let whole = chat("stop", "1");
+    for short in [chat("length", "2"), chat("content_filter", ""), incomplete] {
+        for lines in [[&short, &whole], [&whole, &short]] {
+            let output = files.write("output", lines.map(String::as_str).concat());
+            let (joined, out) = joined(&input, &[&output]);
+            assert_eq!(out, whole);
+            assert_eq!((joined.succeeded, joined.cut_off, joined.filtered), (1, 0, 0));
+            let loser = if lines[0] == &whole { 2 } else { 1 };
+            assert_eq!(anomalies(&joined), [format!("output:{loser}:duplicate_custom_id")]);
+        }
+        // It is still better than a failure, and the first of several.
+        let other = short.replace("\"2\"", "\"3\"");
+        let output = files.write("output", failed("a", "x") + &short + &other);
+        let (joined, out) = joined(&input, &[&output]);
+        assert_eq!((out, joined.succeeded), (short, 1));
+    }
+}
+
+#[test]
 fn what_is_unreadable_is_named_and_what_is_lost_is_missing() {
     let files = Files::new();
     let input = files.input(&["a", "b", "c"]);

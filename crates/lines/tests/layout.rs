@@ -221,6 +221,53 @@ fn text_after_an_object_is_told_once_and_the_object_read() {
 }
 
 #[test]
+fn lines_that_end_with_a_carriage_return_alone_are_told_once_and_read() {
+    for end in ["", "\r", "\r\r", "\r\n", "\n"] {
+        let file = ["a", "b", "c"].map(|id| answer(id).to_string()).join("\r") + end;
+        let report = inspect(file.as_bytes());
+        assert_eq!((report.lines, report.succeeded, report.unreadable), (3, 3, 0), "{report:?}");
+        assert_eq!(odd(&report), ["1:carriage_returns"]);
+        let (_, outcomes) = joined(&["b", "a", "c"], file.as_bytes());
+        assert!(outcomes.iter().all(|(_, outcome)| *outcome == OutcomeKind::Succeeded), "{outcomes:?}");
+        let file = ["a", "b", "c"].map(|id| request(id).to_string()).join("\r") + end;
+        let findings = found(file.as_bytes());
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].line, findings[0].code), (Some(1), FindingCode::CarriageReturns));
+        assert_eq!(findings[0].message, report.anomalies[0].message);
+    }
+    // The last one cut off, and an end of Windows is none of these.
+    let file = ["a", "b"].map(|id| answer(id).to_string()).join("\r");
+    let report = inspect(&file.as_bytes()[..file.len() - 9]);
+    assert_eq!((report.succeeded, report.unreadable), (1, 1));
+    let windows = ["a", "b"].map(|id| answer(id).to_string()).join("\r\n");
+    assert_eq!(odd(&inspect(windows.as_bytes())), [""; 0]);
+}
+
+#[test]
+fn lines_without_a_quote_go_on_with_an_object_as_others_do() {
+    let of = |lines: &[&str]| {
+        let text = lines.join("\n");
+        let report = inspect(text.as_bytes());
+        assert_eq!(
+            found(text.as_bytes()).iter().filter(|f| f.code == FindingCode::ObjectOverLines).count(),
+            report.anomalies.iter().filter(|a| a.code.as_str() == "object_over_lines").count(),
+            "{text}"
+        );
+        (report.lines, report.succeeded, odd(&report))
+    };
+    let told = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>();
+    let head = "{\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"x\":[";
+    assert_eq!(
+        of(&[head, "1,", "{}", ",", "[", "[", "]", "]", "]", "}", "}", "}"]),
+        (1, 1, told(&["1:object_over_lines"]))
+    );
+    // What does not go on leaves the lines before as they were.
+    assert_eq!(of(&[head, "]", "} } } x", "]}}}"]).0, 3);
+    assert_eq!(of(&["{", "{", "{"]), (1, 0, told(&["1:unreadable_line"])));
+    assert_eq!(of(&["{", "} x", "}"]).0, 3);
+}
+
+#[test]
 fn conflict_markers_are_told_once_and_both_sides_read() {
     let [a, b, c] = ["a", "b", "c"].map(|id| answer(id).to_string());
     let file = format!("{a}\n<<<<<<< HEAD\n{b}\n||||||| base\n=======\n{c}\n>>>>>>> branch\n");

@@ -61,7 +61,7 @@ fn ogx() -> Of {
         )
         .joined(
             "a body that is JSON in a text",
-            r#"{"id":"r","custom_id":"a","response":{"status_code":200,"request_id":"r","body":"{\"model\":\"m\",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}"}}"#,
+            r#"{"id":"r","custom_id":"a","response":{"status_code":200,"request_id":"r","body":"{\"model\":\"m\",\"choices\":[{\"message\":{\"content\":\"Yes.\"}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}"}}"#,
             "1 succeeded, 0 failed; 7 tokens",
         )
         .joined(
@@ -142,7 +142,7 @@ fn vllm() -> Of {
         .refused("a command, and no service", Ask::Get("b"), "is of files, and has no service to talk to")
         .joined(
             "a success",
-            r#"{"id":"vllm-1","custom_id":"a","response":{"status_code":200,"request_id":"r","body":{"model":"m","usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}},"error":null}"#,
+            r#"{"id":"vllm-1","custom_id":"a","response":{"status_code":200,"request_id":"r","body":{"model":"m","choices":[{"message":{"content":"Yes."}}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}},"error":null}"#,
             "1 succeeded, 0 failed; 7 tokens",
         )
         .joined(

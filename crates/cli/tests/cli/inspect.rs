@@ -4,8 +4,8 @@
 use crate::common::{folder, lote, lote_with};
 use serde_json::{Value, json};
 
-const OUTPUT: &str = r#"{"id":"1","custom_id":"a","response":{"status_code":200,"request_id":"r","body":{"model":"m-1","usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12,"completion_tokens_details":{"reasoning_tokens":3}}}},"error":null}
-{"id":"2","custom_id":"b","response":{"status_code":200,"body":{"model":"m-1","usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}},"error":null}
+const OUTPUT: &str = r#"{"id":"1","custom_id":"a","response":{"status_code":200,"request_id":"r","body":{"model":"m-1","text":"hi","usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12,"completion_tokens_details":{"reasoning_tokens":3}}}},"error":null}
+{"id":"2","custom_id":"b","response":{"status_code":200,"body":{"model":"m-1","text":"hi","usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}},"error":null}
 "#;
 
 const ERRORS: &str = r#"{"id":"3","custom_id":"c","response":{"status_code":429,"body":{"error":{"message":"slow\u001b[2J down","code":"rate_limit"}}},"error":null}
@@ -110,8 +110,13 @@ fn compressed_files_are_read_and_what_is_no_jsonl_is_told_once() {
     let ended = lote_with(["inspect", "-"], &zstd);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stdout.starts_with("lines       1\n"), "{}", ended.stdout);
-    // Without its last bytes.
+    // Without its last bytes: what came is read, and of requests it is refused.
     let ended = lote_with(["inspect", "-"], gzip);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stdout.starts_with("lines       1\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\ndamaged     1 file\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("stdin, line 2: the gzip data ends too early"), "{}", ended.stdout);
+    let ended = lote_with(["check", "-"], gzip);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
     assert!(ended.stderr.contains("stdin: cannot be read: the gzip data ends too early"), "{ended:?}");
 

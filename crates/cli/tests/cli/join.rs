@@ -88,6 +88,33 @@ fn exit_codes_are_those_of_a_run() {
 }
 
 #[test]
+fn a_damaged_file_of_answers_is_exit_1_and_one_of_requests_is_refused() {
+    // A frame of zstd with one raw block, and more after it.
+    let zstd = |text: &str| {
+        let length = u32::try_from(text.len()).expect("a short text");
+        let block = length << 3 | 1;
+        [&b"\x28\xb5\x2f\xfd\xa0"[..], &length.to_le_bytes(), &block.to_le_bytes()[..3], text.as_bytes()].concat()
+    };
+    let all = zstd(&["a", "b", "c"].map(|id| answer(id, "stop")).concat());
+    let damaged = [&all[..], b"more"].concat();
+    let requests = [&zstd(REQUESTS)[..], b"more"].concat();
+    let files = [("requests.jsonl", REQUESTS.as_bytes()), ("damaged.jsonl", &damaged), ("cut.jsonl", &requests)];
+    let place = folder(&files);
+    assert_eq!(join(&place, &["requests.jsonl", "-", "-o", "-"], &all).code, 0);
+    for (answers, stdin) in [("damaged.jsonl", &b""[..]), ("-", &damaged)] {
+        let joined = join(&place, &["requests.jsonl", answers, "-o", "results.jsonl", "--force"], stdin);
+        assert_eq!(joined.code, 1, "{joined:?}");
+        assert!(joined.stdout.starts_with("3 of 3 lines succeeded"), "{joined:?}");
+        assert!(joined.stdout.contains("after the zstd data stands something that is no zstd"), "{joined:?}");
+    }
+    for (requests, stdin) in [("cut.jsonl", &b""[..]), ("-", &requests)] {
+        let joined = join(&place, &[requests, "damaged.jsonl", "-o", "other.jsonl"], stdin);
+        assert_eq!(joined.code, 2, "{joined:?}");
+        assert!(joined.stderr.contains("after the zstd data"), "{joined:?}");
+    }
+}
+
+#[test]
 fn stdin_may_be_one_of_the_files_and_stdout_the_output() {
     let all = ["a", "b", "c"].map(|id| answer(id, "stop")).concat();
     let place = folder(&[("requests.jsonl", REQUESTS.as_bytes()), ("output.jsonl", all.as_bytes())]);

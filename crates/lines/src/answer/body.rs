@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{Shortfall, not_null, says_nothing};
+use super::{Shortfall, is_no_error, not_null, says_nothing};
 use crate::fields::Walk;
 use crate::raw::{self, Kind};
 use crate::usage::Usage;
@@ -23,6 +23,8 @@ pub(crate) struct Body<'a> {
     /// Why there is no answer in the body; `None` when there is one.
     pub(crate) lacks: Option<&'static str>,
     pub(crate) shortfall: Shortfall,
+    /// It is a plain text, neither JSON nor subtitles.
+    pub(super) is_plain: bool,
 }
 
 impl Body<'_> {
@@ -31,8 +33,8 @@ impl Body<'_> {
     }
 
     fn into_owned(self) -> Body<'static> {
-        let Self { kind, model, usage, lacks, shortfall } = self;
-        Body { kind, model: model.map(|model| Cow::Owned(model.into_owned())), usage, lacks, shortfall }
+        let Self { kind, model, usage, lacks, shortfall, is_plain } = self;
+        Body { kind, model: model.map(|model| Cow::Owned(model.into_owned())), usage, lacks, shortfall, is_plain }
     }
 }
 
@@ -61,10 +63,72 @@ fn decoded(body: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(inner.to_owned()).ok()
 }
 
-/// Why a body that is a text is no answer: endpoints answer in JSON, and a text is what a proxy says of its troubles.
+/// Why a body that is a text is no answer: nearly all endpoints answer in JSON, and such a text is what a proxy says of
+/// its troubles.
 pub(super) const PLAIN_TEXT: &str = "the body is a text, not JSON";
 
-/// A body that is a text: subtitles of what is transcribed, or words that say why there is no answer.
+/// The longest text that may be words about an error, in bytes.
+const LONGEST_TROUBLE: usize = 300;
+
+/// Whether a text is what servers and proxies say in place of an answer. A transcript may speak of the same, but is longer
+/// or does not begin so.
+fn is_trouble(text: &str) -> bool {
+    const ANYWHERE: [&str; 22] = [
+        "internal server error",
+        "server error",
+        "bad gateway",
+        "bad request",
+        "service unavailable",
+        "temporarily unavailable",
+        "gateway time",
+        "upstream",
+        "timed out",
+        "timeout",
+        "too many requests",
+        "rate limit",
+        "quota exceeded",
+        "unauthorized",
+        "forbidden",
+        "access denied",
+        "not found",
+        "connection refused",
+        "connection reset",
+        "overloaded",
+        "traceback (most recent",
+        "exception:",
+    ];
+    const FIRST: [&str; 13] = [
+        "error",
+        "fail",
+        "exception",
+        "invalid",
+        "fatal",
+        "http/",
+        "http 4",
+        "http 5",
+        "undefined",
+        "none",
+        "nil",
+        "nan",
+        "cancel",
+    ];
+    if text.len() > LONGEST_TROUBLE {
+        return text.starts_with("Traceback (most recent");
+    }
+    let lower = text.to_lowercase();
+    let first = lower.trim_start_matches(|char: char| !char.is_alphanumeric());
+    let status = first.get(..3).and_then(|digits| digits.parse::<u16>().ok());
+    let alone = |word: &str| first.trim_end_matches(|char: char| !char.is_alphanumeric()) == word;
+    status.is_some_and(|status| (400..600).contains(&status) && !first[3..].starts_with(char::is_numeric))
+        || ANYWHERE.iter().any(|words| lower.contains(words))
+        || FIRST.iter().any(|word| match *word {
+            "undefined" | "none" | "nil" | "nan" => alone(word),
+            _ => first.starts_with(word),
+        })
+}
+
+/// A body that is a text: what was transcribed (`response_format` text, srt or vtt), or words that say why there is no
+/// answer.
 fn text<'a>(json: &str) -> Body<'a> {
     let text = raw::lossy_text(json).unwrap_or_default();
     let text = text.trim();
@@ -75,7 +139,8 @@ fn text<'a>(json: &str) -> Body<'a> {
         _ if text == "null" => Some("the body is null"),
         // Subtitles, which are transcripts.
         _ if text.contains("-->") => None,
-        _ => Some(PLAIN_TEXT),
+        _ if is_trouble(text) => Some(PLAIN_TEXT),
+        _ => return Body { kind: Some(Kind::String), is_plain: true, ..Body::default() },
     };
     Body { kind: Some(Kind::String), lacks, ..Body::default() }
 }
@@ -169,6 +234,9 @@ struct Signs {
     /// Another key whose value is an answer, such as `text`.
     content: bool,
     model: bool,
+    /// `model` or `usage`.
+    told_cost: bool,
+    has_status: bool,
     /// A key that only answers have, such as `usage`.
     answered: bool,
     /// `messages`, `input` or `prompt`.
@@ -179,6 +247,8 @@ struct Signs {
     choices_short: Shortfall,
     output_short: Shortfall,
 }
+
+const BESIDE: &str = "the body has nothing in it but what stands beside an answer";
 
 /// Keys beside which an answer stands, and which are none.
 const BARE: [&str; 9] =
@@ -194,10 +264,12 @@ fn object<'a>(walk: &mut Walk<'a>) -> Body<'a> {
             "model" => {
                 let model = walk.value();
                 signs.model = true;
+                signs.told_cost = true;
                 body.model = raw::lossy_text(model);
             }
             "usage" => {
                 let usage = walk.value();
+                signs.told_cost = true;
                 signs.answered |= not_null(usage).is_some();
                 body.usage = Usage::read(usage);
             }
@@ -232,6 +304,7 @@ impl Signs {
             "status" => {
                 let value = walk.value();
                 self.status = status(value);
+                self.has_status = true;
                 self.answered |= Kind::of(value) == Kind::String;
                 self.error_words += 1;
             }
@@ -244,7 +317,8 @@ impl Signs {
             }
             "stop_reason" | "finish_reason" => self.shortfall.add(reason(walk.value())),
             "error" => {
-                self.error = !says_nothing(walk.value());
+                self.error = !is_no_error(walk.value());
+                self.bare += u32::from(!self.error);
                 self.error_words += 1;
             }
             "type" => {
@@ -326,9 +400,9 @@ impl Signs {
                 return Some("the body is the request, sent back");
             }
             Named::Nothing if self.method && self.url => return Some("the body is the request line, sent back"),
-            Named::Nothing if self.bare == self.keys && !self.model => {
-                return Some("the body has nothing in it but what stands beside an answer");
-            }
+            Named::Nothing if self.bare == self.keys => return Some(BESIDE),
+            // A job that goes on, such as a video, has its status, and its id may be all that there is to know.
+            Named::Other if self.bare == self.keys && self.told_cost && !self.has_status => return Some(BESIDE),
             Named::Nothing | Named::Other => {}
         }
         (self.told && self.error_words == self.keys).then_some("the body is an error")
@@ -391,7 +465,7 @@ fn choices(walk: &mut Walk<'_>) -> Choices {
                 });
             }
             "text" => text = walk.kind() == Kind::String,
-            "error" => failed |= !says_nothing(walk.value()),
+            "error" => failed |= !is_no_error(walk.value()),
             _ => {}
         });
         let stopped = short != Shortfall::default();
@@ -536,7 +610,7 @@ fn reason(json: &str) -> Shortfall {
 }
 
 /// Whether a value is null or holds nothing.
-fn is_empty(value: &str) -> bool {
+pub(super) fn is_empty(value: &str) -> bool {
     match Kind::of(value) {
         Kind::Null => true,
         Kind::String => value == "\"\"",

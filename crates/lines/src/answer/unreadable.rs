@@ -27,6 +27,8 @@ pub enum UnreadableKind {
     TooLong,
     /// The line names no custom_id.
     NoCustomId,
+    /// The line names two custom_ids that differ, so nobody can say which of them it answers.
+    TwoCustomIds,
     /// The line is a JSON object, but in no shape that is known, such as `{"custom_id", "result"}`.
     UnknownShape,
 }
@@ -58,6 +60,27 @@ impl Unreadable {
         Self::new(UnreadableKind::NoCustomId, message, line.as_bytes())
     }
 
+    /// A line whose custom_id is a text with half of a character in it.
+    pub(super) fn half_custom_id(line: &str, custom_id: &str) -> Self {
+        let shown = raw::lossy_text(custom_id).unwrap_or_default();
+        let message = format!(
+            "the custom_id has half of a character in it (a lone surrogate, here \u{fffd}), so that it equals none: {:?}",
+            clip(&shown, 100)
+        );
+        Self::new(UnreadableKind::NoCustomId, message, line.as_bytes())
+    }
+
+    /// A line that names another custom_id after the first.
+    pub(super) fn two_custom_ids(first: &str, other: &str) -> Self {
+        let message = format!(
+            "the line has the key \"custom_id\" twice, with different values: {} and {}",
+            clip(first, 100),
+            clip(other, 100)
+        );
+        let custom_id = raw::id_text(first).or_else(|| raw::id_text(other)).map(|id| id.into_owned());
+        Self { kind: UnreadableKind::TwoCustomIds, message, custom_id }
+    }
+
     /// A line with neither a response in a shape that is known nor an error that says something, unless
     /// nothing else stands there either. `response` is what stands in the place of the response.
     pub(super) fn unknown_shape(line: &str, response: Option<&str>) -> Option<Self> {
@@ -86,7 +109,7 @@ impl Unreadable {
     /// Whether the line is one whole JSON object all the same.
     pub(crate) fn is_whole(&self) -> bool {
         use UnreadableKind as Kind;
-        matches!(self.kind, Kind::NoCustomId | Kind::UnknownShape)
+        matches!(self.kind, Kind::NoCustomId | Kind::TwoCustomIds | Kind::UnknownShape)
     }
 
     /// The custom_id, as far as it is legible: it stands before the fault, or is the only one in

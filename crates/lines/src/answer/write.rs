@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use serde_json::value::RawValue;
+
 use super::{Answer, NO_ANSWER_CODE, NO_ANSWER_MESSAGE};
 use crate::fields::fields;
 use crate::raw::Kind;
@@ -92,8 +94,38 @@ pub(super) fn normalised(answer: &Answer<'_>, out: &mut (impl Write + ?Sized)) -
     out.write_all(b"}\n")
 }
 
+/// The response with each key once, where it gave its status code or body twice: a reader may take another one than we do.
+fn response_once(answer: &Answer<'_>, whole: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    let (mut kept, mut others) = (String::new(), Vec::new());
+    let status = answer.parts.status_code.map(|json| match answer.status_code() {
+        Some(code) => Cow::Owned(code.to_string()),
+        None => Cow::Borrowed(json),
+    });
+    let body = answer.parts.body.map(|json| answer.decoded.as_deref().map_or(json, RawValue::get));
+    fields(whole, &mut |key, value| {
+        if !matches!(key.as_ref(), "status_code" | "body") {
+            others.push((key, value));
+        }
+    });
+    kept.push_str("{\"status_code\":");
+    kept.push_str(status.as_deref().unwrap_or("null"));
+    for (key, value) in others {
+        kept.push(',');
+        kept.push_str(&serde_json::to_string(&key)?);
+        kept.push(':');
+        kept.push_str(value);
+    }
+    one_line(&kept, out)?;
+    out.write_all(b",\"body\":")?;
+    one_line(body.unwrap_or("null"), out)?;
+    out.write_all(b"}")
+}
+
 /// The response with its status code as a number and its body as JSON, every other byte kept.
 fn response(answer: &Answer<'_>, whole: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    if ["response.status_code", "response.body"].iter().any(|key| answer.doubled.has(key)) {
+        return response_once(answer, whole, out);
+    }
     let status = answer.parts.status_code.filter(|json| Kind::of(json) == Kind::String);
     let status = status.zip(answer.status_code());
     let status = status.map(|(json, code)| (json, Cow::Owned(code.to_string())));

@@ -23,6 +23,9 @@ impl Checker<'_> {
             Ok(text) => text,
             Err(error) => return self.invalid_utf8(number, bytes, error.valid_up_to()),
         };
+        if self.goes_on(number, bytes) {
+            return;
+        }
         let mut four = Four::default();
         let walked = raw::entries(text, &mut |key, value| {
             if let Some(index) = KEYS.iter().position(|name| *name == key) {
@@ -139,15 +142,7 @@ impl Checker<'_> {
             self.end_block();
             part = self.layout.judge(number, 0, bytes);
         }
-        for (line, deviation) in self.layout.news() {
-            let code = match deviation {
-                Deviation::Array => FindingCode::ArrayAroundLines,
-                Deviation::OverLines(..) => FindingCode::ObjectOverLines,
-                Deviation::AfterObject(..) | Deviation::CommaBefore => FindingCode::TextAfterObject,
-                Deviation::Markers => FindingCode::ConflictMarkers,
-            };
-            self.find(line, None, code, deviation.message());
-        }
+        self.tell();
         match part {
             Part::Nothing => {}
             Part::Faulty => self.broken(number, id, text, broken),
@@ -158,6 +153,38 @@ impl Checker<'_> {
                     self.request_line(number, &bytes[range]);
                 }
             }
+        }
+    }
+
+    /// Whether a line without a quote goes on with an object over several lines. Such a line is not parsed: there may be
+    /// very many.
+    fn goes_on(&mut self, number: u64, bytes: &[u8]) -> bool {
+        if !self.layout.is_open() || memchr::memchr(b'"', bytes).is_some() {
+            return false;
+        }
+        let part = self.layout.judge(number, 0, bytes);
+        self.tell();
+        match part {
+            Part::Nothing => true,
+            Part::Record(block) => {
+                self.block(&block);
+                true
+            }
+            Part::Faulty | Part::Objects(_) => false,
+        }
+    }
+
+    /// Tells how the file deviates.
+    fn tell(&mut self) {
+        for (line, deviation) in self.layout.news() {
+            let code = match deviation {
+                Deviation::Array => FindingCode::ArrayAroundLines,
+                Deviation::OverLines(..) => FindingCode::ObjectOverLines,
+                Deviation::AfterObject(..) | Deviation::CommaBefore => FindingCode::TextAfterObject,
+                Deviation::CarriageReturns => FindingCode::CarriageReturns,
+                Deviation::Markers => FindingCode::ConflictMarkers,
+            };
+            self.find(line, None, code, deviation.message());
         }
     }
 

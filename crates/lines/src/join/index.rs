@@ -31,6 +31,8 @@ enum Worth {
     Unreadable,
     /// A whole line without an answer.
     Whole,
+    /// An answer that was cut off, or of which content was held back.
+    Short,
     Succeeded,
 }
 
@@ -41,6 +43,8 @@ struct Entry {
     worth: Worth,
     /// Whether a request line has asked for it.
     asked: bool,
+    /// Whether several whole lines answer it.
+    twice: bool,
 }
 
 /// What there is for a request line.
@@ -51,6 +55,8 @@ pub(super) enum Taken {
     Nothing,
     /// An answer.
     Answer(Found),
+    /// Several answers, one of which may be that to another request.
+    Doubtful(Found),
     /// A line that cannot be read.
     Unreadable(Found),
 }
@@ -62,8 +68,9 @@ pub(super) struct Index {
     entries: IdMap<Entry>,
     /// Lines of the files that are not blank.
     lines: u64,
-    /// The first file that holds no lines of JSON at all, and what it is.
-    foreign_file: Option<(String, String)>,
+    /// The first file that holds no lines of JSON at all, or not all of them, and what it is.
+    lost: Option<(String, String)>,
+    damaged_files: u64,
 }
 
 struct AnswerFile {
@@ -72,6 +79,8 @@ struct AnswerFile {
     /// The file, or what it holds decompressed. Not buffered: answers stand in another order than the requests, so nearly every read jumps.
     reader: File,
     position: u64,
+    /// Its compressed data is damaged, not cut off: bytes may be other ones than were written.
+    doubtful: bool,
 }
 
 impl AnswerFile {
@@ -89,12 +98,14 @@ impl Index {
     /// Reads a file of answers and keeps where the best answer to each custom_id stands.
     pub(super) fn add(&mut self, answers: Named<'_>, anomalies: &mut Anomalies) -> Result<(), JoinError> {
         let path = answers.shown();
-        let reader = open_seekable(answers.path).map_err(|error| JoinError::read(path, error))?;
+        let (reader, damage) = open_seekable(answers.path).map_err(|error| JoinError::read(path, error))?;
         let name = path.display().to_string();
         let file = self.files.len() as u32;
         let scanned = reader.try_clone().map_err(|error| JoinError::read(path, error))?;
         let scanned = BufReader::with_capacity(1 << 16, scanned);
-        self.files.push(AnswerFile { path: path.to_owned(), name: name.clone(), reader, position: u64::MAX });
+        let doubtful = damage.as_ref().is_some_and(|damage| !damage.is_cut());
+        let path_of = path.to_owned();
+        self.files.push(AnswerFile { path: path_of, name: name.clone(), reader, position: u64::MAX, doubtful });
         let Self { files, hasher, entries, .. } = self;
         let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies| {
             let message = format!(
@@ -109,7 +120,9 @@ impl Index {
             let found = Found { file, line: place.line, offset: place.offset, length: place.length };
             let (id, worth) = match read {
                 Ok(answer) if answer.outcome() == OutcomeKind::Succeeded => {
-                    (answer.custom_id.as_ref(), Worth::Succeeded)
+                    let short = answer.shortfall();
+                    let worth = if short.cut_off || short.filtered { Worth::Short } else { Worth::Succeeded };
+                    (answer.custom_id.as_ref(), worth)
                 }
                 // What an earlier join wrote in place of an answer gives way to one.
                 Ok(answer) if matches!(answer.outcome(), OutcomeKind::Missing | OutcomeKind::Unreadable) => {
@@ -121,7 +134,7 @@ impl Index {
                     None => return,
                 },
             };
-            let entry = Entry { found, worth, asked: false };
+            let entry = Entry { found, worth, asked: false, twice: false };
             let known = match entries.entry(hasher.hash(id)) {
                 hash_map::Entry::Vacant(vacant) => {
                     vacant.insert(entry);
@@ -129,25 +142,33 @@ impl Index {
                 }
                 hash_map::Entry::Occupied(occupied) => occupied.into_mut(),
             };
+            let twice = known.twice;
             let loser = if worth > known.worth { std::mem::replace(known, entry) } else { entry };
+            known.twice = twice || loser.worth != Worth::Unreadable;
             // An unreadable line is among the anomalies already.
             if loser.worth != Worth::Unreadable {
                 duplicate(loser.found, known.found, id, anomalies);
             }
         };
-        let scanned = scan::answers(&name, scanned, anomalies, &mut visit);
+        let scanned = scan::answers(&name, scanned, damage, anomalies, &mut visit);
         let scanned = scanned.map_err(|error| JoinError::read(path, error))?;
         self.lines += scanned.lines;
-        if let (Some(what), None) = (scanned.foreign, &self.foreign_file) {
-            self.foreign_file = Some((name, what));
+        self.damaged_files += u64::from(scanned.damage.is_some());
+        let lost = scanned.foreign.or(scanned.damage.map(|damage| damage.to_string()));
+        if let (Some(what), None) = (lost, &self.lost) {
+            self.lost = Some((name, what));
         }
         Ok(())
     }
 
-    /// The first file that holds no lines of JSON at all, and what it is: the answer to a request may have been in the
-    /// file in whose place it came.
-    pub(super) fn foreign_file(&self) -> Option<&(String, String)> {
-        self.foreign_file.as_ref()
+    /// The first file that holds no lines of JSON at all or whose compressed data is damaged, and what it is: the answer to
+    /// a request may have been in what is lost.
+    pub(super) fn lost(&self) -> Option<&(String, String)> {
+        self.lost.as_ref()
+    }
+
+    pub(super) fn damaged_files(&self) -> u64 {
+        self.damaged_files
     }
 
     /// The answer to a custom_id, marked as asked for.
@@ -160,11 +181,12 @@ impl Index {
                 entry.asked = true;
                 match entry.worth {
                     Worth::Unreadable => Taken::Unreadable(entry.found),
-                    Worth::Whole | Worth::Succeeded => Taken::Answer(entry.found),
+                    _ if entry.twice && self.files[entry.found.file as usize].doubtful => Taken::Doubtful(entry.found),
+                    Worth::Whole | Worth::Short | Worth::Succeeded => Taken::Answer(entry.found),
                 }
             }
             None => {
-                let entry = Entry { found: nothing, worth: Worth::Unreadable, asked: true };
+                let entry = Entry { found: nothing, worth: Worth::Unreadable, asked: true, twice: false };
                 self.entries.insert(hash, entry);
                 Taken::Nothing
             }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::words;
+use super::damage::{Damage, words};
 
 const NAME: &str = "zstd";
 
@@ -19,6 +19,8 @@ pub(super) struct Zstd<R> {
     source: Source<R>,
     decoder: FrameDecoder,
     state: State,
+    /// What is told once all before it is read.
+    damage: Option<io::Error>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ enum State {
 impl<R: BufRead> Zstd<R> {
     pub(super) fn new(inner: R) -> Self {
         let source = Source { inner, ended: false, error: None };
-        Self { source, decoder: FrameDecoder::new(), state: State::Between }
+        Self { source, decoder: FrameDecoder::new(), state: State::Between, damage: None }
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -44,11 +46,17 @@ impl<R: BufRead> Zstd<R> {
                     while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                         let decoded =
                             self.decoder.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
-                        decoded.map_err(|error| self.source.explained(error))?;
+                        if let Err(error) = decoded {
+                            self.damage = Some(self.source.explained(error));
+                            self.end_frame()?;
+                        }
                     }
                     let count = self.decoder.read(buffer)?;
                     if count > 0 {
                         return Ok(count);
+                    }
+                    if let Some(damage) = self.damage.take() {
+                        return Err(damage);
                     }
                     let wanted = self.decoder.get_checksum_from_data();
                     if wanted.is_some() && wanted != self.decoder.get_calculated_checksum() {
@@ -58,6 +66,19 @@ impl<R: BufRead> Zstd<R> {
                 }
             }
         }
+    }
+
+    /// Ends a frame that is damaged with a last block which holds nothing, and a checksum in case it has one: the decoder
+    /// keeps what later blocks may refer to until then.
+    fn end_frame(&mut self) -> io::Result<()> {
+        const LAST: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
+        let ended = self.decoder.decode_blocks(&LAST[..], BlockDecodingStrategy::UptoBlocks(1));
+        match (ended, self.damage.take()) {
+            (Ok(_), damage) => self.damage = damage,
+            (Err(_), Some(damage)) => return Err(damage),
+            (Err(error), None) => return Err(words::damaged(NAME, error)),
+        }
+        Ok(())
     }
 
     /// Reads the head of the next frame.
@@ -130,7 +151,10 @@ impl<R: BufRead> Read for Source<R> {
         match &read {
             Ok(0) if !buffer.is_empty() => self.ended = true,
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                self.error = Some(io::Error::new(error.kind(), error.to_string()));
+                self.error = Some(match Damage::of(error) {
+                    Some(damage) => damage.clone().into_error(),
+                    None => io::Error::new(error.kind(), error.to_string()),
+                });
             }
             _ => {}
         }

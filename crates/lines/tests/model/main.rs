@@ -41,14 +41,8 @@ fn read(line: &[u8]) -> Option<(String, OutcomeKind)> {
     let text = replace_lone_surrogates(std::str::from_utf8(line).ok()?);
     let line: Value = serde_json::from_str(&text).ok()?;
     let id = line.get("custom_id")?.as_str()?.to_owned();
-    let says = |value: &Value| match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Object(object) => object.values().any(|value| !value.is_null() && *value != ""),
-        _ => true,
-    };
     let response = &line["response"];
-    if says(&line["error"]) {
+    if !plain::no_error(&line["error"]) {
         let code = line["error"]["code"].as_str().unwrap_or_default();
         return Some((id, if code == "batch_expired" { OutcomeKind::Expired } else { OutcomeKind::Failed }));
     }
@@ -62,7 +56,10 @@ fn read(line: &[u8]) -> Option<(String, OutcomeKind)> {
         return nothing.then_some((id, OutcomeKind::Failed));
     }
     let status = response.get("status_code").filter(|status| !status.is_null());
-    let accepted = status.is_none_or(|status| status.as_u64().is_some_and(|status| (200..300).contains(&status)));
+    // A plain text is no answer unless the status says so.
+    let plain = response.get("body").and_then(Value::as_str);
+    let plain = plain.is_some_and(|text| !text.trim().starts_with(['{', '[']) && !text.contains("-->"));
+    let accepted = status.map_or(!plain, |status| status.as_u64().is_some_and(|status| (200..300).contains(&status)));
     let holds = plain::holds_an_answer(response.get("body").unwrap_or(&Value::Null));
     Some((id, if accepted && holds { OutcomeKind::Succeeded } else { OutcomeKind::Failed }))
 }

@@ -37,6 +37,8 @@ pub(crate) fn seeds() -> Vec<Value> {
         json!({"content": [part], "stop_reason": "max_tokens", "type": "message"}),
         json!({"x": 1}),
         json!("a text"),
+        json!("Bad gateway"),
+        json!({"id": "x", "object": "thing", "model": "m", "usage": {"total_tokens": 3}}),
         json!([1]),
     ]
 }
@@ -44,6 +46,8 @@ pub(crate) fn seeds() -> Vec<Value> {
 /// Changes one place.
 pub(crate) fn change(value: &mut Value, random: &mut Random) {
     let small = [
+        json!(0),
+        json!(false),
         json!(null),
         json!({}),
         json!([]),
@@ -108,6 +112,20 @@ fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Object(object) => object.values().all(empty),
         other => empty(other),
+    }
+}
+
+/// Whether what stands in the place of an error is none.
+pub(crate) fn no_error(value: &Value) -> bool {
+    let off = |value: &Value| match value {
+        Value::Bool(on) => !on,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.trim().is_empty(),
+        other => empty(other),
+    };
+    match value {
+        Value::Object(object) => object.values().all(off),
+        other => off(other),
     }
 }
 
@@ -247,7 +265,11 @@ pub(crate) fn holds_an_answer(body: &Value) -> bool {
             if text.starts_with(['{', '[']) {
                 return serde_json::from_str(text).is_ok_and(|inner| holds_an_answer(&inner));
             }
-            return text.contains("-->") && !text.starts_with('<');
+            // Of the texts that are asked about here.
+            let plain = text.trim_start_matches(|char: char| !char.is_alphanumeric());
+            let trouble = ["error", "failed", "cancelled"].iter().any(|word| plain.starts_with(word))
+                || text.contains("Bad gateway");
+            return !text.is_empty() && !text.starts_with('<') && text != "null" && !trouble;
         }
         Value::Array(values) => return values.iter().any(|value| !value.is_null()),
         Value::Object(object) => object,
@@ -256,7 +278,7 @@ pub(crate) fn holds_an_answer(body: &Value) -> bool {
         return false;
     }
     let get = |name: &str| object.get(name);
-    let errs = |value: Option<&Value>| value.is_some_and(|error| !says_nothing(error));
+    let errs = |value: Option<&Value>| value.is_some_and(|error| !no_error(error));
     if each(get("choices"))
         .any(|choice| choice.get("finish_reason").is_some_and(|r| r == "error") || errs(choice.get("error")))
     {
@@ -327,8 +349,11 @@ pub(crate) fn holds_an_answer(body: &Value) -> bool {
     if unnamed && ((asked && !answered) || (get("method").is_some() && get("url").is_some())) {
         return false;
     }
-    let bare = ["id", "object", "created", "created_at", "usage", "service_tier", "system_fingerprint", "status"];
-    if unnamed && object.keys().all(|key| bare.contains(&key.as_str())) {
+    let bare =
+        ["id", "object", "created", "created_at", "model", "usage", "service_tier", "system_fingerprint", "status"];
+    let is_bare = |(key, value): (&String, &Value)| bare.contains(&key.as_str()) || (key == "error" && no_error(value));
+    let costs = get("model").is_some() || get("usage").is_some();
+    if object.iter().all(is_bare) && (unnamed || (costs && get("status").is_none())) {
         return false;
     }
     let words = [

@@ -134,6 +134,10 @@ impl Message {
 
 /// All that was answered, or none when the body holds no answers of a model.
 pub(super) fn replies(body: Json<'_>) -> Option<Vec<Reply>> {
+    // What was transcribed, as a text of its own.
+    if let Some(text) = body.text() {
+        return Some(vec![Reply { messages: vec![Message { parts: vec![text] }], ..Reply::default() }]);
+    }
     let [choices, output, object] = body.fields(["choices", "output", "object"]);
     if let Some(choices) = choices.and_then(Json::items) {
         return Some(choices.into_iter().map(choice).collect());

@@ -13,8 +13,9 @@ use super::{
 };
 
 impl Outcome {
-    /// What the model said: of a chat completion its content, of a response the text of its message. A text that was cut
-    /// off is given all the same: see [`is_cut_off`](Self::is_cut_off).
+    /// What the model said: of a chat completion its content, of a response the text of its message, of a transcription
+    /// that is asked for as a text the transcript. A text that was cut off is given all the same: see
+    /// [`is_cut_off`](Self::is_cut_off).
     ///
     /// # Errors
     /// When the line did not succeed, when there is a refusal, a tool call, or no text, and one that
