@@ -31,9 +31,10 @@ fn accepts_what_differs_only_in_form() {
     let spaced = format!("  {}\t", line("b").replace(':', " : "));
     let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\\\ud800\",\"custom_id\"");
     let escaped = LINE.replace("\"url\"", "\"u\\u0072l\"");
-    let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(100_000), "]".repeat(100_000)));
+    let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(126), "]".repeat(126)));
     let streams = LINE.replace("\"m\"", r#""m","stream":false,"x":{"stream":true}"#);
     let large = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\\ude00\",\"y\":1e999");
+    let brackets = LINE.replace("\"m\"", &format!("\"m\",\"x\":\"\\\"{}\"", "[".repeat(1_000)));
     let huge_number = LINE.replace("\"m\"", "\"m\",\"n\":123456789012345678901234567890");
     for input in [
         LINE.to_owned(),
@@ -46,6 +47,7 @@ fn accepts_what_differs_only_in_form() {
         deep,
         streams,
         large,
+        brackets,
         huge_number,
         line(&"é".repeat(5_000)),
         line("\\ud83d\\ude00"),
@@ -121,6 +123,9 @@ fn refuses_every_fault_by_its_name() {
         (with(r#""stream":true"#).into(), &["1@stream_requested"]),
         (with(r#""str\u0065am":true"#).into(), &["1@stream_requested"]),
         (with(r#""stream":true,"stream":false"#).into(), &["1@stream_requested"]),
+        // 127 levels are taken, of which the body is one; brackets in a text are none.
+        (with(&format!("\"x\":{}{}", "[".repeat(127), "]".repeat(127))).into(), &["1@out_of_range"]),
+        (with(&format!("\"x\":{}{}", "{\"a\":[".repeat(50_000), "]}".repeat(50_000))).into(), &["1@out_of_range"]),
         (second("\"b\"", "\"a\"").into(), &["3@duplicate_custom_id"]),
         (second("\"b\"", "\"\\u0061\"").into(), &["3@duplicate_custom_id"]),
         (
