@@ -17,6 +17,7 @@ use crate::reader::{Line, LineReader};
 use crate::scan::BOM;
 use crate::tally::count_model;
 use body::Held;
+use torn::Torn;
 
 mod body;
 mod cursor;
@@ -28,6 +29,7 @@ mod rules;
 mod shapes;
 mod surrogates;
 mod syntax;
+mod torn;
 
 pub use options::{CheckOptions, ENDPOINTS, Limits};
 
@@ -128,6 +130,10 @@ struct Checker<'o> {
     first: IdMap<u64>,
     /// How the lines deviate from one object a line.
     layout: Layout,
+    /// Lines that are held back, since a line break may stand inside a text of theirs.
+    torn: Option<Torn>,
+    /// The line of a byte order mark that nothing has followed yet.
+    bom: Option<u64>,
     /// The file holds no lines of JSON at all.
     foreign: bool,
     /// The file has rows of a CSV file, which is said once.
@@ -157,6 +163,8 @@ impl<'o> Checker<'o> {
             hasher: IdHasher::default(),
             first: IdMap::default(),
             layout: Layout::default(),
+            torn: None,
+            bom: None,
             foreign: false,
             rows: false,
             escapes: Finder::new("\\u"),
@@ -168,12 +176,15 @@ impl<'o> Checker<'o> {
     fn line<'l>(&'l mut self, line: &Line<'l>) -> Option<&'l [u8]> {
         let mut bytes = line.bytes;
         if let Some(rest) = bytes.strip_prefix(BOM) {
-            let message = "a byte order mark (EF BB BF) stands before the line: save the file as UTF-8 without it";
-            self.find(line.number, None, FindingCode::Bom, message);
+            self.bom = self.bom.or(Some(line.number));
             bytes = rest;
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return None;
             }
+        }
+        if let Some(number) = self.bom.take() {
+            let message = "a byte order mark (EF BB BF) stands before the line: save the file as UTF-8 without it";
+            self.find(number, None, FindingCode::Bom, message);
         }
         self.lines += 1;
         self.bytes += line.length + 1;
@@ -265,7 +276,10 @@ impl<'o> Checker<'o> {
 
     fn finish(mut self, hash: Sha256) -> Checked {
         if self.lines == 0 && !self.foreign {
-            let message = "the file holds no request line";
+            let message = match self.bom {
+                Some(_) => "the file holds no request line, only a byte order mark",
+                None => "the file holds no request line",
+            };
             self.find(None, None, FindingCode::EmptyFile, message);
         }
         let mut sha256 = String::with_capacity(64);
