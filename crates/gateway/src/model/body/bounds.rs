@@ -46,8 +46,11 @@ const COMPLETIONS: &[Bound] = &[
     ("top_p", 0.0, 1.0),
 ];
 
-/// CreateImageRequest and EditImageBodyJsonParam.
-const IMAGES: &[Bound] =
+/// CreateImageRequest.
+const IMAGES: &[Bound] = &[("n", 1.0, 10.0), ("output_compression", 0.0, 100.0), ("partial_images", 0.0, 3.0)];
+
+/// EditImageBodyJsonParam.
+const EDITS: &[Bound] =
     &[("images", 1.0, 16.0), ("n", 1.0, 10.0), ("output_compression", 0.0, 100.0), ("partial_images", 0.0, 3.0)];
 
 /// Most characters of `safety_identifier` in conversations, and of `prompt` in EditImageBodyJsonParam and
@@ -65,7 +68,7 @@ pub(super) fn check(strict: bool, endpoint: Endpoint, body: &Body) -> Result<(),
         Endpoint::Embeddings => (EMBEDDINGS, None),
         Endpoint::Completions => (COMPLETIONS, None),
         Endpoint::ImageGenerations => (IMAGES, None),
-        Endpoint::ImageEdits => (IMAGES, Some(("prompt", LONGEST_PROMPT))),
+        Endpoint::ImageEdits => (EDITS, Some(("prompt", LONGEST_PROMPT))),
         Endpoint::Videos => (&[][..], Some(("prompt", LONGEST_PROMPT))),
         Endpoint::Moderations => (&[][..], None),
     };
