@@ -76,6 +76,10 @@ fn rows() -> Vec<Row> {
         row("openai", "the same elsewhere", short(), "method is missing"),
         row("together", "a field of its own", with(r#""logprobs":5"#), ""),
         row("openai", "the same elsewhere", with(r#""logprobs":5"#), "it must be true or false"),
+        row("openai", "null where it may not be", with(r#""tools":null"#), "tools is null"),
+        row("mka1", "the same elsewhere", with(r#""tools":null"#), ""),
+        row("vllm", "a role of its own", plain().replace("\"user\"", "\"judge\""), ""),
+        row("openai", "the same elsewhere", plain().replace("\"user\"", "\"judge\""), "it is one of developer"),
         row("vllm", "a field that it does not need", chat(MESSAGES), ""),
     ]
 }

@@ -1,5 +1,6 @@
 //! Owns the list of the tests of the facade, one binary; never a test itself.
 
+mod agree;
 mod blocking;
 mod border;
 mod checked;

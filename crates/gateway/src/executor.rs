@@ -7,12 +7,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::contract::Endpoint;
+use crate::contract::{Endpoint, View};
 
 /// One request line to be answered.
 #[derive(Debug)]
 pub(crate) struct LineRequest {
     pub(crate) custom_id: String,
+    /// Under which prefix its batch was created: the two services differ in what they are known to refuse.
+    pub(crate) origin: View,
     pub(crate) endpoint: Endpoint,
     /// A JSON object, as the client wrote it.
     pub(crate) body: Box<RawValue>,

@@ -41,6 +41,25 @@ pub(crate) fn weight(json: &[u8]) -> u64 {
     weight
 }
 
+/// How many objects and arrays of a JSON text stand in each other where they are the most.
+pub(crate) fn levels(json: &[u8]) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let mut rest = json;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'"' => rest = after_text(rest),
+            b'{' | b'[' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b'}' | b']' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
 /// Whether nothing but blanks comes before the end.
 fn is_empty(rest: &[u8], end: u8) -> bool {
     rest.trim_ascii_start().first() == Some(&end)

@@ -18,6 +18,7 @@ use crate::tally::count_models;
 use crate::uniqueness::Uniqueness;
 use body::Held;
 use many::Many;
+use torn::Torn;
 
 mod body;
 mod cursor;
@@ -30,6 +31,7 @@ mod rules;
 mod shapes;
 mod surrogates;
 mod syntax;
+mod torn;
 
 pub use many::{CheckMany, CheckManyError, CheckedLine};
 pub use options::{CheckOptions, ENDPOINTS, Limits};
@@ -137,6 +139,10 @@ struct Checker<'o> {
     deviates: bool,
     /// How the lines deviate from one object a line.
     layout: Layout,
+    /// Lines that are held back, since a line break may stand inside a text of theirs.
+    torn: Option<Torn>,
+    /// The line of a byte order mark that nothing has followed yet.
+    bom: Option<u64>,
     /// The file holds no lines of JSON at all.
     foreign: bool,
     /// The file has rows of a CSV file, which is said once.
@@ -168,6 +174,8 @@ impl<'o> Checker<'o> {
             many: None,
             deviates: false,
             layout: Layout::default(),
+            torn: None,
+            bom: None,
             foreign: false,
             rows: false,
             escapes: Finder::new("\\u"),
@@ -228,12 +236,15 @@ impl<'o> Checker<'o> {
     fn line(&mut self, line: &Line<'_>) -> bool {
         let mut bytes = line.bytes;
         if let Some(rest) = bytes.strip_prefix(BOM) {
-            let message = "a byte order mark (EF BB BF) stands before the line: save the file as UTF-8 without it";
-            self.find(line.number, None, FindingCode::Bom, message);
+            self.bom = self.bom.or(Some(line.number));
             bytes = rest;
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return false;
             }
+        }
+        if let Some(number) = self.bom.take() {
+            let message = "a byte order mark (EF BB BF) stands before the line: save the file as UTF-8 without it";
+            self.find(number, None, FindingCode::Bom, message);
         }
         self.lines += 1;
         self.bytes += line.length + 1;
@@ -325,7 +336,10 @@ impl<'o> Checker<'o> {
 
     fn finish(mut self, hash: Sha256) -> Checked {
         if self.lines == 0 && !self.foreign && self.many.as_ref().is_none_or(|many| many.goes_on(0)) {
-            let message = "the file holds no request line";
+            let message = match self.bom {
+                Some(_) => "the file holds no request line, only a byte order mark",
+                None => "the file holds no request line",
+            };
             self.find(None, None, FindingCode::EmptyFile, message);
         }
         Checked {

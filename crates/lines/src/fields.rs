@@ -13,6 +13,28 @@ pub(crate) fn fields<'a>(json: &'a str, visit: &mut dyn FnMut(Cow<'a, str>, &'a 
     Walk::new(json).fields(&mut |key, walk| visit(key, walk.value()));
 }
 
+/// How many objects and arrays of a JSON text stand in each other where they are the most.
+pub(crate) fn levels(json: &str) -> usize {
+    let bytes = json.as_bytes();
+    let (mut open, mut most, mut at) = (0_usize, 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = after_string(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b'}' | b']' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    most
+}
+
 /// A walk through one JSON value that looks at each byte once, however deep it looks: at each value
 /// it stops at, the caller takes it, steps into it, or leaves it, and then it is passed over.
 ///

@@ -7,12 +7,15 @@ use std::io::{self, BufRead, Chain, Cursor, Read};
 
 use memchr::memmem;
 
+use crate::layout::{Depth, Deviation};
+use crate::scan::BOM;
+
 /// How many bytes of a file are looked at.
 pub(crate) const START: usize = 1 << 10;
 
-/// What a file is that holds no lines of JSON. It prints with what to do about it.
+/// What a file is that holds no lines of JSON, as [`foreign()`] tells it. It prints with what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Foreign {
+pub struct Foreign {
     what: &'static str,
     advice: &'static str,
 }
@@ -28,15 +31,15 @@ const UNPACK: &str = "unpack it, and give the file of lines that it holds";
 const EXPORT: &str = "export it as JSONL, one JSON object a line";
 const FETCH: &str = "fetch the file again; this is what came in its place";
 const WRONG: &str = "is it the right file?";
+const SEP: &str = "take that line out; `lote prepare` with --delimiter makes request lines of the rest";
 const UTF8: &str = "save it as UTF-8 without a byte order mark";
 
 /// The first bytes of kinds of files, and what they are.
 #[rustfmt::skip]
-const MAGIC: [(&[u8], &str, &str); 38] = [
+const MAGIC: [(&[u8], &str, &str); 37] = [
     (b"\x1f\x8b", "compressed with gzip", DECOMPRESS),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", DECOMPRESS),
     (b"\xfd7zXZ\0", "compressed with xz", "decompress it first"),
-    (b"BZh", "compressed with bzip2", "decompress it first"),
     (b"\x04\x22\x4d\x18", "compressed with lz4", "decompress it first"),
     (b"\xff\x06\0\0sNaPpY", "compressed with snappy", "decompress it first"),
     (b"\x1f\x9d", "compressed with compress", "decompress it first"),
@@ -81,17 +84,36 @@ const MARKS: [(&[u8], &str); 4] = [
     (b"\xfe\xff", "in UTF-16 (big-endian)"),
 ];
 
-/// What a file with these first bytes is, if it is none of lines of JSON.
-pub(crate) fn foreign(start: &[u8]) -> Option<Foreign> {
+/// What a file with these first bytes is, if it is none of lines of JSON. A thousand bytes are enough; whoever reads rows of
+/// another kind, such as CSV, tells the same files with them.
+///
+/// ```
+/// let page = lote_lines::foreign(b"<!DOCTYPE html><html>").expect("a page");
+/// assert!(page.to_string().starts_with("the file is an HTML page"));
+/// assert_eq!(lote_lines::foreign(b"{\"custom_id\":\"a\"}"), None);
+/// ```
+#[must_use]
+pub fn foreign(start: &[u8]) -> Option<Foreign> {
     for (bytes, what) in MARKS {
         if start.starts_with(bytes) {
             return Some(Foreign { what, advice: UTF8 });
         }
     }
+    // Four letters may as well begin a line of field names.
+    let is_text =
+        std::str::from_utf8(start).is_ok_and(|text| !text.contains(|c: char| c.is_control() && !c.is_whitespace()));
     for (bytes, what, advice) in MAGIC {
-        if start.starts_with(bytes) {
+        if start.starts_with(bytes) && !(is_text && bytes.len() <= 4) {
             return Some(Foreign { what, advice });
         }
+    }
+    if start.starts_with(b"BZh") && start.get(4..10) == Some(b"1AY&SY") {
+        return Some(Foreign { what: "compressed with bzip2", advice: "decompress it first" });
+    }
+    if let Some(rest) = start.strip_prefix(BOM).unwrap_or(start).strip_prefix(b"sep=")
+        && matches!(rest, [_, b'\r' | b'\n', ..])
+    {
+        return Some(Foreign { what: "CSV under a line `sep=` of Excel", advice: SEP });
     }
     // A skippable frame of zstd, as pzstd writes it before the first.
     if matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
@@ -142,6 +164,22 @@ fn markup(start: &[u8]) -> Option<Foreign> {
         return Some(Foreign { what: "an HTML page, such as that of a login or of an error", advice: FETCH });
     }
     Some(Foreign { what: "XML, such as the error of a store of files", advice: FETCH })
+}
+
+/// How the rows of JSON lines with these first bytes are laid out, if not one object a line, in the words of
+/// [`check`](crate::check()): in an array, or over several lines.
+#[must_use]
+pub fn misplaced_rows(start: &[u8]) -> Option<String> {
+    let text = start.strip_prefix(BOM).unwrap_or(start).trim_ascii_start();
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if text.starts_with(b"[") {
+        return Some(Deviation::Array.message());
+    }
+    let mut depth = Depth::default();
+    let is_open = text.starts_with(b"{") && depth.closes(line).is_none() && !depth.in_string;
+    // What was looked at may end before the line does; a comma or a bracket says that the line goes on below.
+    let goes_on = line.len() < text.len() && matches!(line.trim_ascii_end().last(), Some(b',' | b'{' | b'['));
+    (is_open && goes_on).then(|| Deviation::some_lines().to_owned())
 }
 
 /// A reader whose first bytes were looked at.
@@ -195,6 +233,9 @@ mod tests {
             (utf32("{\"custom_id\""), "in UTF-32 (little-endian)"),
             (utf32_be("\u{feff}{\"custom_id\""), "in UTF-32 (big-endian)"),
             (utf32_be("[{\"custom_id\""), "in UTF-32 (big-endian)"),
+            (b"sep=;\r\nid;text\r\n".to_vec(), "CSV under a line `sep=` of Excel"),
+            (b"\xef\xbb\xbfsep=,\nid,text".to_vec(), "CSV under a line `sep=` of Excel"),
+            (b"PARE\x15\x04".to_vec(), "an encrypted Parquet file"),
             (vec![0; 512], "full of zero bytes"),
             (b"a\0".to_vec(), "no text"),
             (b"\xca\xfe\xba\xbe\0\0\0\x34".to_vec(), "no text"),
@@ -220,9 +261,38 @@ mod tests {
             b"<<<<<<< HEAD\n{\"custom_id\":\"a\"}",
             b"\xff\n{\"custom_id\":\"a\"}",
             b"\xef\xbb\xbf\0",
+            // Field names, not the letters that begin a file of another kind.
+            b"PARENT,CHILD\n1,2\n",
+            b"ID3;name\n",
+            b"BZh,x\n",
+            b"RIFF\n",
+            b"sep=1,2\n",
             "é".as_bytes(),
         ] {
             assert_eq!(foreign(start), None, "{start:?}");
+        }
+    }
+
+    #[test]
+    fn rows_that_are_laid_out_otherwise_are_told() {
+        for (start, expected) in [
+            (&b"[{\"a\":1}]"[..], "the lines stand in a JSON array"),
+            (b"\xef\xbb\xbf \n[\n  {", "the lines stand in a JSON array"),
+            (b"{\n  \"a\": 1\n}", "an object stands over several lines"),
+            (b"{\"a\": {\r\n  \"b\": 1}}", "an object stands over several lines"),
+        ] {
+            let said = misplaced_rows(start).unwrap_or_default();
+            assert!(said.starts_with(expected), "{said}");
+        }
+        for start in [
+            &b""[..],
+            b"{\"a\":1}\n{\"a\":2}\n",
+            b"{\"a\":\"[\"}",
+            b"{\"a\": [1, 2,",
+            b"a,b\n[1,2\n",
+            b"{\"a\":\"x\ny\"}",
+        ] {
+            assert_eq!(misplaced_rows(start), None, "{}", String::from_utf8_lossy(start));
         }
     }
 

@@ -23,6 +23,11 @@ pub(crate) enum Deviation {
 }
 
 impl Deviation {
+    /// What is said of an object over several lines when its end is not seen.
+    pub(crate) fn some_lines() -> &'static str {
+        "an object stands over several lines: each is to stand on one line (`jq -c . FILE` does that for all)"
+    }
+
     pub(crate) fn message(self) -> String {
         match self {
             Self::Array => {
@@ -241,7 +246,8 @@ impl Layout {
         let Some(block) = self.block.take() else {
             return Part::Faulty;
         };
-        if !self.told_lines && std::str::from_utf8(&block.bytes).is_ok_and(is_object) {
+        // An array is taken apart by the same command.
+        if !self.told_lines && !self.array && std::str::from_utf8(&block.bytes).is_ok_and(is_object) {
             self.told_lines = true;
             self.news.push((block.first, Deviation::OverLines(block.first, block.last)));
         }
@@ -303,14 +309,14 @@ fn is_marker(line: &[u8], after_another: bool) -> bool {
 
 /// How deep a walk through the bytes of JSON is, from line to line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Depth {
+pub(crate) struct Depth {
     brackets: usize,
-    in_string: bool,
+    pub(crate) in_string: bool,
 }
 
 impl Depth {
     /// Goes over one more line. The place after the bracket that closes the first one, if it is there.
-    fn closes(&mut self, line: &[u8]) -> Option<usize> {
+    pub(crate) fn closes(&mut self, line: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(byte) = line.get(at) {
             match (self.in_string, byte) {

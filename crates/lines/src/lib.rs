@@ -41,6 +41,7 @@ pub use anomaly::{Anomaly, AnomalyCode, MAX_ANOMALIES, MAX_EXCERPT};
 pub use answer::{Answer, OutcomeKind, Shortfall, Unreadable, UnreadableKind, write_error, write_missing};
 pub use check::{CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, ENDPOINTS, Limits, check};
 pub use finding::{Finding, FindingCode};
+pub use foreign::{Foreign, foreign, misplaced_rows};
 pub use groups::{FindingGroup, FindingGroups};
 pub use ids::CustomIds;
 pub use inspect::{Inspected, Inspection};

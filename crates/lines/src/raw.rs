@@ -46,7 +46,7 @@ impl fmt::Display for Kind {
 }
 
 /// Why a text is not exactly one JSON object. Columns count bytes from 1.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Broken {
     /// The text ends inside the object.
     Truncated { column: usize },

@@ -614,3 +614,61 @@ fn a_csv_file_is_told_once() {
         );
     }
 }
+
+#[test]
+fn what_only_a_strict_service_refuses_is_told_for_it_alone() {
+    let loose = CheckOptions { strict: false, max_line_inputs: None, ..CheckOptions::default() };
+    for (endpoint, body, told_first) in [
+        (CHAT, chat(json!({"tools": null})), "wrong_type: tools is null"),
+        (RESPONSES, response(json!({"input": null, "prompt": {"id": "p"}})), "wrong_type: input is null"),
+        (
+            RESPONSES,
+            response(json!({"n": 2})),
+            "misplaced_field: n is no field of /v1/responses: write a line for each",
+        ),
+        (RESPONSES, response(json!({"max_output_tokens": 15})), "out_of_range: max_output_tokens"),
+        (EMBEDDINGS, json!({"model": "m", "input": vec!["x"; 2_049]}), "too_many_inputs: input has 2049"),
+    ] {
+        let strict = told(endpoint, &body, &CheckOptions::default());
+        assert!(strict.len() == 1 && strict[0].starts_with(told_first), "{endpoint}: {strict:?}");
+        assert_eq!(told(endpoint, &body, &loose), [""; 0], "{endpoint}");
+    }
+    // Where the field is needed, null is not there for any service.
+    for (endpoint, body) in [
+        (CHAT, chat(json!({"messages": null}))),
+        (RESPONSES, response(json!({"input": null}))),
+        (EMBEDDINGS, json!({"model": null, "input": "x"})),
+    ] {
+        assert_eq!(told(endpoint, &body, &loose).len(), 1, "{endpoint} {body}");
+    }
+}
+
+#[test]
+fn a_message_says_something_in_a_role_that_there_is() {
+    let options = CheckOptions::default();
+    for (message, expected) in [
+        (json!({"role": "user"}), "missing_field: messages[0].content is missing"),
+        (json!({"role": "user", "content": []}), "out_of_range: messages[0].content is empty"),
+        (json!({"role": "user", "content": [1]}), "wrong_type: messages[0].content has an entry"),
+        (json!({"role": "bot", "content": "x"}), "out_of_range: messages[0].role is \"bot\": it is one of developer"),
+    ] {
+        let got = told(CHAT, &chat(json!({"messages": [message]})), &options);
+        assert!(got.len() == 1 && got[0].starts_with(expected), "{message}: {got:?}");
+        let own = vec!["messages.role".to_owned(), "messages.content".to_owned()];
+        let own = CheckOptions { own_fields: BTreeMap::from([(CHAT.to_owned(), own)]), ..CheckOptions::default() };
+        assert_eq!(told(CHAT, &chat(json!({"messages": [message]})), &own), [""; 0], "{message}");
+    }
+}
+
+#[test]
+fn a_model_has_limits_of_its_own() {
+    for (body, expected) in [
+        (json!({"model": "dall-e-3", "prompt": "x", "n": 2}), "out_of_range: n is 2: with the model dall-e-3"),
+        (json!({"model": "dall-e-3", "prompt": "é".repeat(4_001)}), "out_of_range: prompt has 4001 characters"),
+        (json!({"n": 2, "prompt": "x", "model": "dall-e-3"}), "out_of_range: n is 2"),
+        (json!({"model": "dall-e-2", "prompt": "é".repeat(1_000), "n": 10}), ""),
+    ] {
+        let got = told(IMAGES, &body, &CheckOptions::default()).concat();
+        assert!(if expected.is_empty() { got.is_empty() } else { got.starts_with(expected) }, "{got}");
+    }
+}

@@ -26,15 +26,22 @@ fn line(custom_id: &str) -> String {
     format!(r#"{{"custom_id":"{custom_id}","method":"POST","url":"/v1/responses","body":{{"prompt":{{"id":"p"}}}}}}"#)
 }
 
+/// The same JSON over many lines.
+fn pretty(json: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(json).unwrap();
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
 #[test]
 fn accepts_what_differs_only_in_form() {
     let spaced = format!("  {}\t", line("b").replace(':', " : "));
     let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\\\ud800\",\"custom_id\"");
     let escaped = LINE.replace("\"url\"", "\"u\\u0072l\"");
-    let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(100_000), "]".repeat(100_000)));
+    let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(126), "]".repeat(126)));
     let streams = LINE.replace("\"m\"", r#""m","stream":false,"x":{"stream":true}"#);
     let large = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\\ude00\",\"y\":1e999");
-    let huge_number = LINE.replace("\"m\"", "\"m\",\"n\":123456789012345678901234567890");
+    let brackets = LINE.replace("\"m\"", &format!("\"m\",\"x\":\"\\\"{}\"", "[".repeat(1_000)));
+    let huge_number = LINE.replace("\"m\"", "\"m\",\"y\":123456789012345678901234567890");
     for input in [
         LINE.to_owned(),
         format!("{LINE}\n"),
@@ -46,6 +53,7 @@ fn accepts_what_differs_only_in_form() {
         deep,
         streams,
         large,
+        brackets,
         huge_number,
         line(&"é".repeat(5_000)),
         line("\\ud83d\\ude00"),
@@ -68,7 +76,26 @@ fn refuses_every_fault_by_its_name() {
     let cases: Vec<(Vec<u8>, &[&str])> = vec![
         (b"".to_vec(), &["-@empty_file"]),
         (b"\r\n \n".to_vec(), &["-@empty_file"]),
-        (b"\xef\xbb\xbf".to_vec(), &["1@bom", "-@empty_file"]),
+        (b"\xef\xbb\xbf".to_vec(), &["-@empty_file"]),
+        (b"\xef\xbb\xbf\r\n\n".to_vec(), &["-@empty_file"]),
+        ([b"\xef\xbb\xbf\n", LINE.as_bytes()].concat(), &["1@bom"]),
+        // One fault, one finding.
+        (key("\"body\"", "\"body\":{},\"body\"").into(), &["1@duplicate_key"]),
+        (key("\"body\"", "\"body\":7,\"body\"").into(), &["1@duplicate_key"]),
+        (key("\"POST\"", "\"POST\\ud800\"").into(), &["1@lone_surrogate"]),
+        (key("/v1/responses", "/v1/\\ud800").into(), &["1@lone_surrogate"]),
+        (pretty(&format!("[{LINE},{}]", line("b"))).into(), &["1@array_around_lines"]),
+        (pretty(LINE).into(), &["1@object_over_lines"]),
+        (format!("{}\n{}", key("\"x\"", "\"x\ny\""), line("b")).into(), &["1@invalid_json"]),
+        (format!("{}\n{}", key("\"x\"", "\"x\r\n\r\n{y\n\\\"z\""), line("b")).into(), &["1@invalid_json"]),
+        (key("\"x\"", "\"x\ny\",\"temperature\":9").into(), &["1@invalid_json", "1@out_of_range"]),
+        // A file that breaks off in a text, and a line that does so among others.
+        (format!("{}\n{}", &LINE[..73], line("b")).into(), &["1@truncated_line"]),
+        (format!("{LINE}\n{}", &line("b")[..40]).into(), &["2@truncated_line"]),
+        (format!("{}\nx\ny", &LINE[..73]).into(), &["1@truncated_line", "2@invalid_json", "3@invalid_json"]),
+        (format!("{{\"data\":[{LINE}]}}").into(), &["1@other_format"]),
+        (pretty(&format!("{{\"data\":[{LINE}]}}")).into(), &["1@other_format"]),
+        (pretty(r#"{"error":{"message":"no key","code":7}}"#).into(), &["1@other_format"]),
         ([b"\xef\xbb\xbf", LINE.as_bytes()].concat(), &["1@bom"]),
         ([LINE.as_bytes(), b"\n\xef\xbb\xbf", line("b").as_bytes()].concat(), &["2@bom"]),
         ([b"\xff\xfe{\0", LINE.as_bytes()].concat(), &["-@not_jsonl"]),
@@ -121,6 +148,9 @@ fn refuses_every_fault_by_its_name() {
         (with(r#""stream":true"#).into(), &["1@stream_requested"]),
         (with(r#""str\u0065am":true"#).into(), &["1@stream_requested"]),
         (with(r#""stream":true,"stream":false"#).into(), &["1@stream_requested"]),
+        // 127 levels are taken, of which the body is one; brackets in a text are none.
+        (with(&format!("\"x\":{}{}", "[".repeat(127), "]".repeat(127))).into(), &["1@out_of_range"]),
+        (with(&format!("\"x\":{}{}", "{\"a\":[".repeat(50_000), "]}".repeat(50_000))).into(), &["1@out_of_range"]),
         (second("\"b\"", "\"a\"").into(), &["3@duplicate_custom_id"]),
         (second("\"b\"", "\"\\u0061\"").into(), &["3@duplicate_custom_id"]),
         (

@@ -42,7 +42,7 @@ fn joined(ids: &[&str], bytes: &[u8]) -> (Joined, Vec<(String, OutcomeKind)>) {
 }
 
 fn request(id: &str) -> Value {
-    json!({"custom_id": id, "method": "POST", "url": "/v1/responses", "body": {"model": "m", "input": [{"role": "user"}]}})
+    json!({"custom_id": id, "method": "POST", "url": "/v1/responses", "body": {"model": "m", "input": [{"role": "user", "content": "x"}]}})
 }
 
 fn answer(id: &str) -> Value {

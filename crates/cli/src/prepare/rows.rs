@@ -1,12 +1,13 @@
 //! Reads rows, JSON lines or CSV, one at a time.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Chain, Cursor, Read};
 
 use clap::ValueEnum;
 use minijinja::Value;
 
 use super::quotes::QuoteWatch;
 use super::value;
+use crate::lines;
 
 /// The most bytes one row may have: as many as OpenAI lets a whole input file have
 /// (docs/facts.md, 4).
@@ -80,16 +81,33 @@ pub(crate) enum Rows<R: BufRead> {
     Csv(Box<Csv<R>>),
 }
 
-impl<R: BufRead> Rows<R> {
+/// How many bytes of a file tell what it is.
+const START: u64 = 1 << 10;
+
+/// The rows of a source whose first bytes were looked at.
+pub(crate) type Looked<R> = Rows<Chain<Cursor<Vec<u8>>, R>>;
+
+impl<R: BufRead> Looked<R> {
     /// # Errors
-    /// When the line of field names of a CSV file cannot be used.
-    pub(crate) fn new(source: R, format: Format, delimiter: Option<u8>) -> Result<Self, Fault> {
+    /// When the file holds no rows at all, in the words of `lote check`; or when the line of field names of a CSV file
+    /// cannot be used.
+    pub(crate) fn new(mut source: R, format: Format, delimiter: Option<u8>) -> Result<Self, Fault> {
+        let mut start = Vec::new();
+        source.by_ref().take(START).read_to_end(&mut start).map_err(Fault::Io)?;
+        let foreign = lines::foreign(&start).map(|foreign| foreign.to_string());
+        let astray = || (format == Format::Jsonl).then(|| lines::misplaced_rows(&start)).flatten();
+        if let Some(message) = foreign.or_else(astray) {
+            return Err(Fault::Text(message));
+        }
+        let source = Cursor::new(start).chain(source);
         Ok(match format.delimiter() {
             None => Self::Jsonl(Jsonl { source, buffer: Vec::new(), line: 0, number: 0 }),
             Some(usual) => Self::Csv(Box::new(Csv::new(source, delimiter.unwrap_or(usual))?)),
         })
     }
+}
 
+impl<R: BufRead> Rows<R> {
     /// The field names of a CSV file; of JSON lines there are none.
     pub(crate) fn names(&self) -> &[String] {
         match self {

@@ -212,6 +212,36 @@ fn rows_are_refused_by_number_and_line() {
 }
 
 #[test]
+fn a_file_that_holds_no_rows_is_told_in_the_words_of_check() {
+    let utf16: Vec<u8> = "\u{feff}q\n1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let array = b"[\n  {\"q\": \"a\"},\n  {\"q\": \"b\"}\n]\n";
+    for (format, content, told) in [
+        ("jsonl", &b"<!DOCTYPE html><html><title>Log in</title></html>"[..], "the file is an HTML page"),
+        ("csv", b"<!DOCTYPE html><html><title>Log in</title></html>", "the file is an HTML page"),
+        ("csv", &utf16, "the file is in UTF-16"),
+        ("csv", b"PK\x03\x04\x14\0\x06\0", "the file is a zip archive or an Office document"),
+        ("csv", b"sep=;\r\nid;q\r\n1;a\r\n", "a line `sep=` of Excel"),
+        ("jsonl", array, "the lines stand in a JSON array"),
+        ("jsonl", b"[{\"q\":\"a\"},{\"q\":\"b\"}]", "the lines stand in a JSON array"),
+        ("jsonl", b"{\n  \"q\": \"a\"\n}\n", "each is to stand on one line"),
+    ] {
+        let args = ["prepare", "-", "--format", format, "--endpoint", "chat", "--template", r#"{"m": {{ q }} }"#];
+        let ended = lote_with(args.into_iter().chain(["-o", "-"]), content);
+        assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{told}: {}", ended.stderr);
+        let said = ended.stderr.lines().next().expect("a line");
+        assert!(said.contains(told), "{told}: {}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 2, "one problem and the sum: {}", ended.stderr);
+        let checked = lote_with(["check", "-"], content);
+        let (said, checked) = (said.trim(), checked.stdout + &checked.stderr);
+        assert!(told.contains("each") || checked.contains(said), "{said}\n{checked}");
+    }
+    // What only begins in a like way is rows.
+    let args = ["prepare", "-", "--format", "csv", "--endpoint", "chat", "--template", r#"{"m": {{ PARENT }} }"#];
+    let ended = lote_with(args.into_iter().chain(["-o", "-"]), b"PARENT,sep\na,=\n");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
 fn csv_values_are_strings() {
     let rows = "\u{feff}q;x,\"n\"\r\n\"a, \"\"b\"\"\",007\r\n\r\n\"two\r\nlines\",";
     let template = r#"{"q": {{ row["q;x"] }}, "n": {{ n }} }"#;

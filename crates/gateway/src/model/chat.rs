@@ -11,7 +11,7 @@ use crate::model::{Ask, Refusal, whole};
 pub(super) const MOST_CHOICES: u64 = 128;
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
-    let limit = ask.limit(&["max_completion_tokens", "max_tokens"], 1)?;
+    let limit = ask.limit(&["max_completion_tokens", "max_tokens"]);
     let mut written = 0;
     let many = ask.choices(MOST_CHOICES)?;
     let choices: Vec<Value> = (0..many)
@@ -64,19 +64,11 @@ impl Ask<'_> {
         }
     }
 
-    /// The tokens that an answer may have, by the first of `names` that is there, and not fewer than `least`.
-    pub(super) fn limit(&self, names: &[&'static str], least: u64) -> Result<Option<u64>, Refusal> {
-        for name in names {
-            match self.body.get(*name) {
-                None | Some(Value::Null) => {}
-                Some(value) => {
-                    return whole(value).filter(|limit| *limit >= least).map(Some).ok_or_else(|| {
-                        Refusal::param(*name, format!("'{name}' must be an integer of at least {least}."))
-                    });
-                }
-            }
-        }
-        Ok(None)
+    /// The tokens that an answer may have, by the first of `names` that is there. No source says what fewer than none are:
+    /// they are no limit.
+    pub(super) fn limit(&self, names: &[&'static str]) -> Option<u64> {
+        let given = |name: &&&str| self.body.get(**name).is_some_and(|value| !value.is_null());
+        names.iter().find(given).and_then(|name| self.body.get(*name)).and_then(whole)
     }
 
     /// `text` within a limit of tokens, and whether it had to be cut.

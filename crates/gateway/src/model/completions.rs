@@ -7,23 +7,16 @@ use crate::model::prompt::tokens;
 use crate::model::text::{id, reply};
 use crate::model::{Ask, Refusal};
 
-/// Most tries of which the best are given (`best_of`): OpenAI's limit.
-const MOST_TRIES: u64 = 20;
-
-/// Most answers to all prompts together.
-const MOST_ANSWERS: u64 = 2_048;
+/// Most answers to all prompts together, for the sake of memory: no source has a limit.
+const MOST_ANSWERS: u64 = 50_000;
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
-    let limit = ask.limit(&["max_tokens"], 0)?;
+    let limit = ask.limit(&["max_tokens"]);
     let many = ask.choices(MOST_CHOICES)?;
-    // Every answer is as good as any other; but asking for fewer tries than answers is wrong.
-    if ask.count("best_of", many, MOST_TRIES.max(many))? < many {
-        return Err(Refusal::param("best_of", "'best_of' must be at least 'n'."));
-    }
     let prompts = ask.prompt.inputs.len() as u64;
     if prompts.saturating_mul(many) > MOST_ANSWERS {
         let message = format!("{many} answers to {prompts} prompts are more than the {MOST_ANSWERS} of one request.");
-        return Err(Refusal::param("n", message));
+        return Err(Refusal::param("prompt", message));
     }
     let mut written = 0;
     let choices: Vec<Value> = ask

@@ -17,25 +17,21 @@ use crate::model::{Ask, Refusal, room, whole};
 const DIMENSIONS: u64 = 1_536;
 const LARGE_DIMENSIONS: u64 = 3_072;
 
+/// The most that one answer may take in memory. OpenAI's 2,048 inputs with the most numbers of its models have room.
+const MOST_KIB: u64 = 128 * 1024;
+
 /// `all_room` is what all answers may take together.
 pub(super) async fn answer(ask: &Ask<'_>, all_room: &Arc<Semaphore>) -> Result<LineAnswer, Refusal> {
-    let most = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
-    let dimensions = match ask.body.get("dimensions") {
-        None | Some(Value::Null) => most,
-        Some(value) => whole(value).filter(|n| (1..=most).contains(n)).ok_or_else(|| {
-            Refusal::param("dimensions", format!("'dimensions' must be an integer from 1 to {most}."))
-        })?,
-    };
-    let base64 = match ask.body.get("encoding_format").and_then(Value::as_str) {
-        None | Some("float") => false,
-        Some("base64") => true,
-        Some(_) => {
-            let message = "'encoding_format' must be 'float' or 'base64'.";
-            return Err(Refusal::param("encoding_format", message));
-        }
-    };
+    let of_model = if ask.model.ends_with("-large") { LARGE_DIMENSIONS } else { DIMENSIONS };
+    let dimensions = ask.body.get("dimensions").and_then(whole).unwrap_or(of_model);
+    let base64 = ask.body.get("encoding_format").is_some_and(|format| format == "base64");
     // A number takes about twelve characters.
-    let room = room(all_room, ask.prompt.inputs.len() as u64 * dimensions * 12 / 1024 + 1).await;
+    let kib = (ask.prompt.inputs.len() as u64).saturating_mul(dimensions).saturating_mul(12) / 1024 + 1;
+    if kib > MOST_KIB {
+        let message = format!("The answer would take {} MiB; at most {} may be.", kib / 1024, MOST_KIB / 1024);
+        return Err(Refusal::param("input", message));
+    }
+    let room = room(all_room, kib).await;
     let usage = json!({"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens});
     let body = write(ask, dimensions, base64, &usage)
         .map_err(|error| Refusal::new(format!("The answer could not be written: {error}.")))?;

@@ -29,7 +29,7 @@ use crate::contract::Endpoint;
 use crate::executor::{Executor, LineAnswer, LineRequest, Reply, Turn};
 use crate::model::directive::Directives;
 use crate::model::prompt::Prompt;
-use crate::weight::weight;
+use crate::weight::{levels, weight};
 
 /// Pause before another try of a line that a directive made fail.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
@@ -43,6 +43,9 @@ const TREES_KIB: u32 = 64 * 1024;
 /// The most memory that the values of one body may take, beside its texts. Enough for the 300,000 tokens that OpenAI takes
 /// in one request for embeddings.
 const MOST_VALUES_KIB: u32 = 64 * 1024;
+
+/// How many objects and lists of a body may stand in each other, itself among them: as deep as most readers of JSON go.
+const MOST_LEVELS: usize = 127;
 
 /// Answers every endpoint of the contract.
 #[derive(Debug)]
@@ -139,6 +142,12 @@ impl BuiltIn {
             );
             return Err(Refusal::new(message));
         }
+        let levels = levels(text.as_bytes());
+        if levels > MOST_LEVELS {
+            return Err(Refusal::new(format!(
+                "The body is nested {levels} levels deep, and at most {MOST_LEVELS} may be."
+            )));
+        }
         let _tree = room(&self.trees, kib + text.len() as u64 / 1024).await;
         let body: Map<String, Value> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
         let is_template = line.endpoint == Endpoint::Responses && body::has_template(&body);
@@ -152,7 +161,7 @@ impl BuiltIn {
             }
             Some(_) => return Err(Refusal::wrong_type("model", "a string")),
         };
-        let checked = body::check(line.endpoint, &body);
+        let checked = body::check(line.origin, line.endpoint, &body);
         // A directive comes first: who asks for a status gets it, whatever else is wrong.
         let prompt = match Prompt::read(line.endpoint, &body) {
             Ok(prompt) => prompt,

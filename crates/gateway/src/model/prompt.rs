@@ -4,9 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::contract::Endpoint;
 use crate::model::Refusal;
-
-/// Texts in one request: OpenAI's limit for arrays of `input`, and here for all arrays of texts.
-const MOST_INPUTS: usize = 2_048;
+use crate::model::body::is_token;
 
 /// What a body asks.
 #[derive(Debug)]
@@ -109,23 +107,13 @@ fn inputs(body: &Map<String, Value>, name: &'static str) -> Result<Vec<String>, 
     let Some(Value::Array(items)) = body.get(name) else {
         return string(body, name).map(|text| vec![text.to_owned()]);
     };
-    if items.is_empty() {
-        return Err(Refusal::param(name, format!("'{name}' must not be empty.")));
-    }
-    if items.iter().all(Value::is_u64) {
+    if !items.is_empty() && items.iter().all(is_token) {
         return Ok(vec![Value::Array(items.clone()).to_string()]);
     }
-    if items.len() > MOST_INPUTS {
-        let message = format!("'{name}' must hold at most {MOST_INPUTS} texts; it holds {}.", items.len());
-        return Err(Refusal::param(name, message));
-    }
-    items
-        .iter()
-        .map(|item| match item {
-            Value::String(text) => Ok(text.clone()),
-            Value::Array(ids) if ids.iter().all(Value::is_u64) => Ok(item.to_string()),
-            Value::Object(part) => Ok(part.get("text").and_then(Value::as_str).unwrap_or_default().to_owned()),
-            _ => Err(Refusal::param(name, format!("'{name}' has an item that is no text."))),
-        })
-        .collect()
+    let text = |item: &Value| match item {
+        Value::String(text) => text.clone(),
+        Value::Object(part) => part.get("text").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        tokens => tokens.to_string(),
+    };
+    Ok(items.iter().map(text).collect())
 }

@@ -7,7 +7,7 @@ use crate::model::text::id;
 use crate::model::{Ask, Refusal};
 
 pub(super) fn answer(ask: &Ask<'_>) -> Result<Value, Refusal> {
-    let limit = ask.limit(&["max_output_tokens"], 1)?;
+    let limit = ask.limit(&["max_output_tokens"]);
     let format = ask.body.get("text").and_then(|text| text.get("format"));
     let (text, cut) = ask.cut(ask.say(format, 0, 1), limit);
     let written = tokens(&text);

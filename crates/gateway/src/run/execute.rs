@@ -134,6 +134,7 @@ impl Run {
         let line = Line::parse(bytes).ok()?;
         Some(LineRequest {
             custom_id: string(line.custom_id?, "custom_id").ok()?,
+            origin: self.batch.origin,
             endpoint: self.batch.endpoint,
             body: line.body?.to_owned(),
         })

@@ -20,7 +20,7 @@ const MOST_FINDINGS: usize = 100;
 /// Longest custom_id, in bytes: those of all lines in flight are held in memory. No service names a bound.
 const LONGEST_ID: usize = 1_024;
 
-/// Most inputs for embeddings over all lines of a batch: OpenAI's createBatch says 50,000.
+/// Most inputs for embeddings over all lines of a batch: OpenAI's createBatch says 50,000, and no source says it of MKA1.
 const MOST_INPUTS: u64 = 50_000;
 
 /// What validation found out.
@@ -65,7 +65,7 @@ impl Run {
             let message = format!("The input file has {total} requests; at most {most_lines} may be.");
             checker.findings.insert(0, finding("too_many_tasks", None, message));
         }
-        if checker.inputs > MOST_INPUTS {
+        if checker.origin == View::OpenAi && checker.inputs > MOST_INPUTS {
             let (inputs, param) = (checker.inputs, Some("body.input"));
             let message = format!("The input file has {inputs} inputs for embeddings; at most {MOST_INPUTS} may be.");
             // Nobody documents a code for this one.

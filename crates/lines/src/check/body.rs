@@ -4,6 +4,7 @@ use super::Checker;
 use super::cursor::Cursor;
 use super::near;
 use super::rules::{self, Field, Inside, Need, Rules};
+use crate::fields::levels;
 use crate::finding::FindingCode;
 use crate::raw::{self, Kind, clip};
 
@@ -54,6 +55,7 @@ impl<'o> Checker<'o> {
             let advice = if holds_one { "an object; it was turned into JSON twice" } else { "an object" };
             return self.wrong_type(number, id, "body", advice, kind);
         }
+        self.levels(number, id, body);
         let held = endpoint.and_then(|endpoint| self.held(endpoint));
         let (mut model, mut stream) = (None, false);
         match held {
@@ -73,36 +75,65 @@ impl<'o> Checker<'o> {
             self.find(number, id, FindingCode::StreamRequested, message);
         }
     }
+
+    /// Reports a body that most readers of JSON would not read to its end.
+    fn levels(&mut self, number: u64, id: Option<&str>, body: &str) {
+        let most = super::CheckOptions::MAX_LEVELS;
+        // Few bodies have so many brackets at all.
+        if memchr::memchr2_iter(b'{', b'[', body.as_bytes()).nth(most).is_none() {
+            return;
+        }
+        let levels = levels(body);
+        if levels > most {
+            let message = format!("body is nested {levels} levels deep, and at most {most} may be: make it flatter");
+            self.find(number, id, FindingCode::OutOfRange, message);
+        }
+    }
 }
+
+/// What of a body is needed for more than the field that it is in.
+#[derive(Default)]
+struct Seen<'a> {
+    model: Option<&'a str>,
+    stream: bool,
+    /// By their bits, the fields that are there and are not null, or may be.
+    given: u64,
+    /// The fields that are null and may not be.
+    nulls: u64,
+    /// Those whose place a field of another endpoint has taken: said once, and not as missing too.
+    misplaced: u64,
+    /// The values that are held against a model or another value.
+    together: [Option<&'a str>; 2],
+}
+
+/// The fields whose values are held against others, here and in the tables.
+const TOGETHER: [&str; 2] = ["n", "best_of"];
 
 impl<'a> Judge<'_, '_> {
     /// Judges the fields; gives back the model, and whether a stream is asked for.
     fn body(&mut self, body: &'a str) -> (Option<&'a str>, bool) {
         let rules = self.held.rules;
-        let (mut model, mut stream) = (None, false);
-        // The fields that are there, and those of them that are not null.
-        let (mut there, mut given) = (0_u64, 0_u64);
-        // Those whose place a field of another endpoint has taken: said once, and not as missing too.
-        let mut misplaced = 0_u64;
+        let mut seen = Seen::default();
+        let mut prompt = None;
         Cursor::new(body).fields(&mut |cursor, key| {
+            let kind = cursor.kind();
             let Some(at) = rules.fields.iter().position(|field| field.name == key) else {
-                if let Some((name, here)) = rules.elsewhere.iter().find(|(name, _)| *name == key)
-                    && !self.held.is_own(name)
-                {
-                    let message = format!("{name} is no field of {}: there it is {here}", rules.endpoint);
-                    self.find(FindingCode::MisplacedField, message);
-                    let meant = here.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
-                    misplaced |=
-                        rules.fields.iter().position(|field| Some(field.name) == meant).map_or(0, |at| 1 << at);
+                if kind != Kind::Null {
+                    seen.misplaced |= self.misplaced(&key);
                 }
                 return;
             };
-            let (field, bit, kind) = (&rules.fields[at], 1 << at, cursor.kind());
-            there |= bit;
-            if kind != Kind::Null {
-                given |= bit;
-            }
+            let (field, bit) = (&rules.fields[at], 1 << at);
             let own = self.held.own_fields & bit != 0;
+            if kind == Kind::Null && !field.takes.takes(kind, "") {
+                // Anywhere else than in what is needed, it means the same as leaving the field out.
+                seen.nulls |= bit;
+                return;
+            }
+            // Of what stands in for another field, null is nothing.
+            if kind != Kind::Null || matches!(field.need, Need::Yes) {
+                seen.given |= bit;
+            }
             if matches!(kind, Kind::Object | Kind::Array) {
                 if !own {
                     self.nested(cursor, field, kind);
@@ -111,29 +142,102 @@ impl<'a> Judge<'_, '_> {
             }
             let json = cursor.skip();
             match field.name {
-                "model" => model = Some(json),
-                "stream" => stream |= json == "true",
-                _ => {}
+                "model" => seen.model = Some(json),
+                "stream" => seen.stream |= json == "true",
+                "prompt" => prompt = Some(json),
+                name => {
+                    if let Some(at) = TOGETHER.iter().position(|of| *of == name) {
+                        seen.together[at] = Some(json);
+                    }
+                }
             }
             if !own {
                 self.scalar(field, kind, json);
             }
         });
+        self.absent(body, &seen);
+        self.of_model(&seen, prompt);
+        self.not_less(&seen);
+        (seen.model, seen.stream)
+    }
+
+    /// Reports a field that belongs to another endpoint; gives back the bit of the one that is meant.
+    fn misplaced(&mut self, key: &str) -> u64 {
+        let rules = self.held.rules;
+        let strict = self.checker.options.strict;
+        let (name, what, meant) = if let Some((name, here)) = rules.elsewhere.iter().find(|(name, _)| *name == key) {
+            let meant = here.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+            (*name, format!("there it is {here}"), meant)
+        } else if let Some((name, advice)) = rules.nowhere.iter().find(|(name, _)| strict && *name == key) {
+            (*name, (*advice).to_owned(), None)
+        } else {
+            return 0;
+        };
+        if self.held.is_own(name) {
+            return 0;
+        }
+        self.find(FindingCode::MisplacedField, format!("{name} is no field of {}: {what}", rules.endpoint));
+        rules.fields.iter().position(|field| Some(field.name) == meant).map_or(0, |at| 1 << at)
+    }
+
+    /// Reports the fields that have to be there, or are null and may not be.
+    fn absent(&mut self, body: &str, seen: &Seen<'_>) {
+        let rules = self.held.rules;
         for (at, field) in rules.fields.iter().enumerate() {
-            let absent = there & 1 << at == 0;
-            let missing = match field.need {
+            let bit = 1 << at;
+            let needed = match field.need {
+                _ if (self.held.optional | seen.misplaced) & bit != 0 => false,
                 Need::No => false,
-                Need::Yes => absent,
+                Need::Yes => true,
                 Need::Unless(others) => {
                     let here = |other: &&str| rules.fields.iter().position(|field| field.name == *other);
-                    absent && !others.iter().filter_map(here).any(|other| given & 1 << other != 0)
+                    !others.iter().filter_map(here).any(|other| seen.given & 1 << other != 0)
                 }
             };
-            if missing && (self.held.optional | misplaced) & 1 << at == 0 {
+            let own = self.held.own_fields & bit != 0;
+            if seen.nulls & bit != 0 {
+                if needed || (self.checker.options.strict && !own && seen.misplaced & bit == 0) {
+                    self.wrong(field, Kind::Null, "null");
+                }
+            } else if needed && seen.given & bit == 0 {
                 self.missing(body, field);
             }
         }
-        (model, stream)
+    }
+
+    /// Holds a number, or the length of a text, against what the model takes.
+    fn of_model(&mut self, seen: &Seen<'_>, prompt: Option<&str>) {
+        let named = |json: &str| seen.model.and_then(raw::text).is_some_and(|model| model == json);
+        for (model, name, most) in self.held.rules.models.iter().filter(|(model, ..)| named(model)) {
+            if self.held.is_own(name) {
+                continue;
+            }
+            if *name == "prompt" {
+                let text = prompt.filter(|json| json.len() > *most).and_then(raw::text);
+                if let Some(count) = text.map(|text| text.chars().count()).filter(|count| count > most) {
+                    let message =
+                        format!("prompt has {count} characters, more than the {most} that the model {model} takes");
+                    self.find(FindingCode::OutOfRange, message);
+                }
+            } else if let Some(json) = seen.together[0]
+                && json.parse::<f64>().is_ok_and(|number| number > *most as f64)
+            {
+                let message = format!("{name} is {}: with the model {model} it must be {most}", clip(json, 40));
+                self.find(FindingCode::OutOfRange, message);
+            }
+        }
+    }
+
+    fn not_less(&mut self, seen: &Seen<'_>) {
+        let number = |at: usize| seen.together[at].and_then(|json: &str| json.parse::<f64>().ok());
+        if let Some((name, other)) = self.held.rules.not_less
+            && let (Some(least), Some(number)) = (number(0), number(1))
+            && number < least
+            && !self.held.is_own(name)
+        {
+            let message = format!("{name} is {number}: it must be at least {other}, which is {least}");
+            self.find(FindingCode::OutOfRange, message);
+        }
     }
 
     fn missing(&mut self, body: &str, field: &Field) {
@@ -158,6 +262,7 @@ impl<'a> Judge<'_, '_> {
         match kind {
             Kind::Number => {
                 if let Some(range) = field.within
+                    && (!field.strict_range || self.checker.options.strict)
                     && let Ok(number) = json.parse::<f64>()
                     && !(range.0..=range.1).contains(&number)
                 {
@@ -166,12 +271,13 @@ impl<'a> Judge<'_, '_> {
                 }
             }
             Kind::String => {
-                // A text has no more characters than bytes.
-                if let Some(most) = field.characters
-                    && json.len() > most
-                    && let Some(count) = raw::text(json).map(|text| text.chars().count()).filter(|count| *count > most)
+                self.characters(field, json);
+                if !field.values.is_empty()
+                    && let Some(text) = raw::text(json)
+                    && !field.values.contains(&text.as_ref())
                 {
-                    let message = format!("{} has {count} characters, more than {most}", field.name);
+                    let message =
+                        format!("{} is {}: it must be {}", field.name, clip(json, 40), field.values.join(" or "));
                     self.find(FindingCode::OutOfRange, message);
                 }
                 if field.inside == Inside::Embedded {
@@ -184,6 +290,19 @@ impl<'a> Judge<'_, '_> {
         }
     }
 
+    fn characters(&mut self, field: &Field, json: &str) {
+        let Some((least, most)) = field.characters else { return };
+        if least > 0 && json == "\"\"" {
+            self.find(FindingCode::OutOfRange, format!("{} is empty: it must have a text", field.name));
+        }
+        // A text has no more characters than bytes.
+        if json.len() > most
+            && let Some(count) = raw::text(json).map(|text| text.chars().count()).filter(|count| *count > most)
+        {
+            self.find(FindingCode::OutOfRange, format!("{} has {count} characters, more than {most}", field.name));
+        }
+    }
+
     fn nested(&mut self, cursor: &mut Cursor<'a>, field: &Field, kind: Kind) {
         if !field.takes.takes(kind, "") {
             return self.wrong(field, kind, "");
@@ -192,6 +311,8 @@ impl<'a> Judge<'_, '_> {
             (Inside::Messages, _) => self.messages(cursor, "messages"),
             (Inside::Items, _) => self.messages(cursor, "input"),
             (Inside::Embedded, _) => self.embedded_list(cursor),
+            (Inside::Completed, _) => self.completed_list(cursor),
+            (Inside::Moderated, _) => self.moderated_list(cursor),
             (Inside::ChatFormat, _) => self.chat_format(cursor),
             (Inside::ResponseText, _) => self.response_text(cursor),
             (Inside::ChatTools | Inside::ResponseTools, Kind::Array) => self.tools(cursor, field),

@@ -1,9 +1,18 @@
-//! Counts what is to be embedded, against the limits of one request and of one batch.
+//! Looks into what is to be embedded, completed or moderated, and counts what is to be embedded, against the limits of one
+//! request and of one batch.
 
 use super::body::Judge;
 use super::cursor::Cursor;
+use super::rules::is_whole;
 use crate::finding::FindingCode;
 use crate::raw::Kind;
+
+/// A list of texts, of tokens, or of lists of tokens.
+struct List {
+    length: usize,
+    /// The kind of the first entry, and of all of them unless there is a fault.
+    first: Kind,
+}
 
 impl<'a> Judge<'_, '_> {
     /// One text as the whole input.
@@ -16,41 +25,7 @@ impl<'a> Judge<'_, '_> {
 
     /// A list of texts, the tokens of one text, or a list of texts as tokens. Gives back how many entries it has.
     pub(super) fn embedded_list(&mut self, cursor: &mut Cursor<'a>) -> usize {
-        let (mut first, mut length, mut told) = (Kind::Null, 0, false);
-        cursor.elements(&mut |cursor, index| {
-            length = index + 1;
-            let kind = cursor.kind();
-            if index == 0 {
-                first = kind;
-            }
-            let fault = match kind {
-                _ if told => None,
-                Kind::String if cursor.skip() == "\"\"" => Some((FindingCode::EmptyInput, "is empty: leave it out")),
-                Kind::Array => {
-                    let (mut tokens, mut odd) = (0, false);
-                    cursor.elements(&mut |cursor, at| {
-                        tokens = at + 1;
-                        odd |= cursor.kind() != Kind::Number;
-                    });
-                    match (tokens, odd) {
-                        (0, _) => Some((FindingCode::EmptyInput, "is empty: leave it out")),
-                        (_, true) => {
-                            Some((FindingCode::WrongType, "is an array that holds more than numbers of tokens"))
-                        }
-                        _ => None,
-                    }
-                }
-                Kind::String | Kind::Number => None,
-                _ => Some((FindingCode::WrongType, "is neither a text nor tokens")),
-            };
-            let mixed = kind != first && fault.is_none();
-            let fault = fault.or(mixed.then_some((FindingCode::WrongType, "is of another type than input[0]")));
-            if let Some((code, what)) = fault
-                && !std::mem::replace(&mut told, true)
-            {
-                self.find(code, format!("input[{index}] {what}"));
-            }
-        });
+        let List { length, first } = self.texts_or_tokens(cursor, "input", true);
         if length == 0 {
             self.find(FindingCode::EmptyInput, "input is empty: there is nothing to embed; leave the line out");
             return 0;
@@ -66,6 +41,76 @@ impl<'a> Judge<'_, '_> {
             self.find(FindingCode::TooManyInputs, message);
         }
         self.count(if tokens { 1 } else { length as u64 });
+        length
+    }
+
+    /// The same of prompts, of which there may be none and a text may be empty.
+    pub(super) fn completed_list(&mut self, cursor: &mut Cursor<'a>) -> usize {
+        self.texts_or_tokens(cursor, "prompt", false).length
+    }
+
+    /// Tells the first fault of the entries.
+    fn texts_or_tokens(&mut self, cursor: &mut Cursor<'a>, name: &str, texts_are_full: bool) -> List {
+        let (mut list, mut told) = (List { length: 0, first: Kind::Null }, false);
+        cursor.elements(&mut |cursor, index| {
+            list.length = index + 1;
+            let kind = cursor.kind();
+            if index == 0 {
+                list.first = kind;
+            }
+            if told {
+                return;
+            }
+            let empty = (FindingCode::EmptyInput, "is empty: leave it out");
+            let wrong = |what| (FindingCode::WrongType, what);
+            let fault = match kind {
+                Kind::String => (cursor.skip() == "\"\"" && texts_are_full).then_some(empty),
+                Kind::Number => (!is_whole(cursor.skip())).then_some(wrong("is no whole number, as tokens are")),
+                Kind::Array => {
+                    let (mut tokens, mut odd) = (0, false);
+                    cursor.elements(&mut |cursor, at| {
+                        tokens = at + 1;
+                        odd |= cursor.kind() != Kind::Number || !is_whole(cursor.skip());
+                    });
+                    match (tokens, odd) {
+                        (0, _) => Some(empty),
+                        (_, true) => Some(wrong("is an array that holds more than numbers of tokens")),
+                        _ => None,
+                    }
+                }
+                _ => Some(wrong("is neither a text nor tokens")),
+            };
+            let what = format!("is of another type than {name}[0]");
+            let mixed = (kind != list.first).then_some((FindingCode::WrongType, what.as_str()));
+            if let Some((code, what)) = fault.or(mixed) {
+                told = true;
+                self.find(code, format!("{name}[{index}] {what}"));
+            }
+        });
+        list
+    }
+
+    /// A list of texts or of parts, of which there may be none. Tells the first fault.
+    pub(super) fn moderated_list(&mut self, cursor: &mut Cursor<'a>) -> usize {
+        let (mut length, mut first, mut told) = (0, Kind::Null, false);
+        cursor.elements(&mut |cursor, index| {
+            length = index + 1;
+            let kind = cursor.kind();
+            if index == 0 {
+                first = kind;
+            }
+            let what = match kind {
+                Kind::String | Kind::Object if kind != first => "is of another type than input[0]",
+                Kind::String => return,
+                Kind::Object if is_part(cursor) => return,
+                Kind::Object => {
+                    "is neither {\"type\": \"text\", \"text\": \"…\"} nor {\"type\": \"image_url\", \"image_url\": {\"url\": \
+                     \"…\"}}"
+                }
+                _ => "is neither a text nor a part with a type",
+            };
+            self.first(&mut told, FindingCode::WrongType, format!("input[{index}] {what}"));
+        });
         length
     }
 
@@ -92,5 +137,21 @@ impl<'a> Judge<'_, '_> {
                 format!("with this line the file passes {most} texts to embed, the limit of one batch: split the file");
             self.find(FindingCode::TooManyInputsInFile, message);
         }
+    }
+}
+
+/// Whether an object is a part with what its type needs.
+fn is_part(cursor: &mut Cursor<'_>) -> bool {
+    let (mut kind, mut text, mut picture) = (None, false, false);
+    cursor.fields(&mut |cursor, key| match key.as_ref() {
+        "type" => kind = Some(cursor.skip()),
+        "text" => text = cursor.kind() == Kind::String,
+        "image_url" => picture = cursor.kind() == Kind::Object,
+        _ => {}
+    });
+    match kind {
+        Some("\"text\"") => text,
+        Some("\"image_url\"") => picture,
+        _ => false,
     }
 }

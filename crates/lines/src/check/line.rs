@@ -19,6 +19,9 @@ struct Four<'a> {
 impl Checker<'_> {
     /// Reports all that is wrong with a line, without its line ending.
     pub(super) fn request_line(&mut self, number: u64, bytes: &[u8]) {
+        if self.torn.is_some() && self.is_rest(number, bytes) {
+            return;
+        }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => return self.invalid_utf8(number, bytes, error.valid_up_to()),
@@ -49,7 +52,9 @@ impl Checker<'_> {
         if self.keys(number, id, text, four.times) {
             return;
         }
-        let [custom_id, method, url, body] = four.values;
+        // Of a key that is given twice nobody knows which value is meant: that is said, and nothing else of it.
+        let once = |index: usize| four.values[index].filter(|_| four.times[index] == 1);
+        let [custom_id, method, url, body] = [once(0), once(1), once(2), once(3)];
         if let Some(custom_id) = custom_id {
             self.custom_id(number, custom_id);
         }
@@ -142,9 +147,10 @@ impl Checker<'_> {
             self.end_block();
             part = self.layout.judge(number, 0, bytes);
         }
-        self.tell();
+        self.tell(&part);
         match part {
             Part::Nothing => {}
+            Part::Faulty if matches!(broken, Broken::Truncated { .. }) => self.tear(number, text, broken),
             Part::Faulty => self.broken(number, id, text, broken),
             Part::Record(block) => self.block(&block),
             Part::Objects(objects) => {
@@ -163,7 +169,7 @@ impl Checker<'_> {
             return false;
         }
         let part = self.layout.judge(number, 0, bytes);
-        self.tell();
+        self.tell(&part);
         match part {
             Part::Nothing => true,
             Part::Record(block) => {
@@ -174,9 +180,14 @@ impl Checker<'_> {
         }
     }
 
-    /// Tells how the file deviates.
-    fn tell(&mut self) {
+    /// Tells how the file deviates. What is no file of lines is told as that, however it is laid out.
+    fn tell(&mut self, part: &Part) {
         for (line, deviation) in self.layout.news() {
+            if let (Deviation::OverLines(..), Part::Record(block)) = (deviation, part)
+                && std::str::from_utf8(&block.bytes).is_ok_and(|text| near::answer(text).is_some())
+            {
+                continue;
+            }
             let code = match deviation {
                 Deviation::Array => FindingCode::ArrayAroundLines,
                 Deviation::OverLines(..) => FindingCode::ObjectOverLines,
@@ -190,6 +201,7 @@ impl Checker<'_> {
 
     /// The lines that were held back are not one object.
     pub(super) fn end_block(&mut self) {
+        self.mend();
         if let Some(block) = self.layout.take_block() {
             self.block(&block);
         }
@@ -210,7 +222,7 @@ impl Checker<'_> {
         }
     }
 
-    fn broken(&mut self, number: u64, id: Option<&str>, text: &str, broken: &Broken) {
+    pub(super) fn broken(&mut self, number: u64, id: Option<&str>, text: &str, broken: &Broken) {
         const ONE: &str = "each line is one JSON object";
         let is_object = text.trim_start().starts_with('{');
         if self.lines == 1
@@ -323,8 +335,8 @@ impl Checker<'_> {
             self.wrong_type(number, id, name, "a string", kind);
             return None;
         }
-        // A lone surrogate is no method and no url that anybody knows.
-        Some(raw::text(json).unwrap_or(Cow::Borrowed(json)))
+        // A lone surrogate was told before.
+        raw::text(json)
     }
 
     pub(super) fn wrong_type(&mut self, number: u64, id: Option<&str>, name: &str, right: &str, kind: Kind) {

@@ -2,8 +2,9 @@
 //! that are taken for request lines. Only lines with a fault come here.
 
 use super::CheckOptions;
-use crate::fields::fields;
-use crate::raw::clip;
+use crate::error_text;
+use crate::fields::{Walk, fields};
+use crate::raw::{Kind, clip, text};
 
 /// What people write in place of each key, in the spelling of [`fold`].
 const SYNONYMS: [(&str, &[&str]); 4] = [
@@ -105,6 +106,9 @@ pub(super) fn other_format(json: &str) -> Option<String> {
     if has("custom_id") && !has("body") && (has("response") || has("result")) {
         return Some("the line is a result line, not a request line: `lote inspect` reads those".to_owned());
     }
+    if let Some(what) = answer(json) {
+        return Some(what);
+    }
     let known = |_: &str| false;
     let near = SYNONYMS.iter().filter(|(key, _)| has(key) || key_in(json, key, &known).is_some()).count();
     if has("body") || has("custom_id") || near > 1 {
@@ -122,6 +126,61 @@ pub(super) fn other_format(json: &str) -> Option<String> {
         "the line is no request line but a row with {}{more}: `lote prepare` makes request lines of rows",
         shown.join(", ")
     ))
+}
+
+/// What an object is that a service answers with, or that has a list of lines in it.
+pub(super) fn answer(json: &str) -> Option<String> {
+    let (mut own, mut list, mut object, mut error, mut keys) = (false, None, None, None, 0);
+    fields(json, &mut |key, value| {
+        keys += 1;
+        match key.as_ref() {
+            "custom_id" | "body" => own = true,
+            "object" => object = text(value),
+            "error" if matches!(Kind::of(value), Kind::Object | Kind::String) => error = Some(value),
+            "detail" if matches!(Kind::of(value), Kind::String | Kind::Array) => error = error.or(Some(value)),
+            "data" | "requests" | "lines" | "items" | "batch" if list.is_none() => {
+                list = first_of(value).map(|first| (key.into_owned(), first));
+            }
+            _ => {}
+        }
+    });
+    if own {
+        return None;
+    }
+    if let Some((name, first)) = list {
+        let mut is_line = false;
+        fields(first, &mut |key, _| is_line |= key == "custom_id");
+        let then = if is_line { "" } else { ", and `lote prepare` makes request lines of them if they are rows" };
+        return Some(format!(
+            "the file is one object with a list under {name:?}: write the entries one a line, without what is around them \
+             (`jq -c '.{name}[]' FILE` does){then}"
+        ));
+    }
+    if let Some(error) = error.filter(|_| keys == 1 || object.as_deref() == Some("error")) {
+        let said = error_text::read(error).message.unwrap_or_default();
+        return Some(format!(
+            "the file is the error of a service, {:?}, and no request line: is it what came in place of a file? Fetch it \
+             again",
+            clip(&said, 200)
+        ));
+    }
+    let object = object.filter(|object| {
+        let known = ["batch", "file", "list", "error", "model", "response", "chat.completion", "embedding"];
+        known.contains(&object.as_ref())
+    })?;
+    Some(format!(
+        "the line is an answer of a service (\"object\": {object:?}) and no request line: is it the right file?"
+    ))
+}
+
+/// The first entry of a list, when it is an object.
+fn first_of(json: &str) -> Option<&str> {
+    let mut first = None;
+    Walk::new(json).items(&mut |walk| {
+        let value = walk.value();
+        first.get_or_insert(value);
+    });
+    first.filter(|first| Kind::of(first) == Kind::Object)
 }
 
 /// What the first line of a file says, when it has the field names of a CSV file; the delimiter may be any of four.
@@ -217,6 +276,19 @@ mod tests {
             (r#"{"custom_id":"a","result":{}}"#, "a result line"),
             (r#"{"model":"m","input":"x"}"#, "a body without its request line"),
             (r#"{"messages":[]}"#, "a body without its request line"),
+            (r#"{"data":[{"custom_id":"a"}]}"#, "with a list under \"data\""),
+            (r#"{"object":"list","data":[{"id":"a"}],"has_more":false}"#, "with a list under \"data\""),
+            (r#"{"requests":[{"custom_id":"a"}]}"#, "`jq -c '.requests[]' FILE` does)"),
+            (r#"{"error":{"message":"no such file","type":"t"}}"#, "the error of a service, \"no such file\""),
+            (r#"{"error":"no such file"}"#, "the error of a service, \"no such file\""),
+            (r#"{"detail":"Not Found"}"#, "the error of a service, \"Not Found\""),
+            (
+                r#"{"id":"batch_1","object":"batch","status":"completed"}"#,
+                "an answer of a service (\"object\": \"batch\")",
+            ),
+            // Rows may have fields of the same names.
+            (r#"{"error":"E17","fix":"y"}"#, "a row with \"error\", \"fix\""),
+            (r#"{"data":[1,2],"x":1}"#, "a row with \"data\", \"x\""),
             (r#"{"question":"x","answer":"y"}"#, "a row with \"question\", \"answer\": `lote prepare`"),
         ] {
             let told = other_format(line).unwrap_or_else(|| panic!("{line}"));

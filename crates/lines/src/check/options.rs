@@ -57,6 +57,9 @@ pub struct CheckOptions {
     pub own_fields: BTreeMap<String, Vec<String>>,
     /// By endpoint, the fields of a body that the service does not need.
     pub optional_fields: BTreeMap<String, Vec<String>>,
+    /// Whether the service is known to refuse what OpenAI is known to refuse and others may take: null in a field that is
+    /// not nullable, a field of another endpoint that nothing stands for here, fewer `max_output_tokens` than 16.
+    pub strict: bool,
     /// How many different models the bodies of one file may name, where the service limits them.
     pub max_models: Option<u64>,
     /// How many texts the `input` of one embeddings request may hold.
@@ -71,6 +74,9 @@ impl CheckOptions {
     /// How many texts the embeddings requests of one batch may hold: 50,000, as OpenAI's schema `CreateBatchRequest`
     /// says.
     pub const MAX_INPUTS: u64 = 50_000;
+    /// How many objects and arrays of a body may stand in each other, itself among them: 127, as deep as most readers of
+    /// JSON go. No service says how deep it reads.
+    pub const MAX_LEVELS: usize = 127;
 
     /// The endpoint that a url stands for.
     pub(crate) fn endpoint_of<'u>(&'u self, url: &'u str) -> &'u str {
@@ -82,8 +88,8 @@ impl CheckOptions {
 }
 
 impl Default for CheckOptions {
-    /// No endpoint, the default [`Limits`], [`ENDPOINTS`], all four keys, OpenAI's limits of embeddings, and any number
-    /// of models.
+    /// No endpoint, the default [`Limits`], [`ENDPOINTS`], all four keys, OpenAI's limits of embeddings, as strict as it, and
+    /// any number of models.
     fn default() -> Self {
         Self {
             endpoint: None,
@@ -95,6 +101,7 @@ impl Default for CheckOptions {
             needs_url: true,
             own_fields: BTreeMap::new(),
             optional_fields: BTreeMap::new(),
+            strict: true,
             max_models: None,
             max_line_inputs: Some(Self::MAX_LINE_INPUTS),
             max_inputs: Some(Self::MAX_INPUTS),

@@ -3,7 +3,11 @@
 //!
 //! The source is OpenAI's API description of 2026-08-21 (openai/openai-openapi, `info.version` 2.3.0; docs/facts.md, 3.4);
 //! each endpoint names the schema of its body there. Facts are restated in our own words. A field that is not listed is never judged,
-//! and no list of values (models, sizes, effort levels) is repeated, since those grow from month to month.
+//! and no list of values (models, sizes, effort levels) is repeated, since those grow from month to month; but for roles and
+//! encodings, which stand for another shape of what is sent or answered.
+//!
+//! The gateway holds bodies against the same description from its own code; `tests/facade/agree.rs` holds the two against
+//! each other.
 
 use crate::raw::Kind;
 
@@ -55,7 +59,7 @@ impl Takes {
     }
 }
 
-fn is_whole(json: &str) -> bool {
+pub(super) fn is_whole(json: &str) -> bool {
     !json.contains(['.', 'e', 'E']) || json.parse::<f64>().is_ok_and(|number| number.fract() == 0.0)
 }
 
@@ -90,6 +94,10 @@ pub(super) enum Inside {
     ResponseTools,
     /// Pairs of texts.
     Metadata,
+    /// What is to be completed.
+    Completed,
+    /// What is to be moderated.
+    Moderated,
 }
 
 /// One field of a body.
@@ -99,14 +107,27 @@ pub(super) struct Field {
     pub(super) takes: Takes,
     /// The least and the most, of a number its value, of an array its length.
     pub(super) within: Option<(f64, f64)>,
-    /// The most characters of a text.
-    pub(super) characters: Option<usize>,
+    /// Whether the range is said of the strict service only.
+    pub(super) strict_range: bool,
+    /// The least and the most characters of a text.
+    pub(super) characters: Option<(usize, usize)>,
+    /// The texts that it may be; empty for any.
+    pub(super) values: &'static [&'static str],
     pub(super) need: Need,
     pub(super) inside: Inside,
 }
 
 const fn field(name: &'static str, takes: Takes) -> Field {
-    Field { name, takes, within: None, characters: None, need: Need::No, inside: Inside::Nothing }
+    Field {
+        name,
+        takes,
+        within: None,
+        strict_range: false,
+        characters: None,
+        values: &[],
+        need: Need::No,
+        inside: Inside::Nothing,
+    }
 }
 
 impl Field {
@@ -118,8 +139,16 @@ impl Field {
         self.within(least, f64::INFINITY)
     }
 
-    const fn characters(self, most: usize) -> Self {
-        Self { characters: Some(most), ..self }
+    const fn strictly(self) -> Self {
+        Self { strict_range: true, ..self }
+    }
+
+    const fn characters(self, least: usize, most: usize) -> Self {
+        Self { characters: Some((least, most)), ..self }
+    }
+
+    const fn one_of(self, values: &'static [&'static str]) -> Self {
+        Self { values, ..self }
     }
 
     const fn needed(self) -> Self {
@@ -143,7 +172,22 @@ pub(super) struct Rules {
     pub(super) fields: &'static [Field],
     /// Fields that other endpoints have and this one has not, with what to write here.
     pub(super) elsewhere: &'static [(&'static str, &'static str)],
+    /// Fields of other endpoints that nothing stands for here, with what to do instead. Said of the strict service only:
+    /// others were seen to take some of them.
+    pub(super) nowhere: &'static [(&'static str, &'static str)],
+    /// Of single models: the most of a number, or the most characters of a text.
+    pub(super) models: &'static [OfModel],
+    /// A number that is not to be less than another, when both are there.
+    pub(super) not_less: Option<(&'static str, &'static str)>,
 }
+
+/// A model, a field and the most that the field may be with it.
+pub(super) type OfModel = (&'static str, &'static str, usize);
+
+const NO_MORE: Rules = Rules { endpoint: "", fields: &[], elsewhere: &[], nowhere: &[], models: &[], not_less: None };
+
+const LEAVE: &str = "leave it out";
+const ANOTHER: &str = "ask for it by /v1/chat/completions";
 
 /// The rules for an endpoint of the contract; no other has any.
 pub(super) fn of(endpoint: &str) -> Option<&'static Rules> {
@@ -188,7 +232,7 @@ static ALL: [Rules; 8] = [
             field("store", BOOL.or(NULL)),
             field("metadata", OBJECT.or(NULL)).inside(Inside::Metadata),
             field("user", TEXT),
-            field("safety_identifier", TEXT.or(NULL)).characters(64),
+            field("safety_identifier", TEXT.or(NULL)).characters(0, 64),
             field("prompt_cache_key", TEXT.or(NULL)),
             field("prompt_cache_retention", TEXT.or(NULL)),
             field("prompt_cache_options", OBJECT),
@@ -202,6 +246,7 @@ static ALL: [Rules; 8] = [
             ("text", "response_format for text.format, and verbosity for text.verbosity"),
             ("reasoning", "reasoning_effort for reasoning.effort"),
         ],
+        ..NO_MORE
     },
     Rules {
         endpoint: "/v1/responses",
@@ -215,7 +260,7 @@ static ALL: [Rules; 8] = [
             field("instructions", TEXT.or(NULL)),
             field("text", OBJECT).inside(Inside::ResponseText),
             field("temperature", NUMBER.or(NULL)).within(0.0, 2.0),
-            field("max_output_tokens", INTEGER.or(NULL)).at_least(16.0),
+            field("max_output_tokens", INTEGER.or(NULL)).at_least(16.0).strictly(),
             field("reasoning", OBJECT.or(NULL)),
             field("top_p", NUMBER.or(NULL)).within(0.0, 1.0),
             field("stream", BOOL.or(NULL)),
@@ -231,12 +276,12 @@ static ALL: [Rules; 8] = [
             field("background", BOOL.or(NULL)),
             field("truncation", TEXT.or(NULL)),
             field("context_management", LIST.or(NULL)).at_least(1.0),
-            field("top_logprobs", INTEGER).within(0.0, 20.0),
+            field("top_logprobs", INTEGER.or(NULL)).within(0.0, 20.0),
             field("service_tier", TEXT.or(NULL)),
             field("store", BOOL.or(NULL)),
             field("metadata", OBJECT.or(NULL)).inside(Inside::Metadata),
             field("user", TEXT),
-            field("safety_identifier", TEXT.or(NULL)).characters(64),
+            field("safety_identifier", TEXT.or(NULL)).characters(0, 64),
             field("prompt_cache_key", TEXT.or(NULL)),
             field("prompt_cache_retention", TEXT.or(NULL)),
             field("prompt_cache_options", OBJECT),
@@ -254,6 +299,18 @@ static ALL: [Rules; 8] = [
             ("logprobs", "\"message.output_text.logprobs\" in include, and top_logprobs"),
             ("web_search_options", "a tool of type \"web_search\" in tools"),
         ],
+        nowhere: &[
+            ("n", "write a line for each answer"),
+            ("stop", "leave it out, and cut the answer"),
+            ("seed", LEAVE),
+            ("frequency_penalty", LEAVE),
+            ("presence_penalty", LEAVE),
+            ("logit_bias", LEAVE),
+            ("modalities", LEAVE),
+            ("audio", ANOTHER),
+            ("prediction", ANOTHER),
+        ],
+        ..NO_MORE
     },
     Rules {
         endpoint: "/v1/embeddings",
@@ -262,10 +319,12 @@ static ALL: [Rules; 8] = [
             field("model", TEXT).needed(),
             field("input", TEXT.or(LIST)).needed().inside(Inside::Embedded),
             field("dimensions", INTEGER).at_least(1.0),
-            field("encoding_format", TEXT),
+            // By MKA1's EmbeddingsRequest as well.
+            field("encoding_format", TEXT).one_of(&["float", "base64"]),
             field("user", TEXT),
         ],
         elsewhere: &[("messages", "input"), ("prompt", "input")],
+        ..NO_MORE
     },
     Rules {
         endpoint: "/v1/images/generations",
@@ -286,14 +345,16 @@ static ALL: [Rules; 8] = [
             field("partial_images", INTEGER.or(NULL)).within(0.0, 3.0),
             field("user", TEXT),
         ],
-        elsewhere: &[("input", "prompt"), ("messages", "prompt")],
+        elsewhere: &[("input", "prompt"), ("messages", "prompt"), ("instructions", "prompt")],
+        models: &[("dall-e-2", "prompt", 1_000), ("dall-e-3", "prompt", 4_000), ("dall-e-3", "n", 1)],
+        ..NO_MORE
     },
     Rules {
         endpoint: "/v1/completions",
         // CreateCompletionRequest
         fields: &[
             field("model", TEXT).needed(),
-            field("prompt", TEXT.or(LIST).or(NULL)).needed(),
+            field("prompt", TEXT.or(LIST).or(NULL)).needed().inside(Inside::Completed),
             field("temperature", NUMBER.or(NULL)).within(0.0, 2.0),
             field("max_tokens", INTEGER.or(NULL)).at_least(0.0),
             field("top_p", NUMBER.or(NULL)).within(0.0, 1.0),
@@ -315,21 +376,33 @@ static ALL: [Rules; 8] = [
             ("messages", "prompt; messages are for /v1/chat/completions"),
             ("input", "prompt"),
             ("max_completion_tokens", "max_tokens"),
+            ("instructions", "the beginning of prompt"),
             ("max_output_tokens", "max_tokens"),
         ],
+        nowhere: &[
+            ("response_format", ANOTHER),
+            ("tools", ANOTHER),
+            ("tool_choice", ANOTHER),
+            ("functions", ANOTHER),
+            ("function_call", ANOTHER),
+        ],
+        not_less: Some(("best_of", "n")),
+        ..NO_MORE
     },
     Rules {
         endpoint: "/v1/moderations",
         // CreateModerationRequest
-        fields: &[field("input", TEXT.or(LIST)).needed(), field("model", TEXT)],
+        fields: &[field("input", TEXT.or(LIST)).needed().inside(Inside::Moderated), field("model", TEXT)],
         elsewhere: &[("messages", "input"), ("prompt", "input")],
+        ..NO_MORE
     },
     Rules {
         endpoint: "/v1/images/edits",
         // EditImageBodyJsonParam: a batch has JSON, and no form with files.
         fields: &[
             field("images", LIST).within(1.0, 16.0).needed(),
-            field("prompt", TEXT).characters(32_000).needed(),
+            field("mask", OBJECT),
+            field("prompt", TEXT).characters(1, 32_000).needed(),
             field("model", TEXT.or(NULL)),
             field("n", INTEGER.or(NULL)).within(1.0, 10.0),
             field("size", TEXT.or(NULL)),
@@ -347,19 +420,22 @@ static ALL: [Rules; 8] = [
             ("image", "images, a list such as [{\"file_id\": \"…\"}] or [{\"image_url\": \"…\"}]"),
             ("input", "prompt"),
             ("messages", "prompt"),
+            ("instructions", "prompt"),
         ],
+        ..NO_MORE
     },
     Rules {
         endpoint: "/v1/videos",
         // CreateVideoJsonBody
         fields: &[
-            field("prompt", TEXT).characters(32_000).needed(),
+            field("prompt", TEXT).characters(1, 32_000).needed(),
             field("model", TEXT),
             field("input_reference", OBJECT),
             field("seconds", TEXT),
             field("size", TEXT),
         ],
-        elsewhere: &[("input", "prompt"), ("messages", "prompt")],
+        elsewhere: &[("input", "prompt"), ("messages", "prompt"), ("instructions", "prompt")],
+        ..NO_MORE
     },
 ];
 
@@ -374,10 +450,10 @@ mod tests {
         endpoints.sort_unstable();
         known.sort_unstable();
         assert_eq!(endpoints, known);
-        for Rules { endpoint, fields, elsewhere } in &ALL {
+        for Rules { endpoint, fields, elsewhere, nowhere, .. } in &ALL {
             assert!(fields.len() <= 64, "{endpoint}");
             let mut names: Vec<_> = fields.iter().map(|field| field.name).collect();
-            names.extend(elsewhere.iter().map(|(name, _)| name));
+            names.extend(elsewhere.iter().chain(*nowhere).map(|(name, _)| name));
             let count = names.len();
             names.sort_unstable();
             names.dedup();

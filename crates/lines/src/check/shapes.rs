@@ -10,10 +10,45 @@ use crate::raw::{self, Kind};
 /// How much metadata may hold, as OpenAI's schema `Metadata` says.
 const METADATA: (usize, usize, usize) = (16, 64, 512);
 
+/// What is known of a message when all of it was seen.
+#[derive(Default)]
+struct Message<'a> {
+    role: Option<&'a str>,
+    kind: Option<&'a str>,
+    content: Option<Kind>,
+    parts: Parts,
+}
+
+/// What stands in a content that is an array.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Parts {
+    #[default]
+    Empty,
+    Objects,
+    /// Something that is no object.
+    Odd,
+}
+
+/// The types that a JSON Schema may name: a schema was put where its format belongs.
+const SCHEMA_TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
+
+/// What is wrong with the type of a format, if it is a type of a schema or no text.
+fn not_a_format(place: &str, json: &str) -> Option<(FindingCode, String)> {
+    match raw::text(json) {
+        Some(kind) if SCHEMA_TYPES.contains(&kind.as_ref()) => {
+            Some((FindingCode::WrongShape, format!("{place} is {json}, as in a JSON Schema: write \"json_schema\"")))
+        }
+        None if Kind::of(json) != Kind::String => {
+            let kind = Kind::of(json);
+            Some((FindingCode::WrongType, format!("{place} is {kind}: it must be a string")))
+        }
+        _ => None,
+    }
+}
+
 impl<'a> Judge<'_, '_> {
     /// The messages of a chat, or the items of a response's input; gives back how many there are.
     pub(super) fn messages(&mut self, cursor: &mut Cursor<'a>, list: &str) -> usize {
-        let chat = list == "messages";
         let (mut length, mut told) = (0, false);
         cursor.elements(&mut |cursor, index| {
             length = index + 1;
@@ -24,41 +59,81 @@ impl<'a> Judge<'_, '_> {
                 );
                 return self.first(&mut told, FindingCode::WrongType, message);
             }
-            let mut role = None;
+            let mut message = Message::default();
             cursor.fields(&mut |cursor, key| match key.as_ref() {
-                "role" => role = Some(cursor.kind()),
-                "content" => self.content(cursor, list, index, &mut told),
+                "role" => message.role = Some(cursor.skip()),
+                "type" => message.kind = Some(cursor.skip()),
+                "content" => {
+                    message.content = Some(cursor.kind());
+                    message.parts = self.content(cursor, list, index, &mut told);
+                }
                 _ => {}
             });
-            match role {
-                None if chat => {
-                    let message = format!("{list}[{index}].role is missing: each message has one, such as \"user\"");
-                    self.first(&mut told, FindingCode::MissingField, message);
-                }
-                Some(kind) if kind != Kind::String => {
-                    let message = format!("{list}[{index}].role is {kind}: it must be a string");
-                    self.first(&mut told, FindingCode::WrongType, message);
-                }
-                _ => {}
-            }
+            self.message(&message, list, index, &mut told);
         });
         length
     }
 
-    /// The content of a message: a text, or parts whose types have other names in the other endpoint.
-    fn content(&mut self, cursor: &mut Cursor<'a>, list: &str, index: usize, told: &mut bool) {
+    /// One message, or what may be one.
+    fn message(&mut self, message: &Message<'_>, list: &str, index: usize, told: &mut bool) {
         let chat = list == "messages";
-        match cursor.kind() {
-            Kind::Array => {}
-            Kind::String | Kind::Null => return,
-            // An item of a response's input may have a content of another shape.
-            _ if !chat => return,
-            kind => {
-                let message = format!("{list}[{index}].content is {kind}: it must be a string or an array of parts");
+        let place = format!("{list}[{index}]");
+        let role = match message.role.map(|json| (Kind::of(json), json)) {
+            None | Some((Kind::Null, _)) if chat => {
+                let message = format!("{place}.role is missing: each message has one, such as \"user\"");
+                return self.first(told, FindingCode::MissingField, message);
+            }
+            None | Some((Kind::Null, _)) => return,
+            Some((Kind::String, role)) => role,
+            Some((kind, _)) => {
+                let message = format!("{place}.role is {kind}: it must be a string");
                 return self.first(told, FindingCode::WrongType, message);
             }
+        };
+        // Other items of a response have other things under the same names.
+        if !chat && !matches!(message.kind, None | Some("null" | "\"message\"")) {
+            return;
         }
+        let roles: &[&str] = if chat {
+            &["developer", "system", "user", "assistant", "tool", "function"]
+        } else {
+            &["user", "assistant", "system", "developer"]
+        };
+        let known = raw::text(role).is_none_or(|role| roles.contains(&role.as_ref()));
+        if !known && !self.is_own(if chat { "messages.role" } else { "input.role" }) {
+            let message = format!("{place}.role is {}: it is one of {}", raw::clip(role, 40), roles.join(", "));
+            return self.first(told, FindingCode::OutOfRange, message);
+        }
+        if self.is_own(if chat { "messages.content" } else { "input.content" }) {
+            return;
+        }
+        let place = format!("{place}.content");
+        let (code, what) = match (message.content, role) {
+            // An assistant may have called tools instead; what a function gave may be null.
+            (None, "\"assistant\"") if chat => return,
+            (Some(Kind::Null), "\"assistant\"" | "\"function\"") if chat => return,
+            (None, _) => (FindingCode::MissingField, "is missing: a message says something".to_owned()),
+            (Some(Kind::String), _) => return,
+            (Some(Kind::Array), _) => match message.parts {
+                Parts::Empty if chat => (FindingCode::OutOfRange, "is empty: a message says something".to_owned()),
+                Parts::Odd => (FindingCode::WrongType, "has an entry that is no part, which is an object".to_owned()),
+                _ => return,
+            },
+            (Some(kind), _) => (FindingCode::WrongType, format!("is {kind}: it must be a string or an array of parts")),
+        };
+        self.first(told, code, format!("{place} {what}"));
+    }
+
+    /// The parts of a message, whose types have other names in the other endpoint.
+    fn content(&mut self, cursor: &mut Cursor<'a>, list: &str, index: usize, told: &mut bool) -> Parts {
+        let chat = list == "messages";
+        let mut parts = Parts::Empty;
         cursor.elements(&mut |cursor, part| {
+            if cursor.kind() != Kind::Object {
+                parts = Parts::Odd;
+            } else if parts == Parts::Empty {
+                parts = Parts::Objects;
+            }
             cursor.fields(&mut |cursor, key| {
                 if key != "type" {
                     return;
@@ -83,6 +158,7 @@ impl<'a> Judge<'_, '_> {
                 self.first(told, FindingCode::WrongShape, message);
             });
         });
+        parts
     }
 
     /// The `response_format` of a chat, which has its schema one level down.
@@ -95,6 +171,8 @@ impl<'a> Judge<'_, '_> {
             "properties" | "$defs" => schema = true,
             _ => {}
         });
+        let kind = kind.filter(|kind| *kind != "null");
+        let odd = kind.and_then(|kind| not_a_format("response_format.type", kind));
         match (kind, nested) {
             (Some("\"json_schema\""), None) if flat => self.find(
                 FindingCode::WrongShape,
@@ -106,8 +184,7 @@ impl<'a> Judge<'_, '_> {
                 "response_format.json_schema is missing: it has the name and the schema",
             ),
             (Some("\"json_schema\""), Some(nested)) => nested.judge(self),
-            (Some("\"text\"" | "\"json_object\""), _) => {}
-            _ if schema => self.find(
+            _ if schema && (kind.is_none() || odd.is_some()) => self.find(
                 FindingCode::WrongShape,
                 "response_format is a JSON Schema itself: write {\"type\": \"json_schema\", \"json_schema\": {\"name\": \
                  \"…\", \"schema\": …}} around it",
@@ -116,8 +193,12 @@ impl<'a> Judge<'_, '_> {
                 FindingCode::MissingField,
                 "response_format.type is missing: it is \"text\", \"json_object\" or \"json_schema\"",
             ),
-            // A type of the service's own.
-            (Some(_), _) => {}
+            // A type that needs nothing else, or is the service's own.
+            (Some(_), _) => {
+                if let Some((code, message)) = odd {
+                    self.find(code, message);
+                }
+            }
         }
         0
     }
@@ -126,6 +207,8 @@ impl<'a> Judge<'_, '_> {
     pub(super) fn response_text(&mut self, cursor: &mut Cursor<'a>) -> usize {
         let (mut there, mut astray) = (false, false);
         cursor.fields(&mut |cursor, key| match key.as_ref() {
+            // Null is none.
+            _ if cursor.kind() == Kind::Null => {}
             "format" => {
                 there = true;
                 self.text_format(cursor);
@@ -146,15 +229,15 @@ impl<'a> Judge<'_, '_> {
             let message = format!("text.format is {is}: it must be an object such as {{\"type\": \"json_object\"}}");
             return self.find(FindingCode::WrongType, message);
         }
-        let (mut kind, mut name, mut schema, mut nested) = (None, false, false, false);
+        let (mut kind, mut nested) = (None, false);
+        let mut inside = Schema::default();
         cursor.fields(&mut |cursor, key| match key.as_ref() {
+            _ if cursor.kind() == Kind::Null => {}
             "type" => kind = Some(cursor.skip()),
-            "name" => name = true,
-            "schema" => schema = true,
             "json_schema" => nested = true,
-            _ => {}
+            key => inside.field(key, cursor.kind()),
         });
-        if nested && !schema {
+        if nested && inside.schema.is_none() && matches!(kind, None | Some("\"json_schema\"")) {
             let message = "text.format has json_schema, as response_format of /v1/chat/completions: in /v1/responses \
                            name, schema and strict stand in text.format itself";
             return self.find(FindingCode::WrongShape, message);
@@ -163,11 +246,11 @@ impl<'a> Judge<'_, '_> {
             let message = "text.format.type is missing: it is \"text\", \"json_object\" or \"json_schema\"";
             return self.find(FindingCode::MissingField, message);
         }
-        for (field, there) in [("name", name), ("schema", schema)] {
-            if kind == Some("\"json_schema\"") && !there {
-                let message = format!("text.format.{field} is missing: a format of type \"json_schema\" has it");
-                self.find(FindingCode::MissingField, message);
-            }
+        if let Some((code, message)) = kind.and_then(|kind| not_a_format("text.format.type", kind)) {
+            return self.find(code, message);
+        }
+        if kind == Some("\"json_schema\"") {
+            self.schema("text.format", &inside, true);
         }
     }
 
@@ -191,36 +274,77 @@ impl<'a> Judge<'_, '_> {
     /// One tool, or the choice of one: a chat has a function one level down, a response beside its type. Gives back
     /// how many faults there were.
     pub(super) fn tool(&mut self, cursor: &mut Cursor<'a>, field: &Field, index: Option<usize>) -> usize {
-        let (mut kind, mut function, mut name) = (None, false, false);
+        let (mut kind, mut function, mut name) = (None, None, None);
+        let mut inner = None;
         cursor.fields(&mut |cursor, key| match key.as_ref() {
+            _ if cursor.kind() == Kind::Null => {}
             "type" => kind = Some(cursor.skip()),
-            "function" => function = true,
-            "name" => name = true,
+            "function" => {
+                function = Some(cursor.kind());
+                cursor.fields(&mut |cursor, key| {
+                    if key == "name" {
+                        inner = Some(cursor.kind()).filter(|kind| *kind != Kind::Null);
+                    }
+                });
+            }
+            "name" => name = Some(cursor.kind()),
             _ => {}
         });
-        let is_function = kind == Some("\"function\"");
         let chat = field.inside == Inside::ChatTools;
-        let wrong = match (chat, function, name) {
-            (true, false, true) => is_function || kind.is_none(),
-            (false, true, false) => is_function,
-            _ => false,
-        };
-        if !wrong {
+        // One without a type is a function that was written for the other endpoint, when it has a name only.
+        let flat = chat && function.is_none() && name.is_some();
+        if kind != Some("\"function\"") && !(flat && kind.is_none()) {
             return 0;
         }
         let place = index.map_or_else(|| field.name.to_owned(), |index| format!("{}[{index}]", field.name));
         let (endpoint, other) = self.endpoints();
-        let message = if chat {
-            format!(
+        if flat {
+            let message = format!(
                 "{place} is flat, as in {other}: in {endpoint} it is {{\"type\": \"function\", \"function\": {{\"name\": …}}}}"
-            )
-        } else {
-            format!(
+            );
+            self.find(FindingCode::WrongShape, message);
+            return 1;
+        }
+        if !chat && function.is_some() && name.is_none() {
+            let message = format!(
                 "{place} has a function one level down, as in {other}: in {endpoint} name and parameters stand beside type"
-            )
+            );
+            self.find(FindingCode::WrongShape, message);
+            return 1;
+        }
+        let (place, name) = if chat { (format!("{place}.function"), inner) } else { (place, name) };
+        let (code, message) = match (function, name) {
+            (None, _) if chat => (FindingCode::MissingField, format!("{place} is missing: it has the name")),
+            (Some(kind), _) if chat && kind != Kind::Object => {
+                (FindingCode::WrongType, format!("{place} is {kind}: it must be an object"))
+            }
+            (_, None) => (FindingCode::MissingField, format!("{place}.name is missing: each function has one")),
+            (_, Some(kind)) if kind != Kind::String => {
+                (FindingCode::WrongType, format!("{place}.name is {kind}: it must be a string"))
+            }
+            _ => return 0,
         };
-        self.find(FindingCode::WrongShape, message);
+        self.find(code, message);
         1
+    }
+
+    /// What a format that asks for JSON by a schema holds. Only the flat form has to have the schema.
+    fn schema(&mut self, place: &str, inside: &Schema, needs_schema: bool) {
+        let Schema { name, schema, strict, properties: _ } = *inside;
+        let missing = |field: &str| format!("{place}.{field} is missing: a format of type \"json_schema\" has it");
+        for (field, is, right, needed) in [
+            ("name", name, Kind::String, true),
+            ("schema", schema, Kind::Object, needs_schema),
+            ("strict", strict, Kind::Bool, false),
+        ] {
+            match is {
+                None if needed => self.find(FindingCode::MissingField, missing(field)),
+                Some(is) if is != right => {
+                    self.find(FindingCode::WrongType, format!("{place}.{field} is {is}: it must be {right}"));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Pairs of texts.
@@ -253,7 +377,7 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// Tells the first fault of a list and no other.
-    fn first(&mut self, told: &mut bool, code: FindingCode, message: String) {
+    pub(super) fn first(&mut self, told: &mut bool, code: FindingCode, message: String) {
         if !std::mem::replace(told, true) {
             self.find(code, message);
         }
@@ -268,38 +392,54 @@ impl<'a> Judge<'_, '_> {
     }
 }
 
+/// What stands beside a schema, and the schema itself; null is none.
+#[derive(Default)]
+struct Schema {
+    name: Option<Kind>,
+    schema: Option<Kind>,
+    strict: Option<Kind>,
+    properties: bool,
+}
+
+impl Schema {
+    fn field(&mut self, key: &str, kind: Kind) {
+        let kind = Some(kind).filter(|kind| *kind != Kind::Null);
+        match key {
+            "name" => self.name = kind,
+            "schema" => self.schema = kind,
+            "strict" => self.strict = kind,
+            "properties" => self.properties = true,
+            _ => {}
+        }
+    }
+}
+
 /// What stands under `response_format.json_schema`.
 struct NestedSchema {
     kind: Kind,
-    name: bool,
-    schema: bool,
-    properties: bool,
+    inside: Schema,
 }
 
 impl NestedSchema {
     fn read(cursor: &mut Cursor<'_>) -> Self {
-        let mut read = Self { kind: cursor.kind(), name: false, schema: false, properties: false };
-        cursor.fields(&mut |_, key| match key.as_ref() {
-            "name" => read.name = true,
-            "schema" => read.schema = true,
-            "properties" => read.properties = true,
-            _ => {}
-        });
-        read
+        let (kind, mut inside) = (cursor.kind(), Schema::default());
+        cursor.fields(&mut |cursor, key| inside.field(&key, cursor.kind()));
+        Self { kind, inside }
     }
 
     fn judge(self, judge: &mut Judge<'_, '_>) {
+        let place = "response_format.json_schema";
         if self.kind != Kind::Object {
-            let message = format!("response_format.json_schema is {}: it must be an object", self.kind);
+            let message = format!("{place} is {}: it must be an object", self.kind);
             judge.find(FindingCode::WrongType, message);
-        } else if self.properties && !self.schema {
+        } else if self.inside.properties && self.inside.schema.is_none() {
             judge.find(
                 FindingCode::WrongShape,
                 "response_format.json_schema is a JSON Schema itself: it stands under response_format.json_schema.schema, \
                  beside a name",
             );
-        } else if !self.name {
-            judge.find(FindingCode::MissingField, "response_format.json_schema.name is missing: the schema has a name");
+        } else {
+            judge.schema(place, &self.inside, false);
         }
     }
 }

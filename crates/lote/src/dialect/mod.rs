@@ -172,9 +172,10 @@ impl Dialect {
             needs_url: shape.keys.contains(&LineKey::Url),
             own_fields: shape.own.clone(),
             optional_fields: shape.optional.clone(),
+            strict: shape.strict,
             max_models: most(limits.models, None),
-            max_line_inputs: most(limits.line_inputs, Some(lines::CheckOptions::MAX_LINE_INPUTS)),
-            max_inputs: most(limits.inputs, Some(lines::CheckOptions::MAX_INPUTS)),
+            max_line_inputs: most(limits.line_inputs, None),
+            max_inputs: most(limits.inputs, None),
             ..lines::CheckOptions::default()
         }
     }

@@ -176,6 +176,9 @@ pub(super) struct Lines {
     pub(super) own: BTreeMap<String, Vec<String>>,
     /// By endpoint, the fields of a body that the service does not need.
     pub(super) optional: BTreeMap<String, Vec<String>>,
+    /// Whether it is known to refuse null in a field that is not nullable, fields of other endpoints, and fewer
+    /// `max_output_tokens` than 16.
+    pub(super) strict: bool,
 }
 
 impl Default for Lines {
@@ -184,6 +187,7 @@ impl Default for Lines {
             keys: vec![LineKey::CustomId, LineKey::Method, LineKey::Url, LineKey::Body],
             own: BTreeMap::new(),
             optional: BTreeMap::new(),
+            strict: false,
         }
     }
 }

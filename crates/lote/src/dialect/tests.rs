@@ -130,7 +130,11 @@ fn request_lines_have_the_shape_that_the_dialect_says() {
     assert_eq!(spelled.get("/chat/completions").map(String::as_str), Some("/v1/chat/completions"));
     let limits = |name: &str| (options(name).max_models, options(name).max_line_inputs, options(name).max_inputs);
     assert_eq!(limits("openai"), (Some(1), Some(2_048), Some(50_000)));
-    assert_eq!(limits("mka1"), (None, Some(2_048), Some(50_000)));
+    // No source says so of any other.
+    assert_eq!(limits("mka1"), (None, None, None));
+    let strict: Vec<_> = Dialect::KNOWN.iter().filter(|name| options(name).strict).collect();
+    assert_eq!(strict, [&"openai"]);
+    assert!(Dialect::from_toml("name = \"x\"\nextends = \"openai\"").unwrap().check_options().strict);
     assert_eq!(limits("vllm"), (None, None, None));
 
     let mine = "name = \"x\"\nextends = \"together\"\nlines.keys = [\"body\", \"url\", \"custom_id\"]\n\

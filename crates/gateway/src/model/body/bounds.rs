@@ -25,7 +25,10 @@ const CHAT: &[Bound] = &[
 
 /// CreateResponse.
 const RESPONSES: &[Bound] =
-    &[("max_output_tokens", 16.0, NONE), ("temperature", 0.0, 2.0), ("top_logprobs", 0.0, 20.0), ("top_p", 0.0, 1.0)];
+    &[("context_management", 1.0, NONE), ("temperature", 0.0, 2.0), ("top_logprobs", 0.0, 20.0), ("top_p", 0.0, 1.0)];
+
+/// The least that CreateResponse allows, which no source says of MKA1.
+const OUTPUT_TOKENS: Bound = ("max_output_tokens", 16.0, NONE);
 
 /// CreateEmbeddingRequest. The list of inputs has bounds of its own.
 const EMBEDDINGS: &[Bound] = &[("dimensions", 1.0, NONE)];
@@ -43,8 +46,11 @@ const COMPLETIONS: &[Bound] = &[
     ("top_p", 0.0, 1.0),
 ];
 
-/// CreateImageRequest and EditImageBodyJsonParam.
-const IMAGES: &[Bound] =
+/// CreateImageRequest.
+const IMAGES: &[Bound] = &[("n", 1.0, 10.0), ("output_compression", 0.0, 100.0), ("partial_images", 0.0, 3.0)];
+
+/// EditImageBodyJsonParam.
+const EDITS: &[Bound] =
     &[("images", 1.0, 16.0), ("n", 1.0, 10.0), ("output_compression", 0.0, 100.0), ("partial_images", 0.0, 3.0)];
 
 /// Most characters of `safety_identifier` in conversations, and of `prompt` in EditImageBodyJsonParam and
@@ -55,19 +61,28 @@ const LONGEST_PROMPT: usize = 32_000;
 /// Pairs of `metadata`, characters of a key and of a value (Metadata).
 const METADATA: (usize, usize, usize) = (16, 64, 512);
 
-pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
+pub(super) fn check(strict: bool, endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
     let (bounds, text) = match endpoint {
         Endpoint::ChatCompletions => (CHAT, Some(("safety_identifier", LONGEST_IDENTIFIER))),
         Endpoint::Responses => (RESPONSES, Some(("safety_identifier", LONGEST_IDENTIFIER))),
         Endpoint::Embeddings => (EMBEDDINGS, None),
         Endpoint::Completions => (COMPLETIONS, None),
         Endpoint::ImageGenerations => (IMAGES, None),
-        Endpoint::ImageEdits => (IMAGES, Some(("prompt", LONGEST_PROMPT))),
+        Endpoint::ImageEdits => (EDITS, Some(("prompt", LONGEST_PROMPT))),
         Endpoint::Videos => (&[][..], Some(("prompt", LONGEST_PROMPT))),
         Endpoint::Moderations => (&[][..], None),
     };
     for bound in bounds {
         within(body, *bound)?;
+    }
+    if strict && endpoint == Endpoint::Responses {
+        within(body, OUTPUT_TOKENS)?;
+    }
+    // EditImageBodyJsonParam and CreateVideoJsonBody want a character, CreateImageRequest does not say so.
+    if matches!(endpoint, Endpoint::ImageEdits | Endpoint::Videos)
+        && given(body, "prompt").is_some_and(|prompt| prompt == "")
+    {
+        return Err(out("prompt", "'prompt' must not be empty.".to_owned()));
     }
     if let Some((name, most)) = text
         && let Some(Value::String(text)) = given(body, name)
@@ -113,10 +128,10 @@ fn metadata(body: &Body) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn is_longer(text: &str, most: usize) -> bool {
+pub(super) fn is_longer(text: &str, most: usize) -> bool {
     text.len() > most && text.chars().count() > most
 }
 
-fn out(param: &str, message: String) -> Refusal {
+pub(super) fn out(param: &str, message: String) -> Refusal {
     Refusal::param(param, message).code("invalid_value")
 }

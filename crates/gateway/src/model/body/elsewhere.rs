@@ -51,6 +51,26 @@ const PICTURES: &[Elsewhere] = &[("messages", "prompt"), ("input", "prompt"), ("
 const EDITS: &[Elsewhere] =
     &[("image", "images"), ("messages", "prompt"), ("input", "prompt"), ("instructions", "prompt")];
 
+/// What no name here stands for, and what to do instead: by the properties of CreateResponse and CreateCompletionRequest.
+/// Other services were seen to have some of them there.
+fn nowhere(endpoint: Endpoint) -> &'static [&'static str] {
+    match endpoint {
+        Endpoint::Responses => &[
+            "n",
+            "stop",
+            "seed",
+            "frequency_penalty",
+            "presence_penalty",
+            "logit_bias",
+            "modalities",
+            "audio",
+            "prediction",
+        ],
+        Endpoint::Completions => &["response_format", "tools", "tool_choice", "functions", "function_call"],
+        _ => &[],
+    }
+}
+
 fn table(endpoint: Endpoint) -> &'static [Elsewhere] {
     match endpoint {
         Endpoint::ChatCompletions => CHAT,
@@ -71,7 +91,11 @@ fn found(endpoint: Endpoint, body: &Body) -> impl Iterator<Item = Elsewhere> {
     table(endpoint).iter().copied().filter(is_wrong)
 }
 
-pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
+pub(super) fn check(strict: bool, endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
+    if strict && let Some(field) = nowhere(endpoint).iter().find(|field| given(body, field).is_some()) {
+        let message = format!("Unsupported parameter: '{field}' is no parameter of {}.", endpoint.path());
+        return Err(Refusal::param(*field, message).code("unsupported_parameter"));
+    }
     match found(endpoint, body).next() {
         Some((field, right)) => {
             Err(Refusal::param(field, format!("Unsupported parameter: {}", sentence(endpoint, field, right)))

@@ -64,11 +64,14 @@ const CHAT: &[(&str, Kind)] = &[
     ("metadata", Object),
     ("modalities", List),
     ("model", Text),
+    ("moderation", Object),
     ("n", Integer),
     ("parallel_tool_calls", Boolean),
     ("prediction", Object),
     ("presence_penalty", Number),
     ("prompt_cache_key", Text),
+    ("prompt_cache_options", Object),
+    ("prompt_cache_retention", Text),
     ("reasoning_effort", Text),
     ("response_format", Object),
     ("safety_identifier", Text),
@@ -91,6 +94,7 @@ const CHAT: &[(&str, Kind)] = &[
 /// CreateResponse.
 const RESPONSES: &[(&str, Kind)] = &[
     ("background", Boolean),
+    ("context_management", List),
     ("conversation", TextOrObject),
     ("include", List),
     ("input", TextOrList),
@@ -99,10 +103,13 @@ const RESPONSES: &[(&str, Kind)] = &[
     ("max_tool_calls", Integer),
     ("metadata", Object),
     ("model", Text),
+    ("moderation", Object),
     ("parallel_tool_calls", Boolean),
     ("previous_response_id", Text),
     ("prompt", Object),
     ("prompt_cache_key", Text),
+    ("prompt_cache_options", Object),
+    ("prompt_cache_retention", Text),
     ("reasoning", Object),
     ("safety_identifier", Text),
     ("service_tier", Text),
@@ -166,7 +173,7 @@ const IMAGES: &[(&str, Kind)] = &[
     ("user", Text),
 ];
 
-/// EditImageBodyJsonParam. Its `images` are required there, but not here: the model looks at none.
+/// EditImageBodyJsonParam.
 const EDITS: &[(&str, Kind)] = &[
     ("background", Text),
     ("images", List),
@@ -189,7 +196,36 @@ const EDITS: &[(&str, Kind)] = &[
 const VIDEOS: &[(&str, Kind)] =
     &[("input_reference", Object), ("model", Text), ("prompt", Text), ("seconds", Text), ("size", Text)];
 
-pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
+/// The fields that may not be null. All others may, by "nullable" or by a type of their own.
+fn never_null(endpoint: Endpoint) -> &'static [&'static str] {
+    match endpoint {
+        Endpoint::ChatCompletions => &[
+            "function_call",
+            "functions",
+            "messages",
+            "model",
+            "parallel_tool_calls",
+            "prompt_cache_options",
+            "response_format",
+            "tool_choice",
+            "tools",
+            "user",
+            "web_search_options",
+        ],
+        Endpoint::Responses => &["input", "model", "prompt_cache_options", "text", "tool_choice", "tools", "user"],
+        Endpoint::Embeddings => &["dimensions", "encoding_format", "input", "model", "user"],
+        Endpoint::Completions => &["model", "user"],
+        Endpoint::Moderations => &["input", "model"],
+        Endpoint::ImageGenerations => &["prompt", "user"],
+        Endpoint::ImageEdits => &["images", "mask", "prompt", "user"],
+        Endpoint::Videos => &["input_reference", "model", "prompt", "seconds", "size"],
+    }
+}
+
+/// What CreateEmbeddingRequest and MKA1's EmbeddingsRequest have for `encoding_format`.
+const ENCODINGS: [&str; 2] = ["float", "base64"];
+
+pub(super) fn check(strict: bool, endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
     let fields = match endpoint {
         Endpoint::ChatCompletions => CHAT,
         Endpoint::Responses => RESPONSES,
@@ -201,9 +237,20 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
         Endpoint::Videos => VIDEOS,
     };
     for (name, kind) in fields {
-        if given(body, name).is_some_and(|value| !kind.holds(value)) {
+        let is_wrong = match body.get(*name) {
+            None => false,
+            Some(Value::Null) => strict && never_null(endpoint).contains(name),
+            Some(value) => !kind.holds(value),
+        };
+        if is_wrong {
             return Err(Refusal::wrong_type(*name, kind.words()));
         }
     }
-    Ok(())
+    match given(body, "encoding_format") {
+        Some(format) if endpoint == Endpoint::Embeddings && !ENCODINGS.iter().any(|known| format == known) => {
+            let message = "'encoding_format' must be 'float' or 'base64'.";
+            Err(Refusal::param("encoding_format", message).code("invalid_value"))
+        }
+        _ => Ok(()),
+    }
 }

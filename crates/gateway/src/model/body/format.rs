@@ -79,7 +79,7 @@ fn flat(format: &Map<String, Value>) -> Result<(), Refusal> {
     if kind(format, AT)? != "json_schema" {
         return Ok(());
     }
-    if given(format, "json_schema").is_some() {
+    if given(format, "json_schema").is_some() && given(format, "schema").is_none() {
         let message = "Unsupported parameter: 'text.format.json_schema', which belongs to another endpoint; in \
                        /v1/responses its fields stand in 'text.format' itself.";
         return Err(Refusal::param("text.format.json_schema", message).code("unsupported_parameter"));

@@ -21,23 +21,54 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
     for (at, message) in messages.iter().enumerate() {
         let param = format!("{name}[{at}]");
         let Value::Object(message) = message else { return Err(Refusal::wrong_type(param, "an object")) };
-        match given(message, "role") {
+        let role = match given(message, "role") {
             // Items of a response may be something else than messages, and have none.
             None if endpoint == Endpoint::ChatCompletions => return Err(Refusal::missing(format!("{param}.role"))),
-            None | Some(Value::String(_)) => {}
+            None => None,
+            Some(Value::String(role)) => Some(role.as_str()),
             Some(_) => return Err(Refusal::wrong_type(format!("{param}.role"), "a string")),
-        }
-        // Other items than messages keep other things under this name.
-        if given(message, "role").is_some()
-            && given(message, "content").is_some_and(|content| !content.is_string() && !content.is_array())
+        };
+        // Other items than messages keep other things under these names.
+        let is_message = given(message, "type").is_none_or(|kind| kind == "message");
+        if let Some(role) = role
+            && (endpoint == Endpoint::ChatCompletions || is_message)
         {
-            return Err(Refusal::wrong_type(format!("{param}.content"), "a string or an array"));
+            of_role(endpoint, role, message, &param)?;
         }
         if let Some(Value::Array(parts)) = given(message, "content") {
             self::parts(endpoint, parts, &format!("{param}.content"))?;
         }
     }
     Ok(())
+}
+
+/// The roles that there are (ChatCompletionRequestMessage, EasyInputMessage), and the content that each has.
+fn of_role(endpoint: Endpoint, role: &str, message: &Body, param: &str) -> Result<(), Refusal> {
+    let roles: &[&str] = match endpoint {
+        Endpoint::ChatCompletions => &["developer", "system", "user", "assistant", "tool", "function"],
+        _ => &["user", "assistant", "system", "developer"],
+    };
+    if !roles.contains(&role) {
+        let message = format!("Invalid value: '{role}'. Supported roles are: {}.", roles.join(", "));
+        return Err(Refusal::param(format!("{param}.role"), message).code("invalid_value"));
+    }
+    let param = format!("{param}.content");
+    let chat = endpoint == Endpoint::ChatCompletions;
+    match message.get("content") {
+        // An assistant may have called tools instead; what a function gave may be null.
+        None if chat && role == "assistant" => Ok(()),
+        Some(Value::Null) if chat && matches!(role, "assistant" | "function") => Ok(()),
+        None | Some(Value::Null) => Err(Refusal::missing(param)),
+        Some(Value::Array(parts)) if parts.is_empty() && chat => {
+            Err(Refusal::param(&param, format!("'{param}' must not be empty.")).code("invalid_value"))
+        }
+        Some(Value::Array(parts)) => match parts.iter().position(|part| !part.is_object()) {
+            Some(at) => Err(Refusal::wrong_type(format!("{param}[{at}]"), "an object")),
+            None => Ok(()),
+        },
+        Some(Value::String(_)) => Ok(()),
+        Some(_) => Err(Refusal::wrong_type(param, "a string or an array")),
+    }
 }
 
 /// The types of parts as they are at the other endpoint, and what they are here: those of the messages in

@@ -13,7 +13,13 @@ pub(super) fn check(endpoint: Endpoint, body: &Body) -> Result<(), Refusal> {
         Endpoint::Responses => flat,
         _ => return Ok(()),
     };
-    let is_function = |tool: &Map<String, Value>| given(tool, "type").is_some_and(|kind| kind == "function");
+    // One without a type is a function that was written for the other endpoint, when it has a name only.
+    let is_function = |tool: &Map<String, Value>| match given(tool, "type") {
+        None => {
+            endpoint == Endpoint::ChatCompletions && given(tool, "name").is_some() && given(tool, "function").is_none()
+        }
+        Some(kind) => kind == "function",
+    };
     if let Some(Value::Object(choice)) = given(body, "tool_choice")
         && is_function(choice)
     {
@@ -49,7 +55,7 @@ fn nested(tool: &Map<String, Value>, param: &str) -> Result<(), Refusal> {
 
 /// `{"type": "function", "name", "parameters"}`
 fn flat(tool: &Map<String, Value>, param: &str) -> Result<(), Refusal> {
-    if given(tool, "function").is_some() {
+    if given(tool, "function").is_some() && given(tool, "name").is_none() {
         let message = format!(
             "Unsupported parameter: '{param}.function', which belongs to another endpoint; in /v1/responses its fields \
              stand in the tool itself."
