@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::batch_options::BatchOptionArgs;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
+use crate::fetch::{self, NoRoom};
 use crate::input;
 use crate::interrupt::Stop;
 use crate::out;
@@ -54,11 +55,13 @@ Examples:
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
 
 Exit 0: every line succeeded. 1: some did not, or the batch expired or was cancelled.
-2: usage, the folder holds a run, or the disk refuses. 3: the input was refused. 4: the service refused,
-could not be reached, or failed the batch. 5: gave up waiting. 130: interrupted."
+2: usage, the folder holds a run, or the disk refuses. 3: the input was refused.
+4: the service refused, could not be reached, or failed the batch. 5: gave up waiting.
+130: interrupted."
 )]
 pub(crate) struct RunArgs {
     /// The request file
+    #[arg(value_parser = input::path())]
     requests: PathBuf,
 
     /// Use a gateway inside this process, with a built-in model: no account, no network
@@ -68,11 +71,11 @@ pub(crate) struct RunArgs {
     embedded: bool,
 
     /// Where the run is kept [default: beside the requests, named after them: requests.run]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = input::path())]
     dir: Option<PathBuf>,
 
     /// Where the results are to be as well; the folder keeps its own copy
-    #[arg(short, long, value_name = "FILE", value_parser = input::output)]
+    #[arg(short, long, value_name = "FILE", value_parser = input::output())]
     output: Option<PathBuf>,
 
     /// Let -o replace whatever file is there
@@ -162,7 +165,7 @@ async fn execute(args: &RunArgs, client: &Client, stop: &mut Stop) -> Result<Exi
         () = stop.asked() => {
             bar.clear();
             let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Err(interrupted(args, &folder, seen.as_ref().map(|batch| &batch.id)));
+            return Err(interrupted(args, &folder, seen.as_ref()));
         }
     };
     bar.clear();
@@ -268,6 +271,13 @@ fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &
         RunError::Unfetched { id, error: late, .. } if late.is_late() => {
             CliError::new(exit, error.to_string()).with(fetch_later(args, id, seen, folder))
         }
+        // What is on this disk is as it was; the rest needs room.
+        RunError::Unfetched { .. } | RunError::Io { batch: Some(_), .. }
+            if let (Some(room), Some(batch)) = (NoRoom::of(error), seen.filter(|batch| batch.is_terminal())) =>
+        {
+            let lines = fetch::lines(&args.service, batch, Some(folder), &room.place(folder));
+            CliError::new(exit, error.to_string()).with([room.advice()]).with(lines)
+        }
         RunError::GaveUp { id, .. }
         | RunError::Unfetched { id, .. }
         | RunError::Io { batch: Some(id), .. }
@@ -341,10 +351,14 @@ fn go_on(args: &RunArgs, id: &BatchId, seen: Option<&Batch>, folder: &Path) -> V
     lines
 }
 
-fn interrupted(args: &RunArgs, folder: &Path, id: Option<&BatchId>) -> CliError {
-    let message = match id {
+fn interrupted(args: &RunArgs, folder: &Path, seen: Option<&Batch>) -> CliError {
+    let message = match seen {
         _ if args.embedded => "interrupted; the embedded gateway and its batch ended with this command".to_owned(),
-        Some(id) => {
+        Some(batch) if batch.is_terminal() => {
+            let lines = fetch::lines(&args.service, batch, Some(folder), folder);
+            return fetch::interrupted(batch).with(lines);
+        }
+        Some(Batch { id, .. }) => {
             let cancel = args.service.again("batches cancel").word(id.as_str());
             format!("interrupted; batch {id} goes on at the service, and will be charged; to stop it: {cancel}")
         }
@@ -367,6 +381,9 @@ fn print(args: &RunArgs, report: &Report) -> Result<(), CliError> {
         return out::line(text);
     }
     let of = format!("; batch {} {}", report.batch.id, report.batch.status);
+    for error in report.batch.errors.iter().take(SHOWN_FINDINGS) {
+        out::note(format_args!("batch {}: {error}", report.batch.id));
+    }
     out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
     out::text(format_args!("time: {:.1} s", report.seconds))?;
     out::text(format_args!("results: {}", shell::quoted(&report.results)))

@@ -1,7 +1,9 @@
 //! What a run shows while it lasts: a bar on a terminal, nothing in a pipe.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,16 +15,26 @@ use crate::out;
 
 /// A bar on stderr.
 #[derive(Clone, Debug)]
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Bar(ProgressBar, Arc<Mutex<&'static str>>);
+
+/// The styles of a bar: a message alone, or with numbers of lines or bytes.
+const PLAIN: &str = "{spinner} {msg}";
+const LINES: &str = "{spinner} {msg} {wide_bar} {pos}/{len} {eta}";
+const BYTES: &str = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
 
 impl Bar {
     /// A bar, which draws only when stderr is a terminal.
     pub(crate) fn new() -> Self {
         let target =
             if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = Self(ProgressBar::with_draw_target(None, target));
-        bar.say("");
+        let bar = Self::on(target);
         bar.0.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+
+    fn on(target: ProgressDrawTarget) -> Self {
+        let bar = Self(ProgressBar::with_draw_target(None, target), Arc::new(Mutex::new("")));
+        bar.say("");
         bar
     }
 
@@ -33,15 +45,15 @@ impl Bar {
             Progress::Uploading { sent, total } => self.bytes("uploading", *sent, *total),
             Progress::Created(batch) | Progress::Waiting(batch) => self.batch(batch),
             Progress::Downloading { name } => self.say(format!("downloading {name}")),
-            Progress::Trouble(error) => self.note(error),
+            Progress::Trouble(error) => self.note(format_args!("{error}; asking again")),
             Progress::Joining => self.say("putting the results in order"),
             _ => {}
         }
     }
 
-    /// Tells of trouble that passes, on a terminal or not: a run that waits for a service must not look idle.
-    fn note(&self, error: &lote::Error) {
-        self.0.suspend(|| out::note(format_args!("{error}; asking again")));
+    /// Prints a line above the bar, on a terminal or not: what waits for a service must not look idle.
+    pub(crate) fn note(&self, text: impl Display) {
+        self.0.suspend(|| out::note(text));
     }
 
     /// Shows how far a batch has come.
@@ -49,11 +61,9 @@ impl Bar {
         match batch.request_counts.filter(|counts| counts.total > 0) {
             None => self.say(shown(batch)),
             Some(counts) => {
-                self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
-                self.0.set_length(counts.total);
-                self.0.set_position(counts.completed.saturating_add(counts.failed));
                 let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
-                self.0.set_message(format!("{}{failed}", shown(batch)));
+                let ended = counts.completed.saturating_add(counts.failed);
+                self.counting(LINES, ended, counts.total, format!("{}{failed}", shown(batch)));
             }
         }
     }
@@ -63,23 +73,42 @@ impl Bar {
         if total == 0 {
             return self.say(format!("{over} of {all} batches over"));
         }
-        self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
-        self.0.set_length(total);
-        self.0.set_position(ended);
-        self.0.set_message(format!("{over} of {all} batches over"));
+        self.counting(LINES, ended, total, format!("{over} of {all} batches over"));
     }
 
     /// Shows how many bytes have moved.
     fn bytes(&self, doing: &'static str, moved: u64, total: u64) {
-        self.style("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
-        self.0.set_length(total);
-        self.0.set_position(moved);
-        self.0.set_message(doing);
+        self.counting(BYTES, moved, total, doing);
+    }
+
+    /// Shows numbers in this style. Each change of the bar may be drawn: numbers of another kind go before the style
+    /// comes, or bytes would be seen as lines.
+    fn counting(&self, style: &'static str, done: u64, total: u64, what: impl Into<Cow<'static, str>>) {
+        if self.shows(style) {
+            self.set(PLAIN);
+            self.0.set_length(total);
+            self.0.set_position(done);
+            self.0.reset_eta();
+            self.0.set_message(what);
+            self.set(style);
+        } else {
+            self.0.set_length(total);
+            self.0.set_position(done);
+            self.0.set_message(what);
+        }
     }
 
     fn say(&self, what: impl Into<Cow<'static, str>>) {
-        self.style("{spinner} {msg}");
+        if self.shows(PLAIN) {
+            self.set(PLAIN);
+        }
         self.0.set_message(what);
+    }
+
+    /// Takes note of the style that is to be shown; whether it is another.
+    fn shows(&self, style: &'static str) -> bool {
+        let mut shown = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *shown, style) != style
     }
 
     /// Takes the bar away.
@@ -87,7 +116,7 @@ impl Bar {
         self.0.finish_and_clear();
     }
 
-    fn style(&self, template: &str) {
+    fn set(&self, template: &str) {
         // The templates are ours; a wrong one would show as no style.
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.0.set_style(style);
@@ -99,4 +128,66 @@ impl Bar {
 fn shown(batch: &Batch) -> String {
     let status: String = batch.status.to_string().chars().take(40).collect();
     visible(&format!("{} {status}", batch.id)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use indicatif::TermLike;
+
+    use super::*;
+
+    /// A terminal that keeps all that was ever drawn.
+    #[derive(Clone, Debug, Default)]
+    struct Paper(Arc<Mutex<String>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().expect("no test panicked with it").push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.write_str("\n")
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn bytes_are_never_shown_as_lines_nor_lines_as_bytes() {
+        let paper = Paper::default();
+        let bar = Bar::on(ProgressDrawTarget::term_like_with_hz(Box::new(paper.clone()), 255));
+        // Between any two changes the bar may be drawn by its own clock.
+        for round in 1..4 {
+            bar.show(&Progress::Uploading { sent: 7_340_032, total: 7_340_032 });
+            bar.0.force_draw();
+            bar.batches(round, 4, 11, 13);
+            bar.0.force_draw();
+        }
+        let drawn = paper.0.lock().expect("no test panicked with it").clone();
+        assert!(drawn.contains("7.00 MiB/7.00 MiB") && drawn.contains("11/13"), "{drawn}");
+        for wrong in ["7340032", "11 B/", "13 B "] {
+            assert!(!drawn.contains(wrong), "{wrong}: {drawn}");
+        }
+    }
 }
