@@ -256,8 +256,8 @@ async fn a_file_that_changes_while_it_is_fetched_is_fetched_anew_once() {
         let batch = client.batches().get(&"b".parse().expect("an id")).await.expect("a batch");
         client.batches().outcomes(&batch, &requests).fetch().await
     };
-    // The break, the rest that is of another file, all of that file, and its details.
-    let mut outcomes = fetch(vec![broken(), whole(), whole(), Reply::json(200, json!({}))]).await.expect("outcomes");
+    // The break, the rest that is of another file, and all of that file.
+    let mut outcomes = fetch(vec![broken(), whole(), whole()]).await.expect("outcomes");
     let outcome = outcomes.next().expect("one").expect("read");
     assert_eq!(outcome.text().expect("a text"), "the answer");
     // What changes again is told.
