@@ -258,6 +258,9 @@ fn exit(error: &RunError) -> Exit {
 /// its batch, has ended by then.
 fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &Path) -> CliError {
     let exit = exit(error);
+    if let Some(lines) = seen.filter(|batch| batch.is_terminal()).and_then(|batch| over(args, error, batch, folder)) {
+        return CliError::new(exit, error.to_string()).with(lines);
+    }
     match error {
         RunError::GaveUp { .. }
         | RunError::Unfetched { .. }
@@ -270,13 +273,6 @@ fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &
         }
         RunError::Unfetched { id, error: late, .. } if late.is_late() => {
             CliError::new(exit, error.to_string()).with(fetch_later(args, id, seen, folder))
-        }
-        // What is on this disk is as it was; the rest needs room.
-        RunError::Unfetched { .. } | RunError::Io { batch: Some(_), .. }
-            if let (Some(room), Some(batch)) = (NoRoom::of(error), seen.filter(|batch| batch.is_terminal())) =>
-        {
-            let lines = fetch::lines(&args.service, batch, Some(folder), &room.place(folder));
-            CliError::new(exit, error.to_string()).with([room.advice()]).with(lines)
         }
         RunError::GaveUp { id, .. }
         | RunError::Unfetched { id, .. }
@@ -313,6 +309,23 @@ fn ended_early(args: &RunArgs, error: &RunError, seen: Option<&Batch>, folder: &
     }
 }
 
+/// The commands with which the user fetches what a batch has that is over, and joins it.
+fn over(args: &RunArgs, error: &RunError, batch: &Batch, folder: &Path) -> Option<Vec<String>> {
+    let lines = |kept, place: &Path| fetch::lines(&args.service, batch, kept, place);
+    match error {
+        _ if args.embedded => None,
+        // What is in the place of a folder that was lost is not of this run.
+        RunError::Lost { batch: Some(_), .. } => Some(lines(None, Path::new(""))),
+        RunError::Unfetched { error, .. } if error.is_late() => None,
+        RunError::Unfetched { .. } | RunError::Io { batch: Some(_), .. } => Some(match NoRoom::of(error) {
+            // What is in the folder is whole; the rest needs room.
+            Some(room) => [vec![room.advice()], lines(Some(folder), &room.place(folder))].concat(),
+            None => lines(Some(folder), folder),
+        }),
+        _ => None,
+    }
+}
+
 /// The commands with which the user fetches what a batch has finished once the service names it.
 fn fetch_later(args: &RunArgs, id: &BatchId, seen: Option<&Batch>, folder: &Path) -> Vec<String> {
     let output = seen.and_then(|batch| batch.output_file_id.as_ref()).map_or("OUTPUT_FILE_ID", |id| id.as_str());
@@ -327,26 +340,17 @@ fn fetch_later(args: &RunArgs, id: &BatchId, seen: Option<&Batch>, folder: &Path
 /// The commands with which the user follows or ends a batch, and fetches what it has: each works as it stands.
 fn go_on(args: &RunArgs, id: &BatchId, seen: Option<&Batch>, folder: &Path) -> Vec<String> {
     let again = |subcommand: &str| args.service.again(subcommand);
-    let mut lines = Vec::new();
-    let fetch = |lines: &mut Vec<String>| {
-        let files = seen.map(|batch| [&batch.output_file_id, &batch.error_file_id]).into_iter().flatten();
-        for (file, name) in files.zip(["output.jsonl", "errors.jsonl"]) {
-            if let Some(file) = file {
-                let content = again("files content").word(file.as_str()).flag("-o", folder.join(name));
-                lines.push(format!("  {content}"));
-            }
+    let wait = again("batches wait").word(id.as_str());
+    let mut lines = vec![
+        format!("  {wait}  # prints the ids of its files, for lote files content"),
+        format!("  {}", again("batches cancel").word(id.as_str())),
+    ];
+    let files = seen.map(|batch| [&batch.output_file_id, &batch.error_file_id]).into_iter().flatten();
+    for (file, name) in files.zip(["output.jsonl", "errors.jsonl"]) {
+        if let Some(file) = file {
+            let content = again("files content").word(file.as_str()).flag("-o", folder.join(name));
+            lines.push(format!("  {content}"));
         }
-    };
-    if seen.is_some_and(Batch::is_terminal) {
-        fetch(&mut lines);
-        if lines.is_empty() {
-            lines.push(format!("  {}", again("batches get").word(id.as_str())));
-        }
-    } else {
-        let wait = again("batches wait").word(id.as_str());
-        lines.push(format!("  {wait}  # prints the ids of its files, for lote files content"));
-        lines.push(format!("  {}", again("batches cancel").word(id.as_str())));
-        fetch(&mut lines);
     }
     lines
 }

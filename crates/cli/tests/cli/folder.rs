@@ -238,6 +238,21 @@ fn a_download_that_was_killed_leaves_a_part_that_the_next_one_sweeps() {
     }
 }
 
+#[test]
+fn a_download_that_is_stopped_leaves_nothing_and_says_how_to_do_it_again() {
+    let place = folder(&[]);
+    let silent = Silent::listen();
+    let child =
+        spawn(at(&silent.url()), place.path(), &["files", "content", "file-1", "-o", "my output.jsonl", "--force"]);
+    let _connection = silent.asked();
+    signal(&child, "INT");
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("\n  lote files content file-1 ") && stderr.ends_with("-o 'my output.jsonl' --force\n"));
+    assert!(names(place.path()).is_empty(), "{:?}", names(place.path()));
+}
+
 /// `lote` as nohup starts it.
 fn surviving_hangups() -> Command {
     let mut shell = Command::new("sh");

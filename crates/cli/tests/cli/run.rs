@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::common::{Ended, PROBLEMS, command, ended, folder, lote, names, repository, signal, until, word_problems};
-use crate::service::{Embedded, Odd, Steady, ask, at, json, requests};
+use crate::service::{Embedded, Odd, Steady, answer, ask, at, json, requests};
 
 /// `lote run requests.jsonl` in this folder, with these arguments.
 fn run_in<A: AsRef<OsStr>>(mut command: Command, folder: &Path, args: impl IntoIterator<Item = A>) -> Ended {
@@ -272,6 +272,26 @@ fn ending_as(batch: serde_json::Value, looks: &Arc<AtomicUsize>) -> Steady {
             batch.clone()
         }
     })
+}
+
+#[test]
+fn files_that_cannot_be_fetched_are_told_with_the_commands_that_fetch_and_join_them() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let said = |status: &str, json: serde_json::Value| answer(status, "application/json", &json.to_string());
+    let odd = Odd::answering([
+        said("200 OK", serde_json::json!({"id": "file-1"})),
+        said("200 OK", serde_json::json!({"id": "batch_1", "status": "validating"})),
+        said("200 OK", serde_json::json!({"id": "batch_1", "status": "completed", "output_file_id": "o"})),
+        said("403 Forbidden", serde_json::json!({"error": {"message": "not today"}})),
+    ]);
+    let ended = run_in(at(odd.url()), place.path(), [] as [&str; 0]);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    let [.., error, content, join] = lines.as_slice() else { panic!("{ended:?}") };
+    assert!(error.contains("not today"), "{ended:?}");
+    assert!(content.starts_with("  lote files content o ") && content.ends_with("-o requests.run/output.jsonl"));
+    let joined = "requests.run/requests.jsonl requests.run/output.jsonl -o requests.run/results.jsonl";
+    assert_eq!(*join, format!("  lote join {joined}"));
 }
 
 #[test]
