@@ -235,6 +235,37 @@ async fn described(batch: Value) -> (Odd, Client, Batch) {
 }
 
 #[tokio::test]
+async fn a_file_that_changes_while_it_is_fetched_is_fetched_anew_once() {
+    let folder = TempDir::new().expect("a folder");
+    let requests = folder.path().join("requests.jsonl");
+    fs::write(&requests, r#"{"custom_id":"a"}"#).expect("written");
+    let line = |text: &str| {
+        let body = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]});
+        json!({"custom_id": "a", "response": {"status_code": 200, "body": body}}).to_string() + "\n"
+    };
+    let (old, new) = (line("an older answer"), line("the answer"));
+    let broken = || {
+        let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\netag: \"v1\"\r\n\r\n{}", old.len(), &old[..9]);
+        Reply::Bytes(head.into_bytes())
+    };
+    let whole = || Reply::new(200, &["etag: \"v2\""], &new);
+    let batch = || Reply::json(200, json!({"id": "b", "status": "completed", "output_file_id": "o"}));
+    let fetch = async |replies: Vec<Reply>| {
+        let odd = Odd::new(std::iter::once(batch()).chain(replies));
+        let client = odd.client();
+        let batch = client.batches().get(&"b".parse().expect("an id")).await.expect("a batch");
+        client.batches().outcomes(&batch, &requests).fetch().await
+    };
+    // The break, the rest that is of another file, and all of that file.
+    let mut outcomes = fetch(vec![broken(), whole(), whole()]).await.expect("outcomes");
+    let outcome = outcomes.next().expect("one").expect("read");
+    assert_eq!(outcome.text().expect("a text"), "the answer");
+    // What changes again is told.
+    let error = fetch(vec![broken(), whole(), broken(), whole()]).await.expect_err("changed again");
+    assert!(error.is_undecodable() && error.to_string().contains("has changed while it was fetched"), "{error}");
+}
+
+#[tokio::test]
 async fn a_batch_without_files_has_only_missing_lines_unless_it_failed() {
     let folder = TempDir::new().expect("a folder");
     let requests = folder.path().join("requests.jsonl");

@@ -1,9 +1,9 @@
 //! The list of what CI runs, and its report. Every step runs, also after one that failed, and what a step prints is
-//! passed on.
+//! passed on. The end of what a failed one printed stands in the summary again.
 
 use std::{
     ffi::OsStr,
-    io::Write,
+    io::{self, Write},
     path::Path,
     process::{Command, Stdio},
     time::Instant,
@@ -14,6 +14,7 @@ use crate::{
     codegen::{self, Mode},
     night, outside,
     report::{CODEGEN, EXIT_FRESH, EXIT_STALE, Failure, Finding},
+    tee::{self, Tee},
 };
 
 /// One step of CI.
@@ -221,16 +222,18 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
         writeln!(out, "== {}: {what}", step.name)?;
         out.flush()?;
         let start = Instant::now();
-        let outcome = one(step, root, out)?;
+        let mut tee = Tee::new(out);
+        let outcome = one(step, root, &mut tee)?;
+        let printed = tee.into_lines();
         if let Outcome::Skipped(reason) = &outcome {
             writeln!(out, "skipped: {reason}")?;
         }
-        ended.push((step, outcome, start.elapsed().as_secs_f64()));
+        ended.push((step, outcome, start.elapsed().as_secs_f64(), printed));
     }
 
     writeln!(out, "== summary")?;
-    let mut code = EXIT_FRESH;
-    for (step, outcome, seconds) in ended {
+    let (mut code, mut failed) = (EXIT_FRESH, Vec::new());
+    for (step, outcome, seconds, printed) in ended {
         let name = step.name;
         match outcome {
             Outcome::Passed(left_out) => {
@@ -253,8 +256,13 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
             Outcome::Failed(fix) => {
                 code = EXIT_STALE;
                 writeln!(out, "failed: {name} ({seconds:.1} s)\n{}", Finding::new(format!("step {name} failed"), fix))?;
+                failed.push((name, printed));
             }
         }
+    }
+    for (name, printed) in failed.iter().filter(|(_, printed)| !printed.is_empty()) {
+        writeln!(out, "-- step {name} ended with:")?;
+        printed.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
     out.flush()?;
     Ok(code)
@@ -263,7 +271,10 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
 fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
     for need in step.needs {
         let works = match need.program {
-            Program::Cargo => cargo_passes(root, need.words, &[], &Stdio::null)?,
+            Program::Cargo => {
+                let status = cargo_with(root, need.words, &[]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+                status.map_err(no_cargo)?.success()
+            }
             Program::Python => outside::passes(root, outside::PYTHON, need.words),
             Program::PkgConfig => outside::passes(root, "pkg-config", need.words),
             Program::Rustup => outside::passes(root, "rustup", need.words),
@@ -273,7 +284,10 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
         }
     }
     let passed = match step.runs {
-        Runs::Cargo(words, environment) => cargo_passes(root, words, environment, &Stdio::inherit)?,
+        Runs::Cargo(words, environment) => {
+            let pass = |bytes: &[u8]| out.write_all(bytes).and_then(|()| out.flush());
+            tee::run(cargo_with(root, words, environment), None, pass).map_err(no_cargo)?.success()
+        }
         // What keeps one of these from an answer fails this step, not the others.
         Runs::Codegen => match codegen::run(root, Mode::Check, out) {
             Ok(code) => code == EXIT_FRESH,
@@ -302,21 +316,17 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
     Ok(if passed { Outcome::Passed(Vec::new()) } else { Outcome::Failed(step.fix) })
 }
 
-/// Whether a command of cargo succeeds.
-fn cargo_passes(
-    root: &Path,
-    words: &[&str],
-    environment: &[(&str, &str)],
-    output: &dyn Fn() -> Stdio,
-) -> Result<bool, Failure> {
-    let status = Command::new(cargo())
+/// A command of cargo.
+fn cargo_with(root: &Path, words: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(cargo());
+    command
         .args(words)
         .envs(environment.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))
         .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(output())
-        .stderr(output())
-        .status()
-        .map_err(|error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust"))?;
-    Ok(status.success())
+        .stdin(Stdio::null());
+    command
+}
+
+fn no_cargo(error: io::Error) -> Failure {
+    Failure::new(format!("cargo cannot be run, or what it prints cannot be passed on: {error}"), "install Rust")
 }

@@ -16,4 +16,5 @@ pub mod report;
 pub mod schemas;
 pub mod style;
 pub mod table;
+pub mod tee;
 pub mod yaml;

@@ -3,12 +3,15 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use crate::report::{EXIT_FRESH, EXIT_STALE, Failure, Finding};
+use crate::{
+    report::{EXIT_FRESH, EXIT_STALE, Failure, Finding},
+    tee::{self, Tail},
+};
 
 /// The fuzz targets, each with the folders of the repository whose files it begins with, beside its own corpus.
 const TARGETS: [(&str, &[&str]); 8] = [
@@ -22,6 +25,12 @@ const TARGETS: [(&str, &[&str]); 8] = [
     ("gateway", &["crates/gateway/tests/fixtures"]),
 ];
 
+/// What libFuzzer's count of its runs begins with.
+const TRIED: &str = "stat::number_of_executed_units:";
+
+/// How many lines of a target are shown when it has found something.
+const SHOWN: usize = 300;
+
 /// cargo-fuzz needs a nightly toolchain; `rustup run` finds it whatever toolchain runs this program.
 const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
 
@@ -33,7 +42,8 @@ const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
 /// When a target does not build.
 pub fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
     // No crate of ours has unsafe code, so a sanitizer would only slow the search down.
-    run(root, &["build", "--sanitizer", "none"], &[], &mut *out)?
+    let pass = |bytes: &[u8]| out.write_all(bytes).and_then(|()| out.flush());
+    run(root, &["build", "--sanitizer", "none"], &[], pass)?
         .then_some(())
         .ok_or_else(|| Failure::new("the fuzz targets do not build", "correct what the compiler says above"))?;
     let mut found = Vec::new();
@@ -49,8 +59,20 @@ pub fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failur
         let folders: Vec<&str> = folders.iter().filter_map(|folder| folder.to_str()).collect();
         let words: Vec<&str> = ["run", "--sanitizer", "none", target].into_iter().chain(folders).collect();
         let limit = format!("-max_total_time={seconds}");
-        let options = [&*limit, "-timeout=20", "-rss_limit_mb=2048", "-max_len=65536", "-print_final_stats=1"];
-        if !run(root, &words, &options, &mut *out)? {
+        let options =
+            [&*limit, "-timeout=20", "-rss_limit_mb=2048", "-max_len=65536", "-print_final_stats=1", "-verbosity=0"];
+        let mut tail = Tail::new(SHOWN);
+        let passed = run(root, &words, &options, |bytes| {
+            tail.take(bytes);
+            Ok(())
+        })?;
+        let printed = tail.into_lines();
+        if passed {
+            let tried =
+                printed.iter().find_map(|line| line.strip_prefix(TRIED)).map_or("an unknown number of", str::trim);
+            writeln!(out, "{tried} inputs, nothing found")?;
+        } else {
+            printed.iter().try_for_each(|line| writeln!(out, "{line}"))?;
             found.push(target);
         }
     }
@@ -61,9 +83,13 @@ pub fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failur
     Ok(if found.is_empty() { EXIT_FRESH } else { EXIT_STALE })
 }
 
-/// Runs cargo-fuzz; whether it succeeded.
-fn run(root: &Path, words: &[&str], options: &[&str], out: &mut dyn Write) -> Result<bool, Failure> {
-    out.flush()?;
+/// Runs cargo-fuzz and hands on what it prints; whether it succeeded.
+fn run(
+    root: &Path,
+    words: &[&str],
+    options: &[&str],
+    pass: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<bool, Failure> {
     let mut command = Command::new("rustup");
     command.args(CARGO_FUZZ).args(words);
     if !options.is_empty() {
@@ -73,10 +99,8 @@ fn run(root: &Path, words: &[&str], options: &[&str], out: &mut dyn Write) -> Re
     for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"] {
         command.env_remove(name);
     }
-    let status = command
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .status()
+    command.current_dir(root).stdin(Stdio::null());
+    let status = tee::run(command, None, pass)
         .map_err(|error| Failure::new(format!("rustup cannot be run: {error}"), "install rustup and cargo-fuzz"))?;
     Ok(status.success())
 }

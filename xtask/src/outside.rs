@@ -2,14 +2,14 @@
 //! It never installs or judges anything itself.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{Read, Seek, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::{client::cargo, report::Failure};
+use crate::{client::cargo, report::Failure, tee};
 
 /// The Python that is looked for.
 pub const PYTHON: &str = "python3";
@@ -64,27 +64,21 @@ pub fn passes(root: &Path, program: &str, words: &[&str]) -> bool {
 /// When `lote` does not build, or the script cannot be run.
 pub fn run(root: &Path, step: &str, out: &mut dyn Write) -> Result<Ended, Failure> {
     let cannot = |error| Failure::new(format!("{PYTHON} {SCRIPT} cannot be run: {error}"), "restore tests/clients");
-    let binary = build(root)?;
-    let mut child = Command::new(PYTHON)
-        // No byte code in the repository.
-        .args(["-B", SCRIPT, step, "--lote"])
-        .arg(binary)
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(cannot)?;
-    let mut left_out = Vec::new();
-    if let Some(printed) = child.stdout.take() {
-        for line in BufReader::new(printed).split(b'\n') {
-            let line = line.map_err(cannot)?;
-            let line = String::from_utf8_lossy(&line);
-            writeln!(out, "{line}")?;
-            out.flush()?;
-            left_out.extend(line.strip_prefix(SKIPPED).map(str::to_owned));
-        }
+    let binary = build(root, out)?;
+    let mut command = Command::new(PYTHON);
+    // No byte code in the repository.
+    command.args(["-B", SCRIPT, step, "--lote"]).arg(binary).current_dir(root).stdin(Stdio::null());
+    let mut text = Vec::new();
+    let status = tee::run(command, None, |bytes| {
+        text.extend_from_slice(bytes);
+        out.write_all(bytes).and_then(|()| out.flush())
+    });
+    let code = status.map_err(cannot)?.code();
+    if text.last().is_some_and(|byte| *byte != b'\n') {
+        writeln!(out)?;
     }
-    let code = child.wait().map_err(cannot)?.code();
+    let text = String::from_utf8_lossy(&text);
+    let left_out: Vec<String> = text.lines().filter_map(|line| line.strip_prefix(SKIPPED)).map(str::to_owned).collect();
     Ok(match code {
         Some(0) => Ended::Passed { left_out },
         Some(EXIT_SKIPPED) => Ended::Skipped { reason: left_out.join("; ") },
@@ -93,18 +87,22 @@ pub fn run(root: &Path, step: &str, out: &mut dyn Write) -> Result<Ended, Failur
 }
 
 /// The program `lote`, built.
-fn build(root: &Path) -> Result<PathBuf, Failure> {
-    let output = Command::new(cargo())
+fn build(root: &Path, out: &mut dyn Write) -> Result<PathBuf, Failure> {
+    let cannot = |error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust");
+    let mut command = Command::new(cargo());
+    command
         .args(BUILD)
         .args(["--quiet", "--message-format=json-render-diagnostics"])
         .current_dir(root)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust"))?;
-    let messages = String::from_utf8_lossy(&output.stdout);
+        .stdin(Stdio::null());
+    let mut messages = tempfile::tempfile().map_err(cannot)?;
+    let pass = |bytes: &[u8]| out.write_all(bytes).and_then(|()| out.flush());
+    let status = tee::run(command, Some(messages.try_clone().map_err(cannot)?), pass).map_err(cannot)?;
+    let mut read = Vec::new();
+    messages.rewind().and_then(|()| messages.read_to_end(&mut read)).map_err(cannot)?;
+    let messages = String::from_utf8_lossy(&read);
     match messages.lines().find_map(executable) {
-        Some(path) if output.status.success() => Ok(path),
+        Some(path) if status.success() => Ok(path),
         _ => Err(Failure::new(format!("cargo {} leaves no program", BUILD.join(" ")), "correct what cargo says above")),
     }
 }

@@ -365,7 +365,10 @@ fn ci_goes_on_after_a_failure_and_sums_up() {
         ended.out.contains("problem: step docs failed\nfix: correct what rustdoc says above\npassed: codegen ("),
         "{ended:?}"
     );
-    assert!(ended.err.contains("error"), "what the steps print is seen: {ended:?}");
+    let (printed, summary) = ended.out.split_once("\n== summary\n").unwrap();
+    let (_, again) = summary.split_once("\n-- step docs ended with:\n").unwrap();
+    assert!(again.starts_with("error: "), "{ended:?}");
+    assert!(printed.contains(again.trim_end()), "what the steps print is seen: {ended:?}");
 
     fs::remove_file(repository.root.join(CONTRACT)).unwrap();
     let ended = repository.xtask(&["ci", "codegen"]);

@@ -17,6 +17,11 @@ const MANIFEST: &str = "[workspace]\n\n[package]\nname = \"small\"\nversion = \"
 const PYTHON: &str =
     "#!/bin/sh\n[ \"$1\" = -c ] && exit \"$NEED\"\necho \"$@\"\nprintf '%b' \"$PRINTS\"\nexit \"$CODE\"\n";
 
+/// Stands for `rustup run nightly cargo fuzz …`: libFuzzer speaks on standard error, and in the target $FINDS it finds
+/// something.
+const RUSTUP: &str = "#!/bin/sh\necho \"of the fuzzer: $*\" >&2\n[ \"$5\" = run ] || exit 0\n\
+                      [ \"$8\" = \"$FINDS\" ] && exit 77\necho 'stat::number_of_executed_units: 4321' >&2\n";
+
 struct Repository {
     // Removed when dropped.
     _folder: tempfile::TempDir,
@@ -34,16 +39,21 @@ impl Repository {
         fs::create_dir(&tools).unwrap();
         fs::write(root.join("Cargo.toml"), MANIFEST).unwrap();
         fs::write(root.join("main.rs"), main).unwrap();
-        let python = tools.join("python3");
-        fs::write(&python, PYTHON).unwrap();
-        fs::set_permissions(python, fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, script) in [("python3", PYTHON), ("rustup", RUSTUP)] {
+            fs::write(tools.join(name), script).unwrap();
+            fs::set_permissions(tools.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
         Self { _folder: folder, root, tools, target }
     }
 
     /// The exit code and the standard output of the step clients.
     fn clients(&self, path: OsString, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+        self.step("clients", path, variables)
+    }
+
+    fn step(&self, name: &str, path: OsString, variables: &[(&str, &str)]) -> (Option<i32>, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .args(["ci", "clients"])
+            .args(["ci", name])
             .current_dir(&self.root)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_NET_OFFLINE", "true")
@@ -126,4 +136,23 @@ fn on_ci_a_step_that_is_skipped_fails() {
     let (code, out) = repository.clients(repository.path(), &variables);
     assert_eq!(code, Some(4), "{out}");
     assert!(out.contains("failed: clients\nproblem: step clients was skipped on CI: no registry\nfix: "), "{out}");
+}
+
+#[test]
+fn what_the_fuzzer_prints_is_shown_when_it_finds_something() {
+    let repository = Repository::new("fn main() {}");
+    let (code, out) = repository.step("fuzz", repository.path(), &[]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("== fuzz join: 15 s\n4321 inputs, nothing found\n"), "{out}");
+    assert!(!out.contains("of the fuzzer: run nightly cargo fuzz run"), "{out}");
+
+    let (code, out) = repository.step("fuzz", repository.path(), &[("FINDS", "join")]);
+    assert_eq!(code, Some(4), "{out}");
+    let (steps, summary) = out.split_once("\n== summary\n").unwrap();
+    let shown = "of the fuzzer: run nightly cargo fuzz run --sanitizer none join fuzz/corpus/join -- ";
+    for part in [steps, summary] {
+        assert_eq!(part.matches("of the fuzzer: run nightly cargo fuzz run").count(), 1, "{out}");
+        assert!(part.contains(shown) && part.contains("-verbosity=0"), "{out}");
+        assert!(part.contains("problem: the fuzz target join found something"), "{out}");
+    }
 }

@@ -150,7 +150,10 @@ pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
         BatchesCommand::Cancel(args) => {
             interrupt::drive("interrupted; the batch may have been cancelled all the same", cancel(args))
         }
-        BatchesCommand::Wait(wait) => interrupt::drive(&wait::stopped(&wait), wait::run(&wait, args.json)),
+        BatchesCommand::Wait(wait) => {
+            let seen = wait::Seen::default();
+            interrupt::drive_or(|| wait::stopped(&wait, &seen), wait::run(&wait, &seen, args.json))
+        }
     }
 }
 

@@ -33,6 +33,7 @@ Examples:
 )]
 pub(crate) struct CheckArgs {
     /// The request file, or - for stdin
+    #[arg(value_parser = input::path())]
     file: PathBuf,
 
     /// The endpoint that each line's url must name, and that lines without one are for [default: that of the first line]

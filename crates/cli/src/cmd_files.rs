@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, value_parser};
@@ -12,11 +12,13 @@ use lote::{Content, ExpiresAfter, FileId, Order, UploadPurpose, bound};
 use tokio::io::AsyncWriteExt;
 
 use crate::exit::{CliError, Exit};
+use crate::fetch::NoRoom;
 use crate::input;
 use crate::interrupt;
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
+use crate::shell::CommandLine;
 use crate::values;
 
 /// Upload, look at, list, download and delete files
@@ -64,6 +66,7 @@ Examples:
 )]
 struct UploadArgs {
     /// The file, or - for stdin
+    #[arg(value_parser = input::path())]
     path: PathBuf,
 
     /// What the file is for
@@ -142,7 +145,8 @@ struct ListArgs {
 /// Download a file
 ///
 /// Prints the bytes of the file to stdout. With -o, they go into a file, which appears under its
-/// name only when it is whole; one that is there is replaced then.
+/// name only when it is whole. A file that is there, unless it is empty, is replaced only with
+/// --force.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -156,7 +160,7 @@ struct ContentArgs {
     id: FileId,
 
     /// Where to write it, or - for stdout
-    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, value_parser = input::output)]
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, value_parser = input::output())]
     output: PathBuf,
 
     /// Let -o replace a file that is there
@@ -190,7 +194,7 @@ pub(crate) fn run(args: FilesArgs) -> Result<Exit, CliError> {
         FilesCommand::Upload(args) => interrupt::drive("interrupted; the file may not be stored", upload(args)),
         FilesCommand::Get(args) => interrupt::drive("interrupted", get(args)),
         FilesCommand::List(args) => interrupt::drive("interrupted", list(args)),
-        FilesCommand::Content(args) => interrupt::drive("interrupted", content(args)),
+        FilesCommand::Content(args) => interrupt::drive_or(|| stopped(&args), content(&args)),
         FilesCommand::Delete(args) => {
             interrupt::drive("interrupted; the file may have been deleted all the same", delete(args))
         }
@@ -260,7 +264,19 @@ async fn list(args: ListArgs) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-async fn content(args: ContentArgs) -> Result<Exit, CliError> {
+/// What is said when the user stops a download.
+fn stopped(args: &ContentArgs) -> CliError {
+    let again = (!input::is_dash(&args.output)).then(|| format!("  {}", content_again(args, &args.output)));
+    CliError::interrupted().with(again)
+}
+
+/// The command that fetches the file to this place.
+fn content_again(args: &ContentArgs, output: &Path) -> CommandLine {
+    let line = args.service.again("files content").word(args.id.as_str()).flag("-o", output);
+    if args.force { line.switch("--force") } else { line }
+}
+
+async fn content(args: &ContentArgs) -> Result<Exit, CliError> {
     let client = args.service.client()?;
     if input::is_dash(&args.output) {
         print(client.files().verified_content(&args.id).await?).await?;
@@ -281,9 +297,16 @@ async fn content(args: ContentArgs) -> Result<Exit, CliError> {
         };
         bar.clear();
         saved.map_err(|error| {
-            let again = args.service.again("files content").word(args.id.as_str()).flag("-o", &args.output);
+            let room = NoRoom::of(&error).filter(|_| error.is_io());
             let next = error.is_connection() || error.is_timeout();
-            CliError::from(error).with(next.then(|| format!("  {again}")))
+            let place = match room {
+                Some(room) => room
+                    .place(args.output.parent().unwrap_or(Path::new("")))
+                    .join(args.output.file_name().unwrap_or_default()),
+                None => args.output.clone(),
+            };
+            let again = (next || room.is_some()).then(|| format!("  {}", content_again(args, &place)));
+            CliError::from(error).with(room.map(NoRoom::advice)).with(again)
         })?;
     }
     Ok(Exit::Success)

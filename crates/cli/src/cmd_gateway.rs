@@ -52,11 +52,11 @@ pub(crate) struct GatewayArgs {
     key: Vec<String>,
 
     /// A file of keys to let in, one on each line, with or without a name: NAME = KEY
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = input::path())]
     key_file: Option<PathBuf>,
 
     /// A TOML file of what is to go wrong, and when
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = input::path())]
     faults: Option<PathBuf>,
 
     /// The time: real, or 2026-01-01 until POST /_lote/clock/advance {"seconds": N} moves it

@@ -36,7 +36,7 @@ Examples:
 )]
 pub(crate) struct InspectArgs {
     /// Output and error files, or - for stdin
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "FILE", value_parser = input::path())]
     files: Vec<PathBuf>,
 
     /// How many anomalies to list for people; all are counted

@@ -40,14 +40,15 @@ Exit 0: every line succeeded. 1: some did not, or a file of answers is damaged. 
 )]
 pub(crate) struct JoinArgs {
     /// The request file, or - for stdin
+    #[arg(value_parser = input::path())]
     requests: PathBuf,
 
     /// Output and error files, or - for stdin
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = input::path())]
     answers: Vec<PathBuf>,
 
     /// Where the results are to be; - is stdout, and then the summary goes to stderr
-    #[arg(short, long, required = true, value_name = "FILE", value_parser = input::output)]
+    #[arg(short, long, required = true, value_name = "FILE", value_parser = input::output())]
     output: PathBuf,
 
     /// Replace the output although it holds something else than these results

@@ -57,6 +57,7 @@ Examples:
 )]
 pub(crate) struct PrepareArgs {
     /// The rows: a .jsonl, .ndjson, .csv or .tsv file, or - for stdin
+    #[arg(value_parser = input::path())]
     rows: PathBuf,
 
     /// The template of the body, or @FILE to read it from a file
@@ -84,7 +85,7 @@ pub(crate) struct PrepareArgs {
     delimiter: Option<u8>,
 
     /// Where to write the request lines, or - for stdout
-    #[arg(short, long, value_name = "FILE", value_parser = input::output)]
+    #[arg(short, long, value_name = "FILE", value_parser = input::output())]
     output: PathBuf,
 
     /// Let -o replace a file that holds no request lines

@@ -9,6 +9,7 @@ use lote::run::Run;
 use crate::cmd_run::drive;
 use crate::course::{Course, CourseArgs};
 use crate::exit::{CliError, Exit};
+use crate::input;
 use crate::service::ServiceArgs;
 
 /// Go on with a run, without naming its requests again
@@ -32,6 +33,7 @@ Exit codes are those of lote run."
 )]
 pub(crate) struct ResumeArgs {
     /// The folder of the run
+    #[arg(value_parser = input::path())]
     run: PathBuf,
 
     /// The batch of a shard whose create's answer was lost, once you have found it yourself
@@ -67,6 +69,7 @@ The others are those of lote run."
 )]
 pub(crate) struct CancelArgs {
     /// The folder of the run
+    #[arg(value_parser = input::path())]
     run: PathBuf,
 
     #[command(flatten)]

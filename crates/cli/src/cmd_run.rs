@@ -15,6 +15,7 @@ use crate::batch_options::BatchOptionArgs;
 use crate::course::{Course, CourseArgs};
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
+use crate::input;
 use crate::interrupt::Stop;
 use crate::service::ServiceArgs;
 
@@ -57,7 +58,7 @@ batch expired or was cancelled.
 )]
 pub(crate) struct RunArgs {
     /// The request files, one after another; gzip and zstd are read as they are
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = input::path())]
     requests: Vec<PathBuf>,
 
     /// Use a gateway inside this process, with a built-in model: no account, no network
@@ -68,7 +69,7 @@ pub(crate) struct RunArgs {
     embedded: bool,
 
     /// Where the run is kept [default: beside the first file, named after it: requests.run]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = input::path())]
     dir: Option<PathBuf>,
 
     /// The endpoint that each line's url must name [default: a batch for each endpoint]

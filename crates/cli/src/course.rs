@@ -26,7 +26,7 @@ const SHOWN_FINDINGS: usize = 20;
 #[command(next_help_heading = "Course")]
 pub(crate) struct CourseArgs {
     /// Where the results are to be as well; the folder keeps its own copy
-    #[arg(short, long, value_name = "FILE", value_parser = input::output)]
+    #[arg(short, long, value_name = "FILE", value_parser = input::output())]
     output: Option<PathBuf>,
 
     /// Let -o replace whatever file is there
@@ -97,7 +97,7 @@ impl Course<'_> {
     /// # Errors
     /// When there are no results, with the exit code that says why.
     pub(crate) async fn execute(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
-        let bar = Bar::of_run(!self.embedded);
+        let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
         let folder = run.folder_path();
         let run = {
             let bar = bar.clone();
@@ -127,7 +127,7 @@ impl Course<'_> {
     /// # Errors
     /// When there are no results, with the exit code that says why.
     pub(crate) async fn cancel(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
-        let bar = Bar::of_run(true);
+        let bar = Bar::of_run();
         let folder = run.folder_path();
         let run = {
             let bar = bar.clone();

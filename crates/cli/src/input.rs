@@ -1,8 +1,11 @@
 //! Opens files that commands read, `-` being stdin.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::exit::CliError;
 use crate::lines::decompressed;
@@ -12,10 +15,29 @@ pub(crate) fn is_dash(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// A path that a flag or an argument gives. An empty one is refused, as of a variable of the shell that was never set.
+pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(named)
+}
+
 /// Where output goes: the names that systems have for stdout are stdout, which may be somebody's file, to be written to
-/// and not to be replaced.
-pub(crate) fn output(text: &str) -> Result<PathBuf, std::convert::Infallible> {
-    Ok(PathBuf::from(if lote::save::is_stdout(Path::new(text)) { "-" } else { text }))
+/// and not to be replaced. The number of an open file is refused if whoever started us has not opened it: the command
+/// line is read before anything is opened here, which could have that number later.
+pub(crate) fn output() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|text| {
+        let path = named(text)?;
+        match lote::save::descriptor(&path) {
+            Some(1) => Ok(PathBuf::from("-")),
+            Some(number) if std::fs::metadata(&path).is_err() => Err(format!(
+                "no file is open as number {number}: open one for lote, as with {number}>>FILE, or name a file"
+            )),
+            _ => Ok(path),
+        }
+    })
+}
+
+fn named(path: OsString) -> Result<PathBuf, String> {
+    if path.is_empty() { Err("the path is empty: name a file or folder".to_owned()) } else { Ok(path.into()) }
 }
 
 /// Opens a file, or stdin, with gzip and zstd undone.

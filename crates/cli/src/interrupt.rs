@@ -94,6 +94,22 @@ impl Stop {
     }
 }
 
+/// Lets a write beyond the limit on the size of files (`ulimit -f`) fail as one to a full disk does, in place of the
+/// signal that ends the process without a word.
+#[cfg(unix)]
+pub(crate) fn outlive_file_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // SIGXFSZ, but on a few processors that lote is not built for.
+    const FILE_LIMIT: i32 = 25;
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    // The handler stays when this is dropped. Without one the signal does what it did before.
+    drop(runtime.block_on(async { signal(SignalKind::from_raw(FILE_LIMIT)) }));
+}
+
+/// Other systems have no such signal.
+#[cfg(not(unix))]
+pub(crate) fn outlive_file_limits() {}
+
 /// Whether SIGHUP was ignored when the process began. To listen for it would undo that.
 #[cfg(target_os = "linux")]
 fn ignores_hangup() -> bool {
@@ -116,6 +132,17 @@ fn ignores_hangup() -> bool {
 /// # Errors
 /// Those of the work; exit 130 with this message when it was stopped.
 pub(crate) fn drive(stopped: &str, work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    drive_or(|| CliError::new(Exit::Interrupted, stopped), work)
+}
+
+/// As [`drive`], with what is said made when it was stopped.
+///
+/// # Errors
+/// As [`drive`].
+pub(crate) fn drive_or(
+    stopped: impl FnOnce() -> CliError,
+    work: impl Future<Output = Result<Exit, CliError>>,
+) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -125,7 +152,7 @@ pub(crate) fn drive(stopped: &str, work: impl Future<Output = Result<Exit, CliEr
             Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
         tokio::select! {
             ended = work => ended,
-            () = stop.asked() => Err(CliError::new(Exit::Interrupted, stopped)),
+            () = stop.asked() => Err(stopped()),
         }
     });
     // A blocked read of stdin or write to stdout cannot be cancelled: end without waiting for it.

@@ -17,6 +17,7 @@ mod cmd_status;
 mod course;
 mod endpoint;
 mod exit;
+mod fetch;
 mod input;
 mod interrupt;
 mod out;
@@ -35,6 +36,7 @@ use lote::lines;
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Before anything is opened: see `input::output`.
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (command, matches) = match parsed {
         Ok((cli, matches)) => (cli.command, matches),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
             return exit::Exit::Usage.into();
         }
     };
+    interrupt::outlive_file_limits();
     let ended = match command {
         Command::Prepare(args) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),
         Command::Check(args) => interrupt::watch(move |_| cmd_check::run(&args)),

@@ -1,6 +1,7 @@
 //! What a run shows while it lasts: a bar on a terminal, nothing in a pipe.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,24 +20,36 @@ const SAID: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone, Debug)]
 pub(crate) struct Bar {
     bar: ProgressBar,
+    style: Arc<Mutex<&'static str>>,
     /// Since when nothing was said of waiting, where lines are printed in place of a bar.
     said: Option<Arc<Mutex<Instant>>>,
 }
 
+/// The styles of a bar: a message alone, or with numbers of lines or bytes.
+const PLAIN: &str = "{spinner} {msg}";
+const LINES: &str = "{spinner} {msg} {wide_bar} {pos}/{len} {eta}";
+const BYTES: &str = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
+
 impl Bar {
-    /// A bar, which draws only when stderr is a terminal.
-    pub(crate) fn new() -> Self {
-        Self::of_run(false)
+    /// A bar as [`new`](Self::new), of a run: where stderr is no terminal its steps are printed.
+    pub(crate) fn of_run() -> Self {
+        let bar = Self::new();
+        let said = bar.bar.is_hidden().then(|| Arc::new(Mutex::new(Instant::now())));
+        Self { said, ..bar }
     }
 
-    /// The same of a run, whose steps are printed where stderr is no terminal, if so asked.
-    pub(crate) fn of_run(steps: bool) -> Self {
+    /// A bar, which draws only when stderr is a terminal.
+    pub(crate) fn new() -> Self {
         let target =
             if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let said = (steps && target.is_hidden()).then(|| Arc::new(Mutex::new(Instant::now())));
-        let bar = Self { bar: ProgressBar::with_draw_target(None, target), said };
-        bar.say("");
+        let bar = Self::on(target);
         bar.bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+
+    fn on(target: ProgressDrawTarget) -> Self {
+        let bar = Self { bar: ProgressBar::with_draw_target(None, target), style: Arc::new(Mutex::new("")), said: None };
+        bar.say("");
         bar
     }
 
@@ -53,12 +66,12 @@ impl Bar {
                 self.step(format_args!("batch {} created", batch.id));
                 self.batch(batch);
             }
-            Progress::Resolving { shards, at_least } => self.warn(format_args!(
+            Progress::Resolving { shards, at_least } => self.note(format_args!(
                 "the answer to {} was lost: looking for what it made, for {} s at least, before another is sent",
                 out::count(shards.len() as u64, "create"),
                 at_least.as_secs(),
             )),
-            Progress::Surplus { shard, batch } => self.warn(format_args!(
+            Progress::Surplus { shard, batch } => self.note(format_args!(
                 "batch {} is a second one of shard {shard}: it is cancelled, and what it did may be charged",
                 batch.id,
             )),
@@ -67,25 +80,25 @@ impl Bar {
                 self.batch(batch);
             }
             Progress::Downloading { name } => self.say(format!("downloading {name}")),
-            Progress::Trouble(error) => self.note(error),
+            Progress::Trouble(error) => self.note(format_args!("{error}; asking again")),
             Progress::Joining => self.say("putting the results in order"),
             _ => {}
         }
     }
 
+    /// Prints a line above the bar, on a terminal or not: what waits for a service must not look idle.
+    pub(crate) fn note(&self, text: impl Display) {
+        self.bar.suspend(|| out::note(text));
+    }
+
     /// A step, where there is no bar to show it.
-    fn step(&self, what: impl std::fmt::Display) {
+    fn step(&self, what: impl Display) {
         if self.said.is_some() {
             out::note(what);
         }
     }
 
-    /// What a person should know, on a terminal or not.
-    fn warn(&self, what: impl std::fmt::Display) {
-        self.bar.suspend(|| out::note(what));
-    }
-
-    /// Says now and then that it waits.
+    /// Says now and then that it waits, where there is no bar to show it.
     fn waiting(&self, batch: &Batch) {
         let Some(said) = &self.said else { return };
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,21 +111,14 @@ impl Bar {
         }
     }
 
-    /// Tells of trouble that passes, on a terminal or not: a run that waits for a service must not look idle.
-    fn note(&self, error: &lote::Error) {
-        self.bar.suspend(|| out::note(format_args!("{error}; asking again")));
-    }
-
     /// Shows how far a batch has come.
     pub(crate) fn batch(&self, batch: &Batch) {
         match batch.request_counts.filter(|counts| counts.total > 0) {
             None => self.say(shown(batch)),
             Some(counts) => {
-                self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
-                self.bar.set_length(counts.total);
-                self.bar.set_position(counts.completed.saturating_add(counts.failed));
                 let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
-                self.bar.set_message(format!("{}{failed}", shown(batch)));
+                let ended = counts.completed.saturating_add(counts.failed);
+                self.counting(LINES, ended, counts.total, format!("{}{failed}", shown(batch)));
             }
         }
     }
@@ -122,23 +128,42 @@ impl Bar {
         if total == 0 {
             return self.say(format!("{over} of {all} batches over"));
         }
-        self.style("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
-        self.bar.set_length(total);
-        self.bar.set_position(ended);
-        self.bar.set_message(format!("{over} of {all} batches over"));
+        self.counting(LINES, ended, total, format!("{over} of {all} batches over"));
     }
 
     /// Shows how many bytes have moved.
     fn bytes(&self, doing: &'static str, moved: u64, total: u64) {
-        self.style("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
-        self.bar.set_length(total);
-        self.bar.set_position(moved);
-        self.bar.set_message(doing);
+        self.counting(BYTES, moved, total, doing);
+    }
+
+    /// Shows numbers in this style. Each change of the bar may be drawn: numbers of another kind go before the style
+    /// comes, or bytes would be seen as lines.
+    fn counting(&self, style: &'static str, done: u64, total: u64, what: impl Into<Cow<'static, str>>) {
+        if self.shows(style) {
+            self.set(PLAIN);
+            self.bar.set_length(total);
+            self.bar.set_position(done);
+            self.bar.reset_eta();
+            self.bar.set_message(what);
+            self.set(style);
+        } else {
+            self.bar.set_length(total);
+            self.bar.set_position(done);
+            self.bar.set_message(what);
+        }
     }
 
     fn say(&self, what: impl Into<Cow<'static, str>>) {
-        self.style("{spinner} {msg}");
+        if self.shows(PLAIN) {
+            self.set(PLAIN);
+        }
         self.bar.set_message(what);
+    }
+
+    /// Takes note of the style that is to be shown; whether it is another.
+    fn shows(&self, style: &'static str) -> bool {
+        let mut shown = self.style.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *shown, style) != style
     }
 
     /// Takes the bar away.
@@ -146,7 +171,7 @@ impl Bar {
         self.bar.finish_and_clear();
     }
 
-    fn style(&self, template: &str) {
+    fn set(&self, template: &str) {
         // The templates are ours; a wrong one would show as no style.
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
@@ -158,4 +183,66 @@ impl Bar {
 fn shown(batch: &Batch) -> String {
     let status: String = batch.status.to_string().chars().take(40).collect();
     visible(&format!("{} {status}", batch.id)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use indicatif::TermLike;
+
+    use super::*;
+
+    /// A terminal that keeps all that was ever drawn.
+    #[derive(Clone, Debug, Default)]
+    struct Paper(Arc<Mutex<String>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.bar.lock().expect("no test panicked with it").push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.write_str("\n")
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn bytes_are_never_shown_as_lines_nor_lines_as_bytes() {
+        let paper = Paper::default();
+        let bar = Bar::on(ProgressDrawTarget::term_like_with_hz(Box::new(paper.clone()), 255));
+        // Between any two changes the bar may be drawn by its own clock.
+        for round in 1..4 {
+            bar.show(&Progress::Uploading { sent: 7_340_032, total: 7_340_032 });
+            bar.bar.force_draw();
+            bar.batches(round, 4, 11, 13);
+            bar.bar.force_draw();
+        }
+        let drawn = paper.0.lock().expect("no test panicked with it").clone();
+        assert!(drawn.contains("7.00 MiB/7.00 MiB") && drawn.contains("11/13"), "{drawn}");
+        for wrong in ["7340032", "11 B/", "13 B "] {
+            assert!(!drawn.contains(wrong), "{wrong}: {drawn}");
+        }
+    }
 }

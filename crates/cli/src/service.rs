@@ -6,6 +6,7 @@ use clap::Args;
 use lote::{Client, ClientBuilder, Dialect, Retry};
 
 use crate::exit::{CliError, Exit};
+use crate::input;
 use crate::out;
 use crate::shell::CommandLine;
 
@@ -33,7 +34,7 @@ pub(crate) struct ServiceArgs {
     on_behalf_of: Option<String>,
 
     /// A file of certificates (PEM) to trust beside the machine's, such as those of a company's own authority
-    #[arg(long, value_name = "FILE", env = "LOTE_CA_CERT", hide_env_values = true)]
+    #[arg(long, value_name = "FILE", env = "LOTE_CA_CERT", hide_env_values = true, value_parser = input::path())]
     ca_cert: Option<PathBuf>,
 
     /// How often a call is tried again when its error may pass; a create only if nothing was sent

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Deadline,
     /// The answer is not what the contract says.
     Undecodable,
+    /// A file is another than when its first bytes came.
+    Changed,
     /// A batch that is over does not name its files.
     Late,
     /// What was read on this side is not what it should be.
@@ -81,6 +83,11 @@ impl Error {
 
     pub(crate) fn undecodable(message: impl Into<String>) -> Self {
         Self::new(Kind::Undecodable, message.into())
+    }
+
+    /// A file is another than when its first bytes came: undecodable as a whole, and to be fetched anew.
+    pub(crate) fn changed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Changed, message.into())
     }
 
     /// As [`undecodable`](Self::undecodable), of a file or text on this side: no call was made.
@@ -207,7 +214,12 @@ impl Error {
     /// The answer, or a result line that was fetched before, is not what the contract says it is: not JSON, no object, a
     /// field of another type.
     pub fn is_undecodable(&self) -> bool {
-        matches!(self.0.kind, Kind::Undecodable | Kind::Unreadable)
+        matches!(self.0.kind, Kind::Undecodable | Kind::Changed | Kind::Unreadable)
+    }
+
+    /// Whether a file was seen to be another than when its first bytes came.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.0.kind == Kind::Changed
     }
 
     /// A batch is over, and its counts say that lines succeeded, but the service names no output file yet, or an empty one:
@@ -232,7 +244,12 @@ impl Error {
         }
         match self.0.kind {
             Kind::Invalid | Kind::OutOfRange | Kind::Connect | Kind::Late | Kind::Unreadable | Kind::Io => false,
-            Kind::Connection | Kind::Timeout | Kind::Deadline | Kind::Undecodable | Kind::ReceivedOutOfRange => true,
+            Kind::Connection
+            | Kind::Timeout
+            | Kind::Deadline
+            | Kind::Undecodable
+            | Kind::Changed
+            | Kind::ReceivedOutOfRange => true,
             Kind::Service => self.status().is_none_or(|status| status == 408 || !(400..500).contains(&status)),
         }
     }
@@ -248,6 +265,7 @@ impl Error {
             | Kind::ReceivedOutOfRange
             | Kind::Deadline
             | Kind::Undecodable
+            | Kind::Changed
             | Kind::Unreadable
             | Kind::Io => false,
         }

@@ -17,7 +17,8 @@ pub(crate) fn patience() -> Tolerance {
 /// Told of every error that is survived.
 pub(crate) type OnTrouble = Arc<dyn Fn(&Error) + Send + Sync>;
 
-/// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made.
+/// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made, and
+/// may replace it once more. One that changes while it is fetched is fetched anew, once.
 pub(crate) async fn fetch(
     client: &Client,
     id: &FileId,
@@ -28,12 +29,20 @@ pub(crate) async fn fetch(
 ) -> Result<(), Error> {
     let late =
         |error: Error| if error.is_deadline() { error.context(format_args!("content of file {id}")) } else { error };
+    let mut anew = false;
     let (mut trouble, mut pauses) = (Trouble::default(), Cadence::default().pauses());
     loop {
         match deadline.bound(client.files().verified_content(id)).await.map_err(late) {
             Ok(content) => {
-                let content = content.until(deadline).tolerance(tolerance).on_trouble(move |error| on_trouble(error));
-                return content.save_as(target).await.map(|_| ());
+                let told = Arc::clone(&on_trouble);
+                let content = content.until(deadline).tolerance(tolerance.clone()).on_trouble(move |error| told(error));
+                match content.save_as(target).await {
+                    Err(error) if error.is_changed() && !anew => {
+                        anew = true;
+                        on_trouble(&error);
+                    }
+                    saved => return saved.map(|_| ()),
+                }
             }
             Err(error) => {
                 let error = trouble.take(&tolerance, error)?;

@@ -116,17 +116,71 @@ fn files_that_are_named_late_are_waited_for() {
         let waited = ask(odd.url(), ["batches", "wait", "batch_1"]);
         assert_eq!((waited.code, json(&waited)), (1, whole.clone()), "{waited:?}");
     }
-    // At the deadline it is taken as it is, and told.
+    // At the deadline it is taken as it is, and told: also that it was asked again, and for how long.
     for (files, code, lacking) in [
-        (json!({}), 4, "its counts say that 2 lines succeeded and 1 failed, but it names no file of them"),
-        (json!({"output_file_id": "o"}), 1, "its counts say that 1 line failed, but it names no error file"),
+        (json!({}), 5, "its counts say that 2 lines succeeded and 1 failed, but it names no file of them"),
+        (json!({"output_file_id": "o"}), 5, "its counts say that 1 line failed, but it names no error file"),
     ] {
         let batch = over(files);
         let steady = batch.clone();
         let service = Steady::answering(move |_| steady.clone());
         let waited = ask(service.url(), ["batches", "wait", "batch_1", "--deadline", "3s"]);
         assert_eq!((waited.code, json(&waited)), (code, batch), "{waited:?}");
-        assert!(waited.stderr.contains(lacking) && waited.stderr.contains("lote batches wait batch_1"), "{waited:?}");
+        let begun = format!("{lacking}; asking again until the deadline, for 3 seconds\n");
+        assert_eq!(waited.stderr.matches(&begun).count(), 1, "{waited:?}");
+        assert_eq!(waited.stderr.matches("asking again").count(), 1, "{waited:?}");
+        assert!(waited.stderr.contains("gave up waiting for its files: "), "{waited:?}");
+        assert!(waited.stderr.contains("lote batches wait batch_1"), "{waited:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wait_that_is_stopped_when_a_batch_is_over_says_how_to_fetch_it() {
+    use std::io::{BufRead, BufReader, Read};
+    let commands = [
+        "\n  lote batches wait batch_1",
+        "\n  lote files content OUTPUT_FILE_ID",
+        "\n  lote files content e ",
+        "\n  lote files content file-9 ",
+        "\n  lote join requests.jsonl output.jsonl errors.jsonl -o results.jsonl\n",
+    ];
+    for (ids, parts) in [
+        (&["batch_1"][..], &commands[..]),
+        (
+            &["batch_1", "batch_2"],
+            &["1 of 2 batches are over; the others go on; to go on waiting: lote batches wait batch_2"],
+        ),
+    ] {
+        let service = Steady::answering(|head| {
+            if head.contains("batch_2") {
+                return json!({"id": "batch_2", "status": "in_progress"});
+            }
+            // A list names both.
+            let first = over(json!({"error_file_id": "e", "input_file_id": "file-9"}));
+            match head.contains("batch_1") {
+                true => first,
+                false => json!({"data": [first, {"id": "batch_2", "status": "in_progress"}], "has_more": false}),
+            }
+        });
+        let mut child = at(service.url())
+            .args(["batches", "wait"])
+            .args(ids)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("lote starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut said = String::new();
+        stderr.read_line(&mut said).expect("a line");
+        assert!(said.contains("2 lines succeeded") && said.contains("asking again for two minutes"), "{said}");
+        crate::common::signal(&child, "INT");
+        stderr.read_to_string(&mut said).expect("the rest");
+        assert_eq!(child.wait().expect("it ends").code(), Some(130), "{said}");
+        assert!(!said.contains("batch_1 goes on") && !said.contains("cancel"), "{said}");
+        for part in parts {
+            assert!(said.contains(part), "{part}: {said}");
+        }
     }
 }
 

@@ -77,12 +77,16 @@ fn the_commands_of_a_run_work_as_they_stand() {
     assert_eq!(without_urls(pasted(&ended, place.path())), expected);
     fs::remove_dir_all(place.path().join("a run")).expect("the folder of the run");
 
-    // It is over, and a file cannot be fetched: each file has its command.
+    // It is over, and a file cannot be fetched: each file has its command, and so has what becomes of them.
     let over = json!({"id": BATCH, "status": "completed", "output_file_id": OUTPUT, "error_file_id": DASHED});
     let (ended, _) = run([ok(&over), refused()], place.path());
+    let join = ["requests.jsonl", "output.jsonl", "errors.jsonl"].map(|name| format!("a run/{name}"));
+    let join =
+        ["join"].map(str::to_owned).into_iter().chain(join).chain(["-o", "a run/results.jsonl"].map(str::to_owned));
     let expected = [
         words(&["files", "content"], OUTPUT, &["-o", "a run/output.jsonl"]),
         words(&["files", "content"], DASHED, &["-o", "a run/errors.jsonl"]),
+        join.collect(),
     ];
     assert_eq!(without_urls(pasted(&ended, place.path())), expected);
     fs::remove_dir_all(place.path().join("a run")).expect("the folder of the run");

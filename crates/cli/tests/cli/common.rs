@@ -84,6 +84,16 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Gives SIGHUP its default effect on what is started from now on, also where the tests themselves were started to
+/// survive it, as by nohup: an ignored signal is inherited, a handled one is not.
+#[cfg(unix)]
+pub(crate) fn hangups_end_what_is_started() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // The handler stays when this is dropped.
+    drop(runtime.block_on(async { signal(SignalKind::hangup()) }).expect("a handler"));
+}
+
 /// Sends a signal to a process: INT, TERM, HUP or KILL.
 #[cfg(unix)]
 pub(crate) fn signal(child: &std::process::Child, name: &str) {

@@ -114,12 +114,13 @@ fn an_upload_sends_what_it_was_told() {
     }
 }
 
-/// `lote` that may write files of at most 8 KiB or less: writes beyond fail as on a full disk.
+/// `lote` that may write files of at most 8 KiB or less: a write beyond would end it by a signal, but for what it does
+/// about that.
 #[cfg(unix)]
 fn with_a_full_disk(url: &str) -> Command {
     let lote = at(url);
     let mut sh = Command::new("sh");
-    sh.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(lote.get_program());
+    sh.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\""]).arg(lote.get_program());
     for (name, value) in lote.get_envs() {
         match value {
             Some(value) => sh.env(name, value),
@@ -142,6 +143,7 @@ fn a_full_disk_leaves_no_half_file() {
             ended(with_a_full_disk(gateway.url()).args(["files", "content", &large, "--force", "-o", path]), b"");
         assert_eq!((saved.code, saved.stdout.as_str()), (2, ""), "{saved:?}");
         assert!(saved.stderr.starts_with("error: ") && saved.stderr.contains(path), "{saved:?}");
+        assert!(saved.stderr.contains("ulimit -f") && saved.stderr.contains("--force\n"), "{saved:?}");
         assert_eq!(names(folder.path()), kept);
         assert_eq!(fs::read(folder.path().join("old.jsonl")).expect("the old file"), b"old");
     }
@@ -150,6 +152,18 @@ fn a_full_disk_leaves_no_half_file() {
     let args = ["files", "content", &small, "--force", "-o", path.to_str().expect("a UTF-8 path")];
     let saved = ended(with_a_full_disk(gateway.url()).args(args), b"");
     assert_eq!((saved.code, fs::read(&path).expect("the file")), (0, b"{}\n".to_vec()), "{saved:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_way_out_of_a_full_disk_does_not_lead_to_it() {
+    let gateway = Embedded::start();
+    let id = gateway.upload(&b"{}\n".repeat(100_000));
+    let saved = gateway.lote(["files", "content", &id, "-o", "/dev/full"]);
+    assert_eq!(saved.code, 2, "{saved:?}");
+    let (error, advice) = saved.stderr.split_once('\n').expect("lines");
+    assert!(error.contains("No space left") && advice.contains("on another disk"), "{saved:?}");
+    assert!(advice.contains("-o ANOTHER_DISK/full\n") && !advice.contains("/dev/full"), "{saved:?}");
 }
 
 #[cfg(target_os = "linux")]

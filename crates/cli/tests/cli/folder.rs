@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::{Ended, command, ended, folder, names, signal, until};
+use crate::common::{Ended, command, ended, folder, hangups_end_what_is_started, names, signal, until};
 use crate::service::{Embedded, Odd, answer, at, json, requests};
 
 /// A service that takes connections and never answers.
@@ -86,6 +86,7 @@ fn of_two_at_once_the_second_is_told_of_the_first() {
 
 #[test]
 fn a_run_whose_folder_was_taken_by_another_leaves_the_others_record() {
+    hangups_end_what_is_started();
     for name in ["TERM", "HUP", "INT", "KILL"] {
         let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
         let silent = Silent::listen();
@@ -134,6 +135,7 @@ fn a_run_whose_folder_was_taken_goes_no_further_when_its_upload_ends() {
 
 #[test]
 fn however_a_run_ends_before_its_create_the_next_one_goes_on() {
+    hangups_end_what_is_started();
     let gateway = Embedded::start();
     for name in ["TERM", "HUP", "INT", "KILL"] {
         let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
@@ -236,30 +238,41 @@ fn a_download_that_was_killed_leaves_a_part_that_the_next_one_sweeps() {
     }
 }
 
-/// A shell in which a signal has its default effect again, whatever started the tests.
-fn hangup(ignored: bool) -> Command {
+#[test]
+fn a_download_that_is_stopped_leaves_nothing_and_says_how_to_do_it_again() {
+    let place = folder(&[]);
+    let silent = Silent::listen();
+    let child =
+        spawn(at(&silent.url()), place.path(), &["files", "content", "file-1", "-o", "my output.jsonl", "--force"]);
+    let _connection = silent.asked();
+    signal(&child, "INT");
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("\n  lote files content file-1 ") && stderr.ends_with("-o 'my output.jsonl' --force\n"));
+    assert!(names(place.path()).is_empty(), "{:?}", names(place.path()));
+}
+
+/// `lote` as nohup starts it.
+fn surviving_hangups() -> Command {
     let mut shell = Command::new("sh");
     let lote = command();
     shell.envs(lote.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let trap = if ignored { "trap '' HUP; " } else { "" };
-    shell.arg("-c").arg(format!("{trap}exec \"$0\" \"$@\"")).arg(lote.get_program());
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(lote.get_program());
     shell
 }
 
 #[test]
 fn a_hangup_ends_a_command_as_a_termination_does_unless_it_was_to_be_survived() {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    if ignored.is_some_and(|signals| signals & 1 == 0) {
-        let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
-        let child = spawn(hangup(false), place.path(), &["run", "requests.jsonl", "--embedded"]);
-        until("the batch is made", || stage(place.path()).as_deref() == Some("created"));
-        signal(&child, "HUP");
-        assert_eq!(code(child), Some(130));
-    }
+    hangups_end_what_is_started();
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
+    let child = spawn(command(), place.path(), &["run", "requests.jsonl", "--embedded"]);
+    until("the batch is made", || stage(place.path()).as_deref() == Some("created"));
+    signal(&child, "HUP");
+    assert_eq!(code(child), Some(130));
     if cfg!(target_os = "linux") {
         let place = folder(&[("requests.jsonl", &requests(&["[[sleep=1500]]"]))]);
-        let child = spawn(hangup(true), place.path(), &["run", "requests.jsonl", "--embedded"]);
+        let child = spawn(surviving_hangups(), place.path(), &["run", "requests.jsonl", "--embedded"]);
         until("the batch is made", || stage(place.path()).as_deref() == Some("created"));
         signal(&child, "HUP");
         assert_eq!(code(child), Some(0), "nohup lote run");
@@ -310,6 +323,50 @@ fn an_output_is_taken_for_what_it_is() {
         assert!(!place.path().join("refused.run").exists());
     }
     assert!(names(place.path()).iter().all(|name| !name.starts_with('.')), "{:?}", names(place.path()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn only_what_the_caller_has_opened_is_an_open_file() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    std::os::unix::fs::symlink("/dev/fd/5", place.path().join("link")).expect("a link");
+    let outputs: Vec<String> = (3..10).map(|number| format!("/dev/fd/{number}")).chain(["link".to_owned()]).collect();
+    for output in &outputs {
+        let lote = command();
+        let mut shell = Command::new("sh");
+        shell.envs(lote.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(place.path());
+        let closed = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec \"$0\" run requests.jsonl --embedded -o \"$1\"";
+        shell.args(["-c", closed]).arg(lote.get_program()).arg(output);
+        let refused = ended(&mut shell, b"");
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{output}: {refused:?}");
+        assert!(refused.stderr.contains("no file is open as number "), "{output}: {refused:?}");
+    }
+    assert_eq!(names(place.path()), ["link", "requests.jsonl"]);
+}
+
+#[test]
+fn an_empty_path_is_named_as_what_it_is() {
+    for args in [
+        &["run", "r.jsonl", "-o", ""][..],
+        &["run", "r.jsonl", "--dir", ""],
+        &["run", ""],
+        &["prepare", "rows.jsonl", "--endpoint", "chat", "--template", "{}", "-o", ""],
+        &["prepare", "", "--endpoint", "chat", "--template", "{}"],
+        &["check", ""],
+        &["inspect", "a", ""],
+        &["join", "", "a", "-o", "b"],
+        &["join", "r", "", "-o", "b"],
+        &["join", "r", "a", "-o", ""],
+        &["files", "upload", ""],
+        &["files", "content", "f", "-o", ""],
+        &["files", "list", "--ca-cert", ""],
+        &["gateway", "--faults", ""],
+        &["gateway", "--key-file", ""],
+    ] {
+        let refused = ended(command().args(args), b"");
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args:?}: {refused:?}");
+        assert!(refused.stderr.contains("the path is empty"), "{args:?}: {refused:?}");
+    }
 }
 
 #[test]

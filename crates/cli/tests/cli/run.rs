@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
 use crate::common::{Ended, PROBLEMS, command, ended, folder, lote, names, repository, signal, until, word_problems};
-use crate::service::{Embedded, Odd, Steady, at, json, requests};
+use crate::service::{Embedded, Odd, Steady, answer, ask, at, json, requests};
 
 /// `lote run requests.jsonl` in this folder, with these arguments.
 fn run_in<A: AsRef<OsStr>>(mut command: Command, folder: &Path, args: impl IntoIterator<Item = A>) -> Ended {
@@ -240,12 +242,106 @@ fn a_full_disk_while_downloading_leaves_no_half_file() {
     let mut shell = Command::new("sh");
     shell.envs(lote.get_envs().filter_map(|(name, value)| Some((name, value?))));
     // In units of 512 or 1024 bytes, by the shell.
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 14; exec \"$0\" run requests.jsonl"]).arg(lote.get_program());
+    shell.args(["-c", "ulimit -f 14; exec \"$0\" run requests.jsonl"]).arg(lote.get_program());
     let ended = ended(shell.current_dir(place.path()), b"");
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("output.jsonl") && ended.stderr.contains("lote files content"), "{ended:?}");
+    for part in
+        ["ulimit -f", "-o requests.run/output.jsonl", "lote join requests.run/requests.jsonl requests.run/output"]
+    {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
     let kept = names(&place.path().join("requests.run"));
     assert_eq!(kept, ["batch.json", "lock", "requests.jsonl", "run.json"]);
+}
+
+/// A service whose batch is this one, and whose output file holds one answer.
+fn ending_as(batch: serde_json::Value, looks: &Arc<AtomicUsize>) -> Steady {
+    let looks = Arc::clone(looks);
+    Steady::answering(move |head| match head.split(' ').next() {
+        Some("POST") if head.contains("/files") => serde_json::json!({"id": "file-1"}),
+        Some("POST") => serde_json::json!({"id": "batch_1", "status": "validating"}),
+        _ if head.contains("/content") => {
+            let message = serde_json::json!({"role": "assistant", "content": "2"});
+            let body = serde_json::json!({"choices": [{"index": 0, "message": message}]});
+            serde_json::json!({"custom_id": "row-1", "response": {"status_code": 200, "body": body}})
+        }
+        _ if head.contains("/files") => serde_json::json!({"id": "o"}),
+        _ => {
+            looks.fetch_add(1, Ordering::Relaxed);
+            batch.clone()
+        }
+    })
+}
+
+#[test]
+fn files_that_cannot_be_fetched_are_told_with_the_commands_that_fetch_and_join_them() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let said = |status: &str, json: serde_json::Value| answer(status, "application/json", &json.to_string());
+    let odd = Odd::answering([
+        said("200 OK", serde_json::json!({"id": "file-1"})),
+        said("200 OK", serde_json::json!({"id": "batch_1", "status": "validating"})),
+        said("200 OK", serde_json::json!({"id": "batch_1", "status": "completed", "output_file_id": "o"})),
+        said("403 Forbidden", serde_json::json!({"error": {"message": "not today"}})),
+    ]);
+    let ended = run_in(at(odd.url()), place.path(), [] as [&str; 0]);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    let [.., error, content, join] = lines.as_slice() else { panic!("{ended:?}") };
+    assert!(error.contains("not today"), "{ended:?}");
+    assert!(content.starts_with("  lote files content o ") && content.ends_with("-o requests.run/output.jsonl"));
+    let joined = "requests.run/requests.jsonl requests.run/output.jsonl -o requests.run/results.jsonl";
+    assert_eq!(*join, format!("  lote join {joined}"));
+}
+
+#[test]
+fn what_failed_a_batch_is_told_beside_what_it_finished() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b"]))]);
+    let batch = serde_json::json!({
+        "id": "batch_1", "status": "failed", "output_file_id": "o",
+        "errors": {"data": [{"code": "token_limit", "message": "no tokens are left", "line": 2}]},
+    });
+    let service = ending_as(batch, &Arc::default());
+    let ended = run_in(at(service.url()), place.path(), [] as [&str; 0]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("no tokens are left") && ended.stdout.contains("1 of 2 lines succeeded"),
+        "{ended:?}"
+    );
+    let waited = ask(service.url(), ["batches", "wait", "batch_1"]);
+    assert_eq!(waited.code, 4, "{waited:?}");
+    assert!(waited.stderr.contains("no tokens are left") && waited.stderr.contains("in its files"), "{waited:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_when_its_batch_is_over_says_how_to_fetch_it() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let counts = serde_json::json!({"total": 1, "completed": 1, "failed": 0});
+    let batch = serde_json::json!({"id": "batch_1", "status": "completed", "request_counts": counts});
+    let looks = Arc::default();
+    let service = ending_as(batch, &looks);
+    let child = at(service.url())
+        .current_dir(place.path())
+        .args(["run", "requests.jsonl"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // The second look is made when the first was understood.
+    crate::common::until("it asks again", || looks.load(Ordering::Relaxed) > 1);
+    crate::common::signal(&child, "INT");
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("batch batch_1 is completed") && !stderr.contains("charged"), "{stderr}");
+    for part in [
+        "\n  lote batches wait batch_1",
+        "\n  lote files content OUTPUT_FILE_ID",
+        "-o requests.run/output.jsonl\n",
+        "\n  lote join requests.run/requests.jsonl requests.run/output.jsonl -o requests.run/results.jsonl\n",
+    ] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
 }
 
 #[test]

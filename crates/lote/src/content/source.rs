@@ -201,7 +201,7 @@ impl Source {
 }
 
 fn changed(how: &str) -> Error {
-    Error::undecodable(format!("the file has changed while it was fetched: {how}; fetch it again"))
+    Error::changed(format!("the file has changed while it was fetched: {how}; fetch it again"))
 }
 
 /// A strong entity tag: a weak one does not vouch for bytes.

@@ -18,7 +18,8 @@ use std::{
 pub(crate) use access::Access;
 pub(crate) use dir::{Dir, same};
 pub(crate) use output::same_file;
-pub use output::{Output, Replace, Stored, Writing, is_stdout};
+pub use output::{Output, Replace, Stored, Writing};
+pub use place::descriptor;
 pub(crate) use place::{Place, place};
 pub(crate) use temporary::{host, is_staging, is_temporary, staging_name, sweep};
 

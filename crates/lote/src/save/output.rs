@@ -9,11 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
-use super::{
-    Access, AtomicFile, Place, place,
-    place::{Name, descriptor},
-    same, sweep,
-};
+use super::{Access, AtomicFile, Place, place, place::Name, same, sweep};
 
 /// A file as it was written: what has the same size and hash is that file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -268,11 +264,6 @@ impl Write for Writing {
 
 fn unchanged(before: &Metadata, now: &Metadata) -> bool {
     same(before, now) && before.len() == now.len() && before.modified().ok() == now.modified().ok()
-}
-
-/// Whether a path stands for stdout, directly or by links: `/dev/stdout`, `/dev/fd/1`, `/proc/self/fd/1`.
-pub fn is_stdout(path: &Path) -> bool {
-    descriptor(path) == Some(1)
 }
 
 /// Whether two paths lead to one file: the same path, a link, or another name of it.

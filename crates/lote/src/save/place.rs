@@ -52,8 +52,14 @@ pub(crate) fn place(path: &Path) -> io::Result<Place> {
         }
         Some(found) if !found.is_file() || descriptor(path).is_some() => {
             #[cfg(unix)]
-            if std::os::unix::fs::FileTypeExt::is_block_device(&found.file_type()) {
-                return invalid("it is a disk; name a file");
+            {
+                use std::os::unix::fs::FileTypeExt;
+                if found.file_type().is_block_device() {
+                    return invalid("it is a disk; name a file");
+                }
+                if found.file_type().is_socket() {
+                    return invalid("it is a socket, which cannot be opened by a name; name a file or a pipe");
+                }
             }
             return Ok(Place::Stream(path.to_owned()));
         }
@@ -83,7 +89,7 @@ pub(crate) fn place(path: &Path) -> io::Result<Place> {
 }
 
 /// The number of the open file that a path such as `/dev/stdout` or `/proc/self/fd/1`, or a link to one, stands for.
-pub(crate) fn descriptor(path: &Path) -> Option<u32> {
+pub fn descriptor(path: &Path) -> Option<u32> {
     let mut path = std::path::absolute(path).ok()?;
     for _ in 0..LINKS {
         let name = path.file_name()?.to_owned();
@@ -153,6 +159,7 @@ mod tests {
         symlink("nowhere", path("dangling")).unwrap();
         symlink("there", path("link")).unwrap();
         symlink("/dev/stdout", path("out")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
         for (name, part) in [
             ("new", "file"),
             ("there", "file"),
@@ -164,6 +171,7 @@ mod tests {
             ("new/", "name of a folder"),
             (".", "a folder"),
             ("out", "stream"),
+            ("socket", "a socket"),
             (&"n".repeat(256), "too long"),
         ] {
             assert!(why(&path(name)).contains(part), "{name}: {}", why(&path(name)));
@@ -172,7 +180,7 @@ mod tests {
             assert_eq!(why(Path::new(name)), "stream", "{name}");
         }
         assert_eq!(why(Path::new("/dev/stdou")), "there is no such device");
-        assert_eq!(fs::read_dir(&at).unwrap().count(), 5, "nothing is left");
+        assert_eq!(fs::read_dir(&at).unwrap().count(), 6, "nothing is left");
         assert_eq!(fs::read(path("there")).unwrap(), b"x");
     }
 
