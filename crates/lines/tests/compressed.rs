@@ -307,6 +307,9 @@ fn damage_is_told_and_nothing_panics() {
                 let at = 4 + below(bytes.len() - 4);
                 bytes[at] ^= 1 << below(8);
             }
+            let mut inspection = Inspection::default();
+            inspection.read("f", decompressed(io::Cursor::new(bytes.clone())).unwrap()).unwrap();
+            assert_eq!(inspection.all_readable(), unpacked(&bytes).is_ok(), "{name}");
             match unpacked(&bytes) {
                 // The time of a gzip file may be any.
                 Ok(read) => assert!(read == plain, "{name}: damage went unnoticed"),

@@ -122,8 +122,7 @@ fn an_answer_with_two_custom_ids_is_given_to_nobody() {
 
 #[test]
 fn half_a_character_in_a_custom_id_is_told_as_such() {
-    let line = format!(r#"{{"custom_id":"row-\ud83d","response":{{"status_code":200,"body":{{}}}}}}"#);
-    let found = told(&line);
+    let found = told(r#"{"custom_id":"row-\ud83d","response":{"status_code":200,"body":{}}}"#);
     assert_eq!((found.len(), found[0].0), (1, AnomalyCode::NoCustomId));
     assert!(found[0].1.starts_with("the custom_id has half of a character in it (a lone surrogate"), "{}", found[0].1);
     assert!(found[0].1.ends_with(": \"row-\u{fffd}\""), "{}", found[0].1);

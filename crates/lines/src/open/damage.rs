@@ -22,6 +22,7 @@ impl Damage {
         self.kind == io::ErrorKind::UnexpectedEof
     }
 
+    #[cfg(feature = "compressed")]
     pub(super) fn into_error(self) -> io::Error {
         io::Error::new(self.kind, self)
     }
