@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cmd_status;
 use crate::exit::{CliError, Exit};
+use crate::fetch::NoRoom;
 use crate::input;
 use crate::interrupt::Stop;
 use crate::out;
@@ -191,6 +192,11 @@ impl Course<'_> {
                 format!("; {completed} of {} batches completed", many.len())
             }
         };
+        for batch in &report.batches {
+            for error in &batch.errors {
+                out::note(format_args!("batch {}: {error}", batch.id));
+            }
+        }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
         out::text(format_args!("time: {:.1} s", report.seconds))?;
         out::text(format_args!("results: {}", shell::quoted(&report.results)))
@@ -224,6 +230,7 @@ impl Course<'_> {
         let mut lines = text.split('\n').map(str::to_owned);
         let said = CliError::new(exit(error), lines.next().unwrap_or_default());
         let mut below: Vec<String> = lines.collect();
+        below.extend(NoRoom::of(error).map(NoRoom::advice));
         if error.is_taken() || error.is_busy() || error.is_unreadable() {
             below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());
         } else if self.embedded {

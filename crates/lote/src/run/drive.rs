@@ -590,7 +590,9 @@ impl Driver {
         self.folder.check()?;
         let merge = Merge::new(&self.folder).map_err(|error| self.folder.failed("write", RESULTS, error))?;
         let merged = blocking(move || merge.write()).await;
-        let merged = merged.map_err(|Fault(path, error)| self.failed("put together", &path, error))?;
+        let mut merged = merged.map_err(|Fault(path, error)| self.failed("put together", &path, error))?;
+        // The words are those of the result lines.
+        self.client.shared().secrets().blank_summary(&mut merged.joined);
         let summary = super::report::Summary::new(&self.folder, merged.joined);
         self.folder.write_json(SUMMARY, &summary)?;
         self.folder.say(Event::Finished { results: merged.results })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{folder::Folder, state::Phase};
+use super::{folder::Folder, merge::read_summary, state::Phase};
 use crate::{BatchId, Error, lines::Joined};
 
 /// What came of a run.
@@ -42,6 +42,9 @@ pub struct EndedBatch {
     pub status: String,
     /// How many request lines it had.
     pub lines: u64,
+    /// What the service found wrong with it, of a batch that failed; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
 }
 
 /// A path as people see it: JSON has no other bytes than text.
@@ -80,9 +83,16 @@ pub(super) struct Summary {
 impl Summary {
     pub(super) fn new(folder: &Folder, joined: Joined) -> Self {
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
-            let status = match &shard.phase {
-                Phase::Failed(_) => "failed".to_owned(),
-                _ => shard.status.clone()?,
+            let (status, errors) = match &shard.phase {
+                Phase::Failed(why) => ("failed".to_owned(), why.lines().map(|why| why.trim_start().to_owned()).collect()),
+                _ => (shard.status.clone()?, Vec::new()),
+            };
+            // Some services keep what was finished before a batch failed.
+            let errors = match read_summary(folder.path(), *number) {
+                Ok(summary) if status == "failed" && errors.is_empty() => {
+                    summary.batch.errors.iter().take(20).map(ToString::to_string).collect()
+                }
+                _ => errors,
             };
             Some(EndedBatch {
                 shard: *number,
@@ -90,6 +100,7 @@ impl Summary {
                 id: shard.batch()?.clone(),
                 status,
                 lines: shard.plan.lines,
+                errors,
             })
         });
         Self { run: folder.record.run.clone(), batches: batches.collect(), joined }
