@@ -123,7 +123,8 @@ impl Log {
         }
         file.seek(SeekFrom::Start(written.length))?;
         let last = written.frames.last();
-        let (seq, epoch) = last.map_or((0, 1), |last| (last.seq, last.epoch + 1));
+        // Whoever made it was the first, even if nothing is left of what it wrote.
+        let (seq, epoch) = last.map_or((0, 2), |last| (last.seq, last.epoch + 1));
         let log = Self { dir: dir.clone(), file, access, length: written.length, seq, epoch, dead: false };
         // A disk that is full now may have room later.
         let _ = log.reserve();

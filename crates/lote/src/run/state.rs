@@ -346,3 +346,148 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         | Event::Unknown => (0, "an event"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(number: u32) -> ShardPlan {
+        serde_json::from_value(serde_json::json!({
+            "number": number, "endpoint": "/v1/embeddings", "model": null, "lines": 2, "bytes": 9, "inputs": 2,
+            "sha256": "00",
+        }))
+        .unwrap()
+    }
+
+    fn id<T: std::str::FromStr<Err: fmt::Debug>>(text: &str) -> T {
+        text.parse().unwrap()
+    }
+
+    fn opened(host: &str, gateway: Option<&str>) -> Event {
+        Event::Opened(Opened {
+            host: host.to_owned(),
+            folder: "1:2".to_owned(),
+            gateway: gateway.map(str::to_owned),
+            ..Opened::default()
+        })
+    }
+
+    fn stored() -> Stored {
+        Stored::read(&b"x"[..]).unwrap()
+    }
+
+    /// All that happens to a shard that goes well, and what is to be done after each.
+    fn course(shard: u32) -> Vec<(Event, Next)> {
+        let (nonce, batch): (String, BatchId) = (format!("n{shard}"), id(&format!("b{shard}")));
+        vec![
+            (Event::Uploaded { shard, file: id(&format!("f{shard}")) }, Next::Submit(shard)),
+            (Event::Creating { shard, nonce, at: UnixSeconds::now() }, Next::Resolve),
+            (Event::Created { shard, batch: batch.clone(), adopted: false }, Next::Wait),
+            (Event::Over { shard, batch, status: "completed".to_owned() }, Next::Settle(shard)),
+            (Event::Settled { shard, results: stored() }, Next::Merge),
+        ]
+    }
+
+    #[test]
+    fn a_shard_goes_from_step_to_step_and_no_other_way() {
+        let mut state = State::new(&[plan(1)]);
+        assert_eq!(state.next(1), Next::Submit(1));
+        let steps = course(1);
+        for (at, (event, next)) in steps.iter().enumerate() {
+            // Whatever comes later cannot come now, and nothing that came before can come again.
+            for (other, (event, _)) in steps.iter().enumerate().filter(|(other, _)| *other != at) {
+                // A file may be sent again, and results written again, before what follows.
+                if other + 1 != at || matches!(event, Event::Creating { .. } | Event::Created { .. } | Event::Over { .. }) {
+                    assert!(state.clone().apply(event).is_err(), "{event:?} at {at}");
+                }
+            }
+            state.apply(event).unwrap();
+            assert_eq!(state.next(1), *next, "after {event:?}");
+            let nothing = matches!(event, Event::Uploaded { .. });
+            assert_eq!(state.nothing_was_begun(), nothing, "after {event:?}");
+        }
+        state.apply(&Event::Finished { results: stored() }).unwrap();
+        assert_eq!(state.next(1), Next::Done);
+        assert!(state.apply(&Event::Uploaded { shard: 2, file: id("f") }).is_err(), "a shard of no plan");
+    }
+
+    #[test]
+    fn no_more_are_open_than_there_is_room_for() {
+        let mut state = State::new(&[plan(1), plan(2), plan(3)]);
+        let all: Vec<_> = (1..=3).map(course).collect();
+        for (event, _) in &all[0][..3] {
+            state.apply(event).unwrap();
+        }
+        assert_eq!((state.next(1), state.next(2)), (Next::Wait, Next::Submit(2)));
+        // What is over goes before what is to be sent; what is lost goes before all.
+        state.apply(&all[0][3].0).unwrap();
+        assert_eq!(state.next(2), Next::Settle(1));
+        for (event, _) in &all[1][..2] {
+            state.apply(event).unwrap();
+        }
+        assert_eq!((state.next(9), state.lost()), (Next::Resolve, vec![2]));
+        // One that waits for a person holds up nobody.
+        state.apply(&Event::Held { shard: 2, why: "lost".to_owned() }).unwrap();
+        assert_eq!((state.next(9), state.lost()), (Next::Settle(1), vec![]));
+        state.apply(&all[0][4].0).unwrap();
+        state.apply(&Event::Cancelled).unwrap();
+        assert_eq!(state.next(9), Next::Held);
+        state.apply(&Event::Released { shard: 2 }).unwrap();
+        assert_eq!(state.next(9), Next::Resolve);
+        state.apply(&Event::NoBatch { shard: 2, why: "none".to_owned() }).unwrap();
+        // It was cancelled meanwhile, and is not created again.
+        assert_eq!(state.next(9), Next::Merge);
+        state.apply(&Event::Resumed).unwrap();
+        assert_eq!(state.next(9), Next::Submit(2));
+    }
+
+    #[test]
+    fn a_log_that_may_be_behind_leaves_open_whether_there_is_a_batch() {
+        let plans = [plan(1), plan(2), plan(3)];
+        let events = |last: Event| {
+            let mut events = vec![opened("here", None)];
+            events.extend(course(1).into_iter().take(3).map(|(event, _)| event));
+            events.push(Event::Uploaded { shard: 2, file: id("f2") });
+            events.push(last);
+            events
+        };
+        let phases = |last: Event| {
+            let state = State::replay(&plans, &events(last)).unwrap();
+            state.shards.values().map(|shard| shard.phase.clone()).collect::<Vec<_>>()
+        };
+        use Phase::{Created, Creating, Planned, Uploaded};
+        assert_eq!(phases(opened("here", None)), [Created, Uploaded, Planned]);
+        assert_eq!(phases(opened("elsewhere", None)), [Created, Creating, Creating]);
+        let Event::Opened(cut) = opened("here", None) else { unreachable!() };
+        assert_eq!(phases(Event::Opened(Opened { cut: true, ..cut })), [Created, Creating, Creating]);
+        // What an embedded gateway had begun ended with it.
+        assert_eq!(phases(opened("here", Some("another"))), [Planned, Planned, Planned]);
+    }
+
+    #[test]
+    fn a_batch_is_adopted_but_never_twice_and_never_in_place_of_another() {
+        let created = |batch: &str, adopted| Event::Created { shard: 1, batch: id(batch), adopted };
+        let mut state = State::new(&[plan(1)]);
+        assert!(state.clone().apply(&created("b", false)).is_err(), "no create was sent");
+        state.apply(&created("b", true)).unwrap();
+        assert!(state.clone().apply(&created("c", true)).is_err(), "there is one");
+        assert!(state.holds(&id("b")) && !state.holds(&id("c")));
+        // One that failed for want of room counts no more, and is still known.
+        state.apply(&Event::Postponed { shard: 1, batch: id("b"), why: "full".to_owned() }).unwrap();
+        assert_eq!((state.next(1), state.holds(&id("b"))), (Next::Submit(1), true));
+        assert_eq!(state.shards[&1].batch(), None);
+    }
+
+    #[test]
+    fn an_attempt_adds_shards_to_a_finished_run() {
+        let mut state = State::new(&[plan(1)]);
+        for (event, _) in course(1) {
+            state.apply(&event).unwrap();
+        }
+        state.apply(&Event::Finished { results: stored() }).unwrap();
+        assert!(state.clone().apply(&Event::Attempt { attempt: 3, shards: vec![plan(2)] }).is_err());
+        assert!(state.clone().apply(&Event::Attempt { attempt: 2, shards: vec![plan(1)] }).is_err());
+        state.apply(&Event::Attempt { attempt: 2, shards: vec![plan(2)] }).unwrap();
+        assert_eq!((state.next(1), state.shards[&2].attempt), (Next::Submit(2), 2));
+    }
+}

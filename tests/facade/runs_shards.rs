@@ -1,0 +1,436 @@
+//! Owns the tests of runs of several batches, and of runs that end at any step and are gone on with: that each line is
+//! handed to the model once, whatever happens on this side.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use lote::{
+    Cadence, Client, Tolerance,
+    lines::Limits,
+    run::{Progress, Repair, Run, RunPhase, status},
+};
+use lote_gateway::{
+    Event, Gateway,
+    faults::{Effect, Fault, Lag, Operation, Refusal},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Odd, Reply};
+
+const FAST: Duration = Duration::from_millis(2);
+
+fn chat(id: &str, prompt: &str) -> String {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
+    json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
+}
+
+fn embedding(id: &str) -> String {
+    let body = json!({"model": "auto", "input": id});
+    json!({"custom_id": id, "method": "POST", "url": "/v1/embeddings", "body": body}).to_string() + "\n"
+}
+
+struct Place(TempDir);
+
+impl Place {
+    fn new(lines: &[String]) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        fs::write(folder.path().join("requests.jsonl"), lines.concat()).expect("written");
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A run in batches of so many lines.
+    fn run(&self, client: &Client, lines: u64) -> Run {
+        let limits = Limits { max_lines: lines, ..Limits::default() };
+        let run = Run::new(client, self.path("requests.jsonl")).limits(limits).settle_after_loss(FAST * 5);
+        run.cadence(Cadence::new(FAST, FAST * 5))
+    }
+
+    fn results(&self) -> Vec<Value> {
+        json_lines(&self.path("requests.run/results.jsonl"))
+    }
+}
+
+fn json_lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("the file");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn ids(lines: &[Value]) -> Vec<String> {
+    lines.iter().map(|line| line["custom_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+async fn gateway_with(fault: Option<Fault>) -> (Gateway, Client) {
+    let builder = Gateway::builder().journal(true);
+    let gateway = fault.into_iter().fold(builder, lote_gateway::Builder::fault).start().await.expect("it starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    (gateway, client)
+}
+
+/// How many batches were made, and how often each line was handed to the model.
+fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
+    let (mut batches, mut lines) = (0, BTreeMap::new());
+    for entry in gateway.journal() {
+        match entry.event {
+            Event::BatchCreated { .. } => batches += 1,
+            Event::LineExecuted { custom_id, attempt: 1, .. } => *lines.entry(custom_id).or_default() += 1,
+            _ => {}
+        }
+    }
+    (batches, lines)
+}
+
+#[tokio::test]
+async fn several_batches_give_one_file_in_the_order_of_the_input() {
+    // Endpoints mixed line by line, and more lines than a batch takes.
+    let lines: Vec<String> = (0..23)
+        .map(|at| match at % 3 {
+            0 => embedding(&format!("e-{at}")),
+            _ if at == 7 => chat("c-7", "[[status=400]]"),
+            _ => chat(&format!("c-{at}"), &format!("[[sleep={}]] {at}", (23 - at) % 5)),
+        })
+        .collect();
+    let (gateway, client) = gateway_with(None).await;
+    let one = Place::new(&lines);
+    let many = Place::new(&lines);
+    let whole = one.run(&client, 1_000).execute().await.expect("a report");
+    assert_eq!(whole.batches.len(), 2, "a batch for each endpoint");
+    for max_open in [1, 3, usize::MAX] {
+        let cut = many.run(&client, 4).max_open(max_open).folder(many.path(&format!("{max_open}.run")));
+        let report = cut.execute().await.expect("a report");
+        assert_eq!((report.batches.len(), report.joined.lines, report.joined.succeeded), (6, 23, 22));
+        assert!(!report.all_succeeded());
+        let results = json_lines(&report.results);
+        assert_eq!(ids(&results), ids(&json_lines(&many.path("requests.jsonl"))));
+        let failed = json_lines(&report.folder.join("failed.jsonl"));
+        assert_eq!(ids(&failed), ["c-7"]);
+        let answers = |results: &[Value]| -> Vec<Value> {
+            results.iter().map(|line| line["response"]["body"]["choices"][0]["message"]["content"].clone()).collect()
+        };
+        assert_eq!(answers(&results), answers(&one.results()));
+        assert_eq!(report.joined.usage, whole.joined.usage);
+    }
+    let (_, lines) = paid(&gateway);
+    assert!(lines.values().all(|times| *times == 4), "{lines:?}");
+}
+
+#[tokio::test]
+async fn no_more_batches_are_open_at_once_than_may_be() {
+    let lines: Vec<String> = (0..6).map(|at| chat(&format!("{at}"), "x")).collect();
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&lines);
+    let (folder, most) = (place.path("requests.run"), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let run = place.run(&client, 1).max_open(2).on_progress(move |_| {
+        if let Ok(status) = status(&folder) {
+            seen.fetch_max(status.open(), Ordering::Relaxed);
+        }
+    });
+    assert!(run.execute().await.expect("a report").all_succeeded());
+    assert_eq!(most.load(Ordering::Relaxed), 2);
+}
+
+/// A run that ends at every step that it tells of, and is given again each time: whatever the step, there are as many
+/// batches as shards, no line is handed to the model twice, and the results are whole.
+#[tokio::test]
+async fn a_run_that_ends_at_any_step_is_gone_on_with() {
+    let lines: Vec<String> = (0..5).map(|at| chat(&format!("{at}"), &format!("[[sleep=3]] {at}"))).collect();
+    let mut steps = 0;
+    for end_at in 1.. {
+        let (gateway, client) = gateway_with(None).await;
+        let place = Place::new(&lines);
+        let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Notify::new()));
+        let (counted, stopping) = (Arc::clone(&count), Arc::clone(&stop));
+        let first = place.run(&client, 2).on_progress(move |_| {
+            if counted.fetch_add(1, Ordering::Relaxed) + 1 == end_at {
+                stopping.notify_one();
+            }
+        });
+        // Dropped at its next pause, the run leaves what a killed process leaves.
+        let ended = tokio::select! {
+            biased;
+            () = stop.notified() => None,
+            ended = first.execute() => Some(ended.expect("a report")),
+        };
+        let report = match ended {
+            Some(report) => report,
+            None => place.run(&client, 2).execute().await.unwrap_or_else(|error| panic!("at {end_at}: {error}")),
+        };
+        assert!(report.all_succeeded(), "at {end_at}");
+        assert_eq!(ids(&place.results()), ["0", "1", "2", "3", "4"], "at {end_at}");
+        let (batches, lines) = paid(&gateway);
+        assert_eq!((batches, lines.values().max()), (3, Some(&1)), "at {end_at}");
+        steps = steps.max(count.load(Ordering::Relaxed));
+        if count.load(Ordering::Relaxed) < end_at {
+            break;
+        }
+    }
+    assert!(steps > 12, "{steps} steps");
+}
+
+/// Every way of losing the answer to a create, in a run of several batches, with the list behind for a while.
+#[tokio::test]
+async fn lost_creates_are_found_however_they_were_lost() {
+    let lines: Vec<String> = (0..4).map(|at| chat(&format!("{at}"), "x")).collect();
+    for effect in [
+        Effect::AnswerLost,
+        Effect::AnswerReplaced(Refusal::status(500)),
+        Effect::AnswerReplaced(Refusal::status(502)),
+        Effect::Unlisted(Lag::Looks(1)),
+    ] {
+        for nth in 1..=2 {
+            let fault = Fault::on(Operation::CreateBatch).nth(nth).then(effect.clone());
+            let (gateway, client) = gateway_with(Some(fault)).await;
+            let place = Place::new(&lines);
+            let report = place.run(&client, 2).execute().await.unwrap_or_else(|error| panic!("{effect:?}: {error}"));
+            assert!(report.all_succeeded(), "{effect:?}");
+            let (batches, lines) = paid(&gateway);
+            assert_eq!((batches, lines.values().max()), (2, Some(&1)), "{effect:?}, {nth}");
+        }
+    }
+}
+
+/// The folder as it was before its create, in a copy or a restored backup: the batch that was made since is found.
+#[tokio::test]
+async fn a_copy_of_a_folder_makes_no_second_batch() {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir(to).expect("a folder");
+        for entry in fs::read_dir(from).expect("a folder") {
+            let entry = entry.expect("an entry");
+            match entry.file_type().expect("a type").is_dir() {
+                true => copy(&entry.path(), &to.join(entry.file_name())),
+                false => drop(fs::copy(entry.path(), to.join(entry.file_name())).expect("copied")),
+            }
+        }
+    }
+    let lines: Vec<String> = (0..4).map(|at| chat(&format!("{at}"), "x")).collect();
+    let (gateway, client) = gateway_with(None).await;
+    let place = Place::new(&lines);
+    let (from, to) = (place.path("requests.run"), place.path("copy.run"));
+    let copied = Arc::new(Mutex::new(false));
+    let run = place.run(&client, 2).on_progress(move |progress| {
+        let mut copied = copied.lock().expect("the copy");
+        if let (Progress::Uploading { .. }, false) = (progress, *copied) {
+            copy(&from, &to);
+            *copied = true;
+        }
+    });
+    let first = run.execute().await.expect("a report");
+    let second = place.run(&client, 2).folder(place.path("copy.run")).execute().await.expect("the same batches");
+    assert_eq!((&second.run, &second.batches), (&first.run, &first.batches));
+    assert_eq!(paid(&gateway).0, 2);
+}
+
+/// A log whose last frame was torn off, however much of it is left: what it said is found again.
+#[tokio::test]
+async fn a_torn_log_makes_no_second_batch() {
+    let lines = [chat("a", "x"), chat("b", "y")];
+    let (gateway, client) = gateway_with(None).await;
+    let place = Place::new(&lines);
+    let folder = place.path("requests.run");
+    let (at_create, kept) = (Arc::new(Mutex::new(Vec::new())), folder.join("log.jsonl"));
+    let seen = Arc::clone(&at_create);
+    let log = kept.clone();
+    let run = place.run(&client, 10).on_progress(move |progress| {
+        if let Progress::Created(_) = progress {
+            *seen.lock().expect("the log") = fs::read(&log).expect("the log");
+        }
+    });
+    run.execute().await.expect("a report");
+    let whole = at_create.lock().expect("the log").clone();
+    let frame = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').expect("frames") + 1;
+    for end in [frame, frame + 1, frame + 40, whole.len() - 1] {
+        fs::write(&kept, &whole[..end]).expect("torn");
+        let report = place.run(&client, 10).execute().await.unwrap_or_else(|error| panic!("{end}: {error}"));
+        assert!(report.all_succeeded(), "{end}");
+        assert_eq!(paid(&gateway).0, 1, "{end}");
+    }
+    // Damage before the end is refused, and changes nothing.
+    let mut damaged = whole.clone();
+    damaged[10] ^= 1;
+    fs::write(&kept, &damaged).expect("damaged");
+    let error = place.run(&client, 10).execute().await.expect_err("damaged");
+    assert!(error.is_unreadable() && error.to_string().contains("line 1 is damaged"), "{error}");
+    assert!(status(&folder).expect_err("damaged").is_unreadable());
+    assert_eq!(fs::read(&kept).expect("the log"), damaged);
+}
+
+#[tokio::test]
+async fn another_key_is_taken_over_only_when_it_knows_the_batches() {
+    let gateway = Gateway::builder().key("mk-old").key("mk-other").start().await.expect("it starts");
+    let client = |key: &str| Client::builder().base_url(gateway.url()).api_key(key).build().expect("a client");
+    let place = Place::new(&[chat("a", "[[sleep=300]]")]);
+    let status = place.run(&client("mk-old"), 10).submit().await.expect("submitted");
+    assert_eq!((status.open(), status.phase), (1, RunPhase::Stopped));
+    let error = place.run(&client("mk-other"), 10).execute().await.expect_err("another account");
+    assert!(error.is_taken() && error.to_string().contains("does not know its batch"), "{error}");
+    let user = client("mk-old").on_behalf_of("somebody").expect("a client");
+    assert!(place.run(&user, 10).execute().await.expect_err("another user").is_taken());
+    assert!(place.run(&client("mk-old"), 10).execute().await.expect("a report").all_succeeded());
+
+    // A key that was renewed.
+    let reply = |fields: Value| Reply::json(200, fields);
+    let over = json!({"id": "batch_1", "object": "batch", "status": "completed", "output_file_id": "o"});
+    let answer = json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1}}});
+    let odd = Odd::new([
+        reply(json!({"id": "file-1"})),
+        reply(json!({"id": "batch_1", "status": "validating"})),
+        reply(over.clone()),
+        reply(over),
+        Reply::new(200, &[], answer.to_string()),
+    ]);
+    let place = Place::new(&[chat("a", "x")]);
+    let renewed = |key: &str| odd.builder().api_key(key).build().expect("a client");
+    place.run(&renewed("mk-old"), 10).submit().await.expect("submitted");
+    assert!(place.run(&renewed("mk-new"), 10).execute().await.expect("a report").all_succeeded());
+}
+
+/// A process that ended after any of its steps was written down, and left all, or none, of the files that it wrote later.
+#[tokio::test]
+async fn whatever_step_was_the_last_there_is_no_second_batch() {
+    let lines: Vec<String> = (0..5).map(|at| chat(&format!("{at}"), "x")).collect();
+    let (gateway, client) = gateway_with(None).await;
+    let place = Place::new(&lines);
+    let whole = place.run(&client, 2).execute().await.expect("a report");
+    let (log, results) = (place.path("requests.run/log.jsonl"), place.path("requests.run/results.jsonl"));
+    let (written, expected) = (fs::read_to_string(&log).expect("the log"), fs::read(&results).expect("the results"));
+    let frames: Vec<&str> = written.split_inclusive('\n').collect();
+    assert!(frames.len() > 15, "{written}");
+    for kept in 0..=frames.len() {
+        for later in [true, false] {
+            fs::write(&log, frames[..kept].concat()).expect("cut");
+            if !later {
+                for shard in 1..=3 {
+                    for name in ["output.jsonl", "results.jsonl", "summary.json"] {
+                        let _ = fs::remove_file(place.path(&format!("requests.run/shards/000{shard}/{name}")));
+                    }
+                }
+                for name in ["results.jsonl", "summary.json", "failed.jsonl"] {
+                    let _ = fs::remove_file(place.path("requests.run").join(name));
+                }
+            }
+            let ended = place.run(&client, 2).execute().await;
+            if kept == frames.len() && !later {
+                // It is finished, and somebody has removed what it made.
+                assert!(ended.expect_err("no results").is_io());
+                continue;
+            }
+            let report = ended.unwrap_or_else(|error| panic!("{kept}: {error}"));
+            assert_eq!((&report.run, &report.batches), (&whole.run, &whole.batches), "{kept}");
+            assert_eq!(fs::read(&results).expect("the results"), expected, "{kept}");
+            assert_eq!(paid(&gateway).0, 3, "after {kept} of {} frames", frames.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_gone_on_with_by_its_folder_alone() {
+    let (gateway, client) = gateway_with(None).await;
+    let place = Place::new(&[chat("a", "[[sleep=20]]"), chat("b", "x")]);
+    let first = place.run(&client, 1).metadata("team", "x").submit().await.expect("submitted");
+    assert_eq!((first.open(), first.to_submit()), (2, 0));
+    fs::remove_file(place.path("requests.jsonl")).expect("removed");
+    let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
+    let report = open().output(place.path("out.jsonl")).execute().await.expect("a report");
+    assert!(report.all_succeeded());
+    assert_eq!(ids(&json_lines(&place.path("out.jsonl"))), ["a", "b"]);
+    for batch in &report.batches {
+        let batch = client.batches().get(&batch.id).await.expect("the batch");
+        assert_eq!((batch.metadata["team"].as_str(), batch.metadata["lote_run"].as_str()), ("x", report.run.as_str()));
+    }
+    assert_eq!(open().execute().await.expect("the same").joined, report.joined);
+    assert_eq!(paid(&gateway).0, 2);
+    let error = Run::open(&client, place.path("nowhere.run")).execute().await.expect_err("no run");
+    assert!(error.is_place(), "{error}");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_keeps_what_was_finished_and_can_be_repaired() {
+    let (gateway, client) = gateway_with(None).await;
+    let lines = [chat("a", "x"), chat("b", "[[sleep=60000]]"), chat("c", "z")];
+    let place = Place::new(&lines);
+    // One batch at a time: the second never ends, the third is never created.
+    let run = place.run(&client, 1).max_open(1).deadline(Duration::from_millis(1500));
+    assert!(run.execute().await.expect_err("too slow").gave_up());
+    let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
+    let report = open().cancel().await.expect("cancelled").expect("nobody else is at work");
+    let kinds: Vec<Value> = place.results().iter().map(|line| line["error"]["code"].clone()).collect();
+    assert_eq!(kinds, [Value::Null, json!("batch_cancelled"), json!("batch_cancelled")]);
+    assert_eq!((report.joined.succeeded, report.joined.cancelled, paid(&gateway).0), (1, 2, 2));
+    assert!(status(place.path("requests.run")).expect("a run").cancelled);
+    // The same run says the same, and makes no batch.
+    assert_eq!(place.run(&client, 1).execute().await.expect("the same").joined, report.joined);
+    assert_eq!(paid(&gateway).0, 2);
+}
+
+#[tokio::test]
+async fn what_failed_and_can_succeed_is_tried_again_and_nothing_else() {
+    let (gateway, client) = gateway_with(None).await;
+    let lines: Vec<String> = [
+        ("a", "x"),
+        ("busy", "[[status=429]]"),
+        ("b", "y"),
+        ("refused", "[[status=400]]"),
+        ("broken", "[[status=503]]"),
+        ("c", "z"),
+    ]
+    .map(|(id, prompt)| chat(id, prompt))
+    .into();
+    let place = Place::new(&lines);
+    let report = place.run(&client, 2).attempts(2).execute().await.expect("a report");
+    assert_eq!((report.joined.succeeded, report.joined.failed), (3, 3));
+    assert_eq!(ids(&place.results()), ["a", "busy", "b", "refused", "broken", "c"]);
+    let (_, times) = paid(&gateway);
+    let expected = [("a", 1), ("b", 1), ("broken", 2), ("busy", 2), ("c", 1), ("refused", 1)];
+    assert_eq!(times, expected.map(|(id, times)| (id.to_owned(), times)).into());
+    assert_eq!(report.batches.iter().map(|batch| batch.attempt).collect::<Vec<_>>(), [1, 1, 1, 2]);
+    // Refusals only when they are asked for.
+    let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
+    let again = open().repair(Repair::new().refusals(true)).await.expect("a report");
+    assert_eq!((again.joined.lines, again.joined.succeeded, again.joined.failed), (6, 3, 3));
+    let (_, times) = paid(&gateway);
+    assert_eq!((times["a"], times["refused"], times["busy"]), (1, 2, 3));
+    assert_eq!(ids(&json_lines(&place.path("requests.run/failed.jsonl"))), ["busy", "refused", "broken"]);
+}
+
+#[tokio::test]
+async fn an_attempt_replaces_what_it_betters_and_only_that() {
+    // The second batch of each line succeeds: its directive counts the tries of the gateway's own model.
+    let place = Place::new(&[chat("a", "x"), chat("b", "y"), chat("c", "z")]);
+    let (gateway, client) = gateway_with(Some(Fault::on(Operation::OutputFile).nth(1).then(Effect::MissingLines { lines: 1 }))).await;
+    let report = place.run(&client, 10).execute().await.expect("a report");
+    assert_eq!((report.joined.succeeded, report.joined.missing), (2, 1));
+    // The counts say that three were answered: a line that is missing may have been paid for.
+    let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
+    let same = open().repair(Repair::new()).await.expect("nothing to try");
+    assert_eq!((same.joined.missing, paid(&gateway).0), (1, 1));
+    let better = open().repair(Repair::new().missing(true)).await.expect("a report");
+    assert_eq!((better.joined.succeeded, better.joined.missing, paid(&gateway).0), (3, 0, 2));
+    assert_eq!(ids(&place.results()), ["a", "b", "c"]);
+    assert!(json_lines(&place.path("requests.run/failed.jsonl")).is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_that_the_account_has_no_room_for_is_created_later() {
+    let lines: Vec<String> = (0..3).map(|at| chat(&format!("{at}"), "[[sleep=5]]")).collect();
+    let limit = Fault::on(Operation::CreateBatch).nth(2).then(Effect::TokenLimit);
+    let (gateway, client) = gateway_with(Some(limit)).await;
+    let place = Place::new(&lines);
+    let run = place.run(&client, 1).tolerance(Tolerance::default());
+    let report = run.execute().await.expect("a report");
+    assert!(report.all_succeeded(), "{report:?}");
+    let (batches, lines) = paid(&gateway);
+    assert_eq!((batches, lines.values().max()), (4, Some(&1)));
+}
