@@ -11,7 +11,7 @@ use crate::common::{Odd, Reply};
 use lote::{
     Cadence, Client, Dialect, Tolerance,
     lines::Limits,
-    run::{Progress, Run, RunPhase, RunStatus, status},
+    run::{Progress, Repair, Run, RunPhase, RunStatus, status},
 };
 use lote_gateway::Gateway;
 use serde_json::{Value, json};
@@ -459,6 +459,26 @@ async fn the_intent_is_on_disk_before_the_create_and_the_id_right_after() {
     // It is the same the next time, without a call.
     let again = place.run(&odd.client()).execute().await.expect_err("failed");
     assert_eq!((again.to_string(), odd.requests().len()), (error.to_string(), 3));
+    // It is tried again when that is asked for, and gives way to other requests: nothing is to be paid for it.
+    let failed = || batch(json!({"id": "batch_2", "status": "failed", "errors": {"data": [{"message": "still no"}]}}));
+    odd.more([
+        uploaded(),
+        Reply::json(200, json!({"data": [], "has_more": false})),
+        batch(json!({"id": "batch_2"})),
+        failed(),
+    ]);
+    let repaired = Run::open(&odd.client(), place.path("requests.run")).cadence(Cadence::new(FAST, FAST));
+    let repaired = repaired.repair(Repair::new().refusals(true)).await.expect_err("failed again");
+    assert!(repaired.is_failed() && repaired.to_string().contains("still no"), "{repaired}");
+    fs::write(place.path("requests.jsonl"), line("b", "y")).expect("written");
+    odd.more([
+        uploaded(),
+        batch(json!({"id": "batch_3"})),
+        batch(json!({"id": "batch_3", "status": "completed", "output_file_id": "o"})),
+        file(&[succeeded("b")]),
+    ]);
+    let other = place.run(&odd.client()).execute().await.expect("another run");
+    assert!(other.all_succeeded() && other.batches.len() == 1);
 }
 
 #[tokio::test]

@@ -425,12 +425,15 @@ async fn an_attempt_replaces_what_it_betters_and_only_that() {
 #[tokio::test]
 async fn a_batch_that_the_account_has_no_room_for_is_created_later() {
     let lines: Vec<String> = (0..3).map(|at| chat(&format!("{at}"), "[[sleep=5]]")).collect();
-    let limit = Fault::on(Operation::CreateBatch).nth(2).then(Effect::TokenLimit);
-    let (gateway, client) = gateway_with(Some(limit)).await;
-    let place = Place::new(&lines);
-    let run = place.run(&client, 1).tolerance(Tolerance::default());
-    let report = run.execute().await.expect("a report");
-    assert!(report.all_succeeded(), "{report:?}");
-    let (batches, lines) = paid(&gateway);
-    assert_eq!((batches, lines.values().max()), (4, Some(&1)));
+    // With others at work, and when it is the only one.
+    for (nth, at_once) in [(2, usize::MAX), (1, 1)] {
+        let limit = Fault::on(Operation::CreateBatch).nth(nth).then(Effect::TokenLimit);
+        let (gateway, client) = gateway_with(Some(limit)).await;
+        let place = Place::new(&lines);
+        let run = place.run(&client, 1).max_open(at_once).tolerance(Tolerance::default());
+        let report = run.execute().await.expect("a report");
+        assert!(report.all_succeeded(), "{report:?}");
+        let (batches, lines) = paid(&gateway);
+        assert_eq!((batches, lines.values().max()), (4, Some(&1)));
+    }
 }

@@ -43,7 +43,8 @@ enum Command {
         #[arg(value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(ci::names()))]
         steps: Vec<String>,
     },
-    /// Runs what is too long for CI: each fuzz target for some minutes. Exits 4 when one finds something.
+    /// Runs what is too long for CI: kills of runs, runs of millions of lines, each fuzz target for some minutes. Exits 4
+    /// when something is found.
     Night {
         /// The minutes for each fuzz target.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
@@ -115,6 +116,6 @@ fn run(command: Command) -> Result<u8, Failure> {
             drift::run(&root, &request, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
-        Command::Night { minutes } => night::fuzz(&root, minutes * 60, &mut out),
+        Command::Night { minutes } => night::night(&root, minutes * 60, &mut out),
     }
 }

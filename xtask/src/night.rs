@@ -1,5 +1,5 @@
-//! What is too long for CI: `cargo xtask night` runs each fuzz target for some minutes. CI's step fuzz is the same for a
-//! few seconds each.
+//! What is too long for CI: `cargo xtask night` kills runs some hundred times, gives them millions of lines, and runs each
+//! fuzz target for some minutes. CI does the same with a few kills, fewer lines, and a few seconds.
 
 use std::{
     fs,
@@ -33,6 +33,43 @@ const SHOWN: usize = 300;
 
 /// cargo-fuzz needs a nightly toolchain; `rustup run` finds it whatever toolchain runs this program.
 const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
+
+/// The process tests of runs at length: each with the variable that says how much of it, and the values.
+const AT_LENGTH: [(&str, &str, &[&str]); 2] = [
+    ("a_run_that_is_killed_at_any_moment_pays_nothing_twice", "LOTE_ROUNDS", &["20"]),
+    ("a_run_takes_no_more_memory_for_more_lines", "LOTE_LINES", &["1000000", "4000000"]),
+];
+
+/// All of it. Exit code 0 when nothing was found, 4 otherwise.
+///
+/// # Errors
+///
+/// When something does not build.
+pub fn night(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
+    let runs = runs(root, out)?;
+    Ok(runs.max(fuzz(root, seconds, out)?))
+}
+
+/// Runs the process tests of runs at length.
+fn runs(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
+    let mut found = EXIT_FRESH;
+    for (test, variable, values) in AT_LENGTH {
+        for value in values {
+            writeln!(out, "== {test}: {variable}={value}")?;
+            out.flush()?;
+            let mut command = Command::new("cargo");
+            command.args(["test", "--workspace", "--test", "cli", "--", test, "--nocapture"]);
+            command.env(variable, value).current_dir(root).stdin(Stdio::null());
+            let passed = tee::run(command, None, |bytes| out.write_all(bytes).and_then(|()| out.flush()))
+                .map_err(|error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust"))?;
+            if !passed.success() {
+                writeln!(out, "{}", Finding::new(format!("{test} failed with {variable}={value}"), "see above"))?;
+                found = EXIT_STALE;
+            }
+        }
+    }
+    Ok(found)
+}
 
 /// Builds the fuzz targets and runs each for this many seconds. Exit code 0 when none of them found anything, 4
 /// otherwise; what was found stays in `fuzz/artifacts`.

@@ -68,6 +68,8 @@ pub(super) struct Driver {
     seen: BTreeMap<u32, Batch>,
     /// The batches that this process has asked to stop.
     stopped: BTreeSet<BatchId>,
+    /// Whether the list was looked at for batches that the log does not hold.
+    looked: bool,
     /// How often there was no room although none of the run's batches was at work.
     refused: u32,
 }
@@ -117,6 +119,7 @@ impl Driver {
             room,
             seen: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            looked: false,
             refused: 0,
         }
     }
@@ -199,8 +202,8 @@ impl Driver {
                 file
             }
         };
-        // After a refusal that may not have been one, and in a run that was opened again, the list is looked at first.
-        if (shard.why.is_some() || self.folder.epoch() > 1) && self.look_once(number).await? {
+        // After a refusal that may not have been one, and once in a run that was opened again, the list is looked at first.
+        if (shard.why.is_some() || (self.folder.epoch() > 1 && !self.looked)) && self.look_once(number).await? {
             return Ok(());
         }
         // What is not sent cannot have made a batch.
@@ -309,10 +312,17 @@ impl Driver {
         self.manner.deadline.within(sleep(pause)).await.map_err(|late| self.service(late))
     }
 
-    /// Whether the list shows a batch of this shard that the log does not hold: it is adopted then.
+    /// Whether the list shows a batch of this shard that the log does not hold. Those of all shards are adopted.
     async fn look_once(&mut self, number: u32) -> Result<bool, RunError> {
-        let listed = self.read_list(&[number]).await.map_err(|error| self.service(error))?;
-        self.adopt(number, listed.found).await
+        let unsent = |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded);
+        let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
+        let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
+        let listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
+        self.looked = true;
+        for shard in shards {
+            self.adopt(shard, listed.found.clone()).await?;
+        }
+        Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
     }
 
     /// Reads the list for batches of these shards that the log does not hold.
@@ -528,7 +538,7 @@ impl Driver {
         let batch = collect.batch;
         let (joined, results) = match collected {
             Ok(collected) => collected,
-            Err(Uncollected::NotRun) => return self.not_run(number, &batch),
+            Err(Uncollected::NotRun) => return self.not_run(number, &batch).await,
             Err(Uncollected::Unfetched(error)) => return self.unfetched(number, error),
             Err(Uncollected::Lost) => return Err(self.ended(Kind::Lost)),
             Err(Uncollected::Unwritten(error)) => {
@@ -554,14 +564,14 @@ impl Driver {
     }
 
     /// A batch failed before any of its lines was run.
-    fn not_run(&mut self, number: u32, batch: &Batch) -> Result<(), RunError> {
+    async fn not_run(&mut self, number: u32, batch: &Batch) -> Result<(), RunError> {
         let code = batch.errors.iter().find_map(|error| error.code.as_deref());
         let why: Vec<String> = batch.errors.iter().take(20).map(ToString::to_string).collect();
         let why = if why.is_empty() { "the service does not say why".to_owned() } else { why.join("\n  ") };
-        let others = self.folder.state.open() > 0;
-        if too_much(code) && others {
-            self.room = self.folder.state.open();
-            return self.folder.say(Event::Postponed { shard: number, batch: batch.id.clone(), why });
+        if too_much(code) {
+            let error = Error::late(format!("batch {} was not run: {why}", batch.id));
+            self.folder.say(Event::Postponed { shard: number, batch: batch.id.clone(), why })?;
+            return self.make_room(error).await;
         }
         self.folder.say(Event::Failed { shard: number, why })
     }
@@ -578,13 +588,12 @@ impl Driver {
 
     /// Puts all results together.
     async fn merge(&mut self) -> Result<(), RunError> {
-        let shards = &self.folder.state.shards;
-        let failed: Vec<String> = shards.values().filter_map(|shard| match &shard.phase {
-            Phase::Failed(why) => Some(why.clone()),
-            _ => None,
-        }).collect();
-        if failed.len() == shards.len() {
-            return Err(self.ended(Kind::Failed(failed)));
+        if self.folder.state.has_failed() {
+            let whys = self.folder.state.shards.values().filter_map(|shard| match &shard.phase {
+                Phase::Failed(why) => Some(why.clone()),
+                _ => None,
+            });
+            return Err(self.ended(Kind::Failed(whys.collect())));
         }
         self.tell(Progress::Joining);
         self.folder.check()?;

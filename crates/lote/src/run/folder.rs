@@ -101,7 +101,7 @@ impl Folder {
                 match draft.differs(&folder.record, wanted)? {
                     None => Ok((folder, None)),
                     // Nobody can owe or be owed anything: it gives way.
-                    Some(_) if folder.state.nothing_was_begun() => {
+                    Some(_) if folder.state.owes_nothing() => {
                         draft.in_place(Some(folder), wanted).map(|(folder, checked)| (folder, Some(checked)))
                     }
                     Some(what) => {

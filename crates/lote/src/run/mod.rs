@@ -419,7 +419,7 @@ impl Run {
     /// Begins another attempt, if there is anything to be tried again.
     async fn attempt(&self, driver: &mut Driver, repair: Repair) -> Result<bool, RunError> {
         let folder = &mut driver.folder;
-        if folder.state.finished.is_none() {
+        if folder.state.finished.is_none() && !folder.state.has_failed() {
             return Err(RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path()));
         }
         let search = Search::new(folder, repair);

@@ -313,6 +313,19 @@ impl State {
         })
     }
 
+    /// Whether nothing is to be paid for it: what was created has failed at validation, and nothing else was begun.
+    pub(super) fn owes_nothing(&self) -> bool {
+        let nothing = |phase: &Phase| {
+            matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Failed(_))
+        };
+        self.shards.values().all(|shard| nothing(&shard.phase))
+    }
+
+    /// Whether all of its batches have failed at validation.
+    pub(super) fn has_failed(&self) -> bool {
+        self.shards.values().all(|shard| matches!(shard.phase, Phase::Failed(_)))
+    }
+
     /// The batches of the run, those that count no more included.
     pub(super) fn batches(&self) -> Vec<BatchId> {
         self.shards.values().flat_map(|shard| shard.batches.iter().cloned()).collect()
