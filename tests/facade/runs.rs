@@ -473,6 +473,7 @@ async fn the_intent_is_on_disk_before_the_create_and_the_id_right_after() {
     fs::write(place.path("requests.jsonl"), line("b", "y")).expect("written");
     odd.more([
         uploaded(),
+        Reply::json(200, json!({"data": [], "has_more": false})),
         batch(json!({"id": "batch_3"})),
         batch(json!({"id": "batch_3", "status": "completed", "output_file_id": "o"})),
         file(&[succeeded("b")]),
@@ -667,7 +668,8 @@ async fn everything_is_as_private_as_the_input() {
         let place = Place::new(&[line("a", "x"), line("b", "[[status=400]]")]);
         fs::set_permissions(place.path("requests.jsonl"), fs::Permissions::from_mode(input)).expect("set");
         fs::write(place.path("results.jsonl"), "").expect("written");
-        place.run(&client).output(place.path("results.jsonl")).execute().await.expect("a report");
+        // The same lines again, in another place.
+        place.run(&client).anew(true).output(place.path("results.jsonl")).execute().await.expect("a report");
         assert_eq!(mode(&place.path("requests.run")), folder_mode);
         assert_eq!(mode(&place.path("results.jsonl")) & !input, 0);
         for folder in ["requests.run", "requests.run/shards", "requests.run/shards/0001"] {

@@ -437,3 +437,35 @@ async fn a_batch_that_the_account_has_no_room_for_is_created_later() {
         assert_eq!((batches, lines.values().max()), (4, Some(&1)));
     }
 }
+
+#[tokio::test]
+async fn lines_whose_folder_is_lost_are_not_paid_for_again_unnoticed() {
+    let (gateway, client) = gateway_with(None).await;
+    let lines = [chat("a", "x"), chat("b", "[[sleep=60000]]")];
+    let place = Place::new(&lines);
+    let first = place.run(&client, 1).submit().await.expect("submitted");
+    let folder = place.path("requests.run");
+    // A folder beside it says what it is a run of: whoever gives another means another.
+    fs::create_dir(place.path("beside")).expect("a folder");
+    let beside = place.run(&client, 1).folder(place.path("other.run")).submit().await.expect("submitted");
+    assert_ne!(beside.run, first.run);
+    assert_eq!(paid(&gateway).0, 4);
+    for run in [&folder, &place.path("other.run")] {
+        fs::remove_dir_all(run).expect("lost");
+    }
+    let error = place.run(&client, 1).execute().await.expect_err("there is a batch of these lines");
+    let twins = error.twins().iter().map(|twin| twin.shard).collect::<Vec<_>>();
+    assert!(error.is_twin() && twins == [1, 2] && error.to_string().contains("\n  shard 1: batch batch_"), "{error}");
+    assert_eq!(paid(&gateway).0, 4);
+    // Its batches are taken over by their ids.
+    let ids: Vec<_> = first.shards.iter().map(|shard| shard.batch.clone().expect("a batch")).collect();
+    let run = place.run(&client, 1).adopt(1, ids[0].clone()).adopt(2, ids[1].clone()).max_open(1);
+    assert!(run.deadline(Duration::from_secs(2)).execute().await.expect_err("the second never ends").gave_up());
+    let status = status(&folder).expect("a run");
+    assert_eq!((status.shards[0].phase, status.shards[1].batch.clone()), ("settled", Some(ids[1].clone())));
+    assert_eq!(paid(&gateway).0, 4);
+    // Or others are made, when that is wanted.
+    fs::remove_dir_all(&folder).expect("lost");
+    place.run(&client, 1).anew(true).submit().await.expect("submitted");
+    assert_eq!(paid(&gateway).0, 6);
+}

@@ -30,7 +30,8 @@ use crate::service::ServiceArgs;
 /// same command again goes on with it, whatever ended it: a crash, Ctrl-C, a closed laptop. Nothing
 /// is created twice: the intent is written down before it is sent, and a create whose answer was
 /// lost is looked for in the service's list, twice, before another is sent. A finished run makes no
-/// call. A folder that holds a run of something else is refused.
+/// call. A folder that holds a run of something else is refused; so are lines of which a run whose
+/// folder is lost has made batches within a day (--new, or lote resume --adopt).
 ///
 /// What a batch says of itself is held against what came. A batch that is over and names no
 /// file of its lines is asked for again, for two minutes. Counts and tokens that differ from those
@@ -87,6 +88,10 @@ pub(crate) struct RunArgs {
     /// How many bytes a batch's file has at the most [default: the service's limit]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     shard_bytes: Option<u64>,
+
+    /// Create batches although a run whose folder is lost has made some of the same lines within a day
+    #[arg(long)]
+    new: bool,
 
     #[command(flatten)]
     course: CourseArgs,
@@ -162,7 +167,7 @@ fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
 }
 
 fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
-    let mut run = Run::of_files(client, &args.requests).options(args.batch.options()?);
+    let mut run = Run::of_files(client, &args.requests).options(args.batch.options()?).anew(args.new);
     if let Some(folder) = &args.dir {
         run = run.folder(folder);
     }

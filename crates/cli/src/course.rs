@@ -237,6 +237,13 @@ impl Course<'_> {
             if !error.batches().is_empty() {
                 below.push("  the embedded gateway and its batches ended with this command; give it again".to_owned());
             }
+        } else if error.is_twin() {
+            let mut adopt = self.service.again("resume").word(folder);
+            for twin in error.twins() {
+                adopt = adopt.flag("--adopt", format!("{}={}", twin.shard, twin.batch));
+            }
+            below.push(format!("  {adopt}  # takes them over"));
+            below.push("  the same command with --new pays for the lines again".to_owned());
         } else if error.folder().is_some() && !error.is_lost() {
             below.extend(self.go_on(folder, error.is_held().then(|| error.held())));
         }
@@ -314,6 +321,7 @@ fn exit(error: &RunError) -> Exit {
     } else if error.is_place()
         || error.is_taken()
         || error.is_busy()
+        || error.is_twin()
         || error.is_unreadable()
         || error.is_lost()
         || error.is_io()

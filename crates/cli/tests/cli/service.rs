@@ -139,9 +139,19 @@ impl Odd {
         let thread = std::thread::spawn({
             let left = Arc::clone(&left);
             move || {
+                let mut posted = (false, false);
                 for stream in listener.incoming() {
                     let mut stream = stream.expect("a connection");
                     let asked = read(&stream);
+                    // Before its first create a run asks whether an earlier one has made a batch of the same lines.
+                    if asked.head.starts_with("GET ") && asked.head.contains("/batches?limit=100 ") && posted == (true, false) {
+                        let _ = stream.write_all(&answer("200 OK", "application/json", r#"{"data":[],"has_more":false}"#));
+                        continue;
+                    }
+                    if asked.head.starts_with("POST ") {
+                        let path = asked.head.split(' ').nth(1).unwrap_or_default();
+                        posted = (posted.0 || path.ends_with("/files"), posted.1 || path.ends_with("/batches"));
+                    }
                     let Some(answer) = left.lock().expect("no test panicked with it").pop() else { return };
                     // Nobody is left to be told when the test has ended.
                     let _ = send.send(asked);

@@ -25,6 +25,7 @@ mirror! {
         fn max_open(batches: usize);
         fn attempts(attempts: u32);
         fn settle_after_loss(time: Duration);
+        fn anew(anew: bool);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);
         fn adopt(shard: u32, batch: BatchId);

@@ -1,11 +1,15 @@
 //! What the service's list says of a create whose answer was lost.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 use lote_client::types as wire;
 use serde_json::Value;
 
-use super::state::{Shard, State};
+use super::{
+    error::Twin,
+    record::{Found, Record},
+    state::{Shard, State},
+};
 use crate::{
     Batch, BatchOptions, Client, Error, UnixSeconds, bound,
     call::map_error,
@@ -20,6 +24,9 @@ pub(super) const SHA256: &str = "lote_sha256";
 /// How much earlier than the intent a batch may seem to have been made: clocks differ.
 const CLOCKS: i64 = 600;
 
+/// For how long a batch of the same lines counts after it was made, in seconds.
+const DAY: i64 = 24 * 60 * 60;
+
 /// What a reading of the list brought.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
@@ -31,8 +38,18 @@ pub(super) struct Listed {
     pub(super) any: bool,
 }
 
-/// Reads the list to its end, and keeps the batches that are of a shard. Entries of others that cannot be read are passed over.
+/// Reads the list to its end, and keeps the batches that are of a shard. Entries of others that cannot be read are passed
+/// over.
 pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Option<u32> + Send) -> Result<Listed, Error> {
+    list_since(client, None, of).await
+}
+
+/// As [`list`], but only so far as pages have a batch that was made since then: most services list the youngest first.
+async fn list_since(
+    client: &Client,
+    since: Option<UnixSeconds>,
+    of: impl Fn(&Batch) -> Option<u32> + Send,
+) -> Result<Listed, Error> {
     let (mut listed, mut after, mut cursors) = (Listed::default(), None::<String>, HashSet::new());
     loop {
         let (shared, from) = (client.shared(), after.as_deref());
@@ -46,10 +63,16 @@ pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Option<u32> + S
         };
         listed.any |= !entries.is_empty();
         let last = entries.last().and_then(|last| Some(last.get("id")?.as_str()?.to_owned()));
-        let batches = entries.into_iter().filter_map(|entry| {
-            Batch::read("list.data", serde_json::from_value::<wire::Batch>(entry).ok()?).ok()
-        });
-        listed.found.extend(batches.filter_map(|batch| Some((of(&batch)?, batch))));
+        let batches: Vec<Batch> = entries
+            .into_iter()
+            .filter_map(|entry| Batch::read("list.data", serde_json::from_value::<wire::Batch>(entry).ok()?).ok())
+            .collect();
+        let old = |batch: &Batch| batch.created_at.zip(since).is_some_and(|(at, since)| at < since);
+        let all_old = !batches.is_empty() && batches.iter().all(old);
+        listed.found.extend(batches.into_iter().filter_map(|batch| Some((of(&batch)?, batch))));
+        if all_old {
+            return Ok(listed);
+        }
         match (has_more.as_ref().and_then(Value::as_bool), last) {
             (Some(false), _) => {
                 listed.whole = true;
@@ -84,6 +107,36 @@ pub(super) fn is_of(batch: &Batch, run: &str, shard: &Shard, state: &State) -> b
                 && batch.created_at.is_none_or(in_time)
         }
     }
+}
+
+/// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a
+/// day; the youngest of each shard. Whoever has lost that folder would pay for the lines again.
+pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &State) -> Result<Vec<Twin>, Error> {
+    let since = UnixSeconds::new(UnixSeconds::now().get() - DAY)?;
+    let of = |batch: &Batch| {
+        let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+        let (other, sha256) = (said(RUN).filter(|other| *other != run)?, said(SHA256)?);
+        let shard = state.shards.values().find(|shard| shard.plan.sha256 == sha256)?;
+        let counts = !batch.is_terminal() || batch.created_at.is_none_or(|at| at >= since);
+        (counts && batch.status != crate::Status::Failed && !is_beside(folder, other)).then_some(shard.plan.number)
+    };
+    let mut twins: Vec<Twin> = Vec::new();
+    for (shard, batch) in list_since(client, Some(since), of).await?.found {
+        if twins.iter().all(|known| known.shard != shard) {
+            twins.push(Twin { shard, batch: batch.id, status: batch.status.to_string() });
+        }
+    }
+    twins.sort_by_key(|twin| twin.shard);
+    Ok(twins)
+}
+
+/// Whether a folder beside this one is that of a run.
+fn is_beside(folder: &Path, run: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(crate::save::folder(folder)) else { return false };
+    entries.flatten().any(|entry| match Record::read(&entry.path()) {
+        Found::Record(record) => record.run == run,
+        _ => false,
+    })
 }
 
 /// The one of several batches of one create that is furthest, and the others.

@@ -53,6 +53,8 @@ pub(super) struct Manner {
     pub(super) settle_after_loss: Duration,
     /// Only so far as until there is nothing to do but wait.
     pub(super) detach: bool,
+    /// Whatever another run has made of the same lines.
+    pub(super) anew: bool,
     pub(super) on_progress: OnProgress,
 }
 
@@ -202,6 +204,9 @@ impl Driver {
                 file
             }
         };
+        if self.folder.epoch() == 1 && !self.looked && !self.manner.anew {
+            self.look_for_a_twin().await?;
+        }
         // After a refusal that may not have been one, and once in a run that was opened again, the list is looked at first.
         if (shard.why.is_some() || (self.folder.epoch() > 1 && !self.looked)) && self.look_once(number).await? {
             return Ok(());
@@ -310,6 +315,18 @@ impl Driver {
         }
         let pause = error.retry_after().unwrap_or_else(|| self.manner.cadence.pauses().next(None, None) * self.refused);
         self.manner.deadline.within(sleep(pause)).await.map_err(|late| self.service(late))
+    }
+
+    /// Stops when another run, whose folder is lost, has made a batch of the same lines. A list that cannot be read stops
+    /// nobody.
+    async fn look_for_a_twin(&mut self) -> Result<(), RunError> {
+        self.looked = true;
+        let twins = adopt::twins(&self.client, self.folder.path(), &self.folder.record.run, &self.folder.state);
+        match self.manner.deadline.bound(twins).await {
+            Ok(twins) if !twins.is_empty() => Err(self.ended(Kind::Twins(twins))),
+            Err(error) if error.is_deadline() => Err(self.service(before(error))),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the list shows a batch of this shard that the log does not hold. Those of all shards are adopted.

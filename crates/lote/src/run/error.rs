@@ -22,6 +22,18 @@ struct Repr {
     batches: Vec<BatchId>,
 }
 
+/// A batch of another run that has the same lines as a shard of this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Twin {
+    /// The number of the shard here.
+    pub shard: u32,
+    /// The batch.
+    pub batch: BatchId,
+    /// Its status, fit to be shown.
+    pub status: String,
+}
+
 /// Why.
 #[derive(Debug)]
 pub(super) enum Kind {
@@ -41,6 +53,8 @@ pub(super) enum Kind {
     Service(Error),
     /// Batches are open, and it was not possible to follow them, or to fetch what they have.
     Unfetched(Error),
+    /// Another run, whose folder is not beside this one, has made batches of the same lines.
+    Twins(Vec<Twin>),
     /// It cannot be told what became of some shards.
     Held(Vec<(u32, String)>),
     /// It was time to give up.
@@ -133,6 +147,21 @@ impl RunError {
             Kind::Held(_) => true,
             Kind::Service(error) => error.is_ambiguous(),
             _ => false,
+        }
+    }
+
+    /// Another run, whose folder is not beside this one, has made batches of the same lines within a day: they would be
+    /// paid for again. Nothing was created. [`adopt`](super::Run::adopt) takes one of [these](Self::twins) for this run's
+    /// own, and [`anew`](super::Run::anew) makes others.
+    pub fn is_twin(&self) -> bool {
+        matches!(self.0.kind, Kind::Twins(_))
+    }
+
+    /// The batches of another run over the same lines.
+    pub fn twins(&self) -> &[Twin] {
+        match &self.0.kind {
+            Kind::Twins(twins) => twins,
+            _ => &[],
         }
     }
 
@@ -264,6 +293,18 @@ impl fmt::Display for RunError {
             }
             Kind::Unfetched(error) => {
                 write!(f, "{error}; {} or wait at the service", go_on(&self.0.batches))
+            }
+            Kind::Twins(twins) => {
+                write!(
+                    f,
+                    "a run whose folder is not beside {} has made batches of the same request lines, which would be paid \
+                     for again; nothing was created",
+                    folder()
+                )?;
+                for Twin { shard, batch, status } in twins {
+                    write!(f, "\n  shard {shard}: batch {batch} ({status})")?;
+                }
+                Ok(())
             }
             Kind::Held(held) => {
                 write!(f, "{} of shards wait for a word of yours:", held.len())?;

@@ -28,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use error::RunError;
+pub use error::{RunError, Twin};
 pub use lock::Holder;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::{PlanError, ShardPlan, SourceFindings};
@@ -46,7 +46,7 @@ use self::{
     merge::Fault,
     repair::Search,
     report::Summary,
-    state::Phase,
+    state::{Phase, Shard},
 };
 use crate::{
     Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance,
@@ -155,6 +155,7 @@ pub struct Run {
     max_open: usize,
     attempts: u32,
     settle_after_loss: Duration,
+    anew: bool,
     gateway: Option<String>,
     /// What a person has said of shards that were held.
     words: Vec<Word>,
@@ -214,6 +215,7 @@ impl Run {
             max_open: usize::MAX,
             attempts: 1,
             settle_after_loss: SETTLE_AFTER_LOSS,
+            anew: false,
             gateway: None,
             words: Vec::new(),
             on_progress: Arc::new(|_| ()),
@@ -308,6 +310,13 @@ impl Run {
         self
     }
 
+    /// Makes batches of these lines although a run whose folder is lost has made some within a day: see
+    /// [`RunError::is_twin`].
+    pub fn anew(mut self, anew: bool) -> Self {
+        self.anew = anew;
+        self
+    }
+
     /// A person has made sure that the lost create of a shard that was [held](RunError::held) has made no batch: it is
     /// created again.
     pub fn no_batch(mut self, shard: u32) -> Self {
@@ -315,7 +324,8 @@ impl Run {
         self
     }
 
-    /// A person has found the batch of a shard that was [held](RunError::held).
+    /// A person has found the batch of a shard that was [held](RunError::held), or takes that of another run over the same
+    /// lines, whose folder is lost, for this run's own.
     pub fn adopt(mut self, shard: u32, batch: BatchId) -> Self {
         self.words.push(Word::Adopt(shard, batch));
         self
@@ -508,6 +518,10 @@ impl Run {
             };
             match folder.state.shards.get(&shard) {
                 Some(found) if found.phase == Phase::Creating => folder.say(event)?,
+                // No create was sent: the batch is that of a run whose folder is lost.
+                Some(Shard { phase: Phase::Planned | Phase::Uploaded, .. }) if matches!(word, Word::Adopt(..)) => {
+                    folder.say(event)?;
+                }
                 _ => {
                     let why = format!("shard {shard} has no create whose answer was lost");
                     return Err(RunError::place(folder.path(), why));
@@ -522,6 +536,7 @@ impl Run {
             max_open: self.max_open,
             settle_after_loss: self.settle_after_loss,
             detach,
+            anew: self.anew || self.gateway.is_some(),
             on_progress: Arc::clone(&self.on_progress),
         };
         Ok(Driver::new(self.client.clone(), folder, options, manner))
