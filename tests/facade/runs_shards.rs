@@ -457,9 +457,14 @@ async fn lines_whose_folder_is_lost_are_not_paid_for_again_unnoticed() {
     let twins = error.twins().iter().map(|twin| twin.shard).collect::<Vec<_>>();
     assert!(error.is_twin() && twins == [1, 2] && error.to_string().contains("\n  shard 1: batch batch_"), "{error}");
     assert_eq!(paid(&gateway).0, 4);
-    // Its batches are taken over by their ids.
+    // Given again, it stops again; and when only one of them is taken over, at the other.
+    assert!(place.run(&client, 1).execute().await.expect_err("still").is_twin());
     let ids: Vec<_> = first.shards.iter().map(|shard| shard.batch.clone().expect("a batch")).collect();
-    let run = place.run(&client, 1).adopt(1, ids[0].clone()).adopt(2, ids[1].clone()).max_open(1);
+    let error = place.run(&client, 1).adopt(1, ids[0].clone()).max_open(2).execute().await.expect_err("the other");
+    assert!(error.twins().len() == 1 && error.twins()[0].shard == 2, "{error}");
+    assert_eq!(paid(&gateway).0, 4);
+    // Its batches are taken over by their ids.
+    let run = place.run(&client, 1).adopt(2, ids[1].clone()).max_open(1);
     assert!(run.deadline(Duration::from_secs(2)).execute().await.expect_err("the second never ends").gave_up());
     let status = status(&folder).expect("a run");
     assert_eq!((status.shards[0].phase, status.shards[1].batch.clone()), ("settled", Some(ids[1].clone())));

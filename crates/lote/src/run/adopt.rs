@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     error::Twin,
     record::{Found, Record},
-    state::{Shard, State},
+    state::{Phase, Shard, State},
 };
 use crate::{
     Batch, BatchOptions, Client, Error, UnixSeconds, bound,
@@ -112,11 +112,14 @@ pub(super) fn is_of(batch: &Batch, run: &str, shard: &Shard, state: &State) -> b
 /// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a
 /// day; the youngest of each shard. Whoever has lost that folder would pay for the lines again.
 pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &State) -> Result<Vec<Twin>, Error> {
+    if !state.shards.values().any(is_new) {
+        return Ok(Vec::new());
+    }
     let since = UnixSeconds::new(UnixSeconds::now().get() - DAY)?;
     let of = |batch: &Batch| {
         let said = |key: &str| batch.metadata.get(key).map(String::as_str);
         let (other, sha256) = (said(RUN).filter(|other| *other != run)?, said(SHA256)?);
-        let shard = state.shards.values().find(|shard| shard.plan.sha256 == sha256)?;
+        let shard = state.shards.values().filter(|shard| is_new(shard)).find(|shard| shard.plan.sha256 == sha256)?;
         let counts = !batch.is_terminal() || batch.created_at.is_none_or(|at| at >= since);
         (counts && batch.status != crate::Status::Failed && !is_beside(folder, other)).then_some(shard.plan.number)
     };
@@ -128,6 +131,12 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
     }
     twins.sort_by_key(|twin| twin.shard);
     Ok(twins)
+}
+
+/// Whether no create of a shard was ever sent, of the lines that were asked for first.
+fn is_new(shard: &Shard) -> bool {
+    let unsent = matches!(shard.phase, Phase::Planned | Phase::Uploaded);
+    unsent && shard.attempt == 1 && shard.nonce.is_none() && shard.batches.is_empty()
 }
 
 /// Whether a folder beside this one is that of a run.

@@ -53,8 +53,6 @@ pub(super) struct Manner {
     pub(super) settle_after_loss: Duration,
     /// Only so far as until there is nothing to do but wait.
     pub(super) detach: bool,
-    /// Whatever another run has made of the same lines.
-    pub(super) anew: bool,
     pub(super) on_progress: OnProgress,
 }
 
@@ -70,7 +68,7 @@ pub(super) struct Driver {
     seen: BTreeMap<u32, Batch>,
     /// The batches that this process has asked to stop.
     stopped: BTreeSet<BatchId>,
-    /// Whether the list was looked at for batches that the log does not hold.
+    /// Whether the list was looked at for batches that the log does not hold, or that another run has made.
     looked: bool,
     /// How often there was no room although none of the run's batches was at work.
     refused: u32,
@@ -204,11 +202,13 @@ impl Driver {
                 file
             }
         };
-        if self.folder.epoch() == 1 && !self.looked && !self.manner.anew {
-            self.look_for_a_twin().await?;
+        if !self.looked && !self.folder.state.anew {
+            self.look_for_twins().await?;
         }
         // After a refusal that may not have been one, and once in a run that was opened again, the list is looked at first.
-        if (shard.why.is_some() || (self.folder.epoch() > 1 && !self.looked)) && self.look_once(number).await? {
+        let again = self.folder.epoch() > 1 && !self.looked;
+        self.looked = true;
+        if (again || shard.why.is_some()) && self.look_once(number).await? {
             return Ok(());
         }
         // What is not sent cannot have made a batch.
@@ -319,8 +319,7 @@ impl Driver {
 
     /// Stops when another run, whose folder is lost, has made a batch of the same lines. A list that cannot be read stops
     /// nobody.
-    async fn look_for_a_twin(&mut self) -> Result<(), RunError> {
-        self.looked = true;
+    async fn look_for_twins(&mut self) -> Result<(), RunError> {
         let twins = adopt::twins(&self.client, self.folder.path(), &self.folder.record.run, &self.folder.state);
         match self.manner.deadline.bound(twins).await {
             Ok(twins) if !twins.is_empty() => Err(self.ended(Kind::Twins(twins))),
@@ -335,7 +334,6 @@ impl Driver {
         let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
         let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
         let listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
-        self.looked = true;
         for shard in shards {
             self.adopt(shard, listed.found.clone()).await?;
         }

@@ -59,6 +59,9 @@ pub(super) struct Opened {
     /// The gateway inside that process, when the run was embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) gateway: Option<String>,
+    /// Batches are to be made whatever another run has made of the same lines.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) anew: bool,
     /// The end of the log was cut off, so that it may be behind the world.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) cut: bool,

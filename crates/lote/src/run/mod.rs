@@ -536,7 +536,6 @@ impl Run {
             max_open: self.max_open,
             settle_after_loss: self.settle_after_loss,
             detach,
-            anew: self.anew || self.gateway.is_some(),
             on_progress: Arc::clone(&self.on_progress),
         };
         Ok(Driver::new(self.client.clone(), folder, options, manner))
@@ -580,6 +579,7 @@ impl Run {
                 None => self.client.shared().account().key.clone(),
             },
             gateway: self.gateway.clone(),
+            anew: self.anew || self.gateway.is_some(),
             cut: false,
         }
     }

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) finished: Option<Stored>,
     /// Who worked on it last.
     pub(super) opened: Option<Opened>,
+    /// Batches are to be made whatever another run has made of the same lines.
+    pub(super) anew: bool,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
 }
@@ -249,6 +251,7 @@ impl State {
     /// Another process goes on. Where the log may be behind the world, as in a copy or after a lost end, a batch may have
     /// been made of every shard that has none.
     fn entered(&mut self, opened: &Opened) {
+        self.anew |= opened.anew;
         let before = self.opened.replace(opened.clone());
         let elsewhere = before.as_ref().is_some_and(|before| {
             (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
