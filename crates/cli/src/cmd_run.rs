@@ -109,8 +109,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
     if args.embedded {
         refuse_service(matches)?;
     }
-    let course =
-        Course { args: &args.course, service: &args.service, embedded: args.embedded, inputs: &args.requests };
+    let course = Course { args: &args.course, service: &args.service, embedded: args.embedded, inputs: &args.requests };
     drive(async |stop| {
         if args.embedded {
             let gateway = Gateway::builder()

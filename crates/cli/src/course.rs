@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use lote::BatchId;
 use lote::run::{Progress, Report, Run, RunError, RunPhase, RunStatus, status};
 use serde_json::json;
 
@@ -230,9 +231,15 @@ impl Course<'_> {
         let mut lines = text.split('\n').map(str::to_owned);
         let said = CliError::new(exit(error), lines.next().unwrap_or_default());
         let mut below: Vec<String> = lines.collect();
-        below.extend(NoRoom::of(error).map(NoRoom::advice));
+        below.extend(NoRoom::of(error).map(|room| match room {
+            NoRoom::Disk => "  the disk is full: make room".to_owned(),
+            NoRoom::FileLimit => room.advice(),
+        }));
         if error.is_taken() || error.is_busy() || error.is_unreadable() {
-            below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());
+            // Only a run that is given with its requests can have another folder.
+            if !self.inputs.is_empty() {
+                below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());
+            }
         } else if self.embedded {
             if !error.batches().is_empty() {
                 below.push("  the embedded gateway and its batches ended with this command; give it again".to_owned());
@@ -288,26 +295,32 @@ impl Course<'_> {
             return say("interrupted; no batch was created".to_owned());
         };
         let open = status.open() as u64;
+        let made = status.shards.iter().filter(|shard| shard.batch.is_some()).count();
         let message = match (status.phase, open) {
             (RunPhase::Finished, _) => "interrupted; the run is finished".to_owned(),
-            (_, 0) if status.shards.iter().any(|shard| shard.batch.is_some()) => {
-                "interrupted; its batches are over, and their results are not all here yet".to_owned()
-            }
-            (_, 0) => "interrupted; no batch is at work".to_owned(),
-            (_, 1) => format!("interrupted; {} at work goes on, and will be charged", the_batch(&status)),
+            (_, 0) => match made {
+                0 => "interrupted; no batch was created".to_owned(),
+                1 => "interrupted; its batch is over, and the results are not all here yet".to_owned(),
+                _ => "interrupted; its batches are over, and the results are not all here yet".to_owned(),
+            },
+            (_, 1) => match the_batch(&status) {
+                Some(id) => format!("interrupted; batch {id} at work goes on, and will be charged"),
+                None => {
+                    "interrupted; a create was sent whose answer has not come: if there is a batch, it goes on, and \
+                         will be charged"
+                        .to_owned()
+                }
+            },
             (_, open) => format!("interrupted; {open} batches at work go on, and will be charged"),
         };
         say(message).with(self.go_on(folder, None))
     }
 }
 
-/// The one batch that is at work, or what stands for it.
-fn the_batch(status: &RunStatus) -> String {
+/// The one batch that is at work, if its id is known.
+fn the_batch(status: &RunStatus) -> Option<&BatchId> {
     let open = status.shards.iter().find(|shard| matches!(shard.phase, "creating" | "created"));
-    match open.and_then(|shard| shard.batch.as_ref()) {
-        Some(id) => format!("batch {id}"),
-        None => "a create was sent whose answer has not come: if there is a batch, it is".to_owned(),
-    }
+    open.and_then(|shard| shard.batch.as_ref())
 }
 
 fn exit(error: &RunError) -> Exit {

@@ -48,7 +48,8 @@ impl Bar {
     }
 
     fn on(target: ProgressDrawTarget) -> Self {
-        let bar = Self { bar: ProgressBar::with_draw_target(None, target), style: Arc::new(Mutex::new("")), said: None };
+        let bar =
+            Self { bar: ProgressBar::with_draw_target(None, target), style: Arc::new(Mutex::new("")), said: None };
         bar.say("");
         bar
     }

@@ -62,32 +62,19 @@ fn the_commands_of_a_run_work_as_they_stand() {
     let (ended, service) = run([refused()], place.path());
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(!ended.stderr.contains("FILE_ID"), "{ended:?}");
-    let words = |command: &[&str], id: &str, more: &[&str]| {
-        let mut words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-        let dashed = id.starts_with('-');
-        words.extend((!dashed).then(|| id.to_owned()));
+    let words = |command: &str| {
+        let mut words = vec![command.to_owned(), "a run".to_owned()];
         words.extend(service_of(&service));
-        words.extend(more.iter().map(|&word| word.to_owned()));
-        if dashed {
-            words.extend(["--".to_owned(), id.to_owned()]);
-        }
         words
     };
-    let expected = [words(&["batches", "wait"], BATCH, &[]), words(&["batches", "cancel"], BATCH, &[])];
+    let expected = [words("resume"), words("cancel")];
     assert_eq!(without_urls(pasted(&ended, place.path())), expected);
     fs::remove_dir_all(place.path().join("a run")).expect("the folder of the run");
 
-    // It is over, and a file cannot be fetched: each file has its command, and so has what becomes of them.
+    // It is over, and a file cannot be fetched: nothing is there to be stopped.
     let over = json!({"id": BATCH, "status": "completed", "output_file_id": OUTPUT, "error_file_id": DASHED});
     let (ended, _) = run([ok(&over), refused()], place.path());
-    let join = ["requests.jsonl", "output.jsonl", "errors.jsonl"].map(|name| format!("a run/{name}"));
-    let join =
-        ["join"].map(str::to_owned).into_iter().chain(join).chain(["-o", "a run/results.jsonl"].map(str::to_owned));
-    let expected = [
-        words(&["files", "content"], OUTPUT, &["-o", "a run/output.jsonl"]),
-        words(&["files", "content"], DASHED, &["-o", "a run/errors.jsonl"]),
-        join.collect(),
-    ];
+    let expected = [words("resume")];
     assert_eq!(without_urls(pasted(&ended, place.path())), expected);
     fs::remove_dir_all(place.path().join("a run")).expect("the folder of the run");
     assert_eq!(names(place.path()), before);

@@ -70,6 +70,16 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// How far the run in a folder has come; none as long as there is no run.
+pub(crate) fn status(run: &Path) -> Option<lote::run::RunStatus> {
+    lote::run::status(run).ok()
+}
+
+/// What the first batch of a run is at.
+pub(crate) fn phase(run: &Path) -> Option<&'static str> {
+    Some(status(run)?.shards.first()?.phase)
+}
+
 /// A path from the root of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)

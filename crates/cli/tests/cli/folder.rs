@@ -8,9 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
-
-use crate::common::{Ended, command, ended, folder, hangups_end_what_is_started, names, signal, until};
+use crate::common::{Ended, command, ended, folder, hangups_end_what_is_started, names, phase, signal, until};
 use crate::service::{Embedded, Odd, answer, at, json, requests};
 
 /// A service that takes connections and never answers.
@@ -52,9 +50,13 @@ fn run_with(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
     ended(command.current_dir(folder).args(["run", "requests.jsonl"]).args(args), b"")
 }
 
-fn stage(folder: &Path) -> Option<String> {
-    let record: Value = serde_json::from_slice(&fs::read(folder.join("requests.run/run.json")).ok()?).ok()?;
-    Some(record["stage"].as_str()?.to_owned())
+fn stage(folder: &Path) -> Option<&'static str> {
+    phase(&folder.join("requests.run"))
+}
+
+/// What a run has written down.
+fn written(folder: &Path) -> [Vec<u8>; 2] {
+    ["run.json", "log.jsonl"].map(|name| fs::read(folder.join("requests.run").join(name)).expect("written down"))
 }
 
 fn uploaded() -> Vec<u8> {
@@ -95,18 +97,18 @@ fn a_run_whose_folder_was_taken_by_another_leaves_the_others_record() {
         fs::remove_dir_all(place.path().join("requests.run")).expect("deleted by the user");
         // The create of the second run is lost.
         let odd = Odd::answering([uploaded(), Vec::new()]);
-        let second = run(at(odd.url()), place.path());
-        assert_eq!(second.code, 4, "{second:?}");
-        let record = fs::read(place.path().join("requests.run/run.json")).expect("a record");
-        assert_eq!(stage(place.path()).as_deref(), Some("creating"));
+        let second = run_with(at(odd.url()), place.path(), &["--deadline", "1s"]);
+        assert_eq!(second.code, 5, "{second:?}");
+        let before = written(place.path());
+        assert_eq!(stage(place.path()), Some("creating"));
 
         signal(&first, name);
         assert_eq!(code(first), if name == "KILL" { None } else { Some(130) }, "{name}");
         drop(connection);
-        assert_eq!(fs::read(place.path().join("requests.run/run.json")).expect("still there"), record, "{name}");
+        assert_eq!(written(place.path()), before, "{name}");
         let third = run(at("http://127.0.0.1:9"), place.path());
         assert_eq!(third.code, 2, "{third:?}");
-        assert!(third.stderr.contains("lote_sha256") && !third.stderr.contains("delete"), "{third:?}");
+        assert!(third.stderr.contains("a run that is not finished") && !third.stderr.contains("delete"), "{third:?}");
     }
 }
 
@@ -118,15 +120,15 @@ fn a_run_whose_folder_was_taken_goes_no_further_when_its_upload_ends() {
     let mut connection = silent.asked();
     fs::remove_dir_all(place.path().join("requests.run")).expect("deleted by the user");
     let odd = Odd::answering([uploaded(), Vec::new()]);
-    assert_eq!(run(at(odd.url()), place.path()).code, 4);
-    let record = fs::read(place.path().join("requests.run/run.json")).expect("a record");
+    assert_eq!(run_with(at(odd.url()), place.path(), &["--deadline", "1s"]).code, 5);
+    let before = written(place.path());
     let kept = names(&place.path().join("requests.run"));
     std::io::Write::write_all(&mut connection, &uploaded()).expect("answered");
     let output = first.wait_with_output().expect("it ends");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("removed or replaced") && stderr.contains("no batch was created"), "{stderr}");
-    assert_eq!(fs::read(place.path().join("requests.run/run.json")).expect("still there"), record);
+    assert_eq!(written(place.path()), before);
     assert_eq!(names(&place.path().join("requests.run")), kept);
     // No create was sent.
     silent.0.set_nonblocking(true).expect("a listener");
@@ -149,7 +151,7 @@ fn however_a_run_ends_before_its_create_the_next_one_goes_on() {
             assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
             assert!(stderr.contains("no batch was created"), "{stderr}");
         }
-        assert_eq!(stage(place.path()).as_deref(), Some("prepared"));
+        assert_eq!(stage(place.path()), Some("planned"));
         let next = run(at(gateway.url()), place.path());
         assert_eq!(next.code, 0, "{name}: {next:?}");
         assert_eq!(names(place.path()), ["requests.jsonl", "requests.run"]);
@@ -166,11 +168,10 @@ fn a_run_that_is_killed_at_any_moment_is_never_paid_for_twice() {
         // It may have ended.
         let _ = first.kill();
         first.wait().expect("gone");
-        let free = stage(place.path()).is_none_or(|stage| ["prepared", "uploaded"].contains(&stage.as_str()));
-        let next = run(at(gateway.url()), place.path());
-        assert_eq!(next.code, if free { 0 } else { 2 }, "{delay:?}: {next:?}");
+        let next = run_with(at(gateway.url()), place.path(), &["--settle-after-loss", "300ms"]);
+        assert_eq!(next.code, 0, "{delay:?}: {next:?}");
         let batches = json(&gateway.lote(["batches", "list"]));
-        assert!(batches["data"].as_array().expect("a list").len() <= 1, "{delay:?}: {next:?}");
+        assert_eq!(batches["data"].as_array().map(Vec::len), Some(1), "{delay:?}: {next:?}");
         assert_eq!(names(place.path()), ["requests.jsonl", "requests.run"], "{delay:?}");
     }
 }
@@ -267,13 +268,13 @@ fn a_hangup_ends_a_command_as_a_termination_does_unless_it_was_to_be_survived() 
     hangups_end_what_is_started();
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
     let child = spawn(command(), place.path(), &["run", "requests.jsonl", "--embedded"]);
-    until("the batch is made", || stage(place.path()).as_deref() == Some("created"));
+    until("the batch is made", || stage(place.path()) == Some("created"));
     signal(&child, "HUP");
     assert_eq!(code(child), Some(130));
     if cfg!(target_os = "linux") {
         let place = folder(&[("requests.jsonl", &requests(&["[[sleep=1500]]"]))]);
         let child = spawn(surviving_hangups(), place.path(), &["run", "requests.jsonl", "--embedded"]);
-        until("the batch is made", || stage(place.path()).as_deref() == Some("created"));
+        until("the batch is made", || stage(place.path()) == Some("created"));
         signal(&child, "HUP");
         assert_eq!(code(child), Some(0), "nohup lote run");
     }
@@ -391,23 +392,31 @@ fn request_lines_are_as_private_as_their_rows_and_replace_only_request_lines() {
 }
 
 #[test]
-fn the_same_command_again_says_where_the_results_are() {
+fn the_same_command_again_writes_the_results_again() {
     let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
     let first = run_with(command(), place.path(), &["--embedded", "-o", "results.jsonl"]);
     assert_eq!(first.code, 0, "{first:?}");
     let again = run_with(command(), place.path(), &["--embedded", "-o", "results.jsonl"]);
-    assert_eq!(again.code, 2, "{again:?}");
-    for part in ["the finished run of these requests", "requests.run/results.jsonl", "--dir"] {
-        assert!(again.stderr.contains(part), "{again:?}");
-    }
-    assert!(!again.stderr.contains("delete"), "{again:?}");
+    assert_eq!((again.code, again.stderr.as_str()), (0, ""), "{again:?}");
+    let said = |ended: &Ended| -> Vec<String> {
+        ended.stdout.lines().filter(|line| !line.starts_with("time: ")).map(str::to_owned).collect()
+    };
+    assert_eq!(said(&again), said(&first));
+    // What the user has made of them meanwhile stays, unless that is said.
+    fs::write(place.path().join("results.jsonl"), "mine\n").expect("written");
+    let refused = run_with(command(), place.path(), &["--embedded", "-o", "results.jsonl"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("--force") && !refused.stderr.contains("delete"), "{refused:?}");
+    assert_eq!(run_with(command(), place.path(), &["--embedded", "-o", "results.jsonl", "--force"]).code, 0);
+    let kept = fs::read(place.path().join("requests.run/results.jsonl")).expect("the results");
+    assert_eq!(fs::read(place.path().join("results.jsonl")).expect("the results"), kept);
 }
 
 #[test]
-fn a_run_that_broke_off_after_its_create_is_told_how_to_fetch_it() {
+fn a_run_of_an_earlier_version_is_told_how_to_fetch_it() {
     for (stage, batch, said) in [
-        ("created", "\"batch_1\"", ["lote batches wait batch_1", "lote batches cancel batch_1"]),
-        ("creating", "null", ["lote batches list", "--all"]),
+        ("created", "\"batch_1\"", ["lote batches get batch_1", "lote join"]),
+        ("creating", "null", ["which may have made a batch", "lote batches list"]),
     ] {
         let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
         let record = format!(
@@ -420,6 +429,9 @@ fn a_run_that_broke_off_after_its_create_is_told_how_to_fetch_it() {
         let held = run(at("http://127.0.0.1:1"), place.path());
         assert_eq!((held.code, held.stdout.as_str()), (2, ""), "{held:?}");
         assert!(said.iter().all(|said| held.stderr.contains(said)), "{held:?}");
-        assert!(held.stderr.contains("pays for these requests again"), "{held:?}");
+        assert!(
+            held.stderr.contains("an earlier version of lote") && held.stderr.contains("it pays again"),
+            "{held:?}"
+        );
     }
 }

@@ -180,7 +180,7 @@ fn no_file_is_lost_to_the_output() {
 fn what_a_run_did_is_done_again() {
     let place = folder(&[("requests.jsonl", &crate::service::requests(&["a", "[[status=429]] b", "c"]))]);
     let run = ended(command().current_dir(place.path()).args(["run", "requests.jsonl", "--embedded", "--json"]), b"");
-    let folder = "requests.run";
+    let folder = "requests.run/shards/0001";
     let [requests, output, errors] =
         ["requests.jsonl", "output.jsonl", "errors.jsonl"].map(|name| format!("{folder}/{name}"));
     let joined = join(&place, &[&requests, &errors, &output, "-o", "results.jsonl", "--json"], b"");

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::common::{Ended, PROBLEMS, command, ended, folder, lote, names, repository, signal, until, word_problems};
+use crate::common::{
+    Ended, PROBLEMS, command, ended, folder, lote, names, phase, repository, signal, status, until, word_problems,
+};
 use crate::service::{Embedded, Odd, Steady, answer, ask, at, json, requests};
 
 /// `lote run requests.jsonl` in this folder, with these arguments.
@@ -86,15 +88,18 @@ fn lines_that_fail_are_exit_1_and_named() {
 }
 
 #[test]
-fn a_second_run_in_the_same_folder_is_exit_2_and_names_the_batch() {
+fn a_second_run_in_the_same_folder_is_the_first_again_or_is_refused() {
     let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
     let gateway = Embedded::start();
     let first = run_in(at(gateway.url()), place.path(), ["--json"]);
     assert_eq!(first.code, 0, "{first:?}");
-    let id = json(&first)["batch"]["id"].as_str().expect("an id").to_owned();
     let second = run_in(at(gateway.url()), place.path(), ["--json"]);
-    assert_eq!((second.code, second.stdout.as_str()), (2, ""));
-    assert!(second.stderr.contains(&id), "{second:?}");
+    assert_eq!((second.code, &json(&second)["batches"]), (0, &json(&first)["batches"]), "{second:?}");
+    let batches = json(&gateway.lote(["batches", "list"]));
+    assert_eq!(batches["data"].as_array().map(Vec::len), Some(1), "{batches}");
+    let other = run_in(at(&gateway.openai()), place.path(), ["--json"]);
+    assert_eq!((other.code, other.stdout.as_str()), (2, ""), "{other:?}");
+    assert!(other.stderr.contains("a finished run of something else (the service was "), "{other:?}");
     let third = run_in(at(&gateway.openai()), place.path(), ["--dir", "other", "-o", "results.jsonl"]);
     assert_eq!(third.code, 0, "{third:?}");
     assert_eq!(names(place.path()), ["other", "requests.jsonl", "requests.run", "results.jsonl"]);
@@ -176,12 +181,14 @@ fn a_deadline_is_exit_5_and_says_how_to_go_on() {
     let gateway = Embedded::start();
     let ended = run_in(at(gateway.url()), place.path(), ["--deadline", "3s"]);
     assert_eq!(ended.code, 5, "{ended:?}");
-    assert!(ended.stderr.contains("gave up waiting for batch batch_"), "{ended:?}");
-    let again = format!(" --base-url {}/api/v1/llm\n", gateway.url());
-    assert!(ended.stderr.contains("lote batches wait batch_") && ended.stderr.contains(&again), "{ended:?}");
+    assert!(ended.stderr.contains("gave up waiting; batch batch_"), "{ended:?}");
+    for command in ["resume", "cancel"] {
+        let line = format!("\n  lote {command} requests.run --base-url {}/api/v1/llm  # ", gateway.url());
+        assert!(ended.stderr.contains(&line), "{ended:?}");
+    }
     let embedded = run_in(command(), place.path(), ["--embedded", "--deadline", "3s", "--dir", "other"]);
     assert_eq!(embedded.code, 5, "{embedded:?}");
-    assert!(!embedded.stderr.contains("lote batches"), "{embedded:?}");
+    assert!(!embedded.stderr.contains("lote resume"), "{embedded:?}");
 }
 
 /// A run that waits for its batch, and the id of the batch.
@@ -193,14 +200,12 @@ fn waiting(gateway: &Embedded, folder: &Path) -> (Child, String) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("lote starts");
-    let record = folder.join("requests.run/run.json");
     let mut id = None;
     until("the run writes its batch down", || {
-        let record: Option<Value> = fs::read(&record).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        id = record.and_then(|record| Some(record["batch_id"].as_str()?.to_owned()));
+        id = status(&folder.join("requests.run")).and_then(|status| status.shards[0].batch.clone());
         id.is_some()
     });
-    (child, id.expect("an id"))
+    (child, id.expect("an id").to_string())
 }
 
 #[cfg(unix)]
@@ -213,19 +218,21 @@ fn an_interrupt_is_exit_130_and_names_the_batch() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains(&format!("lote batches cancel {id}")), "{stderr}");
+    assert!(stderr.contains(&format!("batch {id} at work goes on, and will be charged")), "{stderr}");
+    assert!(stderr.contains("\n  lote cancel requests.run "), "{stderr}");
 }
 
 #[test]
 fn a_killed_run_is_found_by_its_folder() {
-    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]]"]))]);
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=2000]] a", "b"]))]);
     let gateway = Embedded::start();
     let (mut child, id) = waiting(&gateway, place.path());
     child.kill().expect("killed");
     child.wait().expect("gone");
     let again = run_in(at(gateway.url()), place.path(), [] as [&str; 0]);
-    assert_eq!(again.code, 2, "{again:?}");
-    assert!(again.stderr.contains(&id), "{again:?}");
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.stderr.contains("goes on with the run in it") && again.stdout.contains(&id), "{again:?}");
+    assert_eq!(ids(&results(&place.path().join("requests.run/results.jsonl"))), ["row-1", "row-2"]);
     let batches = json(&gateway.lote(["batches", "list"]));
     assert_eq!(batches["data"].as_array().map(Vec::len), Some(1));
 }
@@ -233,8 +240,8 @@ fn a_killed_run_is_found_by_its_folder() {
 #[cfg(unix)]
 #[test]
 fn a_full_disk_while_downloading_leaves_no_half_file() {
-    // 40 answers are more than 8 KiB; what is written before them is less.
-    let prompts: Vec<String> = (0..40).map(|at| format!("{at}")).collect();
+    // The answers are more than 160 KiB; of what is written before them no file is more than 80 KiB.
+    let prompts: Vec<String> = (0..500).map(|at| format!("{at}")).collect();
     let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
     let place = folder(&[("requests.jsonl", &requests(&prompts))]);
     let gateway = Embedded::start();
@@ -242,17 +249,19 @@ fn a_full_disk_while_downloading_leaves_no_half_file() {
     let mut shell = Command::new("sh");
     shell.envs(lote.get_envs().filter_map(|(name, value)| Some((name, value?))));
     // In units of 512 or 1024 bytes, by the shell.
-    shell.args(["-c", "ulimit -f 14; exec \"$0\" run requests.jsonl"]).arg(lote.get_program());
+    shell.args(["-c", "ulimit -f 160; exec \"$0\" run requests.jsonl"]).arg(lote.get_program());
     let ended = ended(shell.current_dir(place.path()), b"");
     assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.stderr.contains("output.jsonl") && ended.stderr.contains("lote files content"), "{ended:?}");
-    for part in
-        ["ulimit -f", "-o requests.run/output.jsonl", "lote join requests.run/requests.jsonl requests.run/output"]
-    {
+    for part in ["output.jsonl", "ulimit -f", "\n  lote resume requests.run "] {
         assert!(ended.stderr.contains(part), "{part}: {ended:?}");
     }
-    let kept = names(&place.path().join("requests.run"));
-    assert_eq!(kept, ["batch.json", "lock", "requests.jsonl", "run.json"]);
+    assert_eq!(names(&place.path().join("requests.run/shards/0001")), ["requests.jsonl"]);
+    assert_eq!(phase(&place.path().join("requests.run")), Some("over"));
+    // Where there is room it goes on, and pays for nothing again.
+    let again = run_in(at(gateway.url()), place.path(), [] as [&str; 0]);
+    assert_eq!(again.code, 0, "{again:?}");
+    let batches = json(&gateway.lote(["batches", "list"]));
+    assert_eq!(batches["data"].as_array().map(Vec::len), Some(1));
 }
 
 /// A service whose batch is this one, and whose output file holds one answer.
@@ -275,7 +284,7 @@ fn ending_as(batch: serde_json::Value, looks: &Arc<AtomicUsize>) -> Steady {
 }
 
 #[test]
-fn files_that_cannot_be_fetched_are_told_with_the_commands_that_fetch_and_join_them() {
+fn files_that_cannot_be_fetched_are_told_with_the_command_that_goes_on() {
     let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
     let said = |status: &str, json: serde_json::Value| answer(status, "application/json", &json.to_string());
     let odd = Odd::answering([
@@ -287,11 +296,14 @@ fn files_that_cannot_be_fetched_are_told_with_the_commands_that_fetch_and_join_t
     let ended = run_in(at(odd.url()), place.path(), [] as [&str; 0]);
     assert_eq!(ended.code, 4, "{ended:?}");
     let lines: Vec<&str> = ended.stderr.lines().collect();
-    let [.., error, content, join] = lines.as_slice() else { panic!("{ended:?}") };
-    assert!(error.contains("not today"), "{ended:?}");
-    assert!(content.starts_with("  lote files content o ") && content.ends_with("-o requests.run/output.jsonl"));
-    let joined = "requests.run/requests.jsonl requests.run/output.jsonl -o requests.run/results.jsonl";
-    assert_eq!(*join, format!("  lote join {joined}"));
+    let [.., error, resume] = lines.as_slice() else { panic!("{ended:?}") };
+    assert!(
+        error.contains("not today") && error.contains("batch batch_1 goes on or waits at the service"),
+        "{ended:?}"
+    );
+    assert!(resume.starts_with("  lote resume requests.run ") && resume.ends_with("  # goes on"), "{ended:?}");
+    // There is nothing to stop.
+    assert!(!ended.stderr.contains("lote cancel"), "{ended:?}");
 }
 
 #[test]
@@ -315,7 +327,7 @@ fn what_failed_a_batch_is_told_beside_what_it_finished() {
 
 #[cfg(unix)]
 #[test]
-fn a_run_that_is_stopped_when_its_batch_is_over_says_how_to_fetch_it() {
+fn a_run_that_is_stopped_when_its_batch_is_over_says_how_to_go_on() {
     let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
     let counts = serde_json::json!({"total": 1, "completed": 1, "failed": 0});
     let batch = serde_json::json!({"id": "batch_1", "status": "completed", "request_counts": counts});
@@ -333,19 +345,12 @@ fn a_run_that_is_stopped_when_its_batch_is_over_says_how_to_fetch_it() {
     let output = child.wait_with_output().expect("it ends");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("batch batch_1 is completed") && !stderr.contains("charged"), "{stderr}");
-    for part in [
-        "\n  lote batches wait batch_1",
-        "\n  lote files content OUTPUT_FILE_ID",
-        "-o requests.run/output.jsonl\n",
-        "\n  lote join requests.run/requests.jsonl requests.run/output.jsonl -o requests.run/results.jsonl\n",
-    ] {
-        assert!(stderr.contains(part), "{part}: {stderr}");
-    }
+    assert!(stderr.contains("its batch is over") && !stderr.contains("charged"), "{stderr}");
+    assert!(stderr.contains("\n  lote resume requests.run ") && !stderr.contains("lote cancel"), "{stderr}");
 }
 
 #[test]
-fn files_that_are_never_named_are_exit_4_with_the_way_to_fetch_them() {
+fn files_that_are_never_named_are_exit_4_with_the_command_that_asks_again() {
     let place = folder(&[("requests.jsonl", &requests(&["a", "b", "c"]))]);
     let counts = serde_json::json!({"total": 3, "completed": 3, "failed": 0});
     let over = serde_json::json!({"id": "batch_1", "status": "completed", "request_counts": counts});
@@ -357,12 +362,8 @@ fn files_that_are_never_named_are_exit_4_with_the_way_to_fetch_them() {
     // The deadline ends the looks for the files too.
     let ended = run_in(at(service.url()), place.path(), ["--deadline", "6s"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (4, ""), "{ended:?}");
-    for part in [
-        "its counts say that 3 lines succeeded, but it names no output file",
-        "\n  lote batches wait batch_1",
-        "\n  lote files content OUTPUT_FILE_ID",
-        "\n  lote join requests.run/requests.jsonl output.jsonl -o results.jsonl",
-    ] {
+    for part in ["its counts say that 3 lines succeeded, but it names no output file", "\n  lote resume requests.run "]
+    {
         assert!(ended.stderr.contains(part), "{part}: {ended:?}");
     }
     assert!(!place.path().join("requests.run/results.jsonl").exists());

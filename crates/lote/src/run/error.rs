@@ -292,7 +292,7 @@ impl fmt::Display for RunError {
                 }
             }
             Kind::Unfetched(error) => {
-                write!(f, "{error}; {} or wait at the service", go_on(&self.0.batches))
+                write!(f, "{error}; {} at the service", go_on_or_wait(&self.0.batches))
             }
             Kind::Twins(twins) => {
                 write!(
@@ -329,7 +329,7 @@ impl fmt::Display for RunError {
                 write!(f, "{doing}: {error}")?;
                 match self.0.batches.as_slice() {
                     [] => write!(f, "; there is no batch"),
-                    batches => write!(f, "; {} or wait at the service", go_on(batches)),
+                    batches => write!(f, "; {} at the service", go_on_or_wait(batches)),
                 }
             }
         }
@@ -343,6 +343,12 @@ fn go_on(batches: &[BatchId]) -> String {
         [one] => format!("batch {one} goes on"),
         [first, .., last] => format!("{} batches, {first} to {last}, go on", batches.len()),
     }
+}
+
+/// Batches that may be over.
+fn go_on_or_wait(batches: &[BatchId]) -> String {
+    let waits = if batches.len() == 1 { "waits" } else { "wait" };
+    format!("{} or {waits}", go_on(batches))
 }
 
 impl std::error::Error for RunError {
