@@ -4,6 +4,7 @@
 //! [structured_outputs]: crate::guide::structured_outputs
 //! [embeddings]: crate::guide::embeddings
 //! [waiting]: crate::guide::waiting
+//! [runs]: crate::guide::runs
 //! [errors]: crate::guide::errors
 //! [multi_user_servers]: crate::guide::multi_user_servers
 //! [testing]: crate::guide::testing
@@ -21,6 +22,7 @@ macro_rules! page {
         #[doc = "[first_batch]: crate::guide::first_batch"]
         #[doc = "[structured_outputs]: crate::guide::structured_outputs"]
         #[doc = "[waiting]: crate::guide::waiting"]
+        #[doc = "[runs]: crate::guide::runs"]
         #[doc = "[errors]: crate::guide::errors"]
         #[doc = "[multi_user_servers]: crate::guide::multi_user_servers"]
         #[doc = "[testing]: crate::guide::testing"]
@@ -58,6 +60,13 @@ page! {
     /// [`Waited`](crate::Waited), [`WaitError`](crate::WaitError), [`NotCompleted`](crate::NotCompleted),
     /// [`Look`](crate::Look); with its feature, the module `webhook`.
     waiting
+}
+
+page! {
+    /// [`Run`](crate::run::Run), [`run::status`](crate::run::status()), [`run::list`](crate::run::list),
+    /// [`run::plan`](crate::run::plan()), [`RunStatus`](crate::run::RunStatus), [`Repair`](crate::run::Repair),
+    /// [`RunError`](crate::run::RunError).
+    runs
 }
 
 page! {
