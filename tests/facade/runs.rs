@@ -336,7 +336,7 @@ async fn what_a_list_cannot_prove_is_held_until_a_person_says() {
         let error = run().execute().await.expect_err("held");
         assert!(error.is_held() && error.is_ambiguous(), "{error}");
         assert_eq!(error.held()[0].0, 1, "{error}");
-        assert_eq!(place.status().phase, RunPhase::Stopped);
+        assert_eq!(place.status().phase, RunPhase::Held);
         let creates = || odd.requests().iter().filter(|head| head.starts_with("POST /v1/batches ")).count();
         assert_eq!(creates(), 1);
         // A word of a person's for another shard changes nothing.

@@ -35,9 +35,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 
 /// Codes with which services say that an account has too much at work, and not that a request is wrong.
-const TOO_MUCH: [&str; 5] = [
+const TOO_MUCH: [&str; 4] = [
     "token_limit_exceeded",
-    "too_many_tasks",
     "batch_limit_exceeded",
     "rate_limit_exceeded",
     "insufficient_batch_capacity",
@@ -390,8 +389,8 @@ impl Driver {
                     if lost.is_empty() {
                         return Ok(());
                     }
-                    // A list that does not even show an old batch proves nothing.
-                    let proves = listed.whole && (listed.any || !self.folder.state.batches().is_empty());
+                    // A list that shows no batch at all, not even an old one, proves nothing.
+                    let proves = listed.whole && listed.any;
                     let now = (Instant::now(), SystemTime::now());
                     let apart = |(first, wall): (Instant, SystemTime)| {
                         now.0 - first >= settle && now.1.duration_since(wall).is_ok_and(|apart| apart >= settle)

@@ -201,11 +201,12 @@ struct Pairs<'a> {
     in_order: bool,
     /// The shards of the first attempt that are being read.
     open: BTreeMap<u32, Reader>,
-    /// One for each further attempt: its lines are a part of those of the input, in the same order.
-    again: Vec<Again<'a>>,
+    /// The further attempts, by endpoint and model: the shards of each, one after another, hold a part of the lines of the
+    /// input that are for these, in the same order.
+    again: BTreeMap<(u32, &'a str, Option<&'a str>), Again<'a>>,
 }
 
-/// The lines of an attempt, and the one that comes next.
+/// Shards of an attempt, and the line that comes next.
 struct Again<'a> {
     left: Vec<&'a Part>,
     reader: Option<Reader>,
@@ -340,9 +341,12 @@ impl<'a> Again<'a> {
 
 impl<'a> Pairs<'a> {
     fn new(root: &'a Path, shards: &'a BTreeMap<u32, Part>, in_order: bool) -> Self {
-        let last = shards.values().map(|part| part.attempt).max().unwrap_or(1);
-        let of = |attempt| shards.values().filter(move |part| part.attempt == attempt).collect();
-        let again = (2..=last).map(|attempt| Again { left: of(attempt), reader: None, head: None }).collect();
+        let mut again = BTreeMap::new();
+        for part in shards.values().filter(|part| part.attempt > 1) {
+            let ShardPlan { endpoint, model, .. } = &part.plan;
+            let lane = again.entry((part.attempt, endpoint.as_str(), model.as_deref()));
+            lane.or_insert_with(|| Again { left: Vec::new(), reader: None, head: None }).left.push(part);
+        }
         Self { root, shards, in_order, open: BTreeMap::new(), again }
     }
 
@@ -392,7 +396,11 @@ impl<'a> Pairs<'a> {
             if !self.again.is_empty() {
                 let at = |error| Fault(reader.requests.path.clone(), error);
                 let custom_id = custom_id(&reader.request).map_err(at)?;
-                for again in &mut self.again {
+                let plan = self.shards.get(&shard).map(|part| (part.plan.endpoint.as_str(), part.plan.model.as_deref()));
+                for ((_, endpoint, model), again) in &mut self.again {
+                    if plan != Some((*endpoint, *model)) {
+                        continue;
+                    }
                     again.fill(self.root)?;
                     let Some(head) = again.head.take_if(|head| head.custom_id == custom_id) else { continue };
                     let known = best.as_ref().map_or_else(|| rank(&reader.result), |best| best.rank);

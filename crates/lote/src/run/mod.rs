@@ -442,7 +442,7 @@ impl Run {
         if !folder.is_fresh() {
             folder.enter(self.who())?;
         }
-        if unsent {
+        if folder.state.cancelled {
             folder.say(Event::Resumed)?;
         }
         if !shards.is_empty() {
@@ -501,11 +501,6 @@ impl Run {
         if !fresh && folder.state.finished.is_none() {
             self.check_account(&folder, deadline).await?;
             folder.enter(self.who())?;
-            let held: Vec<u32> =
-                folder.state.shards.values().filter(|shard| shard.held.is_some()).map(|shard| shard.plan.number).collect();
-            for shard in held {
-                folder.say(Event::Released { shard })?;
-            }
             let batches = folder.state.batches();
             (self.on_progress)(Progress::GoesOn { folder: folder.path(), batches: &batches });
         }
@@ -522,11 +517,19 @@ impl Run {
                 Some(Shard { phase: Phase::Planned | Phase::Uploaded, .. }) if matches!(word, Word::Adopt(..)) => {
                     folder.say(event)?;
                 }
+                // Its batch is not known to the service any more, or cannot be fetched.
+                Some(found) if found.held.is_some() => folder.say(event)?,
                 _ => {
                     let why = format!("shard {shard} has no create whose answer was lost");
                     return Err(RunError::place(folder.path(), why));
                 }
             }
+        }
+        // All others are looked at again.
+        let held = folder.state.shards.values().filter(|shard| shard.held.is_some());
+        let held: Vec<u32> = held.map(|shard| shard.plan.number).collect();
+        for shard in held {
+            folder.say(Event::Released { shard })?;
         }
         let options = folder.record.options().map_err(RunError::refused)?;
         let manner = Manner {

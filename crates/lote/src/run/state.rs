@@ -223,6 +223,17 @@ impl State {
                 shard.why = Some(why.clone());
                 free
             }
+            // A person has said what became of a batch that the service does not know any more.
+            (Event::NoBatch { why, .. }, Created | Over) if shard.held.is_some() => {
+                shard.why = Some(why.clone());
+                shard.status = None;
+                free
+            }
+            (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() => {
+                shard.batches.push(batch.clone());
+                shard.status = None;
+                Created
+            }
             (Event::Postponed { why, .. }, Created | Over) => {
                 shard.why = Some(why.clone());
                 shard.status = None;

@@ -13,7 +13,7 @@ use super::{
     folder::{Folder, PROGRESS, SUMMARY, Seen},
     merge::read_summary,
     report::{Summary, shown},
-    state::Phase,
+    state::{Next, Phase},
 };
 use crate::{BatchId, UnixSeconds, lines::Joined};
 
@@ -149,7 +149,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let phase = match &holder {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
-        None if state.shards.values().any(|shard| shard.held.is_some()) && state.open() == 0 => RunPhase::Held,
+        None if state.next(usize::MAX) == Next::Held => RunPhase::Held,
         None => RunPhase::Stopped,
     };
     let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
