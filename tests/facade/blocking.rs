@@ -14,8 +14,7 @@ use std::{
 use crate::common::{Odd, Reply};
 use lote::{
     BatchId, Cadence, Endpoint, Error, FileId, Look, OutcomeKind, Retry, Status, UploadPurpose, Waited,
-    blocking::Client,
-    run::Progress,
+    blocking::Client, run::Progress,
 };
 use lote_gateway::Gateway;
 use serde_json::json;

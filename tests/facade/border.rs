@@ -156,7 +156,8 @@ async fn the_key_is_in_nothing_that_a_run_writes_but_the_files_of_the_service() 
     let report = format!("{report:?}{}", serde_json::to_string(&report).expect("JSON"));
     assert!(!report.contains(KEY) && report.contains("[key]"), "{report}");
     let run = folder.path().join("requests.run");
-    let ours = ["run.json", "log.jsonl", "summary.json", "anomalies.jsonl", "progress.json", "shards/0001/summary.json"];
+    let ours =
+        ["run.json", "log.jsonl", "summary.json", "anomalies.jsonl", "progress.json", "shards/0001/summary.json"];
     for name in ours {
         let Ok(text) = std::fs::read_to_string(run.join(name)) else {
             // How far it was is told once a second.

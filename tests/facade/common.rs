@@ -141,7 +141,9 @@ fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
         let mut requests = state.requests.lock().expect("requests");
         let call = |head: &str| head.split(['?', '\r']).next().unwrap_or_default().replace(" HTTP/1.1", "");
         // Before its first create a run asks whether an earlier one has made a batch of the same lines: here none has.
-        let sent = |what: &str| requests.iter().any(|before| call(before).starts_with("POST ") && call(before).ends_with(what));
+        let sent = |what: &str| {
+            requests.iter().any(|before| call(before).starts_with("POST ") && call(before).ends_with(what))
+        };
         if call(&head).ends_with("/batches") && head.contains("?limit=100 ") && sent("/files") && !sent("/batches") {
             drop(requests);
             let Reply::Bytes(none) = Reply::json(200, r#"{"data":[],"has_more":false}"#) else { return Ok(()) };

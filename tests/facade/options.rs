@@ -90,7 +90,10 @@ async fn a_create_and_a_run_send_the_same() {
     let mut body: Value = serde_json::from_slice(&odd.bodies()[1]).expect("JSON");
     let pairs = body["metadata"].as_object_mut().expect("pairs");
     for (own, length) in [(Run::SHA256, 64), ("lote_run", 32), ("lote_create", 32), ("lote_shard", 1)] {
-        assert!(pairs.remove(own).is_some_and(|value| value.as_str().is_some_and(|text| text.len() == length)), "{own}");
+        assert!(
+            pairs.remove(own).is_some_and(|value| value.as_str().is_some_and(|text| text.len() == length)),
+            "{own}"
+        );
     }
     assert_eq!(body, sent());
 }

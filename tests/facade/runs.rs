@@ -132,7 +132,10 @@ async fn every_request_line_has_one_result_line_in_input_order() {
     let shard = ["errors.jsonl", "output.jsonl", "requests.jsonl", "results.jsonl", "summary.json"];
     assert_eq!(names(&folder.join("shards/0001")), shard);
     let failed = json_lines(&folder.join("failed.jsonl"));
-    assert_eq!(failed.iter().map(|line| line["custom_id"].as_str().expect("an id")).collect::<Vec<_>>(), ["é-2", "é-4"]);
+    assert_eq!(
+        failed.iter().map(|line| line["custom_id"].as_str().expect("an id")).collect::<Vec<_>>(),
+        ["é-2", "é-4"]
+    );
     assert_eq!(fs::read(folder.join("results.jsonl")).expect("results"), fs::read(&output).expect("results"));
     assert_eq!(place.names(), ["requests.jsonl", "requests.run", "results.jsonl"]);
     assert_eq!(place.status().phase, RunPhase::Finished);
@@ -161,7 +164,10 @@ async fn a_finished_run_makes_no_call_and_another_one_is_refused() {
     }
     fs::write(place.path("requests.jsonl"), line("a", "another")).expect("written");
     let error = place.run(&client).execute().await.expect_err("other lines");
-    assert!(error.is_taken() && error.to_string().contains("a finished run of something else (the request lines"), "{error}");
+    assert!(
+        error.is_taken() && error.to_string().contains("a finished run of something else (the request lines"),
+        "{error}"
+    );
     assert!(!error.to_string().contains("delete"), "{error}");
     assert_eq!(client.batches().list().page().await.expect("a page").data.len(), 1);
 
@@ -207,7 +213,10 @@ async fn a_bad_input_sends_nothing_and_leaves_nothing() {
     let error = place_over.run(&odd.client()).limits(limits).execute().await.expect_err("over the limit");
     assert!(error.is_input(), "{error}");
     assert!(odd.requests().is_empty());
-    assert_eq!((place.names(), place_over.names()), (vec!["requests.jsonl".to_owned()], vec!["requests.jsonl".to_owned()]));
+    assert_eq!(
+        (place.names(), place_over.names()),
+        (vec!["requests.jsonl".to_owned()], vec!["requests.jsonl".to_owned()])
+    );
 }
 
 #[tokio::test]
@@ -254,8 +263,12 @@ async fn a_clear_refusal_leaves_nothing_to_pay() {
     ]);
     let report = place.run(&odd.client()).execute().await.expect("a report");
     assert!(report.all_succeeded());
-    let asked: Vec<String> = odd.requests().into_iter().skip(2).map(|head| head.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(asked, ["GET /v1/batches?limit=100", "POST /v1/batches", "GET /v1/batches/batch_1", "GET /v1/files/file-2/content"]);
+    let asked: Vec<String> =
+        odd.requests().into_iter().skip(2).map(|head| head.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        asked,
+        ["GET /v1/batches?limit=100", "POST /v1/batches", "GET /v1/batches/batch_1", "GET /v1/files/file-2/content"]
+    );
 }
 
 #[tokio::test]
@@ -319,7 +332,8 @@ async fn a_lost_create_that_made_no_batch_is_sent_again_after_two_whole_readings
 
 #[tokio::test]
 async fn what_a_list_cannot_prove_is_held_until_a_person_says() {
-    for list in [json!({"data": [], "has_more": false}), json!({"data": [{"id": "batch_old", "status": "completed"}]})] {
+    for list in [json!({"data": [], "has_more": false}), json!({"data": [{"id": "batch_old", "status": "completed"}]})]
+    {
         let place = Place::new(&[line("a", "x")]);
         let listed = list.clone();
         let odd = Odd::answering(move |head, asked| match head {
@@ -329,7 +343,9 @@ async fn what_a_list_cannot_prove_is_held_until_a_person_says() {
             // The page after the last entry is empty, and says nothing.
             _ if head.contains("after=") => Reply::json(200, json!({"data": []})),
             _ if head.starts_with("GET /v1/batches?") => Reply::json(200, listed.clone()),
-            _ if head.starts_with("GET /v1/batches/") => batch(json!({"status": "completed", "output_file_id": "file-2"})),
+            _ if head.starts_with("GET /v1/batches/") => {
+                batch(json!({"status": "completed", "output_file_id": "file-2"}))
+            }
             _ => file(&[succeeded("a")]),
         });
         let run = || place.run(&odd.client()).settle_after_loss(FAST);

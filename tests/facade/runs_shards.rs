@@ -409,7 +409,8 @@ async fn what_failed_and_can_succeed_is_tried_again_and_nothing_else() {
 async fn an_attempt_replaces_what_it_betters_and_only_that() {
     // The second batch of each line succeeds: its directive counts the tries of the gateway's own model.
     let place = Place::new(&[chat("a", "x"), chat("b", "y"), chat("c", "z")]);
-    let (gateway, client) = gateway_with(Some(Fault::on(Operation::OutputFile).nth(1).then(Effect::MissingLines { lines: 1 }))).await;
+    let (gateway, client) =
+        gateway_with(Some(Fault::on(Operation::OutputFile).nth(1).then(Effect::MissingLines { lines: 1 }))).await;
     let report = place.run(&client, 10).execute().await.expect("a report");
     assert_eq!((report.joined.succeeded, report.joined.missing), (2, 1));
     // The counts say that three were answered: a line that is missing may have been paid for.
@@ -473,4 +474,66 @@ async fn lines_whose_folder_is_lost_are_not_paid_for_again_unnoticed() {
     fs::remove_dir_all(&folder).expect("lost");
     place.run(&client, 1).anew(true).submit().await.expect("submitted");
     assert_eq!(paid(&gateway).0, 6);
+}
+
+#[tokio::test]
+async fn results_of_an_attempt_over_interleaved_endpoints_are_kept() {
+    let gateway = Gateway::builder()
+        .fault(Fault::on(Operation::OutputFile).calls(1..=2).then(Effect::MissingLines { lines: 2 }))
+        .start()
+        .await
+        .expect("the gateway starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    let place =
+        Place::new(&[chat("a", "x"), embedding("b"), chat("c", "x"), embedding("d"), chat("e", "x"), embedding("f")]);
+    let report = place.run(&client, 50).execute().await.expect("a report");
+    assert_eq!((report.batches.len(), report.joined.missing), (2, 4));
+    let again = Repair::new().missing(true);
+    let report = place.run(&client, 50).repair(again).await.expect("a report");
+    assert_eq!((report.batches.len(), report.joined.succeeded, report.joined.missing), (4, 6, 0));
+}
+
+#[tokio::test]
+async fn an_empty_list_proves_nothing_to_a_run_with_batches_either() {
+    let place = Place::new(&[chat("a", "x"), chat("b", "x")]);
+    let creates = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&creates);
+    let odd = Odd::answering(move |head, _| match head {
+        _ if head.starts_with("POST /v1/files ") => Reply::json(200, json!({"id": "file-1"})),
+        _ if head.starts_with("POST /v1/batches ") => match counted.fetch_add(1, Ordering::SeqCst) {
+            1 => Reply::Nothing,
+            n => Reply::json(200, json!({"id": format!("batch_{n}"), "status": "validating"})),
+        },
+        _ if head.starts_with("GET /v1/batches?") => Reply::json(200, json!({"data": [], "has_more": false})),
+        _ if head.starts_with("GET /v1/batches/") => {
+            Reply::json(200, json!({"id": "batch_0", "status": "in_progress"}))
+        }
+        _ => Reply::new(404, &[], ""),
+    });
+    let run = place.run(&odd.client(), 1).settle_after_loss(FAST).deadline(Duration::from_millis(500));
+    assert!(run.execute().await.is_err());
+    assert_eq!(creates.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_whose_batches_were_all_made_is_repaired() {
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&[chat("a", "[[sleep=300]] x"), chat("b", "x")]);
+    place.run(&client, 50).max_concurrency(1).submit().await.expect("a status");
+    let report = Run::open(&client, place.path("requests.run")).cancel().await.expect("ended").expect("a report");
+    assert_eq!(report.joined.cancelled, 1);
+    let repair = Run::open(&client, place.path("requests.run")).repair(Repair::new());
+    let report = tokio::time::timeout(Duration::from_secs(5), repair).await.expect("it ends").expect("a report");
+    assert_eq!(report.joined.succeeded, 2);
+}
+
+#[tokio::test]
+async fn lines_that_were_sent_after_a_cancellation_all_succeeded() {
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&[chat("a", "[[sleep=300]] x"), chat("b", "x")]);
+    place.run(&client, 1).max_open(1).submit().await.expect("a status");
+    let report = Run::open(&client, place.path("requests.run")).cancel().await.expect("ended").expect("a report");
+    assert_eq!(report.joined.cancelled, 1);
+    let report = Run::open(&client, place.path("requests.run")).repair(Repair::new()).await.expect("a report");
+    assert!(report.all_succeeded(), "{:?}", report.batches);
 }

@@ -21,8 +21,8 @@ pub(crate) use body::Body;
 use doubled::Doubled;
 pub use outcome::{OutcomeKind, Shortfall};
 pub use unreadable::{Unreadable, UnreadableKind};
-pub use write::{write_error, write_missing};
 pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE, UNREADABLE_CODE, UNREADABLE_MESSAGE, write_unreadable};
+pub use write::{write_error, write_missing};
 
 /// The code of an answer that failed although nothing says so: its body holds no answer.
 const NO_ANSWER_CODE: &str = "no_answer";

@@ -70,13 +70,7 @@ pub struct Joined {
 
 impl Joined {
     /// What was counted over so many result lines and answers.
-    pub(crate) fn of(
-        tally: Tally,
-        lines: u64,
-        answers: u64,
-        anomalies: Vec<Anomaly>,
-        anomalies_omitted: u64,
-    ) -> Self {
+    pub(crate) fn of(tally: Tally, lines: u64, answers: u64, anomalies: Vec<Anomaly>, anomalies_omitted: u64) -> Self {
         let errors = tally.top_errors();
         let Tally { succeeded, failed, expired, cancelled, unreadable, missing, .. } = tally;
         let Tally { cut_off, filtered, refused, usage, models, .. } = tally;

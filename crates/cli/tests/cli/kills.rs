@@ -45,9 +45,12 @@ fn a_run_that_is_killed_at_any_moment_pays_nothing_twice() {
         let body = serde_json::json!({
             "model": "auto", "messages": [{"role": "user", "content": format!("[[sleep={}]] {at}", at * 7 % 40)}],
         });
-        format!("{}\n", serde_json::json!({
-            "custom_id": format!("row-{at}"), "method": "POST", "url": "/v1/chat/completions", "body": body,
-        }))
+        format!(
+            "{}\n",
+            serde_json::json!({
+                "custom_id": format!("row-{at}"), "method": "POST", "url": "/v1/chat/completions", "body": body,
+            })
+        )
     };
     let requests: String = (0..10).map(line).collect();
     let undisturbed = {

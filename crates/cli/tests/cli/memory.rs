@@ -66,7 +66,8 @@ fn a_run_takes_no_more_memory_for_more_lines() {
     let place = folder(&[]);
     let mut requests = BufWriter::new(fs::File::create(place.path().join("requests.jsonl")).expect("a file"));
     for at in 0..lines {
-        let body = format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"What is {at} + 1? The number."}}]}}"#);
+        let body =
+            format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"What is {at} + 1? The number."}}]}}"#);
         let line = format!(r#"{{"custom_id":"row-{at}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#);
         writeln!(requests, "{line}").expect("written");
     }

@@ -144,8 +144,12 @@ impl Odd {
                     let mut stream = stream.expect("a connection");
                     let asked = read(&stream);
                     // Before its first create a run asks whether an earlier one has made a batch of the same lines.
-                    if asked.head.starts_with("GET ") && asked.head.contains("/batches?limit=100 ") && posted == (true, false) {
-                        let _ = stream.write_all(&answer("200 OK", "application/json", r#"{"data":[],"has_more":false}"#));
+                    if asked.head.starts_with("GET ")
+                        && asked.head.contains("/batches?limit=100 ")
+                        && posted == (true, false)
+                    {
+                        let _ =
+                            stream.write_all(&answer("200 OK", "application/json", r#"{"data":[],"has_more":false}"#));
                         continue;
                     }
                     if asked.head.starts_with("POST ") {

@@ -40,12 +40,7 @@ pub(crate) fn write_unreadable(
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write_error(
-    custom_id: &str,
-    code: &str,
-    message: &str,
-    out: &mut (impl Write + ?Sized),
-) -> io::Result<()> {
+pub fn write_error(custom_id: &str, code: &str, message: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
     out.write_all(b"{\"id\":null,\"custom_id\":")?;
     string(custom_id, out)?;
     out.write_all(b",\"response\":null,\"error\":")?;

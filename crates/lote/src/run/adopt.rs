@@ -10,10 +10,7 @@ use super::{
     record::{Found, Record},
     state::{Phase, Shard, State},
 };
-use crate::{
-    Batch, BatchOptions, Client, Error, UnixSeconds, bound,
-    call::map_error,
-};
+use crate::{Batch, BatchOptions, Client, Error, UnixSeconds, bound, call::map_error};
 
 /// The keys of the metadata by which a run knows its batches.
 pub(super) const RUN: &str = "lote_run";
@@ -54,7 +51,8 @@ async fn list_since(
     loop {
         let (shared, from) = (client.shared(), after.as_deref());
         let page = |_| async move {
-            map_error(shared, "list batches", shared.calls().list_batches(from, Some(bound::BATCH_PAGE.max)).await).await
+            map_error(shared, "list batches", shared.calls().list_batches(from, Some(bound::BATCH_PAGE.max)).await)
+                .await
         };
         let wire::BatchList { data, has_more, .. } = shared.retried(page).await?.into_inner();
         let entries = match data {
@@ -100,8 +98,7 @@ pub(super) fn is_of(batch: &Batch, run: &str, shard: &Shard, state: &State) -> b
             let once = state.shards.values().filter(|other| other.file.as_ref() == Some(file)).count() == 1;
             let since = shard.intent.map_or(i64::MIN, |at| at.get().saturating_sub(CLOCKS));
             let in_time = |at: UnixSeconds| at.get() >= since;
-            once
-                && batch.metadata.is_empty()
+            once && batch.metadata.is_empty()
                 && batch.input_file_id.as_ref() == Some(file)
                 && batch.endpoint.as_ref().is_none_or(|endpoint| *endpoint == shard.plan.endpoint)
                 && batch.created_at.is_none_or(in_time)

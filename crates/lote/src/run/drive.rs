@@ -22,8 +22,8 @@ use super::{
     state::{Next, Phase},
 };
 use crate::{
-    Batch, BatchId, BatchOptions, Cadence, Client, Error, FileId, RequestCounts, Tolerance, UnixSeconds,
-    UploadPurpose, Waited,
+    Batch, BatchId, BatchOptions, Cadence, Client, Error, FileId, RequestCounts, Tolerance, UnixSeconds, UploadPurpose,
+    Waited,
     collect::{Collect, Step, Uncollected},
     deadline::Deadline,
     fetch::{blocking, patience},
@@ -35,12 +35,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 
 /// Codes with which services say that an account has too much at work, and not that a request is wrong.
-const TOO_MUCH: [&str; 4] = [
-    "token_limit_exceeded",
-    "batch_limit_exceeded",
-    "rate_limit_exceeded",
-    "insufficient_batch_capacity",
-];
+const TOO_MUCH: [&str; 4] =
+    ["token_limit_exceeded", "batch_limit_exceeded", "rate_limit_exceeded", "insufficient_batch_capacity"];
 
 /// How a run is driven, whatever it is a run of.
 #[derive(Clone)]
@@ -231,7 +227,8 @@ impl Driver {
         let stored = blocking(move || Stored::of(&read)).await;
         let stored = stored.map_err(|error| RunError::io("read", &path, error).at(self.folder.path()))?;
         if shard.as_ref().is_some_and(|plan| plan.sha256 != stored.sha256) {
-            let error = std::io::Error::other("it is not as it was written: it holds other request lines than were checked");
+            let error =
+                std::io::Error::other("it is not as it was written: it holds other request lines than were checked");
             return Err(RunError::io("send", &path, error).at(self.folder.path()).with(self.folder.state.batches()));
         }
         let (total, on_progress) = (stored.bytes, Arc::clone(&self.manner.on_progress));
@@ -400,7 +397,9 @@ impl Driver {
                     } else if !proves && now.0 - begun >= settle * 2 && !listed.whole {
                         Some("the answer to its create was lost, and the service's list does not say where it ends")
                     } else if !proves && now.0 - begun >= settle * 2 {
-                        Some("the answer to its create was lost, and the service's list shows no batch, not even an old one")
+                        Some(
+                            "the answer to its create was lost, and the service's list shows no batch, not even an old one",
+                        )
                     } else {
                         None
                     };
@@ -446,7 +445,11 @@ impl Driver {
 
     /// Waits until one of the batches is over.
     async fn wait(&mut self) -> Result<(), RunError> {
-        let open: BTreeMap<BatchId, u32> = self.folder.state.shards.iter()
+        let open: BTreeMap<BatchId, u32> = self
+            .folder
+            .state
+            .shards
+            .iter()
             .filter(|(_, shard)| shard.phase == Phase::Created)
             .filter_map(|(number, shard)| Some((shard.batch()?.clone(), *number)))
             .collect();
@@ -460,7 +463,8 @@ impl Driver {
         let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
         // Files that are late are waited for where they are fetched.
         let tolerance = self.manner.tolerance.clone().unwrap_or_default().late_files(Duration::ZERO);
-        let (batches, left, cadence) = (self.client.batches(), self.manner.deadline.left(), self.manner.cadence.clone());
+        let (batches, left, cadence) =
+            (self.client.batches(), self.manner.deadline.left(), self.manner.cadence.clone());
         let one = open.keys().next().filter(|_| open.len() == 1).cloned();
         let mut next: Pin<Box<dyn Future<Output = Option<(BatchId, Waited)>> + Send>> = match one {
             Some(id) => {

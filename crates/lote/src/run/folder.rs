@@ -133,7 +133,8 @@ impl Folder {
             let why = "a newer lote has written to it: go on with that".to_owned();
             return Err(unreadable(path, Log::NAME, why));
         }
-        let mut folder = Self { path: path.to_owned(), lock, access, made: false, fresh: false, record: *record, log, state };
+        let mut folder =
+            Self { path: path.to_owned(), lock, access, made: false, fresh: false, record: *record, log, state };
         if written.torn {
             // What was lost may have been a create.
             folder.state.opened = folder.state.opened.take().map(|before| Opened { folder: String::new(), ..before });
@@ -370,17 +371,9 @@ impl Draft<'_> {
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
         let mut sink = BufWriter::new(order.file());
-        let planned = plan::plan(
-            self.inputs,
-            self.check,
-            &self.asked.cut,
-            self.asked.limit,
-            at,
-            &mut shards,
-            &mut sink,
-            wanted,
-        )
-        .map_err(plan_error)?;
+        let planned =
+            plan::plan(self.inputs, self.check, &self.asked.cut, self.asked.limit, at, &mut shards, &mut sink, wanted)
+                .map_err(plan_error)?;
         let flushed = sink.into_inner().map(drop).map_err(|error| error.into_error());
         flushed.map_err(|error| failed(ORDER, error))?;
         if !planned.in_order {

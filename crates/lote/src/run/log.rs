@@ -147,13 +147,8 @@ impl Log {
             return Err(io::Error::other("an earlier step could not be written down"));
         }
         self.seq += 1;
-        let frame = Frame {
-            v: VERSION,
-            seq: self.seq,
-            epoch: self.epoch,
-            wall: UnixSeconds::now(),
-            events: events.to_vec(),
-        };
+        let frame =
+            Frame { v: VERSION, seq: self.seq, epoch: self.epoch, wall: UnixSeconds::now(), events: events.to_vec() };
         let line = sealed(&frame)?;
         let mut written = self.write(&line);
         if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
@@ -185,7 +180,9 @@ impl Log {
         let name: &OsStr = Self::RESERVE.as_ref();
         match self.dir.create_new(name, self.access.file_mode()) {
             // Bytes that are all alike may take no room on some file systems.
-            Ok(mut file) => file.write_all(&std::iter::repeat_with(|| fastrand::u8(..)).take(RESERVE_BYTES).collect::<Vec<_>>()),
+            Ok(mut file) => {
+                file.write_all(&std::iter::repeat_with(|| fastrand::u8(..)).take(RESERVE_BYTES).collect::<Vec<_>>())
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
         }

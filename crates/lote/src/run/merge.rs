@@ -165,11 +165,7 @@ impl Parts {
     }
 
     /// Walks through the request lines in the order of the input, each with the best result of all attempts.
-    pub(super) fn walk(
-        &self,
-        root: &Path,
-        visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub(super) fn walk(&self, root: &Path, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         Pairs::new(root, &self.shards, self.in_order).walk(visit)
     }
 }
@@ -352,13 +348,16 @@ impl<'a> Pairs<'a> {
 
     fn walk(&mut self, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         if self.in_order {
-            let first: Vec<(u32, u64)> =
-                self.shards.values().filter(|part| part.attempt == 1).map(|part| (part.plan.number, part.plan.lines)).collect();
+            let first: Vec<(u32, u64)> = self
+                .shards
+                .values()
+                .filter(|part| part.attempt == 1)
+                .map(|part| (part.plan.number, part.plan.lines))
+                .collect();
             return first.into_iter().try_for_each(|(shard, count)| self.stretch(shard, count, visit));
         }
         let mut order = Lines::open(self.root.join(ORDER))?;
-        let mut left: u64 =
-            self.shards.values().filter(|part| part.attempt == 1).map(|part| part.plan.lines).sum();
+        let mut left: u64 = self.shards.values().filter(|part| part.attempt == 1).map(|part| part.plan.lines).sum();
         let mut text = Vec::new();
         while left > 0 {
             order.next(&mut text)?;
@@ -383,7 +382,8 @@ impl<'a> Pairs<'a> {
     ) -> Result<(), Fault> {
         for _ in 0..count {
             if !self.open.contains_key(&shard) {
-                let fault = || Fault(self.root.join(ORDER), io::Error::other("it names a shard that is not in the plan"));
+                let fault =
+                    || Fault(self.root.join(ORDER), io::Error::other("it names a shard that is not in the plan"));
                 let part = self.shards.get(&shard).ok_or_else(fault)?;
                 self.open.insert(shard, Reader::open(self.root, part)?);
             }
@@ -396,7 +396,8 @@ impl<'a> Pairs<'a> {
             if !self.again.is_empty() {
                 let at = |error| Fault(reader.requests.path.clone(), error);
                 let custom_id = custom_id(&reader.request).map_err(at)?;
-                let plan = self.shards.get(&shard).map(|part| (part.plan.endpoint.as_str(), part.plan.model.as_deref()));
+                let plan =
+                    self.shards.get(&shard).map(|part| (part.plan.endpoint.as_str(), part.plan.model.as_deref()));
                 for ((_, endpoint, model), again) in &mut self.again {
                     if plan != Some((*endpoint, *model)) {
                         continue;

@@ -41,9 +41,9 @@ use self::{
     error::Kind,
     event::{Event, Opened},
     folder::{Draft, Folder, RESULTS, SUMMARY},
+    merge::Fault,
     plan::Cut,
     record::Asked,
-    merge::Fault,
     repair::Search,
     report::Summary,
     state::{Phase, Shard},
@@ -430,11 +430,14 @@ impl Run {
     async fn attempt(&self, driver: &mut Driver, repair: Repair) -> Result<bool, RunError> {
         let folder = &mut driver.folder;
         if folder.state.finished.is_none() && !folder.state.has_failed() {
-            return Err(RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path()));
+            return Err(
+                RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
+            );
         }
         let search = Search::new(folder, repair);
         let found = blocking(move || search.shards()).await;
-        let shards = found.map_err(|Fault(path, error)| RunError::io("look through", &path, error).at(folder.path()))?;
+        let shards =
+            found.map_err(|Fault(path, error)| RunError::io("look through", &path, error).at(folder.path()))?;
         let unsent = folder.state.shards.values().any(|shard| shard.phase == Phase::Cancelled);
         if shards.is_empty() && !unsent {
             return Ok(false);
@@ -549,7 +552,8 @@ impl Run {
     async fn check_account(&self, folder: &Folder, deadline: Deadline) -> Result<(), RunError> {
         let asked = self.asked();
         let then = &folder.record.asked;
-        let refuse = |why: String| Err(RunError::new(Kind::Taken { why }).at(folder.path()).with(folder.state.batches()));
+        let refuse =
+            |why: String| Err(RunError::new(Kind::Taken { why }).at(folder.path()).with(folder.state.batches()));
         if (&then.base_url, &then.on_behalf_of) != (&asked.base_url, &asked.on_behalf_of) {
             let user = |user: &Option<String>| if user.is_some() { " on behalf of an end user" } else { "" };
             return refuse(format!(
@@ -557,7 +561,11 @@ impl Run {
                 then.base_url,
                 user(&then.on_behalf_of),
                 asked.base_url,
-                if then.base_url == asked.base_url { " on behalf of another end user" } else { user(&asked.on_behalf_of) },
+                if then.base_url == asked.base_url {
+                    " on behalf of another end user"
+                } else {
+                    user(&asked.on_behalf_of)
+                },
             ));
         }
         let same = folder.state.opened.as_ref().is_none_or(|before| before.key == self.client.shared().account().key);
@@ -589,7 +597,8 @@ impl Run {
 
     /// A run that this process made, and of which nothing was begun, leaves nothing.
     fn broke_off(&self, driver: Driver, error: RunError) -> RunError {
-        let nothing = driver.folder.state.nothing_was_begun() && driver.folder.state.shards.values().all(|shard| shard.nonce.is_none());
+        let nothing = driver.folder.state.nothing_was_begun()
+            && driver.folder.state.shards.values().all(|shard| shard.nonce.is_none());
         if nothing && self.inputs.is_some() && error.is_refused() {
             driver.folder.remove();
         }
@@ -640,7 +649,8 @@ impl Run {
     /// Refuses, before anything is sent, options that the create would refuse.
     fn check_options(&self) -> Result<(), Error> {
         if let Some(key) = self.options.metadata.keys().find(|key| key.starts_with("lote_")) {
-            let message = format!("metadata: {key}: names that begin with lote_ are the run's own; name the pair otherwise");
+            let message =
+                format!("metadata: {key}: names that begin with lote_ are the run's own; name the pair otherwise");
             return Err(Error::invalid(message));
         }
         let mut marked = self.options.clone();

@@ -189,7 +189,10 @@ pub(super) enum Found {
     /// Why it cannot be read, or is a newer lote's.
     Unreadable(String),
     /// One of the first format, in which a run had one batch.
-    First { batch: Option<String>, stage: String },
+    First {
+        batch: Option<String>,
+        stage: String,
+    },
 }
 
 /// A name that nothing else has: 128 bits, half of them from the system's randomness.

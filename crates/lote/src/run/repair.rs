@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Status,
-    lines::{Answer, AnomalyCode, OutcomeKind},
+    lines::{AnomalyCode, Answer, OutcomeKind},
     save::Access,
 };
 
@@ -112,9 +112,8 @@ impl Search {
             let apart = if self.cut.inputs.is_some() { pair.shard } else { 0 };
             let key = (plan.endpoint.clone(), plan.model.clone(), apart);
             let bytes = pair.request.len() as u64 + 1;
-            let full = |filling: &Filling| {
-                filling.plan.lines >= self.cut.lines || filling.plan.bytes + bytes > self.cut.bytes
-            };
+            let full =
+                |filling: &Filling| filling.plan.lines >= self.cut.lines || filling.plan.bytes + bytes > self.cut.bytes;
             if open.get(&key).is_some_and(full)
                 && let Some(filling) = open.remove(&key)
             {

@@ -82,7 +82,9 @@ impl Summary {
     pub(super) fn new(folder: &Folder, joined: Joined) -> Self {
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
-                Phase::Failed(why) => ("failed".to_owned(), why.lines().map(|why| why.trim_start().to_owned()).collect()),
+                Phase::Failed(why) => {
+                    ("failed".to_owned(), why.lines().map(|why| why.trim_start().to_owned()).collect())
+                }
                 _ => (shard.status.clone()?, Vec::new()),
             };
             // Some services keep what was finished before a batch failed.

@@ -329,9 +329,8 @@ impl State {
 
     /// Whether nothing is to be paid for it: what was created has failed at validation, and nothing else was begun.
     pub(super) fn owes_nothing(&self) -> bool {
-        let nothing = |phase: &Phase| {
-            matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Failed(_))
-        };
+        let nothing =
+            |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Failed(_));
         self.shards.values().all(|shard| nothing(&shard.phase))
     }
 
@@ -424,7 +423,9 @@ mod tests {
             // Whatever comes later cannot come now, and nothing that came before can come again.
             for (other, (event, _)) in steps.iter().enumerate().filter(|(other, _)| *other != at) {
                 // A file may be sent again, and results written again, before what follows.
-                if other + 1 != at || matches!(event, Event::Creating { .. } | Event::Created { .. } | Event::Over { .. }) {
+                if other + 1 != at
+                    || matches!(event, Event::Creating { .. } | Event::Created { .. } | Event::Over { .. })
+                {
                     assert!(state.clone().apply(event).is_err(), "{event:?} at {at}");
                 }
             }
