@@ -140,7 +140,7 @@ fn however_a_run_ends_before_its_create_the_next_one_goes_on() {
     hangups_end_what_is_started();
     let gateway = Embedded::start();
     for name in ["TERM", "HUP", "INT", "KILL"] {
-        let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+        let place = folder(&[("requests.jsonl", &requests(&[name]))]);
         let silent = Silent::listen();
         let first = spawn(at(&silent.url()), place.path(), &["run", "requests.jsonl"]);
         let _connection = silent.asked();
