@@ -121,6 +121,10 @@ impl Driver {
         }
     }
 
+    pub(super) fn deadline(&self) -> Deadline {
+        self.manner.deadline
+    }
+
     /// Works until the run is finished.
     pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
         loop {
@@ -129,7 +133,11 @@ impl Driver {
                 Next::Resolve => self.resolve().await?,
                 Next::Settle(shard) => self.settle(shard).await?,
                 Next::Submit(shard) => self.submit(shard).await?,
-                Next::Wait if self.manner.detach => return Err(Stopped::Later),
+                Next::Wait if self.manner.detach => {
+                    if !self.look().await? {
+                        return Err(Stopped::Later);
+                    }
+                }
                 Next::Wait => self.wait().await?,
                 Next::Held => return Err(self.held().into()),
                 Next::Merge => self.merge().await?,
@@ -420,6 +428,46 @@ impl Driver {
         Ok(())
     }
 
+    /// Looks once at each batch that is at work. Whether any of them is over.
+    async fn look(&mut self) -> Result<bool, RunError> {
+        let created = self.folder.state.shards.iter().filter(|(_, shard)| shard.phase == Phase::Created);
+        let open: Vec<(u32, BatchId)> =
+            created.filter_map(|(number, shard)| Some((*number, shard.batch()?.clone()))).collect();
+        let (mut any, mut noted) = (false, Noted { at: UnixSeconds::now().get(), ..Noted::default() });
+        for (number, id) in &open {
+            match self.manner.deadline.bound(self.client.batches().get(id)).await {
+                Ok(batch) => {
+                    self.tell(Progress::Waiting(&batch));
+                    noted.shards.insert(*number, NotedShard::of(&batch));
+                    if batch.is_terminal() {
+                        any = true;
+                        self.over(*number, batch)?;
+                    }
+                }
+                Err(error) if error.is_deadline() => return Err(self.service(error)),
+                Err(error) if error.is_not_found() && open.len() > 1 => self.unknown(*number, id)?,
+                Err(error) => return Err(self.ended(Kind::Unfetched(error))),
+            }
+        }
+        self.folder.note(&noted);
+        Ok(any)
+    }
+
+    /// A batch is over: there is room for another.
+    fn over(&mut self, number: u32, batch: Batch) -> Result<(), RunError> {
+        let status = batch.status.as_str().to_owned();
+        self.folder.say(Event::Over { shard: number, batch: batch.id.clone(), status })?;
+        self.seen.insert(number, batch);
+        self.room = (self.room.saturating_add(1)).min(self.manner.max_open);
+        Ok(())
+    }
+
+    /// One of several batches is not known to the service: a person must say what becomes of its lines.
+    fn unknown(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
+        let why = format!("the service does not know its batch {id} any more");
+        self.folder.say(Event::Held { shard: number, why })
+    }
+
     /// Waits until one of the batches is over.
     async fn wait(&mut self) -> Result<(), RunError> {
         let open: BTreeMap<BatchId, u32> = self.folder.state.shards.iter()
@@ -477,18 +525,10 @@ impl Driver {
         let Some((id, waited)) = ended else { return Ok(()) };
         let Some(number) = open.get(&id).copied() else { return Ok(()) };
         match waited {
-            Waited::Ended(batch) => {
-                let status = batch.status.as_str().to_owned();
-                self.folder.say(Event::Over { shard: number, batch: id, status })?;
-                self.seen.insert(number, *batch);
-                // There is room again.
-                self.room = (self.room.saturating_add(1)).min(self.manner.max_open);
-                Ok(())
-            }
+            Waited::Ended(batch) => self.over(number, *batch),
             Waited::GaveUp(_) => Err(self.ended(Kind::GaveUp)),
             Waited::CouldNotAsk { error, .. } if error.is_not_found() && open.len() > 1 => {
-                let why = format!("the service does not know its batch {id} any more");
-                self.folder.say(Event::Held { shard: number, why })
+                self.unknown(number, &id)
             }
             Waited::CouldNotAsk { error, .. } => Err(self.ended(Kind::Unfetched(error))),
         }
