@@ -11,7 +11,7 @@ use crate::cmd_inspect::InspectArgs;
 use crate::cmd_join::JoinArgs;
 use crate::cmd_plan::PlanArgs;
 use crate::cmd_prepare::PrepareArgs;
-use crate::cmd_resume::{CancelArgs, ResumeArgs};
+use crate::cmd_resume::{CancelArgs, RepairArgs, ResumeArgs};
 use crate::cmd_run::RunArgs;
 use crate::cmd_status::{RunsArgs, StatusArgs};
 use crate::exit;
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Runs(RunsArgs),
     Cancel(CancelArgs),
+    Repair(RepairArgs),
     Batches(BatchesArgs),
     Files(FilesArgs),
     Inspect(InspectArgs),

@@ -1,13 +1,13 @@
-//! `lote resume` and `lote cancel`: a run that is there goes on, or is stopped.
+//! `lote resume`, `lote cancel` and `lote repair`: a run that is there goes on, is stopped, or is tried again in part.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lote::BatchId;
-use lote::run::Run;
+use lote::run::{Repair, Run, RunPhase, status};
 
 use crate::cmd_run::drive;
-use crate::course::{Course, CourseArgs};
+use crate::course::{Course, CourseArgs, ReachArgs};
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::service::ServiceArgs;
@@ -48,6 +48,9 @@ pub(crate) struct ResumeArgs {
     course: CourseArgs,
 
     #[command(flatten)]
+    reach: ReachArgs,
+
+    #[command(flatten)]
     service: ServiceArgs,
 }
 
@@ -79,6 +82,43 @@ pub(crate) struct CancelArgs {
     service: ServiceArgs,
 }
 
+/// Try again what did not succeed
+///
+/// Makes another attempt of a finished run, with the lines that can well succeed now: those that
+/// expired or were cancelled, and those that failed with 408, 409, 425, 429, 5xx, or an error in a
+/// 2xx. Lines that are missing or unreadable are sent again only when the batch's files hold as many
+/// lines as it counts: otherwise they may have been answered, and would be paid for twice. Then the
+/// results are written anew; what had succeeded stays. With nothing to try again it makes no call.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote repair requests.run
+  lote repair requests.run --all -o results.jsonl --force
+
+Exit codes are those of lote run."
+)]
+pub(crate) struct RepairArgs {
+    /// The folder of the run
+    #[arg(value_parser = input::path())]
+    run: PathBuf,
+
+    /// Refusals as well: other 4xx, and the lines of batches that failed at validation
+    #[arg(long)]
+    all: bool,
+
+    /// Lines that are missing or unreadable as well, whatever the counts say: some may have been paid for
+    #[arg(long)]
+    missing: bool,
+
+    #[command(flatten)]
+    course: CourseArgs,
+
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
 fn adopted(text: &str) -> Result<(u32, BatchId), String> {
     let (shard, batch) = text.split_once('=').ok_or("a shard and its batch are given as 3=batch_abc123")?;
     let shard = shard.parse().map_err(|_| format!("{shard:?} is not the number of a shard"))?;
@@ -88,7 +128,8 @@ fn adopted(text: &str) -> Result<(u32, BatchId), String> {
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, CliError> {
-    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[] };
+    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[], spooled: None };
+    refuse_embedded(&args.run, |phase| phase != RunPhase::Finished)?;
     drive(async |stop| {
         let mut run = Run::open(&args.service.client()?, &args.run);
         for (shard, batch) in &args.adopt {
@@ -97,16 +138,39 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, CliError> {
         for shard in &args.no_batch {
             run = run.no_batch(*shard);
         }
-        course.execute(args.course.apply(run)?, stop).await
+        course.execute(args.course.apply(run)?, &args.reach, stop).await
     })
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn cancel(args: &CancelArgs) -> Result<Exit, CliError> {
-    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[] };
+    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[], spooled: None };
     drive(async |stop| {
         let run = Run::open(&args.service.client()?, &args.run);
         course.cancel(args.course.apply(run)?, stop).await
     })
+}
+
+/// # Errors
+/// When there are no results, with the exit code that says why.
+pub(crate) fn repair(args: &RepairArgs) -> Result<Exit, CliError> {
+    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[], spooled: None };
+    refuse_embedded(&args.run, |_| true)?;
+    drive(async |stop| {
+        let run = Run::open(&args.service.client()?, &args.run);
+        let repair = Repair::new().refusals(args.all).missing(args.missing);
+        course.repair(args.course.apply(run)?, repair, stop).await
+    })
+}
+
+/// Refuses to go on at a service with a run whose gateway was inside a process: only `lote run` can make another.
+fn refuse_embedded(folder: &Path, in_phase: impl Fn(RunPhase) -> bool) -> Result<(), CliError> {
+    match status(folder) {
+        Ok(status) if status.base_url == "embedded" && in_phase(status.phase) => Err(CliError::usage(format!(
+            "{}: its gateway was inside lote run --embedded, and ended with it: give that command again; nothing was sent",
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
 }

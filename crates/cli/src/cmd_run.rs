@@ -12,12 +12,13 @@ use lote::{Cadence, Client};
 use lote_gateway::Gateway;
 
 use crate::batch_options::BatchOptionArgs;
-use crate::course::{Course, CourseArgs};
+use crate::course::{Course, CourseArgs, ReachArgs};
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Stop;
 use crate::service::ServiceArgs;
+use crate::spool::Spooled;
 
 /// Run files of requests to a file of results
 ///
@@ -50,6 +51,7 @@ Examples:
   lote run part-1.jsonl part-2.jsonl.gz --dir both.run --detach
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
+  lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote run - -o results.jsonl
 
 Exit 0: every line succeeded. 1: some did not, a file of answers is damaged, or a
 batch expired or was cancelled.
@@ -58,7 +60,7 @@ batch expired or was cancelled.
 6: a person must say what became of a create. 130: interrupted."
 )]
 pub(crate) struct RunArgs {
-    /// The request files, one after another; gzip and zstd are read as they are
+    /// The request files, one after another, or - for stdin; gzip and zstd are read as they are
     #[arg(required = true, value_parser = input::path())]
     requests: Vec<PathBuf>,
 
@@ -70,6 +72,9 @@ pub(crate) struct RunArgs {
     embedded: bool,
 
     /// Where the run is kept [default: beside the first file, named after it: requests.run]
+    ///
+    /// Of requests from stdin: here, named after what they are: stdin-1a2b3c4d.run. The same requests
+    /// again go on with it.
     #[arg(long, value_name = "FOLDER", value_parser = input::path())]
     dir: Option<PathBuf>,
 
@@ -97,6 +102,9 @@ pub(crate) struct RunArgs {
     course: CourseArgs,
 
     #[command(flatten)]
+    reach: ReachArgs,
+
+    #[command(flatten)]
     batch: BatchOptionArgs,
 
     #[command(flatten)]
@@ -109,8 +117,22 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
     if args.embedded {
         refuse_service(matches)?;
     }
-    let course = Course { args: &args.course, service: &args.service, embedded: args.embedded, inputs: &args.requests };
     drive(async |stop| {
+        let spooled = match args.requests.as_slice() {
+            [one] if input::is_dash(one) => Some(Spooled::read(stop).await?),
+            several if several.iter().any(|one| input::is_dash(one)) => {
+                return Err(CliError::usage("-: requests from stdin are given alone; nothing was sent"));
+            }
+            _ => None,
+        };
+        let spooled = spooled.as_ref();
+        let course = Course {
+            args: &args.course,
+            service: &args.service,
+            embedded: args.embedded,
+            inputs: &args.requests,
+            spooled: spooled.map(Spooled::path),
+        };
         if args.embedded {
             let gateway = Gateway::builder()
                 .only_random_key()
@@ -120,15 +142,15 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             let client =
                 Client::builder().base_url(gateway.url()).api_key(gateway.random_key().unwrap_or_default()).build()?;
             let name = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-            let run = plan(args, &client)?
+            let run = plan(args, spooled, &client)?
                 .embedded(name)
                 .cadence(Cadence::new(Duration::from_millis(20), Duration::from_millis(500)));
-            let ended = course.execute(run, stop).await;
+            let ended = course.execute(run, &args.reach, stop).await;
             gateway.shutdown().await;
             ended
         } else {
-            let run = plan(args, &args.service.client()?)?;
-            course.execute(run, stop).await
+            let run = plan(args, spooled, &args.service.client()?)?;
+            course.execute(run, &args.reach, stop).await
         }
     })
 }
@@ -165,8 +187,12 @@ fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
     }
 }
 
-fn plan(args: &RunArgs, client: &Client) -> Result<Run, CliError> {
-    let mut run = Run::of_files(client, &args.requests).options(args.batch.options()?).anew(args.new);
+fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {
+    let run = match spooled {
+        Some(spooled) => Run::new(client, spooled.path()).folder(spooled.folder()),
+        None => Run::of_files(client, &args.requests),
+    };
+    let mut run = run.options(args.batch.options()?).anew(args.new);
     if let Some(folder) = &args.dir {
         run = run.folder(folder);
     }

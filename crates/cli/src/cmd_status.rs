@@ -1,6 +1,6 @@
 //! `lote status` and `lote runs`: how far runs have come, as their folders say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
 
 fn only_run() -> Result<PathBuf, CliError> {
     let runs = list(".").map_err(|error| CliError::usage(error.to_string()))?;
-    let mut folders = runs.into_iter().filter_map(|run| Some(run.ok()?.folder));
+    let mut folders = runs.into_iter().filter_map(|run| Some(here(&run.ok()?.folder)));
     match (folders.next(), folders.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(CliError::usage("there is no run in this folder; name one")),
@@ -103,11 +103,19 @@ fn only_run() -> Result<PathBuf, CliError> {
     }
 }
 
+/// A path without the `./` of a folder in the current one.
+fn here(path: &Path) -> PathBuf {
+    path.strip_prefix(".").unwrap_or(path).to_owned()
+}
+
 /// # Errors
 /// With exit 2 when the folder, or a run in it, cannot be read.
 pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
     let mut exit = Exit::Success;
-    for run in list(&args.folder).map_err(|error| CliError::usage(error.to_string()))? {
+    for mut run in list(&args.folder).map_err(|error| CliError::usage(error.to_string()))? {
+        if let Ok(status) = &mut run {
+            status.folder = here(&status.folder);
+        }
         match run {
             Ok(status) if args.json => out::line(json(&status)?)?,
             Ok(status) => out::text(format_args!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use lote::BatchId;
-use lote::run::{Progress, Report, Run, RunError, RunPhase, RunStatus, status};
+use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, status};
 use serde_json::json;
 
 use crate::cmd_status;
@@ -35,10 +35,6 @@ pub(crate) struct CourseArgs {
     #[arg(long, requires = "output")]
     force: bool,
 
-    /// Return when the batches are created, as many as may be at work at once; lote resume goes on
-    #[arg(long)]
-    detach: bool,
-
     /// How long this command may take in all, such as 90s, 10m, 26h or 1d [default: until it is done]
     #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = values::duration)]
     deadline: Option<Duration>,
@@ -54,6 +50,19 @@ pub(crate) struct CourseArgs {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// How far a run is driven by the commands that begin it and go on with it.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Course")]
+pub(crate) struct ReachArgs {
+    /// Return when the batches are created, as many as may be at work at once; lote resume goes on
+    #[arg(long)]
+    detach: bool,
+
+    /// How often lines that do not succeed and can are tried in all, as lote repair does it [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "detach")]
+    attempts: Option<u32>,
 }
 
 impl CourseArgs {
@@ -91,6 +100,8 @@ pub(crate) struct Course<'a> {
     pub(crate) embedded: bool,
     /// What is said of findings: the files that were checked.
     pub(crate) inputs: &'a [PathBuf],
+    /// Where requests from stdin are kept: a path that says nothing to the user.
+    pub(crate) spooled: Option<&'a Path>,
 }
 
 impl Course<'_> {
@@ -98,23 +109,26 @@ impl Course<'_> {
     ///
     /// # Errors
     /// When there are no results, with the exit code that says why.
-    pub(crate) async fn execute(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
+    pub(crate) async fn execute(&self, run: Run, reach: &ReachArgs, stop: &mut Stop) -> Result<Exit, CliError> {
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
         let folder = run.folder_path();
-        let run = {
-            let bar = bar.clone();
-            run.on_progress(move |progress: Progress<'_>| bar.show(&progress))
-        };
-        if self.args.detach {
+        let run = shown(run.attempts(reach.attempts.unwrap_or(1)), &bar);
+        if reach.detach {
             let ended = tokio::select! {
-                ended = run.submit() => ended,
+                ended = run.clone().submit() => ended,
                 () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
             };
-            bar.clear();
-            return match ended {
-                Ok(status) => self.detached(&status),
-                Err(error) => Err(self.ended_early(&error, &folder)?),
-            };
+            match ended {
+                // Its results are told, and put where they are wanted, as those of any other.
+                Ok(status) if status.phase == RunPhase::Finished => {}
+                ended => {
+                    bar.clear();
+                    return match ended {
+                        Ok(status) => self.detached(&status),
+                        Err(error) => Err(self.ended_early(&error, &folder)?),
+                    };
+                }
+            }
         }
         let ended = tokio::select! {
             ended = run.execute() => ended.map(Some),
@@ -131,12 +145,23 @@ impl Course<'_> {
     pub(crate) async fn cancel(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
         let bar = Bar::of_run();
         let folder = run.folder_path();
-        let run = {
-            let bar = bar.clone();
-            run.on_progress(move |progress: Progress<'_>| bar.show(&progress))
-        };
         let ended = tokio::select! {
-            ended = run.cancel() => ended,
+            ended = shown(run, &bar).cancel() => ended,
+            () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+        };
+        bar.clear();
+        self.end(ended, &folder)
+    }
+
+    /// Tries again what did not succeed and can.
+    ///
+    /// # Errors
+    /// When there are no results, with the exit code that says why.
+    pub(crate) async fn repair(&self, run: Run, repair: Repair, stop: &mut Stop) -> Result<Exit, CliError> {
+        let bar = Bar::of_run();
+        let folder = run.folder_path();
+        let ended = tokio::select! {
+            ended = shown(run, &bar).repair(repair) => ended.map(Some),
             () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
         };
         bar.clear();
@@ -168,9 +193,6 @@ impl Course<'_> {
             out::line(text)?;
         } else {
             out::lines(cmd_status::lines(status))?;
-        }
-        if status.phase == RunPhase::Finished {
-            return Ok(Exit::Success);
         }
         let resume = self.service.again("resume").word(&status.folder);
         out::note(format_args!("{} at work; to go on: {resume}", out::count(status.open() as u64, "batch")));
@@ -220,14 +242,17 @@ impl Course<'_> {
                     }
                 }
             }
-            let names: Vec<String> = self.inputs.iter().map(|input| input.display().to_string()).collect();
+            let names: Vec<String> = self.inputs.iter().map(|input| input::shown(input)).collect();
             return Ok(CliError::refused(format!(
                 "{}: {}; nothing was sent; see all with lote check",
                 names.join(", "),
                 out::count(total, "finding")
             )));
         }
-        let text = error.to_string();
+        let mut text = error.to_string();
+        if let Some(spooled) = self.spooled {
+            text = text.replace(&*spooled.to_string_lossy(), "stdin");
+        }
         let mut lines = text.split('\n').map(str::to_owned);
         let said = CliError::new(exit(error), lines.next().unwrap_or_default());
         let mut below: Vec<String> = lines.collect();
@@ -315,6 +340,12 @@ impl Course<'_> {
         };
         say(message).with(self.go_on(folder, None))
     }
+}
+
+/// The run, with its steps shown.
+fn shown(run: Run, bar: &Bar) -> Run {
+    let bar = bar.clone();
+    run.on_progress(move |progress: Progress<'_>| bar.show(&progress))
 }
 
 /// The one batch that is at work, if its id is known.

@@ -25,6 +25,7 @@ mod prepare;
 mod progress;
 mod service;
 mod shell;
+mod spool;
 mod summary;
 mod values;
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Status(args) => cmd_status::run(&args),
         Command::Runs(args) => cmd_status::runs(&args),
         Command::Cancel(args) => cmd_resume::cancel(&args),
+        Command::Repair(args) => cmd_resume::repair(&args),
         Command::Batches(args) => cmd_batches::run(args),
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),

@@ -4,8 +4,23 @@ use std::process::Stdio;
 
 use crate::common::{command, lote};
 
-const COMMANDS: &[&str] =
-    &["prepare", "check", "plan", "run", "batches", "files", "inspect", "join", "gateway", "completions"];
+const COMMANDS: &[&str] = &[
+    "prepare",
+    "check",
+    "plan",
+    "run",
+    "resume",
+    "status",
+    "runs",
+    "cancel",
+    "repair",
+    "batches",
+    "files",
+    "inspect",
+    "join",
+    "gateway",
+    "completions",
+];
 
 #[test]
 fn every_help_ends_with_examples() {

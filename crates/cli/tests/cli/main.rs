@@ -21,7 +21,14 @@ mod odd_services;
 mod plan;
 mod prepare;
 mod readme;
+#[cfg(unix)]
+mod repair;
+#[cfg(unix)]
+mod resume;
 mod run;
 mod service;
+#[cfg(unix)]
+mod status;
+mod stdin;
 #[cfg(unix)]
 mod terminal;

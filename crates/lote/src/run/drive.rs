@@ -119,6 +119,10 @@ impl Driver {
         }
     }
 
+    pub(super) fn deadline(&self) -> Deadline {
+        self.manner.deadline
+    }
+
     /// Works until the run is finished.
     pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
         loop {
@@ -127,7 +131,11 @@ impl Driver {
                 Next::Resolve => self.resolve().await?,
                 Next::Settle(shard) => self.settle(shard).await?,
                 Next::Submit(shard) => self.submit(shard).await?,
-                Next::Wait if self.manner.detach => return Err(Stopped::Later),
+                Next::Wait if self.manner.detach => {
+                    if !self.look().await? {
+                        return Err(Stopped::Later);
+                    }
+                }
                 Next::Wait => self.wait().await?,
                 Next::Held => return Err(self.held().into()),
                 Next::Merge => self.merge().await?,
@@ -443,6 +451,46 @@ impl Driver {
         Ok(())
     }
 
+    /// Looks once at each batch that is at work. Whether any of them is over.
+    async fn look(&mut self) -> Result<bool, RunError> {
+        let created = self.folder.state.shards.iter().filter(|(_, shard)| shard.phase == Phase::Created);
+        let open: Vec<(u32, BatchId)> =
+            created.filter_map(|(number, shard)| Some((*number, shard.batch()?.clone()))).collect();
+        let (mut any, mut noted) = (false, Noted { at: UnixSeconds::now().get(), ..Noted::default() });
+        for (number, id) in &open {
+            match self.manner.deadline.bound(self.client.batches().get(id)).await {
+                Ok(batch) => {
+                    self.tell(Progress::Waiting(&batch));
+                    noted.shards.insert(*number, NotedShard::of(&batch));
+                    if batch.is_terminal() {
+                        any = true;
+                        self.over(*number, id.clone(), batch)?;
+                    }
+                }
+                Err(error) if error.is_deadline() => return Err(self.service(error)),
+                Err(error) if error.is_not_found() && open.len() > 1 => self.unknown(*number, id)?,
+                Err(error) => return Err(self.ended(Kind::Unfetched(error))),
+            }
+        }
+        self.folder.note(&noted);
+        Ok(any)
+    }
+
+    /// A batch is over: there is room for another. Some services answer with another id than they were asked for.
+    fn over(&mut self, number: u32, id: BatchId, batch: Batch) -> Result<(), RunError> {
+        let status = batch.status.as_str().to_owned();
+        self.folder.say(Event::Over { shard: number, batch: id, status })?;
+        self.seen.insert(number, batch);
+        self.room = (self.room.saturating_add(1)).min(self.manner.max_open);
+        Ok(())
+    }
+
+    /// One of several batches is not known to the service: a person must say what becomes of its lines.
+    fn unknown(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
+        let why = format!("the service does not know its batch {id} any more");
+        self.folder.say(Event::Held { shard: number, why })
+    }
+
     /// Waits until one of the batches is over.
     async fn wait(&mut self) -> Result<(), RunError> {
         let open: BTreeMap<BatchId, u32> = self
@@ -505,19 +553,9 @@ impl Driver {
         let Some((id, waited)) = ended else { return Ok(()) };
         let Some(number) = open.get(&id).copied() else { return Ok(()) };
         match waited {
-            Waited::Ended(batch) => {
-                let status = batch.status.as_str().to_owned();
-                self.folder.say(Event::Over { shard: number, batch: id, status })?;
-                self.seen.insert(number, *batch);
-                // There is room again.
-                self.room = (self.room.saturating_add(1)).min(self.manner.max_open);
-                Ok(())
-            }
+            Waited::Ended(batch) => self.over(number, id, *batch),
             Waited::GaveUp(_) => Err(self.ended(Kind::GaveUp)),
-            Waited::CouldNotAsk { error, .. } if error.is_not_found() && open.len() > 1 => {
-                let why = format!("the service does not know its batch {id} any more");
-                self.folder.say(Event::Held { shard: number, why })
-            }
+            Waited::CouldNotAsk { error, .. } if error.is_not_found() && open.len() > 1 => self.unknown(number, &id),
             Waited::CouldNotAsk { error, .. } => Err(self.ended(Kind::Unfetched(error))),
         }
     }
@@ -527,7 +565,7 @@ impl Driver {
         let Some(id) = self.folder.state.shards.get(&number).and_then(|shard| shard.batch().cloned()) else {
             return Ok(());
         };
-        let batch = match self.seen.remove(&number).filter(|batch| batch.id == id && batch.is_terminal()) {
+        let batch = match self.seen.remove(&number).filter(Batch::is_terminal) {
             Some(batch) => batch,
             None => match self.manner.deadline.bound(self.client.batches().get(&id)).await {
                 Ok(batch) => batch,

@@ -428,12 +428,15 @@ impl Run {
 
     /// Begins another attempt, if there is anything to be tried again.
     async fn attempt(&self, driver: &mut Driver, repair: Repair) -> Result<bool, RunError> {
+        let deadline = driver.deadline();
         let folder = &mut driver.folder;
         if folder.state.finished.is_none() && !folder.state.has_failed() {
             return Err(
                 RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
             );
         }
+        // A run that is finished was opened without that.
+        self.check_account(folder, deadline).await?;
         let search = Search::new(folder, repair);
         let found = blocking(move || search.shards()).await;
         let shards =
@@ -445,6 +448,7 @@ impl Run {
         if !folder.is_fresh() {
             folder.enter(self.who())?;
         }
+        // Also where a cancelled run had sent everything: what is cancelled submits nothing.
         if folder.state.cancelled {
             folder.say(Event::Resumed)?;
         }

@@ -1,0 +1,68 @@
+//! Requests from stdin, which is read once: they are kept in a private file while their run is at work.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lote::save::Stored;
+use tempfile::NamedTempFile;
+use tokio::sync::oneshot;
+
+use crate::exit::CliError;
+use crate::interrupt::Stop;
+
+/// How much of the hash names the folder of the run.
+const DIGITS: usize = 8;
+
+/// What came from stdin, in a file that goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Spooled {
+    file: NamedTempFile,
+    folder: PathBuf,
+}
+
+impl Spooled {
+    /// Reads stdin to its end.
+    ///
+    /// # Errors
+    /// With exit 2 when it cannot be read or kept; exit 130 when the command was interrupted.
+    pub(crate) async fn read(stop: &mut Stop) -> Result<Self, CliError> {
+        // On Unix only its owner may read it, and so it is with the folder of the run.
+        let file = tempfile::Builder::new()
+            .prefix("lote-stdin-")
+            .suffix(".jsonl")
+            .tempfile()
+            .map_err(|error| cannot_keep(&std::env::temp_dir(), &error))?;
+        let to = file.reopen().map_err(|error| cannot_keep(file.path(), &error))?;
+        let (send, copied) = oneshot::channel();
+        // A thread of its own: a blocked read of stdin cannot be cancelled, and nothing is to wait for it.
+        std::thread::spawn(move || send.send(copy(to)));
+        let copied = tokio::select! {
+            copied = copied => copied.unwrap_or_else(|_| Err(io::Error::other("it was not read to its end"))),
+            () = stop.asked() => return Err(CliError::interrupted()),
+        };
+        copied.map_err(|error| CliError::usage(format!("stdin: {error}; nothing was sent")))?;
+        let stored = Stored::of(file.path()).map_err(|error| cannot_keep(file.path(), &error))?;
+        let digits = stored.sha256.get(..DIGITS).unwrap_or_default();
+        Ok(Self { folder: PathBuf::from(format!("stdin-{digits}.run")), file })
+    }
+
+    /// The file that the requests are in.
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The folder of their run: another for other requests.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn copy(mut to: File) -> io::Result<()> {
+    io::copy(&mut io::stdin().lock(), &mut to)?;
+    to.sync_all()
+}
+
+fn cannot_keep(path: &Path, error: &io::Error) -> CliError {
+    CliError::usage(format!("{}: requests from stdin cannot be kept there: {error}; nothing was sent", path.display()))
+}

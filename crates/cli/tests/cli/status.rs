@@ -1,0 +1,96 @@
+//! Tests of `lote status` and `lote runs`: what is said of runs from outside, from their folders alone.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::common::{Ended, command, ended, folder, names, phase, signal, until};
+use crate::service::{Embedded, at, json, json_lines, requests};
+
+fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
+    ended(command.current_dir(folder).args(args), b"")
+}
+
+/// All that is in the folder of a run, but for how far its batches are.
+fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = names(run).into_iter().filter(|name| name != "shards" && name != "progress.json");
+    files.map(|name| (name.clone(), fs::read(run.join(&name)).expect("a file"))).collect()
+}
+
+#[test]
+fn a_run_is_told_while_it_is_at_work_when_it_is_stopped_and_when_it_is_finished() {
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=1000]] a", "[[status=400]] b", "c"]))]);
+    let run = place.path().join("requests.run");
+    let gateway = Embedded::start();
+    let mut lote = at(gateway.url());
+    lote.current_dir(place.path()).args(["run", "requests.jsonl"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = lote.spawn().expect("lote starts");
+    until("the batch is made", || phase(&run) == Some("created"));
+    let before = content(&run);
+    let told = lote_in(command(), place.path(), &["status", "requests.run"]);
+    assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{told:?}");
+    let holder = format!("requests.run: a lote (pid {}) is at work on it\n", child.id());
+    assert!(told.stdout.starts_with(&holder) && told.stdout.contains("\n  shard 1: created, batch batch_"), "{told:?}");
+    let told = json(&lote_in(command(), place.path(), &["status", "--json"]));
+    assert_eq!((&told["phase"], &told["lines"]), (&"working".into(), &3.into()), "{told}");
+    assert_eq!(told["holder"]["pid"], child.id());
+    // Who looks on changes nothing.
+    assert_eq!(content(&run), before);
+    signal(&child, "KILL");
+    child.wait_with_output().expect("it ends");
+
+    let told = lote_in(command(), place.path(), &["status"]);
+    assert!(told.stdout.starts_with("requests.run: stopped: the same command goes on with it\n"), "{told:?}");
+    let told = json(&lote_in(command(), place.path(), &["status", "--json"]));
+    assert_eq!((&told["phase"], &told["shards"][0]["phase"]), (&"stopped".into(), &"created".into()), "{told}");
+    assert_eq!(told["results"], serde_json::Value::Null);
+
+    assert_eq!(lote_in(at(gateway.url()), place.path(), &["resume", "requests.run"]).code, 1);
+    let told = lote_in(command(), place.path(), &["status", "--watch"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stdout.starts_with("requests.run: finished\n3 of 3 lines ended, 2 succeeded\n"), "{told:?}");
+    let told = json(&lote_in(command(), place.path(), &["status", "--json"]));
+    assert_eq!((&told["phase"], &told["results"]["failed"]), (&"finished".into(), &1.into()), "{told}");
+    assert_eq!(told["shards"][0]["status"], "completed");
+}
+
+#[test]
+fn runs_are_listed_and_one_is_named_where_there_are_several() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let none = lote_in(command(), place.path(), &["status"]);
+    assert_eq!((none.code, none.stdout.as_str()), (2, ""), "{none:?}");
+    assert!(none.stderr.contains("there is no run in this folder"), "{none:?}");
+    let none = lote_in(command(), place.path(), &["runs"]);
+    assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", ""), "{none:?}");
+    for run in ["one.run", "an other.run"] {
+        assert_eq!(lote_in(command(), place.path(), &["run", "requests.jsonl", "--embedded", "--dir", run]).code, 0);
+    }
+    let several = lote_in(command(), place.path(), &["status"]);
+    assert_eq!(several.code, 2, "{several:?}");
+    assert!(several.stderr.contains("several runs") && several.stderr.contains("lote runs"), "{several:?}");
+    let listed = lote_in(command(), place.path(), &["runs"]);
+    assert_eq!((listed.code, listed.stdout.lines().count()), (0, 2), "{listed:?}");
+    for run in ["one.run  finished  1 of 1 line ended", "'an other.run'  finished"] {
+        assert!(listed.stdout.contains(run), "{run}: {listed:?}");
+    }
+    let listed = json_lines(&lote_in(command(), place.path(), &["runs", "--json"]));
+    assert!(listed.len() == 2 && listed.iter().all(|run| run["phase"] == "finished"), "{listed:?}");
+    let absent = lote_in(command(), place.path(), &["runs", "absent"]);
+    assert_eq!((absent.code, absent.stdout.as_str()), (2, ""), "{absent:?}");
+
+    // A log that says what cannot be is told, and the others are listed all the same.
+    let log = place.path().join("one.run/log.jsonl");
+    let text = fs::read_to_string(&log).expect("the log");
+    fs::write(&log, text.replacen("creating", "creatinh", 1)).expect("written");
+    for args in [&["status", "one.run"][..], &["status", "one.run", "--json"]] {
+        let damaged = lote_in(command(), place.path(), args);
+        assert_eq!((damaged.code, damaged.stdout.as_str()), (2, ""), "{damaged:?}");
+        assert!(damaged.stderr.contains("one.run/log.jsonl: "), "{damaged:?}");
+    }
+    let listed = lote_in(command(), place.path(), &["runs"]);
+    assert_eq!((listed.code, listed.stdout.lines().count()), (2, 1), "{listed:?}");
+    assert!(listed.stderr.contains("one.run/log.jsonl: "), "{listed:?}");
+    let resumed = lote_in(command(), place.path(), &["run", "requests.jsonl", "--embedded", "--dir", "one.run"]);
+    assert_eq!(resumed.code, 2, "{resumed:?}");
+    assert!(resumed.stderr.contains("keep the folder") && resumed.stderr.contains("--dir"), "{resumed:?}");
+}
