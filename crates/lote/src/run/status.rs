@@ -146,10 +146,13 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             why: shard.held.clone().or(failed).or_else(|| shard.why.clone()),
         });
     }
+    // All that is left waits: a shard that is held may have a batch at work, which nobody can follow.
+    let held = state.shards.values().any(|shard| shard.held.is_some())
+        && state.shards.values().all(|shard| shard.held.is_some() || shard.is_ended());
     let phase = match &holder {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
-        None if state.shards.values().any(|shard| shard.held.is_some()) && state.open() == 0 => RunPhase::Held,
+        None if held => RunPhase::Held,
         None => RunPhase::Stopped,
     };
     let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
