@@ -295,7 +295,8 @@ impl Course<'_> {
         if status.phase == RunPhase::Finished {
             return vec![format!("  {}  # writes -o again", resume())];
         }
-        let mut lines = vec![format!("  {}  # goes on", resume())];
+        let what = if held.is_some() { "looks for it again" } else { "goes on" };
+        let mut lines = vec![format!("  {}  # {what}", resume())];
         if let Some(held) = held {
             let list = self.service.again("batches list").switch("--all");
             lines.push(format!("  {list} | grep {}  # whether there is a batch of it", shell::quoted(&status.run)));

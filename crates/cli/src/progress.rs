@@ -218,7 +218,7 @@ mod tests {
             self.write_str(&format!("{text}\n"))
         }
         fn write_str(&self, text: &str) -> io::Result<()> {
-            self.bar.lock().expect("no test panicked with it").push_str(text);
+            self.0.lock().expect("no test panicked with it").push_str(text);
             Ok(())
         }
         fn clear_line(&self) -> io::Result<()> {

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
 use crate::common::{Ended, command, ended, folder, names, phase, signal, status, until};
-use crate::service::{Embedded, Unasked, at, json, requests};
+use crate::service::{Embedded, Steady, Unasked, at, json, requests};
 
 fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
     ended(command.current_dir(folder).args(args), b"")
@@ -313,6 +315,59 @@ fn what_a_person_says_of_shards_is_held_against_the_run() {
         assert!(refused.stderr.contains(said), "{args:?}: {refused:?}");
     }
     assert_eq!(batches(&gateway).len(), 1);
+}
+
+#[test]
+fn a_create_that_nobody_can_tell_of_is_exit_6_until_a_person_has_said_what_became_of_it() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let creates: Arc<AtomicUsize> = Arc::default();
+    let counted = Arc::clone(&creates);
+    // Its creates are answered with nothing that can be read, and its list shows nothing at all.
+    let service = Steady::answering(move |head| match head.split(' ').next() {
+        Some("POST") if head.contains("/files") => serde_json::json!({"id": "file-1"}),
+        Some("POST") => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            serde_json::json!({})
+        }
+        _ if head.contains("/content") => {
+            let message = serde_json::json!({"role": "assistant", "content": "2"});
+            let body = serde_json::json!({"choices": [{"index": 0, "message": message}]});
+            serde_json::json!({"custom_id": "row-1", "response": {"status_code": 200, "body": body}})
+        }
+        _ if head.contains("/files") => serde_json::json!({"id": "o"}),
+        _ if head.contains("/batches/batch_7") => {
+            serde_json::json!({"id": "batch_7", "status": "completed", "output_file_id": "o"})
+        }
+        _ => serde_json::json!({"object": "list", "data": [], "has_more": false}),
+    });
+    let quickly = ["--settle-after-loss", "50ms"];
+    let first = lote_in(at(service.url()), place.path(), &[&["run", "requests.jsonl"][..], &quickly].concat());
+    assert_eq!((first.code, first.stdout.as_str()), (6, ""), "{first:?}");
+    for said in [
+        "\n  shard 1: the answer to its create was lost, and the service's list shows no batch, not even an old one\n",
+        "error: 1 shard waits for a word of yours:\n",
+        "  # looks for it again\n",
+        " --all | grep ",
+        " --adopt '1=BATCH'  # there is one\n",
+        " --no-batch 1  # there is none\n",
+    ] {
+        assert!(first.stderr.contains(said), "{said}: {first:?}");
+    }
+    assert_eq!(creates.load(Ordering::Relaxed), 1);
+    let told = lote_in(command(), place.path(), &["status", "requests.run"]);
+    assert!(told.stdout.starts_with("requests.run: held: lote resume says what for\n"), "{told:?}");
+    let resume = ["resume", "requests.run"];
+    // Nothing is sent by asking again.
+    let again = lote_in(at(service.url()), place.path(), &[&resume[..], &quickly].concat());
+    assert_eq!((again.code, creates.load(Ordering::Relaxed)), (6, 1), "{again:?}");
+    let none = lote_in(at(service.url()), place.path(), &[&resume[..], &quickly, &["--no-batch", "1"]].concat());
+    assert_eq!((none.code, creates.load(Ordering::Relaxed)), (6, 2), "{none:?}");
+    let found = lote_in(at(service.url()), place.path(), &[&resume[..], &["--adopt", "1=batch_7"]].concat());
+    assert_eq!((found.code, creates.load(Ordering::Relaxed)), (0, 2), "{found:?}");
+    assert!(
+        found.stdout.starts_with("1 of 1 line succeeded, 0 failed, 0 missing; batch batch_7 completed"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -51,6 +51,24 @@ fn the_same_requests_from_a_pipe_are_the_same_run() {
     assert_eq!(batches["data"].as_array().map(Vec::len), Some(3));
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_while_requests_come_leaves_nothing() {
+    use crate::common::{signal, until};
+    use std::process::Stdio;
+    let (place, kept) = (folder(&[]), folder(&[]));
+    let mut lote = at("http://127.0.0.1:9");
+    lote.env("TMPDIR", kept.path()).current_dir(place.path()).args(["run", "-"]);
+    lote.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = lote.spawn().expect("lote starts");
+    let _open = child.stdin.take().expect("stdin is a pipe");
+    until("it reads", || !names(kept.path()).is_empty());
+    signal(&child, "INT");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(names(kept.path()).is_empty() && names(place.path()).is_empty(), "{:?}", names(kept.path()));
+}
+
 #[test]
 fn a_pipe_that_is_no_good_leaves_nothing() {
     let place = folder(&[("requests.jsonl", &requests(&["a"]))]);

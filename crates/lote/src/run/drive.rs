@@ -51,6 +51,9 @@ pub(super) struct Manner {
     pub(super) on_progress: OnProgress,
 }
 
+/// The batch of several that a wait has ended for first, and how.
+type Ended = Option<(BatchId, Waited)>;
+
 /// A run at work.
 pub(super) struct Driver {
     client: Client,
@@ -514,7 +517,7 @@ impl Driver {
         let (batches, left, cadence) =
             (self.client.batches(), self.manner.deadline.left(), self.manner.cadence.clone());
         let one = open.keys().next().filter(|_| open.len() == 1).cloned();
-        let mut next: Pin<Box<dyn Future<Output = Option<(BatchId, Waited)>> + Send>> = match one {
+        let mut next: Pin<Box<dyn Future<Output = Ended> + Send>> = match one {
             Some(id) => {
                 let mut wait = batches.wait(&id).cadence(cadence).tolerance(tolerance);
                 if let Some(left) = left {

@@ -307,7 +307,10 @@ impl fmt::Display for RunError {
                 Ok(())
             }
             Kind::Held(held) => {
-                write!(f, "{} of shards wait for a word of yours:", held.len())?;
+                match held.len() {
+                    1 => write!(f, "1 shard waits for a word of yours:")?,
+                    several => write!(f, "{several} shards wait for a word of yours:")?,
+                }
                 for (shard, why) in held {
                     write!(f, "\n  shard {shard}: {why}")?;
                 }

@@ -133,7 +133,7 @@ impl Log {
 
     /// Reads the log of a run that another process may be writing to.
     pub(super) fn look(dir: &Dir) -> Result<Written, LogError> {
-        Ok(read(&dir.open_file(Self::NAME.as_ref(), false)?)?)
+        read(&dir.open_file(Self::NAME.as_ref(), false)?)
     }
 
     /// Which process of those that worked on the run this is, from 1.
@@ -194,7 +194,7 @@ fn sealed(frame: &Frame) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(frame)?;
     line.pop();
     let sum = crc32fast::hash(&line);
-    write!(line, "{SEAL}{sum:08x}\"}}\n")?;
+    writeln!(line, "{SEAL}{sum:08x}\"}}")?;
     Ok(line)
 }
 

@@ -294,7 +294,8 @@ impl State {
         if let Some(shard) = find(&|shard| shard.phase == Phase::Over) {
             return Next::Settle(shard);
         }
-        if self.open() < max_open.max(1)
+        if !self.cancelled
+            && self.open() < max_open.max(1)
             && let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Planned | Phase::Uploaded))
         {
             return Next::Submit(shard);
