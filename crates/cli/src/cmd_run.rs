@@ -207,7 +207,6 @@ fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Ru
     run = run.limits(Limits {
         max_lines: smaller(args.shard_lines, limits.max_lines),
         max_bytes: smaller(args.shard_bytes, limits.max_bytes),
-        ..limits
     });
     args.course.apply(run)
 }
