@@ -271,7 +271,7 @@ async fn a_torn_log_makes_no_second_batch() {
 async fn another_key_is_taken_over_only_when_it_knows_the_batches() {
     let gateway = Gateway::builder().key("mk-old").key("mk-other").start().await.expect("it starts");
     let client = |key: &str| Client::builder().base_url(gateway.url()).api_key(key).build().expect("a client");
-    let place = Place::new(&[chat("a", "[[sleep=300]]")]);
+    let place = Place::new(&[chat("a", "[[sleep=3000]]")]);
     let status = place.run(&client("mk-old"), 10).submit().await.expect("submitted");
     assert_eq!((status.open(), status.phase), (1, RunPhase::Stopped));
     let error = place.run(&client("mk-other"), 10).execute().await.expect_err("another account");
@@ -338,7 +338,7 @@ async fn whatever_step_was_the_last_there_is_no_second_batch() {
 #[tokio::test]
 async fn a_run_is_gone_on_with_by_its_folder_alone() {
     let (gateway, client) = gateway_with(None).await;
-    let place = Place::new(&[chat("a", "[[sleep=20]]"), chat("b", "x")]);
+    let place = Place::new(&[chat("a", "[[sleep=3000]]"), chat("b", "[[sleep=3000]]")]);
     let first = place.run(&client, 1).metadata("team", "x").submit().await.expect("submitted");
     assert_eq!((first.open(), first.to_submit()), (2, 0));
     fs::remove_file(place.path("requests.jsonl")).expect("removed");
@@ -518,22 +518,22 @@ async fn an_empty_list_proves_nothing_to_a_run_with_batches_either() {
 #[tokio::test]
 async fn a_cancelled_run_whose_batches_were_all_made_is_repaired() {
     let (_gateway, client) = gateway_with(None).await;
-    let place = Place::new(&[chat("a", "[[sleep=300]] x"), chat("b", "x")]);
+    let place = Place::new(&[chat("a", "[[sleep=3000]] x"), chat("b", "x")]);
     place.run(&client, 50).max_concurrency(1).submit().await.expect("a status");
     let report = Run::open(&client, place.path("requests.run")).cancel().await.expect("ended").expect("a report");
-    assert_eq!(report.joined.cancelled, 1);
+    assert_eq!(report.joined.cancelled, 2);
     let repair = Run::open(&client, place.path("requests.run")).repair(Repair::new());
-    let report = tokio::time::timeout(Duration::from_secs(5), repair).await.expect("it ends").expect("a report");
+    let report = tokio::time::timeout(Duration::from_secs(60), repair).await.expect("it ends").expect("a report");
     assert_eq!(report.joined.succeeded, 2);
 }
 
 #[tokio::test]
 async fn lines_that_were_sent_after_a_cancellation_all_succeeded() {
     let (_gateway, client) = gateway_with(None).await;
-    let place = Place::new(&[chat("a", "[[sleep=300]] x"), chat("b", "x")]);
+    let place = Place::new(&[chat("a", "[[sleep=3000]] x"), chat("b", "x")]);
     place.run(&client, 1).max_open(1).submit().await.expect("a status");
     let report = Run::open(&client, place.path("requests.run")).cancel().await.expect("ended").expect("a report");
-    assert_eq!(report.joined.cancelled, 1);
+    assert_eq!(report.joined.cancelled, 2);
     let report = Run::open(&client, place.path("requests.run")).repair(Repair::new()).await.expect("a report");
     assert!(report.all_succeeded(), "{:?}", report.batches);
 }
