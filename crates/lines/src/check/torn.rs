@@ -83,7 +83,7 @@ impl Checker<'_> {
         let id = id(text);
         self.broken(torn.number, id.as_deref(), text, &torn.broken);
         for (number, start, end) in torn.rest {
-            self.request_line(number, torn.joined[start..end].as_bytes());
+            self.request_line(number, &torn.joined.as_bytes()[start..end]);
         }
     }
 }
