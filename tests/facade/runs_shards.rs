@@ -287,7 +287,9 @@ async fn another_key_is_taken_over_only_when_it_knows_the_batches() {
     let odd = Odd::new([
         reply(json!({"id": "file-1"})),
         reply(json!({"id": "batch_1", "status": "validating"})),
-        reply(over.clone()),
+        reply(json!({"id": "batch_1", "status": "in_progress"})),
+        // The new key is asked whether it knows the batch.
+        reply(json!({"id": "batch_1", "status": "in_progress"})),
         reply(over),
         Reply::new(200, &[], answer.to_string()),
     ]);

@@ -15,7 +15,8 @@ use crate::exit::CliError;
 
 /// A number and what it counts, such as `1 finding` or `2 findings`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    let plural = if noun.ends_with("ch") { "es" } else { "s" };
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}{plural}") }
 }
 
 /// Prints one line of text for people to stdout. What a service or a file says must neither steer the terminal nor look
