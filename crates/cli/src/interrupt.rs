@@ -12,6 +12,9 @@ use crate::exit::{CliError, Exit};
 /// How long an interrupted command may take to remove what it has half made.
 const CLEANING: Duration = Duration::from_secs(1);
 
+/// How long it may take to name what it makes just then.
+const NAMING: Duration = Duration::from_millis(200);
+
 /// Tells a command that the user has pressed Ctrl-C.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt(Arc<Shared>);
@@ -196,10 +199,9 @@ where
             ended = start => return ended,
         }
         interrupt.0.pressed.store(true, Ordering::Relaxed);
-        if !interrupt.has_half_made() {
-            return Ok(Err(CliError::interrupted()));
-        }
-        match tokio::time::timeout(CLEANING, handle).await {
+        // A file that was made just now may not be named yet.
+        let time = if interrupt.has_half_made() { CLEANING } else { NAMING };
+        match tokio::time::timeout(time, handle).await {
             Ok(ended) => ended,
             Err(_) => {
                 interrupt.remove_half_made();
