@@ -58,7 +58,7 @@ fn runs(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
             writeln!(out, "== {test}: {variable}={value}")?;
             out.flush()?;
             let mut command = Command::new("cargo");
-            command.args(["test", "--workspace", "--test", "cli", "--", test, "--nocapture"]);
+            command.args(["test", "--workspace", "--test", "long", "--", test, "--nocapture"]);
             command.env(variable, value).current_dir(root).stdin(Stdio::null());
             let passed = tee::run(command, None, |bytes| out.write_all(bytes).and_then(|()| out.flush()))
                 .map_err(|error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust"))?;

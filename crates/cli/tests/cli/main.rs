@@ -13,8 +13,6 @@ mod gateway;
 mod help;
 mod inspect;
 mod join;
-#[cfg(unix)]
-mod kills;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;

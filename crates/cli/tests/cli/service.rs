@@ -46,7 +46,7 @@ pub(crate) fn json_lines(ended: &Ended) -> Vec<Value> {
 pub(crate) struct Embedded {
     url: String,
     // Before the runtime that it lives on.
-    gateway: Gateway,
+    _gateway: Gateway,
     _runtime: Runtime,
 }
 
@@ -59,12 +59,7 @@ impl Embedded {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let gateway = runtime.block_on(builder.start()).expect("the gateway starts");
-        Self { url: gateway.url(), gateway, _runtime: runtime }
-    }
-
-    /// What it has done.
-    pub(crate) fn journal(&self) -> Vec<lote_gateway::Entry> {
-        self.gateway.journal()
+        Self { url: gateway.url(), _gateway: gateway, _runtime: runtime }
     }
 
     /// Where it behaves as MKA1 does.
