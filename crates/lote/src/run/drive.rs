@@ -38,6 +38,9 @@ const TICK: Duration = Duration::from_secs(1);
 const TOO_MUCH: [&str; 4] =
     ["token_limit_exceeded", "batch_limit_exceeded", "rate_limit_exceeded", "insufficient_batch_capacity"];
 
+/// How often in a row a service may say that there is no room, while none of the run's batches is at work.
+const MOST_REFUSED: u32 = 10;
+
 /// How a run is driven, whatever it is a run of.
 #[derive(Clone)]
 pub(super) struct Manner {
@@ -312,12 +315,7 @@ impl Driver {
         }
         self.room = 1;
         self.refused += 1;
-        let tolerance = self.manner.tolerance.clone().unwrap_or_default();
-        let mut trouble = Trouble::default();
-        for _ in 1..self.refused {
-            trouble.begin();
-        }
-        if trouble.take(&tolerance.also(|_| true), Error::invalid("full")).is_err() || self.refused > 10 {
+        if self.refused > MOST_REFUSED {
             return Err(self.service(error));
         }
         let pause = error.retry_after().unwrap_or_else(|| self.manner.cadence.pauses().next(None, None) * self.refused);
