@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     error::Twin,
     record::{Found, Record},
+    seam,
     state::{Phase, Shard, State},
 };
 use crate::{Batch, BatchOptions, Client, Error, UnixSeconds, bound, call::map_error};
@@ -112,7 +113,7 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
     if !state.shards.values().any(is_new) {
         return Ok(Vec::new());
     }
-    let since = UnixSeconds::new(UnixSeconds::now().get() - DAY)?;
+    let since = UnixSeconds::new(seam::now().get() - DAY)?;
     let of = |batch: &Batch| {
         let said = |key: &str| batch.metadata.get(key).map(String::as_str);
         let (other, sha256) = (said(RUN).filter(|other| *other != run)?, said(SHA256)?);

@@ -18,6 +18,9 @@ mod plan;
 mod record;
 mod repair;
 mod report;
+mod seam;
+#[cfg(test)]
+mod sim;
 mod state;
 mod status;
 
