@@ -1,0 +1,183 @@
+//! Does what the state of a run says is to be done next, and writes down what happened.
+
+mod noted;
+mod resolve;
+mod settle;
+mod submit;
+mod wait;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+pub(super) use self::noted::Noted;
+use super::{
+    OnProgress, Progress, RunError,
+    error::Kind,
+    event::Event,
+    folder::{Folder, RESULTS, SUMMARY},
+    merge::{Fault, Merge},
+    state::{Next, Phase},
+};
+use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline, fetch::blocking};
+
+/// How a run is driven, whatever it is a run of.
+#[derive(Clone)]
+pub(super) struct Manner {
+    pub(super) cadence: Cadence,
+    pub(super) tolerance: Option<Tolerance>,
+    pub(super) deadline: Deadline,
+    pub(super) max_open: usize,
+    pub(super) settle_after_loss: Duration,
+    /// Only so far as until there is nothing to do but wait.
+    pub(super) detach: bool,
+    pub(super) on_progress: OnProgress,
+}
+
+/// A run at work.
+pub(super) struct Driver {
+    client: Client,
+    pub(super) folder: Folder,
+    options: BatchOptions,
+    manner: Manner,
+    /// How many batches the service has room for, as far as it has said.
+    room: usize,
+    /// What was last seen of each shard's batch.
+    seen: BTreeMap<u32, Batch>,
+    /// The batches that this process has asked to stop.
+    stopped: BTreeSet<BatchId>,
+    /// Whether the list was looked at for batches that the log does not hold, or that another run has made.
+    looked: bool,
+    /// How often there was no room although none of the run's batches was at work.
+    refused: u32,
+}
+
+/// Why the work stops: `Later` when there is nothing to do now but to wait, and that was not asked for.
+pub(super) enum Stopped {
+    Later,
+    Failed(RunError),
+}
+
+impl From<RunError> for Stopped {
+    fn from(error: RunError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Driver {
+    pub(super) fn new(client: Client, folder: Folder, options: BatchOptions, manner: Manner) -> Self {
+        let room = manner.max_open;
+        Self {
+            client,
+            folder,
+            options,
+            manner,
+            room,
+            seen: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            looked: false,
+            refused: 0,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Deadline {
+        self.manner.deadline
+    }
+
+    /// Works until the run is finished.
+    pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
+        loop {
+            self.heed_cancel().await?;
+            match self.folder.state.next(self.room) {
+                Next::Resolve => self.resolve().await?,
+                Next::Settle(shard) => self.settle(shard).await?,
+                Next::Submit(shard) => self.submit(shard).await?,
+                Next::Wait if self.manner.detach => {
+                    if !self.look().await? {
+                        return Err(Stopped::Later);
+                    }
+                }
+                Next::Wait => self.wait().await?,
+                Next::Held => return Err(self.held().into()),
+                Next::Merge => self.merge().await?,
+                Next::Done => return Ok(()),
+            }
+        }
+    }
+
+    /// Heeds a cancellation, of this process or of one that did not get the lock: no more creates, and each batch that is
+    /// at work is asked to stop, once by each process.
+    pub(super) async fn heed_cancel(&mut self) -> Result<(), RunError> {
+        if self.folder.cancel_is_asked() {
+            if !self.folder.state.cancelled {
+                self.folder.say(Event::Cancelled)?;
+            }
+            self.folder.forget_cancel();
+        }
+        if !self.folder.state.cancelled {
+            return Ok(());
+        }
+        let created = self.folder.state.shards.values().filter(|shard| shard.phase == Phase::Created);
+        let ids: Vec<BatchId> = created.filter_map(|shard| shard.batch().cloned()).collect();
+        for id in ids {
+            if !self.stopped.insert(id.clone()) {
+                continue;
+            }
+            match self.manner.deadline.bound(self.client.batches().cancel(&id)).await {
+                Ok(_) => {}
+                // It is over already.
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(self.service(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, progress: Progress<'_>) {
+        (self.manner.on_progress)(progress);
+    }
+
+    fn service(&self, error: Error) -> RunError {
+        let kind = if error.is_deadline() && !self.folder.state.batches().is_empty() {
+            Kind::GaveUp
+        } else {
+            Kind::Service(error)
+        };
+        self.ended(kind)
+    }
+
+    fn ended(&self, kind: Kind) -> RunError {
+        RunError::new(kind).at(self.folder.path()).with(self.folder.state.batches())
+    }
+
+    fn held(&self) -> RunError {
+        let held = self.folder.state.shards.iter().filter_map(|(number, shard)| Some((*number, shard.held.clone()?)));
+        self.ended(Kind::Held(held.collect()))
+    }
+
+    fn failed(&self, doing: &str, path: &std::path::Path, error: std::io::Error) -> RunError {
+        RunError::io(doing, path, error).at(self.folder.path()).with(self.folder.state.batches())
+    }
+
+    /// Puts all results together.
+    async fn merge(&mut self) -> Result<(), RunError> {
+        if self.folder.state.has_failed() {
+            let whys = self.folder.state.shards.values().filter_map(|shard| match &shard.phase {
+                Phase::Failed(why) => Some(why.clone()),
+                _ => None,
+            });
+            return Err(self.ended(Kind::Failed(whys.collect())));
+        }
+        self.tell(Progress::Joining);
+        self.folder.check()?;
+        let merge = Merge::new(&self.folder).map_err(|error| self.folder.failed("write", RESULTS, error))?;
+        let merged = blocking(move || merge.write()).await;
+        let mut merged = merged.map_err(|Fault(path, error)| self.failed("put together", &path, error))?;
+        // The words are those of the result lines.
+        self.client.shared().secrets().blank_summary(&mut merged.joined);
+        let summary = super::report::Summary::new(&self.folder, merged.joined);
+        self.folder.write_json(SUMMARY, &summary)?;
+        self.folder.say(Event::Finished { results: merged.results })
+    }
+}

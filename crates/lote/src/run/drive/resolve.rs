@@ -1,0 +1,138 @@
+//! Finds out what became of creates whose answers were lost.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep};
+
+use super::Driver;
+use crate::{
+    Batch, Cadence, Error,
+    policy::Trouble,
+    run::{
+        Progress, RunError,
+        adopt::{self, is_of},
+        event::Event,
+        state::Phase,
+    },
+};
+
+impl Driver {
+    /// Whether the list shows a batch of this shard that the log does not hold. Those of all shards are adopted.
+    pub(super) async fn look_once(&mut self, number: u32) -> Result<bool, RunError> {
+        let unsent = |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded);
+        let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
+        let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
+        let listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
+        for shard in shards {
+            self.adopt(shard, listed.found.clone()).await?;
+        }
+        Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
+    }
+
+    /// Reads the list for batches of these shards that the log does not hold.
+    async fn read_list(&self, shards: &[u32]) -> Result<adopt::Listed, Error> {
+        let (run, state, shards) = (self.folder.record.run.clone(), self.folder.state.clone(), shards.to_vec());
+        let of = move |batch: &Batch| {
+            let mut wanted = shards.iter().filter_map(|number| state.shards.get(number));
+            wanted.find(|shard| is_of(batch, &run, shard, &state)).map(|shard| shard.plan.number)
+        };
+        self.manner.deadline.bound(adopt::list(&self.client, of)).await
+    }
+
+    /// Takes the batch that was found for this shard's own. Of several the one that is furthest counts, and the others
+    /// are cancelled: they were paid for in vain.
+    async fn adopt(&mut self, number: u32, found: Vec<(u32, Batch)>) -> Result<bool, RunError> {
+        let found = found.into_iter().filter(|(of, _)| *of == number).map(|(_, batch)| batch).collect();
+        let Some((batch, surplus)) = adopt::furthest(found) else { return Ok(false) };
+        for batch in surplus {
+            self.tell(Progress::Surplus { shard: number, batch: &batch });
+            if !batch.is_terminal() {
+                match self.manner.deadline.bound(self.client.batches().cancel(&batch.id)).await {
+                    Err(error) if !error.is_conflict() => return Err(self.service(error)),
+                    _ => {}
+                }
+            }
+        }
+        self.created(number, batch, true)?;
+        Ok(true)
+    }
+
+    /// Finds out what became of creates whose answers were lost.
+    pub(super) async fn resolve(&mut self) -> Result<(), RunError> {
+        if self.client.dialect().honours_idempotency_keys() {
+            self.create_again().await?;
+        }
+        let settle = self.manner.settle_after_loss;
+        let pause = |part: u32| (settle / part).max(Duration::from_millis(1));
+        let mut pauses = Cadence::new(pause(8), pause(2)).pauses();
+        let (begun, mut absent, mut trouble) = (Instant::now(), None::<(Instant, SystemTime)>, Trouble::default());
+        self.tell(Progress::Resolving { shards: &self.folder.state.lost(), at_least: settle * 2 });
+        loop {
+            let lost = self.folder.state.lost();
+            match self.read_list(&lost).await {
+                Ok(listed) => {
+                    trouble.over();
+                    for number in lost {
+                        self.adopt(number, listed.found.clone()).await?;
+                    }
+                    let lost = self.folder.state.lost();
+                    if lost.is_empty() {
+                        return Ok(());
+                    }
+                    // A list that shows no batch at all, not even an old one, proves nothing.
+                    let proves = listed.whole && listed.any;
+                    let now = (Instant::now(), SystemTime::now());
+                    let apart = |(first, wall): (Instant, SystemTime)| {
+                        now.0 - first >= settle && now.1.duration_since(wall).is_ok_and(|apart| apart >= settle)
+                    };
+                    let said = if proves && absent.is_some_and(apart) {
+                        Some("the list was read twice and does not show it")
+                    } else if !proves && now.0 - begun >= settle * 2 && !listed.whole {
+                        Some("the answer to its create was lost, and the service's list does not say where it ends")
+                    } else if !proves && now.0 - begun >= settle * 2 {
+                        Some(
+                            "the answer to its create was lost, and the service's list shows no batch, not even an old one",
+                        )
+                    } else {
+                        None
+                    };
+                    if let Some(why) = said {
+                        for shard in lost {
+                            let why = why.to_owned();
+                            self.folder.say(match proves {
+                                true => Event::NoBatch { shard, why },
+                                false => Event::Held { shard, why },
+                            })?;
+                        }
+                        return Ok(());
+                    }
+                    if proves && now.0 - begun >= settle {
+                        absent.get_or_insert(now);
+                    }
+                }
+                Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
+                Err(error) => match trouble.take(&self.manner.tolerance.clone().unwrap_or_default(), error) {
+                    Ok(error) => self.tell(Progress::Trouble(&error)),
+                    Err(error) => return Err(self.service(error.maybe_done())),
+                },
+            }
+            let pause = sleep(pauses.next(None, None));
+            self.manner.deadline.within(pause).await.map_err(|error| self.service(error.maybe_done()))?;
+        }
+    }
+
+    /// Sends the lost creates again, with the keys that they had: the service makes no second batch of them.
+    async fn create_again(&mut self) -> Result<(), RunError> {
+        for number in self.folder.state.lost() {
+            let Some(shard) = self.folder.state.shards.get(&number) else { continue };
+            let (Some(file), Some(nonce)) = (shard.file.clone(), shard.nonce.clone()) else { continue };
+            match self.create(number, &file, &nonce).await {
+                Ok(batch) => self.created(number, batch, true)?,
+                Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
+                // What the lost one has done, no refusal of this one undoes: the list tells.
+                Err(error) => self.tell(Progress::Trouble(&error)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Uploads the lines of a shard and creates its batch.
+
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use super::Driver;
+use crate::{
+    Batch, Error, FileId, UnixSeconds, UploadPurpose,
+    fetch::blocking,
+    run::{Progress, RunError, adopt, error::Kind, event::Event, folder::REQUESTS, record::random_name, state::Phase},
+    save::Stored,
+};
+
+/// Codes with which services say that an account has too much at work, and not that a request is wrong.
+const TOO_MUCH: [&str; 4] =
+    ["token_limit_exceeded", "batch_limit_exceeded", "rate_limit_exceeded", "insufficient_batch_capacity"];
+
+/// How often in a row a service may say that there is no room, while none of the run's batches is at work.
+const MOST_REFUSED: u32 = 10;
+
+impl Driver {
+    /// Uploads the lines of a shard, unless that was done, and creates its batch.
+    pub(super) async fn submit(&mut self, number: u32) -> Result<(), RunError> {
+        let Some(shard) = self.folder.state.shards.get(&number).cloned() else { return Ok(()) };
+        let file = match shard.file.filter(|_| shard.phase == Phase::Uploaded) {
+            Some(file) => file,
+            None => {
+                let file = self.upload(number).await?;
+                self.folder.say(Event::Uploaded { shard: number, file: file.clone() })?;
+                file
+            }
+        };
+        if !self.looked && !self.folder.state.anew {
+            self.look_for_twins().await?;
+        }
+        // After a refusal that may not have been one, and once in a run that was opened again, the list is looked at first.
+        let again = self.folder.epoch() > 1 && !self.looked;
+        self.looked = true;
+        if (again || shard.why.is_some()) && self.look_once(number).await? {
+            return Ok(());
+        }
+        // What is not sent cannot have made a batch.
+        self.manner.deadline.check().map_err(|error| self.service(before(error)))?;
+        self.heed_cancel().await?;
+        if self.folder.state.cancelled {
+            return Ok(());
+        }
+        let nonce = random_name();
+        self.folder.say(Event::Creating { shard: number, nonce: nonce.clone(), at: UnixSeconds::now() })?;
+        match self.create(number, &file, &nonce).await {
+            Ok(batch) => self.created(number, batch, false),
+            Err(error) => self.not_created(number, nonce, error).await,
+        }
+    }
+
+    async fn upload(&self, number: u32) -> Result<FileId, RunError> {
+        let path = self.folder.shard(number).join(REQUESTS);
+        let shard = self.folder.state.shards.get(&number).map(|shard| shard.plan.clone());
+        let read = path.clone();
+        let stored = blocking(move || Stored::of(&read)).await;
+        let stored = stored.map_err(|error| RunError::io("read", &path, error).at(self.folder.path()))?;
+        if shard.as_ref().is_some_and(|plan| plan.sha256 != stored.sha256) {
+            let error =
+                std::io::Error::other("it is not as it was written: it holds other request lines than were checked");
+            return Err(RunError::io("send", &path, error).at(self.folder.path()).with(self.folder.state.batches()));
+        }
+        let (total, on_progress) = (stored.bytes, Arc::clone(&self.manner.on_progress));
+        let run = self.folder.record.run.get(..8).unwrap_or_default();
+        let upload = self
+            .client
+            .files()
+            .upload(&path, UploadPurpose::Batch)
+            .file_name(format!("lote-{run}-{number:04}.jsonl"))
+            .on_progress(move |sent| on_progress(Progress::Uploading { sent, total }));
+        match self.manner.deadline.bound(upload.send()).await {
+            Ok(file) => Ok(file.id),
+            Err(error) if error.is_deadline() => Err(self.service(before(error))),
+            Err(error) => Err(self.service(error)),
+        }
+    }
+
+    pub(super) async fn create(&self, number: u32, file: &FileId, nonce: &str) -> Result<Batch, Error> {
+        let Some(shard) = self.folder.state.shards.get(&number) else {
+            return Err(Error::invalid("there is no such shard"));
+        };
+        let alone = self.folder.state.shards.len() == 1 && shard.batches.is_empty() && shard.why.is_none();
+        let options = adopt::marked(&self.options, &self.folder.record.run, shard, nonce, alone);
+        let create = self.client.batches().create(file, &shard.plan.endpoint).options(options);
+        self.manner.deadline.bound(create.send()).await
+    }
+
+    pub(super) fn created(&mut self, number: u32, batch: Batch, adopted: bool) -> Result<(), RunError> {
+        self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted })?;
+        self.refused = 0;
+        self.tell(Progress::Created(&batch));
+        Ok(())
+    }
+
+    /// A create failed: what that says of a batch is written down.
+    async fn not_created(&mut self, number: u32, nonce: String, error: Error) -> Result<(), RunError> {
+        if let Some(batch) = error.batch_id().cloned() {
+            // There is a batch although its answer cannot be read.
+            self.folder.say(Event::Created { shard: number, batch, adopted: false })?;
+            self.tell(Progress::Trouble(&error));
+            return Ok(());
+        }
+        if error.is_ambiguous() {
+            if error.is_deadline() {
+                return Err(self.service(error));
+            }
+            self.tell(Progress::Trouble(&error));
+            // What became of it is looked for next.
+            return Ok(());
+        }
+        self.folder.say(Event::Refused { shard: number, nonce, why: error.to_string() })?;
+        if too_much(error.code()) || error.is_rate_limited() {
+            return self.make_room(error).await;
+        }
+        // With other batches at work this one waits for a person, while they go on.
+        if self.folder.state.batches().is_empty() {
+            return Err(self.service(error));
+        }
+        self.tell(Progress::Trouble(&error));
+        self.folder.say(Event::Held { shard: number, why: format!("its batch was not created: {error}") })
+    }
+
+    /// The account has too much at work: fewer batches at once, or a pause when none of them is ours.
+    pub(super) async fn make_room(&mut self, error: Error) -> Result<(), RunError> {
+        self.tell(Progress::Trouble(&error));
+        let open = self.folder.state.open();
+        if open > 0 {
+            self.room = open;
+            return Ok(());
+        }
+        self.room = 1;
+        self.refused += 1;
+        if self.refused > MOST_REFUSED {
+            return Err(self.service(error));
+        }
+        let pause = error.retry_after().unwrap_or_else(|| self.manner.cadence.pauses().next(None, None) * self.refused);
+        self.manner.deadline.within(sleep(pause)).await.map_err(|late| self.service(late))
+    }
+
+    /// Stops when another run, whose folder is lost, has made a batch of the same lines. A list that cannot be read stops
+    /// nobody.
+    async fn look_for_twins(&mut self) -> Result<(), RunError> {
+        let twins = adopt::twins(&self.client, self.folder.path(), &self.folder.record.run, &self.folder.state);
+        match self.manner.deadline.bound(twins).await {
+            Ok(twins) if !twins.is_empty() => Err(self.ended(Kind::Twins(twins))),
+            Err(error) if error.is_deadline() => Err(self.service(before(error))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Tells that there is no batch, when the deadline has passed before the create.
+fn before(error: Error) -> Error {
+    error.and("nothing was created for these lines")
+}
+
+pub(super) fn too_much(code: Option<&str>) -> bool {
+    code.is_some_and(|code| TOO_MUCH.contains(&code))
+}

@@ -1,0 +1,137 @@
+//! Looks at the batches that are at work until one of them is over.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Driver,
+    noted::{Noted, NotedShard},
+};
+use crate::{
+    Batch, BatchId, Error, UnixSeconds, Waited,
+    run::{Progress, RunError, error::Kind, event::Event, state::Phase},
+};
+
+/// How often a process at work looks whether it was asked to cancel, and tells how far it is.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The batch of several that a wait has ended for first, and how.
+type Ended = Option<(BatchId, Waited)>;
+
+impl Driver {
+    /// Looks once at each batch that is at work. Whether any of them is over.
+    pub(super) async fn look(&mut self) -> Result<bool, RunError> {
+        let created = self.folder.state.shards.iter().filter(|(_, shard)| shard.phase == Phase::Created);
+        let open: Vec<(u32, BatchId)> =
+            created.filter_map(|(number, shard)| Some((*number, shard.batch()?.clone()))).collect();
+        let (mut any, mut noted) = (false, Noted { at: UnixSeconds::now().get(), ..Noted::default() });
+        for (number, id) in &open {
+            match self.manner.deadline.bound(self.client.batches().get(id)).await {
+                Ok(batch) => {
+                    self.tell(Progress::Waiting(&batch));
+                    noted.shards.insert(*number, NotedShard::of(&batch));
+                    if batch.is_terminal() {
+                        any = true;
+                        self.over(*number, id.clone(), batch)?;
+                    }
+                }
+                Err(error) if error.is_deadline() => return Err(self.service(error)),
+                Err(error) if error.is_not_found() && open.len() > 1 => self.unknown(*number, id)?,
+                Err(error) => return Err(self.ended(Kind::Unfetched(error))),
+            }
+        }
+        self.folder.note(&noted);
+        Ok(any)
+    }
+
+    /// A batch is over: there is room for another. Some services answer with another id than they were asked for.
+    fn over(&mut self, number: u32, id: BatchId, batch: Batch) -> Result<(), RunError> {
+        let status = batch.status.as_str().to_owned();
+        self.folder.say(Event::Over { shard: number, batch: id, status })?;
+        self.seen.insert(number, batch);
+        self.room = (self.room.saturating_add(1)).min(self.manner.max_open);
+        Ok(())
+    }
+
+    /// One of several batches is not known to the service: a person must say what becomes of its lines.
+    fn unknown(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
+        let why = format!("the service does not know its batch {id} any more");
+        self.folder.say(Event::Held { shard: number, why })
+    }
+
+    /// Waits until one of the batches is over.
+    pub(super) async fn wait(&mut self) -> Result<(), RunError> {
+        let open: BTreeMap<BatchId, u32> = self
+            .folder
+            .state
+            .shards
+            .iter()
+            .filter(|(_, shard)| shard.phase == Phase::Created)
+            .filter_map(|(number, shard)| Some((shard.batch()?.clone(), *number)))
+            .collect();
+        let latest: Arc<Mutex<BTreeMap<BatchId, NotedShard>>> = Arc::default();
+        let (steps, troubles, noted) =
+            (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress), Arc::clone(&latest));
+        let on_progress = move |batch: &Batch| {
+            noted.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.id.clone(), NotedShard::of(batch));
+            steps(Progress::Waiting(batch));
+        };
+        let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
+        // Files that are late are waited for where they are fetched.
+        let tolerance = self.manner.tolerance.clone().unwrap_or_default().late_files(Duration::ZERO);
+        let (batches, left, cadence) =
+            (self.client.batches(), self.manner.deadline.left(), self.manner.cadence.clone());
+        let one = open.keys().next().filter(|_| open.len() == 1).cloned();
+        let mut next: Pin<Box<dyn Future<Output = Ended> + Send>> = match one {
+            Some(id) => {
+                let mut wait = batches.wait(&id).cadence(cadence).tolerance(tolerance);
+                if let Some(left) = left {
+                    wait = wait.deadline(left);
+                }
+                let wait = wait.on_progress(on_progress).on_trouble(on_trouble);
+                Box::pin(async move { Some((id, wait.until_over().await)) })
+            }
+            None => {
+                let mut wait = batches.wait_all(open.keys().cloned()).cadence(cadence).tolerance(tolerance);
+                if let Some(left) = left {
+                    wait = wait.deadline(left);
+                }
+                let wait = wait.on_progress(on_progress).on_trouble(on_trouble);
+                Box::pin(async move { std::pin::pin!(wait.into_stream()).next().await })
+            }
+        };
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said = BTreeMap::new();
+        let ended = loop {
+            tokio::select! {
+                ended = &mut next => break ended,
+                _ = tick.tick() => {
+                    let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
+                    if !latest.is_empty() {
+                        said.extend(latest.into_iter().filter_map(|(id, batch)| Some((*open.get(&id)?, batch))));
+                        self.folder.note(&Noted { at: UnixSeconds::now().get(), shards: said.clone() });
+                    }
+                    if self.folder.cancel_is_asked() {
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        let Some((id, waited)) = ended else { return Ok(()) };
+        let Some(number) = open.get(&id).copied() else { return Ok(()) };
+        match waited {
+            Waited::Ended(batch) => self.over(number, id, *batch),
+            Waited::GaveUp(_) => Err(self.ended(Kind::GaveUp)),
+            Waited::CouldNotAsk { error, .. } if error.is_not_found() && open.len() > 1 => self.unknown(number, &id),
+            Waited::CouldNotAsk { error, .. } => Err(self.ended(Kind::Unfetched(error))),
+        }
+    }
+}
