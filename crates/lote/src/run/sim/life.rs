@@ -106,8 +106,9 @@ impl Setup {
     fn is_within(&self) -> bool {
         let nature = &self.nature;
         let found_again = nature.lag + nature.late < SETTLE && nature.list != List::Cut;
-        let lost = self.scenario == Scenario::Lost;
-        found_again && !(lost && (!nature.metadata || nature.list != List::Whole || nature.lag + nature.late > Duration::ZERO))
+        // A folder that is lost is noticed by what the list shows at that moment.
+        let noticed = nature.metadata && nature.shows_at_once() && nature.late == Duration::ZERO;
+        found_again && (noticed || self.scenario != Scenario::Lost)
     }
 }
 
@@ -257,8 +258,13 @@ impl<'a> Play<'a> {
 
     fn run(&mut self, client: &Client) -> Run {
         let told = Arc::clone(&self.told);
-        let mut run = Run::new(client, self.place.path().join("requests.jsonl"))
-            .folder(&self.folder)
+        // At another service its requests would be those of another run.
+        let elsewhere = client.shared().base_url() != self.client.shared().base_url();
+        let mut run = match elsewhere {
+            true => Run::open(client, &self.folder),
+            false => Run::new(client, self.place.path().join("requests.jsonl")).folder(&self.folder),
+        };
+        run = run
             .limits(Limits { max_lines: 2, ..Limits::default() })
             .max_open(self.setup.max_open)
             .settle_after_loss(SETTLE)
@@ -463,7 +469,7 @@ impl<'a> Play<'a> {
                 Some(content) if !paid.iter().any(|batch| batch == content) => {
                     return Err(format!("{id} has an answer of {content}, and was answered by {paid:?}"));
                 }
-                None if !paid.is_empty() && !self.setup.nature.loses_lines => {
+                None if !paid.is_empty() && !self.setup.nature.loses_lines && self.setup.is_within() => {
                     return Err(format!("{id} was answered by {paid:?}, and its result is {result}"));
                 }
                 _ => {}
@@ -477,7 +483,7 @@ impl<'a> Play<'a> {
     fn count_money(&self) -> Result<(), String> {
         let world = self.wire.world();
         let doubled = &world.services[0].doubled;
-        if !doubled.is_empty() && self.setup.is_within() {
+        if !doubled.is_empty() && self.setup.is_within() && !world.lied {
             return Err(format!("paid twice: {doubled:?}"));
         }
         if !world.services[1].batches.iter().all(|batch| batch.lines.is_empty()) {

@@ -50,6 +50,11 @@ impl Nature {
         }
     }
 
+    /// Whether a batch is in the list as soon as it is made.
+    pub(super) fn shows_at_once(&self) -> bool {
+        self.lag == Duration::ZERO && matches!(self.list, List::Whole | List::NoEnd)
+    }
+
     /// Drawn by lot.
     pub(super) fn drawn(rng: &mut fastrand::Rng) -> Self {
         let seconds = |rng: &mut fastrand::Rng| Duration::from_secs([0, 0, 0, 5, 50, 300][rng.usize(..6)]);

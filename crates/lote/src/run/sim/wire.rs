@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) bad_endings: bool,
     /// What may go wrong with calls other than creates and readings of the list.
     pub(super) all_calls: bool,
+    /// Whether a service has refused a create that it accepted, and does not show the batch.
+    pub(super) lied: bool,
     /// What was wrong with a request.
     pub(super) faults: Vec<String>,
     /// Whether a create with this nonce was durably intended.
@@ -64,6 +66,7 @@ impl World {
             services,
             bad_endings: true,
             all_calls: true,
+            lied: false,
             faults: Vec::new(),
             intended: Box::new(|_| true),
             history: Vec::new(),
@@ -316,6 +319,7 @@ impl World {
         if choice == 5 {
             return Way::Answered(Reply::error(429, "rate_limit_exceeded"));
         }
+        self.lied |= choice == 6 && !service.nature.shows_at_once();
         let reply = service.create(now, body, asked.key.clone(), ending, lasts, effect);
         match choice {
             1 => Way::Lost,
