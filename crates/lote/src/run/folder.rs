@@ -169,6 +169,11 @@ impl Folder {
         self.say(Event::Opened(Opened { folder, cut, ..who }))
     }
 
+    /// Whether the service of the run is a gateway inside the process.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.state.opened.as_ref().is_some_and(|opened| opened.gateway.is_some())
+    }
+
     /// Whether this process has begun the run, and no other was at work on it before.
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
@@ -189,7 +194,7 @@ impl Folder {
 
     /// Whether the folder is still the one that was opened.
     pub(super) fn is_ours(&self) -> bool {
-        self.lock.is_ours().unwrap_or(false)
+        self.lock.is_ours().unwrap_or(false) || !kept(Rule::Place)
     }
 
     /// Refuses to go on in a folder that is no longer the one that was opened.

@@ -147,8 +147,7 @@ impl Log {
             return Err(io::Error::other("an earlier step could not be written down"));
         }
         self.seq += 1;
-        let frame =
-            Frame { v: VERSION, seq: self.seq, epoch: self.epoch, wall: seam::now(), events: events.to_vec() };
+        let frame = Frame { v: VERSION, seq: self.seq, epoch: self.epoch, wall: seam::now(), events: events.to_vec() };
         let line = sealed(&frame)?;
         let creating = frame.events.iter().any(|event| matches!(event, Event::Creating { .. }));
         let mut written = self.write(&line, creating);

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) anew: bool,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
+    /// The log may once have been behind the world.
+    behind: bool,
 }
 
 /// One shard: the lines of one batch.
@@ -39,6 +41,8 @@ pub(super) struct Shard {
     pub(super) nonce: Option<String>,
     /// When that create was about to be sent.
     pub(super) intent: Option<UnixSeconds>,
+    /// How many creates were about to be sent.
+    creates: u32,
     /// All batches that were made for it, the one that counts last.
     pub(super) batches: Vec<BatchId>,
     /// The status of the batch when it was over.
@@ -108,6 +112,7 @@ impl Shard {
             file: None,
             nonce: None,
             intent: None,
+            creates: 0,
             batches: Vec::new(),
             status: None,
             held: None,
@@ -171,8 +176,10 @@ impl State {
                 return Ok(());
             }
             Event::Cancelled => {
-                self.cancelled = true;
-                for shard in self.shards.values_mut().filter(|shard| matches!(shard.phase, Planned | Uploaded)) {
+                self.cancelled = kept(Rule::Cancelled);
+                for shard in
+                    self.shards.values_mut().filter(|shard| self.cancelled && matches!(shard.phase, Planned | Uploaded))
+                {
                     shard.phase = Cancelled;
                 }
                 return Ok(());
@@ -210,6 +217,7 @@ impl State {
             (Event::Creating { nonce, at, .. }, Uploaded) => {
                 shard.nonce = Some(nonce.clone());
                 shard.intent = Some(*at);
+                shard.creates += 1;
                 Creating
             }
             // An adopted batch may be that of a create which a copy of this folder has sent.
@@ -268,6 +276,7 @@ impl State {
         let elsewhere = before.as_ref().is_some_and(|before| {
             (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
         });
+        self.behind |= opened.cut || elsewhere;
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
             if another_gateway && kept(Rule::Embedded) {
@@ -275,7 +284,10 @@ impl State {
                 if !matches!(shard.phase, Phase::Settled(_)) {
                     *shard = Shard::new(shard.plan.clone(), shard.attempt);
                 }
-            } else if (opened.cut || elsewhere) && kept(Rule::Behind) && matches!(shard.phase, Phase::Planned | Phase::Uploaded) {
+            } else if (opened.cut || elsewhere)
+                && kept(Rule::Behind)
+                && matches!(shard.phase, Phase::Planned | Phase::Uploaded)
+            {
                 shard.phase = Phase::Creating;
             }
         }
@@ -344,6 +356,11 @@ impl State {
     /// The batches of the run, those that count no more included.
     pub(super) fn batches(&self) -> Vec<BatchId> {
         self.shards.values().flat_map(|shard| shard.batches.iter().cloned()).collect()
+    }
+
+    /// Whether there may be batches of it that the log does not hold: a create was sent again, or the log was behind.
+    pub(super) fn may_have_surplus(&self) -> bool {
+        self.behind || self.shards.values().any(|shard| shard.creates > 1)
     }
 
     /// Whether this batch is one of the run's already.

@@ -18,7 +18,6 @@ use super::{
     event::Event,
     folder::{Folder, RESULTS, SUMMARY},
     merge::{Fault, Merge},
-    seam::{Rule, kept},
     state::{Next, Phase},
 };
 use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline, fetch::blocking};
@@ -101,7 +100,10 @@ impl Driver {
                 }
                 Next::Wait => self.wait().await?,
                 Next::Held => return Err(self.held().into()),
-                Next::Merge => self.merge().await?,
+                Next::Merge => {
+                    self.look_for_surplus().await?;
+                    self.merge().await?;
+                }
                 Next::Done => return Ok(()),
             }
         }
@@ -110,9 +112,6 @@ impl Driver {
     /// Heeds a cancellation, of this process or of one that did not get the lock: no more creates, and each batch that is
     /// at work is asked to stop, once by each process.
     pub(super) async fn heed_cancel(&mut self) -> Result<(), RunError> {
-        if !kept(Rule::Cancelled) {
-            return Ok(());
-        }
         if self.folder.cancel_is_asked() {
             if !self.folder.state.cancelled {
                 self.folder.say(Event::Cancelled)?;

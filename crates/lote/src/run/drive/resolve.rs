@@ -62,17 +62,44 @@ impl Driver {
     async fn adopt(&mut self, number: u32, found: Vec<(u32, Batch)>) -> Result<bool, RunError> {
         let found = found.into_iter().filter(|(of, _)| *of == number).map(|(_, batch)| batch).collect();
         let Some((batch, surplus)) = adopt::furthest(found) else { return Ok(false) };
-        for batch in surplus.into_iter().filter(|_| kept(Rule::Surplus)) {
-            self.tell(Progress::Surplus { shard: number, batch: &batch });
-            if !batch.is_terminal() {
-                match self.manner.deadline.bound(self.client.batches().cancel(&batch.id)).await {
-                    Err(error) if !error.is_conflict() => return Err(self.service(error)),
-                    _ => {}
-                }
-            }
+        for batch in surplus {
+            self.surplus(number, &batch).await?;
         }
         self.created(number, batch, true)?;
         Ok(true)
+    }
+
+    /// Tells of a batch that was made besides the one that counts, and cancels it.
+    async fn surplus(&self, shard: u32, batch: &Batch) -> Result<(), RunError> {
+        if !kept(Rule::Surplus) {
+            return Ok(());
+        }
+        self.tell(Progress::Surplus { shard, batch });
+        if !batch.is_terminal() {
+            match self.manner.deadline.bound(self.client.batches().cancel(&batch.id)).await {
+                Err(error) if !error.is_conflict() => return Err(self.service(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the end for batches of this run that the log does not hold: those of creates that took effect after they
+    /// were given up. A list that cannot be read stops nobody.
+    pub(super) async fn look_for_surplus(&self) -> Result<(), RunError> {
+        if !self.folder.state.may_have_surplus() || self.folder.is_embedded() {
+            return Ok(());
+        }
+        let shards: Vec<u32> = self.folder.state.shards.keys().copied().collect();
+        match self.read_list(&shards).await {
+            Ok(listed) => {
+                for (shard, batch) in &listed.found {
+                    self.surplus(*shard, batch).await?;
+                }
+            }
+            Err(error) => self.tell(Progress::Trouble(&error)),
+        }
+        Ok(())
     }
 
     /// Finds out what became of creates whose answers were lost.

@@ -235,11 +235,14 @@ impl<'a> Play<'a> {
             if let Some(fault) = self.wire.world().faults.pop() {
                 return Err(fault);
             }
-            self.note(format_args!("the process ended: {}", match &ended {
-                Ended::Done(_) => "done".to_owned(),
-                Ended::Crashed => "crash".to_owned(),
-                Ended::Failed(error) => error.to_string(),
-            }));
+            self.note(format_args!(
+                "the process ended: {}",
+                match &ended {
+                    Ended::Done(_) => "done".to_owned(),
+                    Ended::Crashed => "crash".to_owned(),
+                    Ended::Failed(error) => error.to_string(),
+                }
+            ));
             match ended {
                 Ended::Done(report) => return self.count(&report),
                 Ended::Crashed => self.after_a_crash().await,
@@ -437,7 +440,8 @@ impl<'a> Play<'a> {
             }
             let by_nonce = shard.nonce.as_ref().and_then(|nonce| service.made_by(nonce));
             let found = by_nonce.or_else(|| {
-                let requests = fs::read_to_string(self.folder.join(format!("shards/{number:04}/requests.jsonl"))).ok()?;
+                let requests =
+                    fs::read_to_string(self.folder.join(format!("shards/{number:04}/requests.jsonl"))).ok()?;
                 let first: Value = serde_json::from_str(requests.lines().next()?).ok()?;
                 service.selling(first["custom_id"].as_str()?, |id| known.iter().all(|known| known.as_str() != id))
             });
@@ -486,6 +490,18 @@ impl<'a> Play<'a> {
         if !doubled.is_empty() && self.setup.is_within() && !world.lied {
             return Err(format!("paid twice: {doubled:?}"));
         }
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = Folder::look(&self.folder).map(|seen| seen.state.batches()).unwrap_or_default();
+        let is_known = |id: &str| told.contains(id) || known.iter().any(|known| known.as_str() == id);
+        let nature = &self.setup.nature;
+        let shown = nature.metadata && matches!(nature.list, List::Whole | List::NoEnd);
+        let forgotten = matches!(self.setup.scenario, Scenario::Lost | Scenario::Embedded);
+        if shown
+            && !forgotten
+            && let Some(silent) = world.services[0].listed(world.list_read).find(|batch| !is_known(&batch.id))
+        {
+            return Err(format!("nobody was told of {}", silent.id));
+        }
         if !world.services[1].batches.iter().all(|batch| batch.lines.is_empty()) {
             return Err("lines of one account were sold by another".to_owned());
         }
@@ -519,7 +535,9 @@ fn request(number: usize) -> Value {
 
 /// Whether the log of a run holds the intent of this create.
 fn is_intended(folder: &Path, nonce: &str) -> bool {
-    let Ok(written) = Dir::open(folder).map_err(|_| ()).and_then(|dir| Log::look(&dir).map_err(|_| ())) else { return false };
+    let Ok(written) = Dir::open(folder).map_err(|_| ()).and_then(|dir| Log::look(&dir).map_err(|_| ())) else {
+        return false;
+    };
     let mut events = written.frames.iter().flat_map(|frame| &frame.events);
     events.any(|event| matches!(event, Event::Creating { nonce: intended, .. } if intended == nonce))
 }

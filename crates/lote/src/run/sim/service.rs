@@ -171,13 +171,17 @@ impl Service {
             doubled: Vec::new(),
         };
         if service.nature.earlier {
+            // That of another run.
+            let pairs = [("lote_run", "another"), ("lote_shard", "1"), ("lote_create", "x"), ("lote_sha256", "x")];
+            let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let metadata = if service.nature.metadata { BTreeMap::from(pairs) } else { BTreeMap::new() };
             let over = Over { status: "completed", answered: Vec::new(), output: None };
             let id = service.id("batch");
             service.batches.push(Batch {
                 id,
                 file: "file-before".to_owned(),
                 endpoint: "/v1/chat/completions".to_owned(),
-                metadata: BTreeMap::new(),
+                metadata,
                 lines: Vec::new(),
                 made: Duration::ZERO,
                 ends: Duration::ZERO,
@@ -314,9 +318,10 @@ impl Service {
             }
         }
         let metadata = match &body["metadata"] {
-            Value::Object(pairs) if self.nature.metadata => {
-                pairs.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
-            }
+            Value::Object(pairs) if self.nature.metadata => pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+                .collect(),
             _ => BTreeMap::new(),
         };
         if let Some(key) = key {
@@ -417,6 +422,13 @@ impl Service {
     /// The batch that was made by this create of a run, if there is one.
     pub(super) fn made_by(&self, nonce: &str) -> Option<&Batch> {
         self.batches.iter().find(|batch| batch.metadata.get("lote_create").is_some_and(|create| create == nonce))
+    }
+
+    /// The batches that sell lines and are in the list.
+    pub(super) fn listed(&self, now: Duration) -> impl Iterator<Item = &Batch> {
+        let sells = |batch: &&Batch| !matches!(batch.ending, Ending::Failed | Ending::NoRoom);
+        let shown = move |batch: &&Batch| batch.made + self.nature.lag <= now && !batch.lines.is_empty();
+        self.batches.iter().filter(sells).filter(shown)
     }
 
     /// The batch that holds a line, one of those that are wanted.

@@ -19,6 +19,9 @@ use super::{
 /// How long after it was asked for a cancellation is heeded at the latest.
 const HEEDED: Duration = Duration::from_millis(1_500);
 
+/// More requests than any run makes.
+const MOST_REQUESTS: usize = 20_000;
+
 /// All that is outside the process.
 #[derive(Clone)]
 pub(super) struct Wire(Arc<Shared>);
@@ -45,8 +48,11 @@ pub(super) struct World {
     pub(super) bad_endings: bool,
     /// What may go wrong with calls other than creates and readings of the list.
     pub(super) all_calls: bool,
+    /// When a list was last read.
+    pub(super) list_read: Duration,
     /// Whether a service has refused a create that it accepted, and does not show the batch.
     pub(super) lied: bool,
+    requests: usize,
     /// What was wrong with a request.
     pub(super) faults: Vec<String>,
     /// Whether a create with this nonce was durably intended.
@@ -66,7 +72,9 @@ impl World {
             services,
             bad_endings: true,
             all_calls: true,
+            list_read: Duration::ZERO,
             lied: false,
+            requests: 0,
             faults: Vec::new(),
             intended: Box::new(|_| true),
             history: Vec::new(),
@@ -229,6 +237,11 @@ fn file_part(body: &[u8], boundary: &str) -> Vec<u8> {
 impl World {
     fn take(&mut self, asked: &Asked) -> Way {
         let now = self.now();
+        self.requests += 1;
+        if self.requests > MOST_REQUESTS {
+            self.faults.push("it asks and asks".to_owned());
+            return Way::CrashBefore;
+        }
         for service in &mut self.services {
             service.advance(now);
         }
@@ -238,7 +251,11 @@ impl World {
             ("GET", ["batches"]) => {
                 let limit = asked.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(20);
                 let reply = self.services[asked.service].list(now, asked.query("after"), limit);
-                self.way(reply)
+                let way = self.way(reply);
+                if matches!(way, Way::Answered(Reply::Json(200, _))) {
+                    self.list_read = now;
+                }
+                way
             }
             (method, parts) => {
                 let service = &mut self.services[asked.service];
