@@ -41,8 +41,10 @@ pub(super) struct Shard {
     pub(super) nonce: Option<String>,
     /// When that create was about to be sent.
     pub(super) intent: Option<UnixSeconds>,
-    /// How many creates were about to be sent.
-    creates: u32,
+    /// Whether the last create was refused.
+    pub(super) refused: bool,
+    /// Whether a lost create was ever given up: its batch may appear later.
+    given_up: bool,
     /// All batches that were made for it, the one that counts last.
     pub(super) batches: Vec<BatchId>,
     /// The status of the batch when it was over.
@@ -112,7 +114,8 @@ impl Shard {
             file: None,
             nonce: None,
             intent: None,
-            creates: 0,
+            refused: false,
+            given_up: false,
             batches: Vec::new(),
             status: None,
             held: None,
@@ -217,7 +220,6 @@ impl State {
             (Event::Creating { nonce, at, .. }, Uploaded) => {
                 shard.nonce = Some(nonce.clone());
                 shard.intent = Some(*at);
-                shard.creates += 1;
                 Creating
             }
             // An adopted batch may be that of a create which a copy of this folder has sent.
@@ -237,6 +239,11 @@ impl State {
                 shard.why = Some(why.clone());
                 shard.status = None;
                 free
+            }
+            // Or of a refused create that may have made one all the same.
+            (Event::NoBatch { why, .. }, Uploaded) if shard.held.is_some() => {
+                shard.why = Some(why.clone());
+                Uploaded
             }
             (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() => {
                 shard.batches.push(batch.clone());
@@ -264,6 +271,12 @@ impl State {
         if !matches!(event, Event::Held { .. }) {
             shard.held = None;
         }
+        shard.refused = match event {
+            Event::Refused { .. } => true,
+            Event::Held { .. } | Event::Released { .. } | Event::Uploaded { .. } => shard.refused,
+            _ => false,
+        };
+        shard.given_up |= matches!(event, Event::NoBatch { .. });
         shard.phase = phase;
         Ok(())
     }
@@ -358,9 +371,9 @@ impl State {
         self.shards.values().flat_map(|shard| shard.batches.iter().cloned()).collect()
     }
 
-    /// Whether there may be batches of it that the log does not hold: a create was sent again, or the log was behind.
+    /// Whether there may be batches of it that the log does not hold: a lost create was given up, or the log was behind.
     pub(super) fn may_have_surplus(&self) -> bool {
-        self.behind || self.shards.values().any(|shard| shard.creates > 1)
+        self.behind || self.shards.values().any(|shard| shard.given_up)
     }
 
     /// Whether this batch is one of the run's already.

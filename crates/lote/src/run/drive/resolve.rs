@@ -30,7 +30,7 @@ impl Driver {
         let shard = self.folder.state.shards.get(&number);
         // A batch over the same file that may be the one which was refused.
         if let may_be @ [_, ..] = listed.unclear(number)
-            && shard.is_some_and(|shard| unsent(&shard.phase) && shard.file.is_some())
+            && shard.is_some_and(|shard| unsent(&shard.phase) && shard.refused)
         {
             let why = may_be_own(may_be);
             self.folder.say(Event::Held { shard: number, why })?;
