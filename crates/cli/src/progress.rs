@@ -67,6 +67,10 @@ impl Bar {
                 self.step(format_args!("batch {} created", batch.id));
                 self.batch(batch);
             }
+            Progress::Halved { shard, halves: [first, second], why } => self.note(format_args!(
+                "shard {shard} is too big ({}): its lines go into shards {first} and {second}",
+                visible(why),
+            )),
             Progress::Resolving { shards, at_least } => self.note(format_args!(
                 "the answer to {} was lost: looking for what it made, for {} s at least, before another is sent",
                 out::count(shards.len() as u64, "create"),

@@ -90,7 +90,14 @@ pub(super) fn is_of(batch: &Batch, run: &str, shard: &Shard, state: &State) -> b
     }
     let said = |key: &str| batch.metadata.get(key).map(String::as_str);
     match (said(RUN), said(SHARD)) {
-        (Some(of), Some(number)) => of == run && number == shard.plan.number.to_string(),
+        (Some(of), Some(number)) => {
+            let number = number.parse::<u32>().ok();
+            let Some(sha256) = said(SHA256) else { return of == run && number == Some(shard.plan.number) };
+            // A log that was behind the world may have given a number again, to other lines: the lines tell then.
+            let has = |number: &u32| state.shards.get(number).is_some_and(|shard| shard.plan.sha256 == sha256);
+            let named = number.filter(has).unwrap_or(shard.plan.number);
+            of == run && sha256 == shard.plan.sha256 && named == shard.plan.number
+        }
         (Some(_), None) | (None, Some(_)) => false,
         // A service that keeps no metadata: the file tells, unless the same file was made for another shard as well.
         (None, None) => {

@@ -221,6 +221,12 @@ impl Folder {
         self.log.epoch()
     }
 
+    /// Makes the names of the folders of shards durable.
+    pub(super) fn sync_shards(&self) -> Result<(), RunError> {
+        let synced = Dir::open(&self.path.join(SHARDS)).and_then(|shards| shards.sync());
+        synced.map_err(|error| self.failed("sync", SHARDS, error))
+    }
+
     /// Begins a file in the folder.
     pub(super) fn begin(&self, name: &str) -> io::Result<AtomicFile> {
         self.lock.begin(name, self.access)
@@ -531,6 +537,8 @@ fn what_is(path: &Path) -> Result<There, RunError> {
             let locked = names.iter().any(|name| name == Lock::NAME);
             match names.iter().all(ours) && (locked || names.iter().all(|name| save::is_temporary(name))) {
                 true => Ok(There::Free),
+                // Another process has just begun a run here.
+                false if matches!(Record::read(path), Found::Record(_)) => what_is(path),
                 false => {
                     let why = "holds something else than a run; name another folder".to_owned();
                     Err(RunError::new(Kind::Taken { why }).at(path))

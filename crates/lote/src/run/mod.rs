@@ -11,11 +11,13 @@ mod drive;
 mod error;
 mod event;
 mod folder;
+mod halve;
 mod lock;
 mod log;
 mod merge;
 mod plan;
 mod record;
+mod refusal;
 mod repair;
 mod report;
 mod state;
@@ -82,6 +84,15 @@ pub enum Progress<'a> {
     },
     /// A batch exists and is written down.
     Created(&'a Batch),
+    /// A shard was refused as too big: its lines go into two others.
+    Halved {
+        /// The shard.
+        shard: u32,
+        /// The shards that have its lines now.
+        halves: [u32; 2],
+        /// What the service said.
+        why: &'a str,
+    },
     /// Creates whose answers were lost are looked for.
     Resolving {
         /// Their shards.
@@ -453,6 +464,7 @@ impl Run {
             folder.say(Event::Resumed)?;
         }
         if !shards.is_empty() {
+            folder.sync_shards()?;
             let attempt = folder.state.attempt + 1;
             folder.say(Event::Attempt { attempt, shards })?;
         }

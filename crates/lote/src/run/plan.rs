@@ -80,6 +80,11 @@ pub struct ShardPlan {
     pub sha256: String,
 }
 
+/// The digits of a hash, in lower case.
+pub(super) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Where the lines of the shards go.
 pub(super) trait Shards {
     /// Takes the lines of one shard. It need not be buffered.
@@ -285,7 +290,7 @@ impl<'a, S: Shards> Cutter<'a, S> {
     fn close(&mut self, open: usize) -> Result<(), Failed> {
         let Open { at, hash, out, .. } = self.open.swap_remove(open);
         let plan = &mut self.plans[at];
-        plan.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        plan.sha256 = hex(hash);
         let number = plan.number;
         let out = out.into_inner().map_err(io::IntoInnerError::into_error);
         let finished = out.and_then(|out| self.shards.finish(number, out));

@@ -8,7 +8,7 @@ use super::{
     Cut,
     folder::{Folder, ToFolder},
     merge::{Fault, Pair, Parts, read_summary},
-    plan::{ShardPlan, Shards},
+    plan::{ShardPlan, Shards, hex},
     record::shard_folder,
 };
 use crate::{
@@ -85,7 +85,6 @@ struct Filling {
 
 impl Search {
     pub(super) fn new(folder: &Folder, repair: Repair) -> Self {
-        let next = folder.state.shards.keys().last().map_or(1, |last| last + 1);
         Self {
             root: folder.path().to_owned(),
             access: folder.access(),
@@ -93,7 +92,7 @@ impl Search {
             parts: Parts::of(folder),
             repair,
             trusted: BTreeMap::new(),
-            next,
+            next: folder.state.next_number(),
         }
     }
 
@@ -155,8 +154,7 @@ impl Search {
         let out = out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let written = out.and_then(|out| ToFolder { at: &self.root, access: self.access }.finish(plan.number, out));
         written.map_err(|error| Fault(self.root.join(shard_folder(plan.number)), error))?;
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(ShardPlan { sha256, ..plan })
+        Ok(ShardPlan { sha256: hex(hash), ..plan })
     }
 
     /// Whether the files of a shard's batch hold as many lines as its counts say.

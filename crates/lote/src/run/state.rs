@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    event::{Event, Opened},
+    event::{Event, Half, Opened},
     plan::ShardPlan,
 };
 use crate::{BatchId, FileId, UnixSeconds, save::Stored};
@@ -46,6 +46,8 @@ pub(super) struct Shard {
     pub(super) held: Option<String>,
     /// Why the last create made no batch that counts.
     pub(super) why: Option<String>,
+    /// The shard whose lines it has a part of.
+    pub(super) half_of: Option<u32>,
 }
 
 /// How far a shard has come.
@@ -63,8 +65,10 @@ pub(super) enum Phase {
     Over,
     /// Its results are in its folder.
     Settled(Stored),
-    /// The batch failed at validation.
+    /// The batch failed at validation, or the service does not take the one line that there is.
     Failed(String),
+    /// It was too big: these two have its lines, one after the other.
+    Halved([u32; 2]),
     /// No batch was made, and none will be.
     Cancelled,
 }
@@ -78,6 +82,8 @@ pub(super) enum Next {
     Settle(u32),
     /// Upload a shard, unless that is done, and create its batch.
     Submit(u32),
+    /// Put the lines of a shard into two others: it is as large as this one, which was too big.
+    Halve { shard: u32, like: u32 },
     /// Wait until a batch is over.
     Wait,
     /// A person must say how to go on: nothing else is left to do.
@@ -111,20 +117,21 @@ impl Shard {
             status: None,
             held: None,
             why: None,
+            half_of: None,
         }
     }
 
     /// The batch that counts.
     pub(super) fn batch(&self) -> Option<&BatchId> {
         match self.phase {
-            Phase::Planned | Phase::Uploaded | Phase::Creating | Phase::Cancelled => None,
+            Phase::Planned | Phase::Uploaded | Phase::Creating | Phase::Cancelled | Phase::Halved(_) => None,
             Phase::Created | Phase::Over | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
         }
     }
 
     /// Whether nothing more is to come of it.
     pub(super) fn is_ended(&self) -> bool {
-        matches!(self.phase, Phase::Settled(_) | Phase::Failed(_) | Phase::Cancelled)
+        matches!(self.phase, Phase::Settled(_) | Phase::Failed(_) | Phase::Cancelled | Phase::Halved(_))
     }
 
     /// Whether a batch of it is, or may be, at work.
@@ -169,6 +176,7 @@ impl State {
                 self.shards.extend(shards.iter().map(|plan| (plan.number, Shard::new(plan.clone(), *attempt))));
                 return Ok(());
             }
+            Event::Halved { shard, why, halves } => return self.halve(*shard, why, halves),
             Event::Cancelled => {
                 self.cancelled = true;
                 for shard in self.shards.values_mut().filter(|shard| matches!(shard.phase, Planned | Uploaded)) {
@@ -244,7 +252,7 @@ impl State {
                 Over
             }
             (Event::Settled { results, .. }, Over | Settled(_)) => Settled(results.clone()),
-            (Event::Failed { why, .. }, Over) => Failed(why.clone()),
+            (Event::Failed { why, .. }, Planned | Uploaded | Over) => Failed(why.clone()),
             (Event::Held { why, .. }, phase) => {
                 shard.held = Some(why.clone());
                 phase.clone()
@@ -271,13 +279,54 @@ impl State {
         for shard in self.shards.values_mut() {
             if another_gateway {
                 // What an embedded gateway did ended with it, and nothing was paid.
-                if !matches!(shard.phase, Phase::Settled(_)) {
-                    *shard = Shard::new(shard.plan.clone(), shard.attempt);
+                if !matches!(shard.phase, Phase::Settled(_) | Phase::Halved(_)) {
+                    let half_of = shard.half_of;
+                    *shard = Shard { half_of, ..Shard::new(shard.plan.clone(), shard.attempt) };
                 }
             } else if (opened.cut || elsewhere) && matches!(shard.phase, Phase::Planned | Phase::Uploaded) {
                 shard.phase = Phase::Creating;
             }
         }
+    }
+
+    /// The lines of a shard are in two others from now on.
+    fn halve(&mut self, number: u32, why: &str, halves: &[Half]) -> Result<(), Impossible> {
+        let impossible = |what: String| Err(Impossible(format!("the halves of shard {number}, {what}")));
+        let Some(whole) = self.shards.get(&number) else { return impossible("which is not in the plan".to_owned()) };
+        if !matches!(whole.phase, Phase::Planned | Phase::Uploaded | Phase::Over) {
+            return impossible(format!("which is {:?}", whole.phase));
+        }
+        let [first, second] = halves else { return impossible(format!("of which there are {}", halves.len())) };
+        let lines = [first, second].map(|half| half.plan.lines);
+        if first.first_line != 1
+            || lines[0].checked_add(1) != Some(second.first_line)
+            || lines.contains(&0)
+            || lines[0].checked_add(lines[1]) != Some(whole.plan.lines)
+        {
+            return impossible("which are not its lines".to_owned());
+        }
+        let numbers = [first.plan.number, second.plan.number];
+        if numbers[0] == numbers[1] || numbers.iter().any(|new| self.shards.contains_key(new)) {
+            return impossible("which are there already".to_owned());
+        }
+        let attempt = whole.attempt;
+        let phase = if self.cancelled { Phase::Cancelled } else { Phase::Planned };
+        if let Some(whole) = self.shards.get_mut(&number) {
+            whole.phase = Phase::Halved(numbers);
+            whole.why = Some(why.to_owned());
+            whole.held = None;
+        }
+        for half in [first, second] {
+            let shard = Shard::new(half.plan.clone(), attempt);
+            let shard = Shard { phase: phase.clone(), half_of: Some(number), ..shard };
+            self.shards.insert(half.plan.number, shard);
+        }
+        Ok(())
+    }
+
+    /// The number that the next new shard gets.
+    pub(super) fn next_number(&self) -> u32 {
+        self.shards.keys().last().map_or(1, |last| last.saturating_add(1))
     }
 
     /// What is to be done next, when so many batches may be at work at once.
@@ -296,9 +345,12 @@ impl State {
         }
         if !self.cancelled
             && self.open() < max_open.max(1)
-            && let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Planned | Phase::Uploaded))
+            && let Some(shard) = self.to_submit()
         {
-            return Next::Submit(shard);
+            return match self.too_big_before(&shard.plan) {
+                Some(like) => Next::Halve { shard: shard.plan.number, like },
+                None => Next::Submit(shard.plan.number),
+            };
         }
         if find(&|shard| shard.phase == Phase::Created).is_some() {
             return Next::Wait;
@@ -307,6 +359,37 @@ impl State {
             return Next::Held;
         }
         Next::Merge
+    }
+
+    /// The shard that is submitted next. Halves go first, the smallest of them before all: what a service takes is known
+    /// sooner than it was asked for everything else.
+    fn to_submit(&self) -> Option<&Shard> {
+        let unsent = |shard: &&Shard| shard.held.is_none() && matches!(shard.phase, Phase::Planned | Phase::Uploaded);
+        self.shards.values().filter(unsent).min_by_key(|shard| match shard.half_of {
+            Some(_) => (0, shard.plan.lines, shard.plan.number),
+            None => (1, 0, shard.plan.number),
+        })
+    }
+
+    /// A shard that was too big, and was no larger than this one; none when the service has taken one as large.
+    fn too_big_before(&self, plan: &ShardPlan) -> Option<u32> {
+        let like = |other: &&Shard| (&other.plan.endpoint, &other.plan.model) == (&plan.endpoint, &plan.model);
+        let holds = |large: &ShardPlan, small: &ShardPlan| large.lines >= small.lines && large.bytes >= small.bytes;
+        let mut others = self.shards.values().filter(like);
+        let was_taken = |shard: &Shard| matches!(shard.phase, Phase::Settled(_)) && holds(&shard.plan, plan);
+        if others.clone().any(was_taken) {
+            return None;
+        }
+        others
+            .find(|shard| matches!(shard.phase, Phase::Halved(_)) && holds(plan, &shard.plan))
+            .map(|shard| shard.plan.number)
+    }
+
+    /// How many lines the service took for too big by themselves, while it has taken nothing.
+    pub(super) fn lines_too_big(&self) -> usize {
+        let alone = |shard: &&Shard| shard.plan.lines == 1 && shard.batches.is_empty();
+        let failed = self.shards.values().filter(|shard| matches!(shard.phase, Phase::Failed(_)));
+        if self.batches().is_empty() { failed.filter(alone).count() } else { 0 }
     }
 
     /// The shards of which it is to be found out whether there is a batch.
@@ -324,20 +407,22 @@ impl State {
     /// been refused.
     pub(super) fn nothing_was_begun(&self) -> bool {
         self.shards.values().all(|shard| {
-            shard.batches.is_empty() && matches!(shard.phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled)
+            let unsent =
+                |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Halved(_));
+            shard.batches.is_empty() && unsent(&shard.phase)
         })
     }
 
     /// Whether nothing is to be paid for it: what was created has failed at validation, and nothing else was begun.
     pub(super) fn owes_nothing(&self) -> bool {
-        let nothing =
-            |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Failed(_));
+        use Phase::{Cancelled, Failed, Halved, Planned, Uploaded};
+        let nothing = |phase: &Phase| matches!(phase, Planned | Uploaded | Cancelled | Failed(_) | Halved(_));
         self.shards.values().all(|shard| nothing(&shard.phase))
     }
 
-    /// Whether all of its batches have failed at validation.
+    /// Whether all of its batches have failed at validation, or were refused to the last line.
     pub(super) fn has_failed(&self) -> bool {
-        self.shards.values().all(|shard| matches!(shard.phase, Phase::Failed(_)))
+        self.shards.values().all(|shard| matches!(shard.phase, Phase::Failed(_) | Phase::Halved(_)))
     }
 
     /// The batches of the run, those that count no more included.
@@ -365,6 +450,7 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         Event::Failed { shard, .. } => (*shard, "the failure"),
         Event::Held { shard, .. } => (*shard, "a hold"),
         Event::Released { shard } => (*shard, "a release"),
+        Event::Halved { shard, .. } => (*shard, "the halves"),
         Event::Opened(_)
         | Event::Attempt { .. }
         | Event::Cancelled
@@ -505,6 +591,67 @@ mod tests {
         state.apply(&Event::Postponed { shard: 1, batch: id("b"), why: "full".to_owned() }).unwrap();
         assert_eq!((state.next(1), state.holds(&id("b"))), (Next::Submit(1), true));
         assert_eq!(state.shards[&1].batch(), None);
+    }
+
+    fn half(number: u32, first_line: u64, lines: u64) -> Half {
+        Half { first_line, plan: ShardPlan { lines, ..plan(number) } }
+    }
+
+    #[test]
+    fn a_shard_that_is_too_big_lives_on_in_two_others() {
+        let halved = |shard, halves| Event::Halved { shard, why: "too big".to_owned(), halves };
+        let whole = ShardPlan { lines: 5, ..plan(1) };
+        let mut state = State::new(&[whole, plan(2)]);
+        let halves = || vec![half(3, 1, 2), half(4, 3, 3)];
+        for wrong in [
+            halved(9, halves()),
+            halved(1, vec![half(3, 1, 5)]),
+            halved(1, vec![half(3, 1, 2), half(4, 3, 4)]),
+            halved(1, vec![half(3, 1, 2), half(4, 4, 3)]),
+            halved(1, vec![half(3, 1, 0), half(4, 1, 5)]),
+            halved(1, vec![half(3, 1, 2), half(3, 3, 3)]),
+            halved(1, vec![half(2, 1, 2), half(4, 3, 3)]),
+        ] {
+            let before = format!("{state:?}");
+            assert!(state.apply(&wrong).is_err(), "{wrong:?}");
+            assert_eq!(format!("{state:?}"), before);
+        }
+        // There may be a batch, or there is one: its lines are not sold again.
+        let mut open = state.clone();
+        for (event, _) in &course(1)[..3] {
+            assert!(
+                matches!(open.shards[&1].phase, Phase::Planned | Phase::Uploaded)
+                    || open.clone().apply(&halved(1, halves())).is_err()
+            );
+            open.apply(event).unwrap();
+        }
+        assert!(open.clone().apply(&halved(1, halves())).is_err());
+        open.apply(&course(1)[3].0).unwrap();
+        assert!(open.apply(&halved(1, halves())).is_ok());
+        assert_eq!(open.batches().len(), 1, "its batch is known");
+
+        state.apply(&halved(1, halves())).unwrap();
+        assert_eq!(state.shards[&1].phase, Phase::Halved([3, 4]));
+        assert!(state.shards[&1].is_ended() && state.nothing_was_begun() && state.owes_nothing());
+        assert_eq!((state.shards[&3].half_of, state.shards[&3].attempt, state.next_number()), (Some(1), 1, 5));
+        assert!(state.clone().apply(&halved(1, halves())).is_err(), "twice");
+        // The smallest half goes first; what is as large as the whole is not sent.
+        assert_eq!(state.next(9), Next::Submit(3));
+        let large = ShardPlan { lines: 6, bytes: 9, ..plan(7) };
+        state.apply(&Event::Failed { shard: 3, why: "too big".to_owned() }).unwrap();
+        state.apply(&Event::Failed { shard: 4, why: "too big".to_owned() }).unwrap();
+        state.shards.insert(7, Shard::new(large, 1));
+        state.apply(&Event::Failed { shard: 2, why: "bad".to_owned() }).unwrap();
+        assert_eq!(state.next(9), Next::Halve { shard: 7, like: 1 });
+        // Unless the service has answered one as large.
+        state.shards.get_mut(&2).unwrap().phase = Phase::Settled(stored());
+        state.shards.get_mut(&2).unwrap().plan.lines = 6;
+        assert_eq!(state.next(9), Next::Submit(7));
+        // Whatever ends with an embedded gateway, its lines are not in two places.
+        state.apply(&opened("here", None)).unwrap();
+        state.apply(&opened("here", Some("another"))).unwrap();
+        assert_eq!(state.shards[&1].phase, Phase::Halved([3, 4]));
+        assert_eq!((state.shards[&4].phase.clone(), state.shards[&4].half_of), (Phase::Planned, Some(1)));
     }
 
     #[test]

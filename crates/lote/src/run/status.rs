@@ -73,8 +73,11 @@ pub struct ShardStatus {
     pub attempt: u32,
     /// How many request lines it has.
     pub lines: u64,
-    /// `planned`, `uploaded`, `creating`, `created`, `over`, `settled`, `failed` or `cancelled`.
+    /// `planned`, `uploaded`, `creating`, `created`, `over`, `settled`, `failed`, `cancelled`, or `halved` when it was
+    /// too big and its lines are in two other shards.
     pub phase: &'static str,
+    /// The shard that it is a half of.
+    pub half_of: Option<u32>,
     /// Its batch.
     pub batch: Option<BatchId>,
     /// The status of that, as it was last seen.
@@ -125,6 +128,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             Phase::Settled(_) => ("settled", None),
             Phase::Failed(why) => ("failed", Some(why.clone())),
             Phase::Cancelled => ("cancelled", None),
+            Phase::Halved(_) => ("halved", None),
         };
         let (ended, succeeded) = match (&shard.phase, noted) {
             (Phase::Settled(_), _) => {
@@ -139,6 +143,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             attempt: shard.attempt,
             lines: shard.plan.lines,
             phase,
+            half_of: shard.half_of,
             batch: shard.batch().cloned(),
             status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
             ended,

@@ -1,5 +1,6 @@
 //! Does what the state of a run says is to be done next, and writes down what happened.
 
+mod halve;
 mod noted;
 mod resolve;
 mod settle;
@@ -93,6 +94,7 @@ impl Driver {
                 Next::Resolve => self.resolve().await?,
                 Next::Settle(shard) => self.settle(shard).await?,
                 Next::Submit(shard) => self.submit(shard).await?,
+                Next::Halve { shard, like } => self.halve_like(shard, like).await?,
                 Next::Wait if self.manner.detach => {
                     if !self.look().await? {
                         return Err(Stopped::Later);

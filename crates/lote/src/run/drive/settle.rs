@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Driver, submit::too_much};
+use super::Driver;
 use crate::{
     Batch, Error,
     collect::{Collect, Step, Uncollected},
@@ -13,6 +13,7 @@ use crate::{
         event::Event,
         folder::{ERRORS, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
         merge::ShardSummary,
+        refusal,
     },
     save::Stored,
 };
@@ -75,13 +76,16 @@ impl Driver {
 
     /// A batch failed before any of its lines was run.
     async fn not_run(&mut self, number: u32, batch: &Batch) -> Result<(), RunError> {
-        let code = batch.errors.iter().find_map(|error| error.code.as_deref());
         let why: Vec<String> = batch.errors.iter().take(20).map(ToString::to_string).collect();
         let why = if why.is_empty() { "the service does not say why".to_owned() } else { why.join("\n  ") };
-        if too_much(code) {
+        let lines = self.folder.state.shards.get(&number).map_or(0, |shard| shard.plan.lines);
+        if refusal::failed_for_room(batch, lines) {
             let error = Error::late(format!("batch {} was not run: {why}", batch.id));
             self.folder.say(Event::Postponed { shard: number, batch: batch.id.clone(), why })?;
             return self.make_room(error).await;
+        }
+        if refusal::failed_as_too_big(batch) {
+            return self.halve(number, why).await;
         }
         self.folder.say(Event::Failed { shard: number, why })
     }

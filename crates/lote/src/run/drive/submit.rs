@@ -8,13 +8,12 @@ use super::Driver;
 use crate::{
     Batch, Error, FileId, UnixSeconds, UploadPurpose,
     fetch::blocking,
-    run::{Progress, RunError, adopt, error::Kind, event::Event, folder::REQUESTS, record::random_name, state::Phase},
+    run::{
+        Progress, RunError, adopt, error::Kind, event::Event, folder::REQUESTS, record::random_name, refusal,
+        state::Phase,
+    },
     save::Stored,
 };
-
-/// Codes with which services say that an account has too much at work, and not that a request is wrong.
-const TOO_MUCH: [&str; 4] =
-    ["token_limit_exceeded", "batch_limit_exceeded", "rate_limit_exceeded", "insufficient_batch_capacity"];
 
 /// How often in a row a service may say that there is no room, while none of the run's batches is at work.
 const MOST_REFUSED: u32 = 10;
@@ -26,7 +25,7 @@ impl Driver {
         let file = match shard.file.filter(|_| shard.phase == Phase::Uploaded) {
             Some(file) => file,
             None => {
-                let file = self.upload(number).await?;
+                let Some(file) = self.upload(number).await? else { return Ok(()) };
                 self.folder.say(Event::Uploaded { shard: number, file: file.clone() })?;
                 file
             }
@@ -54,7 +53,8 @@ impl Driver {
         }
     }
 
-    async fn upload(&self, number: u32) -> Result<FileId, RunError> {
+    /// The lines of a shard at the service; none when it was too big for that, and was halved.
+    async fn upload(&mut self, number: u32) -> Result<Option<FileId>, RunError> {
         let path = self.folder.shard(number).join(REQUESTS);
         let shard = self.folder.state.shards.get(&number).map(|shard| shard.plan.clone());
         let read = path.clone();
@@ -74,8 +74,9 @@ impl Driver {
             .file_name(format!("lote-{run}-{number:04}.jsonl"))
             .on_progress(move |sent| on_progress(Progress::Uploading { sent, total }));
         match self.manner.deadline.bound(upload.send()).await {
-            Ok(file) => Ok(file.id),
+            Ok(file) => Ok(Some(file.id)),
             Err(error) if error.is_deadline() => Err(self.service(before(error))),
+            Err(error) if refusal::is_too_big(&error) => self.too_big(number, error).await.map(|()| None),
             Err(error) => Err(self.service(error)),
         }
     }
@@ -114,8 +115,13 @@ impl Driver {
             return Ok(());
         }
         self.folder.say(Event::Refused { shard: number, nonce, why: error.to_string() })?;
-        if too_much(error.code()) || error.is_rate_limited() {
+        if refusal::too_much(&error) {
             return self.make_room(error).await;
+        }
+        if refusal::is_too_big(&error) {
+            // Not before it is certain that it made none all the same.
+            let gone_on = self.folder.state.cancelled || self.look_once(number).await?;
+            return if gone_on { Ok(()) } else { self.too_big(number, error).await };
         }
         // With other batches at work this one waits for a person, while they go on.
         if self.folder.state.batches().is_empty() {
@@ -157,8 +163,4 @@ impl Driver {
 /// Tells that there is no batch, when the deadline has passed before the create.
 fn before(error: Error) -> Error {
     error.and("nothing was created for these lines")
-}
-
-pub(super) fn too_much(code: Option<&str>) -> bool {
-    code.is_some_and(|code| TOO_MUCH.contains(&code))
 }
