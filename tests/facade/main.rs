@@ -25,6 +25,7 @@ mod request_files;
 mod requests;
 mod runs;
 mod runs_halved;
+mod runs_scheduled;
 mod runs_shards;
 mod semver;
 mod servers;

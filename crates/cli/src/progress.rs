@@ -76,6 +76,12 @@ impl Bar {
                 out::count(shards.len() as u64, "create"),
                 at_least.as_secs(),
             )),
+            Progress::Waits { why } => self.note(format_args!("no other batch is created for now: {}", visible(why))),
+            Progress::LimitsUnread { file, why } => self.note(format_args!(
+                "{}: {}; what services take is learned anew",
+                visible(&file.display().to_string()),
+                visible(why),
+            )),
             Progress::Surplus { shard, batch } => self.note(format_args!(
                 "batch {} is a second one of shard {shard}: it is cancelled, and what it did may be charged",
                 batch.id,

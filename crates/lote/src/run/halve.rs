@@ -14,7 +14,7 @@ use super::{
     event::Half,
     folder::{REQUESTS, ToFolder},
     merge::Fault,
-    plan::{ShardPlan, Shards, hex},
+    plan::{ShardPlan, Shards, hex, tokens},
     record::shard_folder,
 };
 use crate::save::Access;
@@ -58,13 +58,16 @@ impl<'a> Writing<'a> {
     fn begin(root: &'a Path, access: Access, whole: &ShardPlan, number: u32) -> Result<Self, Fault> {
         let mut to = ToFolder { at: root, access };
         let out = to.begin(number).map_err(|error| Fault(root.join(shard_folder(number)), error))?;
-        let plan = ShardPlan { number, lines: 0, bytes: 0, inputs: 0, sha256: String::new(), ..whole.clone() };
+        let plan =
+            ShardPlan { number, lines: 0, bytes: 0, inputs: 0, tokens: 0, sha256: String::new(), ..whole.clone() };
         Ok(Self { to, plan, hash: Sha256::new(), out: BufWriter::with_capacity(128 << 10, out) })
     }
 
     fn add(&mut self, line: &[u8]) -> Result<(), Fault> {
         self.plan.lines += 1;
-        self.plan.bytes += line.len() as u64;
+        let bytes = line.len() as u64;
+        self.plan.bytes += bytes;
+        self.plan.tokens = self.plan.tokens.saturating_add(tokens(bytes));
         self.plan.inputs = self.plan.inputs.saturating_add(inputs(&self.plan.endpoint, line));
         self.hash.update(line);
         let number = self.plan.number;

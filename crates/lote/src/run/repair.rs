@@ -8,7 +8,7 @@ use super::{
     Cut,
     folder::{Folder, ToFolder},
     merge::{Fault, Pair, Parts, read_summary},
-    plan::{ShardPlan, Shards, hex},
+    plan::{ShardPlan, Shards, hex, tokens},
     record::shard_folder,
 };
 use crate::{
@@ -125,6 +125,7 @@ impl Search {
             let Some(filling) = open.get_mut(&key) else { return Ok(()) };
             filling.plan.lines += 1;
             filling.plan.bytes += bytes;
+            filling.plan.tokens = filling.plan.tokens.saturating_add(tokens(bytes));
             for bytes in [pair.request, b"\n"] {
                 filling.hash.update(bytes);
                 let path = || root.join(shard_folder(filling.plan.number));
@@ -145,7 +146,7 @@ impl Search {
         let out = ToFolder { at: &self.root, access: self.access }.begin(number);
         let out = out.map_err(|error| Fault(self.root.join(shard_folder(number)), error))?;
         let out = BufWriter::new(out);
-        let plan = ShardPlan { number, lines: 0, bytes: 0, sha256: String::new(), ..like.clone() };
+        let plan = ShardPlan { number, lines: 0, bytes: 0, tokens: 0, sha256: String::new(), ..like.clone() };
         Ok(Filling { plan, hash: Sha256::new(), out })
     }
 

@@ -6,8 +6,12 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     event::{Event, Half, Opened},
     plan::ShardPlan,
+    schedule::{Schedule, Than, Turn},
 };
 use crate::{BatchId, FileId, UnixSeconds, save::Stored};
+
+/// For how long it is remembered when creates were sent, in seconds: twice as long as anybody asks.
+const REMEMBERED: i64 = 2 * 60 * 60;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,8 @@ pub(super) struct State {
     pub(super) opened: Option<Opened>,
     /// Batches are to be made whatever another run has made of the same lines.
     pub(super) anew: bool,
+    /// When creates were about to be sent lately.
+    pub(super) creates: Vec<UnixSeconds>,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
 }
@@ -82,9 +88,9 @@ pub(super) enum Next {
     Settle(u32),
     /// Upload a shard, unless that is done, and create its batch.
     Submit(u32),
-    /// Put the lines of a shard into two others: it is as large as this one, which was too big.
-    Halve { shard: u32, like: u32 },
-    /// Wait until a batch is over.
+    /// Put the lines of a shard into two others: it is too big for this.
+    Halve(u32, Than),
+    /// Wait until a batch is over, or another may be created.
     Wait,
     /// A person must say how to go on: nothing else is left to do.
     Held,
@@ -201,6 +207,11 @@ impl State {
                 return Ok(());
             }
             _ => {}
+        }
+        if let Event::Creating { at, .. } = event {
+            let lately = |before: &UnixSeconds| at.get().saturating_sub(before.get()) < REMEMBERED;
+            self.creates.retain(lately);
+            self.creates.push(*at);
         }
         let cancelled = self.cancelled;
         let (number, what) = of_shard(event);
@@ -329,8 +340,8 @@ impl State {
         self.shards.keys().last().map_or(1, |last| last.saturating_add(1))
     }
 
-    /// What is to be done next, when so many batches may be at work at once.
-    pub(super) fn next(&self, max_open: usize) -> Next {
+    /// What is to be done next, by this schedule and at this time of this side's clock.
+    pub(super) fn next(&self, schedule: &Schedule, now: UnixSeconds) -> Next {
         let find = |wanted: &dyn Fn(&Shard) -> bool| {
             self.shards.values().find(|shard| shard.held.is_none() && wanted(shard)).map(|shard| shard.plan.number)
         };
@@ -343,14 +354,11 @@ impl State {
         if let Some(shard) = find(&|shard| shard.phase == Phase::Over) {
             return Next::Settle(shard);
         }
-        if !self.cancelled
-            && self.open() < max_open.max(1)
-            && let Some(shard) = self.to_submit()
-        {
-            return match self.too_big_before(&shard.plan) {
-                Some(like) => Next::Halve { shard: shard.plan.number, like },
-                None => Next::Submit(shard.plan.number),
-            };
+        match schedule.turn(self, now) {
+            Turn::Submit(shard) => return Next::Submit(shard),
+            Turn::Halve(shard, than) => return Next::Halve(shard, than),
+            Turn::Wait(_) => return Next::Wait,
+            Turn::None => {}
         }
         if find(&|shard| shard.phase == Phase::Created).is_some() {
             return Next::Wait;
@@ -361,18 +369,8 @@ impl State {
         Next::Merge
     }
 
-    /// The shard that is submitted next. Halves go first, the smallest of them before all: what a service takes is known
-    /// sooner than it was asked for everything else.
-    fn to_submit(&self) -> Option<&Shard> {
-        let unsent = |shard: &&Shard| shard.held.is_none() && matches!(shard.phase, Phase::Planned | Phase::Uploaded);
-        self.shards.values().filter(unsent).min_by_key(|shard| match shard.half_of {
-            Some(_) => (0, shard.plan.lines, shard.plan.number),
-            None => (1, 0, shard.plan.number),
-        })
-    }
-
     /// A shard that was too big, and was no larger than this one; none when the service has taken one as large.
-    fn too_big_before(&self, plan: &ShardPlan) -> Option<u32> {
+    pub(super) fn too_big_before(&self, plan: &ShardPlan) -> Option<u32> {
         let like = |other: &&Shard| (&other.plan.endpoint, &other.plan.model) == (&plan.endpoint, &plan.model);
         let holds = |large: &ShardPlan, small: &ShardPlan| large.lines >= small.lines && large.bytes >= small.bytes;
         let mut others = self.shards.values().filter(like);
@@ -463,6 +461,7 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::schedule::{Bounds, Learned};
 
     fn plan(number: u32) -> ShardPlan {
         serde_json::from_value(serde_json::json!({
@@ -470,6 +469,11 @@ mod tests {
             "sha256": "00",
         }))
         .unwrap()
+    }
+
+    fn next(state: &State, max_open: usize) -> Next {
+        let bounds = Bounds { max_open, max_enqueued_tokens: None, creates_per_hour: None };
+        state.next(&Schedule::new(bounds, Learned::default()), UnixSeconds::now())
     }
 
     fn id<T: std::str::FromStr<Err: fmt::Debug>>(text: &str) -> T {
@@ -504,9 +508,9 @@ mod tests {
     #[test]
     fn a_shard_goes_from_step_to_step_and_no_other_way() {
         let mut state = State::new(&[plan(1)]);
-        assert_eq!(state.next(1), Next::Submit(1));
+        assert_eq!(next(&state, 1), Next::Submit(1));
         let steps = course(1);
-        for (at, (event, next)) in steps.iter().enumerate() {
+        for (at, (event, then)) in steps.iter().enumerate() {
             // Whatever comes later cannot come now, and nothing that came before can come again.
             for (other, (event, _)) in steps.iter().enumerate().filter(|(other, _)| *other != at) {
                 // A file may be sent again, and results written again, before what follows.
@@ -517,12 +521,12 @@ mod tests {
                 }
             }
             state.apply(event).unwrap();
-            assert_eq!(state.next(1), *next, "after {event:?}");
+            assert_eq!(next(&state, 1), *then, "after {event:?}");
             let nothing = matches!(event, Event::Uploaded { .. });
             assert_eq!(state.nothing_was_begun(), nothing, "after {event:?}");
         }
         state.apply(&Event::Finished { results: stored() }).unwrap();
-        assert_eq!(state.next(1), Next::Done);
+        assert_eq!(next(&state, 1), Next::Done);
         assert!(state.apply(&Event::Uploaded { shard: 2, file: id("f") }).is_err(), "a shard of no plan");
     }
 
@@ -533,27 +537,27 @@ mod tests {
         for (event, _) in &all[0][..3] {
             state.apply(event).unwrap();
         }
-        assert_eq!((state.next(1), state.next(2)), (Next::Wait, Next::Submit(2)));
+        assert_eq!((next(&state, 1), next(&state, 2)), (Next::Wait, Next::Submit(2)));
         // What is over goes before what is to be sent; what is lost goes before all.
         state.apply(&all[0][3].0).unwrap();
-        assert_eq!(state.next(2), Next::Settle(1));
+        assert_eq!(next(&state, 2), Next::Settle(1));
         for (event, _) in &all[1][..2] {
             state.apply(event).unwrap();
         }
-        assert_eq!((state.next(9), state.lost()), (Next::Resolve, vec![2]));
+        assert_eq!((next(&state, 9), state.lost()), (Next::Resolve, vec![2]));
         // One that waits for a person holds up nobody.
         state.apply(&Event::Held { shard: 2, why: "lost".to_owned() }).unwrap();
-        assert_eq!((state.next(9), state.lost()), (Next::Settle(1), vec![]));
+        assert_eq!((next(&state, 9), state.lost()), (Next::Settle(1), vec![]));
         state.apply(&all[0][4].0).unwrap();
         state.apply(&Event::Cancelled).unwrap();
-        assert_eq!(state.next(9), Next::Held);
+        assert_eq!(next(&state, 9), Next::Held);
         state.apply(&Event::Released { shard: 2 }).unwrap();
-        assert_eq!(state.next(9), Next::Resolve);
+        assert_eq!(next(&state, 9), Next::Resolve);
         state.apply(&Event::NoBatch { shard: 2, why: "none".to_owned() }).unwrap();
         // It was cancelled meanwhile, and is not created again.
-        assert_eq!(state.next(9), Next::Merge);
+        assert_eq!(next(&state, 9), Next::Merge);
         state.apply(&Event::Resumed).unwrap();
-        assert_eq!(state.next(9), Next::Submit(2));
+        assert_eq!(next(&state, 9), Next::Submit(2));
     }
 
     #[test]
@@ -589,7 +593,7 @@ mod tests {
         assert!(state.holds(&id("b")) && !state.holds(&id("c")));
         // One that failed for want of room counts no more, and is still known.
         state.apply(&Event::Postponed { shard: 1, batch: id("b"), why: "full".to_owned() }).unwrap();
-        assert_eq!((state.next(1), state.holds(&id("b"))), (Next::Submit(1), true));
+        assert_eq!((next(&state, 1), state.holds(&id("b"))), (Next::Submit(1), true));
         assert_eq!(state.shards[&1].batch(), None);
     }
 
@@ -636,17 +640,17 @@ mod tests {
         assert_eq!((state.shards[&3].half_of, state.shards[&3].attempt, state.next_number()), (Some(1), 1, 5));
         assert!(state.clone().apply(&halved(1, halves())).is_err(), "twice");
         // The smallest half goes first; what is as large as the whole is not sent.
-        assert_eq!(state.next(9), Next::Submit(3));
+        assert_eq!(next(&state, 9), Next::Submit(3));
         let large = ShardPlan { lines: 6, bytes: 9, ..plan(7) };
         state.apply(&Event::Failed { shard: 3, why: "too big".to_owned() }).unwrap();
         state.apply(&Event::Failed { shard: 4, why: "too big".to_owned() }).unwrap();
         state.shards.insert(7, Shard::new(large, 1));
         state.apply(&Event::Failed { shard: 2, why: "bad".to_owned() }).unwrap();
-        assert_eq!(state.next(9), Next::Halve { shard: 7, like: 1 });
+        assert_eq!(next(&state, 9), Next::Halve(7, Than::Shard(1)));
         // Unless the service has answered one as large.
         state.shards.get_mut(&2).unwrap().phase = Phase::Settled(stored());
         state.shards.get_mut(&2).unwrap().plan.lines = 6;
-        assert_eq!(state.next(9), Next::Submit(7));
+        assert_eq!(next(&state, 9), Next::Submit(7));
         // Whatever ends with an embedded gateway, its lines are not in two places.
         state.apply(&opened("here", None)).unwrap();
         state.apply(&opened("here", Some("another"))).unwrap();
@@ -664,6 +668,6 @@ mod tests {
         assert!(state.clone().apply(&Event::Attempt { attempt: 3, shards: vec![plan(2)] }).is_err());
         assert!(state.clone().apply(&Event::Attempt { attempt: 2, shards: vec![plan(1)] }).is_err());
         state.apply(&Event::Attempt { attempt: 2, shards: vec![plan(2)] }).unwrap();
-        assert_eq!((state.next(1), state.shards[&2].attempt), (Next::Submit(2), 2));
+        assert_eq!((next(&state, 1), state.shards[&2].attempt), (Next::Submit(2), 2));
     }
 }

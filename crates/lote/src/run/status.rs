@@ -13,6 +13,7 @@ use super::{
     folder::{Folder, PROGRESS, SUMMARY, Seen},
     merge::read_summary,
     report::{Summary, shown},
+    schedule::Schedule,
     state::{Next, Phase},
 };
 use crate::{BatchId, UnixSeconds, lines::Joined};
@@ -57,6 +58,8 @@ pub struct RunStatus {
     pub ended: u64,
     /// Lines that are known to have succeeded.
     pub succeeded: u64,
+    /// Why no other shard is submitted now, when some are left to be.
+    pub waits: Option<String>,
     /// Its shards.
     pub shards: Vec<ShardStatus>,
     /// What came of it, once it is finished.
@@ -154,7 +157,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let phase = match &holder {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
-        None if state.next(usize::MAX) == Next::Held => RunPhase::Held,
+        None if state.next(&Schedule::unbounded(), UnixSeconds::now()) == Next::Held => RunPhase::Held,
         None => RunPhase::Stopped,
     };
     let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
@@ -173,6 +176,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         lines: record.lines,
         ended,
         succeeded,
+        waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
         shards,
         results,
     })

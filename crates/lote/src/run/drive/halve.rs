@@ -4,7 +4,7 @@ use super::Driver;
 use crate::{
     Error,
     fetch::blocking,
-    run::{Progress, RunError, event::Event, halve::halve, merge::Fault},
+    run::{Progress, RunError, event::Event, halve::halve, merge::Fault, refusal::Lack, schedule::Than, state::Shard},
 };
 
 /// How many lines may be too big for a service that has taken nothing, before it is not asked any more.
@@ -20,10 +20,23 @@ impl Driver {
         self.halve(number, error.to_string()).await
     }
 
-    /// Halves a shard that is as large as one which was too big, before it is sent in vain.
-    pub(super) async fn halve_like(&mut self, number: u32, like: u32) -> Result<(), RunError> {
-        let why = self.folder.state.shards.get(&like).and_then(|shard| shard.why.clone()).unwrap_or_default();
-        self.halve(number, format!("it is as large as shard {like}, which was too big: {why}")).await
+    /// Halves a shard before it is sent in vain.
+    pub(super) async fn halve_for(&mut self, number: u32, than: Than) -> Result<(), RunError> {
+        let why = match than {
+            Than::Shard(like) => {
+                let why = self.folder.state.shards.get(&like).and_then(|shard| shard.why.clone()).unwrap_or_default();
+                format!("it is as large as shard {like}, which was too big: {why}")
+            }
+            Than::Tokens(most) => format!("it has more tokens than the {most} that may be at work"),
+        };
+        self.halve(number, why).await
+    }
+
+    /// Whether waiting for room is no help, since a shard by itself is more than the service allows.
+    pub(super) fn is_over(&self, number: u32, lack: Lack) -> bool {
+        let shard = self.folder.state.shards.get(&number);
+        let over = |shard: &Shard| self.schedule.is_over(&self.folder.state, &shard.plan, lack);
+        shard.is_some_and(over) && !self.folder.state.cancelled
     }
 
     /// Puts the lines of a shard that is too big into two others, unless it is one line alone.

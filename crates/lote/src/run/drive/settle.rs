@@ -79,10 +79,13 @@ impl Driver {
         let why: Vec<String> = batch.errors.iter().take(20).map(ToString::to_string).collect();
         let why = if why.is_empty() { "the service does not say why".to_owned() } else { why.join("\n  ") };
         let lines = self.folder.state.shards.get(&number).map_or(0, |shard| shard.plan.lines);
-        if refusal::failed_for_room(batch, lines) {
+        if let Some(lack) = refusal::failed_for_room(batch, lines) {
+            if self.is_over(number, lack) {
+                return self.halve(number, why).await;
+            }
             let error = Error::late(format!("batch {} was not run: {why}", batch.id));
             self.folder.say(Event::Postponed { shard: number, batch: batch.id.clone(), why })?;
-            return self.make_room(error).await;
+            return self.make_room(number, lack, error).await;
         }
         if refusal::failed_as_too_big(batch) {
             return self.halve(number, why).await;

@@ -1,15 +1,20 @@
 //! Uploads the lines of a shard and creates its batch.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Driver;
 use crate::{
     Batch, Error, FileId, UnixSeconds, UploadPurpose,
     fetch::blocking,
     run::{
-        Progress, RunError, adopt, error::Kind, event::Event, folder::REQUESTS, record::random_name, refusal,
+        Progress, RunError, adopt,
+        error::Kind,
+        event::Event,
+        folder::REQUESTS,
+        record::random_name,
+        refusal::{self, Lack},
         state::Phase,
     },
     save::Stored,
@@ -17,6 +22,9 @@ use crate::{
 
 /// How often in a row a service may say that there is no room, while none of the run's batches is at work.
 const MOST_REFUSED: u32 = 10;
+
+/// The longest pause that a service may ask for while batches are at work.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 impl Driver {
     /// Uploads the lines of a shard, unless that was done, and creates its batch.
@@ -94,6 +102,7 @@ impl Driver {
     pub(super) fn created(&mut self, number: u32, batch: Batch, adopted: bool) -> Result<(), RunError> {
         self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted })?;
         self.refused = 0;
+        self.note_waits(None);
         self.tell(Progress::Created(&batch));
         Ok(())
     }
@@ -115,8 +124,11 @@ impl Driver {
             return Ok(());
         }
         self.folder.say(Event::Refused { shard: number, nonce, why: error.to_string() })?;
-        if refusal::too_much(&error) {
-            return self.make_room(error).await;
+        if let Some(lack) = refusal::lack(&error) {
+            return match self.is_over(number, lack) {
+                true => self.halve(number, error.to_string()).await,
+                false => self.make_room(number, lack, error).await,
+            };
         }
         if refusal::is_too_big(&error) {
             // Not before it is certain that it made none all the same.
@@ -131,20 +143,24 @@ impl Driver {
         self.folder.say(Event::Held { shard: number, why: format!("its batch was not created: {error}") })
     }
 
-    /// The account has too much at work: fewer batches at once, or a pause when none of them is ours.
-    pub(super) async fn make_room(&mut self, error: Error) -> Result<(), RunError> {
+    /// The account has too much at work: less at once, or a pause when none of it is ours.
+    pub(super) async fn make_room(&mut self, number: u32, lack: Lack, error: Error) -> Result<(), RunError> {
         self.tell(Progress::Trouble(&error));
-        let open = self.folder.state.open();
-        if open > 0 {
-            self.room = open;
+        if let Some(shard) = self.folder.state.shards.get(&number) {
+            self.schedule.refused(&self.folder.state, &shard.plan, lack);
+            self.keep_limits();
+        }
+        if self.folder.state.open() > 0 {
+            let until = |after: Duration| Instant::now().checked_add(after.min(LONGEST_PAUSE));
+            self.paused_until = error.retry_after().and_then(until);
             return Ok(());
         }
-        self.room = 1;
         self.refused += 1;
         if self.refused > MOST_REFUSED {
             return Err(self.service(error));
         }
         let pause = error.retry_after().unwrap_or_else(|| self.manner.cadence.pauses().next(None, None) * self.refused);
+        self.note_waits(Some(format!("the service has no room: {error}")));
         self.manner.deadline.within(sleep(pause)).await.map_err(|late| self.service(late))
     }
 
