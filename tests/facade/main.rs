@@ -24,6 +24,7 @@ mod readme;
 mod request_files;
 mod requests;
 mod runs;
+mod runs_fetched;
 mod runs_halved;
 mod runs_scheduled;
 mod runs_shards;

@@ -26,6 +26,11 @@ pub(super) enum Event {
     Postponed { shard: u32, batch: BatchId, why: String },
     /// A batch is over.
     Over { shard: u32, batch: BatchId, status: String },
+    /// What a batch that is over has is in the shard's folder: the files that it names, and the batch as it was then.
+    Fetched { shard: u32, files: Fetched },
+    /// What was fetched or settled is not in the folder as it was written: it is joined again from the files that were
+    /// `fetched`, or those are fetched again.
+    Unsettled { shard: u32, fetched: bool },
     /// Every line of a shard has its result, in the shard's own results.
     Settled { shard: u32, results: Stored },
     /// A batch failed at validation, or the service takes not even one line of the shard: none of its lines was run.
@@ -48,6 +53,16 @@ pub(super) enum Event {
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,
+}
+
+/// What was fetched of a batch, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fetched {
+    pub(super) batch: Stored,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) output: Option<Stored>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) errors: Option<Stored>,
 }
 
 /// A part of the lines of a shard, as a shard of its own.

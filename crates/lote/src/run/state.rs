@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    event::{Event, Half, Opened},
+    event::{Event, Fetched, Half, Opened},
     plan::ShardPlan,
     schedule::{Schedule, Than, Turn},
 };
@@ -48,6 +48,8 @@ pub(super) struct Shard {
     pub(super) batches: Vec<BatchId>,
     /// The status of the batch when it was over.
     pub(super) status: Option<String>,
+    /// What was fetched of that batch.
+    pub(super) fetched: Option<Fetched>,
     /// Why a person must say how to go on.
     pub(super) held: Option<String>,
     /// Why the last create made no batch that counts.
@@ -69,6 +71,8 @@ pub(super) enum Phase {
     Created,
     /// The batch is over.
     Over,
+    /// What the batch has is in its folder.
+    Fetched,
     /// Its results are in its folder.
     Settled(Stored),
     /// The batch failed at validation, or the service does not take the one line that there is.
@@ -84,7 +88,7 @@ pub(super) enum Phase {
 pub(super) enum Next {
     /// Find out what became of creates whose answers were lost.
     Resolve,
-    /// Fetch what came of a shard, and join it.
+    /// Fetch what came of a shard, or join what was fetched.
     Settle(u32),
     /// Upload a shard, unless that is done, and create its batch.
     Submit(u32),
@@ -121,6 +125,7 @@ impl Shard {
             intent: None,
             batches: Vec::new(),
             status: None,
+            fetched: None,
             held: None,
             why: None,
             half_of: None,
@@ -131,7 +136,7 @@ impl Shard {
     pub(super) fn batch(&self) -> Option<&BatchId> {
         match self.phase {
             Phase::Planned | Phase::Uploaded | Phase::Creating | Phase::Cancelled | Phase::Halved(_) => None,
-            Phase::Created | Phase::Over | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
+            Phase::Created | Phase::Over | Phase::Fetched | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
         }
     }
 
@@ -262,7 +267,21 @@ impl State {
                 shard.status = Some(status.clone());
                 Over
             }
-            (Event::Settled { results, .. }, Over | Settled(_)) => Settled(results.clone()),
+            (Event::Fetched { files, .. }, Over) => {
+                shard.fetched = Some(files.clone());
+                Phase::Fetched
+            }
+            (Event::Unsettled { fetched, .. }, Phase::Fetched | Settled(_)) => {
+                match *fetched && shard.fetched.is_some() {
+                    true => Phase::Fetched,
+                    false => {
+                        shard.fetched = None;
+                        Over
+                    }
+                }
+            }
+            // Logs of earlier versions have no word of what was fetched, and none of what was settled again.
+            (Event::Settled { results, .. }, Over | Phase::Fetched | Settled(_)) => Settled(results.clone()),
             (Event::Failed { why, .. }, Planned | Uploaded | Over) => Failed(why.clone()),
             (Event::Held { why, .. }, phase) => {
                 shard.held = Some(why.clone());
@@ -290,7 +309,7 @@ impl State {
         for shard in self.shards.values_mut() {
             if another_gateway {
                 // What an embedded gateway did ended with it, and nothing was paid.
-                if !matches!(shard.phase, Phase::Settled(_) | Phase::Halved(_)) {
+                if !matches!(shard.phase, Phase::Fetched | Phase::Settled(_) | Phase::Halved(_)) {
                     let half_of = shard.half_of;
                     *shard = Shard { half_of, ..Shard::new(shard.plan.clone(), shard.attempt) };
                 }
@@ -351,7 +370,7 @@ impl State {
         if find(&|shard| shard.phase == Phase::Creating).is_some() {
             return Next::Resolve;
         }
-        if let Some(shard) = find(&|shard| shard.phase == Phase::Over) {
+        if let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Over | Phase::Fetched)) {
             return Next::Settle(shard);
         }
         match schedule.turn(self, now) {
@@ -444,6 +463,8 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         Event::NoBatch { shard, .. } => (*shard, "the absence of a batch"),
         Event::Postponed { shard, .. } => (*shard, "a postponement"),
         Event::Over { shard, .. } => (*shard, "the end of a batch"),
+        Event::Fetched { shard, .. } => (*shard, "the files"),
+        Event::Unsettled { shard, .. } => (*shard, "the loss of files"),
         Event::Settled { shard, .. } => (*shard, "the settlement"),
         Event::Failed { shard, .. } => (*shard, "the failure"),
         Event::Held { shard, .. } => (*shard, "a hold"),
@@ -595,6 +616,39 @@ mod tests {
         state.apply(&Event::Postponed { shard: 1, batch: id("b"), why: "full".to_owned() }).unwrap();
         assert_eq!((next(&state, 1), state.holds(&id("b"))), (Next::Submit(1), true));
         assert_eq!(state.shards[&1].batch(), None);
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_written_goes_back_as_far_as_it_must() {
+        let files = || Fetched { batch: stored(), output: Some(stored()), errors: None };
+        let unsettled = |fetched| Event::Unsettled { shard: 1, fetched };
+        let mut state = State::new(&[plan(1)]);
+        for (event, _) in &course(1)[..4] {
+            assert!(state.clone().apply(&unsettled(true)).is_err());
+            state.apply(event).unwrap();
+        }
+        state.apply(&Event::Fetched { shard: 1, files: files() }).unwrap();
+        assert_eq!((next(&state, 9), state.shards[&1].batch().is_some()), (Next::Settle(1), true));
+        for settle in [false, true] {
+            let mut state = state.clone();
+            if settle {
+                state.apply(&course(1)[4].0).unwrap();
+                let mut again = state.clone();
+                again.apply(&unsettled(true)).unwrap();
+                assert_eq!((&again.shards[&1].phase, &again.shards[&1].fetched), (&Phase::Fetched, &Some(files())));
+            }
+            state.apply(&unsettled(false)).unwrap();
+            assert_eq!((&state.shards[&1].phase, &state.shards[&1].fetched), (&Phase::Over, &None));
+            assert_eq!(next(&state, 9), Next::Settle(1));
+            // Nothing was fetched that it could go back to.
+            state.apply(&course(1)[4].0).unwrap();
+            state.apply(&unsettled(true)).unwrap();
+            assert_eq!(state.shards[&1].phase, Phase::Over);
+        }
+        // What is on this side outlives an embedded gateway.
+        state.apply(&opened("here", None)).unwrap();
+        state.apply(&opened("here", Some("another"))).unwrap();
+        assert_eq!(state.shards[&1].phase, Phase::Fetched);
     }
 
     fn half(number: u32, first_line: u64, lines: u64) -> Half {

@@ -76,7 +76,7 @@ pub struct ShardStatus {
     pub attempt: u32,
     /// How many request lines it has.
     pub lines: u64,
-    /// `planned`, `uploaded`, `creating`, `created`, `over`, `settled`, `failed`, `cancelled`, or `halved` when it was
+    /// `planned`, `uploaded`, `creating`, `created`, `over`, `fetched`, `settled`, `failed`, `cancelled`, or `halved` when it was
     /// too big and its lines are in two other shards.
     pub phase: &'static str,
     /// The shard that it is a half of.
@@ -121,13 +121,15 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     });
     let mut shards = Vec::new();
     for (number, shard) in &state.shards {
-        let noted = noted.shards.get(number).filter(|_| matches!(shard.phase, Phase::Created | Phase::Over));
+        let noted =
+            noted.shards.get(number).filter(|_| matches!(shard.phase, Phase::Created | Phase::Over | Phase::Fetched));
         let (phase, failed) = match &shard.phase {
             Phase::Planned => ("planned", None),
             Phase::Uploaded => ("uploaded", None),
             Phase::Creating => ("creating", None),
             Phase::Created => ("created", None),
             Phase::Over => ("over", None),
+            Phase::Fetched => ("fetched", None),
             Phase::Settled(_) => ("settled", None),
             Phase::Failed(why) => ("failed", Some(why.clone())),
             Phase::Cancelled => ("cancelled", None),
