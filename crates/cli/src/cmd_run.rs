@@ -50,6 +50,7 @@ Examples:
   LOTE_API_KEY=mk-… lote run requests.jsonl -o results.jsonl
   lote run part-1.jsonl part-2.jsonl.gz --dir both.run --detach
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
+  lote run requests.jsonl --max-enqueued-tokens 2000000 --creates-per-hour 2000
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
   lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote run - -o results.jsonl
 

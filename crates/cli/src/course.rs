@@ -17,6 +17,7 @@ use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
 use crate::shell;
+use crate::state_dir;
 use crate::summary;
 use crate::values;
 
@@ -42,6 +43,20 @@ pub(crate) struct CourseArgs {
     /// How many batches may be at work at once [default: as many as the service takes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_open: Option<u32>,
+
+    /// About how many tokens the prompts at work may have for each model [default: as many as the service takes]
+    ///
+    /// Tokens are counted as a quarter of the bytes of the request lines, as lote plan --json shows
+    /// them. A shard that has more by itself is halved. Lines that do not have to name one model
+    /// count together.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_enqueued_tokens: Option<u64>,
+
+    /// How many batches may be created within an hour, by the clock of this machine [default: any number]
+    ///
+    /// Those that an earlier process of the same run has created count; those of other runs do not.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    creates_per_hour: Option<u32>,
 
     /// How long a create whose answer was lost is looked for, twice, before another is sent [default: 2m]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
@@ -84,6 +99,15 @@ impl CourseArgs {
         }
         if let Some(max_open) = self.max_open {
             run = run.max_open(max_open as usize);
+        }
+        if let Some(tokens) = self.max_enqueued_tokens {
+            run = run.max_enqueued_tokens(tokens);
+        }
+        if let Some(creates) = self.creates_per_hour {
+            run = run.creates_per_hour(creates);
+        }
+        if let Some(folder) = state_dir::limits() {
+            run = run.keep_limits_in(folder);
         }
         if let Some(time) = self.settle_after_loss {
             run = run.settle_after_loss(time);

@@ -26,6 +26,7 @@ mod progress;
 mod service;
 mod shell;
 mod spool;
+mod state_dir;
 mod summary;
 mod values;
 

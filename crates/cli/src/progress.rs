@@ -67,10 +67,20 @@ impl Bar {
                 self.step(format_args!("batch {} created", batch.id));
                 self.batch(batch);
             }
+            Progress::Halved { shard, halves: [first, second], why } => self.note(format_args!(
+                "shard {shard} is too big ({}): its lines go into shards {first} and {second}",
+                visible(why),
+            )),
             Progress::Resolving { shards, at_least } => self.note(format_args!(
                 "the answer to {} was lost: looking for what it made, for {} s at least, before another is sent",
                 out::count(shards.len() as u64, "create"),
                 at_least.as_secs(),
+            )),
+            Progress::Waits { why } => self.note(format_args!("no other batch is created for now: {}", visible(why))),
+            Progress::LimitsUnread { file, why } => self.note(format_args!(
+                "{}: {}; what services take is learned anew",
+                visible(&file.display().to_string()),
+                visible(why),
             )),
             Progress::Surplus { shard, batch } => self.note(format_args!(
                 "batch {} is a second one of shard {shard}: it is cancelled, and what it did may be charged",

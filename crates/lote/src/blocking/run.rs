@@ -23,6 +23,9 @@ mirror! {
         fn limits(limits: Limits);
         fn first_lines(lines: u64);
         fn max_open(batches: usize);
+        fn max_enqueued_tokens(tokens: u64);
+        fn creates_per_hour(batches: u32);
+        fn keep_limits_in(folder: impl Into<PathBuf>);
         fn attempts(attempts: u32);
         fn settle_after_loss(time: Duration);
         fn anew(anew: bool);

@@ -148,7 +148,20 @@ pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard,
     let said = |key: &str| batch.metadata.get(key).map(String::as_str);
     let ours = |ours| if ours { Claim::Ours } else { Claim::NotOurs };
     match (said(RUN), said(SHARD)) {
-        (Some(of), Some(number)) => ours((of == run || !kept(Rule::Whose)) && number == shard.plan.number.to_string()),
+        (Some(of), Some(number)) => {
+            let number = number.parse::<u32>().ok();
+            let same_number = number == Some(shard.plan.number);
+            match said(SHA256) {
+                _ if !kept(Rule::Whose) => ours(same_number),
+                None => ours(of == run && same_number),
+                Some(sha256) => {
+                    // A log that was behind the world may have given a number again, to other lines: the lines tell then.
+                    let has = |number: &u32| state.shards.get(number).is_some_and(|shard| shard.plan.sha256 == sha256);
+                    let named = number.filter(has).unwrap_or(shard.plan.number);
+                    ours(of == run && sha256 == shard.plan.sha256 && named == shard.plan.number)
+                }
+            }
+        }
         _ if !batch.metadata.is_empty() => Claim::NotOurs,
         // A service that keeps no metadata: the file tells.
         _ => {

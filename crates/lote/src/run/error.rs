@@ -59,7 +59,7 @@ pub(super) enum Kind {
     Held(Vec<(u32, String)>),
     /// It was time to give up.
     GaveUp,
-    /// All batches failed at validation.
+    /// All batches failed at validation, or were refused to the last line.
     Failed(Vec<String>),
     /// The results could not be put where they were wanted as well.
     NotCopied { output: PathBuf, error: io::Error, report: Box<Report> },
@@ -179,7 +179,8 @@ impl RunError {
         }
     }
 
-    /// All batches failed at validation: there are no results, and nothing is to be paid.
+    /// All batches failed at validation, or no line is small enough for the service: there are no results, and nothing is
+    /// to be paid.
     pub fn is_failed(&self) -> bool {
         matches!(self.0.kind, Kind::Failed(_))
     }
@@ -319,7 +320,10 @@ impl fmt::Display for RunError {
             Kind::GaveUp => write!(f, "gave up waiting; {} at the service", go_on(&self.0.batches)),
             Kind::Failed(whys) => {
                 let ids: Vec<&str> = self.0.batches.iter().map(BatchId::as_str).collect();
-                write!(f, "batch {} failed at validation", ids.join(", "))?;
+                match ids.as_slice() {
+                    [] => write!(f, "the service takes none of the request lines, and no batch was made")?,
+                    ids => write!(f, "batch {} failed at validation", ids.join(", "))?,
+                }
                 for why in whys {
                     write!(f, "\n  {why}")?;
                 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     RunError,
     error::Kind,
-    event::{Event, Opened},
+    event::{Event, Fetched, Opened},
     lock::{Holder, Lock, NotHeld},
     log::{Log, LogError},
     plan::{self, PlanError, Planned, Shards},
@@ -43,6 +43,8 @@ const SHARDS: &str = "shards";
 pub(super) const REQUESTS: &str = "requests.jsonl";
 pub(super) const OUTPUT: &str = "output.jsonl";
 pub(super) const ERRORS: &str = "errors.jsonl";
+/// The batch as it was when its files were fetched.
+pub(super) const BATCH: &str = "batch.json";
 
 /// What is in a folder before anything was paid for, in the order in which it is removed.
 const BEGUN: [&str; 6] = [Record::NAME, Log::NAME, Log::RESERVE, ORDER, PROGRESS, CANCEL];
@@ -61,6 +63,8 @@ pub(super) struct Folder {
     pub(super) record: Record,
     log: Log,
     pub(super) state: State,
+    /// What is not in the folder as it was written, to be said by who goes on.
+    unsettled: Vec<Event>,
 }
 
 /// What is asked of a folder.
@@ -134,8 +138,17 @@ impl Folder {
             let why = "a newer lote has written to it: go on with that".to_owned();
             return Err(unreadable(path, Log::NAME, why));
         }
-        let mut folder =
-            Self { path: path.to_owned(), lock, access, made: false, fresh: false, record: *record, log, state };
+        let mut folder = Self {
+            path: path.to_owned(),
+            lock,
+            access,
+            made: false,
+            fresh: false,
+            record: *record,
+            log,
+            state,
+            unsettled: Vec::new(),
+        };
         if written.torn {
             // What was lost may have been a create.
             folder.state.opened = folder.state.opened.take().map(|before| Opened { folder: String::new(), ..before });
@@ -166,6 +179,9 @@ impl Folder {
     pub(super) fn enter(&mut self, who: Opened) -> Result<(), RunError> {
         let folder = self.lock.dir().identity().map_err(|error| self.failed("look at", "", error))?;
         let cut = self.state.opened.as_ref().is_some_and(|before| before.folder.is_empty());
+        for event in std::mem::take(&mut self.unsettled) {
+            self.say(event)?;
+        }
         self.say(Event::Opened(Opened { folder, cut, ..who }))
     }
 
@@ -228,6 +244,12 @@ impl Folder {
         self.log.epoch()
     }
 
+    /// Makes the names of the folders of shards durable.
+    pub(super) fn sync_shards(&self) -> Result<(), RunError> {
+        let synced = Dir::open(&self.path.join(SHARDS)).and_then(|shards| shards.sync());
+        synced.map_err(|error| self.failed("sync", SHARDS, error))
+    }
+
     /// Begins a file in the folder.
     pub(super) fn begin(&self, name: &str) -> io::Result<AtomicFile> {
         self.lock.begin(name, self.access)
@@ -281,19 +303,36 @@ impl Folder {
         RunError::io(doing, &self.join(name), error).at(&self.path).with(self.state.batches())
     }
 
-    /// What was settled is as it was written, or is fetched and joined again.
+    /// What was settled is as it was written, or is joined again from what was fetched, or fetched again.
     fn verify(&mut self) -> Result<(), RunError> {
         if self.state.finished.is_some() {
             return Ok(());
         }
-        for shard in self.state.shards.values_mut() {
-            let Phase::Settled(stored) = &shard.phase else { continue };
-            let results = self.path.join(shard_folder(shard.plan.number)).join(RESULTS);
-            match Stored::of(&results) {
-                Ok(found) if found == *stored => {}
-                Ok(_) => shard.phase = Phase::Over,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => shard.phase = Phase::Over,
-                Err(error) => return Err(RunError::io("read", &results, error).at(&self.path)),
+        for (number, shard) in &self.state.shards {
+            let at = self.path.join(shard_folder(*number));
+            let is = |name: &str, stored: &Stored| match Stored::of(&at.join(name)) {
+                Ok(found) => Ok(found == *stored),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(RunError::io("read", &at.join(name), error).at(&self.path)),
+            };
+            let settled = match &shard.phase {
+                Phase::Settled(stored) => is(RESULTS, stored)?,
+                Phase::Fetched => false,
+                _ => continue,
+            };
+            if settled {
+                continue;
+            }
+            let fetched = match &shard.fetched {
+                None => false,
+                Some(Fetched { batch, output, errors }) => {
+                    let files = [(BATCH, Some(batch)), (OUTPUT, output.as_ref()), (ERRORS, errors.as_ref())];
+                    let mut files = files.into_iter().filter_map(|(name, stored)| Some((name, stored?)));
+                    files.try_fold(true, |all, (name, stored)| Ok(all && is(name, stored)?))?
+                }
+            };
+            if !(fetched && shard.phase == Phase::Fetched) {
+                self.unsettled.push(Event::Unsettled { shard: *number, fetched });
             }
         }
         Ok(())
@@ -325,7 +364,17 @@ impl Draft<'_> {
         }
         let named = lock.moved_to(path).and_then(|()| Dir::open(save::folder(path))?.sync());
         let state = State::new(&record.shards);
-        let mut folder = Folder { path: path.to_owned(), lock, access, made: true, fresh: true, record, log, state };
+        let mut folder = Folder {
+            path: path.to_owned(),
+            lock,
+            access,
+            made: true,
+            fresh: true,
+            record,
+            log,
+            state,
+            unsettled: Vec::new(),
+        };
         if let Err(error) = named {
             let error = folder.failed("make", "", error);
             folder.remove();
@@ -359,7 +408,17 @@ impl Draft<'_> {
         match self.fill(&lock, wanted) {
             Ok((record, log, checked)) => {
                 let state = State::new(&record.shards);
-                let mut folder = Folder { path: path.to_owned(), lock, access, made, fresh: true, record, log, state };
+                let mut folder = Folder {
+                    path: path.to_owned(),
+                    lock,
+                    access,
+                    made,
+                    fresh: true,
+                    record,
+                    log,
+                    state,
+                    unsettled: Vec::new(),
+                };
                 folder.enter(self.who)?;
                 Ok((folder, checked))
             }
@@ -538,6 +597,8 @@ fn what_is(path: &Path) -> Result<There, RunError> {
             let locked = names.iter().any(|name| name == Lock::NAME);
             match names.iter().all(ours) && (locked || names.iter().all(|name| save::is_temporary(name))) {
                 true => Ok(There::Free),
+                // Another process has just begun a run here.
+                false if matches!(Record::read(path), Found::Record(_)) => what_is(path),
                 false => {
                     let why = "holds something else than a run; name another folder".to_owned();
                     Err(RunError::new(Kind::Taken { why }).at(path))

@@ -49,6 +49,8 @@ pub(super) struct Parts {
 struct Part {
     plan: ShardPlan,
     attempt: u32,
+    /// Whether its lines are a part of those of another shard, which stands for them in the order of the input.
+    is_half: bool,
     came: Came,
 }
 
@@ -57,6 +59,8 @@ enum Came {
     Results,
     /// None of its lines was run: what its result lines say.
     Nothing { code: &'static str, why: String },
+    /// These shards have its lines, one after the other.
+    Halved([u32; 2]),
 }
 
 /// What was put together.
@@ -66,11 +70,12 @@ pub(super) struct Merged {
 }
 
 /// Which file could not be read or written.
+#[derive(Debug)]
 pub(super) struct Fault(pub(super) PathBuf, pub(super) io::Error);
 
 /// A pair of lines: what was asked, and the best that came.
 pub(super) struct Pair<'a> {
-    /// The shard of the first attempt that the line is in.
+    /// The shard of the first attempt that the line is in, no halved one.
     pub(super) shard: u32,
     /// The shard whose result it is.
     pub(super) from: u32,
@@ -145,10 +150,11 @@ impl Parts {
             let came = match &shard.phase {
                 Phase::Settled(_) => Came::Results,
                 Phase::Failed(why) => nothing("batch_failed", why),
+                Phase::Halved(halves) => Came::Halved(*halves),
                 Phase::Cancelled => nothing("batch_cancelled", "the run was cancelled before this line was sent"),
                 _ => nothing("not_settled", shard.held.as_deref().unwrap_or("its batch was not settled")),
             };
-            Part { plan: shard.plan.clone(), attempt: shard.attempt, came }
+            Part { plan: shard.plan.clone(), attempt: shard.attempt, is_half: shard.half_of.is_some(), came }
         };
         let shards = folder.state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
         Self { shards, in_order: folder.record.in_order }
@@ -196,7 +202,7 @@ struct Pairs<'a> {
     shards: &'a BTreeMap<u32, Part>,
     in_order: bool,
     /// The shards of the first attempt that are being read.
-    open: BTreeMap<u32, Reader>,
+    open: BTreeMap<u32, Chain<'a>>,
     /// The further attempts, by endpoint and model: the shards of each, one after another, hold a part of the lines of the
     /// input that are for these, in the same order.
     again: BTreeMap<(u32, &'a str, Option<&'a str>), Again<'a>>,
@@ -204,9 +210,16 @@ struct Pairs<'a> {
 
 /// Shards of an attempt, and the line that comes next.
 struct Again<'a> {
+    chain: Chain<'a>,
+    head: Option<Head>,
+}
+
+/// Shards that are read one after another, none of them halved.
+#[derive(Default)]
+struct Chain<'a> {
+    /// Those that come, the next one last.
     left: Vec<&'a Part>,
     reader: Option<Reader>,
-    head: Option<Head>,
 }
 
 struct Head {
@@ -269,6 +282,7 @@ impl Reader {
         let results = match &part.came {
             Came::Results => Results::Lines(Lines::open(folder.join(RESULTS))?),
             Came::Nothing { code, why } => Results::Nothing { code, why: why.clone() },
+            Came::Halved(_) => return Err(Fault(folder, io::Error::other("its lines are in other shards"))),
         };
         Ok(Self {
             number: part.plan.number,
@@ -313,51 +327,73 @@ fn rank(line: &[u8]) -> Rank {
     })
 }
 
-impl<'a> Again<'a> {
+impl Again<'_> {
     /// The next line of the attempt, kept until the line of the input comes that it is a result of.
     fn fill(&mut self, root: &Path) -> Result<(), Fault> {
-        while self.head.is_none() {
-            let reader = match &mut self.reader {
-                Some(reader) if reader.left > 0 => reader,
-                _ if self.left.is_empty() => return Ok(()),
-                reader => reader.insert(Reader::open(root, self.left.remove(0))?),
-            };
-            if reader.left > 0 {
-                reader.next()?;
-                let custom_id =
-                    custom_id(&reader.request).map_err(|error| Fault(reader.requests.path.clone(), error))?;
-                let result = std::mem::take(&mut reader.result);
-                let rank = rank(&result);
-                self.head = Some(Head { custom_id, shard: reader.number, result, rank });
+        if self.head.is_some() {
+            return Ok(());
+        }
+        let Some(reader) = self.chain.next(root)? else { return Ok(()) };
+        let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.path.clone(), error))?;
+        let result = std::mem::take(&mut reader.result);
+        let rank = rank(&result);
+        self.head = Some(Head { custom_id, shard: reader.number, result, rank });
+        Ok(())
+    }
+}
+
+impl<'a> Chain<'a> {
+    /// All lines of these shards; of one that was halved those of its halves.
+    fn of(shards: &'a BTreeMap<u32, Part>, parts: &[&'a Part]) -> Self {
+        let (mut left, mut open) = (Vec::new(), parts.to_vec());
+        while let Some(part) = open.pop() {
+            match &part.came {
+                Came::Halved(halves) => open.extend(halves.iter().filter_map(|half| shards.get(half))),
+                _ => left.push(part),
             }
         }
-        Ok(())
+        Self { left, reader: None }
+    }
+
+    /// Goes to the next line, if there is one.
+    fn next(&mut self, root: &Path) -> Result<Option<&mut Reader>, Fault> {
+        while self.reader.as_ref().is_none_or(|reader| reader.left == 0) {
+            let Some(part) = self.left.pop() else { return Ok(None) };
+            self.reader = Some(Reader::open(root, part)?);
+        }
+        if let Some(reader) = &mut self.reader {
+            reader.next()?;
+        }
+        Ok(self.reader.as_mut())
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.left.is_empty() && self.reader.as_ref().is_none_or(|reader| reader.left == 0)
     }
 }
 
 impl<'a> Pairs<'a> {
     fn new(root: &'a Path, shards: &'a BTreeMap<u32, Part>, in_order: bool) -> Self {
-        let mut again = BTreeMap::new();
-        for part in shards.values().filter(|part| part.attempt > 1) {
+        let mut lanes: BTreeMap<_, Vec<&Part>> = BTreeMap::new();
+        for part in shards.values().filter(|part| part.attempt > 1 && !part.is_half) {
             let ShardPlan { endpoint, model, .. } = &part.plan;
-            let lane = again.entry((part.attempt, endpoint.as_str(), model.as_deref()));
-            lane.or_insert_with(|| Again { left: Vec::new(), reader: None, head: None }).left.push(part);
+            lanes.entry((part.attempt, endpoint.as_str(), model.as_deref())).or_default().push(part);
         }
-        Self { root, shards, in_order, open: BTreeMap::new(), again }
+        let again = lanes.into_iter().map(|(lane, parts)| {
+            let chain = Chain::of(shards, &parts);
+            (lane, Again { chain, head: None })
+        });
+        Self { root, shards, in_order, open: BTreeMap::new(), again: again.collect() }
     }
 
     fn walk(&mut self, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let first = self.shards.values().filter(|part| part.attempt == 1 && !part.is_half);
         if self.in_order {
-            let first: Vec<(u32, u64)> = self
-                .shards
-                .values()
-                .filter(|part| part.attempt == 1)
-                .map(|part| (part.plan.number, part.plan.lines))
-                .collect();
+            let first: Vec<(u32, u64)> = first.map(|part| (part.plan.number, part.plan.lines)).collect();
             return first.into_iter().try_for_each(|(shard, count)| self.stretch(shard, count, visit));
         }
         let mut order = Lines::open(self.root.join(ORDER))?;
-        let mut left: u64 = self.shards.values().filter(|part| part.attempt == 1).map(|part| part.plan.lines).sum();
+        let mut left: u64 = first.map(|part| part.plan.lines).sum();
         let mut text = Vec::new();
         while left > 0 {
             order.next(&mut text)?;
@@ -373,7 +409,7 @@ impl<'a> Pairs<'a> {
         Ok(())
     }
 
-    /// So many lines of a shard, one after another.
+    /// So many lines of a shard, as the first attempt had it, one after another.
     fn stretch(
         &mut self,
         shard: u32,
@@ -384,14 +420,13 @@ impl<'a> Pairs<'a> {
             if !self.open.contains_key(&shard) {
                 let fault =
                     || Fault(self.root.join(ORDER), io::Error::other("it names a shard that is not in the plan"));
-                let part = self.shards.get(&shard).ok_or_else(fault)?;
-                self.open.insert(shard, Reader::open(self.root, part)?);
+                let part = self.shards.get(&shard).filter(|part| !part.is_half).ok_or_else(fault)?;
+                self.open.insert(shard, Chain::of(self.shards, &[part]));
             }
-            let Some(reader) = self.open.get_mut(&shard) else { continue };
-            if reader.left == 0 {
+            let Some(chain) = self.open.get_mut(&shard) else { continue };
+            let Some(reader) = chain.next(self.root)? else {
                 return Err(Fault(self.root.join(ORDER), io::Error::other("it has more lines than the shards")));
-            }
-            reader.next()?;
+            };
             let mut best: Option<Head> = None;
             if !self.again.is_empty() {
                 let at = |error| Fault(reader.requests.path.clone(), error);
@@ -413,10 +448,10 @@ impl<'a> Pairs<'a> {
             }
             let (from, result) = match &best {
                 Some(head) => (head.shard, head.result.as_slice()),
-                None => (shard, reader.result.as_slice()),
+                None => (reader.number, reader.result.as_slice()),
             };
-            visit(Pair { shard, from, request: &reader.request, result })?;
-            if reader.left == 0 {
+            visit(Pair { shard: reader.number, from, request: &reader.request, result })?;
+            if chain.is_at_end() {
                 self.open.remove(&shard);
             }
         }

@@ -11,13 +11,17 @@ mod drive;
 mod error;
 mod event;
 mod folder;
+mod halve;
+mod limits;
 mod lock;
 mod log;
 mod merge;
 mod plan;
 mod record;
+mod refusal;
 mod repair;
 mod report;
+mod schedule;
 mod seam;
 #[cfg(test)]
 mod sim;
@@ -44,11 +48,13 @@ use self::{
     error::Kind,
     event::{Event, Opened},
     folder::{Draft, Folder, RESULTS, SUMMARY},
+    limits::Kept,
     merge::Fault,
     plan::Cut,
     record::Asked,
     repair::Search,
     report::Summary,
+    schedule::Bounds,
     seam::{Rule, kept},
     state::{Phase, Shard},
 };
@@ -86,6 +92,15 @@ pub enum Progress<'a> {
     },
     /// A batch exists and is written down.
     Created(&'a Batch),
+    /// A shard was refused as too big: its lines go into two others.
+    Halved {
+        /// The shard.
+        shard: u32,
+        /// The shards that have its lines now.
+        halves: [u32; 2],
+        /// What the service said.
+        why: &'a str,
+    },
     /// Creates whose answers were lost are looked for.
     Resolving {
         /// Their shards.
@@ -100,6 +115,19 @@ pub enum Progress<'a> {
         shard: u32,
         /// That batch.
         batch: &'a Batch,
+    },
+    /// No shard may be submitted now, and why.
+    Waits {
+        /// Why.
+        why: &'a str,
+    },
+    /// What the service was seen to take cannot be read from the file that it is kept in, or not be written to it. The run
+    /// goes on without it.
+    LimitsUnread {
+        /// The file.
+        file: &'a Path,
+        /// Why.
+        why: &'a str,
     },
     /// A look at a batch.
     Waiting(&'a Batch),
@@ -156,7 +184,8 @@ pub struct Run {
     deadline: Option<Duration>,
     cadence: Cadence,
     tolerance: Option<Tolerance>,
-    max_open: usize,
+    bounds: Bounds,
+    limits_in: Option<PathBuf>,
     attempts: u32,
     settle_after_loss: Duration,
     anew: bool,
@@ -216,7 +245,8 @@ impl Run {
             deadline: None,
             cadence: Cadence::default(),
             tolerance: None,
-            max_open: usize::MAX,
+            bounds: Bounds { max_open: usize::MAX, max_enqueued_tokens: None, creates_per_hour: None },
+            limits_in: None,
             attempts: 1,
             settle_after_loss: SETTLE_AFTER_LOSS,
             anew: false,
@@ -268,9 +298,32 @@ impl Run {
     }
 
     /// How many batches may be at work at once, at least 1. The default is as many as the service takes: when it says
-    /// that there are too many, the run waits for one of its own to end.
+    /// that there are too many, the run waits for some of its own to end.
     pub fn max_open(mut self, batches: usize) -> Self {
-        self.max_open = batches.max(1);
+        self.bounds.max_open = batches.max(1);
+        self
+    }
+
+    /// About how many tokens the prompts at work may have, for each model; one quarter of the bytes of the request lines,
+    /// as in [`ShardPlan::tokens`]. A shard that has more by itself is halved, and a line that has more goes alone. The
+    /// default is as many as the service takes. Lines that do not have to name one model count together.
+    pub fn max_enqueued_tokens(mut self, tokens: u64) -> Self {
+        self.bounds.max_enqueued_tokens = Some(tokens.max(1));
+        self
+    }
+
+    /// How many batches may be created within an hour, by the clock of this machine, at least 1. Those of an earlier
+    /// process of the same run count, and those of other runs do not.
+    pub fn creates_per_hour(mut self, batches: u32) -> Self {
+        self.bounds.creates_per_hour = Some(batches.max(1));
+        self
+    }
+
+    /// A folder for what the service was seen to take at once, so that the next run of the same account need not be
+    /// refused first. There is a file for each account, which counts for a week; one that cannot be read is told and not
+    /// used. Without a folder every run learns for itself.
+    pub fn keep_limits_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.limits_in = Some(folder.into());
         self
     }
 
@@ -457,6 +510,7 @@ impl Run {
             folder.say(Event::Resumed)?;
         }
         if !shards.is_empty() {
+            folder.sync_shards()?;
             let attempt = folder.state.attempt + 1;
             folder.say(Event::Attempt { attempt, shards })?;
         }
@@ -547,7 +601,8 @@ impl Run {
             cadence: self.cadence.clone(),
             tolerance: self.tolerance.clone(),
             deadline,
-            max_open: self.max_open,
+            bounds: self.bounds.clone(),
+            limits: self.limits_in.as_ref().filter(|_| self.gateway.is_none()).map(|at| Kept::of(at, &self.client)),
             settle_after_loss: self.settle_after_loss,
             detach,
             on_progress: Arc::clone(&self.on_progress),

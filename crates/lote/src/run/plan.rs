@@ -76,8 +76,29 @@ pub struct ShardPlan {
     pub bytes: u64,
     /// Texts to embed in it.
     pub inputs: u64,
+    /// About how many tokens its prompts have: a quarter of the bytes of its lines.
+    #[serde(default)]
+    pub tokens: u64,
     /// SHA-256 of its canonical lines, each with its LF, in lower-case hex.
     pub sha256: String,
+}
+
+impl ShardPlan {
+    /// About how many tokens its prompts have; also of a run that was planned before they were counted.
+    pub(super) fn tokens(&self) -> u64 {
+        if self.tokens > 0 { self.tokens } else { tokens(self.bytes) }
+    }
+}
+
+/// About how many tokens the prompt in a line of so many bytes has. A text in English has about four bytes a token, one in
+/// another script fewer, and a picture in the line many more.
+pub(super) fn tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
+}
+
+/// The digits of a hash, in lower case.
+pub(super) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the lines of the shards go.
@@ -240,7 +261,9 @@ impl<'a, S: Shards> Cutter<'a, S> {
             out.write_all(bytes).map_err(|error| (format!("write shard {} of", plan.number), error))?;
         }
         plan.lines += 1;
-        plan.bytes += line.canonical.len() as u64 + 1;
+        let bytes = line.canonical.len() as u64 + 1;
+        plan.bytes += bytes;
+        plan.tokens = plan.tokens.saturating_add(tokens(bytes));
         plan.inputs = plan.inputs.saturating_add(line.inputs);
         let number = plan.number;
         if self.group.0 != number {
@@ -277,7 +300,8 @@ impl<'a, S: Shards> Cutter<'a, S> {
             .map_err(|_| ("cut".to_owned(), io::Error::other("there are more shards than can be counted")))?;
         let out = self.shards.begin(number).map_err(|error| (format!("make shard {number} of"), error))?;
         let (endpoint, model) = (line.endpoint.to_owned(), model.map(str::to_owned));
-        self.plans.push(ShardPlan { number, endpoint, model, lines: 0, bytes: 0, inputs: 0, sha256: String::new() });
+        let (lines, bytes, inputs, tokens, sha256) = (0, 0, 0, 0, String::new());
+        self.plans.push(ShardPlan { number, endpoint, model, lines, bytes, inputs, tokens, sha256 });
         self.open.push(Open { at, used: 0, hash: Sha256::new(), out: BufWriter::with_capacity(BUFFER, out) });
         Ok(self.open.len() - 1)
     }
@@ -285,7 +309,7 @@ impl<'a, S: Shards> Cutter<'a, S> {
     fn close(&mut self, open: usize) -> Result<(), Failed> {
         let Open { at, hash, out, .. } = self.open.swap_remove(open);
         let plan = &mut self.plans[at];
-        plan.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        plan.sha256 = hex(hash);
         let number = plan.number;
         let out = out.into_inner().map_err(io::IntoInnerError::into_error);
         let finished = out.and_then(|out| self.shards.finish(number, out));

@@ -1,5 +1,6 @@
 //! Does what the state of a run says is to be done next, and writes down what happened.
 
+mod halve;
 mod noted;
 mod resolve;
 mod settle;
@@ -11,13 +12,18 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 pub(super) use self::noted::Noted;
 use super::{
     OnProgress, Progress, RunError,
     error::Kind,
     event::Event,
     folder::{Folder, RESULTS, SUMMARY},
+    limits::Kept,
     merge::{Fault, Merge},
+    schedule::{Bounds, Learned, Schedule},
+    seam,
     state::{Next, Phase},
 };
 use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline, fetch::blocking};
@@ -28,7 +34,9 @@ pub(super) struct Manner {
     pub(super) cadence: Cadence,
     pub(super) tolerance: Option<Tolerance>,
     pub(super) deadline: Deadline,
-    pub(super) max_open: usize,
+    pub(super) bounds: Bounds,
+    /// Where it is kept what the service was seen to take.
+    pub(super) limits: Option<Kept>,
     pub(super) settle_after_loss: Duration,
     /// Only so far as until there is nothing to do but wait.
     pub(super) detach: bool,
@@ -41,8 +49,11 @@ pub(super) struct Driver {
     pub(super) folder: Folder,
     options: BatchOptions,
     manner: Manner,
-    /// How many batches the service has room for, as far as it has said.
-    room: usize,
+    schedule: Schedule,
+    /// Until when the service has asked for a pause.
+    paused_until: Option<Instant>,
+    /// How far the batches are, and why the run waits, as it was left last for who looks on.
+    noted: Noted,
     /// What was last seen of each shard's batch.
     seen: BTreeMap<u32, Batch>,
     /// The batches that this process has asked to stop.
@@ -67,13 +78,23 @@ impl From<RunError> for Stopped {
 
 impl Driver {
     pub(super) fn new(client: Client, folder: Folder, options: BatchOptions, manner: Manner) -> Self {
-        let room = manner.max_open;
+        let learned = match manner.limits.as_ref().map(|kept| (kept, kept.read(seam::now()))) {
+            None => Learned::default(),
+            Some((_, Ok(learned))) => learned,
+            Some((kept, Err(why))) => {
+                (manner.on_progress)(Progress::LimitsUnread { file: kept.path(), why: &why });
+                Learned::default()
+            }
+        };
+        let schedule = Schedule::new(manner.bounds.clone(), learned);
         Self {
             client,
             folder,
             options,
             manner,
-            room,
+            schedule,
+            paused_until: None,
+            noted: Noted::default(),
             seen: BTreeMap::new(),
             stopped: BTreeSet::new(),
             looked: false,
@@ -89,10 +110,11 @@ impl Driver {
     pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
         loop {
             self.heed_cancel().await?;
-            match self.folder.state.next(self.room) {
+            match self.next() {
                 Next::Resolve => self.resolve().await?,
                 Next::Settle(shard) => self.settle(shard).await?,
                 Next::Submit(shard) => self.submit(shard).await?,
+                Next::Halve(shard, than) => self.halve_for(shard, than).await?,
                 Next::Wait if self.manner.detach => {
                     if !self.look().await? {
                         return Err(Stopped::Later);
@@ -106,6 +128,26 @@ impl Driver {
                 }
                 Next::Done => return Ok(()),
             }
+        }
+    }
+
+    /// What is to be done next.
+    fn next(&mut self) -> Next {
+        self.schedule.paused = self.is_paused();
+        self.folder.state.next(&self.schedule, seam::now())
+    }
+
+    /// Whether the service has asked for a pause that is not over.
+    fn is_paused(&self) -> bool {
+        self.paused_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Keeps what the service was seen to take. That it cannot be kept is no reason to stop.
+    fn keep_limits(&self) {
+        if let Some(kept) = &self.manner.limits
+            && let Err(error) = kept.write(self.schedule.learned(), seam::now())
+        {
+            self.tell(Progress::LimitsUnread { file: kept.path(), why: &error.to_string() });
         }
     }
 

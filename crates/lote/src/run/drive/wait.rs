@@ -8,20 +8,21 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{
     Driver,
     noted::{Noted, NotedShard},
 };
 use crate::{
-    Batch, BatchId, Error, Waited,
+    Batch, BatchId, Error, Status, Waited,
     run::{
         Progress, RunError,
         error::Kind,
         event::Event,
+        schedule::Turn,
         seam::{self, Rule, kept},
-        state::Phase,
+        state::{Next, Phase},
     },
 };
 
@@ -38,6 +39,7 @@ impl Driver {
         let open: Vec<(u32, BatchId)> =
             created.filter_map(|(number, shard)| Some((*number, shard.batch()?.clone()))).collect();
         let (mut any, mut noted) = (false, Noted { at: seam::now().get(), ..Noted::default() });
+        noted.waits = self.why_waiting();
         for (number, id) in &open {
             match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => {
@@ -54,6 +56,7 @@ impl Driver {
             }
         }
         self.folder.note(&noted);
+        self.noted = noted;
         Ok(any)
     }
 
@@ -61,8 +64,15 @@ impl Driver {
     fn over(&mut self, number: u32, id: BatchId, batch: Batch) -> Result<(), RunError> {
         let status = batch.status.as_str().to_owned();
         self.folder.say(Event::Over { shard: number, batch: id, status })?;
+        let well = batch.status != Status::Failed;
         self.seen.insert(number, batch);
-        self.room = (self.room.saturating_add(1)).min(self.manner.max_open);
+        if let Some(shard) = self.folder.state.shards.get(&number).filter(|_| well) {
+            let before = self.schedule.learned().clone();
+            self.schedule.ended(&shard.plan);
+            if *self.schedule.learned() != before {
+                self.keep_limits();
+            }
+        }
         Ok(())
     }
 
@@ -73,8 +83,31 @@ impl Driver {
         if kept(Rule::NotFound) { Ok(()) } else { self.folder.say(Event::NoBatch { shard: number, why }) }
     }
 
-    /// Waits until one of the batches is over.
+    /// Why shards that nobody has submitted wait.
+    fn why_waiting(&mut self) -> Option<String> {
+        self.schedule.paused = self.is_paused();
+        match self.schedule.turn(&self.folder.state, seam::now()) {
+            Turn::Wait(why) => Some(why.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Says why shards wait, to who looks on and who looks in, when that is news.
+    pub(super) fn note_waits(&mut self, waits: Option<String>) {
+        if self.noted.waits == waits {
+            return;
+        }
+        if let Some(why) = &waits {
+            self.tell(Progress::Waits { why });
+        }
+        self.noted.waits = waits;
+        self.folder.note(&self.noted);
+    }
+
+    /// Waits until one of the batches is over, or another may be created.
     pub(super) async fn wait(&mut self) -> Result<(), RunError> {
+        let waits = self.why_waiting();
+        self.note_waits(waits);
         let open: BTreeMap<BatchId, u32> = self
             .folder
             .state
@@ -83,6 +116,9 @@ impl Driver {
             .filter(|(_, shard)| shard.phase == Phase::Created)
             .filter_map(|(number, shard)| Some((shard.batch()?.clone(), *number)))
             .collect();
+        if open.is_empty() {
+            return self.manner.deadline.within(sleep(TICK)).await.map_err(|late| self.service(late));
+        }
         let latest: Arc<Mutex<BTreeMap<BatchId, NotedShard>>> = Arc::default();
         let (steps, troubles, noted) =
             (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress), Arc::clone(&latest));
@@ -114,19 +150,21 @@ impl Driver {
                 Box::pin(async move { std::pin::pin!(wait.into_stream()).next().await })
             }
         };
+        self.noted.shards.retain(|number, _| open.values().any(|open| open == number));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said = BTreeMap::new();
         let ended = loop {
             tokio::select! {
                 ended = &mut next => break ended,
                 _ = tick.tick() => {
                     let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
                     if !latest.is_empty() {
-                        said.extend(latest.into_iter().filter_map(|(id, batch)| Some((*open.get(&id)?, batch))));
-                        self.folder.note(&Noted { at: seam::now().get(), shards: said.clone() });
+                        let seen = latest.into_iter().filter_map(|(id, batch)| Some((*open.get(&id)?, batch)));
+                        self.noted.shards.extend(seen);
+                        self.noted.at = seam::now().get();
+                        self.folder.note(&self.noted);
                     }
-                    if self.folder.cancel_is_asked() {
+                    if self.folder.cancel_is_asked() || self.next() != Next::Wait {
                         return Ok(());
                     }
                 }
