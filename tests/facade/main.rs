@@ -25,6 +25,7 @@ mod request_files;
 mod requests;
 mod runs;
 mod runs_shards;
+mod runs_twice;
 mod semver;
 mod servers;
 mod tracing;
