@@ -1,5 +1,5 @@
-//! What is too long for CI: `cargo xtask night` kills runs some hundred times, gives them millions of lines, and runs each
-//! fuzz target for some minutes. CI does the same with a few kills, fewer lines, and a few seconds.
+//! What is too long for CI: `cargo xtask night` kills runs some thousand times, lets the disk be full at each of their
+//! steps, gives them millions of lines, and runs each fuzz target for some minutes. CI does the same with a few kills, fewer lines, and a few seconds.
 
 use std::{
     fs,
@@ -35,8 +35,10 @@ const SHOWN: usize = 300;
 const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
 
 /// The process tests of runs at length: each with the variable that says how much of it, and the values.
-const AT_LENGTH: [(&str, &str, &[&str]); 2] = [
+const AT_LENGTH: [(&str, &str, &[&str]); 4] = [
     ("a_run_that_is_killed_at_any_moment_pays_nothing_twice", "LOTE_ROUNDS", &["20"]),
+    ("a_run_that_is_killed_at_any_point_pays_nothing_twice_in_any_mode", "LOTE_POINTS", &["all"]),
+    ("a_full_disk_at_any_step_loses_nothing_and_pays_nothing_twice", "LOTE_POINTS", &["all"]),
     ("a_run_takes_no_more_memory_for_more_lines", "LOTE_LINES", &["1000000", "4000000"]),
 ];
 
