@@ -1,6 +1,6 @@
-//! What is too long for CI: `cargo xtask night` kills runs some hundred times, gives them millions of lines, simulates
-//! them under many seeds, and runs each fuzz target for some minutes. CI does the same with a few kills, fewer lines and
-//! seeds, and a few seconds.
+//! What is too long for CI: `cargo xtask night` kills runs some thousand times, lets the disk be full at each of their
+//! steps, gives them millions of lines, simulates them under many seeds, and runs each fuzz target for some minutes. CI does
+//! the same with a few kills, fewer lines and seeds, and a few seconds.
 
 use std::{
     fs,
@@ -42,8 +42,10 @@ const PROCESSES: &[&str] = &["--test", "long"];
 const SIMULATION: &[&str] = &["--lib"];
 
 /// The tests of runs at length: where each is, and the variable that says how much of it, with its values.
-const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 4] = [
+const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 6] = [
     (PROCESSES, "a_run_that_is_killed_at_any_moment_pays_nothing_twice", "LOTE_ROUNDS", &["20"]),
+    (PROCESSES, "a_run_that_is_killed_at_any_point_pays_nothing_twice_in_any_mode", "LOTE_POINTS", &["all"]),
+    (PROCESSES, "a_full_disk_at_any_step_loses_nothing_and_pays_nothing_twice", "LOTE_POINTS", &["all"]),
     (PROCESSES, "a_run_takes_no_more_memory_for_more_lines", "LOTE_LINES", &["1000000", "4000000"]),
     (SIMULATION, "no_seed_pays_twice_or_loses_a_line", "LOTE_SEEDS", &["100000"]),
     (SIMULATION, "one_shard_is_searched_to_the_end", "LOTE_FAULTS", &["3"]),

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Keys;
 use crate::clock::Clock;
 use crate::executor::Executor;
-use crate::faults::{Hidden, Script};
+use crate::faults::{Hidden, Renamed, Script};
 use crate::idempotency::Idempotency;
 use crate::ids::Ids;
 use crate::journal::Journal;
@@ -31,6 +31,7 @@ pub(crate) struct App {
     pub(crate) ids: Ids,
     pub(crate) script: Script,
     pub(crate) hidden: Hidden,
+    pub(crate) renamed: Renamed,
     pub(crate) journal: Journal,
     pub(crate) idempotency: Idempotency,
     pub(crate) disk: Disk,
@@ -71,6 +72,7 @@ impl App {
             ids: Ids::new(setup.seed),
             script: Script::new(setup.faults, setup.seed.unwrap_or(0)),
             hidden: Hidden::default(),
+            renamed: Renamed::default(),
             idempotency: Idempotency::new(setup.idempotency),
             line_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
             stop: CancellationToken::new(),

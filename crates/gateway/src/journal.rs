@@ -52,7 +52,7 @@ pub enum Event {
     },
     /// A file was uploaded.
     FileUploaded {
-        /// The new file.
+        /// The new file; the earlier one of the same bytes, where a fault lets that stand for it.
         file_id: String,
         /// As the client called it.
         filename: String,

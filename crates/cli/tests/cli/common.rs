@@ -106,7 +106,7 @@ pub(crate) fn hangups_end_what_is_started() {
     drop(runtime.block_on(async { signal(SignalKind::hangup()) }).expect("a handler"));
 }
 
-/// Sends a signal to a process: INT, TERM, HUP or KILL.
+/// Sends a signal to a process, such as INT or KILL.
 #[cfg(unix)]
 pub(crate) fn signal(child: &std::process::Child, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();

@@ -1,6 +1,8 @@
 //! Owns the list of the process tests of `lote`: one module for each command. Never a test itself.
 
 mod batches;
+#[cfg(unix)]
+mod beside;
 mod check;
 #[cfg(unix)]
 mod commands;

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::contract::{Status, View};
@@ -91,6 +91,7 @@ fn make(
         output_expires_after: asked.output_expires_after,
         model: None,
         usage: Usage::default(),
+        stuck: false,
     };
     app.hidden.hide(caller.tenant, &batch.id, fired, app.clock.now_ms());
     app.journal.record(caller.tenant, created_at, || Event::BatchCreated {
@@ -121,8 +122,9 @@ fn check_input(id: &str, input: Option<&FileRecord>) -> Result<(), ApiError> {
 
 /// `GET /batches`, newest first.
 pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+    let after = params.get("after").map(|after| app.renamed.resolve(after).unwrap_or_else(|| after.to_owned()));
     let query = Query {
-        after: params.get("after").map(str::to_owned),
+        after,
         limit: params.limit(1..=100, 20)?,
         oldest_first: false,
         purpose: None,
@@ -130,26 +132,53 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
         hidden: app.hidden.unlisted(caller.tenant, "batch_", app.clock.now_ms()),
     };
     let (page, more) = app.store.batches(caller.tenant, &query).map_err(|unknown| params.unknown_cursor(unknown))?;
-    let data = page.iter().map(|batch| caller.view.batch(batch)).collect();
+    let data = page.iter().map(|batch| shown(&app, caller.view, batch, &batch.id)).collect();
     Ok(Json(View::list(data, more)))
 }
 
 /// `GET /batches/{batch_id}`
-pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(named): Id) -> Result<Json<Value>, ApiError> {
+    let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
     let batch = app.store.batch(caller.tenant, &id).ok_or_else(|| ApiError::no_batch(&id))?;
     if app.hidden.is_unread(&id, app.clock.now_ms()) {
         return Err(ApiError::no_batch(&id));
     }
-    Ok(Json(caller.view.batch(&batch)))
+    Ok(Json(shown(&app, caller.view, &batch, &named)))
+}
+
+/// The Batch object under the id by which a client knows it. A result file that is named late is not named yet.
+fn shown(app: &App, view: View, batch: &BatchRecord, named: &str) -> Value {
+    let mut body = view.batch(batch);
+    body["id"] = json!(named);
+    let late = |id: &Option<String>| id.as_ref().is_some_and(|id| app.hidden.is_unnamed(id, app.clock.now_ms()));
+    for (field, id) in [("output_file_id", &batch.output_file_id), ("error_file_id", &batch.error_file_id)] {
+        if late(id) {
+            body[field] = Value::Null;
+        }
+    }
+    body
 }
 
 /// `POST /batches/{batch_id}/cancel`. A body, if there is one, is not looked at.
-pub(crate) async fn cancel(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    fired: Fired,
+    Id(named): Id,
+) -> Result<Json<Value>, ApiError> {
     let now = app.clock.now();
+    let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
+    let for_ever = fired.at(Stage::Made).find(|strike| strike.effect == Effect::CancellingForEver);
     let batch = app
         .store
         .update_batch(caller.tenant, &id, &mut |batch| {
-            batch.enter(Status::Cancelling, now);
+            if batch.enter(Status::Cancelling, now)
+                && let Some(strike) = for_ever
+            {
+                strike.happened();
+                batch.stuck = true;
+                batch.cancelled_at = Some(now);
+            }
         })
         .ok_or_else(|| ApiError::no_batch(&id))?;
     if batch.status.is_terminal() {
@@ -160,5 +189,5 @@ pub(crate) async fn cancel(State(app): State<Arc<App>>, caller: Caller, Id(id): 
     }
     app.journal.record(caller.tenant, now, || Event::BatchCancelled { batch_id: id.clone() });
     app.cancel(&id);
-    Ok(Json(caller.view.batch(&batch)))
+    Ok(Json(shown(&app, caller.view, &batch, &named)))
 }

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use crate::clock::LAST_SECOND;
-use crate::faults::{Operation, Refusal, RetryAfter};
+use crate::faults::{Operation, Refusal};
 
 /// What goes wrong. Each effect imitates something that a real service was seen to do; its source is
 /// named, and the first word is its name in a faults file.
 ///
 /// Of several effects that strike one call, those on the answer as a whole ([`Status`](Effect::Status),
-/// [`Reset`](Effect::Reset), [`AnswerLost`](Effect::AnswerLost), [`AnswerReplaced`](Effect::AnswerReplaced)
-/// and those on its body) exclude each other: the first in the plan happens, the others stay for
+/// [`Reset`](Effect::Reset), [`AnswerLost`](Effect::AnswerLost), [`AnswerReplaced`](Effect::AnswerReplaced),
+/// [`Late`](Effect::Late) and those on its body) exclude each other: the first in the plan happens, the others stay for
 /// a later call. All further effects add up.
 ///
 /// All but `status`, `delay` and `reset` strike an operation that succeeds: a refusal is answered as it is, and the fault
@@ -39,6 +38,16 @@ pub enum Effect {
     /// same: a gateway's 502 or 504 after the service behind it was done. The clients of MKA1 and of
     /// OpenAI try a 5xx again by themselves, and so create a second batch.
     AnswerReplaced(Refusal),
+    /// `late`: the connection is reset at once, or answered with an error, and what was asked for happens only so much
+    /// later, by the gateway's clock. A create that outlasts the patience of a client, or of a proxy, takes effect after
+    /// both have given it up (pasqal-io/pasqal-cloud#285, HumeAI/hume-python-sdk#80). Whether it is refused then, nobody
+    /// hears.
+    Late {
+        /// How much later.
+        after: Duration,
+        /// What is answered at once; without it the connection is reset.
+        answer: Option<Refusal>,
+    },
     /// `reset-in-body`: the connection is reset after so many bytes of the answer's body.
     ResetInBody {
         /// Bytes of the body that are sent.
@@ -74,6 +83,15 @@ pub enum Effect {
     /// `token-limit`: the batch that this create makes fails in validation with
     /// `token_limit_exceeded`, line and param null (openai-python#2084, #1643).
     TokenLimit,
+    /// `deduplicated`: an upload of bytes that an earlier file of the same purpose holds makes no file: the answer is the
+    /// earlier one, with its id and name. Services that know files by their hash do so (logicleai/logicle#862;
+    /// laminlabs/lamindb#772), and two uploads of a client are one file then.
+    Deduplicated,
+    /// `cancelling-for-ever`: the batch that this cancels stays in `cancelling`, with `cancelled_at` set and without
+    /// files, and never ends (dwctl 8.94.2, when no line had started).
+    CancellingForEver,
+    /// `named-late`: the id of this result file is null for a while after the batch has ended (litellm#37715).
+    NamedLate(Lag),
 
     /// `unknown-status`: batches in the answer have this status, such as aibrix's `scheduling` or
     /// Novita's `PROGRESS` (async-openai#250, litellm#9189).
@@ -98,6 +116,21 @@ pub enum Effect {
     CountsBackwards,
     /// `counts-zero`: all counts in the answer are 0, as while validating.
     CountsZero,
+    /// `cut-list`: the list ends after so many entries, none for 0, and says of more what it is told to: a list that
+    /// leaves out what is there (litellm#39810, python-genai#1250), or an empty page that ends nothing (litellm#38738,
+    /// OGX). In one report 10,207 pages became 14,070 submissions, because a list had been cut.
+    CutList {
+        /// How many are left.
+        entries: usize,
+        /// What `has_more` is.
+        has_more: HasMore,
+    },
+    /// `rewritten-ids`: the list shows other ids of its batches than their creates did, as LiteLLM's encoded and plain
+    /// ones (litellm#19040, #22653). Whoever asks by one id is answered with that one.
+    RewrittenIds {
+        /// Which of the two a request may name, from then on.
+        takes: Takes,
+    },
 
     /// `shuffled-lines`: the result lines are in another order than they came in. None is promised
     /// (OpenAI's guide; sglang#4026).
@@ -154,6 +187,44 @@ pub enum Lag {
     Looks(u64),
     /// For so long, by the gateway's clock.
     Time(Duration),
+}
+
+/// What a list says of more after a page that was cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HasMore {
+    /// `false`: that this is the end.
+    #[default]
+    False,
+    /// `true`: that there is more.
+    True,
+    /// `absent`: nothing.
+    Absent,
+}
+
+impl HasMore {
+    /// The names in a faults file.
+    pub(crate) const NAMES: [(&'static str, HasMore); 3] =
+        [("false", HasMore::False), ("true", HasMore::True), ("absent", HasMore::Absent)];
+}
+
+/// Which ids of a batch are taken, when its list and its create show different ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Takes {
+    /// `both`.
+    #[default]
+    Both,
+    /// `made`: that of the create. The listed one is a 404.
+    Made,
+    /// `listed`: that of the list. The one of the create is a 404 once the batch was listed.
+    Listed,
+}
+
+impl Takes {
+    /// The names in a faults file.
+    pub(crate) const NAMES: [(&'static str, Takes); 3] =
+        [("both", Takes::Both), ("made", Takes::Made), ("listed", Takes::Listed)];
 }
 
 /// What becomes of an instant. The bounds of the contract are ±9007199254740991, that is ±(2^53 − 1).
@@ -213,6 +284,7 @@ impl Effect {
             Effect::Reset => "reset",
             Effect::AnswerLost => "answer-lost",
             Effect::AnswerReplaced(_) => "answer-replaced",
+            Effect::Late { .. } => "late",
             Effect::ResetInBody { .. } => "reset-in-body",
             Effect::TruncatedBody { .. } => "truncated-body",
             Effect::TruncatedChunks { .. } => "truncated-chunks",
@@ -220,12 +292,17 @@ impl Effect {
             Effect::Unlisted(_) => "unlisted",
             Effect::NotFound(_) => "not-found",
             Effect::TokenLimit => "token-limit",
+            Effect::Deduplicated => "deduplicated",
+            Effect::CancellingForEver => "cancelling-for-ever",
+            Effect::NamedLate(_) => "named-late",
             Effect::UnknownStatus(_) => "unknown-status",
             Effect::Timestamp { .. } => "timestamp",
             Effect::AbsentField(_) => "absent-field",
             Effect::NullField(_) => "null-field",
             Effect::CountsBackwards => "counts-backwards",
             Effect::CountsZero => "counts-zero",
+            Effect::CutList { .. } => "cut-list",
+            Effect::RewrittenIds { .. } => "rewritten-ids",
             Effect::ShuffledLines => "shuffled-lines",
             Effect::DuplicatedLines { .. } => "duplicated-lines",
             Effect::MissingLines { .. } => "missing-lines",
@@ -250,17 +327,25 @@ impl Effect {
             | Effect::Reset
             | Effect::AnswerLost
             | Effect::AnswerReplaced(_)
+            | Effect::Late { .. }
             | Effect::ResetInBody { .. }
             | Effect::TruncatedBody { .. }
             | Effect::TruncatedChunks { .. }
             | Effect::SlowBody { .. } => Stage::Answer,
-            Effect::Unlisted(_) | Effect::NotFound(_) | Effect::TokenLimit => Stage::Made,
+            Effect::Unlisted(_)
+            | Effect::NotFound(_)
+            | Effect::TokenLimit
+            | Effect::Deduplicated
+            | Effect::CancellingForEver
+            | Effect::NamedLate(_) => Stage::Made,
             Effect::UnknownStatus(_)
             | Effect::Timestamp { .. }
             | Effect::AbsentField(_)
             | Effect::NullField(_)
             | Effect::CountsBackwards
-            | Effect::CountsZero => Stage::Object,
+            | Effect::CountsZero
+            | Effect::CutList { .. }
+            | Effect::RewrittenIds { .. } => Stage::Object,
             Effect::ShuffledLines
             | Effect::DuplicatedLines { .. }
             | Effect::MissingLines { .. }
@@ -280,35 +365,32 @@ impl Effect {
 
     /// Whether it can strike `operation`.
     pub(crate) fn fits(&self, operation: Operation) -> bool {
+        use Operation::{CancelBatch, CreateBatch, ErrorFile, ListBatches, ListFiles, OutputFile, UploadFile};
         match (self.stage(), self) {
+            // What only reads has no effect that could come later, and an upload would be held in memory.
+            (_, Effect::Late { .. }) => matches!(operation, CreateBatch | CancelBatch),
+            (_, Effect::Deduplicated) => operation == UploadFile,
+            (_, Effect::CancellingForEver) => operation == CancelBatch,
+            (_, Effect::NamedLate(_)) => matches!(operation, OutputFile | ErrorFile),
+            (_, Effect::CutList { .. }) => matches!(operation, ListBatches | ListFiles),
+            (_, Effect::RewrittenIds { .. }) => operation == ListBatches,
             (_, Effect::Reset) => operation == Operation::Connection || operation.is_request(),
             (Stage::Answer | Stage::Before, _) => operation.is_request(),
-            (Stage::Made, Effect::TokenLimit) => operation == Operation::CreateBatch,
-            (Stage::Made, _) => {
-                use Operation::{CreateBatch, ErrorFile, OutputFile, UploadFile};
-                matches!(operation, CreateBatch | UploadFile | OutputFile | ErrorFile)
-            }
+            (Stage::Made, Effect::TokenLimit) => operation == CreateBatch,
+            (Stage::Made, _) => matches!(operation, CreateBatch | UploadFile | OutputFile | ErrorFile),
             (Stage::Object, Effect::UnknownStatus(_) | Effect::CountsBackwards | Effect::CountsZero) => {
                 operation.answers_batch()
             }
             (Stage::Object, _) => operation.answers_batch() || operation.answers_file(),
-            (Stage::ResultFile, _) => matches!(operation, Operation::OutputFile | Operation::ErrorFile),
+            (Stage::ResultFile, _) => matches!(operation, OutputFile | ErrorFile),
         }
     }
 
     /// What is wrong with its numbers, if anything is: the key and the reason.
     pub(crate) fn wrong(&self) -> Option<(&'static str, String)> {
         match self {
-            Effect::Status(refusal) | Effect::AnswerReplaced(refusal) if !(400..600).contains(&refusal.status) => {
-                Some(("status", format!("expected an HTTP status from 400 to 599, got {}", refusal.status)))
-            }
-            Effect::Status(Refusal { retry_after: Some(RetryAfter::Date(seconds)), .. })
-            | Effect::AnswerReplaced(Refusal { retry_after: Some(RetryAfter::Date(seconds)), .. })
-                if *seconds > LAST_SECOND.unsigned_abs() =>
-            {
-                let problem =
-                    format!("expected at most {LAST_SECOND} seconds, since dates end with 9999, got {seconds}");
-                Some(("retry_after_date", problem))
+            Effect::Status(refusal) | Effect::AnswerReplaced(refusal) | Effect::Late { answer: Some(refusal), .. } => {
+                refusal.wrong()
             }
             Effect::SlowBody { bytes_per_second: 0 } => {
                 Some(("bytes_per_second", "expected an integer of at least 1, got 0".to_owned()))

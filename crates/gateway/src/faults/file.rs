@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::faults::{Effect, ErrorBody, Fault, Faults, Lag, OddTime, Operation, Refusal, RetryAfter, When};
+use crate::faults::{
+    Effect, ErrorBody, Fault, Faults, HasMore, Lag, OddTime, Operation, Refusal, RetryAfter, Takes, When,
+};
 
 /// Why a faults file cannot be used; says in which line, and by which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +190,12 @@ impl<'a> Keys<'a> {
             "reset" => Effect::Reset,
             "answer-lost" => Effect::AnswerLost,
             "answer-replaced" => Effect::AnswerReplaced(self.refusal()?),
+            "late" => {
+                let after = self.required("seconds", Keys::seconds)?;
+                let answered = self.left.iter().any(|(key, ..)| *key == "status");
+                self.known.push("status");
+                Effect::Late { after, answer: answered.then(|| self.refusal()).transpose()? }
+            }
             "reset-in-body" => Effect::ResetInBody { after: self.required("after", Keys::integer)? },
             "truncated-body" => Effect::TruncatedBody { after: self.required("after", Keys::integer)? },
             "truncated-chunks" => Effect::TruncatedChunks { after: self.required("after", Keys::integer)? },
@@ -195,6 +203,9 @@ impl<'a> Keys<'a> {
             "unlisted" => Effect::Unlisted(self.lag()?),
             "not-found" => Effect::NotFound(self.lag()?),
             "token-limit" => Effect::TokenLimit,
+            "deduplicated" => Effect::Deduplicated,
+            "cancelling-for-ever" => Effect::CancellingForEver,
+            "named-late" => Effect::NamedLate(self.lag()?),
             "unknown-status" => Effect::UnknownStatus(self.required("status", Keys::text)?.1.to_owned()),
             "timestamp" => {
                 let field = self.required("field", Keys::text)?.1.to_owned();
@@ -207,6 +218,12 @@ impl<'a> Keys<'a> {
             "null-field" => Effect::NullField(self.required("field", Keys::text)?.1.to_owned()),
             "counts-backwards" => Effect::CountsBackwards,
             "counts-zero" => Effect::CountsZero,
+            "cut-list" => {
+                let entries = self.required("entries", Keys::integer)?;
+                let has_more = self.named("has_more", &HasMore::NAMES)?.unwrap_or_default();
+                Effect::CutList { entries: usize::try_from(entries).unwrap_or(usize::MAX), has_more }
+            }
+            "rewritten-ids" => Effect::RewrittenIds { takes: self.named("takes", &Takes::NAMES)?.unwrap_or_default() },
             "shuffled-lines" => Effect::ShuffledLines,
             "duplicated-lines" => Effect::DuplicatedLines { lines: self.how_many()? },
             "missing-lines" => Effect::MissingLines { lines: self.how_many()? },

@@ -1,4 +1,4 @@
-//! What clients cannot see yet: batches and files that lists leave out, or that reads do not find.
+//! What clients cannot see yet: batches and files that lists leave out, that reads do not find, or that batches do not name.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,8 @@ struct Veil {
     tenant: Tenant,
     unlisted: Left,
     unread: Left,
+    /// Of a result file: its batch does not name it.
+    unnamed: Left,
 }
 
 /// What is left of a lag.
@@ -58,20 +60,27 @@ impl Left {
     }
 }
 
+impl Veil {
+    fn is_over(&self) -> bool {
+        self.unlisted.is_over() && self.unread.is_over() && self.unnamed.is_over()
+    }
+}
+
 impl Hidden {
     /// Hides what is about to be made, as far as the call that makes it was struck so. With this
     /// the effects that hide it have happened: nothing refuses the call after it.
     pub(crate) fn hide(&self, tenant: Tenant, id: &str, fired: &Fired, now_ms: i64) {
-        let mut veil = Veil { tenant, unlisted: Left::Nothing, unread: Left::Nothing };
+        let mut veil = Veil { tenant, unlisted: Left::Nothing, unread: Left::Nothing, unnamed: Left::Nothing };
         for strike in fired.at(Stage::Made) {
             match strike.effect {
                 Effect::Unlisted(lag) => veil.unlisted = Left::new(lag, now_ms),
                 Effect::NotFound(lag) => veil.unread = Left::new(lag, now_ms),
+                Effect::NamedLate(lag) => veil.unnamed = Left::new(lag, now_ms),
                 _ => continue,
             }
             strike.happened();
         }
-        if !(veil.unlisted.is_over() && veil.unread.is_over()) {
+        if !veil.is_over() {
             self.veils().insert(id.to_owned(), veil);
         }
     }
@@ -84,13 +93,18 @@ impl Hidden {
             .filter(|(id, veil)| veil.tenant == tenant && id.starts_with(prefix))
             .filter_map(|(id, veil)| veil.unlisted.look(now_ms).then(|| id.clone()))
             .collect();
-        veils.retain(|_, veil| !(veil.unlisted.is_over() && veil.unread.is_over()));
+        veils.retain(|_, veil| !veil.is_over());
         unlisted
     }
 
     /// Whether one read by id does not find this, which is there.
     pub(crate) fn is_unread(&self, id: &str, now_ms: i64) -> bool {
         self.veils().get_mut(id).is_some_and(|veil| veil.unread.look(now_ms))
+    }
+
+    /// Whether one look at its batch does not show the id of this result file, which is there.
+    pub(crate) fn is_unnamed(&self, file_id: &str, now_ms: i64) -> bool {
+        self.veils().get_mut(file_id).is_some_and(|veil| veil.unnamed.look(now_ms))
     }
 
     fn veils(&self) -> MutexGuard<'_, HashMap<String, Veil>> {

@@ -29,11 +29,12 @@ mod lines;
 mod object;
 mod operation;
 mod refusal;
+mod renamed;
 mod script;
 
 use std::ops::{Bound, RangeBounds};
 
-pub use effect::{Effect, Lag, OddTime};
+pub use effect::{Effect, HasMore, Lag, OddTime, Takes};
 pub use file::FaultsFileError;
 pub use operation::Operation;
 pub use refusal::{ErrorBody, Refusal, RetryAfter};
@@ -43,6 +44,7 @@ pub(crate) use effect::Stage;
 pub(crate) use hidden::Hidden;
 pub(crate) use lines::{ResultFile, distort};
 pub(crate) use object::patch;
+pub(crate) use renamed::Renamed;
 pub(crate) use script::{Fired, Script, Strike};
 
 /// A plan of faults, for [`Builder::faults`](crate::Builder::faults).

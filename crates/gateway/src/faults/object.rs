@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::clock::http_date;
-use crate::faults::{Effect, Fired, OddTime, Stage};
+use crate::faults::{Effect, Fired, HasMore, OddTime, Stage};
 
 /// The bound on instants: 2^53 − 1, the highest integer that every JSON client reads exactly; MKA1's client has it.
 const BOUND: i64 = 9_007_199_254_740_991;
@@ -11,6 +11,12 @@ const BOUND: i64 = 9_007_199_254_740_991;
 /// Distorts the batches and files in an answer, which may be a list of them.
 pub(crate) fn patch(fired: &Fired, answer: &mut Value) {
     for strike in fired.at(Stage::Object) {
+        if let Effect::CutList { entries, has_more } = strike.effect {
+            if cut(answer, entries, has_more) {
+                strike.happened();
+            }
+            continue;
+        }
         let objects = match answer.get_mut("data") {
             Some(Value::Array(data)) => data.as_mut_slice(),
             _ => std::slice::from_mut(answer),
@@ -23,6 +29,25 @@ pub(crate) fn patch(fired: &Fired, answer: &mut Value) {
             }
         }
     }
+}
+
+/// Cuts a list; whether it had more entries, or says something else of more now.
+fn cut(list: &mut Value, entries: usize, has_more: HasMore) -> bool {
+    let Some(list) = list.as_object_mut() else { return false };
+    let Some(Value::Array(data)) = list.get_mut("data") else { return false };
+    let longer = data.len() > entries;
+    data.truncate(entries);
+    let id = |entry: Option<&Value>| entry.and_then(|entry| entry.get("id")).cloned().unwrap_or_default();
+    let (first, last) = (id(data.first()), id(data.last()));
+    list.insert("first_id".to_owned(), first);
+    list.insert("last_id".to_owned(), last);
+    let before = list.get("has_more").cloned();
+    match has_more {
+        HasMore::False => drop(list.insert("has_more".to_owned(), json!(false))),
+        HasMore::True => drop(list.insert("has_more".to_owned(), json!(true))),
+        HasMore::Absent => drop(list.shift_remove("has_more")),
+    }
+    longer || list.get("has_more") != before.as_ref()
 }
 
 fn distort(effect: &Effect, object: &mut Map<String, Value>) {

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
 
-use crate::clock::http_date;
+use crate::clock::{LAST_SECOND, http_date};
 
 /// An error answer: a status, perhaps a `Retry-After`, a body of some shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,21 @@ impl Refusal {
     pub fn body(mut self, body: ErrorBody) -> Refusal {
         self.body = body;
         self
+    }
+
+    /// What is wrong with its numbers, if anything is: the key and the reason.
+    pub(crate) fn wrong(&self) -> Option<(&'static str, String)> {
+        if !(400..600).contains(&self.status) {
+            return Some(("status", format!("expected an HTTP status from 400 to 599, got {}", self.status)));
+        }
+        match self.retry_after {
+            Some(RetryAfter::Date(seconds)) if seconds > LAST_SECOND.unsigned_abs() => {
+                let problem =
+                    format!("expected at most {LAST_SECOND} seconds, since dates end with 9999, got {seconds}");
+                Some(("retry_after_date", problem))
+            }
+            _ => None,
+        }
     }
 
     /// The answer at `now`, in seconds since 1970.

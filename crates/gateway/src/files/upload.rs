@@ -1,5 +1,6 @@
 //! The upload of a file: a multipart form, its parts in any order, written to disk as it arrives.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,12 +14,12 @@ use crate::app::App;
 use crate::contract::{UPLOAD_PURPOSES, View};
 use crate::error::{ApiError, quote};
 use crate::expiry;
-use crate::faults::Fired;
+use crate::faults::{Effect, Fired, Stage};
 use crate::files::paced::{HeadTooLong, Paced, Pacer};
 use crate::files::{media, name};
 use crate::http::{Caller, text};
 use crate::journal::Event;
-use crate::store::{Account, FileRecord, Spool};
+use crate::store::{Account, Blob, FileRecord, Query, Spool};
 
 /// Largest part that is not the file, in bytes.
 const TEXT_LIMIT: usize = 1024;
@@ -230,6 +231,10 @@ async fn store(app: &App, caller: Caller, fired: &Fired, form: Form) -> Result<J
     let asked = expiry::read("expires_after", expires_after.as_ref())?;
     let blob = spool.seal().await.map_err(|error| ApiError::storage(&error))?;
     let created_at = app.clock.now();
+    if let Some(earlier) = earlier(app, caller, fired, &purpose, &blob, created_at) {
+        journal(app, caller, &earlier, created_at);
+        return Ok(Json(caller.view.file(&earlier)));
+    }
     let lives = asked.or_else(|| expiry::default_life(caller.view, &purpose));
     let file = FileRecord {
         id: app.ids.next("file-"),
@@ -241,13 +246,34 @@ async fn store(app: &App, caller: Caller, fired: &Fired, form: Form) -> Result<J
         blob: Arc::new(blob),
     };
     app.hidden.hide(caller.tenant, &file.id, fired, app.clock.now_ms());
-    app.journal.record(caller.tenant, created_at, || Event::FileUploaded {
+    journal(app, caller, &file, created_at);
+    let file = app.store.add_file(caller.tenant, file);
+    Ok(Json(caller.view.file(&file)))
+}
+
+fn journal(app: &App, caller: Caller, file: &FileRecord, now: i64) {
+    app.journal.record(caller.tenant, now, || Event::FileUploaded {
         file_id: file.id.clone(),
         filename: file.filename.clone(),
         purpose: file.purpose.clone(),
         bytes: file.blob.bytes(),
         sha256: file.blob.sha256().to_owned(),
     });
-    let file = app.store.add_file(caller.tenant, file);
-    Ok(Json(caller.view.file(&file)))
+}
+
+/// The file that holds these bytes already, when a fault lets it stand for the new one.
+fn earlier(app: &App, caller: Caller, fired: &Fired, purpose: &str, blob: &Blob, now: i64) -> Option<Arc<FileRecord>> {
+    let strike = fired.at(Stage::Made).find(|strike| strike.effect == Effect::Deduplicated)?;
+    let query = Query {
+        after: None,
+        limit: 1,
+        oldest_first: true,
+        purpose: Some(purpose.to_owned()),
+        sha256: Some(blob.sha256().to_owned()),
+        hidden: HashSet::new(),
+    };
+    let (files, _) = app.store.files(caller.tenant, &query, now).ok()?;
+    let file = files.into_iter().next()?;
+    strike.happened();
+    Some(file)
 }

@@ -166,11 +166,17 @@ impl Run {
 
     /// Keeps the results and takes the last step. A cancellation that came first wins over it.
     async fn end(&self, status: Status, results: Option<Results>) -> io::Result<()> {
+        if self.update(|batch, _| batch.stuck) {
+            return Ok(());
+        }
         let files = match results {
             Some(results) => self.app.clock.working(results.keep(&self.app, self.tenant, &self.batch)).await?,
             None => (None, None),
         };
         self.update(|batch, now| {
+            if batch.stuck {
+                return;
+            }
             (batch.output_file_id, batch.error_file_id) = files.clone();
             if !batch.enter(status, now) {
                 // Only ever refused because the batch is being cancelled, or can be.

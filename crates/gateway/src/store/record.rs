@@ -101,12 +101,14 @@ pub(crate) struct BatchRecord {
     pub(crate) output_expires_after: Option<i64>,
     pub(crate) model: Option<String>,
     pub(crate) usage: Usage,
+    /// A fault keeps it as it is for ever.
+    pub(crate) stuck: bool,
 }
 
 impl BatchRecord {
     /// Takes a step if it is legal, setting the instant that belongs to it. Returns whether it was.
     pub(crate) fn enter(&mut self, next: Status, now: i64) -> bool {
-        if !self.status.may_become(next) {
+        if self.stuck || !self.status.may_become(next) {
             return false;
         }
         self.status = next;

@@ -51,6 +51,27 @@ fn errors_name_the_line_and_the_key() {
         (format!("{head}effect = \"slow-body\"\nbytes_per_second = 0"), 4, "bytes_per_second", "at least 1"),
         (format!("{head}effect = \"timestamp\"\nfield = \"created_at\"\nvalue = 5"), 5, "value", "text"),
         ("[[fault]]\non = \"create-batch\"\neffect = \"unlisted\"".to_owned(), 1, "looks", "one of 'looks' and"),
+        (format!("{head}effect = \"late\"\nseconds = 1"), 3, "effect", "cannot strike 'get-batch'"),
+        ("[[fault]]\non = \"create-batch\"\neffect = \"late\"".to_owned(), 1, "seconds", "lacks it"),
+        (
+            "[[fault]]\non = \"create-batch\"\neffect = \"late\"\nseconds = 1\nstatus = 200".to_owned(),
+            5,
+            "status",
+            "from 400 to 599",
+        ),
+        (
+            "[[fault]]\non = \"create-batch\"\neffect = \"late\"\nseconds = 1\nbody = \"text\"".to_owned(),
+            5,
+            "body",
+            "known are: on, nth, calls, probability, times, effect, seconds, status",
+        ),
+        ("[[fault]]\non = \"list-batches\"\neffect = \"cut-list\"".to_owned(), 1, "entries", "lacks it"),
+        (
+            "[[fault]]\non = \"list-files\"\neffect = \"cut-list\"\nentries = 1\nhas_more = \"no\"".to_owned(),
+            5,
+            "has_more",
+            "known are: false, true, absent",
+        ),
         ("fault = 3".to_owned(), 1, "fault", "[[fault]]"),
     ] {
         let error = Faults::from_toml(&text).unwrap_err();

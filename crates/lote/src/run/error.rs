@@ -40,7 +40,7 @@ pub(super) enum Kind {
     /// The request lines are not fit to be sent.
     Input { checked: Box<Checked>, sources: Vec<SourceFindings> },
     /// A place that cannot be used.
-    Place { path: PathBuf, why: String },
+    Place { path: PathBuf, why: String, error: Option<io::Error> },
     /// The folder holds something that this run cannot go on with.
     Taken { why: String },
     /// Somebody else is at work in the folder.
@@ -76,7 +76,12 @@ impl RunError {
     }
 
     pub(super) fn place(path: &Path, why: impl Into<String>) -> Self {
-        Self::new(Kind::Place { path: path.to_owned(), why: why.into() })
+        Self::new(Kind::Place { path: path.to_owned(), why: why.into(), error: None })
+    }
+
+    /// A place that the system does not let us use.
+    pub(super) fn closed(path: &Path, error: io::Error) -> Self {
+        Self::new(Kind::Place { path: path.to_owned(), why: error.to_string(), error: Some(error) })
     }
 
     pub(super) fn io(doing: impl fmt::Display, at: &Path, error: io::Error) -> Self {
@@ -90,6 +95,14 @@ impl RunError {
     /// In this folder.
     pub(super) fn at(mut self, folder: &Path) -> Self {
         self.0.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// With this batch too.
+    pub(super) fn and(mut self, batch: BatchId) -> Self {
+        if !self.0.batches.contains(&batch) {
+            self.0.batches.push(batch);
+        }
         self
     }
 
@@ -264,7 +277,7 @@ impl fmt::Display for RunError {
                     None => Ok(()),
                 }
             }
-            Kind::Place { path, why } => write!(f, "{}: {why}", path.display()),
+            Kind::Place { path, why, .. } => write!(f, "{}: {why}", path.display()),
             Kind::Taken { why } => write!(f, "{} {why}", folder()),
             Kind::Busy(holder) => {
                 write!(f, "{}: {holder} is at work in it; wait until it has ended, or name another folder", folder())
@@ -363,6 +376,7 @@ impl std::error::Error for RunError {
         match &self.0.kind {
             Kind::Service(error) | Kind::Unfetched(error) => Some(error),
             Kind::NotCopied { error, .. } | Kind::Io { error, .. } => Some(error),
+            Kind::Place { error: Some(error), .. } => Some(error),
             _ => None,
         }
     }

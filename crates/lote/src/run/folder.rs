@@ -561,7 +561,7 @@ fn replay<'a>(record: &Record, events: impl Iterator<Item = &'a Event>, path: &P
 fn not_held(not: NotHeld, path: &Path) -> RunError {
     match not {
         NotHeld::Busy(holder) => RunError::new(Kind::Busy(holder)).at(path),
-        NotHeld::Io(error) => RunError::place(path, error.to_string()),
+        NotHeld::Io(error) => RunError::closed(path, error),
     }
 }
 

@@ -2,7 +2,7 @@
 //! that any attempt brought.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
@@ -103,12 +103,20 @@ impl Merge {
             move |error| Fault(path, error)
         };
         let mut sum = Sum::default();
+        // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
+        let mut counted = BTreeSet::new();
+        let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
         {
             let mut anomalies = BufWriter::new(self.anomalies.file());
             for (number, part) in &self.parts.shards {
                 if let Came::Results = part.came {
                     let joined = read_summary(&self.root, *number)?.joined;
-                    sum.add_found(&joined);
+                    if tried_once && joined.succeeded == joined.lines {
+                        sum.add(&joined);
+                        counted.insert(*number);
+                    } else {
+                        sum.add_found(&joined);
+                    }
                     write_anomalies(*number, &joined, &mut anomalies).map_err(at(ANOMALIES))?;
                 }
             }
@@ -120,6 +128,9 @@ impl Merge {
             self.parts.walk(&self.root, &mut |pair| {
                 results.write_all(pair.result).map_err(at(RESULTS))?;
                 results.write_all(b"\n").map_err(at(RESULTS))?;
+                if counted.contains(&pair.from) {
+                    return Ok(());
+                }
                 let Ok(answer) = Answer::parse(pair.result) else {
                     let path = root.join(shard_folder(pair.from)).join(RESULTS);
                     return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));

@@ -776,7 +776,7 @@ impl Run {
         }
         // What can be written now can most likely be written later; nothing is left of it.
         let stored = Folder::look(folder).ok().and_then(|seen| seen.state.finished);
-        Output::new(output, self.may_replace(stored)).try_out().or_else(|error| refuse(&error.to_string()))
+        Output::new(output, self.may_replace(stored)).try_out().map_err(|error| RunError::closed(output, error))
     }
 
     /// What the output may replace, of a run that wrote these results last.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     event::{Event, Fetched, Half, Opened},
     plan::ShardPlan,
-    schedule::{Schedule, Than, Turn},
+    schedule::{Schedule, Than, Turn, Why},
     seam::{Rule, kept},
 };
 use crate::{BatchId, FileId, UnixSeconds, save::Stored};
@@ -402,8 +402,9 @@ impl State {
         match schedule.turn(self, now) {
             Turn::Submit(shard) => return Next::Submit(shard),
             Turn::Halve(shard, than) => return Next::Halve(shard, than),
-            Turn::Wait(_) => return Next::Wait,
-            Turn::None => {}
+            // Room comes by itself when a pause is over; else a batch must end, and those of held shards do not.
+            Turn::Wait(Why::Paused | Why::Creates { .. }) => return Next::Wait,
+            Turn::Wait(Why::Open { .. } | Why::Tokens { .. }) | Turn::None => {}
         }
         if find(&|shard| shard.phase == Phase::Created).is_some() {
             return Next::Wait;

@@ -101,10 +101,12 @@ impl Driver {
     }
 
     pub(super) fn created(&mut self, number: u32, batch: Batch, adopted: bool) -> Result<(), RunError> {
-        self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted })?;
+        let written = self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted });
+        // An id that could not be written down is told all the same.
+        self.tell(Progress::Created(&batch));
+        written.map_err(|error| error.and(batch.id))?;
         self.refused = 0;
         self.note_waits(None);
-        self.tell(Progress::Created(&batch));
         Ok(())
     }
 
@@ -112,8 +114,9 @@ impl Driver {
     async fn not_created(&mut self, number: u32, nonce: String, error: Error) -> Result<(), RunError> {
         if let Some(batch) = error.batch_id().cloned() {
             // There is a batch although its answer cannot be read.
-            self.folder.say(Event::Created { shard: number, batch, adopted: false })?;
+            let written = self.folder.say(Event::Created { shard: number, batch: batch.clone(), adopted: false });
             self.tell(Progress::Trouble(&error));
+            written.map_err(|error| error.and(batch))?;
             return Ok(());
         }
         if error.is_ambiguous() {

@@ -33,11 +33,21 @@ const TICK: Duration = Duration::from_secs(1);
 type Ended = Option<(BatchId, Waited)>;
 
 impl Driver {
+    /// The batches that are waited for: those of shards that wait for a person are not.
+    fn at_work(&self) -> Vec<(u32, BatchId)> {
+        let shards = self.folder.state.shards.iter();
+        let waited_for = shards.filter(|(_, shard)| shard.phase == Phase::Created && shard.held.is_none());
+        waited_for.filter_map(|(number, shard)| Some((*number, shard.batch()?.clone()))).collect()
+    }
+
+    /// Whether a shard may wait for a person while others go on.
+    fn is_one_of_several(&self) -> bool {
+        self.folder.state.shards.len() > 1
+    }
+
     /// Looks once at each batch that is at work. Whether any of them is over.
     pub(super) async fn look(&mut self) -> Result<bool, RunError> {
-        let created = self.folder.state.shards.iter().filter(|(_, shard)| shard.phase == Phase::Created);
-        let open: Vec<(u32, BatchId)> =
-            created.filter_map(|(number, shard)| Some((*number, shard.batch()?.clone()))).collect();
+        let open = self.at_work();
         let (mut any, mut noted) = (false, Noted { at: seam::now().get(), ..Noted::default() });
         noted.waits = self.why_waiting();
         for (number, id) in &open {
@@ -51,7 +61,7 @@ impl Driver {
                     }
                 }
                 Err(error) if error.is_deadline() => return Err(self.service(error)),
-                Err(error) if error.is_not_found() && open.len() > 1 => self.unknown(*number, id)?,
+                Err(error) if error.is_not_found() && self.is_one_of_several() => self.unknown(*number, id)?,
                 Err(error) => return Err(self.ended(Kind::Unfetched(error))),
             }
         }
@@ -108,14 +118,7 @@ impl Driver {
     pub(super) async fn wait(&mut self) -> Result<(), RunError> {
         let waits = self.why_waiting();
         self.note_waits(waits);
-        let open: BTreeMap<BatchId, u32> = self
-            .folder
-            .state
-            .shards
-            .iter()
-            .filter(|(_, shard)| shard.phase == Phase::Created)
-            .filter_map(|(number, shard)| Some((shard.batch()?.clone(), *number)))
-            .collect();
+        let open: BTreeMap<BatchId, u32> = self.at_work().into_iter().map(|(number, id)| (id, number)).collect();
         if open.is_empty() {
             return self.manner.deadline.within(sleep(TICK)).await.map_err(|late| self.service(late));
         }
@@ -175,7 +178,9 @@ impl Driver {
         match waited {
             Waited::Ended(batch) => self.over(number, id, *batch),
             Waited::GaveUp(_) => Err(self.ended(Kind::GaveUp)),
-            Waited::CouldNotAsk { error, .. } if error.is_not_found() && open.len() > 1 => self.unknown(number, &id),
+            Waited::CouldNotAsk { error, .. } if error.is_not_found() && self.is_one_of_several() => {
+                self.unknown(number, &id)
+            }
             Waited::CouldNotAsk { error, .. } => Err(self.ended(Kind::Unfetched(error))),
         }
     }

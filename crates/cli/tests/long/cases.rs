@@ -1,0 +1,72 @@
+//! Of a great many cases some are tried, always the same ones, two at a time; all of them at night.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::Runtime;
+
+use crate::modes::Mode;
+use crate::scene::Scene;
+
+/// How many runs are tried at once.
+const AT_ONCE: usize = 2;
+
+/// A point at which a run is disturbed, beside a service that behaves in some way.
+pub(crate) struct Case<'a, P> {
+    pub(crate) mode: &'a Mode,
+    pub(crate) name: String,
+    pub(crate) point: P,
+}
+
+/// Tries so many of the cases, or as many as `LOTE_POINTS` says, which may be `all`; with `LOTE_POINT` only those in whose
+/// name it is. Each says whether its run came to its point.
+pub(crate) fn try_some<P: Sync>(
+    runtime: &Runtime,
+    mut cases: Vec<Case<'_, P>>,
+    most: usize,
+    tried: impl Fn(&mut Scene<'_>, &P) -> bool + Sync,
+) {
+    let most = match std::env::var("LOTE_POINTS").ok().as_deref() {
+        Some("all") => usize::MAX,
+        Some(count) => count.parse().expect("LOTE_POINTS is a number, or all"),
+        None => most,
+    };
+    let all = cases.len();
+    if let Ok(only) = std::env::var("LOTE_POINT") {
+        cases.retain(|case| case.name.contains(&only));
+    }
+    cases.sort_by_key(|case| shuffled(&case.name));
+    cases.truncate(most);
+    let (next, came, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut scene = Scene::new(runtime, case.mode);
+                    match catch_unwind(AssertUnwindSafe(|| tried(&mut scene, &case.point))) {
+                        Ok(here) => drop(came.fetch_add(usize::from(here), Ordering::Relaxed)),
+                        Err(_) => {
+                            let failure = format!("{}\n{}", case.name, scene.said);
+                            failed.lock().expect("not poisoned").push(failure);
+                        }
+                    }
+                    scene.gateway.forgive_leftovers();
+                }
+            });
+        }
+    });
+    let (failed, came) = (failed.into_inner().expect("not poisoned"), came.into_inner());
+    println!("disturbed at {came} of {} points; there are {all}", cases.len());
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+    // How often a batch is asked for differs from run to run.
+    assert!(came * 10 >= cases.len() * 9, "{came} of {} points were reached", cases.len());
+}
+
+/// A number that is the same in each run of the tests, and has nothing to do with the order of the points.
+fn shuffled(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

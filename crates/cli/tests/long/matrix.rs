@@ -1,0 +1,102 @@
+//! The crash matrix: a run is killed before or after each step by which it changes its folder, and at each request that it
+//! sends, beside a service that behaves and beside some that do not; then the same command is given again. Nothing may be
+//! paid twice unannounced, lost, swapped or left lying about.
+
+use std::fmt;
+
+use tokio::runtime::Runtime;
+
+use crate::cases::{Case, try_some};
+use crate::modes::modes;
+use crate::proxy::{Moment, Request};
+use crate::scene::Scene;
+use crate::trace::{Step, seen, traced};
+
+/// How many points are tried, over all modes: `LOTE_POINTS`, which may be `all`, or so many.
+const POINTS: usize = 120;
+
+/// Where a run is killed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Point {
+    Before(Step),
+    After(Step),
+    At(Moment, Request),
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before(step) => write!(f, "before {step}"),
+            Self::After(step) => write!(f, "after {step}"),
+            Self::At(moment, request) => write!(f, "{request}, {moment:?}"),
+        }
+    }
+}
+
+impl Scene<'_> {
+    /// Runs it once without a disturbance, and tells all points.
+    fn points(&mut self) -> Vec<Point> {
+        let report = self.aside.path().join("report");
+        self.proxy.plan(None);
+        let (code, said) = self.ends(traced(&self.run(), self.place.path(), &report, "count", None));
+        // What is asked of a person in this mode is asked later.
+        assert!(matches!(code, Some(0 | 2 | 4 | 6)), "{}: {code:?}: {said}", self.mode.name);
+        let mut points = Vec::new();
+        for step in seen(&report).steps {
+            // What is asked for while a batch is waited for depends on the time that it takes.
+            let durable =
+                matches!(step.kind.as_str(), "sync" | "name" | "remove") && !step.label.ends_with("progress.json");
+            if durable {
+                points.extend([Point::Before(step.clone()), Point::After(step)]);
+            }
+        }
+        for request in self.proxy.seen() {
+            points.extend(Moment::ALL.map(|moment| Point::At(moment, request)));
+        }
+        points
+    }
+
+    /// Begins the run, and kills it at a point. Whether it came there.
+    fn killed(&mut self, point: &Point) -> bool {
+        let report = self.aside.path().join("report");
+        let (plan, step) = match point {
+            Point::At(moment, request) => {
+                self.proxy.plan(Some((*request, *moment)));
+                let ended = self.ends(self.run());
+                return self.proxy.has_killed() && ended.0.is_none();
+            }
+            Point::Before(step) => ("before", step),
+            Point::After(step) => ("after", step),
+        };
+        self.proxy.plan(None);
+        self.ends(traced(&self.run(), self.place.path(), &report, plan, Some(step)));
+        seen(&report).here
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_point_pays_nothing_twice_in_any_mode() {
+    let runtime = Runtime::new().expect("a runtime");
+    let modes = modes();
+    let mut undisturbed = Vec::new();
+    let mut cases = Vec::new();
+    for mode in &modes {
+        let mut scene = Scene::new(&runtime, mode);
+        let points = scene.points();
+        scene.finish();
+        if undisturbed.is_empty() {
+            undisturbed = scene.answers();
+        }
+        scene.judge(&undisturbed);
+        let case = |point| Case { mode, name: format!("{}: {point}", mode.name), point };
+        cases.extend(points.into_iter().map(case));
+    }
+    println!("{} points in {} modes", cases.len(), modes.len());
+    assert!(cases.len() > 1_000);
+    try_some(&runtime, cases, POINTS, |scene, point| {
+        let here = scene.killed(point);
+        scene.finish();
+        scene.judge(&undisturbed);
+        here
+    });
+}

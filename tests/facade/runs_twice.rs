@@ -1,0 +1,246 @@
+//! Owns the tests of runs that could pay twice: two batches over one file, other ids than were made, a folder that is
+//! replaced between the intent and the create.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
+
+use lote::{
+    Batch, BatchId, Cadence, Client, Tolerance,
+    lines::Limits,
+    run::{Repair, Run, RunPhase, status},
+};
+use lote_gateway::{
+    Builder, Event, Gateway,
+    faults::{Effect, Fault, Faults, Operation, Refusal, Takes},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Odd, Reply};
+
+const FAST: Duration = Duration::from_millis(2);
+
+fn chat(id: &str, prompt: &str) -> String {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
+    json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
+}
+
+struct Place(TempDir);
+
+impl Place {
+    fn new(lines: &[String]) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        fs::write(folder.path().join("requests.jsonl"), lines.concat()).expect("written");
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The run, in batches of one line.
+    fn run(&self, client: &Client) -> Run {
+        quick(Run::new(client, self.path("requests.jsonl")).limits(Limits { max_lines: 1, ..Limits::default() }))
+    }
+
+    fn resume(&self, client: &Client) -> Run {
+        quick(Run::open(client, self.path("requests.run")))
+    }
+
+    /// The batch of each shard, as the log says.
+    fn batches(&self) -> Vec<Option<BatchId>> {
+        status(self.path("requests.run")).expect("its status").shards.into_iter().map(|shard| shard.batch).collect()
+    }
+}
+
+fn quick(run: Run) -> Run {
+    let tolerance = Tolerance::default().unknown_for(FAST * 5);
+    run.settle_after_loss(FAST * 5).cadence(Cadence::new(FAST, FAST * 5)).tolerance(tolerance)
+}
+
+async fn start(builder: Builder, faults: Vec<Fault>) -> (Gateway, Client) {
+    let faults = faults.into_iter().fold(Faults::new(), Faults::fault);
+    let gateway = builder.journal(true).faults(faults).start().await.expect("it starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    (gateway, client)
+}
+
+fn create(nth: u64, effect: Effect) -> Fault {
+    Fault::on(Operation::CreateBatch).nth(nth).then(effect)
+}
+
+/// All answers of a service that keeps no metadata.
+fn no_metadata() -> impl Iterator<Item = Fault> {
+    let operations = [Operation::CreateBatch, Operation::GetBatch, Operation::ListBatches];
+    operations.into_iter().map(|operation| Fault::on(operation).then(Effect::NullField("metadata".to_owned())))
+}
+
+/// How many batches were made, and how often each line was handed to the model.
+fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
+    let (mut batches, mut lines) = (0, BTreeMap::new());
+    for entry in gateway.journal() {
+        match entry.event {
+            Event::BatchCreated { .. } => batches += 1,
+            Event::LineExecuted { custom_id, attempt: 1, .. } => *lines.entry(custom_id).or_default() += 1,
+            _ => {}
+        }
+    }
+    (batches, lines)
+}
+
+/// The batch that failed for want of room is in the list, over the same file and with the same name of the shard: it is not
+/// taken for the one whose answer was lost.
+#[tokio::test]
+async fn a_failed_batch_then_a_lost_create_over_the_same_file() {
+    for metadata in [true, false] {
+        for lost in [Effect::AnswerLost, Effect::AnswerReplaced(Refusal::status(502))] {
+            let mut faults = vec![create(1, Effect::TokenLimit), create(2, lost.clone())];
+            faults.extend(no_metadata().filter(|_| !metadata));
+            let (gateway, client) = start(Gateway::builder(), faults).await;
+            let place = Place::new(&[chat("a", "x")]);
+            let report = place.run(&client).execute().await.unwrap_or_else(|error| panic!("{lost:?}: {error}"));
+            assert!(report.all_succeeded(), "{lost:?}, {metadata}");
+            let (batches, lines) = paid(&gateway);
+            assert_eq!((batches, lines["a"]), (2, 1), "{lost:?}, {metadata}: one failed, and one was found");
+            let uploads = gateway.journal().iter().filter(|e| matches!(e.event, Event::FileUploaded { .. })).count();
+            assert_eq!(uploads, 1, "over the same file");
+        }
+    }
+}
+
+/// What is tried again is sent as the same bytes, which a service that knows files by their hash takes for the same file.
+#[tokio::test]
+async fn an_attempt_whose_file_equals_that_of_the_one_before() {
+    let faults = vec![Fault::on(Operation::UploadFile).then(Effect::Deduplicated), create(2, Effect::AnswerLost)];
+    let (gateway, client) = start(Gateway::builder(), faults).await;
+    let place = Place::new(&[chat("a", "[[status=500]]")]);
+    let first = place.run(&client).execute().await.expect("a report");
+    assert_eq!((first.joined.failed, first.batches.len()), (1, 1));
+    let second = place.resume(&client).repair(Repair::default()).await.expect("a report");
+    assert_eq!((second.joined.failed, second.batches.len()), (1, 2));
+    let batches: Vec<Option<BatchId>> = place.batches();
+    assert!(batches[0].is_some() && batches[1].is_some() && batches[0] != batches[1], "{batches:?}");
+    let (made, lines) = paid(&gateway);
+    assert_eq!((made, lines["a"]), (2, 2), "one batch for each attempt");
+    let files: BTreeSet<String> = gateway
+        .journal()
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            Event::FileUploaded { file_id, .. } => Some(file_id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(files.len(), 1, "of one file");
+}
+
+/// Whoever takes the name of the folder after the intent was written down gets nothing of the run, and is not paid for: the
+/// batch is told, and found again by the folder that the run was in.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_replaced_between_intent_and_create() {
+    let place = Place::new(&[chat("a", "x")]);
+    let (folder, moved) = (place.path("requests.run"), place.path("moved.run"));
+    let (from, to) = (folder.clone(), moved.clone());
+    let answer = json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1}}}).to_string();
+    let metadata = std::sync::Arc::new(std::sync::Mutex::new(Value::Null));
+    let batch = move |status: &str, metadata: &Value| {
+        json!({"id": "batch_1", "object": "batch", "status": status, "output_file_id": "o", "input_file_id": "file-1",
+               "metadata": metadata})
+    };
+    let odd = Odd::answering(move |head, _| {
+        let word = |at: usize| head.split([' ', '?']).nth(at).unwrap_or_default().to_owned();
+        match (word(0).as_str(), word(1).as_str()) {
+            ("POST", "/v1/files") => Reply::json(200, json!({"id": "file-1"})),
+            ("POST", "/v1/batches") => {
+                // The intent is written down by now.
+                let log = fs::read_to_string(from.join("log.jsonl")).expect("the log");
+                assert!(log.contains("\"creating\"") && !log.contains("\"created\""), "{log}");
+                let frame = log.lines().find(|line| line.contains("\"creating\"")).expect("an intent");
+                let frame: Value = serde_json::from_str(frame).expect("JSON");
+                let record: Value =
+                    serde_json::from_slice(&fs::read(from.join("run.json")).expect("a record")).expect("JSON");
+                *metadata.lock().expect("it") = json!({
+                    "lote_run": record["run"], "lote_shard": "1", "lote_create": frame["events"][0]["nonce"],
+                });
+                fs::rename(&from, &to).expect("moved");
+                fs::create_dir(&from).expect("made");
+                fs::write(from.join("run.json"), "another's").expect("written");
+                Reply::json(200, batch("validating", &Value::Null))
+            }
+            ("GET", "/v1/batches") => {
+                let listed = batch("completed", &metadata.lock().expect("it"));
+                Reply::json(200, json!({"object": "list", "data": [listed], "has_more": false}))
+            }
+            ("GET", "/v1/files/o/content") => Reply::new(200, &[], &answer),
+            ("GET", _) => Reply::json(200, batch("completed", &metadata.lock().expect("it"))),
+            other => panic!("{other:?}"),
+        }
+    });
+    let error = place.run(&odd.client()).execute().await.expect_err("lost");
+    assert!(error.is_lost(), "{error}");
+    assert_eq!(error.batches().iter().map(BatchId::as_str).collect::<Vec<_>>(), ["batch_1"]);
+    assert!(error.to_string().contains("batch batch_1 goes on"), "{error}");
+    assert_eq!(fs::read(folder.join("run.json")).expect("kept"), b"another's");
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+    let found = quick(Run::open(&odd.client(), &moved)).execute().await.expect("gone on with");
+    assert!(found.all_succeeded());
+    let creates = odd.requests().iter().filter(|head| head.starts_with("POST /v1/batches ")).count();
+    assert_eq!(creates, 1);
+}
+
+/// A list shows other ids than the creates did. Where those of the creates are not taken any more, a person says which
+/// batches they are, and nothing is bought again.
+#[tokio::test]
+async fn lists_that_show_other_ids_buy_nothing_again() {
+    let lines = [chat("a", "x"), chat("b", "y"), chat("c", "z")];
+    for takes in [Takes::Both, Takes::Made, Takes::Listed] {
+        let rewritten = Fault::on(Operation::ListBatches).then(Effect::RewrittenIds { takes });
+        let (gateway, client) = start(Gateway::builder(), vec![rewritten, create(1, Effect::AnswerLost)]).await;
+        let place = Place::new(&lines);
+        let mut ended = place.run(&client).execute().await;
+        if takes == Takes::Listed {
+            let error = ended.as_ref().expect_err("nobody knows some of its batches");
+            assert!(error.is_held(), "{error}");
+            assert_eq!(status(place.path("requests.run")).expect("its status").phase, RunPhase::Held);
+            // It is said each time, and ends each time.
+            ended = place.resume(&client).execute().await;
+        }
+        // Where the ids of the creates are taken, a batch that was found is waited for by its listed id only as long as the
+        // list shows it to be at work.
+        for _ in 0..3 {
+            let Err(error) = &ended else { break };
+            assert!(error.is_held() && takes != Takes::Both, "{takes:?}: {error}");
+            let ids = match takes {
+                Takes::Listed => listed(&client).await,
+                _ => made(&gateway),
+            };
+            let held = error.held().iter().map(|(shard, _)| *shard);
+            let run = held.fold(place.resume(&client), |run, shard| run.adopt(shard, ids[&shard].clone()));
+            ended = run.execute().await;
+        }
+        let report = ended.unwrap_or_else(|error| panic!("{takes:?}: {error}"));
+        assert!(report.all_succeeded(), "{takes:?}");
+        let (batches, lines) = paid(&gateway);
+        assert_eq!((batches, lines.values().max()), (3, Some(&1)), "{takes:?}");
+    }
+}
+
+/// By the number of the shard, the ids that the list shows.
+async fn listed(client: &Client) -> BTreeMap<u32, BatchId> {
+    let page = client.batches().list().page().await.expect("a page");
+    let shard = |batch: &Batch| batch.metadata["lote_shard"].parse().expect("a number");
+    page.data.into_iter().map(|batch| (shard(&batch), batch.id)).collect()
+}
+
+/// By the number of the shard, the ids that the creates made, which were sent in this order.
+fn made(gateway: &Gateway) -> BTreeMap<u32, BatchId> {
+    let made = gateway.journal().into_iter().filter_map(|entry| match entry.event {
+        Event::BatchCreated { batch_id, .. } => Some(batch_id.parse().expect("an id")),
+        _ => None,
+    });
+    (1..).zip(made).collect()
+}
