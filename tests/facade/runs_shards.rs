@@ -26,33 +26,33 @@ use tempfile::TempDir;
 
 use crate::common::{Odd, Reply};
 
-const FAST: Duration = Duration::from_millis(2);
+pub(crate) const FAST: Duration = Duration::from_millis(2);
 
-fn chat(id: &str, prompt: &str) -> String {
+pub(crate) fn chat(id: &str, prompt: &str) -> String {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
     json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
 }
 
-fn embedding(id: &str) -> String {
+pub(crate) fn embedding(id: &str) -> String {
     let body = json!({"model": "auto", "input": id});
     json!({"custom_id": id, "method": "POST", "url": "/v1/embeddings", "body": body}).to_string() + "\n"
 }
 
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
-    fn new(lines: &[String]) -> Self {
+    pub(crate) fn new(lines: &[String]) -> Self {
         let folder = TempDir::new().expect("a folder");
         fs::write(folder.path().join("requests.jsonl"), lines.concat()).expect("written");
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// A run in batches of so many lines.
-    fn run(&self, client: &Client, lines: u64) -> Run {
+    pub(crate) fn run(&self, client: &Client, lines: u64) -> Run {
         let limits = Limits { max_lines: lines, ..Limits::default() };
         let run = Run::new(client, self.path("requests.jsonl")).limits(limits).settle_after_loss(FAST * 5);
         run.cadence(Cadence::new(FAST, FAST * 5))
@@ -63,16 +63,16 @@ impl Place {
     }
 }
 
-fn json_lines(path: &Path) -> Vec<Value> {
+pub(crate) fn json_lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).expect("the file");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-fn ids(lines: &[Value]) -> Vec<String> {
+pub(crate) fn ids(lines: &[Value]) -> Vec<String> {
     lines.iter().map(|line| line["custom_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-async fn gateway_with(fault: Option<Fault>) -> (Gateway, Client) {
+pub(crate) async fn gateway_with(fault: Option<Fault>) -> (Gateway, Client) {
     let builder = Gateway::builder().journal(true);
     let gateway = fault.into_iter().fold(builder, lote_gateway::Builder::fault).start().await.expect("it starts");
     let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
@@ -80,7 +80,7 @@ async fn gateway_with(fault: Option<Fault>) -> (Gateway, Client) {
 }
 
 /// How many batches were made, and how often each line was handed to the model.
-fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
+pub(crate) fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
     let (mut batches, mut lines) = (0, BTreeMap::new());
     for entry in gateway.journal() {
         match entry.event {

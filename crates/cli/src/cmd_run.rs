@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use lote::lines::Limits;
-use lote::run::Run;
+use lote::run::{Partition, Run};
 use lote::{Cadence, Client};
 use lote_gateway::Gateway;
 
@@ -50,6 +50,7 @@ Examples:
   LOTE_API_KEY=mk-… lote run requests.jsonl -o results.jsonl
   lote run part-1.jsonl part-2.jsonl.gz --dir both.run --detach
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
+  lote run requests.jsonl --partition 2/5
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
   lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote run - -o results.jsonl
 
@@ -74,7 +75,7 @@ pub(crate) struct RunArgs {
     /// Where the run is kept [default: beside the first file, named after it: requests.run]
     ///
     /// Of requests from stdin: here, named after what they are: stdin-1a2b3c4d.run. The same requests
-    /// again go on with it.
+    /// again go on with it. Of a part of the requests: requests.2-of-5.run.
     #[arg(long, value_name = "FOLDER", value_parser = input::path())]
     dir: Option<PathBuf>,
 
@@ -85,6 +86,14 @@ pub(crate) struct RunArgs {
     /// Only the first lines, for a trial
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+
+    /// Only part I of N of the lines, of the first ones with --limit; for several machines, or one after another
+    ///
+    /// Lines are dealt out like cards: part 2/5 has the lines 2, 7, 12 and so on, on every machine.
+    /// All lines are checked, whatever part they are in. A part without a line is finished at once,
+    /// with exit 0. lote join puts the results of all parts together in the order of the requests.
+    #[arg(long, value_name = "I/N")]
+    partition: Option<Partition>,
 
     /// How many lines a batch holds at the most [default: the service's limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -189,7 +198,7 @@ fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
 
 fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {
     let run = match spooled {
-        Some(spooled) => Run::new(client, spooled.path()).folder(spooled.folder()),
+        Some(spooled) => Run::new(client, spooled.path()).folder(spooled.folder(args.partition)),
         None => Run::of_files(client, &args.requests),
     };
     let mut run = run.options(args.batch.options()?).anew(args.new);
@@ -201,6 +210,9 @@ fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Ru
     }
     if let Some(lines) = args.limit {
         run = run.first_lines(lines);
+    }
+    if let Some(part) = args.partition {
+        run = run.partition(part);
     }
     let limits = client.dialect().limits();
     let smaller = |asked: Option<u64>, limit: u64| asked.map_or(limit, |asked| asked.min(limit));

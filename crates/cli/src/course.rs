@@ -209,6 +209,7 @@ impl Course<'_> {
             return out::line(text);
         }
         let of = match report.batches.as_slice() {
+            [] => "; there was nothing to send".to_owned(),
             [one] => format!("; batch {} {}", one.id, one.status),
             many => {
                 let completed = many.iter().filter(|batch| batch.status == "completed").count();

@@ -16,6 +16,8 @@ mod join;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;
+#[cfg(unix)]
+mod parts;
 mod plan;
 mod prepare;
 mod readme;

@@ -7,7 +7,7 @@ use crate::{
     BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
-    run::{self, Progress, Repair, Report, RunError, RunStatus},
+    run::{self, Partition, Progress, Repair, Report, RunError, RunStatus},
 };
 
 mirror! {
@@ -22,6 +22,7 @@ mirror! {
         fn endpoint(endpoint: impl Into<String>);
         fn limits(limits: Limits);
         fn first_lines(lines: u64);
+        fn partition(part: Partition);
         fn max_open(batches: usize);
         fn attempts(attempts: u32);
         fn settle_after_loss(time: Duration);

@@ -371,9 +371,17 @@ impl Draft<'_> {
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
         let mut sink = BufWriter::new(order.file());
-        let planned =
-            plan::plan(self.inputs, self.check, &self.asked.cut, self.asked.limit, at, &mut shards, &mut sink, wanted)
-                .map_err(plan_error)?;
+        let planned = plan::plan(
+            self.inputs,
+            self.check,
+            &self.asked.cut,
+            self.asked.taken(),
+            at,
+            &mut shards,
+            &mut sink,
+            wanted,
+        )
+        .map_err(plan_error)?;
         let flushed = sink.into_inner().map(drop).map_err(|error| error.into_error());
         flushed.map_err(|error| failed(ORDER, error))?;
         if !planned.in_order {
@@ -381,8 +389,9 @@ impl Draft<'_> {
         }
         let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
         let record = Record::new(self.asked.clone(), &planned);
-        let written = Dir::open(&at.join(SHARDS))
-            .and_then(|shards| shards.sync())
+        // A part without a line has no shard, and the folder all the same.
+        let written = make_folder(&at.join(SHARDS), access)
+            .and_then(|()| Dir::open(&at.join(SHARDS))?.sync())
             .and_then(|()| write_json(lock.begin(Record::NAME, access)?, &record));
         written.map_err(|error| failed(Record::NAME, error))?;
         Ok((record, log, planned.checked))
@@ -399,7 +408,7 @@ impl Draft<'_> {
             self.inputs,
             self.check,
             &self.asked.cut,
-            self.asked.limit,
+            self.asked.taken(),
             spill.path(),
             &mut Nowhere,
             &mut io::sink(),
@@ -436,10 +445,7 @@ impl Shards for ToFolder<'_> {
 
 fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<File> {
     for folder in [at.join(SHARDS), at.join(shard_folder(number))] {
-        match folder_builder(access).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        make_folder(&folder, access)?;
     }
     let dir = Dir::open(&at.join(shard_folder(number)))?;
     dir.narrow(access)?;
@@ -542,6 +548,14 @@ fn what_is(path: &Path) -> Result<There, RunError> {
 
 fn names(path: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+}
+
+/// Makes a folder, unless it is there.
+fn make_folder(path: &Path, access: Access) -> io::Result<()> {
+    match folder_builder(access).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn folder_builder(access: Access) -> DirBuilder {

@@ -14,6 +14,8 @@ mod folder;
 mod lock;
 mod log;
 mod merge;
+mod partition;
+mod parts;
 mod plan;
 mod record;
 mod repair;
@@ -30,6 +32,8 @@ use std::{
 
 pub use error::{RunError, Twin};
 pub use lock::Holder;
+pub use partition::Partition;
+pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
@@ -148,6 +152,7 @@ pub struct Run {
     endpoint: Option<String>,
     limits: Option<Limits>,
     limit: Option<u64>,
+    partition: Option<Partition>,
     pub(crate) options: BatchOptions,
     deadline: Option<Duration>,
     cadence: Cadence,
@@ -208,6 +213,7 @@ impl Run {
             endpoint: None,
             limits: None,
             limit: None,
+            partition: None,
             options: BatchOptions::new(),
             deadline: None,
             cadence: Cadence::default(),
@@ -223,7 +229,7 @@ impl Run {
     }
 
     /// The folder of the run. The default stands beside the input and is named after it: `requests.run` for
-    /// `requests.jsonl`.
+    /// `requests.jsonl`, `requests.2-of-5.run` for a [part](Self::partition) of it.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -260,6 +266,14 @@ impl Run {
     /// Only the first lines of the input, for a trial.
     pub fn first_lines(mut self, lines: u64) -> Self {
         self.limit = Some(lines);
+        self
+    }
+
+    /// Only one part of the lines, of the [first ones](Self::first_lines) if not all are wanted; the folder is named after
+    /// it: `requests.2-of-5.run`. All lines are read and checked, so that no two parts have a custom_id in common. A part
+    /// without a line is a run of nothing, which finishes at once.
+    pub fn partition(mut self, part: Partition) -> Self {
+        self.partition = Some(part);
         self
     }
 
@@ -339,9 +353,10 @@ impl Run {
 
     /// The folder that the run will have.
     pub fn folder_path(&self) -> PathBuf {
+        let ending = || self.partition.map_or_else(|| "run".to_owned(), |part| format!("{}.run", part.in_names()));
         let beside = || match self.inputs.as_deref() {
-            Some([first, ..]) => first.with_extension("run"),
-            _ => PathBuf::from("requests.run"),
+            Some([first, ..]) => first.with_extension(ending()),
+            _ => PathBuf::from("requests").with_extension(ending()),
         };
         self.folder.clone().unwrap_or_else(beside)
     }
@@ -647,7 +662,7 @@ impl Run {
     fn asked(&self) -> Asked {
         let cut = Cut::of(&self.check_rules());
         let asked = Asked::new(&self.client, self.gateway.is_some(), &self.options, self.endpoint.clone());
-        Asked { cut, limit: self.limit, ..asked }
+        Asked { cut, limit: self.limit, partition: self.partition, ..asked }
     }
 
     /// Refuses, before anything is sent, options that the create would refuse.

@@ -335,9 +335,9 @@ impl State {
         self.shards.values().all(|shard| nothing(&shard.phase))
     }
 
-    /// Whether all of its batches have failed at validation.
+    /// Whether all of its batches have failed at validation. One without a line has none that could.
     pub(super) fn has_failed(&self) -> bool {
-        self.shards.values().all(|shard| matches!(shard.phase, Phase::Failed(_)))
+        !self.shards.is_empty() && self.shards.values().all(|shard| matches!(shard.phase, Phase::Failed(_)))
     }
 
     /// The batches of the run, those that count no more included.
