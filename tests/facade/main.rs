@@ -24,6 +24,7 @@ mod readme;
 mod request_files;
 mod requests;
 mod runs;
+mod runs_clean;
 mod runs_parts;
 mod runs_shards;
 mod semver;

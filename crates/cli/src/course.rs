@@ -8,6 +8,7 @@ use lote::BatchId;
 use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, status};
 use serde_json::json;
 
+use crate::cmd_clean;
 use crate::cmd_status;
 use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
@@ -63,6 +64,12 @@ pub(crate) struct ReachArgs {
     /// How often lines that do not succeed and can are tried in all, as lote repair does it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "detach")]
     attempts: Option<u32>,
+
+    /// Once the run is finished, delete what it has put at the service, as lote clean --remote does
+    ///
+    /// What cannot be deleted is told, and changes no exit code.
+    #[arg(long)]
+    clean_remote: bool,
 }
 
 impl CourseArgs {
@@ -112,7 +119,7 @@ impl Course<'_> {
     pub(crate) async fn execute(&self, run: Run, reach: &ReachArgs, stop: &mut Stop) -> Result<Exit, CliError> {
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
         let folder = run.folder_path();
-        let run = shown(run.attempts(reach.attempts.unwrap_or(1)), &bar);
+        let run = shown(run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote), &bar);
         if reach.detach {
             let ended = tokio::select! {
                 ended = run.clone().submit() => ended,
@@ -172,6 +179,7 @@ impl Course<'_> {
         match ended {
             Ok(Some(report)) => {
                 self.print(&report)?;
+                self.print_remote(&report);
                 Ok(if report.all_succeeded() { Exit::Success } else { Exit::Incomplete })
             }
             Ok(None) => {
@@ -224,6 +232,16 @@ impl Course<'_> {
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
         out::text(format_args!("time: {:.1} s", report.seconds))?;
         out::text(format_args!("results: {}", shell::quoted(&report.results)))
+    }
+
+    /// What became of the files at the service, beside what was told of each.
+    fn print_remote(&self, report: &Report) {
+        let Some(remote) = &report.remote else { return };
+        out::note(cmd_clean::sum(remote));
+        if !remote.is_whole() && !self.embedded {
+            let again = self.service.again("clean").word(&report.folder).switch("--remote");
+            out::note(format_args!("  {again}  # tries it again"));
+        }
     }
 
     /// What is said when there are no results: the error, and the commands that go on from there.
@@ -356,7 +374,8 @@ fn the_batch(status: &RunStatus) -> Option<&BatchId> {
     open.and_then(|shard| shard.batch.as_ref())
 }
 
-fn exit(error: &RunError) -> Exit {
+/// The exit code of a run that ended early.
+pub(crate) fn exit(error: &RunError) -> Exit {
     let ours = |error: &lote::Error| error.is_invalid() || error.is_io();
     if error.gave_up() {
         Exit::GaveUp

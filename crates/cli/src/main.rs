@@ -4,6 +4,7 @@ mod args;
 mod batch_options;
 mod cmd_batches;
 mod cmd_check;
+mod cmd_clean;
 mod cmd_completions;
 mod cmd_files;
 mod cmd_gateway;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Runs(args) => cmd_status::runs(&args),
         Command::Cancel(args) => cmd_resume::cancel(&args),
         Command::Repair(args) => cmd_resume::repair(&args),
+        Command::Clean(args) => cmd_clean::run(&args),
         Command::Batches(args) => cmd_batches::run(args),
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),

@@ -66,7 +66,8 @@ page! {
 
 page! {
     /// [`Run`](crate::run::Run), [`run::status`](crate::run::status()), [`run::list`](crate::run::list),
-    /// [`run::plan`](crate::run::plan()), [`RunStatus`](crate::run::RunStatus), [`Repair`](crate::run::Repair),
+    /// [`run::plan`](crate::run::plan()), [`run::clean`](crate::run::clean()),
+    /// [`RunStatus`](crate::run::RunStatus), [`Repair`](crate::run::Repair),
     /// [`RunError`](crate::run::RunError).
     runs
 }

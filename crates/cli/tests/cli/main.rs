@@ -2,6 +2,7 @@
 
 mod batches;
 mod check;
+mod clean;
 #[cfg(unix)]
 mod commands;
 mod common;

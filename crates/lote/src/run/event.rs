@@ -41,6 +41,8 @@ pub(super) enum Event {
     Resumed,
     /// All results are written.
     Finished { results: Stored },
+    /// A file of the run is at the service no more.
+    Deleted { file: FileId },
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{
     RunError,
+    clean::Missing,
     error::Kind,
     event::{Event, Opened},
     lock::{Holder, Lock, NotHeld},
@@ -270,6 +271,21 @@ impl Folder {
         }
     }
 
+    /// Removes a file of this folder, or of one within it. That it is not there is no error.
+    pub(super) fn remove_file(&self, within: &Path, name: &str) -> Result<(), RunError> {
+        self.check()?;
+        let removed = match within.as_os_str().is_empty() {
+            true => self.lock.dir().remove(name.as_ref()),
+            false => Dir::open(&self.path.join(within)).and_then(|dir| dir.remove(name.as_ref())),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(RunError::io("remove", &self.path.join(within).join(name), error).at(&self.path))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn failed(&self, doing: &str, name: &str, error: io::Error) -> RunError {
         RunError::io(doing, &self.join(name), error).at(&self.path).with(self.state.batches())
     }
@@ -279,6 +295,8 @@ impl Folder {
         if self.state.finished.is_some() {
             return Ok(());
         }
+        // What cannot be made again of the answers that are here is fetched again.
+        let _ = Missing::of(&self.path, self.access, &self.state).make();
         for shard in self.state.shards.values_mut() {
             let Phase::Settled(stored) = &shard.phase else { continue };
             let results = self.path.join(shard_folder(shard.plan.number)).join(RESULTS);

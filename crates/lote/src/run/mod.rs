@@ -7,6 +7,7 @@
 //! looked for in the service's list before another is sent.
 
 mod adopt;
+mod clean;
 mod drive;
 mod error;
 mod event;
@@ -30,6 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKind, RemoteState, clean};
 pub use error::{RunError, Twin};
 pub use lock::Holder;
 pub use partition::Partition;
@@ -41,6 +43,7 @@ pub use report::{EndedBatch, Report};
 pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
 
 use self::{
+    clean::{Missing, Remote},
     drive::{Driver, Manner, Stopped},
     error::Kind,
     event::{Event, Opened},
@@ -112,6 +115,8 @@ pub enum Progress<'a> {
     },
     /// The answers are put in the order of the requests.
     Joining,
+    /// A file that the run has put at the service was deleted there, or kept: see [`Run::clean_remote`].
+    Cleaned(&'a RemoteFile),
 }
 
 type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
@@ -161,6 +166,7 @@ pub struct Run {
     attempts: u32,
     settle_after_loss: Duration,
     anew: bool,
+    clean_remote: bool,
     gateway: Option<String>,
     /// What a person has said of shards that were held.
     words: Vec<Word>,
@@ -222,6 +228,7 @@ impl Run {
             attempts: 1,
             settle_after_loss: SETTLE_AFTER_LOSS,
             anew: false,
+            clean_remote: false,
             gateway: None,
             words: Vec::new(),
             on_progress: Arc::new(|_| ()),
@@ -331,6 +338,13 @@ impl Run {
         self
     }
 
+    /// Once the run is finished, deletes what it has put at the service, as [`delete_remote`](Self::delete_remote) does. A
+    /// file that cannot be deleted is told, and makes no finished run fail.
+    pub fn clean_remote(mut self, clean: bool) -> Self {
+        self.clean_remote = clean;
+        self
+    }
+
     /// A person has made sure that the lost create of a shard that was [held](RunError::held) has made no batch: it is
     /// created again.
     pub fn no_batch(mut self, shard: u32) -> Self {
@@ -373,10 +387,10 @@ impl Run {
             match driver.drive().await {
                 Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
                     if !self.attempt(&mut driver, Repair::new()).await? {
-                        return self.report(driver.folder, started).await;
+                        return self.end(driver, started).await;
                     }
                 }
-                Ok(()) => return self.report(driver.folder, started).await,
+                Ok(()) => return self.end(driver, started).await,
                 Err(Stopped::Failed(error)) => return Err(self.broke_off(driver, error)),
                 Err(Stopped::Later) => return Err(RunError::new(Kind::GaveUp)),
             }
@@ -417,7 +431,7 @@ impl Run {
                     driver.folder.say(Event::Cancelled)?;
                 }
                 match driver.drive().await {
-                    Ok(()) => self.report(driver.folder, started).await.map(Some),
+                    Ok(()) => self.end(driver, started).await.map(Some),
                     Err(Stopped::Failed(error)) => Err(error),
                     Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
                 }
@@ -435,10 +449,46 @@ impl Run {
         let mut driver = self.begin(false).await?;
         self.attempt(&mut driver, repair).await?;
         match driver.drive().await {
-            Ok(()) => self.report(driver.folder, started).await,
+            Ok(()) => self.end(driver, started).await,
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
         }
+    }
+
+    /// Deletes what a finished run has put at the service, and nothing else: the files of lines that it has uploaded, and
+    /// the output and error files of its batches, by the ids that its folder holds. Its results stay in the folder. A file
+    /// of lines that a batch at work reads, or a run beside this one is to make a batch of, is kept, and so are all of them
+    /// when the service's list does not tell. What is gone is written down, so that each file is asked for until then only.
+    ///
+    /// # Errors
+    /// One that [`is_place`](RunError::is_place) when the run is not finished, or those of opening it: see [`RunError`].
+    /// That a file could not be deleted is no error: see [`CleanedRemote::kept`].
+    pub async fn delete_remote(self, clean: Clean) -> Result<CleanedRemote, RunError> {
+        let mut folder = Folder::open(&self.folder_path())?;
+        self.delete_files(&mut folder, Deadline::after(self.deadline), clean).await
+    }
+
+    async fn delete_files(
+        &self,
+        folder: &mut Folder,
+        deadline: Deadline,
+        clean: Clean,
+    ) -> Result<CleanedRemote, RunError> {
+        if !Remote::is_over(folder) {
+            return Err(
+                RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
+            );
+        }
+        let files = match &folder.state.opened {
+            // What an embedded gateway had ended with it.
+            Some(before) if before.gateway.is_some() && before.gateway != self.gateway => Vec::new(),
+            _ => Remote::files(folder)?,
+        };
+        if !files.is_empty() {
+            self.check_account(folder, deadline).await?;
+        }
+        let (client, on_progress) = (&self.client, &self.on_progress);
+        Remote { client, folder, deadline, on_progress }.delete(files, clean).await
     }
 
     /// Begins another attempt, if there is anything to be tried again.
@@ -452,6 +502,13 @@ impl Run {
         }
         // A run that is finished was opened without that.
         self.check_account(folder, deadline).await?;
+        if folder.state.finished.is_some() && clean::all_succeeded(folder)? {
+            return Ok(false);
+        }
+        // They may have been cleaned away.
+        let missing = Missing::of(folder.path(), folder.access(), &folder.state);
+        let made = blocking(move || missing.make()).await;
+        made.map_err(|Fault(path, error)| RunError::io("make again", &path, error).at(folder.path()))?;
         let search = Search::new(folder, repair);
         let found = blocking(move || search.shards()).await;
         let shards =
@@ -624,8 +681,20 @@ impl Run {
         error
     }
 
+    /// The end of a finished run: its report, and what is still to be done with it.
+    async fn end(&self, driver: Driver, started: Instant) -> Result<Report, RunError> {
+        let deadline = driver.deadline();
+        let mut folder = driver.folder;
+        let mut report = self.report(&folder, started).await?;
+        if self.clean_remote {
+            let cleaned = self.delete_files(&mut folder, deadline, Clean::new()).await;
+            report.remote = Some(cleaned.unwrap_or_else(CleanedRemote::failed));
+        }
+        Ok(report)
+    }
+
     /// The report of a finished run, and its results where they are wanted as well.
-    async fn report(&self, folder: Folder, started: Instant) -> Result<Report, RunError> {
+    async fn report(&self, folder: &Folder, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
         let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
         let Summary { run, batches, joined } = read.map_err(|error| folder.failed("read", SUMMARY, error))?;
@@ -636,6 +705,7 @@ impl Run {
             folder: folder.path().to_owned(),
             results: folder.join(RESULTS),
             seconds: started.elapsed().as_secs_f64(),
+            remote: None,
         };
         if let Some(output) = &self.output {
             let to = Output::new(output, self.may_replace(folder.state.finished.clone())).access(folder.access());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{folder::Folder, merge::read_summary, state::Phase};
+use super::{CleanedRemote, folder::Folder, merge::read_summary, state::Phase};
 use crate::{BatchId, Error, lines::Joined};
 
 /// What came of a run.
@@ -26,6 +26,9 @@ pub struct Report {
     pub results: PathBuf,
     /// How long it took on this side, in seconds: this process alone.
     pub seconds: f64,
+    /// What became of its files at the service, if they were to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<CleanedRemote>,
 }
 
 /// A batch of a run that is over, and the shard whose lines it had.

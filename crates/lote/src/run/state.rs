@@ -1,7 +1,10 @@
 //! How far a run has come, as its log says, and what is to be done next. Nothing here reads a clock, a disk or a
 //! connection: every crash leaves a prefix of the log, and what is done after it is decided here alone.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{
     event::{Event, Opened},
@@ -22,6 +25,10 @@ pub(super) struct State {
     pub(super) opened: Option<Opened>,
     /// Batches are to be made whatever another run has made of the same lines.
     pub(super) anew: bool,
+    /// All files of lines that were uploaded, each with the shard that it was last uploaded for.
+    pub(super) uploads: BTreeMap<FileId, u32>,
+    /// Files that are at the service no more.
+    pub(super) deleted: BTreeSet<FileId>,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
 }
@@ -180,12 +187,17 @@ impl State {
                 self.cancelled = false;
                 self.finished = None;
                 for shard in self.shards.values_mut().filter(|shard| shard.phase == Cancelled) {
-                    shard.phase = if shard.file.is_some() { Uploaded } else { Planned };
+                    let is_there = shard.file.as_ref().is_some_and(|file| !self.deleted.contains(file));
+                    shard.phase = if is_there { Uploaded } else { Planned };
                 }
                 return Ok(());
             }
             Event::Finished { results } => {
                 self.finished = Some(results.clone());
+                return Ok(());
+            }
+            Event::Deleted { file } => {
+                self.deleted.insert(file.clone());
                 return Ok(());
             }
             Event::Unknown => {
@@ -204,6 +216,9 @@ impl State {
         let phase = match (event, &shard.phase) {
             (Event::Uploaded { file, .. }, Planned | Uploaded) => {
                 shard.file = Some(file.clone());
+                self.uploads.insert(file.clone(), number);
+                // Of a service that knows files by their hash.
+                self.deleted.remove(file);
                 Uploaded
             }
             (Event::Creating { nonce, at, .. }, Uploaded) => {
@@ -370,6 +385,7 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         | Event::Cancelled
         | Event::Resumed
         | Event::Finished { .. }
+        | Event::Deleted { .. }
         | Event::Unknown => (0, "an event"),
     }
 }
