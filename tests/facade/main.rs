@@ -25,6 +25,7 @@ mod request_files;
 mod requests;
 mod runs;
 mod runs_clean;
+mod runs_partial;
 mod runs_parts;
 mod runs_shards;
 mod semver;

@@ -28,6 +28,7 @@ Examples:
   lote resume requests.run -o results.jsonl --deadline 2h
   lote resume requests.run --detach
   lote resume requests.run --adopt 3=batch_abc123
+  lote resume requests.run --partial -o results.jsonl
 
 Exit codes are those of lote run."
 )]
@@ -43,6 +44,14 @@ pub(crate) struct ResumeArgs {
     /// The lost create of this shard has made no batch, as you have made sure yourself: it is created again
     #[arg(long, value_name = "SHARD")]
     no_batch: Vec<u32>,
+
+    /// When shards are held, write the results of the others now; the exit code is 6 all the same
+    ///
+    /// Lines without an outcome yet have error.code "held", or "not_sent" where their batch waits for
+    /// others to end. They may have been paid for, and are not in failed.jsonl. Once the shards are
+    /// released, lote resume writes all results anew, -o too.
+    #[arg(long)]
+    partial: bool,
 
     #[command(flatten)]
     course: CourseArgs,
@@ -95,7 +104,7 @@ pub(crate) struct CancelArgs {
     after_help = "\
 Examples:
   lote repair requests.run
-  lote repair requests.run --all -o results.jsonl --force
+  lote repair requests.run --all -o results.jsonl
 
 Exit codes are those of lote run."
 )]
@@ -131,7 +140,7 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, CliError> {
     let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[], spooled: None };
     refuse_embedded(&args.run, |phase| phase != RunPhase::Finished)?;
     drive(async |stop| {
-        let mut run = Run::open(&args.service.client()?, &args.run);
+        let mut run = Run::open(&args.service.client()?, &args.run).partial(args.partial);
         for (shard, batch) in &args.adopt {
             run = run.adopt(*shard, batch.clone());
         }

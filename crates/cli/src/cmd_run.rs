@@ -39,7 +39,7 @@ use crate::spool::Spooled;
 /// of its lines are anomalies in the summary; they change no exit code by themselves.
 ///
 /// -o is tried before anything is sent. It replaces no file but an empty one, one as this run has
-/// written it, or, with --force, any; a pipe or a device is written to when the results are there.
+/// written it at any time, or, with --force, any; a pipe or a device is written to when the results are there.
 /// All that is written may be read only by who may read the requests.
 #[derive(Debug, Args)]
 #[command(

@@ -132,7 +132,7 @@ impl Course<'_> {
                     bar.clear();
                     return match ended {
                         Ok(status) => self.detached(&status),
-                        Err(error) => Err(self.ended_early(&error, &folder)?),
+                        Err(error) => self.end(Err(error), &folder),
                     };
                 }
             }
@@ -230,6 +230,12 @@ impl Course<'_> {
             }
         }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        if report.undecided > 0 {
+            let lines = out::count(report.undecided, "line");
+            out::text(format_args!(
+                "{lines} of those that failed may still be answered: their shards are held or not sent"
+            ))?;
+        }
         out::text(format_args!("time: {:.1} s", report.seconds))?;
         out::text(format_args!("results: {}", shell::quoted(&report.results)))
     }
@@ -296,13 +302,13 @@ impl Course<'_> {
             below.push(format!("  {adopt}  # takes them over"));
             below.push("  the same command with --new pays for the lines again".to_owned());
         } else if error.folder().is_some() && !error.is_lost() {
-            below.extend(self.go_on(folder, error.is_held().then(|| error.held())));
+            below.extend(self.go_on(folder, error.is_held().then(|| error.held()), error.report().is_some()));
         }
         Ok(said.with(below))
     }
 
     /// The commands that go on with what is in the folder: each works as it stands.
-    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>) -> Vec<String> {
+    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>, partial: bool) -> Vec<String> {
         let Ok(status) = status(folder) else { return Vec::new() };
         let resume = || {
             let mut line = self.service.again("resume").word(folder);
@@ -322,6 +328,9 @@ impl Course<'_> {
             if let Some((shard, _)) = held.first() {
                 lines.push(format!("  {}  # there is one", resume().flag("--adopt", format!("{shard}=BATCH"))));
                 lines.push(format!("  {}  # there is none", resume().flag("--no-batch", shard.to_string())));
+            }
+            if !partial && status.shards.iter().any(|shard| shard.phase == "settled") {
+                lines.push(format!("  {}  # writes the results of the others now", resume().switch("--partial")));
             }
         }
         if status.open() > 0 {
@@ -358,7 +367,7 @@ impl Course<'_> {
             },
             (_, open) => format!("interrupted; {open} batches at work go on, and will be charged"),
         };
-        say(message).with(self.go_on(folder, None))
+        say(message).with(self.go_on(folder, None, false))
     }
 }
 

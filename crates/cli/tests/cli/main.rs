@@ -17,6 +17,7 @@ mod join;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;
+mod partial;
 #[cfg(unix)]
 mod parts;
 mod plan;

@@ -28,6 +28,7 @@ mirror! {
         fn settle_after_loss(time: Duration);
         fn anew(anew: bool);
         fn clean_remote(clean: bool);
+        fn partial(partial: bool);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);
         fn adopt(shard: u32, batch: BatchId);

@@ -17,7 +17,7 @@ use super::{
     error::Kind,
     event::Event,
     folder::{ERRORS, Folder, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
-    merge::{Fault, Merge, ShardSummary},
+    merge::{ShardSummary, put_together},
     record::random_name,
     state::{Next, Phase},
 };
@@ -653,15 +653,8 @@ impl Driver {
             return Err(self.ended(Kind::Failed(whys.collect())));
         }
         self.tell(Progress::Joining);
-        self.folder.check()?;
-        let merge = Merge::new(&self.folder).map_err(|error| self.folder.failed("write", RESULTS, error))?;
-        let merged = blocking(move || merge.write()).await;
-        let mut merged = merged.map_err(|Fault(path, error)| self.failed("put together", &path, error))?;
-        // The words are those of the result lines.
-        self.client.shared().secrets().blank_summary(&mut merged.joined);
-        let summary = super::report::Summary::new(&self.folder, merged.joined);
-        self.folder.write_json(SUMMARY, &summary)?;
-        self.folder.say(Event::Finished { results: merged.results })
+        let results = put_together(&self.folder, &self.client).await?;
+        self.folder.say(Event::Finished { results })
     }
 }
 

@@ -48,7 +48,7 @@ use self::{
     error::Kind,
     event::{Event, Opened},
     folder::{Draft, Folder, RESULTS, SUMMARY},
-    merge::Fault,
+    merge::{Fault, put_together},
     plan::Cut,
     record::Asked,
     repair::Search,
@@ -167,6 +167,7 @@ pub struct Run {
     settle_after_loss: Duration,
     anew: bool,
     clean_remote: bool,
+    partial: bool,
     gateway: Option<String>,
     /// What a person has said of shards that were held.
     words: Vec<Word>,
@@ -229,6 +230,7 @@ impl Run {
             settle_after_loss: SETTLE_AFTER_LOSS,
             anew: false,
             clean_remote: false,
+            partial: false,
             gateway: None,
             words: Vec::new(),
             on_progress: Arc::new(|_| ()),
@@ -345,6 +347,15 @@ impl Run {
         self
     }
 
+    /// When all that is left to do waits for a word of a person, writes the results that there are by then. The run is
+    /// [held](RunError::is_held) all the same, and the error has their [report](RunError::report). Lines without an outcome
+    /// yet have the `error.code` `held`, or `not_sent` where their batch waits for others to end. They may have been paid
+    /// for: they are not in `failed.jsonl`. When the shards are released, all results are written anew.
+    pub fn partial(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
+    }
+
     /// A person has made sure that the lost create of a shard that was [held](RunError::held) has made no batch: it is
     /// created again.
     pub fn no_batch(mut self, shard: u32) -> Self {
@@ -391,6 +402,9 @@ impl Run {
                     }
                 }
                 Ok(()) => return self.end(driver, started).await,
+                Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
+                    return Err(self.write_partial(driver, error, started).await);
+                }
                 Err(Stopped::Failed(error)) => return Err(self.broke_off(driver, error)),
                 Err(Stopped::Later) => return Err(RunError::new(Kind::GaveUp)),
             }
@@ -403,8 +417,12 @@ impl Run {
     /// # Errors
     /// See [`RunError`].
     pub async fn submit(self) -> Result<RunStatus, RunError> {
+        let started = Instant::now();
         let mut driver = self.begin(true).await?;
         match driver.drive().await {
+            Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
+                Err(self.write_partial(driver, error, started).await)
+            }
             Ok(()) | Err(Stopped::Later) => {
                 let path = driver.folder.path().to_owned();
                 drop(driver);
@@ -681,6 +699,23 @@ impl Run {
         error
     }
 
+    /// Writes the results that there are although shards are held, and has the error tell of them.
+    async fn write_partial(&self, driver: Driver, held: RunError, started: Instant) -> RunError {
+        let mut folder = driver.folder;
+        (self.on_progress)(Progress::Joining);
+        let written = match put_together(&folder, &self.client).await {
+            Ok(results) => folder.say(Event::Partial { results }),
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => match self.report(&folder, started).await {
+                Ok(report) => held.with_report(report),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        }
+    }
+
     /// The end of a finished run: its report, and what is still to be done with it.
     async fn end(&self, driver: Driver, started: Instant) -> Result<Report, RunError> {
         let deadline = driver.deadline();
@@ -697,18 +732,20 @@ impl Run {
     async fn report(&self, folder: &Folder, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
         let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
-        let Summary { run, batches, joined } = read.map_err(|error| folder.failed("read", SUMMARY, error))?;
+        let Summary { run, batches, undecided, joined } =
+            read.map_err(|error| folder.failed("read", SUMMARY, error))?;
         let mut report = Report {
             run,
             batches,
             joined,
+            undecided,
             folder: folder.path().to_owned(),
             results: folder.join(RESULTS),
             seconds: started.elapsed().as_secs_f64(),
             remote: None,
         };
         if let Some(output) = &self.output {
-            let to = Output::new(output, self.may_replace(folder.state.finished.clone())).access(folder.access());
+            let to = Output::new(output, self.may_replace(folder.state.written.clone())).access(folder.access());
             let output = output.clone();
             match copy_results(&report.results, to).await {
                 Ok(true) => report.results = output,
@@ -800,16 +837,16 @@ impl Run {
             return refuse(&why);
         }
         // What can be written now can most likely be written later; nothing is left of it.
-        let stored = Folder::look(folder).ok().and_then(|seen| seen.state.finished);
+        let stored = Folder::look(folder).map(|seen| seen.state.written).unwrap_or_default();
         Output::new(output, self.may_replace(stored)).try_out().or_else(|error| refuse(&error.to_string()))
     }
 
-    /// What the output may replace, of a run that wrote these results last.
-    fn may_replace(&self, stored: Option<Stored>) -> Replace {
-        match stored {
+    /// What the output may replace, of a run that has written these results so far.
+    fn may_replace(&self, written: Vec<Stored>) -> Replace {
+        match written {
             _ if self.replace_output => Replace::Anything,
-            Some(stored) => Replace::Stored(stored),
-            None => Replace::Nothing,
+            written if written.is_empty() => Replace::Nothing,
+            written => Replace::Stored(written),
         }
     }
 }

@@ -18,6 +18,10 @@ pub struct Report {
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
+    /// Lines without an outcome yet, in results that were written before the run was finished: see
+    /// [`Run::partial`](super::Run::partial). Their result lines are counted as failed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub undecided: u64,
     /// The folder of the run.
     #[serde(serialize_with = "shown")]
     pub folder: PathBuf,
@@ -50,6 +54,10 @@ pub struct EndedBatch {
     pub errors: Vec<String>,
 }
 
+fn is_none(lines: &u64) -> bool {
+    *lines == 0
+}
+
 /// A path as people see it: JSON has no other bytes than text.
 pub(super) fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
@@ -77,12 +85,14 @@ impl Report {
 pub(super) struct Summary {
     pub(super) run: String,
     pub(super) batches: Vec<EndedBatch>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) undecided: u64,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
 
 impl Summary {
-    pub(super) fn new(folder: &Folder, joined: Joined) -> Self {
+    pub(super) fn new(folder: &Folder, joined: Joined, undecided: u64) -> Self {
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
                 Phase::Failed(why) => {
@@ -106,6 +116,6 @@ impl Summary {
                 errors,
             })
         });
-        Self { run: folder.record.run.clone(), batches: batches.collect(), joined }
+        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, joined }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct State {
     /// No more creates.
     pub(super) cancelled: bool,
     pub(super) finished: Option<Stored>,
+    /// All results that were ever written: each file of these bytes is this run's own.
+    pub(super) written: Vec<Stored>,
     /// Who worked on it last.
     pub(super) opened: Option<Opened>,
     /// Batches are to be made whatever another run has made of the same lines.
@@ -194,6 +196,11 @@ impl State {
             }
             Event::Finished { results } => {
                 self.finished = Some(results.clone());
+                self.written.push(results.clone());
+                return Ok(());
+            }
+            Event::Partial { results } => {
+                self.written.push(results.clone());
                 return Ok(());
             }
             Event::Deleted { file } => {
@@ -385,6 +392,7 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         | Event::Cancelled
         | Event::Resumed
         | Event::Finished { .. }
+        | Event::Partial { .. }
         | Event::Deleted { .. }
         | Event::Unknown => (0, "an event"),
     }
