@@ -1,22 +1,19 @@
 //! `lote run`: its flags, and what they make of a run.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
+use lote::Client;
 use lote::lines::Limits;
 use lote::run::{Partition, Run};
-use lote::{Cadence, Client};
-use lote_gateway::Gateway;
 
 use crate::batch_options::BatchOptionArgs;
 use crate::course::{Course, CourseArgs, ReachArgs};
+use crate::embedded::{self, Inside};
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
-use crate::interrupt::Stop;
+use crate::interrupt;
 use crate::service::ServiceArgs;
 use crate::spool::Spooled;
 
@@ -123,10 +120,13 @@ pub(crate) struct RunArgs {
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    if args.embedded {
-        refuse_service(matches)?;
+    if args.embedded
+        && let Some(flag) = embedded::service_flag(matches)
+    {
+        let message = format!("--embedded and {flag} were both given: leave one of them out; nothing was sent");
+        return Err(CliError::usage(message));
     }
-    drive(async |stop| {
+    interrupt::drive_run(async |stop| {
         let spooled = match args.requests.as_slice() {
             [one] if input::is_dash(one) => Some(Spooled::read(stop).await?),
             several if several.iter().any(|one| input::is_dash(one)) => {
@@ -143,57 +143,16 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             spooled: spooled.map(Spooled::path),
         };
         if args.embedded {
-            let gateway = Gateway::builder()
-                .only_random_key()
-                .start()
-                .await
-                .map_err(|error| CliError::usage(format!("the embedded gateway cannot start: {error}")))?;
-            let client =
-                Client::builder().base_url(gateway.url()).api_key(gateway.random_key().unwrap_or_default()).build()?;
-            let name = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-            let run = plan(args, spooled, &client)?
-                .embedded(name)
-                .cadence(Cadence::new(Duration::from_millis(20), Duration::from_millis(500)));
+            let inside = Inside::start().await?;
+            let run = inside.run(plan(args, spooled, inside.client())?);
             let ended = course.execute(run, &args.reach, stop).await;
-            gateway.shutdown().await;
+            inside.shutdown().await;
             ended
         } else {
             let run = plan(args, spooled, &args.service.client()?)?;
             course.execute(run, &args.reach, stop).await
         }
     })
-}
-
-/// Runs work of a command that drives a run, which is told of Ctrl-C, SIGTERM and SIGHUP through its argument.
-///
-/// # Errors
-/// Those of the work.
-pub(crate) fn drive(work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
-    let ended = runtime.block_on(async {
-        let mut stop =
-            Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-        work(&mut stop).await
-    });
-    // A check or copy that goes on after an interrupt notices, and leaves nothing behind.
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    ended
-}
-
-/// The settings of a service may be in the environment of an embedded run, but not in its flags: whoever gives both
-/// means one of them otherwise.
-fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
-    let given = |id: &&str| matches.is_some_and(|matches| matches.value_source(id) == Some(ValueSource::CommandLine));
-    match ["base_url", "dialect", "api_key", "on_behalf_of"].iter().find(|id| given(id)) {
-        Some(id) => Err(CliError::usage(format!(
-            "--embedded and --{} were both given: leave one of them out; nothing was sent",
-            id.replace('_', "-")
-        ))),
-        None => Ok(()),
-    }
 }
 
 fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {

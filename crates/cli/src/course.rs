@@ -103,7 +103,7 @@ impl CourseArgs {
 pub(crate) struct Course<'a> {
     pub(crate) args: &'a CourseArgs,
     pub(crate) service: &'a ServiceArgs,
-    /// The command that goes on with an embedded run, whose gateway ends with this process.
+    /// Whether its gateway is inside this process, and ends with it.
     pub(crate) embedded: bool,
     /// What is said of findings: the files that were checked.
     pub(crate) inputs: &'a [PathBuf],
