@@ -423,3 +423,32 @@ async fn a_cancelled_run_that_was_cleaned_can_be_repaired() {
     let repaired = open(&place, &client).repair(Repair::new()).await.expect("a report");
     assert!(repaired.all_succeeded(), "{repaired:?}");
 }
+
+/// A run whose batches were all refused at validation has no results, and its inputs are of no use to anybody.
+#[tokio::test]
+async fn the_inputs_of_a_run_that_failed_as_a_whole_can_go() {
+    let place = Place::new(&[chat("a", "x")]);
+    let deletions = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&deletions);
+    let failed = json!({"id": "batch_1", "status": "failed", "errors": {"data": [{"code": "bad", "message": "no"}]}});
+    let odd = Odd::answering(move |head, _| match head {
+        _ if head.starts_with("POST /v1/files ") => Reply::json(200, json!({"id": "file-i"})),
+        _ if head.starts_with("POST /v1/batches ") => {
+            Reply::json(200, json!({"id": "batch_1", "status": "validating"}))
+        }
+        _ if head.starts_with("GET /v1/batches?") => Reply::json(200, json!({"data": [failed], "has_more": false})),
+        _ if head.starts_with("DELETE /v1/files/file-i ") => {
+            *counted.lock().expect("the count") += 1;
+            Reply::json(200, json!({"id": "file-i", "deleted": true}))
+        }
+        _ => Reply::json(200, failed.clone()),
+    });
+    let error = place.run(&odd.client(), 10).clean_remote(true).execute().await.expect_err("it failed");
+    assert!(error.is_failed() && *deletions.lock().expect("the count") == 0, "{error}");
+    assert!(clean(place.path("requests.run"), Clean::new()).expect_err("no results").is_place());
+    for times in [1, 0] {
+        let cleaned = open(&place, &odd.client()).delete_remote(Clean::new()).await.expect("deleted");
+        assert_eq!((cleaned.files.len(), cleaned.is_whole()), (times, true), "{cleaned:?}");
+    }
+    assert_eq!(*deletions.lock().expect("the count"), 1);
+}
