@@ -8,6 +8,7 @@ use lote::BatchId;
 use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, status};
 use serde_json::json;
 
+use crate::cmd_clean;
 use crate::cmd_status;
 use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
@@ -78,6 +79,12 @@ pub(crate) struct ReachArgs {
     /// How often lines that do not succeed and can are tried in all, as lote repair does it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "detach")]
     attempts: Option<u32>,
+
+    /// Once the run is finished, delete what it has put at the service, as lote clean --remote does
+    ///
+    /// What cannot be deleted is told, and changes no exit code.
+    #[arg(long)]
+    clean_remote: bool,
 }
 
 impl CourseArgs {
@@ -120,7 +127,7 @@ impl CourseArgs {
 pub(crate) struct Course<'a> {
     pub(crate) args: &'a CourseArgs,
     pub(crate) service: &'a ServiceArgs,
-    /// The command that goes on with an embedded run, whose gateway ends with this process.
+    /// Whether its gateway is inside this process, and ends with it.
     pub(crate) embedded: bool,
     /// What is said of findings: the files that were checked.
     pub(crate) inputs: &'a [PathBuf],
@@ -136,7 +143,7 @@ impl Course<'_> {
     pub(crate) async fn execute(&self, run: Run, reach: &ReachArgs, stop: &mut Stop) -> Result<Exit, CliError> {
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
         let folder = run.folder_path();
-        let run = shown(run.attempts(reach.attempts.unwrap_or(1)), &bar);
+        let run = shown(run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote), &bar);
         if reach.detach {
             let ended = tokio::select! {
                 ended = run.clone().submit() => ended,
@@ -149,7 +156,7 @@ impl Course<'_> {
                     bar.clear();
                     return match ended {
                         Ok(status) => self.detached(&status),
-                        Err(error) => Err(self.ended_early(&error, &folder)?),
+                        Err(error) => self.end(Err(error), &folder),
                     };
                 }
             }
@@ -196,6 +203,7 @@ impl Course<'_> {
         match ended {
             Ok(Some(report)) => {
                 self.print(&report)?;
+                self.print_remote(&report);
                 Ok(if report.all_succeeded() { Exit::Success } else { Exit::Incomplete })
             }
             Ok(None) => {
@@ -233,6 +241,7 @@ impl Course<'_> {
             return out::line(text);
         }
         let of = match report.batches.as_slice() {
+            [] => "; there was nothing to send".to_owned(),
             [one] => format!("; batch {} {}", one.id, one.status),
             many => {
                 let completed = many.iter().filter(|batch| batch.status == "completed").count();
@@ -245,8 +254,24 @@ impl Course<'_> {
             }
         }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        if report.undecided > 0 {
+            let lines = out::count(report.undecided, "line");
+            out::text(format_args!(
+                "{lines} of those that failed may still be answered: their shards are held or not sent"
+            ))?;
+        }
         out::text(format_args!("time: {:.1} s", report.seconds))?;
         out::text(format_args!("results: {}", shell::quoted(&report.results)))
+    }
+
+    /// What became of the files at the service, beside what was told of each.
+    fn print_remote(&self, report: &Report) {
+        let Some(remote) = &report.remote else { return };
+        out::note(cmd_clean::sum(remote));
+        if !remote.is_whole() && !self.embedded {
+            let again = self.service.again("clean").word(&report.folder).switch("--remote");
+            out::note(format_args!("  {again}  # tries it again"));
+        }
     }
 
     /// What is said when there are no results: the error, and the commands that go on from there.
@@ -301,13 +326,13 @@ impl Course<'_> {
             below.push(format!("  {adopt}  # takes them over"));
             below.push("  the same command with --new pays for the lines again".to_owned());
         } else if error.folder().is_some() && !error.is_lost() {
-            below.extend(self.go_on(folder, error.is_held().then(|| error.held())));
+            below.extend(self.go_on(folder, error.is_held().then(|| error.held()), error.report().is_some()));
         }
         Ok(said.with(below))
     }
 
     /// The commands that go on with what is in the folder: each works as it stands.
-    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>) -> Vec<String> {
+    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>, partial: bool) -> Vec<String> {
         let Ok(status) = status(folder) else { return Vec::new() };
         let resume = || {
             let mut line = self.service.again("resume").word(folder);
@@ -327,6 +352,9 @@ impl Course<'_> {
             if let Some((shard, _)) = held.first() {
                 lines.push(format!("  {}  # there is one", resume().flag("--adopt", format!("{shard}=BATCH"))));
                 lines.push(format!("  {}  # there is none", resume().flag("--no-batch", shard.to_string())));
+            }
+            if !partial && status.shards.iter().any(|shard| shard.phase == "settled") {
+                lines.push(format!("  {}  # writes the results of the others now", resume().switch("--partial")));
             }
         }
         if status.open() > 0 {
@@ -363,7 +391,7 @@ impl Course<'_> {
             },
             (_, open) => format!("interrupted; {open} batches at work go on, and will be charged"),
         };
-        say(message).with(self.go_on(folder, None))
+        say(message).with(self.go_on(folder, None, false))
     }
 }
 
@@ -379,7 +407,8 @@ fn the_batch(status: &RunStatus) -> Option<&BatchId> {
     open.and_then(|shard| shard.batch.as_ref())
 }
 
-fn exit(error: &RunError) -> Exit {
+/// The exit code of a run that ended early.
+pub(crate) fn exit(error: &RunError) -> Exit {
     let ours = |error: &lote::Error| error.is_invalid() || error.is_io();
     if error.gave_up() {
         Exit::GaveUp

@@ -11,6 +11,7 @@ use lote::Batch;
 use lote::run::Progress;
 use lote::text::visible;
 
+use crate::cmd_clean;
 use crate::out;
 
 /// How often a run that is not on a terminal says that it waits.
@@ -92,6 +93,7 @@ impl Bar {
             }
             Progress::Downloading { name } => self.say(format!("downloading {name}")),
             Progress::Trouble(error) => self.note(format_args!("{error}; asking again")),
+            Progress::Cleaned(file) => self.note(cmd_clean::told(file)),
             Progress::Joining => self.say("putting the results in order"),
             _ => {}
         }

@@ -40,6 +40,12 @@ pub(super) enum Whose {
     Unclear(Vec<u32>),
 }
 
+impl From<Option<u32>> for Whose {
+    fn from(shard: Option<u32>) -> Self {
+        shard.map_or_else(|| Self::Unclear(Vec::new()), Self::Shard)
+    }
+}
+
 /// Whether a batch is that of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
@@ -197,7 +203,7 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
         let counts = !batch.is_terminal() || batch.created_at.is_none_or(|at| at >= since);
         (counts && batch.status != crate::Status::Failed && !is_beside(folder, other)).then_some(shard.plan.number)
     };
-    let of = |batch: &Batch| of(batch).map_or_else(|| Whose::Unclear(Vec::new()), Whose::Shard);
+    let of = |batch: &Batch| Whose::from(of(batch));
     let mut twins: Vec<Twin> = Vec::new();
     for (shard, batch) in list_since(client, Some(since), of).await?.found {
         if twins.iter().all(|known| known.shard != shard) {

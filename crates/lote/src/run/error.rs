@@ -20,6 +20,7 @@ struct Repr {
     kind: Kind,
     folder: Option<PathBuf>,
     batches: Vec<BatchId>,
+    report: Option<Report>,
 }
 
 /// A batch of another run that has the same lines as a shard of this one.
@@ -72,7 +73,7 @@ impl RunError {
     pub const MAX_FINDINGS: usize = 1_000;
 
     pub(super) fn new(kind: Kind) -> Self {
-        Self(Box::new(Repr { kind, folder: None, batches: Vec::new() }))
+        Self(Box::new(Repr { kind, folder: None, batches: Vec::new(), report: None }))
     }
 
     pub(super) fn place(path: &Path, why: impl Into<String>) -> Self {
@@ -103,6 +104,12 @@ impl RunError {
         if !self.0.batches.contains(&batch) {
             self.0.batches.push(batch);
         }
+        self
+    }
+
+    /// With the results that there are.
+    pub(super) fn with_report(mut self, report: Report) -> Self {
+        self.0.report = Some(report);
         self
     }
 
@@ -257,11 +264,12 @@ impl RunError {
         }
     }
 
-    /// What came of a run whose results are in its folder, but not where they were wanted as well.
+    /// What came of a run whose results are in its folder, but not where they were wanted as well; or what there is so far
+    /// of one that is [held](Self::is_held), if that was to be written: see [`Run::partial`](super::Run::partial).
     pub fn report(&self) -> Option<&Report> {
         match &self.0.kind {
             Kind::NotCopied { report, .. } => Some(report),
-            _ => None,
+            _ => self.0.report.as_ref(),
         }
     }
 }

@@ -48,8 +48,12 @@ pub(super) enum Event {
     Cancelled,
     /// The run is cancelled no more, since what did not succeed is to be tried again.
     Resumed,
+    /// The results that there are so far are written: shards are held.
+    Partial { results: Stored },
     /// All results are written.
     Finished { results: Stored },
+    /// A file of the run is at the service no more.
+    Deleted { file: FileId },
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{
     RunError,
+    clean::Missing,
     error::Kind,
     event::{Event, Fetched, Opened},
     lock::{Holder, Lock, NotHeld},
@@ -299,6 +300,21 @@ impl Folder {
         }
     }
 
+    /// Removes a file of this folder, or of one within it. That it is not there is no error.
+    pub(super) fn remove_file(&self, within: &Path, name: &str) -> Result<(), RunError> {
+        self.check()?;
+        let removed = match within.as_os_str().is_empty() {
+            true => self.lock.dir().remove(name.as_ref()),
+            false => Dir::open(&self.path.join(within)).and_then(|dir| dir.remove(name.as_ref())),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(RunError::io("remove", &self.path.join(within).join(name), error).at(&self.path))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn failed(&self, doing: &str, name: &str, error: io::Error) -> RunError {
         RunError::io(doing, &self.join(name), error).at(&self.path).with(self.state.batches())
     }
@@ -308,6 +324,8 @@ impl Folder {
         if self.state.finished.is_some() {
             return Ok(());
         }
+        // What cannot be made again of the answers that are here is fetched again.
+        let _ = Missing::of(&self.path, self.access, &self.state).make();
         for (number, shard) in &self.state.shards {
             let at = self.path.join(shard_folder(*number));
             let is = |name: &str, stored: &Stored| match Stored::of(&at.join(name)) {
@@ -437,9 +455,17 @@ impl Draft<'_> {
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
         let mut sink = BufWriter::new(order.file());
-        let planned =
-            plan::plan(self.inputs, self.check, &self.asked.cut, self.asked.limit, at, &mut shards, &mut sink, wanted)
-                .map_err(plan_error)?;
+        let planned = plan::plan(
+            self.inputs,
+            self.check,
+            &self.asked.cut,
+            self.asked.taken(),
+            at,
+            &mut shards,
+            &mut sink,
+            wanted,
+        )
+        .map_err(plan_error)?;
         let flushed = sink.into_inner().map(drop).map_err(|error| error.into_error());
         flushed.map_err(|error| failed(ORDER, error))?;
         if !planned.in_order {
@@ -447,8 +473,9 @@ impl Draft<'_> {
         }
         let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
         let record = Record::new(self.asked.clone(), &planned);
-        let written = Dir::open(&at.join(SHARDS))
-            .and_then(|shards| shards.sync())
+        // A part without a line has no shard, and the folder all the same.
+        let written = make_folder(&at.join(SHARDS), access)
+            .and_then(|()| Dir::open(&at.join(SHARDS))?.sync())
             .and_then(|()| write_json(lock.begin(Record::NAME, access)?, &record));
         written.map_err(|error| failed(Record::NAME, error))?;
         Ok((record, log, planned.checked))
@@ -465,7 +492,7 @@ impl Draft<'_> {
             self.inputs,
             self.check,
             &self.asked.cut,
-            self.asked.limit,
+            self.asked.taken(),
             spill.path(),
             &mut Nowhere,
             &mut io::sink(),
@@ -502,10 +529,7 @@ impl Shards for ToFolder<'_> {
 
 fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<File> {
     for folder in [at.join(SHARDS), at.join(shard_folder(number))] {
-        match folder_builder(access).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        make_folder(&folder, access)?;
     }
     let dir = Dir::open(&at.join(shard_folder(number)))?;
     dir.narrow(access)?;
@@ -610,6 +634,14 @@ fn what_is(path: &Path) -> Result<There, RunError> {
 
 fn names(path: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+}
+
+/// Makes a folder, unless it is there.
+fn make_folder(path: &Path, access: Access) -> io::Result<()> {
+    match folder_builder(access).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn folder_builder(access: Access) -> DirBuilder {

@@ -11,16 +11,23 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    RunError,
     folder::{ANOMALIES, FAILED, Folder, ORDER, REQUESTS, RESULTS, SUMMARY},
     plan::ShardPlan,
     record::shard_folder,
+    report::Summary,
     state::Phase,
 };
 use crate::{
-    Batch,
+    Batch, Client,
+    fetch::blocking,
     lines::{Answer, Joined, OutcomeKind, Sum, write_error},
     save::{AtomicFile, Stored},
 };
+
+/// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
+const HELD: &str = "held";
+const NOT_SENT: &str = "not_sent";
 
 /// What is written down of a shard that was settled.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,8 +36,25 @@ pub(super) struct ShardSummary {
     pub(super) joined: Joined,
 }
 
+/// Writes the results of all shards, the lines that did not succeed, what is odd, and the summary. The results of lines
+/// whose shard is not over say so, and are not among those that are fit to be sent again. Gives back the results as they
+/// were written.
+pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Stored, RunError> {
+    folder.check()?;
+    let failed = |doing: &str, path: &Path, error| {
+        RunError::io(doing, path, error).at(folder.path()).with(folder.state.batches())
+    };
+    let merge = Merge::new(folder).map_err(|error| failed("write", &folder.join(RESULTS), error))?;
+    let merged = blocking(move || merge.write()).await;
+    let mut merged = merged.map_err(|Fault(path, error)| failed("put together", &path, error))?;
+    // The words are those of the result lines.
+    client.shared().secrets().blank_summary(&mut merged.joined);
+    folder.write_json(SUMMARY, &Summary::new(folder, merged.joined, merged.undecided))?;
+    Ok(merged.results)
+}
+
 /// What all of it is put together from.
-pub(super) struct Merge {
+struct Merge {
     root: PathBuf,
     parts: Parts,
     results: AtomicFile,
@@ -64,9 +88,11 @@ enum Came {
 }
 
 /// What was put together.
-pub(super) struct Merged {
-    pub(super) joined: Joined,
-    pub(super) results: Stored,
+struct Merged {
+    joined: Joined,
+    /// Lines that have no outcome yet.
+    undecided: u64,
+    results: Stored,
 }
 
 /// Which file could not be read or written.
@@ -85,7 +111,7 @@ pub(super) struct Pair<'a> {
 
 impl Merge {
     /// Over what the folder holds.
-    pub(super) fn new(folder: &Folder) -> io::Result<Self> {
+    fn new(folder: &Folder) -> io::Result<Self> {
         Ok(Self {
             root: folder.path().to_owned(),
             parts: Parts::of(folder),
@@ -96,13 +122,13 @@ impl Merge {
     }
 
     /// Writes all of it.
-    pub(super) fn write(mut self) -> Result<Merged, Fault> {
+    fn write(mut self) -> Result<Merged, Fault> {
         let root = self.root.clone();
         let at = |name: &'static str| {
             let path = root.join(name);
             move |error| Fault(path, error)
         };
-        let mut sum = Sum::default();
+        let (mut sum, mut undecided) = (Sum::default(), 0);
         // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
         let mut counted = BTreeSet::new();
         let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
@@ -136,7 +162,9 @@ impl Merge {
                     return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
                 };
                 sum.add_line(&answer);
-                if answer.outcome() != OutcomeKind::Succeeded {
+                if self.parts.is_undecided(pair.from) {
+                    undecided += 1;
+                } else if answer.outcome() != OutcomeKind::Succeeded {
                     failed.write_all(pair.request).map_err(at(FAILED))?;
                     failed.write_all(b"\n").map_err(at(FAILED))?;
                 }
@@ -149,7 +177,7 @@ impl Merge {
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
-        Ok(Merged { joined: sum.finish(), results })
+        Ok(Merged { joined: sum.finish(), undecided, results })
     }
 }
 
@@ -163,7 +191,10 @@ impl Parts {
                 Phase::Failed(why) => nothing("batch_failed", why),
                 Phase::Halved(halves) => Came::Halved(*halves),
                 Phase::Cancelled => nothing("batch_cancelled", "the run was cancelled before this line was sent"),
-                _ => nothing("not_settled", shard.held.as_deref().unwrap_or("its batch was not settled")),
+                Phase::Planned | Phase::Uploaded if shard.held.is_none() => {
+                    nothing(NOT_SENT, "it was not sent yet: its batch waits for others to end")
+                }
+                _ => nothing(HELD, shard.held.as_deref().unwrap_or("its batch was not settled")),
             };
             Part { plan: shard.plan.clone(), attempt: shard.attempt, is_half: shard.half_of.is_some(), came }
         };
@@ -173,6 +204,12 @@ impl Parts {
 
     pub(super) fn plan(&self, shard: u32) -> Option<&ShardPlan> {
         self.shards.get(&shard).map(|part| &part.plan)
+    }
+
+    /// Whether the lines of a shard have no outcome yet: they may have been paid for, or are sent by the run itself later.
+    fn is_undecided(&self, shard: u32) -> bool {
+        let code = self.shards.get(&shard).map(|part| &part.came);
+        matches!(code, Some(Came::Nothing { code: HELD | NOT_SENT, .. }))
     }
 
     /// Whether the run was cancelled before the shard was submitted.

@@ -7,6 +7,7 @@
 //! looked for in the service's list before another is sent.
 
 mod adopt;
+mod clean;
 mod drive;
 mod error;
 mod event;
@@ -16,6 +17,8 @@ mod limits;
 mod lock;
 mod log;
 mod merge;
+mod partition;
+mod parts;
 mod plan;
 mod record;
 mod refusal;
@@ -35,8 +38,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKind, RemoteState, clean};
 pub use error::{RunError, Twin};
 pub use lock::Holder;
+pub use partition::Partition;
+pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
@@ -44,12 +50,13 @@ pub use report::{EndedBatch, Report};
 pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
 
 use self::{
+    clean::{Missing, Remote},
     drive::{Driver, Manner, Stopped},
     error::Kind,
     event::{Event, Opened},
     folder::{Draft, Folder, RESULTS, SUMMARY},
     limits::Kept,
-    merge::Fault,
+    merge::{Fault, put_together},
     plan::Cut,
     record::Asked,
     repair::Search,
@@ -140,6 +147,8 @@ pub enum Progress<'a> {
     },
     /// The answers are put in the order of the requests.
     Joining,
+    /// A file that the run has put at the service was deleted there, or kept: see [`Run::clean_remote`].
+    Cleaned(&'a RemoteFile),
 }
 
 type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
@@ -180,6 +189,7 @@ pub struct Run {
     endpoint: Option<String>,
     limits: Option<Limits>,
     limit: Option<u64>,
+    partition: Option<Partition>,
     pub(crate) options: BatchOptions,
     deadline: Option<Duration>,
     cadence: Cadence,
@@ -189,6 +199,8 @@ pub struct Run {
     attempts: u32,
     settle_after_loss: Duration,
     anew: bool,
+    clean_remote: bool,
+    partial: bool,
     gateway: Option<String>,
     /// What a person has said of shards that were held.
     words: Vec<Word>,
@@ -241,6 +253,7 @@ impl Run {
             endpoint: None,
             limits: None,
             limit: None,
+            partition: None,
             options: BatchOptions::new(),
             deadline: None,
             cadence: Cadence::default(),
@@ -250,6 +263,8 @@ impl Run {
             attempts: 1,
             settle_after_loss: SETTLE_AFTER_LOSS,
             anew: false,
+            clean_remote: false,
+            partial: false,
             gateway: None,
             words: Vec::new(),
             on_progress: Arc::new(|_| ()),
@@ -257,7 +272,7 @@ impl Run {
     }
 
     /// The folder of the run. The default stands beside the input and is named after it: `requests.run` for
-    /// `requests.jsonl`.
+    /// `requests.jsonl`, `requests.2-of-5.run` for a [part](Self::partition) of it.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -294,6 +309,14 @@ impl Run {
     /// Only the first lines of the input, for a trial.
     pub fn first_lines(mut self, lines: u64) -> Self {
         self.limit = Some(lines);
+        self
+    }
+
+    /// Only one part of the lines, of the [first ones](Self::first_lines) if not all are wanted; the folder is named after
+    /// it: `requests.2-of-5.run`. All lines are read and checked, so that no two parts have a custom_id in common. A part
+    /// without a line is a run of nothing, which finishes at once.
+    pub fn partition(mut self, part: Partition) -> Self {
+        self.partition = Some(part);
         self
     }
 
@@ -374,6 +397,22 @@ impl Run {
         self
     }
 
+    /// Once the run is finished, deletes what it has put at the service, as [`delete_remote`](Self::delete_remote) does. A
+    /// file that cannot be deleted is told, and makes no finished run fail.
+    pub fn clean_remote(mut self, clean: bool) -> Self {
+        self.clean_remote = clean;
+        self
+    }
+
+    /// When all that is left to do waits for a word of a person, writes the results that there are by then. The run is
+    /// [held](RunError::is_held) all the same, and the error has their [report](RunError::report). Lines without an outcome
+    /// yet have the `error.code` `held`, or `not_sent` where their batch waits for others to end. They may have been paid
+    /// for: they are not in `failed.jsonl`. When the shards are released, all results are written anew.
+    pub fn partial(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
+    }
+
     /// A person has made sure that the lost create of a shard that was [held](RunError::held) has made no batch: it is
     /// created again.
     pub fn no_batch(mut self, shard: u32) -> Self {
@@ -396,9 +435,10 @@ impl Run {
 
     /// The folder that the run will have.
     pub fn folder_path(&self) -> PathBuf {
+        let ending = || self.partition.map_or_else(|| "run".to_owned(), |part| format!("{}.run", part.in_names()));
         let beside = || match self.inputs.as_deref() {
-            Some([first, ..]) => first.with_extension("run"),
-            _ => PathBuf::from("requests.run"),
+            Some([first, ..]) => first.with_extension(ending()),
+            _ => PathBuf::from("requests").with_extension(ending()),
         };
         self.folder.clone().unwrap_or_else(beside)
     }
@@ -415,10 +455,13 @@ impl Run {
             match driver.drive().await {
                 Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
                     if !self.attempt(&mut driver, Repair::new()).await? {
-                        return self.report(driver.folder, started).await;
+                        return self.end(driver, started).await;
                     }
                 }
-                Ok(()) => return self.report(driver.folder, started).await,
+                Ok(()) => return self.end(driver, started).await,
+                Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
+                    return Err(self.write_partial(driver, error, started).await);
+                }
                 Err(Stopped::Failed(error)) => return Err(self.broke_off(driver, error)),
                 Err(Stopped::Later) => return Err(RunError::new(Kind::GaveUp)),
             }
@@ -431,8 +474,12 @@ impl Run {
     /// # Errors
     /// See [`RunError`].
     pub async fn submit(self) -> Result<RunStatus, RunError> {
+        let started = Instant::now();
         let mut driver = self.begin(true).await?;
         match driver.drive().await {
+            Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
+                Err(self.write_partial(driver, error, started).await)
+            }
             Ok(()) | Err(Stopped::Later) => {
                 let path = driver.folder.path().to_owned();
                 drop(driver);
@@ -459,7 +506,7 @@ impl Run {
                     driver.folder.say(Event::Cancelled)?;
                 }
                 match driver.drive().await {
-                    Ok(()) => self.report(driver.folder, started).await.map(Some),
+                    Ok(()) => self.end(driver, started).await.map(Some),
                     Err(Stopped::Failed(error)) => Err(error),
                     Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
                 }
@@ -477,10 +524,46 @@ impl Run {
         let mut driver = self.begin(false).await?;
         self.attempt(&mut driver, repair).await?;
         match driver.drive().await {
-            Ok(()) => self.report(driver.folder, started).await,
+            Ok(()) => self.end(driver, started).await,
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
         }
+    }
+
+    /// Deletes what a finished run has put at the service, and nothing else: the files of lines that it has uploaded, and
+    /// the output and error files of its batches, by the ids that its folder holds. Its results stay in the folder. A file
+    /// of lines that a batch at work reads, or a run beside this one is to make a batch of, is kept, and so are all of them
+    /// when the service's list does not tell. What is gone is written down, so that each file is asked for until then only.
+    ///
+    /// # Errors
+    /// One that [`is_place`](RunError::is_place) when the run is not finished, or those of opening it: see [`RunError`].
+    /// That a file could not be deleted is no error: see [`CleanedRemote::kept`].
+    pub async fn delete_remote(self, clean: Clean) -> Result<CleanedRemote, RunError> {
+        let mut folder = Folder::open(&self.folder_path())?;
+        self.delete_files(&mut folder, Deadline::after(self.deadline), clean).await
+    }
+
+    async fn delete_files(
+        &self,
+        folder: &mut Folder,
+        deadline: Deadline,
+        clean: Clean,
+    ) -> Result<CleanedRemote, RunError> {
+        if !Remote::is_over(folder) {
+            return Err(
+                RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
+            );
+        }
+        let files = match &folder.state.opened {
+            // What an embedded gateway had ended with it.
+            Some(before) if before.gateway.is_some() && before.gateway != self.gateway => Vec::new(),
+            _ => Remote::files(folder)?,
+        };
+        if !files.is_empty() {
+            self.check_account(folder, deadline).await?;
+        }
+        let (client, on_progress) = (&self.client, &self.on_progress);
+        Remote { client, folder, deadline, on_progress }.delete(files, clean).await
     }
 
     /// Begins another attempt, if there is anything to be tried again.
@@ -494,6 +577,13 @@ impl Run {
         }
         // A run that is finished was opened without that.
         self.check_account(folder, deadline).await?;
+        if folder.state.finished.is_some() && clean::all_succeeded(folder)? {
+            return Ok(false);
+        }
+        // They may have been cleaned away.
+        let missing = Missing::of(folder.path(), folder.access(), &folder.state);
+        let made = blocking(move || missing.make()).await;
+        made.map_err(|Fault(path, error)| RunError::io("make again", &path, error).at(folder.path()))?;
         let search = Search::new(folder, repair);
         let found = blocking(move || search.shards()).await;
         let shards =
@@ -669,21 +759,53 @@ impl Run {
         error
     }
 
+    /// Writes the results that there are although shards are held, and has the error tell of them.
+    async fn write_partial(&self, driver: Driver, held: RunError, started: Instant) -> RunError {
+        let mut folder = driver.folder;
+        (self.on_progress)(Progress::Joining);
+        let written = match put_together(&folder, &self.client).await {
+            Ok(results) => folder.say(Event::Partial { results }),
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => match self.report(&folder, started).await {
+                Ok(report) => held.with_report(report),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        }
+    }
+
+    /// The end of a finished run: its report, and what is still to be done with it.
+    async fn end(&self, driver: Driver, started: Instant) -> Result<Report, RunError> {
+        let deadline = driver.deadline();
+        let mut folder = driver.folder;
+        let mut report = self.report(&folder, started).await?;
+        if self.clean_remote {
+            let cleaned = self.delete_files(&mut folder, deadline, Clean::new()).await;
+            report.remote = Some(cleaned.unwrap_or_else(CleanedRemote::failed));
+        }
+        Ok(report)
+    }
+
     /// The report of a finished run, and its results where they are wanted as well.
-    async fn report(&self, folder: Folder, started: Instant) -> Result<Report, RunError> {
+    async fn report(&self, folder: &Folder, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
         let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
-        let Summary { run, batches, joined } = read.map_err(|error| folder.failed("read", SUMMARY, error))?;
+        let Summary { run, batches, undecided, joined } =
+            read.map_err(|error| folder.failed("read", SUMMARY, error))?;
         let mut report = Report {
             run,
             batches,
             joined,
+            undecided,
             folder: folder.path().to_owned(),
             results: folder.join(RESULTS),
             seconds: started.elapsed().as_secs_f64(),
+            remote: None,
         };
         if let Some(output) = &self.output {
-            let to = Output::new(output, self.may_replace(folder.state.finished.clone())).access(folder.access());
+            let to = Output::new(output, self.may_replace(folder.state.written.clone())).access(folder.access());
             let output = output.clone();
             match copy_results(&report.results, to).await {
                 Ok(true) => report.results = output,
@@ -707,7 +829,7 @@ impl Run {
     fn asked(&self) -> Asked {
         let cut = Cut::of(&self.check_rules());
         let asked = Asked::new(&self.client, self.gateway.is_some(), &self.options, self.endpoint.clone());
-        Asked { cut, limit: self.limit, ..asked }
+        Asked { cut, limit: self.limit, partition: self.partition, ..asked }
     }
 
     /// Refuses, before anything is sent, options that the create would refuse.
@@ -775,16 +897,16 @@ impl Run {
             return refuse(&why);
         }
         // What can be written now can most likely be written later; nothing is left of it.
-        let stored = Folder::look(folder).ok().and_then(|seen| seen.state.finished);
+        let stored = Folder::look(folder).map(|seen| seen.state.written).unwrap_or_default();
         Output::new(output, self.may_replace(stored)).try_out().map_err(|error| RunError::closed(output, error))
     }
 
-    /// What the output may replace, of a run that wrote these results last.
-    fn may_replace(&self, stored: Option<Stored>) -> Replace {
-        match stored {
+    /// What the output may replace, of a run that has written these results so far.
+    fn may_replace(&self, written: Vec<Stored>) -> Replace {
+        match written {
             _ if self.replace_output => Replace::Anything,
-            Some(stored) => Replace::Stored(stored),
-            None => Replace::Nothing,
+            written if written.is_empty() => Replace::Nothing,
+            written => Replace::Stored(written),
         }
     }
 }

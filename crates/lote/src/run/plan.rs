@@ -11,7 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, Limits};
+use super::partition::Partition;
+use crate::lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Limits};
 
 pub(super) mod dry;
 mod error;
@@ -58,6 +59,22 @@ impl fmt::Display for Cut {
         f.write_str(if parts.is_empty() { "no limit" } else { "" })?;
         f.write_str(&parts.join(", "))
     }
+}
+
+/// Which lines of the input are taken: the first so many, and of those one part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) limit: Option<u64>,
+    pub(super) partition: Option<Partition>,
+}
+
+/// The input that a part is of: the same for all of its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Whole {
+    /// Request lines.
+    pub(super) lines: u64,
+    /// SHA-256 of the canonical lines, each with its LF, in lower-case hex.
+    pub(super) sha256: String,
 }
 
 /// One shard: the request lines of one batch.
@@ -131,9 +148,11 @@ pub(super) struct SourceRead {
 pub(super) struct Planned {
     /// The shards by number.
     pub shards: Vec<ShardPlan>,
-    /// What all sources hold, with the hash of all canonical lines in the order of the input. The endpoint is `None`
+    /// What the lines that are taken hold, with the hash of all of them in the order of the input. The endpoint is `None`
     /// when there are several.
     pub checked: Checked,
+    /// All that they are a part of, if they are one.
+    pub whole: Option<Whole>,
     /// The sources that were read: those after the limit was reached are not.
     pub sources: Vec<SourceRead>,
     /// The shards one after another hold the lines in the order of the input.
@@ -143,8 +162,9 @@ pub(super) struct Planned {
 /// Reads all sources once, in their order, and cuts their lines into shards. No shard mixes endpoints.
 ///
 /// `order` receives a text line `SHARD COUNT` for each group of lines that follow each other in the input and are in
-/// the same shard. `limit` reads only the first so many lines. Large temporary files are made in `spill`, which is to
-/// be on a disk. Once there is a finding nothing more is written, and shards that were begun may never be finished.
+/// the same shard. `taken` says which lines go into shards; all lines up to the limit are checked, whatever part they are
+/// in, so that no two parts have a custom_id in common, and one is refused when any is. Large temporary files are made in
+/// `spill`, which is to be on a disk. Once there is a finding nothing more is written, and shards that were begun may never be finished.
 ///
 /// Memory: the longest line, and less than 24 MiB, whatever the number of lines and shards; but for each shard its plan.
 #[expect(clippy::too_many_arguments, reason = "one pass with five sides, called from two places")]
@@ -152,7 +172,7 @@ pub(super) fn plan<S: Shards>(
     sources: &[PathBuf],
     options: &CheckOptions,
     cut: &Cut,
-    limit: Option<u64>,
+    taken: Taken,
     spill: &Path,
     shards: &mut S,
     order: &mut dyn Write,
@@ -162,7 +182,9 @@ pub(super) fn plan<S: Shards>(
     let limits = Limits { max_lines: cut.lines, max_bytes: cut.bytes.min(options.limits.max_bytes) };
     let max_inputs = [options.max_inputs, cut.inputs].into_iter().flatten().min();
     let options = CheckOptions { limits, max_inputs, ..options.clone() };
+    let Taken { limit, partition } = taken;
     let mut check = CheckMany::new(&options, spill).limit(limit);
+    let mut part = partition.map(|partition| (partition, 0, CountLines::default()));
     let mut cutter = Cutter::new(cut, shards, order);
     let mut found = error::Found::default();
     let mut read: Vec<SourceRead> = Vec::new();
@@ -182,7 +204,16 @@ pub(super) fn plan<S: Shards>(
             reader,
             &mut |finding| found.borrow_mut().add(finding),
             &mut |line| {
-                if found.borrow().is_empty()
+                let of_the_part = part.as_mut().is_none_or(|(partition, before, count)| {
+                    let takes = partition.takes(*before);
+                    *before += 1;
+                    if takes {
+                        count.add(&line);
+                    }
+                    takes
+                });
+                if of_the_part
+                    && found.borrow().is_empty()
                     && let Err((doing, error)) = cutter.line(&line)
                 {
                     not_written = Some(failed(&doing, error));
@@ -207,7 +238,11 @@ pub(super) fn plan<S: Shards>(
         return Err(PlanError::Input { checked: Box::new(checked), sources: found.into_sources() });
     }
     let (shards, in_order) = cutter.finish().map_err(|(doing, error)| PlanError::io(&doing, last, error))?;
-    Ok(Planned { shards, checked, sources: read, in_order })
+    let (checked, whole) = match part {
+        None => (checked, None),
+        Some((_, _, count)) => (count.finish(), Some(Whole { lines: checked.lines, sha256: checked.sha256 })),
+    };
+    Ok(Planned { shards, checked, whole, sources: read, in_order })
 }
 
 fn not_checked(error: CheckManyError, path: &Path, spill: &Path) -> PlanError {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{folder::Folder, merge::read_summary, state::Phase};
+use super::{CleanedRemote, folder::Folder, merge::read_summary, state::Phase};
 use crate::{BatchId, Error, lines::Joined};
 
 /// What came of a run.
@@ -18,6 +18,10 @@ pub struct Report {
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
+    /// Lines without an outcome yet, in results that were written before the run was finished: see
+    /// [`Run::partial`](super::Run::partial). Their result lines are counted as failed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub undecided: u64,
     /// The folder of the run.
     #[serde(serialize_with = "shown")]
     pub folder: PathBuf,
@@ -26,6 +30,9 @@ pub struct Report {
     pub results: PathBuf,
     /// How long it took on this side, in seconds: this process alone.
     pub seconds: f64,
+    /// What became of its files at the service, if they were to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<CleanedRemote>,
 }
 
 /// A batch of a run that is over, and the shard whose lines it had.
@@ -45,6 +52,10 @@ pub struct EndedBatch {
     /// What the service found wrong with it, of a batch that failed; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
+}
+
+fn is_none(lines: &u64) -> bool {
+    *lines == 0
 }
 
 /// A path as people see it: JSON has no other bytes than text.
@@ -74,12 +85,14 @@ impl Report {
 pub(super) struct Summary {
     pub(super) run: String,
     pub(super) batches: Vec<EndedBatch>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) undecided: u64,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
 
 impl Summary {
-    pub(super) fn new(folder: &Folder, joined: Joined) -> Self {
+    pub(super) fn new(folder: &Folder, joined: Joined, undecided: u64) -> Self {
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
                 Phase::Failed(why) => {
@@ -103,6 +116,6 @@ impl Summary {
                 errors,
             })
         });
-        Self { run: folder.record.run.clone(), batches: batches.collect(), joined }
+        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, joined }
     }
 }

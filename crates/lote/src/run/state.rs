@@ -1,7 +1,10 @@
 //! How far a run has come, as its log says, and what is to be done next. Nothing here reads a clock, a disk or a
 //! connection: every crash leaves a prefix of the log, and what is done after it is decided here alone.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{
     event::{Event, Fetched, Half, Opened},
@@ -23,12 +26,18 @@ pub(super) struct State {
     /// No more creates.
     pub(super) cancelled: bool,
     pub(super) finished: Option<Stored>,
+    /// All results that were ever written: each file of these bytes is this run's own.
+    pub(super) written: Vec<Stored>,
     /// Who worked on it last.
     pub(super) opened: Option<Opened>,
     /// Batches are to be made whatever another run has made of the same lines.
     pub(super) anew: bool,
     /// When creates were about to be sent lately.
     pub(super) creates: Vec<UnixSeconds>,
+    /// All files of lines that were uploaded, each with the shard that it was last uploaded for.
+    pub(super) uploads: BTreeMap<FileId, u32>,
+    /// Files that are at the service no more.
+    pub(super) deleted: BTreeSet<FileId>,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
     /// The log may once have been behind the world.
@@ -210,12 +219,22 @@ impl State {
                 self.cancelled = false;
                 self.finished = None;
                 for shard in self.shards.values_mut().filter(|shard| shard.phase == Cancelled) {
-                    shard.phase = if shard.file.is_some() { Uploaded } else { Planned };
+                    let is_there = shard.file.as_ref().is_some_and(|file| !self.deleted.contains(file));
+                    shard.phase = if is_there { Uploaded } else { Planned };
                 }
                 return Ok(());
             }
             Event::Finished { results } => {
                 self.finished = Some(results.clone());
+                self.written.push(results.clone());
+                return Ok(());
+            }
+            Event::Partial { results } => {
+                self.written.push(results.clone());
+                return Ok(());
+            }
+            Event::Deleted { file } => {
+                self.deleted.insert(file.clone());
                 return Ok(());
             }
             Event::Unknown => {
@@ -239,6 +258,9 @@ impl State {
         let phase = match (event, &shard.phase) {
             (Event::Uploaded { file, .. }, Planned | Uploaded) => {
                 shard.file = Some(file.clone());
+                self.uploads.insert(file.clone(), number);
+                // Of a service that knows files by their hash.
+                self.deleted.remove(file);
                 Uploaded
             }
             (Event::Creating { nonce, at, .. }, Uploaded) => {
@@ -464,9 +486,11 @@ impl State {
         self.shards.values().all(|shard| nothing(&shard.phase))
     }
 
-    /// Whether all of its batches have failed at validation, or were refused to the last line.
+    /// Whether all of its batches have failed at validation, or were refused to the last line. One without a line has none
+    /// that could.
     pub(super) fn has_failed(&self) -> bool {
-        self.shards.values().all(|shard| matches!(shard.phase, Phase::Failed(_) | Phase::Halved(_)))
+        let failed = |shard: &Shard| matches!(shard.phase, Phase::Failed(_) | Phase::Halved(_));
+        !self.shards.is_empty() && self.shards.values().all(failed)
     }
 
     /// The batches of the run, those that count no more included.
@@ -507,6 +531,8 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         | Event::Cancelled
         | Event::Resumed
         | Event::Finished { .. }
+        | Event::Partial { .. }
+        | Event::Deleted { .. }
         | Event::Unknown => (0, "an event"),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Holder, RunError,
+    Holder, Partition, RunError,
     drive::Noted,
     folder::{Folder, PROGRESS, SUMMARY, Seen},
     merge::read_summary,
@@ -52,6 +52,9 @@ pub struct RunStatus {
     pub holder: Option<Holder>,
     /// Whether it was cancelled: no more batches are created.
     pub cancelled: bool,
+    /// The part of its input that it is of, if it is not of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
     /// How many request lines it has.
     pub lines: u64,
     /// Lines that are known to have ended: those of shards that are settled, and those that batches count.
@@ -175,6 +178,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         phase,
         holder,
         cancelled: state.cancelled,
+        partition: record.asked.partition,
         lines: record.lines,
         ended,
         succeeded,

@@ -19,14 +19,14 @@ use super::{
     OnProgress, Progress, RunError,
     error::Kind,
     event::Event,
-    folder::{Folder, RESULTS, SUMMARY},
+    folder::Folder,
     limits::Kept,
-    merge::{Fault, Merge},
+    merge::put_together,
     schedule::{Bounds, Learned, Schedule},
     seam,
     state::{Next, Phase},
 };
-use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline, fetch::blocking};
+use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline};
 
 /// How a run is driven, whatever it is a run of.
 #[derive(Clone)]
@@ -215,14 +215,7 @@ impl Driver {
             return Err(self.ended(Kind::Failed(whys.collect())));
         }
         self.tell(Progress::Joining);
-        self.folder.check()?;
-        let merge = Merge::new(&self.folder).map_err(|error| self.folder.failed("write", RESULTS, error))?;
-        let merged = blocking(move || merge.write()).await;
-        let mut merged = merged.map_err(|Fault(path, error)| self.failed("put together", &path, error))?;
-        // The words are those of the result lines.
-        self.client.shared().secrets().blank_summary(&mut merged.joined);
-        let summary = super::report::Summary::new(&self.folder, merged.joined);
-        self.folder.write_json(SUMMARY, &summary)?;
-        self.folder.say(Event::Finished { results: merged.results })
+        let results = put_together(&self.folder, &self.client).await?;
+        self.folder.say(Event::Finished { results })
     }
 }
