@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    future::Future,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -307,11 +308,33 @@ async fn a_cleaning_that_breaks_off_is_gone_on_with() {
     assert_eq!((deletions, deleted(&gateway)), (all, all));
 }
 
+/// A gateway whose batches end when the test lets time pass.
+async fn standing(fault: Option<Fault>) -> (Gateway, Client) {
+    let builder = Gateway::builder().journal(true).virtual_clock();
+    let gateway = fault.into_iter().fold(builder, lote_gateway::Builder::fault).start().await.expect("it starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    (gateway, client)
+}
+
+/// Lets time pass at a gateway until this is done.
+async fn passing<T>(gateway: &Gateway, work: impl Future<Output = T>) -> T {
+    let passes = async {
+        loop {
+            gateway.advance(Duration::from_secs(1)).await;
+            tokio::time::sleep(FAST).await;
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = passes => unreachable!("time does not end"),
+    }
+}
+
 #[tokio::test]
 async fn an_input_that_a_batch_at_work_reads_is_kept_until_that_is_over() {
-    let (gateway, client) = gateway_with(None).await;
-    let place = Place::new(&[chat("a", "[[sleep=2000]]")]);
-    place.run(&client, 10).execute().await.expect("a report");
+    let (gateway, client) = standing(None).await;
+    let place = Place::new(&[chat("a", "[[sleep=20000]]")]);
+    passing(&gateway, place.run(&client, 10).execute()).await.expect("a report");
     let files = open(&place, &client).delete_remote(Clean::new().dry_run(true)).await.expect("said").files;
     let input = files.iter().find(|file| file.kind == RemoteKind::Input).expect("an input").id.clone();
     let batch = client.batches().create(&input, lote::Endpoint::ChatCompletions).send().await.expect("a batch");
@@ -320,8 +343,8 @@ async fn an_input_that_a_batch_at_work_reads_is_kept_until_that_is_over() {
     assert!(kept.len() == 1 && kept[0].id == input, "{cleaned:?}");
     assert_eq!(kept[0].why.as_deref(), Some(format!("batch {} is at work and reads it", batch.id).as_str()));
     assert_eq!(deleted(&gateway), files.len() - 1);
-    let over = client.batches().wait(&batch.id).cadence(Cadence::new(FAST, FAST * 5)).until_over().await;
-    over.ended().expect("over").completed().expect("completed");
+    let wait = client.batches().wait(&batch.id).cadence(Cadence::new(FAST, FAST * 5));
+    passing(&gateway, wait.until_over()).await.ended().expect("over").completed().expect("completed");
     let cleaned = open(&place, &client).delete_remote(Clean::new()).await.expect("deleted");
     assert!(cleaned.is_whole() && cleaned.files.len() == 1, "{cleaned:?}");
 }
@@ -411,16 +434,16 @@ async fn what_a_service_leaves_open_is_kept() {
 async fn a_cancelled_run_that_was_cleaned_can_be_repaired() {
     // The second shard is uploaded, and then the run is cancelled.
     let refused = Fault::on(Operation::CreateBatch).nth(2).then(Effect::Status(Refusal::status(400)));
-    let (_gateway, client) = gateway_with(Some(refused)).await;
-    let place = Place::new(&[chat("a", "[[sleep=3000]] x"), chat("b", "x")]);
-    let run = place.run(&client, 1).deadline(Duration::from_millis(300));
-    run.execute().await.expect_err("the first is slow, and the second was refused");
-    let report = open(&place, &client).cancel().await.expect("cancelled").expect("a report");
+    let (gateway, client) = standing(Some(refused)).await;
+    let place = Place::new(&[chat("a", "[[sleep=60000]] x"), chat("b", "x")]);
+    let submitted = place.run(&client, 1).submit().await.expect("the first is at work, and the second was refused");
+    assert_eq!((submitted.open(), submitted.to_submit()), (1, 1));
+    let report = passing(&gateway, open(&place, &client).cancel()).await.expect("cancelled").expect("a report");
     assert_eq!(report.joined.cancelled, 2);
     assert!(open(&place, &client).delete_remote(Clean::new()).await.expect("deleted").is_whole());
     assert!(at_service(&client).await.is_empty());
     clean(place.path("requests.run"), Clean::new()).expect("cleaned");
-    let repaired = open(&place, &client).repair(Repair::new()).await.expect("a report");
+    let repaired = passing(&gateway, open(&place, &client).repair(Repair::new())).await.expect("a report");
     assert!(repaired.all_succeeded(), "{repaired:?}");
 }
 

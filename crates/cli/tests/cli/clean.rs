@@ -85,7 +85,7 @@ fn what_is_at_the_service_goes_by_its_ids_and_what_stays_is_exit_1() {
 fn a_run_cleans_up_behind_itself_when_it_is_told_to() {
     let refusal = Fault::on(Operation::DeleteFile).nth(1).then(Effect::Status(Refusal::status(400)));
     let gateway = Embedded::with(Gateway::builder().fault(refusal));
-    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=700]] a", "b"]))]);
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=3000]] a", "b"]))]);
     // Not before it is finished.
     let detached = lote_in(at(gateway.url()), place.path(), &["run", "requests.jsonl", "--detach", "--clean-remote"]);
     assert_eq!(detached.code, 5, "{detached:?}");
