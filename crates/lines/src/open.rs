@@ -18,7 +18,7 @@ mod zstd;
 
 pub(crate) use damage::{Damage, Salvage};
 
-const CAPACITY: usize = 1 << 16;
+const CAPACITY: usize = 65_536;
 
 /// How often data may be compressed: a `.gz` that a server compressed again on its way, and once more.
 #[cfg(feature = "compressed")]
