@@ -38,6 +38,7 @@ fn accepts_what_differs_only_in_form() {
     let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\\\ud800\",\"custom_id\"");
     let escaped = LINE.replace("\"url\"", "\"u\\u0072l\"");
     let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(126), "]".repeat(126)));
+    let wide = deep.replace("\"x\":", "\"y\":[[],{}],\"x\":");
     let streams = LINE.replace("\"m\"", r#""m","stream":false,"x":{"stream":true}"#);
     let large = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\\ude00\",\"y\":1e999");
     let brackets = LINE.replace("\"m\"", &format!("\"m\",\"x\":\"\\\"{}\"", "[".repeat(1_000)));
@@ -51,6 +52,7 @@ fn accepts_what_differs_only_in_form() {
         extra,
         escaped,
         deep,
+        wide,
         streams,
         large,
         brackets,

@@ -27,7 +27,7 @@ impl<'o> Held<'o> {
         };
         let bits = |names: &[String]| {
             let named = |at: &usize| names.iter().any(|name| name == rules.fields[*at].name);
-            (0..rules.fields.len()).filter(named).fold(0, |bits, at| bits | 1 << at)
+            (0..rules.fields.len()).filter(named).map(|at| 1 << at).sum()
         };
         let own = named(&options.own_fields);
         Some(Self { rules, own, own_fields: bits(own), optional: bits(named(&options.optional_fields)) })
@@ -213,7 +213,7 @@ impl<'a> Judge<'_, '_> {
                 continue;
             }
             if *name == "prompt" {
-                let text = prompt.filter(|json| json.len() > *most).and_then(raw::text);
+                let text = prompt.and_then(raw::text);
                 if let Some(count) = text.map(|text| text.chars().count()).filter(|count| count > most) {
                     let message =
                         format!("prompt has {count} characters, more than the {most} that the model {model} takes");
@@ -295,10 +295,7 @@ impl<'a> Judge<'_, '_> {
         if least > 0 && json == "\"\"" {
             self.find(FindingCode::OutOfRange, format!("{} is empty: it must have a text", field.name));
         }
-        // A text has no more characters than bytes.
-        if json.len() > most
-            && let Some(count) = raw::text(json).map(|text| text.chars().count()).filter(|count| *count > most)
-        {
+        if let Some(count) = raw::text(json).map(|text| text.chars().count()).filter(|count| *count > most) {
             self.find(FindingCode::OutOfRange, format!("{} has {count} characters, more than {most}", field.name));
         }
     }
