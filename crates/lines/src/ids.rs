@@ -58,5 +58,7 @@ mod tests {
         }
         let [one, other] = hasher.hash("a");
         assert_ne!(one, other);
+        let mut seen = CustomIds::default();
+        assert!(seen.insert("a") && seen.insert("b") && !seen.insert("a"));
     }
 }

@@ -578,6 +578,11 @@ fn what_is_near_a_request_line_is_named() {
         ),
         (whole.replace("\"custom_id\"", "\"custom-id\""), "missing_key", "but there is \"custom-id\""),
         (
+            whole.replace("\"method\":\"POST\",", ""),
+            "missing_key",
+            "method is missing: every request line has custom_id, method, url and body",
+        ),
+        (
             whole.replace("\"body\"", "\"params\""),
             "missing_key",
             "\"params\", as lines of Anthropic's have it: write \"body\"",

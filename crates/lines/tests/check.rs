@@ -117,6 +117,7 @@ fn refuses_every_fault_by_its_name() {
         (format!("{LINE}\r{}", line("b")).into(), &["1@carriage_returns"]),
         (format!("[{LINE}]").into(), &["1@array_around_lines"]),
         (format!("[\n{LINE},\n{}\n]\n", line("b")).into(), &["1@array_around_lines"]),
+        (format!("{LINE}\na,b,c").into(), &["2@invalid_json"]),
         (format!("{LINE}\n17\n\"x\"\nnull").into(), &["2@not_an_object", "3@not_an_object", "4@not_an_object"]),
         (b"{}".to_vec(), &["1@missing_key", "1@missing_key", "1@missing_key", "1@missing_key"]),
         (with("\"x\":\"\\ud800\"").into(), &["1@lone_surrogate"]),

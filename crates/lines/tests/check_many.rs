@@ -1,6 +1,7 @@
 //! What `CheckMany` passes on and refuses: the rules of a line hold, those of a batch do not.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+use std::error::Error;
 use std::io;
 
 use lote_lines::{CheckMany, CheckManyError, CheckOptions, Checked, Finding, Limits, check};
@@ -200,6 +201,11 @@ fn only_the_first_lines_are_read() {
     assert_eq!(run(&[chat("1", "m"), String::new()], &CheckOptions::default(), None).findings, ["b:-@empty_file"]);
 }
 
+/// A line with breaks around each bracket, so that some of its lines have no text.
+fn over_lines(line: &str) -> String {
+    ["{", "}", "[", "]"].iter().fold(line.to_owned(), |text, bracket| text.replace(bracket, &format!("\n{bracket}\n")))
+}
+
 #[test]
 fn what_is_no_whole_line_is_not_passed_on() {
     let (a, b) = (chat("1", "m"), chat("2", "m"));
@@ -208,6 +214,9 @@ fn what_is_no_whole_line_is_not_passed_on() {
         format!("{a},\n{b},"),
         format!("{}\n{}", &a[..cut], &a[cut..]),
         format!("{a}{b}"),
+        over_lines(&a) + &over_lines(&b),
+        // With line breaks inside a text.
+        a.replace("\"x\"", "\"x\ny\nz\""),
         format!("<<<<<<< x\n=======\n>>>>>>> y\n{{{b}"),
         "custom_id,b\n1,2\n3,4".to_owned(),
         "\u{1f}\u{8b}".to_owned(),
@@ -230,8 +239,15 @@ fn an_error_says_on_which_side_it_was() {
         calls += 1;
         Err(io::Error::other("full"))
     });
-    assert!(matches!(stopped, Err(CheckManyError::Line(error)) if error.to_string() == "full"));
+    let error = stopped.unwrap_err();
+    assert!(matches!(error, CheckManyError::Line(_)), "{error:?}");
+    assert_eq!(error.to_string(), "a line cannot be passed on: full");
+    assert_eq!(error.source().unwrap().to_string(), "full");
     assert_eq!(calls, 1);
+    // A folder is named itself, and the words for a file are those of its reader.
+    let gone = || io::Error::other("gone");
+    assert_eq!(CheckManyError::Read(gone()).to_string(), "the file cannot be read: gone");
+    assert_eq!(CheckManyError::Spill(gone()).to_string(), "gone");
     let mut check = CheckMany::new(&options, folder.path());
     let stopped = check.file("a", text.as_bytes(), &mut |_| (), &mut |_| Ok(false)).unwrap();
     assert_eq!((stopped.lines, stopped.findings), (1, 0));

@@ -304,26 +304,23 @@ impl<'a> Judge<'_, '_> {
         if !field.takes.takes(kind, "") {
             return self.wrong(field, kind, "");
         }
-        let length = match (field.inside, kind) {
-            (Inside::Messages, _) => self.messages(cursor, "messages"),
-            (Inside::Items, _) => self.messages(cursor, "input"),
+        let mut length = 0_usize;
+        match (field.inside, kind) {
+            (Inside::Messages, _) => length = self.messages(cursor, "messages"),
+            (Inside::Items, _) => drop(self.messages(cursor, "input")),
             (Inside::Embedded, _) => self.embedded_list(cursor),
             (Inside::Completed, _) => self.completed_list(cursor),
             (Inside::Moderated, _) => self.moderated_list(cursor),
             (Inside::ChatFormat, _) => self.chat_format(cursor),
             (Inside::ResponseText, _) => self.response_text(cursor),
             (Inside::ChatTools | Inside::ResponseTools, Kind::Array) => self.tools(cursor, field),
-            (Inside::ChatTools | Inside::ResponseTools, _) => self.tool(cursor, field, None),
+            (Inside::ChatTools | Inside::ResponseTools, _) => drop(self.tool(cursor, field, None)),
             (Inside::Metadata, _) => self.metadata(cursor),
-            (Inside::Nothing, _) => {
-                let mut length = 0;
-                if field.within.is_some() {
-                    cursor.elements(&mut |_, index| length = index + 1);
-                }
-                length
-            }
-        };
-        if let (Kind::Array, Some((least, most))) = (kind, field.within)
+            (Inside::Nothing, _) if field.within.is_some() => cursor.elements(&mut |_, _| length += 1),
+            (Inside::Nothing, _) => {}
+        }
+        // Of the lists into which more is looked, only messages have a range.
+        if let Some((least, most)) = field.within
             && !(least..=most).contains(&(length as f64))
         {
             let message = match length {
