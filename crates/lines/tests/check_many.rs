@@ -155,19 +155,25 @@ fn a_custom_id_is_used_once_in_all_files() {
     let files = [
         [chat("1", "m"), chat("2", "m"), chat("1", "m")].join("\n"),
         format!("\n{}\n{}", chat("3", "m"), chat("2", "m")),
-        chat("1", "m"),
+        [chat("1", "m"), chat("4", "m")].join("\n"),
+        chat("4", "m"),
     ];
     let came = run(&files, &CheckOptions::default(), None);
-    assert_eq!(came.findings, ["a:3@duplicate_custom_id", "b:3@duplicate_custom_id", "c:1@duplicate_custom_id"]);
+    assert_eq!(
+        came.findings,
+        ["a:3@duplicate_custom_id", "b:3@duplicate_custom_id", "c:1@duplicate_custom_id", "d:1@duplicate_custom_id"]
+    );
     assert_eq!(
         came.messages,
         [
             "custom_id was used before, in line 1: make it unique within the file",
             "custom_id was used before, in line 2 of a: make it unique in all files",
             "custom_id was used before, in line 1 of a: make it unique in all files",
+            // The last line of its file.
+            "custom_id was used before, in line 2 of c: make it unique in all files",
         ]
     );
-    assert_eq!(came.lines.len(), 3, "{:?}", came.lines);
+    assert_eq!(came.lines.len(), 4, "{:?}", came.lines);
 }
 
 /// More ids than are kept in memory: what was used far apart is found at the end.

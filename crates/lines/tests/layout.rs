@@ -354,6 +354,10 @@ fn a_comma_before_an_object_is_told_once() {
     }
     let answer = r#",{"custom_id":"a","error":{"code":"c","message":"m"}}"#;
     assert_eq!(odd(&inspect(answer.as_bytes())), ["1:text_after_object"]);
+    // Also before one that is cut off, and not before anything else.
+    let cut = &answer[..answer.len() - 2];
+    assert_eq!(odd(&inspect(cut.as_bytes())), ["1:text_after_object", "1:unreadable_line"]);
+    assert_eq!(odd(&inspect(b",x")), ["1:unreadable_line"]);
     let array = format!("[{line}\n,{other}]");
     assert_eq!(
         found(array.as_bytes()).iter().map(|finding| finding.code).collect::<Vec<_>>(),
