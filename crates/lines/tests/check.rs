@@ -38,6 +38,7 @@ fn accepts_what_differs_only_in_form() {
     let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\\\ud800\",\"custom_id\"");
     let escaped = LINE.replace("\"url\"", "\"u\\u0072l\"");
     let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(126), "]".repeat(126)));
+    let wide = deep.replace("\"x\":", "\"y\":[[],{}],\"x\":");
     let streams = LINE.replace("\"m\"", r#""m","stream":false,"x":{"stream":true}"#);
     let large = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\\ude00\",\"y\":1e999");
     let brackets = LINE.replace("\"m\"", &format!("\"m\",\"x\":\"\\\"{}\"", "[".repeat(1_000)));
@@ -51,6 +52,7 @@ fn accepts_what_differs_only_in_form() {
         extra,
         escaped,
         deep,
+        wide,
         streams,
         large,
         brackets,
@@ -115,6 +117,7 @@ fn refuses_every_fault_by_its_name() {
         (format!("{LINE}\r{}", line("b")).into(), &["1@carriage_returns"]),
         (format!("[{LINE}]").into(), &["1@array_around_lines"]),
         (format!("[\n{LINE},\n{}\n]\n", line("b")).into(), &["1@array_around_lines"]),
+        (format!("{LINE}\na,b,c").into(), &["2@invalid_json"]),
         (format!("{LINE}\n17\n\"x\"\nnull").into(), &["2@not_an_object", "3@not_an_object", "4@not_an_object"]),
         (b"{}".to_vec(), &["1@missing_key", "1@missing_key", "1@missing_key", "1@missing_key"]),
         (with("\"x\":\"\\ud800\"").into(), &["1@lone_surrogate"]),
