@@ -305,7 +305,7 @@ async fn a_lost_create_is_looked_for_and_adopted() {
 #[tokio::test]
 async fn a_lost_create_that_made_no_batch_is_sent_again_after_two_whole_readings() {
     let place = Place::new(&[line("a", "x")]);
-    let old = json!({"id": "batch_old", "object": "batch", "status": "completed"});
+    let old = json!({"id": "batch_old", "object": "batch", "status": "completed", "input_file_id": "file-0"});
     let list = move || Reply::json(200, json!({"data": [old], "has_more": false}));
     let odd = Odd::answering(move |head, asked| match head {
         _ if head.starts_with("POST /v1/files ") => uploaded(),
@@ -332,8 +332,12 @@ async fn a_lost_create_that_made_no_batch_is_sent_again_after_two_whole_readings
 
 #[tokio::test]
 async fn what_a_list_cannot_prove_is_held_until_a_person_says() {
-    for list in [json!({"data": [], "has_more": false}), json!({"data": [{"id": "batch_old", "status": "completed"}]})]
-    {
+    for list in [
+        json!({"data": [], "has_more": false}),
+        json!({"data": [{"id": "batch_old", "status": "completed", "input_file_id": "file-0"}]}),
+        // It may be the lost one.
+        json!({"data": [{"id": "batch_old", "status": "completed"}], "has_more": false}),
+    ] {
         let place = Place::new(&[line("a", "x")]);
         let listed = list.clone();
         let odd = Odd::answering(move |head, asked| match head {

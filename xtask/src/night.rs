@@ -1,5 +1,6 @@
 //! What is too long for CI: `cargo xtask night` kills runs some thousand times, lets the disk be full at each of their
-//! steps, gives them millions of lines, and runs each fuzz target for some minutes. CI does the same with a few kills, fewer lines, and a few seconds.
+//! steps, gives them millions of lines, simulates them under many seeds, and runs each fuzz target for some minutes. CI does
+//! the same with a few kills, fewer lines and seeds, and a few seconds.
 
 use std::{
     fs,
@@ -34,12 +35,20 @@ const SHOWN: usize = 300;
 /// cargo-fuzz needs a nightly toolchain; `rustup run` finds it whatever toolchain runs this program.
 const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
 
-/// The process tests of runs at length: each with the variable that says how much of it, and the values.
-const AT_LENGTH: [(&str, &str, &[&str]); 4] = [
-    ("a_run_that_is_killed_at_any_moment_pays_nothing_twice", "LOTE_ROUNDS", &["20"]),
-    ("a_run_that_is_killed_at_any_point_pays_nothing_twice_in_any_mode", "LOTE_POINTS", &["all"]),
-    ("a_full_disk_at_any_step_loses_nothing_and_pays_nothing_twice", "LOTE_POINTS", &["all"]),
-    ("a_run_takes_no_more_memory_for_more_lines", "LOTE_LINES", &["1000000", "4000000"]),
+/// The process tests of runs.
+const PROCESSES: &[&str] = &["--test", "long"];
+
+/// The simulation of runs.
+const SIMULATION: &[&str] = &["--lib"];
+
+/// The tests of runs at length: where each is, and the variable that says how much of it, with its values.
+const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 6] = [
+    (PROCESSES, "a_run_that_is_killed_at_any_moment_pays_nothing_twice", "LOTE_ROUNDS", &["20"]),
+    (PROCESSES, "a_run_that_is_killed_at_any_point_pays_nothing_twice_in_any_mode", "LOTE_POINTS", &["all"]),
+    (PROCESSES, "a_full_disk_at_any_step_loses_nothing_and_pays_nothing_twice", "LOTE_POINTS", &["all"]),
+    (PROCESSES, "a_run_takes_no_more_memory_for_more_lines", "LOTE_LINES", &["1000000", "4000000"]),
+    (SIMULATION, "no_seed_pays_twice_or_loses_a_line", "LOTE_SEEDS", &["100000"]),
+    (SIMULATION, "one_shard_is_searched_to_the_end", "LOTE_FAULTS", &["3"]),
 ];
 
 /// All of it. Exit code 0 when nothing was found, 4 otherwise.
@@ -52,15 +61,15 @@ pub fn night(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failu
     Ok(runs.max(fuzz(root, seconds, out)?))
 }
 
-/// Runs the process tests of runs at length.
+/// Runs the tests of runs at length.
 fn runs(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
     let mut found = EXIT_FRESH;
-    for (test, variable, values) in AT_LENGTH {
+    for (place, test, variable, values) in AT_LENGTH {
         for value in values {
             writeln!(out, "== {test}: {variable}={value}")?;
             out.flush()?;
             let mut command = Command::new("cargo");
-            command.args(["test", "--workspace", "--test", "long", "--", test, "--nocapture"]);
+            command.args(["test", "--workspace"]).args(place).args(["--", test, "--nocapture"]);
             command.env(variable, value).current_dir(root).stdin(Stdio::null());
             let passed = tee::run(command, None, |bytes| out.write_all(bytes).and_then(|()| out.flush()))
                 .map_err(|error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust"))?;

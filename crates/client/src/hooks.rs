@@ -1,6 +1,6 @@
 //! Owns what every call carries besides its parameters: key, end user, limits on time and size; never logs any of it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
@@ -31,6 +31,15 @@ pub trait Answers: fmt::Debug + Send + Sync {
     fn without_secrets(&self, text: &str) -> String;
 }
 
+/// Takes requests to a service in place of the network: for a service that is simulated inside the process.
+pub trait Carrier: fmt::Debug + Send + Sync {
+    /// What comes of a request.
+    fn carry(&self, request: reqwest::Request) -> Carried;
+}
+
+/// What comes of a request, when it comes.
+pub type Carried = Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send>>;
+
 /// What a [`Client`] adds to every request, and does to every answer.
 #[derive(Clone)]
 pub struct Inner {
@@ -44,6 +53,8 @@ pub struct Inner {
     pub call_timeout: Option<Duration>,
     /// What is done to every JSON answer.
     pub answers: Arc<dyn Answers>,
+    /// What takes the requests to the service, if not the network.
+    pub carrier: Option<Arc<dyn Carrier>>,
 }
 
 impl fmt::Debug for Inner {
@@ -89,7 +100,10 @@ impl ClientHooks<Inner> for Client {
 
     async fn exec(&self, request: reqwest::Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
         let span = debug_span!("lote.request", operation = info.operation_id, status = Empty, request_id = Empty);
-        let sent = self.client().execute(request).instrument(span.clone()).await;
+        let sent = match &self.inner().carrier {
+            None => self.client().execute(request).instrument(span.clone()).await,
+            Some(carrier) => carrier.carry(request).instrument(span.clone()).await,
+        };
         let response = sent.inspect_err(|error| tell_failure(&span, error))?;
         span.record("status", response.status().as_u16());
         if let Some(id) = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {

@@ -15,5 +15,5 @@ mod hooks;
 mod upload;
 
 pub use generated::{ByteStream, Client, Error, ResponseValue, types};
-pub use hooks::{Answers, Inner, ON_BEHALF_OF};
+pub use hooks::{Answers, Carried, Carrier, Inner, ON_BEHALF_OF};
 pub use upload::Upload;

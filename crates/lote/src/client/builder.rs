@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use lote_client::Inner;
+use lote_client::{Carrier, Inner};
 use reqwest::header::HeaderValue;
 
 use super::{
@@ -27,6 +27,7 @@ pub struct ClientBuilder {
     retry: Retry,
     root_certificates: Vec<Vec<u8>>,
     proxy: Option<String>,
+    carrier: Option<Arc<dyn Carrier>>,
 }
 
 impl Default for ClientBuilder {
@@ -43,6 +44,7 @@ impl Default for ClientBuilder {
             retry: Retry::default(),
             root_certificates: Vec::new(),
             proxy: None,
+            carrier: None,
         }
     }
 }
@@ -146,6 +148,13 @@ impl ClientBuilder {
         self
     }
 
+    /// A service inside this process, in place of one that the network leads to.
+    #[cfg(test)]
+    pub(crate) fn carrier(mut self, carrier: Arc<dyn Carrier>) -> Self {
+        self.carrier = Some(carrier);
+        self
+    }
+
     /// The client. Sends nothing yet.
     ///
     /// # Errors
@@ -185,6 +194,7 @@ impl ClientBuilder {
                 query: dialect.query(),
                 call_timeout: Some(self.call_timeout),
                 answers: Arc::clone(&answers),
+                carrier: self.carrier.clone(),
             };
             let client = connections.client(read_timeout)?;
             Ok::<_, Error>(lote_client::Client::new_with_client(&base_url, client, inner))

@@ -1,6 +1,9 @@
 //! What the service's list says of a create whose answer was lost.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 use lote_client::types as wire;
 use serde_json::Value;
@@ -8,9 +11,10 @@ use serde_json::Value;
 use super::{
     error::Twin,
     record::{Found, Record},
+    seam::{self, Rule, kept},
     state::{Phase, Shard, State},
 };
-use crate::{Batch, BatchOptions, Client, Error, UnixSeconds, bound, call::map_error};
+use crate::{Batch, BatchId, BatchOptions, Client, Error, UnixSeconds, bound, call::map_error};
 
 /// The keys of the metadata by which a run knows its batches.
 pub(super) const RUN: &str = "lote_run";
@@ -24,6 +28,26 @@ const CLOCKS: i64 = 600;
 /// For how long a batch of the same lines counts after it was made, in seconds.
 const DAY: i64 = 24 * 60 * 60;
 
+/// How many batches that may be a shard's own are named.
+const NAMED: usize = 10;
+
+/// Whose a batch in the list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// That of a shard that was asked for.
+    Shard(u32),
+    /// It may be that of any of these shards, and nothing tells; of none of them when there is none.
+    Unclear(Vec<u32>),
+}
+
+/// Whether a batch is that of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    Ours,
+    Unclear,
+    NotOurs,
+}
+
 /// What a reading of the list brought.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
@@ -33,11 +57,41 @@ pub(super) struct Listed {
     pub(super) whole: bool,
     /// Whether it holds any batch at all. A list that does not even show old ones proves nothing.
     pub(super) any: bool,
+    /// Whether a batch in it has metadata: then one without is nobody's who gave it some.
+    keeps_metadata: bool,
+    /// By shard, the first batches that may be its own.
+    unclear: BTreeMap<u32, Vec<BatchId>>,
+}
+
+impl Listed {
+    /// The batches that may be those of a shard, while nothing tells.
+    pub(super) fn unclear(&self, shard: u32) -> &[BatchId] {
+        match self.unclear.get(&shard) {
+            Some(batches) if !self.keeps_metadata => batches,
+            _ => &[],
+        }
+    }
+
+    fn take(&mut self, batch: Batch, whose: Whose) {
+        self.any = true;
+        self.keeps_metadata |= !batch.metadata.is_empty();
+        match whose {
+            Whose::Shard(shard) => self.found.push((shard, batch)),
+            Whose::Unclear(shards) => {
+                for shard in shards {
+                    let named = self.unclear.entry(shard).or_default();
+                    if named.len() < NAMED {
+                        named.push(batch.id.clone());
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Reads the list to its end, and keeps the batches that are of a shard. Entries of others that cannot be read are passed
 /// over.
-pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Option<u32> + Send) -> Result<Listed, Error> {
+pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Whose + Send) -> Result<Listed, Error> {
     list_since(client, None, of).await
 }
 
@@ -45,7 +99,7 @@ pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Option<u32> + S
 async fn list_since(
     client: &Client,
     since: Option<UnixSeconds>,
-    of: impl Fn(&Batch) -> Option<u32> + Send,
+    of: impl Fn(&Batch) -> Whose + Send,
 ) -> Result<Listed, Error> {
     let (mut listed, mut after, mut cursors) = (Listed::default(), None::<String>, HashSet::new());
     loop {
@@ -67,7 +121,10 @@ async fn list_since(
             .collect();
         let old = |batch: &Batch| batch.created_at.zip(since).is_some_and(|(at, since)| at < since);
         let all_old = !batches.is_empty() && batches.iter().all(old);
-        listed.found.extend(batches.into_iter().filter_map(|batch| Some((of(&batch)?, batch))));
+        for batch in batches {
+            let whose = of(&batch);
+            listed.take(batch, whose);
+        }
         if all_old {
             return Ok(listed);
         }
@@ -83,25 +140,32 @@ async fn list_since(
     }
 }
 
-/// Whether a batch is that of a create of this shard which the log does not hold.
-pub(super) fn is_of(batch: &Batch, run: &str, shard: &Shard, state: &State) -> bool {
-    if state.holds(&batch.id) {
-        return false;
+/// Whether a batch is that of a create of this shard which the log does not hold. The run was begun at `begun`.
+pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard, state: &State) -> Claim {
+    if state.holds(&batch.id) && kept(Rule::Whose) {
+        return Claim::NotOurs;
     }
     let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+    let ours = |ours| if ours { Claim::Ours } else { Claim::NotOurs };
     match (said(RUN), said(SHARD)) {
-        (Some(of), Some(number)) => of == run && number == shard.plan.number.to_string(),
-        (Some(_), None) | (None, Some(_)) => false,
-        // A service that keeps no metadata: the file tells, unless the same file was made for another shard as well.
-        (None, None) => {
-            let Some(file) = &shard.file else { return false };
-            let once = state.shards.values().filter(|other| other.file.as_ref() == Some(file)).count() == 1;
-            let since = shard.intent.map_or(i64::MIN, |at| at.get().saturating_sub(CLOCKS));
-            let in_time = |at: UnixSeconds| at.get() >= since;
-            once && batch.metadata.is_empty()
-                && batch.input_file_id.as_ref() == Some(file)
-                && batch.endpoint.as_ref().is_none_or(|endpoint| *endpoint == shard.plan.endpoint)
-                && batch.created_at.is_none_or(in_time)
+        (Some(of), Some(number)) => ours((of == run || !kept(Rule::Whose)) && number == shard.plan.number.to_string()),
+        _ if !batch.metadata.is_empty() => Claim::NotOurs,
+        // A service that keeps no metadata: the file tells.
+        _ => {
+            let other = batch.endpoint.as_ref().is_some_and(|endpoint| *endpoint != shard.plan.endpoint);
+            let since = |at: UnixSeconds| batch.created_at.is_none_or(|made| made.get() >= at.get() - CLOCKS);
+            let files = |file| state.shards.values().filter(|of| of.file.as_ref() == Some(file)).count();
+            match (&batch.input_file_id, &shard.file) {
+                _ if other => Claim::NotOurs,
+                (Some(file), Some(ours)) if file != ours => Claim::NotOurs,
+                // The same file may have been made into a batch of another shard, or by another program.
+                (Some(file), Some(_)) if files(file) == 1 && shard.intent.is_none_or(since) => Claim::Ours,
+                (_, Some(_)) => Claim::Unclear,
+                // What is lost of the log may have told of its file.
+                (Some(file), None) if files(file) > 0 => Claim::NotOurs,
+                (_, None) if since(begun) => Claim::Unclear,
+                (_, None) => Claim::NotOurs,
+            }
         }
     }
 }
@@ -112,7 +176,7 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
     if !state.shards.values().any(is_new) {
         return Ok(Vec::new());
     }
-    let since = UnixSeconds::new(UnixSeconds::now().get() - DAY)?;
+    let since = UnixSeconds::new(seam::now().get() - DAY)?;
     let of = |batch: &Batch| {
         let said = |key: &str| batch.metadata.get(key).map(String::as_str);
         let (other, sha256) = (said(RUN).filter(|other| *other != run)?, said(SHA256)?);
@@ -120,6 +184,7 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
         let counts = !batch.is_terminal() || batch.created_at.is_none_or(|at| at >= since);
         (counts && batch.status != crate::Status::Failed && !is_beside(folder, other)).then_some(shard.plan.number)
     };
+    let of = |batch: &Batch| of(batch).map_or_else(|| Whose::Unclear(Vec::new()), Whose::Shard);
     let mut twins: Vec<Twin> = Vec::new();
     for (shard, batch) in list_since(client, Some(since), of).await?.found {
         if twins.iter().all(|known| known.shard != shard) {

@@ -17,6 +17,7 @@ use super::{
     log::{Log, LogError},
     plan::{self, PlanError, Planned, Shards},
     record::{Asked, Found, Record, shard_folder},
+    seam::{Rule, kept},
     state::{Phase, State},
 };
 use crate::{
@@ -168,6 +169,11 @@ impl Folder {
         self.say(Event::Opened(Opened { folder, cut, ..who }))
     }
 
+    /// Whether the service of the run is a gateway inside the process.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.state.opened.as_ref().is_some_and(|opened| opened.gateway.is_some())
+    }
+
     /// Whether this process has begun the run, and no other was at work on it before.
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
@@ -188,12 +194,13 @@ impl Folder {
 
     /// Whether the folder is still the one that was opened.
     pub(super) fn is_ours(&self) -> bool {
-        self.lock.is_ours().unwrap_or(false)
+        self.lock.is_ours().unwrap_or(false) || !kept(Rule::Place)
     }
 
     /// Refuses to go on in a folder that is no longer the one that was opened.
     pub(super) fn check(&self) -> Result<(), RunError> {
         match self.lock.is_ours() {
+            _ if !kept(Rule::Place) => Ok(()),
             Ok(true) => Ok(()),
             Ok(false) => Err(RunError::new(Kind::Lost).at(&self.path).with(self.state.batches())),
             Err(error) => Err(self.failed("look at", Lock::NAME, error)),
@@ -207,7 +214,7 @@ impl Folder {
         let applied = self.state.apply(&event);
         applied.map_err(|why| self.failed("write", Log::NAME, io::Error::other(why.to_string())))?;
         let ours = self.log.is_ours().and_then(|ours| {
-            if !ours {
+            if !ours && kept(Rule::Place) {
                 return Err(io::Error::other("it is no longer as this process wrote it"));
             }
             self.log.append(std::slice::from_ref(&event))

@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
+use super::{event::Event, seam};
 use crate::{
     UnixSeconds,
     save::{Access, Dir},
@@ -147,12 +147,12 @@ impl Log {
             return Err(io::Error::other("an earlier step could not be written down"));
         }
         self.seq += 1;
-        let frame =
-            Frame { v: VERSION, seq: self.seq, epoch: self.epoch, wall: UnixSeconds::now(), events: events.to_vec() };
+        let frame = Frame { v: VERSION, seq: self.seq, epoch: self.epoch, wall: seam::now(), events: events.to_vec() };
         let line = sealed(&frame)?;
-        let mut written = self.write(&line);
+        let creating = frame.events.iter().any(|event| matches!(event, Event::Creating { .. }));
+        let mut written = self.write(&line, creating);
         if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
-            written = self.dir.remove(Self::RESERVE.as_ref()).and_then(|()| self.write(&line));
+            written = self.dir.remove(Self::RESERVE.as_ref()).and_then(|()| self.write(&line, creating));
         }
         match written {
             Ok(()) => self.length += line.len() as u64,
@@ -166,10 +166,13 @@ impl Log {
         Ok(self.file.metadata()?.len() == self.length && self.dir.names(Self::NAME.as_ref(), &self.file)?)
     }
 
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    fn write(&mut self, line: &[u8], creating: bool) -> io::Result<()> {
         // What a failed write has left is written over.
         self.file.seek(SeekFrom::Start(self.length))?;
-        let written = self.file.write_all(line).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(line).and_then(|()| {
+            seam::written(&self.file, self.length);
+            seam::synced(&self.file, self.length, creating)
+        });
         if written.is_err() {
             let _ = self.file.set_len(self.length);
         }

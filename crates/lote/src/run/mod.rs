@@ -18,6 +18,9 @@ mod plan;
 mod record;
 mod repair;
 mod report;
+mod seam;
+#[cfg(test)]
+mod sim;
 mod state;
 mod status;
 
@@ -46,6 +49,7 @@ use self::{
     record::Asked,
     repair::Search,
     report::Summary,
+    seam::{Rule, kept},
     state::{Phase, Shard},
 };
 use crate::{
@@ -558,7 +562,8 @@ impl Run {
         let then = &folder.record.asked;
         let refuse =
             |why: String| Err(RunError::new(Kind::Taken { why }).at(folder.path()).with(folder.state.batches()));
-        if (&then.base_url, &then.on_behalf_of) != (&asked.base_url, &asked.on_behalf_of) {
+        let elsewhere = (&then.base_url, &then.on_behalf_of) != (&asked.base_url, &asked.on_behalf_of);
+        if elsewhere && kept(Rule::Account) {
             let user = |user: &Option<String>| if user.is_some() { " on behalf of an end user" } else { "" };
             return refuse(format!(
                 "holds a run of {}{}, and not of {}{}",

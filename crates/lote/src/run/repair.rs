@@ -10,6 +10,7 @@ use super::{
     merge::{Fault, Pair, Parts, read_summary},
     plan::{ShardPlan, Shards},
     record::shard_folder,
+    seam::{Rule, kept},
 };
 use crate::{
     Status,
@@ -91,7 +92,7 @@ impl Search {
             access: folder.access(),
             cut: folder.record.asked.cut.clone(),
             parts: Parts::of(folder),
-            repair,
+            repair: repair.missing(repair.missing || !kept(Rule::Missing)),
             trusted: BTreeMap::new(),
             next,
         }

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     event::{Event, Opened},
     plan::ShardPlan,
+    seam::{Rule, kept},
 };
 use crate::{BatchId, FileId, UnixSeconds, save::Stored};
 
@@ -24,6 +25,8 @@ pub(super) struct State {
     pub(super) anew: bool,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
+    /// The log may once have been behind the world.
+    behind: bool,
 }
 
 /// One shard: the lines of one batch.
@@ -38,6 +41,10 @@ pub(super) struct Shard {
     pub(super) nonce: Option<String>,
     /// When that create was about to be sent.
     pub(super) intent: Option<UnixSeconds>,
+    /// Whether the last create was refused.
+    pub(super) refused: bool,
+    /// Whether a lost create was ever given up: its batch may appear later.
+    given_up: bool,
     /// All batches that were made for it, the one that counts last.
     pub(super) batches: Vec<BatchId>,
     /// The status of the batch when it was over.
@@ -107,6 +114,8 @@ impl Shard {
             file: None,
             nonce: None,
             intent: None,
+            refused: false,
+            given_up: false,
             batches: Vec::new(),
             status: None,
             held: None,
@@ -170,8 +179,10 @@ impl State {
                 return Ok(());
             }
             Event::Cancelled => {
-                self.cancelled = true;
-                for shard in self.shards.values_mut().filter(|shard| matches!(shard.phase, Planned | Uploaded)) {
+                self.cancelled = kept(Rule::Cancelled);
+                for shard in
+                    self.shards.values_mut().filter(|shard| self.cancelled && matches!(shard.phase, Planned | Uploaded))
+                {
                     shard.phase = Cancelled;
                 }
                 return Ok(());
@@ -229,6 +240,11 @@ impl State {
                 shard.status = None;
                 free
             }
+            // Or of a refused create that may have made one all the same.
+            (Event::NoBatch { why, .. }, Uploaded) if shard.held.is_some() => {
+                shard.why = Some(why.clone());
+                Uploaded
+            }
             (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() => {
                 shard.batches.push(batch.clone());
                 shard.status = None;
@@ -255,6 +271,12 @@ impl State {
         if !matches!(event, Event::Held { .. }) {
             shard.held = None;
         }
+        shard.refused = match event {
+            Event::Refused { .. } => true,
+            Event::Held { .. } | Event::Released { .. } | Event::Uploaded { .. } => shard.refused,
+            _ => false,
+        };
+        shard.given_up |= matches!(event, Event::NoBatch { .. });
         shard.phase = phase;
         Ok(())
     }
@@ -267,14 +289,18 @@ impl State {
         let elsewhere = before.as_ref().is_some_and(|before| {
             (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
         });
+        self.behind |= opened.cut || elsewhere;
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
-            if another_gateway {
+            if another_gateway && kept(Rule::Embedded) {
                 // What an embedded gateway did ended with it, and nothing was paid.
                 if !matches!(shard.phase, Phase::Settled(_)) {
                     *shard = Shard::new(shard.plan.clone(), shard.attempt);
                 }
-            } else if (opened.cut || elsewhere) && matches!(shard.phase, Phase::Planned | Phase::Uploaded) {
+            } else if (opened.cut || elsewhere)
+                && kept(Rule::Behind)
+                && matches!(shard.phase, Phase::Planned | Phase::Uploaded)
+            {
                 shard.phase = Phase::Creating;
             }
         }
@@ -343,6 +369,11 @@ impl State {
     /// The batches of the run, those that count no more included.
     pub(super) fn batches(&self) -> Vec<BatchId> {
         self.shards.values().flat_map(|shard| shard.batches.iter().cloned()).collect()
+    }
+
+    /// Whether there may be batches of it that the log does not hold: a lost create was given up, or the log was behind.
+    pub(super) fn may_have_surplus(&self) -> bool {
+        self.behind || self.shards.values().any(|shard| shard.given_up)
     }
 
     /// Whether this batch is one of the run's already.

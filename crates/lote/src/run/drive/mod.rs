@@ -100,7 +100,10 @@ impl Driver {
                 }
                 Next::Wait => self.wait().await?,
                 Next::Held => return Err(self.held().into()),
-                Next::Merge => self.merge().await?,
+                Next::Merge => {
+                    self.look_for_surplus().await?;
+                    self.merge().await?;
+                }
                 Next::Done => return Ok(()),
             }
         }

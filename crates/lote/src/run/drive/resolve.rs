@@ -6,12 +6,13 @@ use tokio::time::{Instant, sleep};
 
 use super::Driver;
 use crate::{
-    Batch, Cadence, Error,
+    Batch, BatchId, Cadence, Error,
     policy::Trouble,
     run::{
         Progress, RunError,
-        adopt::{self, is_of},
+        adopt::{self, Claim, Whose},
         event::Event,
+        seam::{self, Rule, kept},
         state::Phase,
     },
 };
@@ -26,15 +27,32 @@ impl Driver {
         for shard in shards {
             self.adopt(shard, listed.found.clone()).await?;
         }
+        let shard = self.folder.state.shards.get(&number);
+        // A batch over the same file that may be the one which was refused.
+        if let may_be @ [_, ..] = listed.unclear(number)
+            && shard.is_some_and(|shard| unsent(&shard.phase) && shard.refused)
+        {
+            let why = may_be_own(may_be);
+            self.folder.say(Event::Held { shard: number, why })?;
+            return Ok(true);
+        }
         Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
     }
 
     /// Reads the list for batches of these shards that the log does not hold.
     async fn read_list(&self, shards: &[u32]) -> Result<adopt::Listed, Error> {
-        let (run, state, shards) = (self.folder.record.run.clone(), self.folder.state.clone(), shards.to_vec());
+        let (record, state, shards) = (&self.folder.record, self.folder.state.clone(), shards.to_vec());
+        let (run, begun) = (record.run.clone(), record.begun_at);
         let of = move |batch: &Batch| {
-            let mut wanted = shards.iter().filter_map(|number| state.shards.get(number));
-            wanted.find(|shard| is_of(batch, &run, shard, &state)).map(|shard| shard.plan.number)
+            let mut unclear = Vec::new();
+            for shard in shards.iter().filter_map(|number| state.shards.get(number)) {
+                match adopt::claim(batch, &run, begun, shard, &state) {
+                    Claim::Ours => return Whose::Shard(shard.plan.number),
+                    Claim::Unclear => unclear.push(shard.plan.number),
+                    Claim::NotOurs => {}
+                }
+            }
+            Whose::Unclear(unclear)
         };
         self.manner.deadline.bound(adopt::list(&self.client, of)).await
     }
@@ -45,16 +63,43 @@ impl Driver {
         let found = found.into_iter().filter(|(of, _)| *of == number).map(|(_, batch)| batch).collect();
         let Some((batch, surplus)) = adopt::furthest(found) else { return Ok(false) };
         for batch in surplus {
-            self.tell(Progress::Surplus { shard: number, batch: &batch });
-            if !batch.is_terminal() {
-                match self.manner.deadline.bound(self.client.batches().cancel(&batch.id)).await {
-                    Err(error) if !error.is_conflict() => return Err(self.service(error)),
-                    _ => {}
-                }
-            }
+            self.surplus(number, &batch).await?;
         }
         self.created(number, batch, true)?;
         Ok(true)
+    }
+
+    /// Tells of a batch that was made besides the one that counts, and cancels it.
+    async fn surplus(&self, shard: u32, batch: &Batch) -> Result<(), RunError> {
+        if !kept(Rule::Surplus) {
+            return Ok(());
+        }
+        self.tell(Progress::Surplus { shard, batch });
+        if !batch.is_terminal() {
+            match self.manner.deadline.bound(self.client.batches().cancel(&batch.id)).await {
+                Err(error) if !error.is_conflict() => return Err(self.service(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the end for batches of this run that the log does not hold: those of creates that took effect after they
+    /// were given up. A list that cannot be read stops nobody.
+    pub(super) async fn look_for_surplus(&self) -> Result<(), RunError> {
+        if !self.folder.state.may_have_surplus() || self.folder.is_embedded() {
+            return Ok(());
+        }
+        let shards: Vec<u32> = self.folder.state.shards.keys().copied().collect();
+        match self.read_list(&shards).await {
+            Ok(listed) => {
+                for (shard, batch) in &listed.found {
+                    self.surplus(*shard, batch).await?;
+                }
+            }
+            Err(error) => self.tell(Progress::Trouble(&error)),
+        }
+        Ok(())
     }
 
     /// Finds out what became of creates whose answers were lost.
@@ -62,8 +107,14 @@ impl Driver {
         if self.client.dialect().honours_idempotency_keys() {
             self.create_again().await?;
         }
-        let settle = self.manner.settle_after_loss;
-        let pause = |part: u32| (settle / part).max(Duration::from_millis(1));
+        if !kept(Rule::Look) {
+            for shard in self.folder.state.lost() {
+                self.folder.say(Event::NoBatch { shard, why: "nobody looked".to_owned() })?;
+            }
+            return Ok(());
+        }
+        let settle = if kept(Rule::Proof) { self.manner.settle_after_loss } else { Duration::ZERO };
+        let pause = |part: u32| (self.manner.settle_after_loss / part).max(Duration::from_millis(1));
         let mut pauses = Cadence::new(pause(8), pause(2)).pauses();
         let (begun, mut absent, mut trouble) = (Instant::now(), None::<(Instant, SystemTime)>, Trouble::default());
         self.tell(Progress::Resolving { shards: &self.folder.state.lost(), at_least: settle * 2 });
@@ -75,38 +126,29 @@ impl Driver {
                     for number in lost {
                         self.adopt(number, listed.found.clone()).await?;
                     }
-                    let lost = self.folder.state.lost();
-                    if lost.is_empty() {
-                        return Ok(());
+                    let now = (Instant::now(), seam::wall());
+                    // A clock that was set back is read from then on.
+                    if absent.is_some_and(|(_, wall)| now.1 < wall) {
+                        absent = Some(now);
                     }
-                    // A list that shows no batch at all, not even an old one, proves nothing.
-                    let proves = listed.whole && listed.any;
-                    let now = (Instant::now(), SystemTime::now());
                     let apart = |(first, wall): (Instant, SystemTime)| {
                         now.0 - first >= settle && now.1.duration_since(wall).is_ok_and(|apart| apart >= settle)
                     };
-                    let said = if proves && absent.is_some_and(apart) {
-                        Some("the list was read twice and does not show it")
-                    } else if !proves && now.0 - begun >= settle * 2 && !listed.whole {
-                        Some("the answer to its create was lost, and the service's list does not say where it ends")
-                    } else if !proves && now.0 - begun >= settle * 2 {
-                        Some(
-                            "the answer to its create was lost, and the service's list shows no batch, not even an old one",
-                        )
-                    } else {
-                        None
-                    };
-                    if let Some(why) = said {
-                        for shard in lost {
-                            let why = why.to_owned();
-                            self.folder.say(match proves {
-                                true => Event::NoBatch { shard, why },
-                                false => Event::Held { shard, why },
-                            })?;
+                    let long_enough = now.0 - begun >= settle * 2;
+                    for shard in self.folder.state.lost() {
+                        match unproven(&listed, shard) {
+                            None if absent.is_some_and(apart) || !kept(Rule::Proof) => {
+                                let why = "the list was read twice and does not show it".to_owned();
+                                self.folder.say(Event::NoBatch { shard, why })?;
+                            }
+                            Some(why) if long_enough => self.folder.say(Event::Held { shard, why })?,
+                            _ => {}
                         }
+                    }
+                    if self.folder.state.lost().is_empty() {
                         return Ok(());
                     }
-                    if proves && now.0 - begun >= settle {
+                    if listed.whole && listed.any && now.0 - begun >= settle {
                         absent.get_or_insert(now);
                     }
                 }
@@ -135,4 +177,22 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// Why a list does not prove that there is no batch of a shard.
+fn unproven(listed: &adopt::Listed, shard: u32) -> Option<String> {
+    let lost = "the answer to its create was lost, and";
+    match listed.unclear(shard) {
+        may_be @ [_, ..] => Some(may_be_own(may_be)),
+        [] if !kept(Rule::Proof) => None,
+        [] if !listed.whole => Some(format!("{lost} the service's list does not say where it ends")),
+        // Not even an old one.
+        [] if !listed.any => Some(format!("{lost} the service's list shows no batch, not even an old one")),
+        [] => None,
+    }
+}
+
+fn may_be_own(batches: &[BatchId]) -> String {
+    let ids: Vec<&str> = batches.iter().map(BatchId::as_str).collect();
+    format!("the service's list shows a batch that may be its own, and nothing that tells: {}", ids.join(", "))
 }

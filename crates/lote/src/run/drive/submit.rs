@@ -6,9 +6,17 @@ use tokio::time::sleep;
 
 use super::Driver;
 use crate::{
-    Batch, Error, FileId, UnixSeconds, UploadPurpose,
+    Batch, Error, FileId, UploadPurpose,
     fetch::blocking,
-    run::{Progress, RunError, adopt, error::Kind, event::Event, folder::REQUESTS, record::random_name, state::Phase},
+    run::{
+        Progress, RunError, adopt,
+        error::Kind,
+        event::Event,
+        folder::REQUESTS,
+        record::random_name,
+        seam::{self, Rule, kept},
+        state::Phase,
+    },
     save::Stored,
 };
 
@@ -31,13 +39,13 @@ impl Driver {
                 file
             }
         };
-        if !self.looked && !self.folder.state.anew {
+        if !self.looked && !self.folder.state.anew && kept(Rule::Twins) {
             self.look_for_twins().await?;
         }
         // After a refusal that may not have been one, and once in a run that was opened again, the list is looked at first.
         let again = self.folder.epoch() > 1 && !self.looked;
         self.looked = true;
-        if (again || shard.why.is_some()) && self.look_once(number).await? {
+        if (again || shard.why.is_some()) && kept(Rule::Behind) && self.look_once(number).await? {
             return Ok(());
         }
         // What is not sent cannot have made a batch.
@@ -47,7 +55,7 @@ impl Driver {
             return Ok(());
         }
         let nonce = random_name();
-        self.folder.say(Event::Creating { shard: number, nonce: nonce.clone(), at: UnixSeconds::now() })?;
+        self.folder.say(Event::Creating { shard: number, nonce: nonce.clone(), at: seam::now() })?;
         match self.create(number, &file, &nonce).await {
             Ok(batch) => self.created(number, batch, false),
             Err(error) => self.not_created(number, nonce, error).await,
@@ -60,7 +68,7 @@ impl Driver {
         let read = path.clone();
         let stored = blocking(move || Stored::of(&read)).await;
         let stored = stored.map_err(|error| RunError::io("read", &path, error).at(self.folder.path()))?;
-        if shard.as_ref().is_some_and(|plan| plan.sha256 != stored.sha256) {
+        if shard.as_ref().is_some_and(|plan| plan.sha256 != stored.sha256) && kept(Rule::Checked) {
             let error =
                 std::io::Error::other("it is not as it was written: it holds other request lines than were checked");
             return Err(RunError::io("send", &path, error).at(self.folder.path()).with(self.folder.state.batches()));
@@ -114,7 +122,9 @@ impl Driver {
             }
             self.tell(Progress::Trouble(&error));
             // What became of it is looked for next.
-            return Ok(());
+            if kept(Rule::Look) {
+                return Ok(());
+            }
         }
         self.folder.say(Event::Refused { shard: number, nonce, why: error.to_string() })?;
         if too_much(error.code()) || error.is_rate_limited() {

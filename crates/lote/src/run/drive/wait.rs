@@ -15,8 +15,14 @@ use super::{
     noted::{Noted, NotedShard},
 };
 use crate::{
-    Batch, BatchId, Error, UnixSeconds, Waited,
-    run::{Progress, RunError, error::Kind, event::Event, state::Phase},
+    Batch, BatchId, Error, Waited,
+    run::{
+        Progress, RunError,
+        error::Kind,
+        event::Event,
+        seam::{self, Rule, kept},
+        state::Phase,
+    },
 };
 
 /// How often a process at work looks whether it was asked to cancel, and tells how far it is.
@@ -41,7 +47,7 @@ impl Driver {
     /// Looks once at each batch that is at work. Whether any of them is over.
     pub(super) async fn look(&mut self) -> Result<bool, RunError> {
         let open = self.at_work();
-        let (mut any, mut noted) = (false, Noted { at: UnixSeconds::now().get(), ..Noted::default() });
+        let (mut any, mut noted) = (false, Noted { at: seam::now().get(), ..Noted::default() });
         for (number, id) in &open {
             match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => {
@@ -73,7 +79,8 @@ impl Driver {
     /// One of several batches is not known to the service: a person must say what becomes of its lines.
     fn unknown(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
         let why = format!("the service does not know its batch {id} any more");
-        self.folder.say(Event::Held { shard: number, why })
+        self.folder.say(Event::Held { shard: number, why: why.clone() })?;
+        if kept(Rule::NotFound) { Ok(()) } else { self.folder.say(Event::NoBatch { shard: number, why }) }
     }
 
     /// Waits until one of the batches is over.
@@ -120,7 +127,7 @@ impl Driver {
                     let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
                     if !latest.is_empty() {
                         said.extend(latest.into_iter().filter_map(|(id, batch)| Some((*open.get(&id)?, batch))));
-                        self.folder.note(&Noted { at: UnixSeconds::now().get(), shards: said.clone() });
+                        self.folder.note(&Noted { at: seam::now().get(), shards: said.clone() });
                     }
                     if self.folder.cancel_is_asked() {
                         return Ok(());
