@@ -4,14 +4,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use lote::{
     Batch, BatchId, Cadence, Client, Tolerance,
     lines::Limits,
-    run::{Repair, Run, RunPhase, status},
+    run::{Progress, Repair, Run, RunPhase, status},
 };
 use lote_gateway::{
     Builder, Event, Gateway,
@@ -146,7 +147,7 @@ async fn a_folder_replaced_between_intent_and_create() {
     let (folder, moved) = (place.path("requests.run"), place.path("moved.run"));
     let (from, to) = (folder.clone(), moved.clone());
     let answer = json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1}}}).to_string();
-    let metadata = std::sync::Arc::new(std::sync::Mutex::new(Value::Null));
+    let metadata = Arc::new(Mutex::new(Value::Null));
     let batch = move |status: &str, metadata: &Value| {
         json!({"id": "batch_1", "object": "batch", "status": status, "output_file_id": "o", "input_file_id": "file-1",
                "metadata": metadata})
@@ -243,4 +244,96 @@ fn made(gateway: &Gateway) -> BTreeMap<u32, BatchId> {
         _ => None,
     });
     (1..).zip(made).collect()
+}
+
+/// What the run told of surplus batches.
+fn surplus(run: Run) -> (Run, Arc<Mutex<Vec<BatchId>>>) {
+    let told: Arc<Mutex<Vec<BatchId>>> = Arc::default();
+    let tell = Arc::clone(&told);
+    let run = run.on_progress(move |progress| {
+        if let Progress::Surplus { batch, .. } = progress {
+            tell.lock().expect("it").push(batch.id.clone());
+        }
+    });
+    (run, told)
+}
+
+/// A batch that the account had before: a list that shows none proves nothing.
+async fn earlier(client: &Client) {
+    let place = Place::new(&[chat("earlier", "x")]);
+    place.run(client).execute().await.expect("a report");
+}
+
+/// The create takes effect when the list has proved that there is no batch, and another was sent. That is paid twice, as
+/// docs/runs.md says that it may be, and never unannounced.
+#[tokio::test]
+async fn a_create_that_takes_effect_after_its_absence_was_proved_is_told_and_cancelled() {
+    let late = Effect::Late { after: Duration::from_secs(1), answer: None };
+    let (gateway, client) = start(Gateway::builder(), vec![create(2, late)]).await;
+    earlier(&client).await;
+    let place = Place::new(&[chat("a", "[[sleep=2500]] x")]);
+    let (run, told) = surplus(place.run(&client));
+    let report = run.execute().await.expect("a report");
+    assert!(report.all_succeeded());
+    let made = made(&gateway);
+    assert_eq!(made.len(), 3, "the earlier one, the one that counts, and the late one");
+    assert_eq!((&report.batches[0].id, told.lock().expect("it").as_slice()), (&made[&2], &[made[&3].clone()][..]));
+    let cancelled = |id: &str| {
+        gateway
+            .journal()
+            .iter()
+            .any(|entry| matches!(&entry.event, Event::BatchCancelled { batch_id } if batch_id == id))
+    };
+    assert!(cancelled(made[&3].as_str()) && !cancelled(made[&2].as_str()));
+}
+
+/// Both copies of a folder look at the list before either has created: neither can know of the other, and the one that knows
+/// that it is a copy tells of the second batch.
+#[tokio::test]
+async fn two_copies_of_a_folder_that_create_at_once_are_told_of() {
+    let delay = Effect::Delay(Duration::from_secs(1));
+    let (gateway, client) =
+        start(Gateway::builder(), vec![Fault::on(Operation::CreateBatch).calls(2..=3).then(delay)]).await;
+    let place = Place::new(&[chat("a", "[[sleep=1000]] x"), chat("b", "y")]);
+    place.run(&client).max_open(1).submit().await.expect("the first is at work");
+    copy(&place.path("requests.run"), &place.path("copy.run"));
+    let (original, told) = surplus(place.resume(&client));
+    let (copied, told_to_the_copy) = surplus(quick(Run::open(&client, place.path("copy.run"))));
+    let (original, copied) = tokio::join!(original.execute(), copied.execute());
+    let [original, copied] = [original, copied].map(|ended| ended.expect("a report"));
+    assert!(original.all_succeeded() && copied.all_succeeded());
+    assert_eq!(made(&gateway).len(), 3, "one of the second shard is too many");
+    assert_eq!(original.batches[0], copied.batches[0]);
+    assert_ne!(original.batches[1].id, copied.batches[1].id);
+    assert_eq!(told_to_the_copy.lock().expect("it").as_slice(), [original.batches[1].id.clone()]);
+    assert_eq!(told.lock().expect("it").as_slice(), []);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).expect("copied")),
+        }
+    }
+}
+
+/// Two attempts over one file, at a service that keeps no metadata: whose batch it is nobody can tell, and a person says.
+#[tokio::test]
+async fn an_attempt_over_the_same_file_that_nothing_tells_apart_is_held() {
+    let mut faults = vec![Fault::on(Operation::UploadFile).then(Effect::Deduplicated), create(2, Effect::AnswerLost)];
+    faults.extend(no_metadata());
+    let (gateway, client) = start(Gateway::builder(), faults).await;
+    let place = Place::new(&[chat("a", "[[status=500]]")]);
+    place.run(&client).execute().await.expect("a report");
+    let error = place.resume(&client).repair(Repair::default()).await.expect_err("nobody can tell");
+    assert!(error.is_held() && error.held().len() == 1, "{error}");
+    let made = made(&gateway);
+    assert_eq!(made.len(), 2, "and nothing is bought again");
+    assert!(error.to_string().contains(made[&2].as_str()), "the one that it may be is named: {error}");
+    let report = place.resume(&client).adopt(2, made[&2].clone()).execute().await.expect("a report");
+    assert_eq!((report.joined.failed, report.batches.len()), (1, 2));
+    assert_eq!(paid(&gateway).0, 2);
 }
