@@ -28,6 +28,7 @@ mod runs_fetched;
 mod runs_halved;
 mod runs_scheduled;
 mod runs_shards;
+mod runs_surplus;
 mod semver;
 mod servers;
 mod tracing;

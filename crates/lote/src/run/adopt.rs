@@ -113,6 +113,17 @@ pub(super) fn is_of(batch: &Batch, run: &str, shard: &Shard, state: &State) -> b
     }
 }
 
+/// The shard of which a batch is one more, which the log does not hold. Only a batch that says so is: another may be
+/// anybody's, and would be cancelled.
+pub(super) fn is_surplus(batch: &Batch, run: &str, state: &State) -> Option<u32> {
+    let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+    let (number, sha256) = (said(SHARD)?.parse::<u32>().ok()?, said(SHA256)?);
+    let shard = state.shards.get(&number).filter(|shard| shard.plan.sha256 == sha256)?;
+    use Phase::{Cancelled, Creating, Planned, Uploaded};
+    let has_one = !matches!(shard.phase, Planned | Uploaded | Creating | Cancelled);
+    (said(RUN) == Some(run) && has_one && !state.holds(&batch.id)).then_some(number)
+}
+
 /// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a
 /// day; the youngest of each shard. Whoever has lost that folder would pay for the lines again.
 pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &State) -> Result<Vec<Twin>, Error> {

@@ -37,7 +37,7 @@ pub use lock::Holder;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
-pub use report::{EndedBatch, Report};
+pub use report::{EndedBatch, Report, SurplusBatch};
 pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
 
 use self::{
@@ -105,7 +105,7 @@ pub enum Progress<'a> {
         at_least: Duration,
     },
     /// A second batch was made of the same lines, after an answer that was lost; it is cancelled, and what it did may be
-    /// charged.
+    /// charged. What it has finished is fetched.
     Surplus {
         /// The shard.
         shard: u32,
@@ -668,10 +668,11 @@ impl Run {
     async fn report(&self, folder: Folder, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
         let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
-        let Summary { run, batches, joined } = read.map_err(|error| folder.failed("read", SUMMARY, error))?;
+        let Summary { run, batches, surplus, joined } = read.map_err(|error| folder.failed("read", SUMMARY, error))?;
         let mut report = Report {
             run,
             batches,
+            surplus,
             joined,
             folder: folder.path().to_owned(),
             results: folder.join(RESULTS),

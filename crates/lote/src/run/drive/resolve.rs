@@ -1,6 +1,9 @@
 //! Finds out what became of creates whose answers were lost.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -10,7 +13,7 @@ use crate::{
     policy::Trouble,
     run::{
         Progress, RunError,
-        adopt::{self, is_of},
+        adopt::{self, is_of, is_surplus},
         event::Event,
         state::Phase,
     },
@@ -23,38 +26,43 @@ impl Driver {
         let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
         let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
         let listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
-        for shard in shards {
-            self.adopt(shard, listed.found.clone()).await?;
-        }
+        self.take(&shards, listed.found)?;
         Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
     }
 
-    /// Reads the list for batches of these shards that the log does not hold.
+    /// Reads the list for batches that the log does not hold: those of these shards, and surplus ones of all.
     async fn read_list(&self, shards: &[u32]) -> Result<adopt::Listed, Error> {
         let (run, state, shards) = (self.folder.record.run.clone(), self.folder.state.clone(), shards.to_vec());
         let of = move |batch: &Batch| {
             let mut wanted = shards.iter().filter_map(|number| state.shards.get(number));
-            wanted.find(|shard| is_of(batch, &run, shard, &state)).map(|shard| shard.plan.number)
+            let found = wanted.find(|shard| is_of(batch, &run, shard, &state)).map(|shard| shard.plan.number);
+            found.or_else(|| is_surplus(batch, &run, &state))
         };
         self.manner.deadline.bound(adopt::list(&self.client, of)).await
     }
 
-    /// Takes the batch that was found for this shard's own. Of several the one that is furthest counts, and the others
-    /// are cancelled: they were paid for in vain.
-    async fn adopt(&mut self, number: u32, found: Vec<(u32, Batch)>) -> Result<bool, RunError> {
-        let found = found.into_iter().filter(|(of, _)| *of == number).map(|(_, batch)| batch).collect();
-        let Some((batch, surplus)) = adopt::furthest(found) else { return Ok(false) };
-        for batch in surplus {
-            self.tell(Progress::Surplus { shard: number, batch: &batch });
-            if !batch.is_terminal() {
-                match self.manner.deadline.bound(self.client.batches().cancel(&batch.id)).await {
-                    Err(error) if !error.is_conflict() => return Err(self.service(error)),
-                    _ => {}
-                }
+    /// Takes the batches that were found for those of their shards. Of several of these shards the one that is furthest
+    /// counts; the others, and those of all other shards, are surplus.
+    fn take(&mut self, shards: &[u32], found: Vec<(u32, Batch)>) -> Result<(), RunError> {
+        let mut of: BTreeMap<u32, Vec<Batch>> = BTreeMap::new();
+        for (number, batch) in found {
+            of.entry(number).or_default().push(batch);
+        }
+        for (number, found) in of {
+            let (own, surplus) = match shards.contains(&number) {
+                true => adopt::furthest(found).map_or((None, Vec::new()), |(own, surplus)| (Some(own), surplus)),
+                false => (None, found),
+            };
+            // What is surplus is known before one of them counts: it is never taken for the shard's own later.
+            for batch in surplus {
+                self.folder.say(Event::Surplus { shard: number, batch: batch.id.clone() })?;
+                self.tell(Progress::Surplus { shard: number, batch: &batch });
+            }
+            if let Some(own) = own {
+                self.created(number, own, true)?;
             }
         }
-        self.created(number, batch, true)?;
-        Ok(true)
+        Ok(())
     }
 
     /// Finds out what became of creates whose answers were lost.
@@ -72,9 +80,7 @@ impl Driver {
             match self.read_list(&lost).await {
                 Ok(listed) => {
                     trouble.over();
-                    for number in lost {
-                        self.adopt(number, listed.found.clone()).await?;
-                    }
+                    self.take(&lost, listed.found)?;
                     let lost = self.folder.state.lost();
                     if lost.is_empty() {
                         return Ok(());
