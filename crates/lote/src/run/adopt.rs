@@ -1,6 +1,6 @@
 //! What the service's list says of a create whose answer was lost.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use lote_client::types as wire;
 use serde_json::Value;
@@ -81,6 +81,12 @@ async fn list_since(
             _ => return Ok(listed),
         }
     }
+}
+
+/// Whether the key of a create is honoured still. A clock that was set back tells no age.
+pub(super) fn is_key_kept(intent: Option<UnixSeconds>, now: UnixSeconds, kept: Duration) -> bool {
+    let age = intent.and_then(|at| u64::try_from(now.get().saturating_sub(at.get())).ok());
+    age.is_some_and(|age| Duration::from_secs(age) < kept)
 }
 
 /// Whether a batch is that of a create of this shard which the log does not hold.
@@ -191,4 +197,27 @@ pub(super) fn marked(options: &BatchOptions, run: &str, shard: &Shard, nonce: &s
         None => format!("lote-{run}-{number}-{nonce}"),
     });
     marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_trusted_as_long_as_it_is_kept() {
+        let at = |seconds: i64| UnixSeconds::new(1_800_000_000 + seconds).unwrap();
+        let minute = Duration::from_secs(60);
+        for (intent, now, kept, trusted) in [
+            (Some(at(0)), at(0), minute, true),
+            (Some(at(0)), at(59), minute, true),
+            (Some(at(0)), at(60), minute, false),
+            (Some(at(0)), at(0), Duration::ZERO, false),
+            (Some(at(0)), at(1 << 40), Duration::MAX, true),
+            // The clock was set back, or the log has no intent.
+            (Some(at(1)), at(0), Duration::MAX, false),
+            (None, at(0), Duration::MAX, false),
+        ] {
+            assert_eq!(is_key_kept(intent, now, kept), trusted, "{intent:?} {now:?} {kept:?}");
+        }
+    }
 }

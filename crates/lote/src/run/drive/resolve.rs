@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Driver;
 use crate::{
-    Batch, Cadence, Error,
+    Batch, Cadence, Error, UnixSeconds,
     policy::Trouble,
     run::{
         Progress, RunError,
@@ -67,9 +67,7 @@ impl Driver {
 
     /// Finds out what became of creates whose answers were lost.
     pub(super) async fn resolve(&mut self) -> Result<(), RunError> {
-        if self.client.dialect().honours_idempotency_keys() {
-            self.create_again().await?;
-        }
+        self.create_again().await?;
         let settle = self.manner.settle_after_loss;
         let pause = |part: u32| (settle / part).max(Duration::from_millis(1));
         let mut pauses = Cadence::new(pause(8), pause(2)).pauses();
@@ -127,11 +125,16 @@ impl Driver {
         }
     }
 
-    /// Sends the lost creates again, with the keys that they had: the service makes no second batch of them.
+    /// Sends the lost creates again, with the keys that they had, for as long as the service is known to honour those: it
+    /// makes no second batch of them.
     async fn create_again(&mut self) -> Result<(), RunError> {
+        let kept = self.client.dialect().idempotency_keys_kept();
         for number in self.folder.state.lost() {
             let Some(shard) = self.folder.state.shards.get(&number) else { continue };
             let (Some(file), Some(nonce)) = (shard.file.clone(), shard.nonce.clone()) else { continue };
+            if !adopt::is_key_kept(shard.intent, UnixSeconds::now(), kept) {
+                continue;
+            }
             match self.create(number, &file, &nonce).await {
                 Ok(batch) => self.created(number, batch, true)?,
                 Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
