@@ -31,6 +31,8 @@ mod runs_partial;
 mod runs_parts;
 mod runs_scheduled;
 mod runs_shards;
+
+mod runs_surplus;
 mod runs_twice;
 mod semver;
 mod servers;

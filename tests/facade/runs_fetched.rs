@@ -17,8 +17,8 @@ async fn fetched() -> (Place, Gateway, Client) {
     let path = place.path("requests.run");
     let all = Arc::new(tokio::sync::Notify::new());
     let seen = Arc::clone(&all);
-    let run = place.run(&client, 50).on_progress(move |progress| {
-        // The second shard is fetched when the first one is settled.
+    let run = place.run(&client, 50).max_open(1).on_progress(move |progress| {
+        // One after the other: the second is created when the first is over, and fetched when that is settled.
         let over = |phase: &str| matches!(phase, "fetched" | "settled");
         if matches!(progress, Progress::Joining)
             && status(&path).is_ok_and(|run| run.shards.iter().all(|shard| over(shard.phase)))

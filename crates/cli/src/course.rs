@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use lote::BatchId;
-use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, status};
+use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch, status};
+use lote::text::visible;
 use serde_json::json;
 
 use crate::cmd_clean;
@@ -248,6 +249,15 @@ impl Course<'_> {
                 format!("; {completed} of {} batches completed", many.len())
             }
         };
+        for surplus in &report.surplus {
+            let SurplusBatch { shard, id, status, answers, usage, .. } = surplus;
+            out::note(format_args!(
+                "batch {id}, a second one of shard {shard}, is {}: {} with {} tokens may be charged as well",
+                visible(status),
+                out::count(*answers, "answer"),
+                usage.total_tokens,
+            ));
+        }
         for batch in &report.batches {
             for error in &batch.errors {
                 out::note(format_args!("batch {}: {error}", batch.id));

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::Path,
+    time::Duration,
 };
 
 use lote_client::types as wire;
@@ -78,6 +79,11 @@ impl Listed {
         }
     }
 
+    /// The batches that were wanted, once.
+    pub(super) fn take_found(&mut self) -> Vec<(u32, Batch)> {
+        std::mem::take(&mut self.found)
+    }
+
     fn take(&mut self, batch: Batch, whose: Whose) {
         self.any = true;
         self.keeps_metadata |= !batch.metadata.is_empty();
@@ -146,6 +152,12 @@ async fn list_since(
     }
 }
 
+/// Whether the key of a create is honoured still. A clock that was set back tells no age.
+pub(super) fn is_key_kept(intent: Option<UnixSeconds>, now: UnixSeconds, kept: Duration) -> bool {
+    let age = intent.and_then(|at| u64::try_from(now.get().saturating_sub(at.get())).ok());
+    age.is_some_and(|age| Duration::from_secs(age) < kept)
+}
+
 /// Whether a batch is that of a create of this shard which the log does not hold. The run was begun at `begun`.
 pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard, state: &State) -> Claim {
     if state.holds(&batch.id) && kept(Rule::Whose) {
@@ -187,6 +199,20 @@ pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard,
             }
         }
     }
+}
+
+/// The shard of which a batch is one more, which the log does not hold. Only a batch that says so is: another may be
+/// anybody's, and would be cancelled.
+pub(super) fn is_surplus(batch: &Batch, run: &str, state: &State) -> Option<u32> {
+    if !kept(Rule::Surplus) {
+        return None;
+    }
+    let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+    let (number, sha256) = (said(SHARD)?.parse::<u32>().ok()?, said(SHA256)?);
+    let shard = state.shards.get(&number).filter(|shard| shard.plan.sha256 == sha256)?;
+    use Phase::{Cancelled, Creating, Planned, Uploaded};
+    let has_one = !matches!(shard.phase, Planned | Uploaded | Creating | Cancelled);
+    (said(RUN) == Some(run) && has_one && !state.holds(&batch.id)).then_some(number)
 }
 
 /// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a
@@ -257,4 +283,27 @@ pub(super) fn marked(options: &BatchOptions, run: &str, shard: &Shard, nonce: &s
         None => format!("lote-{run}-{number}-{nonce}"),
     });
     marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_trusted_as_long_as_it_is_kept() {
+        let at = |seconds: i64| UnixSeconds::new(1_800_000_000 + seconds).unwrap();
+        let minute = Duration::from_secs(60);
+        for (intent, now, kept, trusted) in [
+            (Some(at(0)), at(0), minute, true),
+            (Some(at(0)), at(59), minute, true),
+            (Some(at(0)), at(60), minute, false),
+            (Some(at(0)), at(0), Duration::ZERO, false),
+            (Some(at(0)), at(1 << 40), Duration::MAX, true),
+            // The clock was set back, or the log has no intent.
+            (Some(at(1)), at(0), Duration::MAX, false),
+            (None, at(0), Duration::MAX, false),
+        ] {
+            assert_eq!(is_key_kept(intent, now, kept), trusted, "{intent:?} {now:?} {kept:?}");
+        }
+    }
 }

@@ -18,6 +18,12 @@ pub(super) enum Event {
     Creating { shard: u32, nonce: String, at: UnixSeconds },
     /// There is a batch. `adopted` when it was found in the list, and not in the answer to the create.
     Created { shard: u32, batch: BatchId, adopted: bool },
+    /// There is one more batch of the same lines. It is cancelled, and what it has finished is fetched.
+    Surplus { shard: u32, batch: BatchId },
+    /// A surplus batch is over.
+    SurplusOver { shard: u32, batch: BatchId, status: String },
+    /// What a surplus batch has finished is in a folder below that of the shard, if that is anything.
+    SurplusSettled { shard: u32, batch: BatchId, results: Option<Stored> },
     /// The service refused the create: it made no batch.
     Refused { shard: u32, nonce: String, why: String },
     /// A create whose answer was lost has made no batch.

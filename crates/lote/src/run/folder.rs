@@ -16,9 +16,9 @@ use super::{
     event::{Event, Fetched, Opened},
     lock::{Holder, Lock, NotHeld},
     log::{Log, LogError},
-    record::{Found, Record, shard_folder},
+    record::{Found, Record, shard_folder, surplus_folder},
     seam::{Rule, kept},
-    state::{Phase, State},
+    state::{Phase, State, SurplusPhase},
 };
 use crate::save::{self, Access, AtomicFile, Dir, Stored};
 
@@ -222,6 +222,16 @@ impl Folder {
         AtomicFile::within(Dir::open(&self.shard(shard))?, name.as_ref(), self.access)
     }
 
+    /// The folder below that of a shard for what its surplus batch of this place has finished. It is made, durably.
+    pub(super) fn begin_surplus(&self, shard: u32, at: usize) -> io::Result<PathBuf> {
+        let shard = self.shard(shard);
+        let path = shard.join(surplus_folder(at));
+        appear::make_folder(&path, self.access)?;
+        Dir::open(&path)?.narrow(self.access)?;
+        Dir::open(&shard)?.sync()?;
+        Ok(path)
+    }
+
     /// Who may read what the run writes.
     pub(super) fn access(&self) -> Access {
         self.access
@@ -294,6 +304,14 @@ impl Folder {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
                 Err(error) => Err(RunError::io("read", &at.join(name), error).at(&self.path)),
             };
+            for (at, surplus) in shard.surplus.iter().enumerate() {
+                let SurplusPhase::Settled(Some(stored)) = &surplus.phase else { continue };
+                let name = surplus_folder(at).join(RESULTS);
+                if !is(&name.to_string_lossy(), stored)? {
+                    let (batch, status) = (surplus.batch.clone(), surplus.status.clone().unwrap_or_default());
+                    self.unsettled.push(Event::SurplusOver { shard: *number, batch, status });
+                }
+            }
             let settled = match &shard.phase {
                 Phase::Settled(stored) => is(RESULTS, stored)?,
                 Phase::Fetched => false,

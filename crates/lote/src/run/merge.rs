@@ -14,12 +14,12 @@ use super::{
     RunError,
     folder::{ANOMALIES, FAILED, Folder, ORDER, REQUESTS, RESULTS, SUMMARY},
     plan::ShardPlan,
-    record::shard_folder,
+    record::{shard_folder, surplus_folder},
     report::Summary,
-    state::Phase,
+    state::{Phase, SurplusPhase},
 };
 use crate::{
-    Batch, Client,
+    Batch, BatchId, Client,
     fetch::blocking,
     lines::{Answer, Joined, OutcomeKind, Sum, write_error},
     save::{AtomicFile, Stored},
@@ -75,6 +75,8 @@ struct Part {
     attempt: u32,
     /// Whether its lines are a part of those of another shard, which stands for them in the order of the input.
     is_half: bool,
+    /// Batches that were made of the same lines for nothing, and where what they finished is.
+    surplus: Vec<(BatchId, PathBuf)>,
     came: Came,
 }
 
@@ -143,7 +145,12 @@ impl Merge {
                     } else {
                         sum.add_found(&joined);
                     }
-                    write_anomalies(*number, &joined, &mut anomalies).map_err(at(ANOMALIES))?;
+                    write_anomalies(*number, None, &joined, &mut anomalies).map_err(at(ANOMALIES))?;
+                }
+                // Whose lines are no more than others of the same lines: their answers are not counted.
+                for (batch, folder) in &part.surplus {
+                    let joined = read_surplus(&self.root, *number, folder)?.joined;
+                    write_anomalies(*number, Some(batch), &joined, &mut anomalies).map_err(at(ANOMALIES))?;
                 }
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
@@ -196,7 +203,18 @@ impl Parts {
                 }
                 _ => nothing(HELD, shard.held.as_deref().unwrap_or("its batch was not settled")),
             };
-            Part { plan: shard.plan.clone(), attempt: shard.attempt, is_half: shard.half_of.is_some(), came }
+            let surplus = shard.surplus.iter().enumerate();
+            let surplus = surplus.filter_map(|(place, surplus)| match &surplus.phase {
+                SurplusPhase::Settled(Some(_)) => Some((surplus.batch.clone(), surplus_folder(place))),
+                _ => None,
+            });
+            Part {
+                plan: shard.plan.clone(),
+                attempt: shard.attempt,
+                is_half: shard.half_of.is_some(),
+                surplus: surplus.collect(),
+                came,
+            }
         };
         let shards = folder.state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
         Self { shards, in_order: folder.record.in_order }
@@ -225,20 +243,30 @@ impl Parts {
 }
 
 pub(super) fn read_summary(root: &Path, shard: u32) -> Result<ShardSummary, Fault> {
-    let path = root.join(shard_folder(shard)).join(SUMMARY);
+    summary(root.join(shard_folder(shard)).join(SUMMARY))
+}
+
+/// That of a surplus batch, in this folder below that of its shard.
+pub(super) fn read_surplus(root: &Path, shard: u32, folder: &Path) -> Result<ShardSummary, Fault> {
+    summary(root.join(shard_folder(shard)).join(folder).join(SUMMARY))
+}
+
+fn summary(path: PathBuf) -> Result<ShardSummary, Fault> {
     let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice(&text)?));
     read.map_err(|error| Fault(path, error))
 }
 
-fn write_anomalies(shard: u32, joined: &Joined, out: &mut impl Write) -> io::Result<()> {
+fn write_anomalies(shard: u32, surplus: Option<&BatchId>, joined: &Joined, out: &mut impl Write) -> io::Result<()> {
     #[derive(Serialize)]
     struct Found<'a> {
         shard: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        surplus: Option<&'a BatchId>,
         #[serde(flatten)]
         anomaly: &'a crate::lines::Anomaly,
     }
     for anomaly in &joined.anomalies {
-        serde_json::to_writer(&mut *out, &Found { shard, anomaly })?;
+        serde_json::to_writer(&mut *out, &Found { shard, surplus, anomaly })?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -262,12 +290,20 @@ struct Again<'a> {
     head: Option<Head>,
 }
 
-/// Shards that are read one after another, none of them halved.
-#[derive(Default)]
+/// Shards that are read one after another; of one that was halved its halves.
 struct Chain<'a> {
+    shards: &'a BTreeMap<u32, Part>,
     /// Those that come, the next one last.
     left: Vec<&'a Part>,
     reader: Option<Reader>,
+    /// What surplus batches have of halved shards whose halves are being read.
+    above: Vec<Above>,
+}
+
+/// What surplus batches have of the lines of a shard.
+struct Above {
+    left: u64,
+    lines: Vec<Lines>,
 }
 
 struct Head {
@@ -288,6 +324,7 @@ struct Reader {
     left: u64,
     requests: Lines,
     results: Results,
+    above: Above,
     request: Vec<u8>,
     result: Vec<u8>,
 }
@@ -337,6 +374,7 @@ impl Reader {
             left: part.plan.lines,
             requests: Lines::open(folder.join(REQUESTS))?,
             results,
+            above: Above::open(root, part)?,
             request: Vec::new(),
             result: Vec::new(),
         })
@@ -346,16 +384,37 @@ impl Reader {
         self.left -= 1;
         self.requests.next(&mut self.request)?;
         match &mut self.results {
-            Results::Lines(lines) => lines.next(&mut self.result),
+            Results::Lines(lines) => lines.next(&mut self.result)?,
             Results::Nothing { code, why } => {
                 self.result.clear();
                 let at = |error| Fault(self.requests.path.clone(), error);
                 let custom_id = custom_id(&self.request).map_err(at)?;
                 write_error(&custom_id, code, why, &mut self.result).map_err(at)?;
                 self.result.pop();
-                Ok(())
             }
         }
+        self.above.better(&mut self.result)
+    }
+}
+
+impl Above {
+    fn open(root: &Path, part: &Part) -> Result<Self, Fault> {
+        let shard = root.join(shard_folder(part.plan.number));
+        let lines = part.surplus.iter().map(|(_, folder)| Lines::open(shard.join(folder).join(RESULTS)));
+        Ok(Self { left: part.plan.lines, lines: lines.collect::<Result<_, _>>()? })
+    }
+
+    /// Puts what a surplus batch has of the next line in the place of a result that is not as good.
+    fn better(&mut self, result: &mut Vec<u8>) -> Result<(), Fault> {
+        self.left = self.left.saturating_sub(1);
+        let mut line = Vec::new();
+        for lines in &mut self.lines {
+            lines.next(&mut line)?;
+            if rank(&line) > rank(result) {
+                std::mem::swap(&mut line, result);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -391,27 +450,29 @@ impl Again<'_> {
 }
 
 impl<'a> Chain<'a> {
-    /// All lines of these shards; of one that was halved those of its halves.
-    fn of(shards: &'a BTreeMap<u32, Part>, parts: &[&'a Part]) -> Self {
-        let (mut left, mut open) = (Vec::new(), parts.to_vec());
-        while let Some(part) = open.pop() {
-            match &part.came {
-                Came::Halved(halves) => open.extend(halves.iter().filter_map(|half| shards.get(half))),
-                _ => left.push(part),
-            }
-        }
-        Self { left, reader: None }
+    /// All lines of these shards, the first of them last.
+    fn of(shards: &'a BTreeMap<u32, Part>, left: Vec<&'a Part>) -> Self {
+        Self { shards, left, reader: None, above: Vec::new() }
     }
 
     /// Goes to the next line, if there is one.
     fn next(&mut self, root: &Path) -> Result<Option<&mut Reader>, Fault> {
         while self.reader.as_ref().is_none_or(|reader| reader.left == 0) {
             let Some(part) = self.left.pop() else { return Ok(None) };
-            self.reader = Some(Reader::open(root, part)?);
+            match &part.came {
+                Came::Halved(halves) => {
+                    self.left.extend(halves.iter().rev().filter_map(|half| self.shards.get(half)));
+                    self.above.push(Above::open(root, part)?);
+                }
+                _ => self.reader = Some(Reader::open(root, part)?),
+            }
         }
-        if let Some(reader) = &mut self.reader {
-            reader.next()?;
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        reader.next()?;
+        for above in &mut self.above {
+            above.better(&mut reader.result)?;
         }
+        self.above.retain(|above| above.left > 0);
         Ok(self.reader.as_mut())
     }
 
@@ -428,7 +489,7 @@ impl<'a> Pairs<'a> {
             lanes.entry((part.attempt, endpoint.as_str(), model.as_deref())).or_default().push(part);
         }
         let again = lanes.into_iter().map(|(lane, parts)| {
-            let chain = Chain::of(shards, &parts);
+            let chain = Chain::of(shards, parts.into_iter().rev().collect());
             (lane, Again { chain, head: None })
         });
         Self { root, shards, in_order, open: BTreeMap::new(), again: again.collect() }
@@ -469,7 +530,7 @@ impl<'a> Pairs<'a> {
                 let fault =
                     || Fault(self.root.join(ORDER), io::Error::other("it names a shard that is not in the plan"));
                 let part = self.shards.get(&shard).filter(|part| !part.is_half).ok_or_else(fault)?;
-                self.open.insert(shard, Chain::of(self.shards, &[part]));
+                self.open.insert(shard, Chain::of(self.shards, vec![part]));
             }
             let Some(chain) = self.open.get_mut(&shard) else { continue };
             let Some(reader) = chain.next(self.root)? else {

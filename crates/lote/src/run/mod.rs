@@ -45,7 +45,7 @@ pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
-pub use report::{EndedBatch, Report};
+pub use report::{EndedBatch, Report, SurplusBatch};
 pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
 
 use self::plan::Cut;
@@ -90,7 +90,7 @@ pub enum Progress<'a> {
         at_least: Duration,
     },
     /// A second batch was made of the same lines, after an answer that was lost; it is cancelled, and what it did may be
-    /// charged.
+    /// charged. What it has finished is fetched.
     Surplus {
         /// The shard.
         shard: u32,

@@ -220,3 +220,8 @@ pub(super) fn random_name() -> String {
 pub(super) fn shard_folder(number: u32) -> PathBuf {
     Path::new("shards").join(format!("{number:04}"))
 }
+
+/// Where what a surplus batch has finished is kept in the folder of its shard, by its place among those.
+pub(super) fn surplus_folder(at: usize) -> PathBuf {
+    PathBuf::from(format!("surplus-{}", at.saturating_add(1)))
+}

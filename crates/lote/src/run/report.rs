@@ -4,7 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{CleanedRemote, folder::Folder, merge::read_summary, state::Phase};
+use super::{
+    CleanedRemote,
+    folder::Folder,
+    merge::{read_summary, read_surplus},
+    record::surplus_folder,
+    state::{Phase, SurplusPhase},
+};
 use crate::{BatchId, Error, lines::Joined};
 
 /// What came of a run.
@@ -15,6 +21,9 @@ pub struct Report {
     pub run: String,
     /// Its batches, each as it ended.
     pub batches: Vec<EndedBatch>,
+    /// Batches that were made of the same lines for nothing, and what they may be charged for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<SurplusBatch>,
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
@@ -54,6 +63,24 @@ pub struct EndedBatch {
     pub errors: Vec<String>,
 }
 
+/// A batch that was made of the lines of a shard although there was one, after a create whose answer was lost. It was
+/// cancelled as soon as it was seen; what it finished is among the results where it is better than what the shard's own
+/// batch has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SurplusBatch {
+    /// The number of the shard, from 1.
+    pub shard: u32,
+    /// The batch.
+    pub id: BatchId,
+    /// Its status, in the contract's words; `not_found` when the service did not know it any more.
+    pub status: String,
+    /// How many lines it has answered.
+    pub answers: u64,
+    /// The tokens of those, which are not among those of the report.
+    pub usage: crate::lines::Usage,
+}
+
 fn is_none(lines: &u64) -> bool {
     *lines == 0
 }
@@ -87,6 +114,8 @@ pub(super) struct Summary {
     pub(super) batches: Vec<EndedBatch>,
     #[serde(default, skip_serializing_if = "is_none")]
     pub(super) undecided: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) surplus: Vec<SurplusBatch>,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
@@ -116,6 +145,23 @@ impl Summary {
                 errors,
             })
         });
-        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, joined }
+        let mut surplus = Vec::new();
+        for (number, shard) in &folder.state.shards {
+            for (place, found) in shard.surplus.iter().enumerate() {
+                let summary = match found.phase {
+                    SurplusPhase::Settled(Some(_)) => read_surplus(folder.path(), *number, &surplus_folder(place)).ok(),
+                    _ => None,
+                };
+                let joined = summary.map(|summary| summary.joined);
+                surplus.push(SurplusBatch {
+                    shard: *number,
+                    id: found.batch.clone(),
+                    status: found.status.clone().unwrap_or_default(),
+                    answers: joined.as_ref().map_or(0, |joined| joined.succeeded + joined.failed),
+                    usage: joined.map(|joined| joined.usage).unwrap_or_default(),
+                });
+            }
+        }
+        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, surplus, joined }
     }
 }

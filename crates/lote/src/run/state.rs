@@ -72,6 +72,27 @@ pub(super) struct Shard {
     pub(super) why: Option<String>,
     /// The shard whose lines it has a part of.
     pub(super) half_of: Option<u32>,
+    /// Batches that were made of the same lines for nothing.
+    pub(super) surplus: Vec<Surplus>,
+}
+
+/// A batch that was made of the lines of a shard although there was one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Surplus {
+    pub(super) batch: BatchId,
+    /// Its status when it was over.
+    pub(super) status: Option<String>,
+    pub(super) phase: SurplusPhase,
+}
+
+/// How far a surplus batch has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SurplusPhase {
+    /// It is at work, or about to stop.
+    Open,
+    Over,
+    /// The results of what it has finished, if it has.
+    Settled(Option<Stored>),
 }
 
 /// How far a shard has come.
@@ -114,6 +135,8 @@ pub(super) enum Next {
     Wait,
     /// A person must say how to go on: nothing else is left to do.
     Held,
+    /// Fetch what a surplus batch of a shard has finished.
+    SettleSurplus(u32),
     /// Put all results together.
     Merge,
     /// It is done.
@@ -147,6 +170,7 @@ impl Shard {
             held: None,
             why: None,
             half_of: None,
+            surplus: Vec::new(),
         }
     }
 
@@ -206,6 +230,20 @@ impl State {
                 return Ok(());
             }
             Event::Halved { shard, why, halves } => return self.halve(*shard, why, halves),
+            Event::Surplus { shard, batch } => {
+                let known = self.holds(batch);
+                match self.shards.get_mut(shard).filter(|_| !known) {
+                    Some(shard) => {
+                        let (batch, phase) = (batch.clone(), SurplusPhase::Open);
+                        shard.surplus.push(Surplus { batch, status: None, phase });
+                    }
+                    None => return Err(Impossible(format!("a surplus batch {batch} of shard {shard}"))),
+                }
+                return Ok(());
+            }
+            Event::SurplusOver { shard, batch, .. } | Event::SurplusSettled { shard, batch, .. } => {
+                return self.surplus_came(*shard, batch, event);
+            }
             Event::Cancelled => {
                 self.cancelled = kept(Rule::Cancelled);
                 for shard in
@@ -402,6 +440,34 @@ impl State {
         Ok(())
     }
 
+    /// A surplus batch is over, or what it has finished is here.
+    fn surplus_came(&mut self, number: u32, batch: &BatchId, event: &Event) -> Result<(), Impossible> {
+        let surplus = self.shards.get_mut(&number).map(|shard| shard.surplus.iter_mut());
+        let surplus = surplus.and_then(|mut surplus| surplus.find(|surplus| surplus.batch == *batch));
+        let Some(surplus) = surplus else {
+            return Err(Impossible(format!("the end of a surplus batch {batch} of shard {number}")));
+        };
+        surplus.phase = match (event, &surplus.phase) {
+            // What was settled may be lost, and is fetched again.
+            (Event::SurplusOver { status, .. }, SurplusPhase::Open | SurplusPhase::Settled(_)) => {
+                surplus.status = Some(status.clone());
+                SurplusPhase::Over
+            }
+            (Event::SurplusSettled { results, .. }, SurplusPhase::Over) => SurplusPhase::Settled(results.clone()),
+            (_, phase) => return Err(Impossible(format!("the end of surplus batch {batch}, which is {phase:?}"))),
+        };
+        Ok(())
+    }
+
+    /// The surplus batches that are at work, each with its shard.
+    pub(super) fn open_surplus(&self) -> Vec<(u32, BatchId)> {
+        let all =
+            self.shards.values().flat_map(|shard| shard.surplus.iter().map(|surplus| (shard.plan.number, surplus)));
+        all.filter(|(_, surplus)| surplus.phase == SurplusPhase::Open)
+            .map(|(shard, surplus)| (shard, surplus.batch.clone()))
+            .collect()
+    }
+
     /// The number that the next new shard gets.
     pub(super) fn next_number(&self) -> u32 {
         self.shards.keys().last().map_or(1, |last| last.saturating_add(1))
@@ -429,6 +495,17 @@ impl State {
             Turn::Wait(Why::Open { .. } | Why::Tokens { .. }) | Turn::None => {}
         }
         if find(&|shard| shard.phase == Phase::Created).is_some() {
+            return Next::Wait;
+        }
+        // Last of all, so that no other shard waits for it.
+        let surplus = |phase: &SurplusPhase| {
+            let has = |shard: &&Shard| shard.surplus.iter().any(|surplus| surplus.phase == *phase);
+            self.shards.values().find(has).map(|shard| shard.plan.number)
+        };
+        if let Some(shard) = surplus(&SurplusPhase::Over) {
+            return Next::SettleSurplus(shard);
+        }
+        if surplus(&SurplusPhase::Open).is_some() {
             return Next::Wait;
         }
         if self.shards.values().any(|shard| !shard.is_ended()) {
@@ -475,7 +552,7 @@ impl State {
         self.shards.values().all(|shard| {
             let unsent =
                 |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Halved(_));
-            shard.batches.is_empty() && unsent(&shard.phase)
+            shard.batches.is_empty() && shard.surplus.is_empty() && unsent(&shard.phase)
         })
     }
 
@@ -483,19 +560,21 @@ impl State {
     pub(super) fn owes_nothing(&self) -> bool {
         use Phase::{Cancelled, Failed, Halved, Planned, Uploaded};
         let nothing = |phase: &Phase| matches!(phase, Planned | Uploaded | Cancelled | Failed(_) | Halved(_));
-        self.shards.values().all(|shard| nothing(&shard.phase))
+        self.shards.values().all(|shard| nothing(&shard.phase) && shard.surplus.is_empty())
     }
 
     /// Whether all of its batches have failed at validation, or were refused to the last line. One without a line has none
     /// that could.
     pub(super) fn has_failed(&self) -> bool {
         let failed = |shard: &Shard| matches!(shard.phase, Phase::Failed(_) | Phase::Halved(_));
+        let failed = |shard: &Shard| failed(shard) && shard.surplus.is_empty();
         !self.shards.is_empty() && self.shards.values().all(failed)
     }
 
     /// The batches of the run, those that count no more included.
     pub(super) fn batches(&self) -> Vec<BatchId> {
-        self.shards.values().flat_map(|shard| shard.batches.iter().cloned()).collect()
+        let surplus = |shard: &Shard| shard.surplus.iter().map(|surplus| surplus.batch.clone()).collect::<Vec<_>>();
+        self.shards.values().flat_map(|shard| shard.batches.iter().cloned().chain(surplus(shard))).collect()
     }
 
     /// Whether there may be batches of it that the log does not hold: a lost create was given up, or the log was behind.
@@ -505,7 +584,8 @@ impl State {
 
     /// Whether this batch is one of the run's already.
     pub(super) fn holds(&self, batch: &BatchId) -> bool {
-        self.shards.values().any(|shard| shard.batches.contains(batch))
+        let is_surplus = |shard: &Shard| shard.surplus.iter().any(|surplus| surplus.batch == *batch);
+        self.shards.values().any(|shard| shard.batches.contains(batch) || is_surplus(shard))
     }
 }
 
@@ -526,6 +606,9 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         Event::Held { shard, .. } => (*shard, "a hold"),
         Event::Released { shard } => (*shard, "a release"),
         Event::Halved { shard, .. } => (*shard, "the halves"),
+        Event::Surplus { shard, .. } | Event::SurplusOver { shard, .. } | Event::SurplusSettled { shard, .. } => {
+            (*shard, "a surplus batch")
+        }
         Event::Opened(_)
         | Event::Attempt { .. }
         | Event::Cancelled
@@ -674,6 +757,52 @@ mod tests {
         state.apply(&Event::Postponed { shard: 1, batch: id("b"), why: "full".to_owned() }).unwrap();
         assert_eq!((next(&state, 1), state.holds(&id("b"))), (Next::Submit(1), true));
         assert_eq!(state.shards[&1].batch(), None);
+    }
+
+    #[test]
+    fn a_surplus_batch_is_settled_last_and_counts_nowhere() {
+        let batch: BatchId = id("twin");
+        let surplus = Event::Surplus { shard: 1, batch: batch.clone() };
+        let over = Event::SurplusOver { shard: 1, batch: batch.clone(), status: "cancelled".to_owned() };
+        let settled = |results| Event::SurplusSettled { shard: 1, batch: batch.clone(), results };
+        let mut state = State::new(&[plan(1), plan(2)]);
+        assert!(state.clone().apply(&over).is_err(), "there is none");
+        assert!(state.clone().apply(&Event::Surplus { shard: 9, batch: batch.clone() }).is_err());
+        state.apply(&surplus).unwrap();
+        assert!(state.clone().apply(&surplus).is_err(), "it is known");
+        assert!(state.holds(&batch) && state.batches() == [batch.clone()] && !state.owes_nothing());
+        assert!(!state.nothing_was_begun(), "it may be charged");
+        // It is in nobody's way, and takes no place.
+        assert_eq!((next(&state, 1), state.open()), (Next::Submit(1), 0));
+        for shard in [1, 2] {
+            for (event, _) in &course(shard)[..3] {
+                state.apply(event).unwrap();
+            }
+        }
+        assert_eq!(state.open_surplus(), [(1, batch.clone())]);
+        state.apply(&over).unwrap();
+        assert!(state.open_surplus().is_empty());
+        assert_eq!(next(&state, 9), Next::Wait, "what is not surplus comes first");
+        for shard in [1, 2] {
+            for (event, _) in &course(shard)[3..] {
+                state.apply(event).unwrap();
+            }
+        }
+        assert_eq!(next(&state, 9), Next::SettleSurplus(1));
+        assert!(state.clone().apply(&over).is_err(), "it is over already");
+        let mut nothing = state.clone();
+        nothing.apply(&settled(None)).unwrap();
+        assert_eq!(next(&nothing, 9), Next::Merge);
+        state.apply(&settled(Some(stored()))).unwrap();
+        assert!(state.clone().apply(&settled(None)).is_err());
+        // What is lost of it is fetched again.
+        state.apply(&over).unwrap();
+        assert_eq!(next(&state, 9), Next::SettleSurplus(1));
+        // All other shards have failed: it may have what they have not.
+        let mut failed = State::new(&[plan(1)]);
+        failed.apply(&surplus).unwrap();
+        failed.apply(&Event::Failed { shard: 1, why: "bad".to_owned() }).unwrap();
+        assert_eq!((next(&failed, 9), failed.has_failed()), (Next::Wait, false));
     }
 
     #[test]

@@ -325,11 +325,12 @@ impl Run {
     async fn report(&self, folder: &Folder, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
         let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
-        let Summary { run, batches, undecided, joined } =
+        let Summary { run, batches, undecided, surplus, joined } =
             read.map_err(|error| folder.failed("read", SUMMARY, error))?;
         let mut report = Report {
             run,
             batches,
+            surplus,
             joined,
             undecided,
             folder: folder.path().to_owned(),

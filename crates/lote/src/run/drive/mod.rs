@@ -5,6 +5,7 @@ mod noted;
 mod resolve;
 mod settle;
 mod submit;
+mod surplus;
 mod wait;
 
 use std::{
@@ -54,8 +55,8 @@ pub(super) struct Driver {
     paused_until: Option<Instant>,
     /// How far the batches are, and why the run waits, as it was left last for who looks on.
     noted: Noted,
-    /// What was last seen of each shard's batch.
-    seen: BTreeMap<u32, Batch>,
+    /// What was last seen of batches that are over.
+    seen: BTreeMap<BatchId, Batch>,
     /// The batches that this process has asked to stop.
     stopped: BTreeSet<BatchId>,
     /// Whether the list was looked at for batches that the log does not hold, or that another run has made.
@@ -110,11 +111,13 @@ impl Driver {
     pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
         loop {
             self.heed_cancel().await?;
+            self.stop_surplus().await?;
             match self.next() {
                 Next::Resolve => self.resolve().await?,
                 Next::Settle(shard) => self.settle(shard).await?,
                 Next::Submit(shard) => self.submit(shard).await?,
                 Next::Halve(shard, than) => self.halve_for(shard, than).await?,
+                Next::SettleSurplus(shard) => self.settle_surplus(shard).await?,
                 Next::Wait if self.manner.detach => {
                     if !self.look().await? {
                         return Err(Stopped::Later);
@@ -123,8 +126,10 @@ impl Driver {
                 Next::Wait => self.wait().await?,
                 Next::Held => return Err(self.held().into()),
                 Next::Merge => {
-                    self.look_for_surplus().await?;
-                    self.merge().await?;
+                    // What was found is waited for, and fetched.
+                    if !self.look_for_surplus().await? {
+                        self.merge().await?;
+                    }
                 }
                 Next::Done => return Ok(()),
             }

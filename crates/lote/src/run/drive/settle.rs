@@ -32,7 +32,7 @@ impl Driver {
 
     /// Fetches the files of a batch that is over.
     async fn fetch(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
-        let batch = match self.seen.remove(&number).filter(Batch::is_terminal) {
+        let batch = match self.seen.remove(id).filter(Batch::is_terminal) {
             Some(batch) => batch,
             None => match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => batch,
@@ -83,7 +83,7 @@ impl Driver {
     }
 
     /// The way from a batch to its results, into this folder.
-    fn collect<'a>(&self, batch: Batch, at: &Path, is_ours: &'a (dyn Fn() -> bool + Sync)) -> Collect<'a> {
+    pub(super) fn collect<'a>(&self, batch: Batch, at: &Path, is_ours: &'a (dyn Fn() -> bool + Sync)) -> Collect<'a> {
         let (steps, troubles) = (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress));
         let on_step = move |step: Step<'_>| match step {
             Step::Downloading(name) => steps(Progress::Downloading { name }),
@@ -119,7 +119,7 @@ impl Driver {
         Ok(Fetched { batch, output, errors })
     }
 
-    fn uncollected(&self, at: &Path, error: Uncollected) -> RunError {
+    pub(super) fn uncollected(&self, at: &Path, error: Uncollected) -> RunError {
         match error {
             Uncollected::Lost => self.ended(Kind::Lost),
             Uncollected::Unwritten(error) => self.failed("write", &at.join(RESULTS), error),

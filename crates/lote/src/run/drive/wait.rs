@@ -65,6 +65,18 @@ impl Driver {
                 Err(error) => return Err(self.ended(Kind::Unfetched(error))),
             }
         }
+        for (shard, id) in self.folder.state.open_surplus() {
+            match self.manner.deadline.bound(self.client.batches().get(&id)).await {
+                Ok(batch) if batch.is_terminal() => {
+                    any = true;
+                    self.surplus_over(shard, id, batch)?;
+                }
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => self.surplus_unknown(shard, id, &error)?,
+                Err(error) if error.is_deadline() => return Err(self.service(error)),
+                Err(error) => return Err(self.ended(Kind::Unfetched(error))),
+            }
+        }
         self.folder.note(&noted);
         self.noted = noted;
         Ok(any)
@@ -73,9 +85,9 @@ impl Driver {
     /// A batch is over: there is room for another. Some services answer with another id than they were asked for.
     fn over(&mut self, number: u32, id: BatchId, batch: Batch) -> Result<(), RunError> {
         let status = batch.status.as_str().to_owned();
-        self.folder.say(Event::Over { shard: number, batch: id, status })?;
+        self.folder.say(Event::Over { shard: number, batch: id.clone(), status })?;
         let well = batch.status != Status::Failed;
-        self.seen.insert(number, batch);
+        self.seen.insert(id, batch);
         if let Some(shard) = self.folder.state.shards.get(&number).filter(|_| well) {
             let before = self.schedule.learned().clone();
             self.schedule.ended(&shard.plan);
@@ -118,7 +130,13 @@ impl Driver {
     pub(super) async fn wait(&mut self) -> Result<(), RunError> {
         let waits = self.why_waiting();
         self.note_waits(waits);
-        let open: BTreeMap<BatchId, u32> = self.at_work().into_iter().map(|(number, id)| (id, number)).collect();
+        let own: BTreeMap<BatchId, u32> = self.at_work().into_iter().map(|(number, id)| (id, number)).collect();
+        // The surplus is waited for when nothing else is.
+        let is_surplus = own.is_empty();
+        let open = match is_surplus {
+            true => self.folder.state.open_surplus().into_iter().map(|(shard, id)| (id, shard)).collect(),
+            false => own,
+        };
         if open.is_empty() {
             return self.manner.deadline.within(sleep(TICK)).await.map_err(|late| self.service(late));
         }
@@ -163,7 +181,7 @@ impl Driver {
                     let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
                     if !latest.is_empty() {
                         let seen = latest.into_iter().filter_map(|(id, batch)| Some((*open.get(&id)?, batch)));
-                        self.noted.shards.extend(seen);
+                        self.noted.shards.extend(seen.filter(|_| !is_surplus));
                         self.noted.at = seam::now().get();
                         self.folder.note(&self.noted);
                     }
@@ -176,6 +194,10 @@ impl Driver {
         let Some((id, waited)) = ended else { return Ok(()) };
         let Some(number) = open.get(&id).copied() else { return Ok(()) };
         match waited {
+            Waited::Ended(batch) if is_surplus => self.surplus_over(number, id, *batch),
+            Waited::CouldNotAsk { error, .. } if is_surplus && error.is_not_found() => {
+                self.surplus_unknown(number, id, &error)
+            }
             Waited::Ended(batch) => self.over(number, id, *batch),
             Waited::GaveUp(_) => Err(self.ended(Kind::GaveUp)),
             Waited::CouldNotAsk { error, .. } if error.is_not_found() && self.is_one_of_several() => {

@@ -272,7 +272,7 @@ fn plan_error(error: PlanError) -> RunError {
 }
 
 /// Makes a folder, unless it is there.
-fn make_folder(path: &Path, access: Access) -> io::Result<()> {
+pub(super) fn make_folder(path: &Path, access: Access) -> io::Result<()> {
     match folder_builder(access).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
