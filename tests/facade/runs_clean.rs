@@ -3,10 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    future::Future,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use futures_util::TryStreamExt;
@@ -22,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{FAST, Place, chat, embedding, gateway_with, ids, json_lines, paid},
+    runs_shards::{FAST, Place, chat, embedding, gateway_with, ids, json_lines, paid, passing, standing},
 };
 
 /// All files below a folder, each with what it holds.
@@ -306,28 +304,6 @@ async fn a_cleaning_that_breaks_off_is_gone_on_with() {
         assert_eq!(cleaned.is_whole(), round == 4, "{cleaned:?}");
     }
     assert_eq!((deletions, deleted(&gateway)), (all, all));
-}
-
-/// A gateway whose batches end when the test lets time pass.
-async fn standing(fault: Option<Fault>) -> (Gateway, Client) {
-    let builder = Gateway::builder().journal(true).virtual_clock();
-    let gateway = fault.into_iter().fold(builder, lote_gateway::Builder::fault).start().await.expect("it starts");
-    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
-    (gateway, client)
-}
-
-/// Lets time pass at a gateway until this is done.
-async fn passing<T>(gateway: &Gateway, work: impl Future<Output = T>) -> T {
-    let passes = async {
-        loop {
-            gateway.advance(Duration::from_secs(1)).await;
-            tokio::time::sleep(FAST).await;
-        }
-    };
-    tokio::select! {
-        done = work => done,
-        () = passes => unreachable!("time does not end"),
-    }
 }
 
 #[tokio::test]

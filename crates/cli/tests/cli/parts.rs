@@ -80,7 +80,8 @@ fn the_guides_loops_run_all_parts_and_join_them() {
 
     let numbered = |from: u32, name: &'static str| (0..4).map(move |at| vec![(name, (at + from).to_string())]);
     let slurm_count = ("SLURM_ARRAY_TASK_COUNT", "4".to_owned());
-    let tasks: [(&str, &str, Vec<Vec<(&str, String)>>); 3] = [
+    type Settings = Vec<(&'static str, String)>;
+    let tasks: [(&str, &str, Vec<Settings>); 3] = [
         ("k8s-", kubernetes, numbered(0, "JOB_COMPLETION_INDEX").collect()),
         (
             "slurm-",

@@ -231,7 +231,8 @@ impl Remote<'_> {
             let reads = |id: &BatchId| format!("batch {id} is at work and reads it");
             Some((batch.input_file_id?, reads(&batch.id)))
         });
-        let mut in_use = used_beside(self.folder.path(), &inputs);
+        let folder = self.folder.path().to_owned();
+        let mut in_use = blocking(move || used_beside(&folder, &inputs)).await;
         in_use.extend(batches);
         Ok(in_use)
     }
