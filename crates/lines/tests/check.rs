@@ -122,6 +122,7 @@ fn refuses_every_fault_by_its_name() {
         (b"{}".to_vec(), &["1@missing_key", "1@missing_key", "1@missing_key", "1@missing_key"]),
         (with("\"x\":\"\\ud800\"").into(), &["1@lone_surrogate"]),
         (with("\"x\\ud800\":1").into(), &["1@lone_surrogate"]),
+        (with("\"text\":{\"format\":{\"type\":\"\\ud800\"}}").into(), &["1@lone_surrogate"]),
         (with("\"x\":[{\"y\":\"\\ude00\\ud83d\"}]").into(), &["1@lone_surrogate"]),
         (key("{\"custom_id\"", "{\"x\":\"\\ud800\",\"custom_id\"").into(), &["1@lone_surrogate"]),
         (key("\"custom_id\"", "\"Custom_ID\"").into(), &["1@missing_key"]),
@@ -188,6 +189,15 @@ fn messages_say_where_what_and_what_to_do() {
     assert_eq!(
         first(&format!("{LINE}\n\n{LINE}")),
         "line 3 (\"a\"): custom_id was used before, in line 1: make it unique within the file"
+    );
+    let half = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\"");
+    assert_eq!(
+        first(&half),
+        format!(
+            "line 1 (\"a\"): body.x has half of a character, \\ud83d at column {}, which is no text: write the whole \
+             character (was a text cut in the middle of an emoji?)",
+            half.find("\\ud83d").unwrap() + 1
+        )
     );
     // The custom_id is named even when the rest of the line is lost.
     assert!(first(&LINE[..50]).starts_with("line 1 (\"a\"): the line ends inside the JSON object, at column 50: "));

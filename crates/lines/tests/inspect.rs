@@ -100,6 +100,15 @@ fn names_every_oddity() {
 }
 
 #[test]
+fn what_cannot_be_read_is_told_with_its_place_as_it_stands() {
+    let file = format!("{OK}\n {{\"x\":1}} \r\n");
+    let report = inspect(&[("f", file.as_bytes())]).report();
+    let found = &report.anomalies[0];
+    assert_eq!((found.code, found.line, found.offset), (AnomalyCode::NoCustomId, 2, Some(OK.len() as u64 + 1)));
+    assert_eq!((found.length, found.excerpt.as_deref()), (Some(9), Some(" {\"x\":1} ")));
+}
+
+#[test]
 fn a_duplicate_names_the_first_place() {
     let report = inspect(&[("one", format!("\n{OK}").as_bytes()), ("two", format!("{OK}\n{OK}").as_bytes())]).report();
     let found: Vec<_> = report.anomalies.iter().map(ToString::to_string).collect();

@@ -75,7 +75,7 @@ fn writes_one_line_for_each_request_in_input_order() {
     let expected =
         [ok("a", "1"), failed("b", "batch_cancelled"), missing("c"), failed("d", "batch_expired"), ok("e", "5")];
     assert_eq!(out, expected.concat());
-    assert_eq!((joined.lines, joined.succeeded, joined.failed), (5, 2, 0));
+    assert_eq!((joined.lines, joined.succeeded, joined.failed, joined.answers), (5, 2, 0, 4));
     assert_eq!((joined.expired, joined.cancelled, joined.missing), (1, 1, 1));
     assert_eq!((joined.usage.total_tokens, joined.models["m"]), (6, 2));
     assert!(joined.anomalies.is_empty() && !joined.all_succeeded());

@@ -76,21 +76,17 @@ pub(super) struct Index {
 struct AnswerFile {
     path: PathBuf,
     name: String,
-    /// The file, or what it holds decompressed. Not buffered: answers stand in another order than the requests, so nearly every read jumps.
+    /// The file, or what it holds decompressed. Not buffered: answers stand in another order than the requests, so nearly
+    /// every read jumps.
     reader: File,
-    position: u64,
     /// Its compressed data is damaged, not cut off: bytes may be other ones than were written.
     doubtful: bool,
 }
 
 impl AnswerFile {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        if self.position != offset {
-            self.reader.seek(SeekFrom::Start(offset))?;
-        }
-        self.reader.read_exact(buffer)?;
-        self.position = offset + buffer.len() as u64;
-        Ok(())
+        self.reader.seek(SeekFrom::Start(offset))?;
+        self.reader.read_exact(buffer)
     }
 }
 
@@ -118,7 +114,7 @@ impl Index {
         let scanned = BufReader::with_capacity(1 << 16, scanned);
         let doubtful = damage.as_ref().is_some_and(|damage| !damage.is_cut());
         let path_of = path.to_owned();
-        self.files.push(AnswerFile { path: path_of, name: name.clone(), reader, position: u64::MAX, doubtful });
+        self.files.push(AnswerFile { path: path_of, name: name.clone(), reader, doubtful });
         let Self { files, hasher, entries, max_line_bytes, .. } = self;
         let max_line_bytes = *max_line_bytes;
         let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies| {
