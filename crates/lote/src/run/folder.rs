@@ -388,11 +388,12 @@ fn what_is(path: &Path) -> Result<There, RunError> {
             let names = names(path).map_err(|error| RunError::place(path, error.to_string()))?;
             let ours = |name: &OsString| {
                 save::is_temporary(name)
-                    || (name == Lock::NAME && Lock::is_one(path))
+                    // Who has just taken it may not have written to it yet.
+                    || (name == Lock::NAME && (Lock::is_one(path) || Lock::holder(path).is_some()))
                     || (name == SHARDS || BEGUN.iter().any(|begun| name == begun))
             };
             // A lock alone marks what a dead process has left; without it, such names may be anybody's.
-            let locked = names.iter().any(|name| name == Lock::NAME);
+            let locked = path.join(Lock::NAME).is_file();
             match names.iter().all(ours) && (locked || names.iter().all(|name| save::is_temporary(name))) {
                 true => Ok(There::Free),
                 // Another process has just begun a run here.

@@ -31,7 +31,7 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(120);
 
 /// After how many lives without new faults a run must have ended.
-const LIVES: usize = 40;
+const LIVES: usize = 60;
 
 /// What happens to a run besides what goes wrong by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +57,16 @@ pub(super) enum Scenario {
     Embedded,
     /// The wall clock jumps.
     Jump,
+    /// What came of its shards is damaged in its folder.
+    Damaged,
+    /// Another process wants to go on with it.
+    Two,
+    /// It is gone on with tick by tick, by processes that do not wait.
+    Ticks,
 }
 
 impl Scenario {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::Plain,
         Self::Attempts,
         Self::Cancel,
@@ -72,6 +78,9 @@ impl Scenario {
         Self::Lost,
         Self::Embedded,
         Self::Jump,
+        Self::Damaged,
+        Self::Two,
+        Self::Ticks,
     ];
 }
 
@@ -146,6 +155,8 @@ impl Clients {
 /// How a life ended.
 enum Ended {
     Done(Box<Report>),
+    /// There was nothing to do but to wait.
+    Later,
     Crashed,
     Failed(RunError),
 }
@@ -216,6 +227,14 @@ impl<'a> Play<'a> {
         self.wire.world().choices.taken.clone()
     }
 
+    /// The names of the events in its log.
+    pub(super) fn events(&self) -> BTreeSet<String> {
+        let written = Dir::open(&self.folder).ok().and_then(|dir| Log::look(&dir).ok());
+        let frames = written.map(|written| written.frames).unwrap_or_default();
+        let events = frames.iter().flat_map(|frame| &frame.events).filter_map(|event| serde_json::to_value(event).ok());
+        events.filter_map(|event| event["event"].as_str().map(str::to_owned)).collect()
+    }
+
     /// The run to its end, and what was wrong with it.
     pub(super) async fn play(&mut self) -> Result<(), String> {
         let played = self.lives().await;
@@ -239,12 +258,14 @@ impl<'a> Play<'a> {
                 "the process ended: {}",
                 match &ended {
                     Ended::Done(_) => "done".to_owned(),
+                    Ended::Later => "later".to_owned(),
                     Ended::Crashed => "crash".to_owned(),
                     Ended::Failed(error) => error.to_string(),
                 }
             ));
             match ended {
                 Ended::Done(report) => return self.count(&report),
+                Ended::Later => sleep(Duration::from_secs(self.rng.u64(1..600))).await,
                 Ended::Crashed => self.after_a_crash().await,
                 Ended::Failed(error) if error.is_held() => self.ask_a_person().await,
                 Ended::Failed(error) if error.is_twin() => {
@@ -293,15 +314,20 @@ impl<'a> Play<'a> {
     /// One process, from its start to its end.
     async fn live(&mut self) -> Ended {
         // A run of which nothing was begun gives way to another.
-        let begun = || Folder::look(&self.folder).is_ok_and(|seen| !seen.state.nothing_was_begun());
-        let elsewhere = self.setup.scenario == Scenario::Elsewhere && !self.happened && begun();
+        let state = Folder::look(&self.folder).map(|seen| seen.state);
+        let begun = state.as_ref().is_ok_and(|state| !state.nothing_was_begun());
+        let elsewhere = self.setup.scenario == Scenario::Elsewhere && !self.happened && begun;
         let client = if elsewhere { self.elsewhere.clone() } else { self.client.clone() };
         self.happened |= elsewhere;
         let at = self.folder.clone();
         self.wire.world().intended = Box::new(move |nonce| is_intended(&at, nonce));
         let (wire, search) = (self.wire.clone(), self.setup.search);
         let (in_the_midst, at_the_latest) = (self.rng.u64(1..900), self.rng.u64(1..20_000));
-        let life = caught(self.run(&client));
+        let run = self.run(&client);
+        if self.setup.scenario == Scenario::Ticks && state.is_ok_and(|state| state.finished.is_none()) {
+            return self.tick(run).await;
+        }
+        let life = caught(run);
         let killed = async {
             match search {
                 true => std::future::pending().await,
@@ -326,6 +352,21 @@ impl<'a> Play<'a> {
                 tokio::select! {
                     biased;
                     (_, second) = async { tokio::join!(life, replace) } => second,
+                    () = wire.crash() => Err(Box::new(Crash) as Box<_>),
+                    () = killed => Err(Box::new(Crash) as Box<_>),
+                }
+            }
+            Scenario::Two => {
+                let second = caught(Run::open(&client, &self.folder));
+                let both = async {
+                    tokio::join!(life, async {
+                        sleep(Duration::from_secs(in_the_midst)).await;
+                        second.await
+                    })
+                };
+                tokio::select! {
+                    biased;
+                    (first, second) = both => first.and_then(|first| second.map(|_| first)),
                     () = wire.crash() => Err(Box::new(Crash) as Box<_>),
                     () = killed => Err(Box::new(Crash) as Box<_>),
                 }
@@ -358,8 +399,24 @@ impl<'a> Play<'a> {
                 }
             }
         };
+        self.ended(ended.map(|ended| ended.map(|report| Ended::Done(Box::new(report)))))
+    }
+
+    /// A process that goes as far as until there is nothing to do but to wait.
+    async fn tick(&mut self, run: Run) -> Ended {
+        let tick = AssertUnwindSafe(Box::pin(run.submit())).catch_unwind();
+        let wire = self.wire.clone();
+        let ended = tokio::select! {
+            biased;
+            ended = tick => ended,
+            () = wire.crash() => Err(Box::new(Crash) as Box<_>),
+        };
+        self.ended(ended.map(|ended| ended.map(|_| Ended::Later)))
+    }
+
+    fn ended(&self, ended: Result<Result<Ended, RunError>, Box<dyn Any + Send>>) -> Ended {
         match ended {
-            Ok(Ok(report)) => Ended::Done(Box::new(report)),
+            Ok(Ok(ended)) => ended,
             Ok(Err(error)) => Ended::Failed(error),
             Err(thrown) if thrown.is::<Crash>() => {
                 if let Some(length) = UNSYNCED.take() {
@@ -407,6 +464,16 @@ impl<'a> Play<'a> {
                 fs::write(&path, text.replace("question", "quackery")).unwrap();
                 self.altered = Some((path, text));
                 self.happened = true;
+            }
+            Scenario::Damaged => {
+                // Each time, while it is at work.
+                for shard in fs::read_dir(self.folder.join("shards")).into_iter().flatten().map(Result::unwrap) {
+                    let name = ["results.jsonl", "output.jsonl", "batch.json"][self.rng.usize(..3)];
+                    let path = shard.path().join(name);
+                    if let Ok(text) = fs::read(&path) {
+                        fs::write(&path, &text[..text.len() / 2]).unwrap();
+                    }
+                }
             }
             Scenario::Lost => {
                 if Folder::look(&self.folder).is_ok_and(|seen| !seen.state.batches().is_empty()) {
@@ -461,8 +528,7 @@ impl<'a> Play<'a> {
         if ids != asked {
             return Err(format!("the results are those of {ids:?}"));
         }
-        let world = self.wire.world();
-        let answers = world.services[0].answers();
+        let answers = self.wire.world().services[0].answers();
         for result in &results {
             let id = result["custom_id"].as_str().unwrap_or_default();
             let content = result["response"]["body"]["choices"][0]["message"]["content"].as_str();
@@ -473,14 +539,20 @@ impl<'a> Play<'a> {
                 Some(content) if !paid.iter().any(|batch| batch == content) => {
                     return Err(format!("{id} has an answer of {content}, and was answered by {paid:?}"));
                 }
-                None if !paid.is_empty() && !self.setup.nature.loses_lines && self.setup.is_within() => {
+                None if self.knows_of(paid) && !self.setup.nature.loses_lines => {
                     return Err(format!("{id} was answered by {paid:?}, and its result is {result}"));
                 }
                 _ => {}
             }
         }
-        drop(world);
         self.count_money()
+    }
+
+    /// Whether the run must have what one of these batches has answered: it is in its log, or the list showed it, said
+    /// whose it is, and was read to its end.
+    fn knows_of(&self, batches: &[String]) -> bool {
+        let known = Folder::look(&self.folder).map(|seen| seen.state.batches()).unwrap_or_default();
+        batches.iter().any(|batch| known.iter().any(|known| known.as_str() == batch))
     }
 
     /// Whether nothing was paid twice that need not have been, and all that was is told.

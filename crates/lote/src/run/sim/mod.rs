@@ -10,6 +10,7 @@ mod wire;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     fs::File,
     io,
     sync::{
@@ -32,6 +33,30 @@ const STACK: usize = 64 << 20;
 
 /// How many seeds may pass until one misses a rule.
 const SEEDS_A_RULE: u64 = 1_000;
+
+/// What the seeds must make happen.
+const EVENTS: [&str; 20] = [
+    "opened",
+    "uploaded",
+    "creating",
+    "created",
+    "refused",
+    "no_batch",
+    "postponed",
+    "over",
+    "fetched",
+    "settled",
+    "unsettled",
+    "failed",
+    "halved",
+    "held",
+    "released",
+    "surplus",
+    "surplus_settled",
+    "attempt",
+    "cancelled",
+    "finished",
+];
 
 /// The process ends: what is thrown through the code of the run.
 struct Crash;
@@ -80,22 +105,31 @@ pub(super) fn synced(file: &File, before: u64, creating: bool) -> io::Result<()>
     file.sync_data()
 }
 
+/// What came of the lives of a run.
+struct Played {
+    result: Result<(), String>,
+    /// Of each step, how many choices there were and which was taken.
+    taken: Vec<(usize, usize)>,
+    /// The names of the events in its log.
+    events: BTreeSet<String>,
+}
+
 /// Plays a run under a setup, and says what was wrong.
-fn play(setup: &Setup, choices: Choices, off: Option<Rule>) -> (Result<(), String>, Vec<(usize, usize)>) {
+fn play(setup: &Setup, choices: Choices, off: Option<Rule>) -> Played {
     OFF.set(off);
     let mut builder = tokio::runtime::Builder::new_current_thread();
     // The threads for files keep the same rules.
     let builder = builder.enable_time().start_paused(true).on_thread_start(move || OFF.set(off));
     let runtime = builder.build().unwrap();
-    let (result, taken) = runtime.block_on(async {
+    let played = runtime.block_on(async {
         let mut play = Play::new(setup, choices);
         let result = play.play().await;
-        (result, play.taken())
+        Played { result, taken: play.taken(), events: play.events() }
     });
     OFF.set(None);
     WIRE.set(None);
     WALL.set(None);
-    (result, taken)
+    played
 }
 
 fn of_seed(seed: u64) -> (Setup, Choices) {
@@ -137,12 +171,19 @@ fn find<T: Sync, Found: Send>(all: &[T], look: impl Fn(&T) -> Option<Found> + Sy
 fn no_seed_pays_twice_or_loses_a_line() {
     let (from, seeds) = (number("LOTE_SEED", 0), number("LOTE_SEEDS", 1_500));
     let seeds: Vec<u64> = (from..from + seeds).collect();
+    let seen = Mutex::new(BTreeSet::new());
     let wrong = find(&seeds, |seed| {
         let (setup, choices) = of_seed(*seed);
-        let wrong = play(&setup, choices, None).0.err()?;
+        let played = play(&setup, choices, None);
+        seen.lock().unwrap().extend(played.events);
+        let wrong = played.result.err()?;
         Some(format!("{wrong}\n    as {setup:?}\n    again: LOTE_SEED={seed} LOTE_SEEDS=1"))
     });
     assert_eq!(wrong, None, "{}", wrong.as_deref().unwrap_or_default());
+    // What never happens is not tested.
+    let seen = seen.into_inner().unwrap();
+    let unseen: Vec<_> = EVENTS.iter().filter(|event| !seen.contains(**event)).collect();
+    assert!(seeds.len() < 1_000 || unseen.is_empty(), "{unseen:?}");
 }
 
 /// A setup in which a rule is needed sooner than in others.
@@ -175,9 +216,9 @@ fn each_rule_of_money_is_needed() {
         let missed = seeds.iter().find_map(|seed| {
             let (setup, choices) = of_seed(*seed);
             let setup = needing(*rule, setup);
-            let wrong = play(&setup, choices, Some(*rule)).0.err()?;
+            let wrong = play(&setup, choices, Some(*rule)).result.err()?;
             // It is the rule that was missed, if with it all is well.
-            let kept = play(&setup, of_seed(*seed).1, None).0;
+            let kept = play(&setup, of_seed(*seed).1, None).result;
             Some((seed, wrong, kept.err()))
         });
         match missed {
@@ -207,7 +248,7 @@ fn one_shard_is_searched_to_the_end() {
         let setup = Setup { lines: 2, search: true, ..Setup::plain(nature.clone()) };
         let (mut open, mut played) = (vec![Vec::new()], 0_u64);
         while let Some(script) = open.pop() {
-            let (result, taken) = play(&setup, Choices::scripted(script.clone()), None);
+            let Played { result, taken, .. } = play(&setup, Choices::scripted(script.clone()), None);
             played += 1;
             if let Err(wrong) = result {
                 return Some(format!("script {script:?}, as {nature:?}: {wrong}"));

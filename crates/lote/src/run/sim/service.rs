@@ -111,6 +111,15 @@ pub(super) enum Ending {
     Expired,
     Failed,
     NoRoom,
+    /// Failed for its size, when it has more than one line.
+    TooBig,
+}
+
+impl Ending {
+    /// Whether lines are sold in it at all.
+    fn sells(self) -> bool {
+        matches!(self, Self::Completed | Self::Expired)
+    }
 }
 
 #[derive(Debug)]
@@ -220,7 +229,7 @@ impl Service {
                 _ if batch.cancelled => ("cancelled", &batch.lines[..half]),
                 Ending::Completed => ("completed", &batch.lines[..]),
                 Ending::Expired => ("expired", &batch.lines[..half]),
-                Ending::Failed | Ending::NoRoom => ("failed", &batch.lines[..0]),
+                Ending::Failed | Ending::NoRoom | Ending::TooBig => ("failed", &batch.lines[..0]),
             };
             let answered = answered.to_vec();
             let output = (status != "failed" && !answered.is_empty()).then(|| {
@@ -246,6 +255,12 @@ impl Service {
     pub(super) fn upload(&mut self, bytes: Vec<u8>) -> Reply {
         let id = self.store(bytes);
         self.file(&id)
+    }
+
+    /// How many lines a file has.
+    pub(super) fn lines(&self, id: &str) -> usize {
+        let file = self.files.iter().find(|file| file.id == id);
+        file.map_or(0, |file| file.bytes.iter().filter(|byte| **byte == b'\n').count())
     }
 
     pub(super) fn file(&self, id: &str) -> Reply {
@@ -306,13 +321,13 @@ impl Service {
             .lines()
             .filter_map(|line| Some(serde_json::from_str::<Value>(line).ok()?["custom_id"].as_str()?.to_owned()))
             .collect();
+        let ending = if ending == Ending::TooBig && lines.len() < 2 { Ending::Completed } else { ending };
         let id = self.id("batch");
         for line in &lines {
             for earlier in self.batches.iter().filter(|earlier| earlier.lines.contains(line)) {
                 let paid = earlier.over.as_ref().is_none_or(|over| over.answered.contains(line));
                 // One that fails at validation sells nothing.
-                let sells = |ending| !matches!(ending, Ending::Failed | Ending::NoRoom);
-                if paid && sells(earlier.ending) && sells(ending) {
+                if paid && earlier.ending.sells() && ending.sells() {
                     self.doubled.push((line.clone(), earlier.id.clone(), id.clone()));
                 }
             }
@@ -390,7 +405,11 @@ impl Service {
             None if batch.cancelled => ("cancelling", 0, None),
             None => ("in_progress", 0, None),
         };
-        let code = if batch.ending == Ending::NoRoom { "token_limit_exceeded" } else { "invalid" };
+        let code = match batch.ending {
+            Ending::NoRoom => "token_limit_exceeded",
+            Ending::TooBig => "too_many_tasks",
+            _ => "invalid",
+        };
         let errors = (status == "failed")
             .then(|| json!({"object": "list", "data": [{"code": code, "message": "no", "param": null, "line": null}]}));
         let lines = batch.lines.len();
@@ -426,7 +445,7 @@ impl Service {
 
     /// The batches that sell lines and are in the list.
     pub(super) fn listed(&self, now: Duration) -> impl Iterator<Item = &Batch> {
-        let sells = |batch: &&Batch| !matches!(batch.ending, Ending::Failed | Ending::NoRoom);
+        let sells = |batch: &&Batch| batch.ending.sells();
         let shown = move |batch: &&Batch| batch.made + self.nature.lag <= now && !batch.lines.is_empty();
         self.batches.iter().filter(sells).filter(shown)
     }

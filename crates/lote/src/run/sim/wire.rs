@@ -320,12 +320,12 @@ impl World {
         if self.cancelled_at.is_some_and(|at| now > at + HEEDED) {
             self.faults.push(format!("a create at {now:?}, and the run was cancelled at {:?}", self.cancelled_at));
         }
-        let choice = self.choices.take(9);
+        let choice = self.choices.take(10);
         if choice == 8 {
             return Way::CrashBefore;
         }
-        let endings = if self.bad_endings { self.choices.take(4) } else { 0 };
-        let ending = [Ending::Completed, Ending::Expired, Ending::Failed, Ending::NoRoom][endings];
+        let endings = if self.bad_endings { self.choices.take(5) } else { 0 };
+        let ending = [Ending::Completed, Ending::Expired, Ending::Failed, Ending::NoRoom, Ending::TooBig][endings];
         let lasts = Duration::from_secs(self.rng.u64(5..900));
         let service = &mut self.services[asked.service];
         let effect = match choice {
@@ -333,6 +333,9 @@ impl World {
             3 => Effect::Late,
             _ => Effect::Now,
         };
+        if choice == 9 && body["input_file_id"].as_str().is_some_and(|file| service.lines(file) > 1) {
+            return Way::Answered(Reply::error(413, "request_too_large"));
+        }
         if choice == 5 {
             return Way::Answered(Reply::error(429, "rate_limit_exceeded"));
         }
