@@ -1,6 +1,7 @@
 //! Writes what is odd about answers, with the bytes of the lines that were not used.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
@@ -10,16 +11,16 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
-    lines::{Anomaly, DEFAULT_MAX_LINE_BYTES, open_seekable},
+    lines::{Anomaly, open_seekable},
     save::AtomicFile,
     secrets::Secrets,
 };
 
-/// How many bytes of a line that is too long are read at a time; a multiple of three, so that base64 has no padding between.
-const PIECE: usize = 48 << 10;
+/// The longest line whose bytes are repeated: it is held in memory.
+const LONGEST: usize = 16 << 20;
 
 /// A file with one anomaly a line, as JSON. Where it is about a line of a file, the bytes of that follow: `text` when they
-/// are UTF-8, else `base64`.
+/// are UTF-8, else `base64`; but not of a line of more than 16 MiB, of which the place is told.
 pub(crate) struct Unused {
     atomic: AtomicFile,
     out: BufWriter<File>,
@@ -27,7 +28,7 @@ pub(crate) struct Unused {
     /// The files that lines stand in, by the names that anomalies have for them, each opened when it is asked for.
     files: BTreeMap<String, (PathBuf, Option<File>)>,
     secrets: Secrets,
-    /// More bytes than this are not held, and not looked at.
+    /// The longest line that is read.
     most: usize,
     failed: Option<io::Error>,
 }
@@ -35,9 +36,9 @@ pub(crate) struct Unused {
 impl Unused {
     /// Into a file, of lines of these files.
     pub(crate) fn new(mut atomic: AtomicFile, files: &[PathBuf], secrets: Secrets) -> io::Result<Self> {
-        let out = BufWriter::with_capacity(PIECE, atomic.file().try_clone()?);
+        let out = BufWriter::with_capacity(64 << 10, atomic.file().try_clone()?);
         let files = files.iter().map(|path| (path.display().to_string(), (path.clone(), None))).collect();
-        Ok(Self { atomic, out, line: Vec::new(), files, secrets, most: DEFAULT_MAX_LINE_BYTES, failed: None })
+        Ok(Self { atomic, out, line: Vec::new(), files, secrets, most: LONGEST, failed: None })
     }
 
     /// Adds an anomaly. What fails is said at the end.
@@ -63,7 +64,8 @@ impl Unused {
         let mut blanked = anomaly.clone();
         self.secrets.blank_anomaly(&mut blanked);
         let mut told = serde_json::to_vec(&blanked)?;
-        let place = anomaly.offset.zip(anomaly.length).filter(|(_, length)| *length > 0);
+        let length = anomaly.length.and_then(|length| usize::try_from(length).ok());
+        let place = anomaly.offset.zip(length).filter(|(_, length)| (1..=self.most).contains(length));
         if let (Some((offset, length)), Some((path, file))) = (place, self.files.get_mut(&anomaly.file)) {
             let file = match file {
                 Some(file) => file,
@@ -72,7 +74,7 @@ impl Unused {
             told.pop();
             self.out.write_all(&told)?;
             file.seek(SeekFrom::Start(offset))?;
-            write_bytes(file, length, self.most, &mut self.line, &mut self.out)?;
+            write_bytes(file, length, &mut self.line, &self.secrets, &mut self.out)?;
             told = b"}".to_vec();
         }
         told.push(b'\n');
@@ -80,38 +82,24 @@ impl Unused {
     }
 }
 
-/// So many bytes of a file, as a member of an object that has others.
-fn write_bytes(file: &mut File, length: u64, most: usize, line: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
-    let fits = usize::try_from(length).ok().filter(|length| *length <= most);
-    if let Some(fits) = fits {
-        line.resize(fits, 0);
-        file.read_exact(line)?;
-        if let Ok(text) = std::str::from_utf8(line) {
-            out.write_all(b",\"text\":")?;
-            return Ok(serde_json::to_writer(out, text)?);
-        }
-        file.seek_relative(-i64::try_from(length).map_err(io::Error::other)?)?;
+/// So many bytes of a file, as a member of an object that has others. A secret that a service has sent back is blanked:
+/// the service's own file has the line as it came.
+fn write_bytes(
+    file: &mut File,
+    length: usize,
+    line: &mut Vec<u8>,
+    secrets: &Secrets,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    line.resize(length, 0);
+    file.read_exact(line)?;
+    let text = String::from_utf8_lossy(line);
+    let blanked = secrets.blanked(&text);
+    if matches!(text, Cow::Borrowed(_)) || blanked != text {
+        out.write_all(b",\"text\":")?;
+        return Ok(serde_json::to_writer(out, &blanked)?);
     }
-    out.write_all(b",\"base64\":\"")?;
-    let mut left = file.take(length);
-    line.resize(PIECE, 0);
-    loop {
-        let mut filled = 0;
-        while filled < PIECE {
-            match left.read(&mut line[filled..])? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        out.write_all(STANDARD.encode(&line[..filled]).as_bytes())?;
-        if filled < PIECE {
-            break;
-        }
-    }
-    match left.limit() {
-        0 => out.write_all(b"\""),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
+    write!(out, ",\"base64\":\"{}\"", STANDARD.encode(line))
 }
 
 #[cfg(test)]
@@ -125,13 +113,13 @@ mod tests {
     fn the_bytes_of_a_line_are_kept_whatever_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output.jsonl");
-        let large: Vec<u8> = (0..PIECE * 3 + 5).map(|at| u8::try_from(at % 251).unwrap()).collect();
-        let lines: [&[u8]; 5] = [b"{\"a\":\"\xc3\xa9\n\"}", b"", b"\xff{", &[0xfe; PIECE], &large];
+        let lines: [&[u8]; 6] =
+            [b"{\"a\":\"\xc3\xa9\n\"}", b"", b"\xff{", &[0xfe; 1_000], &[b'x'; 1_001], b"my sk-hunter22 \xff"];
         std::fs::write(&path, lines.concat()).unwrap();
         let kept = folder.path().join("anomalies.jsonl");
         let atomic = AtomicFile::with(&kept, Access::default()).unwrap();
         let mut unused = Unused::new(atomic, std::slice::from_ref(&path), Secrets::new("sk-hunter22", [])).unwrap();
-        unused.most = PIECE * 3;
+        unused.most = 1_000;
         let (mut offset, name) = (0, path.display().to_string());
         for (number, line) in (1..).zip(lines) {
             let mut anomaly = Anomaly::new(&name, number, AnomalyCode::UnreadableLine, "m");
@@ -148,7 +136,7 @@ mod tests {
         unused.commit().unwrap();
         let text = std::fs::read_to_string(&kept).unwrap();
         let read: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(read.len(), 7);
+        assert_eq!(read.len(), 8);
         for (anomaly, line) in read.iter().zip(lines) {
             let bytes = match (anomaly["text"].as_str(), anomaly["base64"].as_str()) {
                 (Some(text), None) => text.as_bytes().to_vec(),
@@ -156,8 +144,13 @@ mod tests {
                 (None, None) => Vec::new(),
                 both => panic!("{both:?}"),
             };
-            assert!(bytes == line, "line {}", anomaly["line"]);
+            let expected = match line {
+                [b'm', ..] => "my [key] \u{fffd}".as_bytes(),
+                line if line.len() > 1_000 => b"",
+                line => line,
+            };
+            assert!(bytes == expected, "line {}: {anomaly}", anomaly["line"]);
         }
-        assert_eq!((&read[5]["code"], &read[6]["file"]), (&"counts_differ".into(), &"gone.jsonl".into()));
+        assert_eq!((&read[6]["code"], &read[7]["file"]), (&"counts_differ".into(), &"gone.jsonl".into()));
     }
 }

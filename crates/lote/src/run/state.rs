@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) anew: bool,
     /// When creates were about to be sent lately.
     pub(super) creates: Vec<UnixSeconds>,
+    /// A create whose answer was lost was taken for one that has made no batch: it may take effect later all the same.
+    pub(super) doubted: bool,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
 }
@@ -256,6 +258,7 @@ impl State {
             self.creates.retain(lately);
             self.creates.push(*at);
         }
+        self.doubted |= matches!(event, Event::NoBatch { .. });
         let cancelled = self.cancelled;
         let (number, what) = of_shard(event);
         let Some(shard) = self.shards.get_mut(&number) else {

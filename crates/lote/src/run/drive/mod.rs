@@ -62,6 +62,8 @@ pub(super) struct Driver {
     stopped: BTreeSet<BatchId>,
     /// Whether the list was looked at for batches that the log does not hold, or that another run has made.
     looked: bool,
+    /// Whether it was looked at once more when all was settled.
+    looked_at_last: bool,
     /// How often there was no room although none of the run's batches was at work.
     refused: u32,
 }
@@ -100,6 +102,7 @@ impl Driver {
             seen: BTreeMap::new(),
             stopped: BTreeSet::new(),
             looked: false,
+            looked_at_last: false,
             refused: 0,
         }
     }
@@ -126,6 +129,7 @@ impl Driver {
                 }
                 Next::Wait => self.wait().await?,
                 Next::Held => return Err(self.held().into()),
+                Next::Merge if self.folder.state.doubted && !self.looked_at_last => self.look_at_last().await?,
                 Next::Merge => self.merge().await?,
                 Next::Done => return Ok(()),
             }

@@ -30,6 +30,20 @@ impl Driver {
         Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
     }
 
+    /// Reads the list once more when all is settled: a create that was taken for one without a batch may have taken effect
+    /// since. That it cannot be read stops nobody.
+    pub(super) async fn look_at_last(&mut self) -> Result<(), RunError> {
+        self.looked_at_last = true;
+        match self.read_list(&[]).await {
+            Ok(listed) => self.take(&[], listed.found),
+            Err(error) if error.is_deadline() => Err(self.service(error)),
+            Err(error) => {
+                self.tell(Progress::Trouble(&error));
+                Ok(())
+            }
+        }
+    }
+
     /// Reads the list for batches that the log does not hold: those of these shards, and surplus ones of all.
     async fn read_list(&self, shards: &[u32]) -> Result<adopt::Listed, Error> {
         let (run, state, shards) = (self.folder.record.run.clone(), self.folder.state.clone(), shards.to_vec());
