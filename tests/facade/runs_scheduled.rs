@@ -150,3 +150,13 @@ async fn a_shard_that_has_more_tokens_than_a_service_allows_at_all_is_halved() {
     assert!(halved.why.as_ref().is_some_and(|why| why.contains("Limit: 60 enqueued tokens")), "{halved:?}");
     assert_eq!(report.batches.len(), 2, "{report:?}");
 }
+
+#[tokio::test]
+async fn an_upload_that_comes_too_soon_is_sent_later() {
+    let soon = Effect::Status(Refusal::status(429).retry_after(RetryAfter::Milliseconds(1)));
+    let (gateway, _) = gateway_with(Some(Fault::on(Operation::UploadFile).calls(1..=2).then(soon))).await;
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").retry(Retry::none());
+    let place = Place::new(&lines(2));
+    let report = place.run(&client.build().expect("a client"), 1).execute().await.expect("a report");
+    assert!(report.all_succeeded() && paid(&gateway).0 == 2, "{report:?}");
+}

@@ -1,7 +1,7 @@
 //! Owns the tests of batches that were made a second time of the same lines: they are stopped and told, and what they have
 //! finished is among the results.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use lote::{
@@ -10,7 +10,7 @@ use lote::{
 };
 use lote_gateway::{
     Gateway,
-    faults::{Effect, Fault, Operation, Refusal},
+    faults::{Effect, Fault, Lag, Operation, Refusal},
 };
 
 use crate::runs_shards::{Place, chat, ids, json_lines, paid};
@@ -146,4 +146,20 @@ async fn a_batch_of_a_shard_that_was_halved_since_is_surplus() {
     let [surplus] = report.surplus.as_slice() else { panic!("{report:?}") };
     assert_eq!((surplus.shard, &surplus.id, surplus.answers), (1, &late, 6));
     assert_eq!((report.batches.len(), paid(&gateway).0), (2, 3));
+}
+
+#[tokio::test]
+async fn a_create_that_takes_effect_after_its_proof_of_absence_is_told_at_the_end() {
+    let late = |effect| Fault::on(Operation::CreateBatch).nth(2).then(effect);
+    let hidden = Effect::Unlisted(Lag::Time(Duration::from_millis(500)));
+    let (gateway, client) = gateway([late(Effect::AnswerLost), late(hidden)]).await;
+    // The first batch shows that the list shows batches; the second is not shown until it is taken for none.
+    let place = Place::new(&[chat("a", "x"), chat("b", "[[sleep=1200]]")]);
+    let report = place.run(&client, 1).execute().await.expect("a report");
+    assert!(report.all_succeeded(), "{report:?}");
+    let log = fs::read_to_string(place.path("requests.run/log.jsonl")).expect("the log");
+    assert!(log.contains("\"no_batch\""), "{log}");
+    let [surplus] = report.surplus.as_slice() else { panic!("{report:?}") };
+    assert_eq!((surplus.shard, paid(&gateway).0), (2, 3));
+    assert!(report.batches.iter().all(|batch| batch.id != surplus.id));
 }

@@ -159,15 +159,49 @@ impl fmt::Display for Anomaly {
 }
 
 /// The first [`MAX_ANOMALIES`] anomalies, and how many more there were.
-#[derive(Debug, Default)]
-pub(crate) struct Anomalies {
+#[derive(Default)]
+pub(crate) struct Anomalies<'e> {
     /// The anomalies, in the order in which they were found.
     pub(crate) anomalies: Vec<Anomaly>,
     /// How many were found beyond those listed.
     pub(crate) anomalies_omitted: u64,
+    /// Told of each, also of those beyond the list.
+    each: Option<&'e mut dyn FnMut(&Anomaly)>,
 }
 
-impl Anomalies {
+impl fmt::Debug for Anomalies<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { anomalies, anomalies_omitted, each: _ } = self;
+        f.debug_struct("Anomalies")
+            .field("anomalies", anomalies)
+            .field("anomalies_omitted", anomalies_omitted)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'e> Anomalies<'e> {
+    /// An empty list, whose anomalies are told to somebody else as well.
+    pub(crate) fn telling(each: Option<&'e mut dyn FnMut(&Anomaly)>) -> Self {
+        Self { each, ..Self::default() }
+    }
+
+    /// Whether whatever is added now is only counted.
+    pub(crate) fn only_counts(&self) -> bool {
+        self.is_full() && self.each.is_none()
+    }
+
+    /// Adds an anomaly about bytes that are not repeated: where they stand.
+    pub(crate) fn push_place(
+        &mut self,
+        file: &str,
+        line: u64,
+        custom_id: Option<&str>,
+        (code, message): (AnomalyCode, String),
+        (offset, length): (u64, u64),
+    ) {
+        self.push_bytes(file, line, custom_id, code, message, Some(Bytes { offset, length, known: &[] }));
+    }
+
     pub(crate) fn push(
         &mut self,
         file: &str,
@@ -189,11 +223,11 @@ impl Anomalies {
         message: impl Into<String>,
         bytes: Option<Bytes<'_>>,
     ) {
-        if self.is_full() {
+        if self.only_counts() {
             self.omit(1);
             return;
         }
-        self.anomalies.push(Anomaly {
+        let anomaly = Anomaly {
             file: file.to_owned(),
             line,
             custom_id: custom_id.map(|id| clip(id, 512).into_owned()),
@@ -201,12 +235,23 @@ impl Anomalies {
             message: message.into(),
             offset: bytes.map(|bytes| bytes.offset),
             length: bytes.map(|bytes| bytes.length),
-            excerpt: bytes.map(|bytes| excerpt(bytes.known)),
-        });
+            excerpt: bytes.filter(|bytes| !bytes.known.is_empty()).map(|bytes| excerpt(bytes.known)),
+        };
+        if let Some(each) = &mut self.each {
+            each(&anomaly);
+        }
+        if self.is_full() {
+            self.omit(1);
+        } else {
+            self.anomalies.push(anomaly);
+        }
     }
 
     /// Adds one that is not to be lost among many others.
     pub(crate) fn push_first(&mut self, anomaly: Anomaly) {
+        if let Some(each) = &mut self.each {
+            each(&anomaly);
+        }
         if self.is_full() {
             self.anomalies.pop();
             self.omit(1);
@@ -214,7 +259,7 @@ impl Anomalies {
         self.anomalies.insert(0, anomaly);
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.anomalies.len() >= MAX_ANOMALIES
     }
 

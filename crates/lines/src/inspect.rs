@@ -33,7 +33,7 @@ pub struct Inspection {
     unreadable: u64,
     damaged_files: u64,
     tally: Tally,
-    anomalies: Anomalies,
+    anomalies: Anomalies<'static>,
     hasher: IdHasher,
     /// File and line in which each custom_id stood first.
     first: IdMap<(usize, u64)>,

@@ -226,7 +226,32 @@ impl<'a> Named<'a> {
 ///
 /// As [`join()`].
 pub fn join_named(input: Named<'_>, answers: &[Named<'_>], out: &mut dyn Write) -> Result<Joined, JoinError> {
-    let mut anomalies = Anomalies::default();
+    join_all(input, answers, out, Anomalies::default())
+}
+
+/// As [`join()`], telling each anomaly as well, also those beyond the [`MAX_ANOMALIES`](crate::MAX_ANOMALIES) of the
+/// list. One about a line of an answer file says where its bytes stand; a file that is compressed is told of as it is
+/// decompressed: see [`open_seekable`](crate::open_seekable()).
+///
+/// # Errors
+///
+/// As [`join()`].
+pub fn join_telling(
+    input: &Path,
+    answers: &[&Path],
+    out: &mut dyn Write,
+    each: &mut dyn FnMut(&Anomaly),
+) -> Result<Joined, JoinError> {
+    let answers: Vec<Named<'_>> = answers.iter().map(|path| Named { path, name: None }).collect();
+    join_all(Named { path: input, name: None }, &answers, out, Anomalies::telling(Some(each)))
+}
+
+fn join_all(
+    input: Named<'_>,
+    answers: &[Named<'_>],
+    out: &mut dyn Write,
+    mut anomalies: Anomalies<'_>,
+) -> Result<Joined, JoinError> {
     let mut index = Index::new(DEFAULT_MAX_LINE_BYTES);
     for answers in answers {
         index.add(*answers, &mut anomalies)?;
@@ -275,9 +300,9 @@ fn custom_id(line: &Line<'_>) -> Result<String, String> {
     Ok(custom_id.into_owned())
 }
 
-struct Join<'o> {
+struct Join<'o, 'e> {
     index: Index,
-    anomalies: Anomalies,
+    anomalies: Anomalies<'e>,
     tally: Tally,
     lines: u64,
     out: BufWriter<&'o mut dyn Write>,
@@ -285,7 +310,7 @@ struct Join<'o> {
     buffer: Vec<u8>,
 }
 
-impl Join<'_> {
+impl Join<'_, '_> {
     /// Writes the result line of one request line; `false` when its custom_id came before.
     fn request(&mut self, custom_id: &str) -> Result<bool, JoinError> {
         let found = match self.index.take(custom_id) {
@@ -326,7 +351,8 @@ impl Join<'_> {
                 let message = "the line is not the one that stood here when the file was read first";
                 let code = AnomalyCode::ChangedWhileReading;
                 let name = self.index.name(found.file);
-                self.anomalies.push(name, found.line, Some(custom_id), code, message);
+                let at = (found.offset, found.length);
+                self.anomalies.push_place(name, found.line, Some(custom_id), (code, message.to_owned()), at);
                 return Ok(self.missing(custom_id));
             }
         };

@@ -93,9 +93,18 @@ fn peek_before_damage(reader: impl BufRead + Send + 'static) -> io::Result<(Vec<
     Ok((start, reader))
 }
 
-/// The file as one that can be read at any place: itself, or a temporary one without a name that
-/// holds what it holds decompressed, up to the damage if there is any.
-pub(crate) fn open_seekable(path: &Path) -> io::Result<(File, Option<Damage>)> {
+/// The file as one that can be read at any place: itself, or, of one that is compressed, a temporary one without a name
+/// that holds what it holds decompressed, up to the damage if there is any.
+///
+/// # Errors
+///
+/// When it cannot be read, or the temporary file not be written.
+pub fn open_seekable(path: &Path) -> io::Result<File> {
+    seekable(path).map(|(file, _)| file)
+}
+
+/// As [`open_seekable`], with what is wrong with the compressed data.
+pub(crate) fn seekable(path: &Path) -> io::Result<(File, Option<Damage>)> {
     let file = File::open(path)?;
     #[cfg(feature = "compressed")]
     {

@@ -43,8 +43,8 @@ pub(crate) fn answers(
     reader: impl BufRead,
     max_line_bytes: usize,
     damage: Option<Damage>,
-    anomalies: &mut Anomalies,
-    visit: &mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies),
+    anomalies: &mut Anomalies<'_>,
+    visit: &mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies<'_>),
 ) -> io::Result<Scanned> {
     let mut salvage = Salvage::new(reader);
     let (start, reader) = foreign::peek(&mut salvage)?;
@@ -67,7 +67,7 @@ pub(crate) fn answers(
 }
 
 /// Names damage before all other anomalies of the files.
-fn damaged(file: &str, damage: &Damage, passed: Passed, anomalies: &mut Anomalies) {
+fn damaged(file: &str, damage: &Damage, passed: Passed, anomalies: &mut Anomalies<'_>) {
     let Passed { lines, bytes } = passed;
     let worth = match damage.is_cut() {
         true => "",
@@ -80,15 +80,15 @@ fn damaged(file: &str, damage: &Damage, passed: Passed, anomalies: &mut Anomalie
     anomalies.push_first(anomaly);
 }
 
-struct Scan<'s> {
+struct Scan<'s, 'e> {
     file: &'s str,
-    anomalies: &'s mut Anomalies,
-    visit: &'s mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies),
+    anomalies: &'s mut Anomalies<'e>,
+    visit: &'s mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies<'_>),
     scanned: Scanned,
     layout: Layout,
 }
 
-impl Scan<'_> {
+impl Scan<'_, '_> {
     fn line(&mut self, line: &Line<'_>) {
         let (mut bytes, mut offset) = (line.bytes, line.offset);
         if line.number == 1
@@ -203,7 +203,8 @@ impl Scan<'_> {
         for key in answer.doubled().keys() {
             let message = format!("the line has the key {key:?} twice: taken was the last that is not null");
             let id = Some(answer.custom_id.as_ref());
-            self.anomalies.push(self.file, place.line, id, AnomalyCode::DoubledKey, message);
+            let at = (place.offset, place.length);
+            self.anomalies.push_place(self.file, place.line, id, (AnomalyCode::DoubledKey, message), at);
         }
         (self.visit)(place, Ok(answer), self.anomalies);
     }

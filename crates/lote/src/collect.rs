@@ -15,9 +15,10 @@ use crate::{
     deadline::Deadline,
     fetch::{OnTrouble, blocking, fetch},
     late::{LateFiles, count, ended},
-    lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join, open_lines},
+    lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join_telling, open_lines},
     policy::Trouble,
     save::{Access, AtomicFile, Target},
+    unused::Unused,
 };
 
 /// A step of a collection, as it is begun.
@@ -136,7 +137,7 @@ impl<'a> Collect<'a> {
         results: Option<impl FnOnce() -> io::Result<AtomicFile>>,
     ) -> Result<(Joined, fs::File), Uncollected> {
         self.fetch().await?;
-        self.join(requests, results).await
+        self.join(requests, results, None::<fn() -> io::Result<AtomicFile>>).await
     }
 
     /// Fetches what there is, asking again for what is late. The files are durable then, and their names.
@@ -161,18 +162,24 @@ impl<'a> Collect<'a> {
         self
     }
 
-    /// Joins what was fetched with the request lines.
+    /// Joins what was fetched with the request lines. What is odd about the answers goes into `unused`, all of it, with the
+    /// bytes of lines that were not used; that is there before the results.
     pub(crate) async fn join(
         &self,
         requests: &Path,
         results: Option<impl FnOnce() -> io::Result<AtomicFile>>,
+        unused: Option<impl FnOnce() -> io::Result<AtomicFile>>,
     ) -> Result<(Joined, fs::File), Uncollected> {
         (self.on_step)(Step::Joining);
         self.still_ours()?;
         let results = results.map(|begin| begin()).transpose().map_err(Uncollected::Unwritten)?;
         let (requests, answers) = (requests.to_owned(), self.fetched());
-        let (mut joined, file) = blocking(move || join_to(&requests, &answers, results)).await?;
-        hold_against(&self.batch, &mut joined);
+        let secrets = self.client.shared().secrets().clone();
+        let unused = unused.map(|begin| Unused::new(begin()?, &answers, secrets)).transpose();
+        let unused = unused.map_err(Uncollected::Unwritten)?;
+        let batch = self.batch.clone();
+        let (joined, file) = blocking(move || join_all(&requests, &answers, results, unused, &batch)).await?;
+        let mut joined = joined;
         // The words are those of the result lines.
         self.client.shared().secrets().blank_summary(&mut joined);
         Ok((joined, file))
@@ -308,32 +315,73 @@ fn not_run(batch: &Batch) -> bool {
     batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none()
 }
 
+/// Joins the answers of a batch with their requests, and holds its counts against them.
+pub(crate) fn join_all(
+    requests: &Path,
+    answers: &[PathBuf],
+    results: Option<AtomicFile>,
+    mut unused: Option<Unused>,
+    batch: &Batch,
+) -> Result<(Joined, fs::File), Uncollected> {
+    let each = |anomaly: &Anomaly| unused.iter_mut().for_each(|unused| unused.add(anomaly));
+    let (mut joined, results) = join_into(requests, answers, results, each)?;
+    let found = hold_against(batch, &mut joined);
+    if let Some(mut unused) = unused {
+        joined.anomalies.iter().take(found).for_each(|anomaly| unused.add(anomaly));
+        unused.commit().map_err(Uncollected::Unwritten)?;
+    }
+    Ok((joined, results.commit()?))
+}
+
 /// Joins answers with their requests, into results that appear whole, or into a temporary file.
 pub(crate) fn join_to(
     requests: &Path,
     answers: &[PathBuf],
     results: Option<AtomicFile>,
 ) -> Result<(Joined, fs::File), Uncollected> {
+    let (joined, results) = join_into(requests, answers, results, |_| ())?;
+    Ok((joined, results.commit()?))
+}
+
+/// Results that are written and have no name yet.
+enum Results {
+    Atomic(AtomicFile),
+    Temporary(fs::File),
+}
+
+impl Results {
+    /// Gives them their name, if they are to have one. The file is open at its first line.
+    fn commit(self) -> Result<fs::File, Uncollected> {
+        let committed = match self {
+            Self::Atomic(mut atomic) => atomic.file().try_clone().and_then(|file| atomic.commit().map(|()| file)),
+            Self::Temporary(file) => Ok(file),
+        };
+        committed.and_then(|mut file| file.rewind().map(|()| file)).map_err(Uncollected::Unwritten)
+    }
+}
+
+fn join_into(
+    requests: &Path,
+    answers: &[PathBuf],
+    results: Option<AtomicFile>,
+    mut each: impl FnMut(&Anomaly),
+) -> Result<(Joined, Results), Uncollected> {
     let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
-    let write = |file: &mut fs::File| {
-        let mut out = BufWriter::with_capacity(256 << 10, file);
-        let joined = join(requests, &answers, &mut out).map_err(|error| match error {
-            JoinError::Write { source, .. } => Uncollected::Unwritten(source),
-            error => Uncollected::Unjoined(error),
-        })?;
-        out.into_inner().map_err(|error| Uncollected::Unwritten(error.into_error()))?;
-        Ok(joined)
+    let mut results = match results {
+        Some(results) => Results::Atomic(results),
+        None => Results::Temporary(tempfile::tempfile().map_err(Uncollected::Unwritten)?),
     };
-    let Some(mut results) = results else {
-        let mut file = tempfile::tempfile().map_err(Uncollected::Unwritten)?;
-        let joined = write(&mut file)?;
-        file.rewind().map_err(Uncollected::Unwritten)?;
-        return Ok((joined, file));
+    let file = match &mut results {
+        Results::Atomic(atomic) => atomic.file(),
+        Results::Temporary(file) => file,
     };
-    let joined = write(results.file())?;
-    let mut file = results.file().try_clone().map_err(Uncollected::Unwritten)?;
-    results.commit().and_then(|()| file.rewind()).map_err(Uncollected::Unwritten)?;
-    Ok((joined, file))
+    let mut out = BufWriter::with_capacity(256 << 10, file);
+    let joined = join_telling(requests, &answers, &mut out, &mut each).map_err(|error| match error {
+        JoinError::Write { source, .. } => Uncollected::Unwritten(source),
+        error => Uncollected::Unjoined(error),
+    })?;
+    out.into_inner().map_err(|error| Uncollected::Unwritten(error.into_error()))?;
+    Ok((joined, results))
 }
 
 impl Uncollected {
@@ -378,17 +426,20 @@ fn remove_old(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Holds the counts and the usage of a batch against what came, and names what differs before all other anomalies.
-fn hold_against(batch: &Batch, joined: &mut Joined) {
+/// Holds the counts and the usage of a batch against what came, and names what differs before all other anomalies. How many
+/// those are.
+fn hold_against(batch: &Batch, joined: &mut Joined) -> usize {
     let differing = [counts_differ(batch, joined), usage_differs(batch, joined)];
     let place = format!("batch {}", batch.id);
-    for (at, anomaly) in differing.into_iter().flatten().enumerate() {
-        let (code, message) = anomaly;
-        joined.anomalies.insert(at, Anomaly::new(&place, 0, code, message));
+    let mut found = 0;
+    for (code, message) in differing.into_iter().flatten() {
+        joined.anomalies.insert(found, Anomaly::new(&place, 0, code, message));
+        found += 1;
     }
     let kept = joined.anomalies.len().min(MAX_ANOMALIES);
     joined.anomalies_omitted += (joined.anomalies.len() - kept) as u64;
     joined.anomalies.truncate(kept);
+    found
 }
 
 fn counts_differ(batch: &Batch, joined: &Joined) -> Option<(AnomalyCode, String)> {

@@ -80,6 +80,7 @@ pub mod save;
 mod secrets;
 pub mod text;
 mod time;
+mod unused;
 mod upload;
 mod wait;
 #[cfg(feature = "webhook")]

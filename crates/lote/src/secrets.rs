@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap, mem};
 
 use serde_json::Value;
 
-use crate::lines::Joined;
+use crate::lines::{Anomaly, Joined};
 
 /// The shortest key that is blanked out of messages. A shorter one would blank out half of the text.
 const SHORTEST_KEY: usize = 4;
@@ -89,11 +89,7 @@ impl Secrets {
             self.blank_text(&mut error.code, SHORTEST);
             error.message.iter_mut().for_each(|message| self.blank_text(message, SHORTEST_KEY));
         }
-        for anomaly in &mut joined.anomalies {
-            anomaly.custom_id.iter_mut().for_each(|id| self.blank_text(id, SHORTEST));
-            self.blank_text(&mut anomaly.message, SHORTEST_KEY);
-            anomaly.excerpt.iter_mut().for_each(|excerpt| self.blank_text(excerpt, SHORTEST_KEY));
-        }
+        joined.anomalies.iter_mut().for_each(|anomaly| self.blank_anomaly(anomaly));
         if joined.models.keys().any(|model| self.is_in(model)) {
             let mut models = BTreeMap::new();
             for (mut model, count) in mem::take(&mut joined.models) {
@@ -102,6 +98,13 @@ impl Secrets {
             }
             joined.models = models;
         }
+    }
+
+    /// Blanks them out of an anomaly.
+    pub(crate) fn blank_anomaly(&self, anomaly: &mut Anomaly) {
+        anomaly.custom_id.iter_mut().for_each(|id| self.blank_text(id, SHORTEST));
+        self.blank_text(&mut anomaly.message, SHORTEST_KEY);
+        anomaly.excerpt.iter_mut().for_each(|excerpt| self.blank_text(excerpt, SHORTEST_KEY));
     }
 
     fn is_in(&self, text: &str) -> bool {

@@ -13,7 +13,7 @@ use super::{JoinError, Named};
 use crate::anomaly::{Anomalies, AnomalyCode};
 use crate::answer::{Answer, OutcomeKind};
 use crate::ids::{IdHasher, IdMap};
-use crate::open::open_seekable;
+use crate::open::seekable;
 use crate::scan;
 
 /// Where an answer stands.
@@ -21,7 +21,7 @@ use crate::scan;
 pub(super) struct Found {
     pub(super) file: u32,
     pub(super) line: u64,
-    offset: u64,
+    pub(super) offset: u64,
     pub(super) length: u64,
 }
 
@@ -105,9 +105,9 @@ impl Index {
     }
 
     /// Reads a file of answers and keeps where the best answer to each custom_id stands.
-    pub(super) fn add(&mut self, answers: Named<'_>, anomalies: &mut Anomalies) -> Result<(), JoinError> {
+    pub(super) fn add(&mut self, answers: Named<'_>, anomalies: &mut Anomalies<'_>) -> Result<(), JoinError> {
         let path = answers.shown();
-        let (reader, damage) = open_seekable(answers.path).map_err(|error| JoinError::read(path, error))?;
+        let (reader, damage) = seekable(answers.path).map_err(|error| JoinError::read(path, error))?;
         let name = path.display().to_string();
         let file = self.files.len() as u32;
         let scanned = reader.try_clone().map_err(|error| JoinError::read(path, error))?;
@@ -117,16 +117,16 @@ impl Index {
         self.files.push(AnswerFile { path: path_of, name: name.clone(), reader, doubtful });
         let Self { files, hasher, entries, max_line_bytes, .. } = self;
         let max_line_bytes = *max_line_bytes;
-        let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies| {
+        let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies<'_>| {
             let message = format!(
                 "custom_id was answered twice; taken was {}, line {}",
                 files[winner.file as usize].name, winner.line
             );
             let code = AnomalyCode::DuplicateCustomId;
             let name = &files[loser.file as usize].name;
-            anomalies.push(name, loser.line, Some(id), code, message);
+            anomalies.push_place(name, loser.line, Some(id), (code, message), (loser.offset, loser.length));
         };
-        let mut visit = |place: scan::Place, read: scan::Read<'_, '_>, anomalies: &mut Anomalies| {
+        let mut visit = |place: scan::Place, read: scan::Read<'_, '_>, anomalies: &mut Anomalies<'_>| {
             let found = Found { file, line: place.line, offset: place.offset, length: place.length };
             let (id, worth) = match read {
                 Ok(answer) if answer.outcome() == OutcomeKind::Succeeded => {
@@ -226,21 +226,20 @@ impl Index {
     }
 
     /// Reports the answers that no request line asked for, in the order of the files.
-    pub(super) fn foreign(&mut self, anomalies: &mut Anomalies, buffer: &mut Vec<u8>) -> Result<(), JoinError> {
+    pub(super) fn foreign(&mut self, anomalies: &mut Anomalies<'_>, buffer: &mut Vec<u8>) -> Result<(), JoinError> {
         let entries = self.entries.values().filter(|entry| !entry.asked && entry.worth != Worth::Unreadable);
         let mut foreign: Vec<Found> = entries.map(|entry| entry.found).collect();
         foreign.sort_by_key(|found| (found.file, found.line));
         for (index, found) in foreign.iter().enumerate() {
-            if anomalies.is_full() {
+            if anomalies.only_counts() {
                 anomalies.omit((foreign.len() - index) as u64);
                 break;
             }
             self.fetch(*found, buffer)?;
             let id = Answer::parse(buffer).ok().map(|answer| answer.custom_id);
-            let message = "no request line has this custom_id";
-            let code = AnomalyCode::ForeignCustomId;
+            let what = (AnomalyCode::ForeignCustomId, "no request line has this custom_id".to_owned());
             let (file, line) = (self.name(found.file), found.line);
-            anomalies.push(file, line, id.as_deref(), code, message);
+            anomalies.push_place(file, line, id.as_deref(), what, (found.offset, found.length));
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ use crate::{
     save::{AtomicFile, Stored},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
 const HELD: &str = "held";
 const NOT_SENT: &str = "not_sent";
@@ -145,12 +148,12 @@ impl Merge {
                     } else {
                         sum.add_found(&joined);
                     }
-                    write_anomalies(*number, None, &joined, &mut anomalies).map_err(at(ANOMALIES))?;
+                    write_anomalies(&self.root, Path::new(""), (*number, None), &joined, &mut anomalies)?;
                 }
                 // Whose lines are no more than others of the same lines: their answers are not counted.
                 for (batch, folder) in &part.surplus {
                     let joined = read_surplus(&self.root, *number, folder)?.joined;
-                    write_anomalies(*number, Some(batch), &joined, &mut anomalies).map_err(at(ANOMALIES))?;
+                    write_anomalies(&self.root, folder, (*number, Some(batch)), &joined, &mut anomalies)?;
                 }
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
@@ -256,20 +259,60 @@ fn summary(path: PathBuf) -> Result<ShardSummary, Fault> {
     read.map_err(|error| Fault(path, error))
 }
 
-fn write_anomalies(shard: u32, surplus: Option<&BatchId>, joined: &Joined, out: &mut impl Write) -> io::Result<()> {
+/// What is odd about the answers of a shard, or of a surplus batch of it in a folder below, each with whose it is.
+fn write_anomalies(
+    root: &Path,
+    folder: &Path,
+    (shard, surplus): (u32, Option<&BatchId>),
+    joined: &Joined,
+    out: &mut impl Write,
+) -> Result<(), Fault> {
     #[derive(Serialize)]
-    struct Found<'a> {
+    struct Whose<'a> {
         shard: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
         surplus: Option<&'a BatchId>,
-        #[serde(flatten)]
-        anomaly: &'a crate::lines::Anomaly,
     }
-    for anomaly in &joined.anomalies {
-        serde_json::to_writer(&mut *out, &Found { shard, surplus, anomaly })?;
-        out.write_all(b"\n")?;
+    let path = root.join(shard_folder(shard)).join(folder).join(ANOMALIES);
+    let mut written = || -> io::Result<()> {
+        let mut whose = serde_json::to_vec(&Whose { shard, surplus })?;
+        whose.pop();
+        whose.push(b',');
+        match File::open(&path) {
+            Ok(file) => copy_lines(BufReader::with_capacity(128 << 10, file), &whose, out),
+            // It was settled by a version that kept none of its own.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut lines = Vec::new();
+                for anomaly in &joined.anomalies {
+                    serde_json::to_writer(&mut lines, anomaly)?;
+                    lines.push(b'\n');
+                }
+                copy_lines(&*lines, &whose, out)
+            }
+            Err(error) => Err(error),
+        }
+    };
+    written().map_err(|error| Fault(path.clone(), error))
+}
+
+/// Copies objects, one a line, each with other members first. No line is held.
+fn copy_lines(mut lines: impl BufRead, first: &[u8], out: &mut impl Write) -> io::Result<()> {
+    let mut begins = true;
+    loop {
+        let buffer = lines.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n').map_or(buffer.len(), |at| at + 1);
+        let mut piece = &buffer[..end];
+        if std::mem::take(&mut begins) {
+            out.write_all(first)?;
+            piece = piece.strip_prefix(b"{").unwrap_or(piece);
+        }
+        out.write_all(piece)?;
+        begins = piece.ends_with(b"\n");
+        lines.consume(end);
     }
-    Ok(())
 }
 
 /// Request lines with their results, shard by shard and line by line.

@@ -34,14 +34,15 @@ pub(super) struct State {
     pub(super) anew: bool,
     /// When creates were about to be sent lately.
     pub(super) creates: Vec<UnixSeconds>,
+    /// There may be batches of it that the log does not hold: a lost create was given up, which may take effect later all
+    /// the same, or the log was behind.
+    pub(super) doubted: bool,
     /// All files of lines that were uploaded, each with the shard that it was last uploaded for.
     pub(super) uploads: BTreeMap<FileId, u32>,
     /// Files that are at the service no more.
     pub(super) deleted: BTreeSet<FileId>,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
-    /// The log may once have been behind the world.
-    behind: bool,
 }
 
 /// One shard: the lines of one batch.
@@ -58,8 +59,6 @@ pub(super) struct Shard {
     pub(super) intent: Option<UnixSeconds>,
     /// Whether the last create was refused.
     pub(super) refused: bool,
-    /// Whether a lost create was ever given up: its batch may appear later.
-    given_up: bool,
     /// All batches that were made for it, the one that counts last.
     pub(super) batches: Vec<BatchId>,
     /// The status of the batch when it was over.
@@ -163,7 +162,6 @@ impl Shard {
             nonce: None,
             intent: None,
             refused: false,
-            given_up: false,
             batches: Vec::new(),
             status: None,
             fetched: None,
@@ -286,6 +284,7 @@ impl State {
             self.creates.retain(lately);
             self.creates.push(*at);
         }
+        self.doubted |= matches!(event, Event::NoBatch { .. });
         let cancelled = self.cancelled;
         let (number, what) = of_shard(event);
         let Some(shard) = self.shards.get_mut(&number) else {
@@ -374,7 +373,6 @@ impl State {
             Event::Held { .. } | Event::Released { .. } | Event::Uploaded { .. } => shard.refused,
             _ => false,
         };
-        shard.given_up |= matches!(event, Event::NoBatch { .. });
         shard.phase = phase;
         Ok(())
     }
@@ -387,7 +385,7 @@ impl State {
         let elsewhere = before.as_ref().is_some_and(|before| {
             (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
         });
-        self.behind |= opened.cut || elsewhere;
+        self.doubted |= opened.cut || elsewhere;
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
             if another_gateway && kept(Rule::Embedded) {
@@ -575,11 +573,6 @@ impl State {
     pub(super) fn batches(&self) -> Vec<BatchId> {
         let surplus = |shard: &Shard| shard.surplus.iter().map(|surplus| surplus.batch.clone()).collect::<Vec<_>>();
         self.shards.values().flat_map(|shard| shard.batches.iter().cloned().chain(surplus(shard))).collect()
-    }
-
-    /// Whether there may be batches of it that the log does not hold: a lost create was given up, or the log was behind.
-    pub(super) fn may_have_surplus(&self) -> bool {
-        self.behind || self.shards.values().any(|shard| shard.given_up)
     }
 
     /// Whether this batch is one of the run's already.

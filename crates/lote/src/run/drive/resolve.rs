@@ -85,7 +85,7 @@ impl Driver {
     /// Looks at the end for batches of this run that the log does not hold: those of creates that took effect after they
     /// were given up. Whether there is one. A list that cannot be read stops nobody.
     pub(super) async fn look_for_surplus(&mut self) -> Result<bool, RunError> {
-        if !self.folder.state.may_have_surplus() || self.folder.is_embedded() {
+        if !self.folder.state.doubted || self.folder.is_embedded() {
             return Ok(false);
         }
         match self.read_list(&[]).await {
@@ -95,6 +95,7 @@ impl Driver {
                 self.take(&[], found)?;
                 Ok(any)
             }
+            Err(error) if error.is_deadline() => Err(self.service(error)),
             Err(error) => {
                 self.tell(Progress::Trouble(&error));
                 Ok(false)

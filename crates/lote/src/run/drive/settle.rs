@@ -11,7 +11,7 @@ use crate::{
         Progress, RunError,
         error::Kind,
         event::{Event, Fetched},
-        folder::{BATCH, ERRORS, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
+        folder::{ANOMALIES, BATCH, ERRORS, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
         merge::ShardSummary,
         refusal,
         state::Phase,
@@ -69,7 +69,9 @@ impl Driver {
             let is_ours = || self.folder.is_ours();
             let collect = self.collect(batch.clone(), &at, &is_ours);
             let collect = collect.with([files.output.is_some(), files.errors.is_some()]);
-            collect.join(&at.join(REQUESTS), Some(|| self.folder.begin_in(number, RESULTS))).await
+            let folder = &self.folder;
+            let begin = |name| move || folder.begin_in(number, name);
+            collect.join(&at.join(REQUESTS), Some(begin(RESULTS)), Some(begin(ANOMALIES))).await
         };
         let (joined, results) = joined.map_err(|error| self.uncollected(&at, error))?;
         let stored = blocking(move || Stored::read(results)).await;

@@ -86,7 +86,10 @@ impl Driver {
             Ok(file) => Ok(Some(file.id)),
             Err(error) if error.is_deadline() => Err(self.service(before(error))),
             Err(error) if refusal::is_too_big(&error) => self.too_big(number, error).await.map(|()| None),
-            Err(error) => Err(self.service(error)),
+            Err(error) => match refusal::lack(&error) {
+                Some(lack) => self.make_room(number, lack, error).await.map(|()| None),
+                None => Err(self.service(error)),
+            },
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
         Progress, RunError,
         error::Kind,
         event::Event,
-        folder::{REQUESTS, RESULTS, SUMMARY, write_json},
+        folder::{ANOMALIES, REQUESTS, RESULTS, SUMMARY, write_json},
         merge::ShardSummary,
         state::SurplusPhase,
     },
@@ -68,9 +68,17 @@ impl Driver {
         let at = at.map_err(|error| self.failed("make a folder in", &self.folder.shard(number), error))?;
         let (batch, collected) = {
             let is_ours = || self.folder.is_ours();
-            let begin = || AtomicFile::within(Dir::open(&at)?, RESULTS.as_ref(), self.folder.access());
+            let open = |name: &'static str| AtomicFile::within(Dir::open(&at)?, name.as_ref(), self.folder.access());
+            let open = &open;
+            let begin = |name| move || open(name);
             let mut collect = self.collect(batch, &at, &is_ours);
-            let collected = collect.collect(&self.folder.shard(number).join(REQUESTS), Some(begin)).await;
+            let collected = match collect.fetch().await {
+                Ok(()) => {
+                    let requests = self.folder.shard(number).join(REQUESTS);
+                    collect.join(&requests, Some(begin(RESULTS)), Some(begin(ANOMALIES))).await
+                }
+                Err(error) => Err(error),
+            };
             (collect.batch, collected)
         };
         let (joined, results) = match collected {
