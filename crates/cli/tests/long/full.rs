@@ -24,7 +24,7 @@ impl Scene<'_> {
         self.proxy.plan(None);
         let (code, said) = self.ends(traced(&self.run(), self.place.path(), &report, "count", None));
         assert_eq!(code, Some(0), "{said}");
-        let needs_room = |step: &Step| matches!(step.kind.as_str(), "open" | "write" | "sync" | "name" | "folder");
+        let needs_room = |step: &Step| matches!(step.kind.as_str(), "open" | "write" | "cut" | "sync" | "name" | "folder");
         seen(&report).steps.into_iter().filter(needs_room).collect()
     }
 
