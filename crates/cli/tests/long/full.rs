@@ -78,12 +78,14 @@ fn a_full_disk_at_any_step_loses_nothing_and_pays_nothing_twice() {
         steps.iter().map(move |step| Case { mode, name: name(step), point: (plan, step.clone()) })
     };
     let cases = PLANS.into_iter().flat_map(case).collect();
-    try_some(&runtime, cases, STEPS, |scene, (plan, step)| {
+    let tried = try_some(&runtime, cases, STEPS, |scene, (plan, step)| {
         let (here, _) = scene.runs_out(plan, step);
         scene.finish();
         scene.judge(&undisturbed);
         here
     });
+    println!("{tried}");
+    tried.assert();
 }
 
 /// The frame that says `created`, of the first shard: after those of `opened`, `uploaded` and `creating`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lote_gateway::faults::{Effect, Fault, Faults, HasMore, Lag, Operation, Refusal, Takes};
 
 /// What is asked of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Course {
     /// To bring an answer to each line.
     Run,
