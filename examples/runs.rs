@@ -9,7 +9,7 @@ use lote::{
     Client,
     lines::Limits,
     request::{ChatCompletion, RequestFile},
-    run::{self, Repair, Report, Run, RunError},
+    run::{self, Clean, Repair, Report, Run, RunError},
 };
 use lote_gateway::Gateway;
 
@@ -58,6 +58,17 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let report = Run::open(&client, &stopped).repair(Repair::new()).await?;
     println!("{} of {} succeeded", report.joined.succeeded, report.joined.lines);
     assert_eq!(report.joined.succeeded, 3);
+
+    // From the folder goes what can be made again: never answers, results or the log.
+    let cleaned = run::clean(&stopped, Clean::new())?;
+    println!("{} bytes freed in {}", cleaned.bytes, cleaned.folder.display());
+
+    // At the service goes what the run has put there, by the ids in its folder.
+    let remote = Run::open(&client, &stopped).delete_remote(Clean::new()).await?;
+    for file in remote.kept() {
+        println!("{} is still there: {:?}", file.id, file.why);
+    }
+    assert!(remote.is_whole() && !remote.files.is_empty());
 
     assert!(to_the_end(Run::open(&client, &stopped)).await?.is_some());
     Ok(())

@@ -13,6 +13,8 @@ mod first_batch;
 mod moving;
 #[path = "../../examples/multi_user_servers.rs"]
 mod multi_user_servers;
+#[path = "../../examples/parts.rs"]
+mod parts;
 #[path = "../../examples/runs.rs"]
 mod runs;
 #[path = "../../examples/structured_outputs.rs"]
@@ -25,12 +27,13 @@ mod waiting;
 type Main = fn() -> Result<(), Box<dyn Error>>;
 
 /// The name of a page and of its example, and what runs it.
-const PAGES: [(&str, Main); 9] = [
+const PAGES: [(&str, Main); 10] = [
     ("first_batch", first_batch::main),
     ("structured_outputs", structured_outputs::main),
     ("embeddings", embeddings::main),
     ("waiting", waiting::main),
     ("runs", runs::main),
+    ("parts", parts::main),
     ("errors", errors::main),
     ("multi_user_servers", multi_user_servers::main),
     ("testing", testing::main),

@@ -130,6 +130,29 @@ async fn each_intent_of_a_run_has_a_key_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_lost_create_that_is_older_than_its_key_is_looked_for_and_not_sent_again() {
+    // The answer is lost after a second, which is as long as this service keeps a key.
+    for (kept, repeated) in [("1", 0), ("60", 1), ("\"none\"", 1)] {
+        let lost = |effect| Fault::on(Operation::CreateBatch).nth(1).then(effect);
+        let slow = Gateway::builder().fault(lost(Effect::Delay(Duration::from_millis(1_100))));
+        let gateway =
+            slow.fault(lost(Effect::AnswerLost)).idempotency(true).journal(true).start().await.expect("it starts");
+        let dialect =
+            Dialect::from_toml(&format!("{LOTE_GATEWAY}create.idempotency_kept = {kept}\n")).expect("a dialect");
+        let builder = Client::builder().base_url(gateway.url()).api_key("mk-test").retry(Retry::none());
+        let client = builder.dialect(dialect).build().expect("a client");
+        let folder = tempfile::tempdir().expect("a folder");
+        let requests = folder.path().join("requests.jsonl");
+        std::fs::write(&requests, LINE).expect("written");
+        let run = Run::new(&client, &requests).settle_after_loss(Duration::from_millis(20));
+        let report = run.execute().await.unwrap_or_else(|error| panic!("{kept}: {error}"));
+        assert!(report.all_succeeded());
+        let (batches, again) = made(&gateway);
+        assert_eq!((batches.len(), again), (1, repeated), "{kept}");
+    }
+}
+
+#[tokio::test]
 async fn ogx_takes_the_key_in_the_body() {
     let batch = json!({"id": "batch_1", "status": "validating"});
     let odd = Odd::new([Reply::Nothing, Reply::new(503, &[], ""), Reply::json(200, &batch)]);

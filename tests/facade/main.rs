@@ -24,7 +24,15 @@ mod readme;
 mod request_files;
 mod requests;
 mod runs;
+mod runs_clean;
+mod runs_fetched;
+mod runs_halved;
+mod runs_partial;
+mod runs_parts;
+mod runs_scheduled;
 mod runs_shards;
+
+mod runs_surplus;
 mod runs_twice;
 mod semver;
 mod servers;

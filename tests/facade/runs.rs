@@ -129,7 +129,7 @@ async fn every_request_line_has_one_result_line_in_input_order() {
         "summary.json",
     ];
     assert_eq!(names(&folder).into_iter().filter(|name| name != "progress.json").collect::<Vec<_>>(), kept);
-    let shard = ["errors.jsonl", "output.jsonl", "requests.jsonl", "results.jsonl", "summary.json"];
+    let shard = ["batch.json", "errors.jsonl", "output.jsonl", "requests.jsonl", "results.jsonl", "summary.json"];
     assert_eq!(names(&folder.join("shards/0001")), shard);
     let failed = json_lines(&folder.join("failed.jsonl"));
     assert_eq!(

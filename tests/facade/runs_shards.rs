@@ -26,61 +26,83 @@ use tempfile::TempDir;
 
 use crate::common::{Odd, Reply};
 
-const FAST: Duration = Duration::from_millis(2);
+pub(crate) const FAST: Duration = Duration::from_millis(2);
 
-fn chat(id: &str, prompt: &str) -> String {
+pub(crate) fn chat(id: &str, prompt: &str) -> String {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
     json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
 }
 
-fn embedding(id: &str) -> String {
+pub(crate) fn embedding(id: &str) -> String {
     let body = json!({"model": "auto", "input": id});
     json!({"custom_id": id, "method": "POST", "url": "/v1/embeddings", "body": body}).to_string() + "\n"
 }
 
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
-    fn new(lines: &[String]) -> Self {
+    pub(crate) fn new(lines: &[String]) -> Self {
         let folder = TempDir::new().expect("a folder");
         fs::write(folder.path().join("requests.jsonl"), lines.concat()).expect("written");
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// A run in batches of so many lines.
-    fn run(&self, client: &Client, lines: u64) -> Run {
+    pub(crate) fn run(&self, client: &Client, lines: u64) -> Run {
         let limits = Limits { max_lines: lines, ..Limits::default() };
         let run = Run::new(client, self.path("requests.jsonl")).limits(limits).settle_after_loss(FAST * 5);
         run.cadence(Cadence::new(FAST, FAST * 5))
     }
 
-    fn results(&self) -> Vec<Value> {
+    pub(crate) fn results(&self) -> Vec<Value> {
         json_lines(&self.path("requests.run/results.jsonl"))
     }
 }
 
-fn json_lines(path: &Path) -> Vec<Value> {
+pub(crate) fn json_lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).expect("the file");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-fn ids(lines: &[Value]) -> Vec<String> {
+pub(crate) fn ids(lines: &[Value]) -> Vec<String> {
     lines.iter().map(|line| line["custom_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-async fn gateway_with(fault: Option<Fault>) -> (Gateway, Client) {
+pub(crate) async fn gateway_with(fault: Option<Fault>) -> (Gateway, Client) {
     let builder = Gateway::builder().journal(true);
     let gateway = fault.into_iter().fold(builder, lote_gateway::Builder::fault).start().await.expect("it starts");
     let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
     (gateway, client)
 }
 
+/// A gateway whose batches end when the test lets time pass.
+pub(crate) async fn standing(fault: Option<Fault>) -> (Gateway, Client) {
+    let builder = Gateway::builder().journal(true).virtual_clock();
+    let gateway = fault.into_iter().fold(builder, lote_gateway::Builder::fault).start().await.expect("it starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    (gateway, client)
+}
+
+/// Lets time pass at a gateway until this is done.
+pub(crate) async fn passing<T>(gateway: &Gateway, work: impl Future<Output = T>) -> T {
+    let passes = async {
+        loop {
+            gateway.advance(Duration::from_secs(1)).await;
+            tokio::time::sleep(FAST).await;
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = passes => unreachable!("time does not end"),
+    }
+}
+
 /// How many batches were made, and how often each line was handed to the model.
-fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
+pub(crate) fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
     let (mut batches, mut lines) = (0, BTreeMap::new());
     for entry in gateway.journal() {
         match entry.event {
@@ -519,23 +541,25 @@ async fn an_empty_list_proves_nothing_to_a_run_with_batches_either() {
 
 #[tokio::test]
 async fn a_cancelled_run_whose_batches_were_all_made_is_repaired() {
-    let (_gateway, client) = gateway_with(None).await;
-    let place = Place::new(&[chat("a", "[[sleep=3000]] x"), chat("b", "x")]);
+    let (gateway, client) = standing(None).await;
+    let place = Place::new(&[chat("a", "[[sleep=60000]] x"), chat("b", "x")]);
     place.run(&client, 50).max_concurrency(1).submit().await.expect("a status");
-    let report = Run::open(&client, place.path("requests.run")).cancel().await.expect("ended").expect("a report");
+    let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
+    let report = passing(&gateway, open().cancel()).await.expect("ended").expect("a report");
     assert_eq!(report.joined.cancelled, 2);
-    let repair = Run::open(&client, place.path("requests.run")).repair(Repair::new());
+    let repair = passing(&gateway, open().repair(Repair::new()));
     let report = tokio::time::timeout(Duration::from_secs(60), repair).await.expect("it ends").expect("a report");
     assert_eq!(report.joined.succeeded, 2);
 }
 
 #[tokio::test]
 async fn lines_that_were_sent_after_a_cancellation_all_succeeded() {
-    let (_gateway, client) = gateway_with(None).await;
-    let place = Place::new(&[chat("a", "[[sleep=3000]] x"), chat("b", "x")]);
+    let (gateway, client) = standing(None).await;
+    let place = Place::new(&[chat("a", "[[sleep=60000]] x"), chat("b", "x")]);
     place.run(&client, 1).max_open(1).submit().await.expect("a status");
-    let report = Run::open(&client, place.path("requests.run")).cancel().await.expect("ended").expect("a report");
+    let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
+    let report = passing(&gateway, open().cancel()).await.expect("ended").expect("a report");
     assert_eq!(report.joined.cancelled, 2);
-    let report = Run::open(&client, place.path("requests.run")).repair(Repair::new()).await.expect("a report");
+    let report = passing(&gateway, open().repair(Repair::new())).await.expect("a report");
     assert!(report.all_succeeded(), "{:?}", report.batches);
 }

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd_batches::BatchesArgs;
 use crate::cmd_check::CheckArgs;
+use crate::cmd_clean::CleanArgs;
 use crate::cmd_completions::CompletionsArgs;
 use crate::cmd_files::FilesArgs;
 use crate::cmd_gateway::GatewayArgs;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     Cancel(CancelArgs),
     Repair(RepairArgs),
+    Clean(CleanArgs),
     Batches(BatchesArgs),
     Files(FilesArgs),
     Inspect(InspectArgs),

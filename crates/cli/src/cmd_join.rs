@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use lote::run::join_parts;
 use lote::save::Replace;
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -26,6 +27,10 @@ use crate::summary;
 /// exit codes. A request that no file answers has error.code "missing", one whose answer cannot be
 /// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are; of
 /// answers whose compressed data is cut off or damaged what came is taken, and the rest is "unreadable".
+///
+/// Given the folders of the runs of all parts of one input (lote run --partition), in any order, it puts
+/// their results together in the order of the input. They are read side by side, in a memory that does
+/// not grow with them; a part that is missing, not finished or of another input is refused.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -34,16 +39,17 @@ Examples:
   lote join requests.jsonl output.jsonl -o results.jsonl
   lote join requests.jsonl output.jsonl errors.jsonl -o results.jsonl --json | jq .missing
   lote files content file-abc123 | lote join requests.jsonl - errors.jsonl -o results.jsonl
+  lote join requests.*-of-5.run -o results.jsonl
 
 Exit 0: every line succeeded. 1: some did not, or a file of answers is damaged. 2: usage, or a file that cannot be read or written.
 3: the requests are refused, such as two with one custom_id. 130: interrupted."
 )]
 pub(crate) struct JoinArgs {
-    /// The request file, or - for stdin
+    /// The request file, or - for stdin; or the folder of the run of a part
     #[arg(value_parser = input::path())]
     requests: PathBuf,
 
-    /// Output and error files, or - for stdin
+    /// Output and error files, or - for stdin; or the folders of the runs of the other parts
     #[arg(required = true, value_parser = input::path())]
     answers: Vec<PathBuf>,
 
@@ -73,6 +79,9 @@ struct Summary<'a> {
 /// When there are no results, with the exit code that says why.
 pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliError> {
     let started = Instant::now();
+    if args.requests.is_dir() {
+        return parts(args, interrupt, started);
+    }
     check(args)?;
     let inputs: Vec<&Path> = std::iter::once(&args.requests).chain(&args.answers).map(PathBuf::as_path).collect();
     // The same command again leaves the file as it is.
@@ -89,6 +98,41 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;
     Ok(if joined.all_succeeded() { Exit::Success } else { Exit::Incomplete })
+}
+
+/// Puts the results of parts together.
+fn parts(args: &JoinArgs, interrupt: &Interrupt, started: Instant) -> Result<Exit, CliError> {
+    let folders: Vec<&Path> = std::iter::once(&args.requests).chain(&args.answers).map(PathBuf::as_path).collect();
+    if let Some(file) = folders.iter().find(|folder| !folder.is_dir()) {
+        let message = format!("{}: no folder: the parts of an input are the folders of their runs", file.display());
+        return Err(CliError::usage(message));
+    }
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    let at = real(folder(&args.output)).filter(|_| !input::is_dash(&args.output));
+    if let Some(run) =
+        folders.iter().find(|run| at.as_deref().zip(real(run)).is_some_and(|(at, run)| at.starts_with(run)))
+    {
+        let message =
+            format!("{}: it is in the folder of a run ({}); choose another -o", args.output.display(), run.display());
+        return Err(CliError::usage(message));
+    }
+    let results: Vec<PathBuf> = folders.iter().map(|folder| folder.join("results.jsonl")).collect();
+    let inputs: Vec<&Path> = results.iter().map(PathBuf::as_path).collect();
+    let replace = if args.force { Replace::Anything } else { Replace::Same };
+    let mut output = Output::new(&args.output, "results", replace, &inputs)?;
+    if let Some(path) = output.half_made() {
+        interrupt.half_made(path);
+    }
+    let joined = join_parts(&folders, &mut output).map_err(|error| CliError::usage(error.to_string()))?;
+    interrupt.check()?;
+    output.finish()?;
+    print(args, &joined, started.elapsed().as_secs_f64())?;
+    Ok(if joined.all_succeeded() { Exit::Success } else { Exit::Incomplete })
+}
+
+/// The folder that a path is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Refuses what would lose a file, or read stdin twice.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lote::Dialect;
-use lote::run::{Plan, PlanError, PlanOptions, ShardPlan, SourceFindings, plan};
+use lote::run::{Partition, Plan, PlanError, PlanOptions, ShardPlan, SourceFindings, plan};
 use lote::text::visible;
 use serde_json::{Value, json};
 
@@ -37,6 +37,7 @@ const SHOWN_NAME: usize = 60;
 Examples:
   lote plan requests.jsonl
   lote plan part-1.jsonl part-2.jsonl.gz --shard-lines 10000
+  lote plan requests.jsonl --partition 2/5
   lote plan requests.jsonl --dialect openai --json | jq .shards"
 )]
 pub(crate) struct PlanArgs {
@@ -56,6 +57,10 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroU64>,
 
+    /// Plan only part I of N of those, such as 2/5; all of them are checked
+    #[arg(long, value_name = "I/N")]
+    partition: Option<Partition>,
+
     /// The endpoint that each line's url must name, and that lines without one are for
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
@@ -66,7 +71,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
     dialect: Option<String>,
 
-    /// Print one JSON object: shards, lines, bytes, models, sha256
+    /// Print one JSON object: shards, lines, bytes, models, sha256; with --partition, that too
     #[arg(long)]
     json: bool,
 }
@@ -101,6 +106,7 @@ fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
     }
     options = args.shard_lines.into_iter().fold(options, PlanOptions::shard_lines);
     options = args.shard_bytes.into_iter().fold(options, PlanOptions::shard_bytes);
+    options = args.partition.into_iter().fold(options, PlanOptions::partition);
     Ok(args.limit.into_iter().fold(options, PlanOptions::limit))
 }
 
@@ -127,8 +133,9 @@ fn print(args: &PlanArgs, plan: &Plan) -> Result<(), CliError> {
         return out::line(plan);
     }
     out::lines(table(&plan.shards))?;
+    let of = plan.partition.map(|part| format!("part {part}, ")).unwrap_or_default();
     let mut text = format!(
-        "{}: {}, {} bytes",
+        "{of}{}: {}, {} bytes",
         out::count(plan.shards.len() as u64, "shard"),
         out::count(plan.lines, "request line"),
         plan.bytes

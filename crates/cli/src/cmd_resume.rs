@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgMatches, Args};
 use lote::BatchId;
-use lote::run::{Repair, Run, RunPhase, status};
+use lote::run::{Repair, Run, status};
 
-use crate::cmd_run::drive;
 use crate::course::{Course, CourseArgs, ReachArgs};
+use crate::embedded::{self, Inside};
 use crate::exit::{CliError, Exit};
 use crate::input;
+use crate::interrupt::{self, Stop};
 use crate::service::ServiceArgs;
 
 /// Go on with a run, without naming its requests again
@@ -18,7 +19,9 @@ use crate::service::ServiceArgs;
 /// not, waits, fetches, and writes the results. What the run was begun with (requests, options,
 /// limits) stays as it is. A finished run makes no call; -o is written again.
 ///
-/// With --detach it does what can be done now and returns, which is fit for cron.
+/// With --detach it does what can be done now and returns, which is fit for cron. A run of
+/// lote run --embedded goes on with a gateway inside this process, without a key: what was not settled
+/// is sent again, since the gateway of before ended with its process.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -28,6 +31,7 @@ Examples:
   lote resume requests.run -o results.jsonl --deadline 2h
   lote resume requests.run --detach
   lote resume requests.run --adopt 3=batch_abc123
+  lote resume requests.run --partial -o results.jsonl
 
 Exit codes are those of lote run."
 )]
@@ -43,6 +47,14 @@ pub(crate) struct ResumeArgs {
     /// The lost create of this shard has made no batch, as you have made sure yourself: it is created again
     #[arg(long, value_name = "SHARD")]
     no_batch: Vec<u32>,
+
+    /// When shards are held, write the results of the others now; the exit code is 6 all the same
+    ///
+    /// Lines without an outcome yet have error.code "held", or "not_sent" where their batch waits for
+    /// others to end. They may have been paid for, and are not in failed.jsonl. Once the shards are
+    /// released, lote resume writes all results anew, -o too.
+    #[arg(long)]
+    partial: bool,
 
     #[command(flatten)]
     course: CourseArgs,
@@ -95,7 +107,7 @@ pub(crate) struct CancelArgs {
     after_help = "\
 Examples:
   lote repair requests.run
-  lote repair requests.run --all -o results.jsonl --force
+  lote repair requests.run --all -o results.jsonl
 
 Exit codes are those of lote run."
 )]
@@ -127,50 +139,67 @@ fn adopted(text: &str) -> Result<(u32, BatchId), String> {
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
-pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, CliError> {
-    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[], spooled: None };
-    refuse_embedded(&args.run, |phase| phase != RunPhase::Finished)?;
-    drive(async |stop| {
-        let mut run = Run::open(&args.service.client()?, &args.run);
+pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
+    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    there.work(async |course, run, stop| {
+        let mut run = run.partial(args.partial);
         for (shard, batch) in &args.adopt {
             run = run.adopt(*shard, batch.clone());
         }
         for shard in &args.no_batch {
             run = run.no_batch(*shard);
         }
-        course.execute(args.course.apply(run)?, &args.reach, stop).await
+        course.execute(run, &args.reach, stop).await
     })
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
-pub(crate) fn cancel(args: &CancelArgs) -> Result<Exit, CliError> {
-    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[], spooled: None };
-    drive(async |stop| {
-        let run = Run::open(&args.service.client()?, &args.run);
-        course.cancel(args.course.apply(run)?, stop).await
-    })
+pub(crate) fn cancel(args: &CancelArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
+    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    there.work(async |course, run, stop| course.cancel(run, stop).await)
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
-pub(crate) fn repair(args: &RepairArgs) -> Result<Exit, CliError> {
-    let course = Course { args: &args.course, service: &args.service, embedded: false, inputs: &[], spooled: None };
-    refuse_embedded(&args.run, |_| true)?;
-    drive(async |stop| {
-        let run = Run::open(&args.service.client()?, &args.run);
-        let repair = Repair::new().refusals(args.all).missing(args.missing);
-        course.repair(args.course.apply(run)?, repair, stop).await
-    })
+pub(crate) fn repair(args: &RepairArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
+    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    let repair = Repair::new().refusals(args.all).missing(args.missing);
+    there.work(async |course, run, stop| course.repair(run, repair, stop).await)
 }
 
-/// Refuses to go on at a service with a run whose gateway was inside a process: only `lote run` can make another.
-fn refuse_embedded(folder: &Path, in_phase: impl Fn(RunPhase) -> bool) -> Result<(), CliError> {
-    match status(folder) {
-        Ok(status) if status.base_url == "embedded" && in_phase(status.phase) => Err(CliError::usage(format!(
-            "{}: its gateway was inside lote run --embedded, and ended with it: give that command again; nothing was sent",
-            folder.display()
-        ))),
-        _ => Ok(()),
+/// A run that is there, and how it is gone on with.
+struct There<'a> {
+    folder: &'a Path,
+    course: &'a CourseArgs,
+    service: &'a ServiceArgs,
+    matches: Option<&'a ArgMatches>,
+}
+
+impl There<'_> {
+    /// Does this work on the run, at its service, or at a gateway inside this process if it had one: the folder says so.
+    fn work(
+        &self,
+        work: impl AsyncFnOnce(&Course<'_>, Run, &mut Stop) -> Result<Exit, CliError>,
+    ) -> Result<Exit, CliError> {
+        let embedded = status(self.folder).is_ok_and(|status| status.base_url == "embedded");
+        if let (true, Some(flag)) = (embedded, embedded::service_flag(self.matches)) {
+            return Err(CliError::usage(format!(
+                "{}: its gateway is inside the command, and {flag} names a service: leave that out; nothing was sent",
+                self.folder.display()
+            )));
+        }
+        let course = Course { args: self.course, service: self.service, embedded, inputs: &[], spooled: None };
+        interrupt::drive_run(async |stop| {
+            if !embedded {
+                let run = Run::open(&self.service.client()?, self.folder);
+                return work(&course, self.course.apply(run)?, stop).await;
+            }
+            let inside = Inside::start().await?;
+            let run = inside.run(self.course.apply(Run::open(inside.client(), self.folder))?);
+            let ended = work(&course, run, stop).await;
+            inside.shutdown().await;
+            ended
+        })
     }
 }

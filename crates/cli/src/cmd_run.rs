@@ -1,22 +1,19 @@
 //! `lote run`: its flags, and what they make of a run.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
+use lote::Client;
 use lote::lines::Limits;
-use lote::run::Run;
-use lote::{Cadence, Client};
-use lote_gateway::Gateway;
+use lote::run::{Partition, Run};
 
 use crate::batch_options::BatchOptionArgs;
 use crate::course::{Course, CourseArgs, ReachArgs};
+use crate::embedded::{self, Inside};
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
-use crate::interrupt::Stop;
+use crate::interrupt;
 use crate::service::ServiceArgs;
 use crate::spool::Spooled;
 
@@ -39,7 +36,7 @@ use crate::spool::Spooled;
 /// of its lines are anomalies in the summary; they change no exit code by themselves.
 ///
 /// -o is tried before anything is sent. It replaces no file but an empty one, one as this run has
-/// written it, or, with --force, any; a pipe or a device is written to when the results are there.
+/// written it at any time, or, with --force, any; a pipe or a device is written to when the results are there.
 /// All that is written may be read only by who may read the requests.
 #[derive(Debug, Args)]
 #[command(
@@ -50,6 +47,8 @@ Examples:
   LOTE_API_KEY=mk-… lote run requests.jsonl -o results.jsonl
   lote run part-1.jsonl part-2.jsonl.gz --dir both.run --detach
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
+  lote run requests.jsonl --max-enqueued-tokens 2000000 --creates-per-hour 2000
+  lote run requests.jsonl --partition 2/5
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
   lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote run - -o results.jsonl
 
@@ -74,7 +73,7 @@ pub(crate) struct RunArgs {
     /// Where the run is kept [default: beside the first file, named after it: requests.run]
     ///
     /// Of requests from stdin: here, named after what they are: stdin-1a2b3c4d.run. The same requests
-    /// again go on with it.
+    /// again go on with it. Of a part of the requests: requests.2-of-5.run.
     #[arg(long, value_name = "FOLDER", value_parser = input::path())]
     dir: Option<PathBuf>,
 
@@ -85,6 +84,14 @@ pub(crate) struct RunArgs {
     /// Only the first lines, for a trial
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+
+    /// Only part I of N of the lines, of the first ones with --limit; for several machines, or one after another
+    ///
+    /// Lines are dealt out like cards: part 2/5 has the lines 2, 7, 12 and so on, on every machine.
+    /// All lines are checked, whatever part they are in. A part without a line is finished at once,
+    /// with exit 0. lote join puts the results of all parts together in the order of the requests.
+    #[arg(long, value_name = "I/N")]
+    partition: Option<Partition>,
 
     /// How many lines a batch holds at the most [default: the service's limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -114,10 +121,13 @@ pub(crate) struct RunArgs {
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    if args.embedded {
-        refuse_service(matches)?;
+    if args.embedded
+        && let Some(flag) = embedded::service_flag(matches)
+    {
+        let message = format!("--embedded and {flag} were both given: leave one of them out; nothing was sent");
+        return Err(CliError::usage(message));
     }
-    drive(async |stop| {
+    interrupt::drive_run(async |stop| {
         let spooled = match args.requests.as_slice() {
             [one] if input::is_dash(one) => Some(Spooled::read(stop).await?),
             several if several.iter().any(|one| input::is_dash(one)) => {
@@ -134,19 +144,10 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             spooled: spooled.map(Spooled::path),
         };
         if args.embedded {
-            let gateway = Gateway::builder()
-                .only_random_key()
-                .start()
-                .await
-                .map_err(|error| CliError::usage(format!("the embedded gateway cannot start: {error}")))?;
-            let client =
-                Client::builder().base_url(gateway.url()).api_key(gateway.random_key().unwrap_or_default()).build()?;
-            let name = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-            let run = plan(args, spooled, &client)?
-                .embedded(name)
-                .cadence(Cadence::new(Duration::from_millis(20), Duration::from_millis(500)));
+            let inside = Inside::start().await?;
+            let run = inside.run(plan(args, spooled, inside.client())?);
             let ended = course.execute(run, &args.reach, stop).await;
-            gateway.shutdown().await;
+            inside.shutdown().await;
             ended
         } else {
             let run = plan(args, spooled, &args.service.client()?)?;
@@ -155,41 +156,9 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
     })
 }
 
-/// Runs work of a command that drives a run, which is told of Ctrl-C, SIGTERM and SIGHUP through its argument.
-///
-/// # Errors
-/// Those of the work.
-pub(crate) fn drive(work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
-    let ended = runtime.block_on(async {
-        let mut stop =
-            Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-        work(&mut stop).await
-    });
-    // A check or copy that goes on after an interrupt notices, and leaves nothing behind.
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    ended
-}
-
-/// The settings of a service may be in the environment of an embedded run, but not in its flags: whoever gives both
-/// means one of them otherwise.
-fn refuse_service(matches: Option<&ArgMatches>) -> Result<(), CliError> {
-    let given = |id: &&str| matches.is_some_and(|matches| matches.value_source(id) == Some(ValueSource::CommandLine));
-    match ["base_url", "dialect", "api_key", "on_behalf_of"].iter().find(|id| given(id)) {
-        Some(id) => Err(CliError::usage(format!(
-            "--embedded and --{} were both given: leave one of them out; nothing was sent",
-            id.replace('_', "-")
-        ))),
-        None => Ok(()),
-    }
-}
-
 fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {
     let run = match spooled {
-        Some(spooled) => Run::new(client, spooled.path()).folder(spooled.folder()),
+        Some(spooled) => Run::new(client, spooled.path()).folder(spooled.folder(args.partition)),
         None => Run::of_files(client, &args.requests),
     };
     let mut run = run.options(args.batch.options()?).anew(args.new);
@@ -201,6 +170,9 @@ fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Ru
     }
     if let Some(lines) = args.limit {
         run = run.first_lines(lines);
+    }
+    if let Some(part) = args.partition {
+        run = run.partition(part);
     }
     let limits = client.dialect().limits();
     let smaller = |asked: Option<u64>, limit: u64| asked.map_or(limit, |asked| asked.min(limit));

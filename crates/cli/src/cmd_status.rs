@@ -162,6 +162,10 @@ pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
         format!("{}: {}", shell::quoted(&status.folder), phase(status)),
         format!("{}, {} succeeded", ended(status.ended, status.lines), status.succeeded),
     ];
+    lines.extend(status.partition.map(|part| format!("part {part} of its requests")));
+    if let Some(why) = &status.waits {
+        lines.push(format!("no other batch is created for now: {}", visible(why)));
+    }
     // Those that are at work, or stand in the way, before those that are done.
     let mut shards: Vec<&ShardStatus> = status.shards.iter().collect();
     shards.sort_by_key(|shard| (matches!(shard.phase, "settled"), shard.shard));

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use clap::Args;
 use lote::BatchId;
-use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, status};
+use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch, status};
+use lote::text::visible;
 use serde_json::json;
 
+use crate::cmd_clean;
 use crate::cmd_status;
 use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
@@ -17,6 +19,7 @@ use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
 use crate::shell;
+use crate::state_dir;
 use crate::summary;
 use crate::values;
 
@@ -43,6 +46,20 @@ pub(crate) struct CourseArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_open: Option<u32>,
 
+    /// About how many tokens the prompts at work may have for each model [default: as many as the service takes]
+    ///
+    /// Tokens are counted as a quarter of the bytes of the request lines, as lote plan --json shows
+    /// them. A shard that has more by itself is halved. Lines that do not have to name one model
+    /// count together.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_enqueued_tokens: Option<u64>,
+
+    /// How many batches may be created within an hour, by the clock of this machine [default: any number]
+    ///
+    /// Those that an earlier process of the same run has created count; those of other runs do not.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    creates_per_hour: Option<u32>,
+
     /// How long a create whose answer was lost is looked for, twice, before another is sent [default: 2m]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     settle_after_loss: Option<Duration>,
@@ -63,6 +80,12 @@ pub(crate) struct ReachArgs {
     /// How often lines that do not succeed and can are tried in all, as lote repair does it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "detach")]
     attempts: Option<u32>,
+
+    /// Once the run is finished, delete what it has put at the service, as lote clean --remote does
+    ///
+    /// What cannot be deleted is told, and changes no exit code.
+    #[arg(long)]
+    clean_remote: bool,
 }
 
 impl CourseArgs {
@@ -85,6 +108,15 @@ impl CourseArgs {
         if let Some(max_open) = self.max_open {
             run = run.max_open(max_open as usize);
         }
+        if let Some(tokens) = self.max_enqueued_tokens {
+            run = run.max_enqueued_tokens(tokens);
+        }
+        if let Some(creates) = self.creates_per_hour {
+            run = run.creates_per_hour(creates);
+        }
+        if let Some(folder) = state_dir::limits() {
+            run = run.keep_limits_in(folder);
+        }
         if let Some(time) = self.settle_after_loss {
             run = run.settle_after_loss(time);
         }
@@ -96,7 +128,7 @@ impl CourseArgs {
 pub(crate) struct Course<'a> {
     pub(crate) args: &'a CourseArgs,
     pub(crate) service: &'a ServiceArgs,
-    /// The command that goes on with an embedded run, whose gateway ends with this process.
+    /// Whether its gateway is inside this process, and ends with it.
     pub(crate) embedded: bool,
     /// What is said of findings: the files that were checked.
     pub(crate) inputs: &'a [PathBuf],
@@ -112,7 +144,7 @@ impl Course<'_> {
     pub(crate) async fn execute(&self, run: Run, reach: &ReachArgs, stop: &mut Stop) -> Result<Exit, CliError> {
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
         let folder = run.folder_path();
-        let run = shown(run.attempts(reach.attempts.unwrap_or(1)), &bar);
+        let run = shown(run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote), &bar);
         if reach.detach {
             let ended = tokio::select! {
                 ended = run.clone().submit() => ended,
@@ -125,7 +157,7 @@ impl Course<'_> {
                     bar.clear();
                     return match ended {
                         Ok(status) => self.detached(&status),
-                        Err(error) => Err(self.ended_early(&error, &folder)?),
+                        Err(error) => self.end(Err(error), &folder),
                     };
                 }
             }
@@ -172,6 +204,7 @@ impl Course<'_> {
         match ended {
             Ok(Some(report)) => {
                 self.print(&report)?;
+                self.print_remote(&report);
                 Ok(if report.all_succeeded() { Exit::Success } else { Exit::Incomplete })
             }
             Ok(None) => {
@@ -209,20 +242,46 @@ impl Course<'_> {
             return out::line(text);
         }
         let of = match report.batches.as_slice() {
+            [] => "; there was nothing to send".to_owned(),
             [one] => format!("; batch {} {}", one.id, one.status),
             many => {
                 let completed = many.iter().filter(|batch| batch.status == "completed").count();
                 format!("; {completed} of {} batches completed", many.len())
             }
         };
+        for surplus in &report.surplus {
+            let SurplusBatch { shard, id, status, answers, usage, .. } = surplus;
+            out::note(format_args!(
+                "batch {id}, a second one of shard {shard}, is {}: {} with {} tokens may be charged as well",
+                visible(status),
+                out::count(*answers, "answer"),
+                usage.total_tokens,
+            ));
+        }
         for batch in &report.batches {
             for error in &batch.errors {
                 out::note(format_args!("batch {}: {error}", batch.id));
             }
         }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        if report.undecided > 0 {
+            let lines = out::count(report.undecided, "line");
+            out::text(format_args!(
+                "{lines} of those that failed may still be answered: their shards are held or not sent"
+            ))?;
+        }
         out::text(format_args!("time: {:.1} s", report.seconds))?;
         out::text(format_args!("results: {}", shell::quoted(&report.results)))
+    }
+
+    /// What became of the files at the service, beside what was told of each.
+    fn print_remote(&self, report: &Report) {
+        let Some(remote) = &report.remote else { return };
+        out::note(cmd_clean::sum(remote));
+        if !remote.is_whole() && !self.embedded {
+            let again = self.service.again("clean").word(&report.folder).switch("--remote");
+            out::note(format_args!("  {again}  # tries it again"));
+        }
     }
 
     /// What is said when there are no results: the error, and the commands that go on from there.
@@ -277,13 +336,13 @@ impl Course<'_> {
             below.push(format!("  {adopt}  # takes them over"));
             below.push("  the same command with --new pays for the lines again".to_owned());
         } else if error.folder().is_some() && !error.is_lost() {
-            below.extend(self.go_on(folder, error.is_held().then(|| error.held())));
+            below.extend(self.go_on(folder, error.is_held().then(|| error.held()), error.report().is_some()));
         }
         Ok(said.with(below))
     }
 
     /// The commands that go on with what is in the folder: each works as it stands.
-    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>) -> Vec<String> {
+    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>, partial: bool) -> Vec<String> {
         let Ok(status) = status(folder) else { return Vec::new() };
         let resume = || {
             let mut line = self.service.again("resume").word(folder);
@@ -303,6 +362,9 @@ impl Course<'_> {
             if let Some((shard, _)) = held.first() {
                 lines.push(format!("  {}  # there is one", resume().flag("--adopt", format!("{shard}=BATCH"))));
                 lines.push(format!("  {}  # there is none", resume().flag("--no-batch", shard.to_string())));
+            }
+            if !partial && status.shards.iter().any(|shard| shard.phase == "settled") {
+                lines.push(format!("  {}  # writes the results of the others now", resume().switch("--partial")));
             }
         }
         if status.open() > 0 {
@@ -339,7 +401,7 @@ impl Course<'_> {
             },
             (_, open) => format!("interrupted; {open} batches at work go on, and will be charged"),
         };
-        say(message).with(self.go_on(folder, None))
+        say(message).with(self.go_on(folder, None, false))
     }
 }
 
@@ -355,7 +417,8 @@ fn the_batch(status: &RunStatus) -> Option<&BatchId> {
     open.and_then(|shard| shard.batch.as_ref())
 }
 
-fn exit(error: &RunError) -> Exit {
+/// The exit code of a run that ended early.
+pub(crate) fn exit(error: &RunError) -> Exit {
     let ours = |error: &lote::Error| error.is_invalid() || error.is_io();
     if error.gave_up() {
         Exit::GaveUp

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+
 use crate::exit::{CliError, Exit};
 
 /// How long an interrupted command may take to remove what it has half made.
@@ -146,6 +148,30 @@ pub(crate) fn drive_or(
     stopped: impl FnOnce() -> CliError,
     work: impl Future<Output = Result<Exit, CliError>>,
 ) -> Result<Exit, CliError> {
+    let work = async |stop: &mut Stop| {
+        tokio::select! {
+            ended = work => ended,
+            () = stop.asked() => Err(stopped()),
+        }
+    };
+    // A blocked read of stdin or write to stdout cannot be cancelled: end without waiting for it.
+    listening(work, Runtime::shutdown_background)
+}
+
+/// Runs work of a command that drives a run, which is told of Ctrl-C, SIGTERM and SIGHUP through its argument.
+///
+/// # Errors
+/// Those of the work.
+pub(crate) fn drive_run(work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>) -> Result<Exit, CliError> {
+    // A check or copy that goes on after an interrupt notices, and leaves nothing behind.
+    listening(work, |runtime| runtime.shutdown_timeout(Duration::from_secs(5)))
+}
+
+/// Runs work on all cores, with signals listened for, and ends the runtime.
+fn listening(
+    work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>,
+    shut_down: impl FnOnce(Runtime),
+) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -153,13 +179,9 @@ pub(crate) fn drive_or(
     let ended = runtime.block_on(async {
         let mut stop =
             Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-        tokio::select! {
-            ended = work => ended,
-            () = stop.asked() => Err(stopped()),
-        }
+        work(&mut stop).await
     });
-    // A blocked read of stdin or write to stdout cannot be cancelled: end without waiting for it.
-    runtime.shutdown_background();
+    shut_down(runtime);
     ended
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod batch_options;
 mod cmd_batches;
 mod cmd_check;
+mod cmd_clean;
 mod cmd_completions;
 mod cmd_files;
 mod cmd_gateway;
@@ -15,6 +16,7 @@ mod cmd_resume;
 mod cmd_run;
 mod cmd_status;
 mod course;
+mod embedded;
 mod endpoint;
 mod exit;
 mod fetch;
@@ -26,6 +28,7 @@ mod progress;
 mod service;
 mod shell;
 mod spool;
+mod state_dir;
 mod summary;
 mod values;
 
@@ -54,11 +57,12 @@ fn main() -> ExitCode {
         Command::Check(args) => interrupt::watch(move |_| cmd_check::run(&args)),
         Command::Plan(args) => interrupt::watch(move |_| cmd_plan::run(&args)),
         Command::Run(args) => cmd_run::run(&args, matches.subcommand_matches("run")),
-        Command::Resume(args) => cmd_resume::run(&args),
+        Command::Resume(args) => cmd_resume::run(&args, matches.subcommand_matches("resume")),
         Command::Status(args) => cmd_status::run(&args),
         Command::Runs(args) => cmd_status::runs(&args),
-        Command::Cancel(args) => cmd_resume::cancel(&args),
-        Command::Repair(args) => cmd_resume::repair(&args),
+        Command::Cancel(args) => cmd_resume::cancel(&args, matches.subcommand_matches("cancel")),
+        Command::Repair(args) => cmd_resume::repair(&args, matches.subcommand_matches("repair")),
+        Command::Clean(args) => cmd_clean::run(&args),
         Command::Batches(args) => cmd_batches::run(args),
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),

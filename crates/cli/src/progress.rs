@@ -11,6 +11,7 @@ use lote::Batch;
 use lote::run::Progress;
 use lote::text::visible;
 
+use crate::cmd_clean;
 use crate::out;
 
 /// How often a run that is not on a terminal says that it waits.
@@ -67,10 +68,20 @@ impl Bar {
                 self.step(format_args!("batch {} created", batch.id));
                 self.batch(batch);
             }
+            Progress::Halved { shard, halves: [first, second], why } => self.note(format_args!(
+                "shard {shard} is too big ({}): its lines go into shards {first} and {second}",
+                visible(why),
+            )),
             Progress::Resolving { shards, at_least } => self.note(format_args!(
                 "the answer to {} was lost: looking for what it made, for {} s at least, before another is sent",
                 out::count(shards.len() as u64, "create"),
                 at_least.as_secs(),
+            )),
+            Progress::Waits { why } => self.note(format_args!("no other batch is created for now: {}", visible(why))),
+            Progress::LimitsUnread { file, why } => self.note(format_args!(
+                "{}: {}; what services take is learned anew",
+                visible(&file.display().to_string()),
+                visible(why),
             )),
             Progress::Surplus { shard, batch } => self.note(format_args!(
                 "batch {} is a second one of shard {shard}: it is cancelled, and what it did may be charged",
@@ -82,6 +93,7 @@ impl Bar {
             }
             Progress::Downloading { name } => self.say(format!("downloading {name}")),
             Progress::Trouble(error) => self.note(format_args!("{error}; asking again")),
+            Progress::Cleaned(file) => self.note(cmd_clean::told(file)),
             Progress::Joining => self.say("putting the results in order"),
             _ => {}
         }

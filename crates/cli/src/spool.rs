@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lote::run::Partition;
 use lote::save::Stored;
 use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
@@ -18,7 +19,7 @@ const DIGITS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Spooled {
     file: NamedTempFile,
-    folder: PathBuf,
+    name: String,
 }
 
 impl Spooled {
@@ -44,7 +45,7 @@ impl Spooled {
         copied.map_err(|error| CliError::usage(format!("stdin: {error}; nothing was sent")))?;
         let stored = Stored::of(file.path()).map_err(|error| cannot_keep(file.path(), &error))?;
         let digits = stored.sha256.get(..DIGITS).unwrap_or_default();
-        Ok(Self { folder: PathBuf::from(format!("stdin-{digits}.run")), file })
+        Ok(Self { name: format!("stdin-{digits}"), file })
     }
 
     /// The file that the requests are in.
@@ -52,9 +53,13 @@ impl Spooled {
         self.file.path()
     }
 
-    /// The folder of their run: another for other requests.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// The folder of their run, or of that of a part of them: another for other requests.
+    pub(crate) fn folder(&self, partition: Option<Partition>) -> PathBuf {
+        let Self { name, .. } = self;
+        PathBuf::from(match partition {
+            Some(part) => format!("{name}.{}-of-{}.run", part.part(), part.of()),
+            None => format!("{name}.run"),
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::raw::clip;
 pub const MAX_ANOMALIES: usize = 1_000;
 
 /// How many bytes of what cannot be read an anomaly repeats.
-pub const MAX_EXCERPT: usize = 1 << 10;
+pub const MAX_EXCERPT: usize = 1_024;
 
 /// What is odd about a line of an output or error file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

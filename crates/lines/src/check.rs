@@ -33,7 +33,7 @@ mod surrogates;
 mod syntax;
 mod torn;
 
-pub use many::{CheckMany, CheckManyError, CheckedLine};
+pub use many::{CheckMany, CheckManyError, CheckedLine, CountLines};
 pub use options::{CheckOptions, ENDPOINTS, Limits};
 
 /// What an input file holds.

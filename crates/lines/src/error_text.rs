@@ -143,6 +143,9 @@ mod tests {
             (r#""plain""#, None, Some("plain")),
             (r#""{not json""#, None, Some("{not json")),
             (r#""{\"x\":1}""#, None, Some("{\"x\":1}")),
+            // Read as JSON only when all of it is an object or a list.
+            (r#""{\"message\":\"m\", and""#, None, Some("{\"message\":\"m\", and")),
+            (r#""\"quoted\"""#, None, Some("\"quoted\"")),
             (dwctl, Some("invalid_request_error"), Some("injected 400")),
             (
                 r#"{"detail":[{"loc":["a"],"msg":"field required","type":"missing"}]}"#,

@@ -307,6 +307,21 @@ mod tests {
     }
 
     #[test]
+    fn levels_are_those_of_the_deepest_place() {
+        for (json, deepest) in [
+            ("", 0),
+            ("1", 0),
+            ("\"[{\\\"[\"", 0),
+            ("{}", 1),
+            ("[[],[],{},[]]", 2),
+            (r#"{"a":[{"b":1}],"c":{"]":"["},"d":[[]]}"#, 3),
+            ("]}[", 1),
+        ] {
+            assert_eq!(levels(json), deepest, "{json}");
+        }
+    }
+
+    #[test]
     fn deep_nesting_needs_no_stack() {
         let json = format!("{{\"a\":{}{}, \"b\":1}}", "{\"x\":[".repeat(100_000), "]}".repeat(100_000));
         assert_eq!(quick(&json).len(), 2);

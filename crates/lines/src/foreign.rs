@@ -11,7 +11,7 @@ use crate::layout::{Depth, Deviation};
 use crate::scan::BOM;
 
 /// How many bytes of a file are looked at.
-pub(crate) const START: usize = 1 << 10;
+pub(crate) const START: usize = 1_024;
 
 /// What a file is that holds no lines of JSON, as [`foreign()`] tells it. It prints with what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,13 +127,12 @@ pub fn foreign(start: &[u8]) -> Option<Foreign> {
 
 /// Encodings and binary files that have no mark: text has no zero bytes.
 fn without_mark(start: &[u8]) -> Option<Foreign> {
-    let ascii = |byte: u8| byte != 0 && byte.is_ascii();
     if let [a, b, c, d, ..] = *start {
         let what = match [a == 0, b == 0, c == 0, d == 0] {
-            [false, true, true, true] if ascii(a) => Some("in UTF-32 (little-endian)"),
-            [true, true, true, false] if ascii(d) => Some("in UTF-32 (big-endian)"),
-            [false, true, false, true] if ascii(a) && ascii(c) => Some("in UTF-16 (little-endian)"),
-            [true, false, true, false] if ascii(b) && ascii(d) => Some("in UTF-16 (big-endian)"),
+            [false, true, true, true] if a.is_ascii() => Some("in UTF-32 (little-endian)"),
+            [true, true, true, false] if d.is_ascii() => Some("in UTF-32 (big-endian)"),
+            [false, true, false, true] if a.is_ascii() && c.is_ascii() => Some("in UTF-16 (little-endian)"),
+            [true, false, true, false] if b.is_ascii() && d.is_ascii() => Some("in UTF-16 (big-endian)"),
             _ => None,
         };
         if let Some(what) = what {
@@ -238,6 +237,13 @@ mod tests {
             (b"PARE\x15\x04".to_vec(), "an encrypted Parquet file"),
             (vec![0; 512], "full of zero bytes"),
             (b"a\0".to_vec(), "no text"),
+            // As many zero bytes as in text of another encoding, but no letters.
+            (b"\xca\0\0\0".to_vec(), "no text"),
+            (b"\0\0\0\xca".to_vec(), "no text"),
+            (b"\xca\0a\0".to_vec(), "no text"),
+            (b"a\0\xca\0".to_vec(), "no text"),
+            (b"\0\xca\0a".to_vec(), "no text"),
+            (b"\0a\0\xca".to_vec(), "no text"),
             (b"\xca\xfe\xba\xbe\0\0\0\x34".to_vec(), "no text"),
         ] {
             let text = said(&start);
@@ -291,6 +297,9 @@ mod tests {
             b"{\"a\": [1, 2,",
             b"a,b\n[1,2\n",
             b"{\"a\":\"x\ny\"}",
+            b"{\"a\":\"x,\ny\"}",
+            b"{\"a\":1},\n{\"a\":2}\n",
+            b"a [\n1\n",
         ] {
             assert_eq!(misplaced_rows(start), None, "{}", String::from_utf8_lossy(start));
         }

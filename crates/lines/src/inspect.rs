@@ -10,6 +10,7 @@ use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
 use crate::answer::{Answer, Body, OutcomeKind};
 use crate::ids::{IdHasher, IdMap};
 use crate::raw::Kind;
+use crate::reader::DEFAULT_MAX_LINE_BYTES;
 use crate::scan;
 use crate::tally::{ErrorCount, Tally};
 use crate::usage::Usage;
@@ -94,20 +95,21 @@ impl Inspection {
         let file = self.files.len();
         self.files.push(name.to_owned());
         let Self { files, lines, unreadable, damaged_files, tally, anomalies, hasher, first } = self;
-        let scanned = scan::answers(name, reader, None, anomalies, &mut |place, read, anomalies| {
-            let Ok(answer) = read else { return };
-            tally.add(answer);
-            let id = Some(answer.custom_id.as_ref());
-            for (code, message) in oddities(answer, answer.seen()) {
-                anomalies.push(name, place.line, id, code, message);
-            }
-            let here = (file, place.line);
-            let known = *first.entry(hasher.hash(&answer.custom_id)).or_insert(here);
-            if known != here {
-                let message = format!("custom_id was answered before, in {}, line {}", files[known.0], known.1);
-                anomalies.push(name, place.line, id, AnomalyCode::DuplicateCustomId, message);
-            }
-        });
+        let scanned =
+            scan::answers(name, reader, DEFAULT_MAX_LINE_BYTES, None, anomalies, &mut |place, read, anomalies| {
+                let Ok(answer) = read else { return };
+                tally.add(answer);
+                let id = Some(answer.custom_id.as_ref());
+                for (code, message) in oddities(answer, answer.seen()) {
+                    anomalies.push(name, place.line, id, code, message);
+                }
+                let here = (file, place.line);
+                let known = *first.entry(hasher.hash(&answer.custom_id)).or_insert(here);
+                if known != here {
+                    let message = format!("custom_id was answered before, in {}, line {}", files[known.0], known.1);
+                    anomalies.push(name, place.line, id, AnomalyCode::DuplicateCustomId, message);
+                }
+            });
         let scanned = scanned?;
         *lines += scanned.lines;
         *unreadable += scanned.unreadable;

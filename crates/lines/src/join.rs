@@ -227,7 +227,7 @@ impl<'a> Named<'a> {
 /// As [`join()`].
 pub fn join_named(input: Named<'_>, answers: &[Named<'_>], out: &mut dyn Write) -> Result<Joined, JoinError> {
     let mut anomalies = Anomalies::default();
-    let mut index = Index::default();
+    let mut index = Index::new(DEFAULT_MAX_LINE_BYTES);
     for answers in answers {
         index.add(*answers, &mut anomalies)?;
     }
@@ -309,7 +309,7 @@ impl Join<'_> {
     /// Writes what stands at `found`. The inner error is that of writing.
     fn answer(&mut self, custom_id: &str, found: index::Found) -> Result<io::Result<()>, JoinError> {
         let place = format_args!("{}, line {}", self.index.name(found.file), found.line).to_string();
-        let too_long = found.length > DEFAULT_MAX_LINE_BYTES as u64;
+        let too_long = self.index.is_too_long(found);
         if too_long {
             self.buffer.clear();
         } else {
@@ -370,33 +370,58 @@ impl Join<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_answer_that_changed_is_not_taken_for_another() {
+    fn line(id: &str) -> String {
+        format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":{{\"x\":1}}}}}}\n")
+    }
+
+    /// What comes of request lines with these custom_ids when a file of answers is another one the second time it is read.
+    fn joined(max_line_bytes: usize, first: &str, second: &str, ids: &[&str]) -> (Joined, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output");
-        let line = |id: &str| {
-            format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":{{\"x\":1}}}}}}\n")
-        };
-        std::fs::write(&path, line("a") + &line("b")).unwrap();
-        let mut index = Index::default();
-        index.add(Named { path: &path, name: None }, &mut Anomalies::default()).unwrap();
-        std::fs::write(&path, line("b") + &line("b")).unwrap();
+        std::fs::write(&path, first).unwrap();
+        let mut index = Index::new(max_line_bytes);
+        let mut anomalies = Anomalies::default();
+        index.add(Named::new(&path, "output"), &mut anomalies).unwrap();
+        std::fs::write(&path, second).unwrap();
         let mut out = Vec::new();
         let mut join = Join {
             index,
-            anomalies: Anomalies::default(),
+            anomalies,
             tally: Tally::default(),
-            lines: 2,
+            lines: ids.len() as u64,
             out: BufWriter::new(&mut out),
             buffer: Vec::new(),
         };
-        assert!(join.request("a").unwrap());
-        assert!(join.request("b").unwrap());
+        for id in ids {
+            assert!(join.request(id).unwrap());
+        }
         let joined = join.finish().unwrap();
-        assert_eq!((joined.succeeded, joined.missing), (1, 1));
-        assert_eq!(joined.anomalies.len(), 1);
-        assert_eq!((joined.anomalies[0].line, joined.anomalies[0].code), (1, AnomalyCode::ChangedWhileReading));
-        let out = String::from_utf8(out).unwrap();
-        assert!(out.starts_with("{\"id\":null,\"custom_id\":\"a\",\"response\":null,"), "{out}");
+        (joined, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn an_answer_that_changed_is_not_taken_for_another() {
+        let before = line("a") + &line("b") + &line("c");
+        // The second is another's, and the third as well, and cannot be read either.
+        let after = line("a") + &line("a") + &line("b").replace("}}}", "}} ");
+        let (joined, out) = joined(1_000, &before, &after, &["a", "b", "c"]);
+        assert_eq!((joined.succeeded, joined.missing, joined.anomalies.len()), (1, 2, 2));
+        for (anomaly, line) in joined.anomalies.iter().zip([2, 3]) {
+            assert_eq!((anomaly.line, anomaly.code), (line, AnomalyCode::ChangedWhileReading));
+        }
+        let written: Vec<_> = out.lines().collect();
+        assert!(written[1].starts_with("{\"id\":null,\"custom_id\":\"b\",\"response\":null,"), "{out}");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_to_be_held_is_unreadable() {
+        let (short, long) = (line("a"), line("bc"));
+        let most = short.len() - 1;
+        let file = short + &long;
+        let (joined, out) = joined(most, &file, &file, &["a", "bc"]);
+        assert_eq!((joined.succeeded, joined.unreadable, joined.missing), (1, 1, 0));
+        assert_eq!((joined.anomalies.len(), joined.anomalies[0].code), (1, AnomalyCode::LineTooLong));
+        let said = format!("cannot be read: output, line 2: the line has {} bytes, too many to be read", most + 1);
+        assert!(out.lines().nth(1).unwrap().contains(&said), "{out}");
     }
 }

@@ -94,8 +94,10 @@ pub(crate) struct Block {
 }
 
 /// What is remembered from line to line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Layout {
+    /// The longest object over several lines, in bytes.
+    most: usize,
     block: Option<Block>,
     array: bool,
     told_lines: bool,
@@ -106,10 +108,28 @@ pub(crate) struct Layout {
     news: Vec<(u64, Deviation)>,
 }
 
-/// The longest object over several lines.
-const MAX_BLOCK: usize = crate::DEFAULT_MAX_LINE_BYTES;
+impl Default for Layout {
+    fn default() -> Self {
+        Self::of_at_most(crate::DEFAULT_MAX_LINE_BYTES)
+    }
+}
 
 impl Layout {
+    /// Nothing is known yet. Objects over several lines have fewer bytes than this.
+    fn of_at_most(most: usize) -> Self {
+        Self {
+            most,
+            block: None,
+            array: false,
+            told_lines: false,
+            told_after: false,
+            told_before: false,
+            told_returns: false,
+            told_markers: false,
+            news: Vec::new(),
+        }
+    }
+
     /// Deviations that were found since this was asked last, each with its line.
     pub(crate) fn news(&mut self) -> impl Iterator<Item = (u64, Deviation)> + use<> {
         std::mem::take(&mut self.news).into_iter()
@@ -229,7 +249,7 @@ impl Layout {
         let mut depth = block.depth;
         let closes = depth.closes(line);
         let taken = closes.unwrap_or(line.len());
-        let fits = block.bytes.len() + taken < MAX_BLOCK;
+        let fits = block.bytes.len() + taken < self.most;
         let after = &line[taken..];
         let only_commas = after.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b']'));
         if !fits || depth.in_string || (closes.is_some() && !only_commas) {
@@ -247,7 +267,7 @@ impl Layout {
             return Part::Faulty;
         };
         // An array is taken apart by the same command.
-        if !self.told_lines && !self.array && std::str::from_utf8(&block.bytes).is_ok_and(is_object) {
+        if !self.told_lines && !self.array && serde_json::from_slice::<&RawValue>(&block.bytes).is_ok() {
             self.told_lines = true;
             self.news.push((block.first, Deviation::OverLines(block.first, block.last)));
         }
@@ -266,10 +286,6 @@ fn advice(after: &[u8]) -> &'static str {
     } else {
         "each line is one JSON object, with nothing between the lines"
     }
-}
-
-fn is_object(text: &str) -> bool {
-    text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 /// The whole objects from `at` on, with commas between them.
@@ -334,5 +350,75 @@ impl Depth {
             at += 1;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each of these lines is, one after the other.
+    fn parts(layout: &mut Layout, lines: &[&str]) -> Vec<Part> {
+        (1..).zip(lines).map(|(number, line)| layout.judge(number, 0, line.as_bytes())).collect()
+    }
+
+    #[test]
+    fn an_object_over_lines_has_a_longest_length() {
+        let lines = ["{", "\"a\":1234", "}"];
+        let length = lines.join("\n").len();
+        let parts_of = |most| parts(&mut Layout::of_at_most(most), &lines);
+        assert!(
+            matches!(&parts_of(length)[..], [Part::Nothing, Part::Nothing, Part::Record(block)] if block.last == 3)
+        );
+        assert_eq!(parts_of(length - 1), [Part::Nothing, Part::Nothing, Part::Faulty]);
+        assert_eq!(parts_of(9)[..2], [Part::Nothing, Part::Faulty]);
+    }
+
+    #[test]
+    fn what_does_not_go_on_with_an_object_leaves_it_as_it_is() {
+        let mut layout = Layout::default();
+        // A text that is not ended on its line, and something after the last bracket.
+        let lines = ["{", "\"a\":\"x", "\"a\":[1", "]} x", "]"];
+        assert_eq!(
+            parts(&mut layout, &lines),
+            [Part::Nothing, Part::Faulty, Part::Nothing, Part::Faulty, Part::Nothing]
+        );
+        let block = layout.take_block().unwrap();
+        assert_eq!((block.first, block.last, &block.bytes[..]), (1, 5, &b"{\n\"a\":[1\n]"[..]));
+        assert!(!layout.is_open() && layout.news().next().is_none());
+    }
+
+    #[test]
+    fn only_what_is_an_object_is_told_as_one() {
+        let mut layout = Layout::default();
+        assert!(matches!(parts(&mut layout, &["{", "\"a\" 1", "}"])[2], Part::Record(_)));
+        assert_eq!(layout.news().collect::<Vec<_>>(), []);
+        assert!(matches!(parts(&mut layout, &["{", "\"a\": 1", "},"])[2], Part::Record(_)));
+        assert_eq!(layout.news().collect::<Vec<_>>(), [(1, Deviation::OverLines(1, 3))]);
+        // Once.
+        parts(&mut layout, &["{", "\"a\": 1", "}"]);
+        assert_eq!(layout.news().collect::<Vec<_>>(), []);
+    }
+
+    #[test]
+    fn advice_goes_by_what_stands_after_the_object() {
+        let comma = "a comma stands after the object: take it out, since the lines are no list";
+        let comments = "JSON has no comments: take them out";
+        let another = "another object follows: put it on a line of its own";
+        let nothing = "each line is one JSON object, with nothing between the lines";
+        for (after, expected) in [
+            (",", comma),
+            (" , ", comma),
+            ("// first", comments),
+            ("/* first */", comments),
+            ("# first", comments),
+            ("{\"a\":1}", another),
+            (" {", another),
+            (",{}", another),
+            ("x", nothing),
+            ("/", nothing),
+        ] {
+            assert_eq!(advice(after.as_bytes()), expected, "{after}");
+        }
     }
 }

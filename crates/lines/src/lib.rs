@@ -39,7 +39,7 @@ mod usage;
 
 pub use anomaly::{Anomaly, AnomalyCode, MAX_ANOMALIES, MAX_EXCERPT};
 pub use answer::{Answer, OutcomeKind, Shortfall, Unreadable, UnreadableKind, write_error, write_missing};
-pub use check::{CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, ENDPOINTS, Limits, check};
+pub use check::{CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, ENDPOINTS, Limits, check};
 pub use finding::{Finding, FindingCode};
 pub use foreign::{Foreign, foreign, misplaced_rows};
 pub use groups::{FindingGroup, FindingGroups};

@@ -7,8 +7,7 @@ use std::io::{Cursor, Read as _};
 use std::path::Path;
 
 #[cfg(feature = "compressed")]
-use crate::foreign::START;
-use crate::foreign::peek;
+use crate::foreign::{START, peek};
 
 mod damage;
 #[cfg(feature = "compressed")]
@@ -18,7 +17,7 @@ mod zstd;
 
 pub(crate) use damage::{Damage, Salvage};
 
-const CAPACITY: usize = 1 << 16;
+const CAPACITY: usize = 65_536;
 
 /// How often data may be compressed: a `.gz` that a server compressed again on its way, and once more.
 #[cfg(feature = "compressed")]
@@ -58,18 +57,15 @@ pub fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
 ///
 /// Those of [`open_lines`].
 pub fn decompressed(reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let (start, reader) = peek(reader)?;
-    undo(&start, Box::new(reader))
-}
-
-#[cfg(not(feature = "compressed"))]
-fn undo(_: &[u8], reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
-    Ok(reader)
+    #[cfg(feature = "compressed")]
+    let reader = undo(reader)?;
+    Ok(Box::new(reader))
 }
 
 #[cfg(feature = "compressed")]
-fn undo(start: &[u8], reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
-    let (mut start, mut reader) = (start.to_vec(), reader);
+fn undo(reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+    let (mut start, reader) = peek(reader)?;
+    let mut reader: Box<dyn BufRead + Send> = Box::new(reader);
     for _ in 0..LAYERS {
         let inner: Box<dyn io::Read + Send> = if gzip::is(&start) {
             Box::new(gzip::Gzip::new(reader))

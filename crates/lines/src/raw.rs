@@ -202,11 +202,7 @@ pub(crate) fn clip(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
         return Cow::Borrowed(text);
     }
-    let mut end = limit;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Cow::Owned(format!("{}…", &text[..end]))
+    Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(limit)]))
 }
 
 fn not_an_object(json: &str, trimmed: &str, skipped: usize) -> Broken {
@@ -293,9 +289,17 @@ mod tests {
             ("hello", syntax(1, "expected value")),
             (r#"{"a":01}"#, syntax(7, "invalid number")),
             ("{'a':1}", syntax(2, "key must be a string")),
+            ("{\n\"a\" 1}", syntax(5, "expected `:` in its line 2,")),
         ] {
             assert_eq!(keys(json).unwrap_err(), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn what_is_no_object_is_said_to_be_none() {
+        let walk = Entries { visit: &mut |_, _| {} };
+        let error = serde_json::Deserializer::from_str("7").deserialize_map(walk).unwrap_err();
+        assert_eq!(error.to_string(), "invalid type: integer `7`, expected a JSON object at line 1 column 1");
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::io::{self, BufRead};
 
 /// The longest line that [`LineReader`] buffers unless told otherwise: 512 MiB. Input files end at
 /// 200 MB everywhere; result lines with images in base64 stay far below this.
-pub const DEFAULT_MAX_LINE_BYTES: usize = 512 << 20;
+pub const DEFAULT_MAX_LINE_BYTES: usize = 536_870_912;
 
 /// How much is kept of a line that is too long: enough to say whose it was.
-const HEAD: usize = 16 << 10;
+const HEAD: usize = 16_384;
 
 /// One line of a file, without its line ending (LF, CR LF, or none at the end of the file).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

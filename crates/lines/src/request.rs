@@ -1,6 +1,5 @@
 //! Owns the request line: one record of an input file. It never judges one; see [`check`](crate::check()).
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -19,6 +18,7 @@ pub struct RequestLine {
     #[schemars(length(min = 1))]
     pub custom_id: String,
     /// The HTTP method. Batches know only POST.
+    #[schemars(schema_with = "method_schema")]
     pub method: Method,
     /// The endpoint that the request is for, as a path relative to the service such as
     /// `/v1/chat/completions`. It equals the batch's endpoint on every line of a file.
@@ -78,18 +78,8 @@ pub enum Method {
     Post,
 }
 
-impl JsonSchema for Method {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Method".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "enum": ["POST"] })
-    }
+fn method_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["POST"] })
 }
 
 #[cfg(test)]

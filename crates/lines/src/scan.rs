@@ -41,6 +41,7 @@ pub(crate) type Read<'r, 'a> = Result<&'r Answer<'a>, &'r Unreadable>;
 pub(crate) fn answers(
     file: &str,
     reader: impl BufRead,
+    max_line_bytes: usize,
     damage: Option<Damage>,
     anomalies: &mut Anomalies,
     visit: &mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies),
@@ -52,7 +53,7 @@ pub(crate) fn answers(
         scan.anomalies.push(file, 1, None, AnomalyCode::NotJsonl, foreign.to_string());
         return Ok(Scanned { lines: 1, unreadable: 1, foreign: Some(foreign.to_string()), damage });
     }
-    let mut lines = LineReader::new(reader);
+    let mut lines = LineReader::new(reader).max_line_bytes(max_line_bytes);
     while let Some(line) = lines.next_line()? {
         scan.line(&line);
     }

@@ -111,6 +111,8 @@ mod tests {
         let status = &all["ResultResponse"]["properties"]["status_code"];
         assert_eq!(status["type"], "integer");
         assert!(status.get("format").is_none());
+        let example: ResultLine = serde_json::from_value(result["example"].clone()).unwrap();
+        assert_eq!(example.error.unwrap().code.as_deref(), Some("processing_error"));
     }
 
     fn visit(value: &Value, seen: &mut dyn FnMut(&str, &Value)) {

@@ -51,6 +51,33 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anomaly::AnomalyCode;
+
+    /// What a join found, with anomalies whose lines are counted from this one on.
+    fn found(first: u64, anomalies: usize, omitted: u64) -> Joined {
+        let anomaly = |line| Anomaly::new("f", line, AnomalyCode::Bom, "m");
+        let anomalies: Vec<_> = (first..).take(anomalies).map(anomaly).collect();
+        Joined { damaged_files: first, ..Joined::of(Tally::default(), 7, 2 * first, anomalies, omitted) }
+    }
+
+    #[test]
+    fn what_was_found_is_added_and_stays_bounded() {
+        let added = |parts: &[Joined], whole: bool| {
+            let mut sum = Sum::default();
+            for part in parts {
+                if whole { sum.add(part) } else { sum.add_found(part) }
+            }
+            sum.finish()
+        };
+        for whole in [true, false] {
+            let sum = added(&[found(1, 600, 3), found(1_001, 600, 4), found(2_001, 5, 0)], whole);
+            assert_eq!((sum.lines, sum.answers, sum.damaged_files), (if whole { 21 } else { 0 }, 6_006, 3_003));
+            assert_eq!((sum.anomalies.len(), sum.anomalies_omitted), (MAX_ANOMALIES, 7 + 200 + 5));
+            assert_eq!((sum.anomalies[599].line, sum.anomalies[600].line), (600, 1_001));
+        }
+        let sum = added(&[found(1, 2, 1), found(3, 3, 1)], false);
+        assert_eq!((sum.anomalies.len(), sum.anomalies_omitted), (5, 2));
+    }
 
     #[test]
     fn the_sum_of_parts_is_the_whole() {

@@ -135,6 +135,8 @@ fn code_and_message_wherever_they_are() {
         (r#""response":{"status_code":400,"body":{"error":{"code":"c"}}},"error":"m""#, Some("c"), Some("m")),
         (r#""response":{"status_code":200,"body":{"error":"no"}}"#, Some("no_answer"), Some("no")),
         (r#""response":{"status_code":500,"message":"m"}"#, None, Some("m")),
+        (r#""response":{"status_code":500,"code":"c","message":"m"}"#, Some("c"), Some("m")),
+        (r#""response":{"status_code":500,"error":{"code":"c","message":"m"}}"#, Some("c"), Some("m")),
         (r#""response":{"status_code":500,"body":{},"error":{"code":"c","message":"m"}}"#, Some("c"), Some("m")),
         (r#""response":{"status_code":400,"message":"beside","body":{"message":"m"}}"#, None, Some("m")),
         (r#""response":{"status_code":404,"body":{"detail":"m"}}"#, None, Some("m")),

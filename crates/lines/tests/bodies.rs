@@ -458,6 +458,9 @@ fn a_body_is_held_against_the_url_of_its_line_or_else_the_batchs_endpoint() {
     // Endpoints without rules take any body.
     let any = CheckOptions { known_endpoints: vec!["/v1/score".to_owned()], ..CheckOptions::default() };
     assert_eq!(told("/v1/score", &json!({"input": 7}), &any), [""; 0]);
+    let (checked, findings) = run(&line("/v1/score", &json!({"x": {"model": "n"}, "model": "m"})), &any);
+    assert_eq!((findings.len(), checked.models.len(), checked.models.get("m")), (0, 1, Some(&1)));
+    assert_eq!(checked.without_model, 0);
 }
 
 #[test]
@@ -502,6 +505,10 @@ fn a_field_of_the_services_own_is_not_judged() {
     let optional = CheckOptions { optional_fields: fields(&["model"]), ..CheckOptions::default() };
     assert_eq!(told(CHAT, &without(chat(json!({})), "model"), &optional), [""; 0]);
     assert_eq!(told(RESPONSES, &json!({"input": "x"}), &optional).len(), 1);
+    // One that may be left out is not missing where it has another endpoint's name either.
+    let optional = CheckOptions { optional_fields: fields(&["messages"]), ..CheckOptions::default() };
+    let told = told(CHAT, &json!({"model": "m", "prompt": "x"}), &optional);
+    assert!(told.len() == 1 && told[0].starts_with("misplaced_field: prompt"), "{told:?}");
 }
 
 #[test]
@@ -570,6 +577,11 @@ fn what_is_near_a_request_line_is_named() {
             "but there is \"customId\": write \"custom_id\"",
         ),
         (whole.replace("\"custom_id\"", "\"custom-id\""), "missing_key", "but there is \"custom-id\""),
+        (
+            whole.replace("\"method\":\"POST\",", ""),
+            "missing_key",
+            "method is missing: every request line has custom_id, method, url and body",
+        ),
         (
             whole.replace("\"body\"", "\"params\""),
             "missing_key",

@@ -67,6 +67,7 @@ fn answers_of_every_endpoint_succeed() {
         json!({"text": ""}),
         json!({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "hi"}]}),
         json!({"message": {"role": "assistant", "content": "hi"}, "model": "m"}),
+        json!({"message": {"role": "", "content": "hi"}, "error": "a part was lost"}),
         json!({"prompt": "a", "model": "m", "generated_text": "b"}),
         json!({"anything": 1}),
         json!({"message": "hello", "answer": "b"}),
@@ -137,9 +138,15 @@ fn a_2xx_without_an_answer_fails_in_the_words_of_its_body() {
         (json!(" <!DOCTYPE html>"), "no_answer: the body is a page of HTML or XML"),
         (json!({"error": {"message": "Provider returned error", "code": 502}}), "502: Provider returned error"),
         (json!({"error": "Rate limit exceeded"}), "no_answer: Rate limit exceeded"),
+        (json!({"message": {"role": null, "content": ""}, "error": "lost"}), "no_answer: lost"),
         (json!({"id": "x", "error": error, "choices": []}), "server_error: boom"),
         (json!({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}), "400: too long"),
         (json!({"type": "error", "error": {"type": "overloaded_error", "message": "m"}}), "overloaded_error: m"),
+        // What calls itself an error is one, whatever else it holds.
+        (json!({"object": "error", "x": 1}), "no_answer: the body is an error"),
+        (json!({"x": 1, "type": "error"}), "error: the body is an error"),
+        (json!({"object": "error", "type": "t", "x": 1}), "t: the body is an error"),
+        (json!({"type": "error", "object": "thing", "x": 1}), "error: the body is an error"),
         (json!({"message": "Internal server error"}), "no_answer: Internal server error"),
         (json!({"detail": "Not authenticated"}), "no_answer: Not authenticated"),
         (json!({"detail": [{"loc": ["body"], "msg": "required", "type": "missing"}]}), "missing: required"),
@@ -277,22 +284,30 @@ const BESIDE: &str = "no_answer: the body has nothing in it but what stands besi
 fn a_transcript_that_is_plain_text_is_an_answer() {
     let said_of = |text: &str| said(&json!(text));
     let long = "We had an error and then a timeout, said the speaker. ".repeat(9);
+    let border = |length: usize| format!("Error: {}", "x".repeat(length - "Error: ".len()));
     for text in [
         "Good morning, and welcome to the show.",
         " Hola. ¿Qué tal?\n",
         "ありがとうございます。",
         "42",
         "404 people came to the meeting",
+        "200 people came to the meeting",
+        "4040 people came to the meeting",
+        "600 people came to the meeting",
+        &border(301),
         "That was my mistake.",
         "None of them did.",
         &long,
         "1\n00:00:00,000 --> 00:00:02,000\nError? Not found.\n",
     ] {
-        let expected = if text.starts_with("404") { "no_answer: 404 people came to the meeting" } else { "ok" };
+        let expected = if text.starts_with("404 ") { "no_answer: 404 people came to the meeting" } else { "ok" };
         assert_eq!(said_of(text), expected, "{text}");
     }
     for text in [
         "Bad Gateway",
+        &border(300),
+        "400 of it",
+        "599 of it",
         "502 Bad Gateway",
         "503: try again",
         "error code: 1020",

@@ -38,6 +38,7 @@ fn accepts_what_differs_only_in_form() {
     let extra = LINE.replace("{\"custom_id\"", "{\"x\":[1,{}],\"y\":\"\\\\ud800\",\"custom_id\"");
     let escaped = LINE.replace("\"url\"", "\"u\\u0072l\"");
     let deep = LINE.replace("\"m\"", &format!("\"m\",\"x\":{}{}", "[".repeat(126), "]".repeat(126)));
+    let wide = deep.replace("\"x\":", "\"y\":[[],{}],\"x\":");
     let streams = LINE.replace("\"m\"", r#""m","stream":false,"x":{"stream":true}"#);
     let large = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\\ude00\",\"y\":1e999");
     let brackets = LINE.replace("\"m\"", &format!("\"m\",\"x\":\"\\\"{}\"", "[".repeat(1_000)));
@@ -51,6 +52,7 @@ fn accepts_what_differs_only_in_form() {
         extra,
         escaped,
         deep,
+        wide,
         streams,
         large,
         brackets,
@@ -115,10 +117,12 @@ fn refuses_every_fault_by_its_name() {
         (format!("{LINE}\r{}", line("b")).into(), &["1@carriage_returns"]),
         (format!("[{LINE}]").into(), &["1@array_around_lines"]),
         (format!("[\n{LINE},\n{}\n]\n", line("b")).into(), &["1@array_around_lines"]),
+        (format!("{LINE}\na,b,c").into(), &["2@invalid_json"]),
         (format!("{LINE}\n17\n\"x\"\nnull").into(), &["2@not_an_object", "3@not_an_object", "4@not_an_object"]),
         (b"{}".to_vec(), &["1@missing_key", "1@missing_key", "1@missing_key", "1@missing_key"]),
         (with("\"x\":\"\\ud800\"").into(), &["1@lone_surrogate"]),
         (with("\"x\\ud800\":1").into(), &["1@lone_surrogate"]),
+        (with("\"text\":{\"format\":{\"type\":\"\\ud800\"}}").into(), &["1@lone_surrogate"]),
         (with("\"x\":[{\"y\":\"\\ude00\\ud83d\"}]").into(), &["1@lone_surrogate"]),
         (key("{\"custom_id\"", "{\"x\":\"\\ud800\",\"custom_id\"").into(), &["1@lone_surrogate"]),
         (key("\"custom_id\"", "\"Custom_ID\"").into(), &["1@missing_key"]),
@@ -185,6 +189,15 @@ fn messages_say_where_what_and_what_to_do() {
     assert_eq!(
         first(&format!("{LINE}\n\n{LINE}")),
         "line 3 (\"a\"): custom_id was used before, in line 1: make it unique within the file"
+    );
+    let half = LINE.replace("\"m\"", "\"m\",\"x\":\"\\ud83d\"");
+    assert_eq!(
+        first(&half),
+        format!(
+            "line 1 (\"a\"): body.x has half of a character, \\ud83d at column {}, which is no text: write the whole \
+             character (was a text cut in the middle of an emoji?)",
+            half.find("\\ud83d").unwrap() + 1
+        )
     );
     // The custom_id is named even when the rest of the line is lost.
     assert!(first(&LINE[..50]).starts_with("line 1 (\"a\"): the line ends inside the JSON object, at column 50: "));

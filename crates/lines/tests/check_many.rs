@@ -1,6 +1,7 @@
 //! What `CheckMany` passes on and refuses: the rules of a line hold, those of a batch do not.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+use std::error::Error;
 use std::io;
 
 use lote_lines::{CheckMany, CheckManyError, CheckOptions, Checked, Finding, Limits, check};
@@ -154,19 +155,25 @@ fn a_custom_id_is_used_once_in_all_files() {
     let files = [
         [chat("1", "m"), chat("2", "m"), chat("1", "m")].join("\n"),
         format!("\n{}\n{}", chat("3", "m"), chat("2", "m")),
-        chat("1", "m"),
+        [chat("1", "m"), chat("4", "m")].join("\n"),
+        chat("4", "m"),
     ];
     let came = run(&files, &CheckOptions::default(), None);
-    assert_eq!(came.findings, ["a:3@duplicate_custom_id", "b:3@duplicate_custom_id", "c:1@duplicate_custom_id"]);
+    assert_eq!(
+        came.findings,
+        ["a:3@duplicate_custom_id", "b:3@duplicate_custom_id", "c:1@duplicate_custom_id", "d:1@duplicate_custom_id"]
+    );
     assert_eq!(
         came.messages,
         [
             "custom_id was used before, in line 1: make it unique within the file",
             "custom_id was used before, in line 2 of a: make it unique in all files",
             "custom_id was used before, in line 1 of a: make it unique in all files",
+            // The last line of its file.
+            "custom_id was used before, in line 2 of c: make it unique in all files",
         ]
     );
-    assert_eq!(came.lines.len(), 3, "{:?}", came.lines);
+    assert_eq!(came.lines.len(), 4, "{:?}", came.lines);
 }
 
 /// More ids than are kept in memory: what was used far apart is found at the end.
@@ -200,6 +207,11 @@ fn only_the_first_lines_are_read() {
     assert_eq!(run(&[chat("1", "m"), String::new()], &CheckOptions::default(), None).findings, ["b:-@empty_file"]);
 }
 
+/// A line with breaks around each bracket, so that some of its lines have no text.
+fn over_lines(line: &str) -> String {
+    ["{", "}", "[", "]"].iter().fold(line.to_owned(), |text, bracket| text.replace(bracket, &format!("\n{bracket}\n")))
+}
+
 #[test]
 fn what_is_no_whole_line_is_not_passed_on() {
     let (a, b) = (chat("1", "m"), chat("2", "m"));
@@ -208,6 +220,9 @@ fn what_is_no_whole_line_is_not_passed_on() {
         format!("{a},\n{b},"),
         format!("{}\n{}", &a[..cut], &a[cut..]),
         format!("{a}{b}"),
+        over_lines(&a) + &over_lines(&b),
+        // With line breaks inside a text.
+        a.replace("\"x\"", "\"x\ny\nz\""),
         format!("<<<<<<< x\n=======\n>>>>>>> y\n{{{b}"),
         "custom_id,b\n1,2\n3,4".to_owned(),
         "\u{1f}\u{8b}".to_owned(),
@@ -230,8 +245,15 @@ fn an_error_says_on_which_side_it_was() {
         calls += 1;
         Err(io::Error::other("full"))
     });
-    assert!(matches!(stopped, Err(CheckManyError::Line(error)) if error.to_string() == "full"));
+    let error = stopped.unwrap_err();
+    assert!(matches!(error, CheckManyError::Line(_)), "{error:?}");
+    assert_eq!(error.to_string(), "a line cannot be passed on: full");
+    assert_eq!(error.source().unwrap().to_string(), "full");
     assert_eq!(calls, 1);
+    // A folder is named itself, and the words for a file are those of its reader.
+    let gone = || io::Error::other("gone");
+    assert_eq!(CheckManyError::Read(gone()).to_string(), "the file cannot be read: gone");
+    assert_eq!(CheckManyError::Spill(gone()).to_string(), "gone");
     let mut check = CheckMany::new(&options, folder.path());
     let stopped = check.file("a", text.as_bytes(), &mut |_| (), &mut |_| Ok(false)).unwrap();
     assert_eq!((stopped.lines, stopped.findings), (1, 0));

@@ -185,6 +185,16 @@ fn of_answers_that_are_cut_off_all_that_came_is_taken() {
         // Only a check at the end is lacking, and all came.
         assert_eq!(before, 500, "{name}");
     }
+    for (count, lines) in [(1, "1 whole line"), (2, "2 whole lines")] {
+        let plain = answers(count);
+        let whole = gzip(&plain);
+        let (report, _) = of_damaged(&whole[..whole.len() - 1]);
+        let expected = format!(
+            "the gzip data ends too early: was the file cut off? Fetch it again; read before it: {lines}, {} bytes",
+            plain.len()
+        );
+        assert_eq!(report.anomalies[0].message, expected);
+    }
     // Of gzip, what came is all that is there up to the byte.
     let whole = gzip(&plain);
     let (report, _) = of_damaged(&whole[..whole.len() / 2]);

@@ -59,9 +59,16 @@ fn what_joined_results_lack_is_missing_and_not_failed() {
     let mut results = Vec::new();
     lote_lines::write_missing("b", &mut results).unwrap();
     // A service's own word for it is a failure.
-    results.extend_from_slice(br#"{"id":"1","custom_id":"c","response":null,"error":{"code":"missing"}}"#);
+    let own = [
+        r#"{"id":"1","custom_id":"c","response":null,"error":{"code":"missing"}}"#,
+        r#"{"id":null,"custom_id":"d","response":null,"error":{"code":"missing","message":"no such model"}}"#,
+        r#"{"id":"1","custom_id":"e","response":null,"error":{"code":"missing","message":"the service returned no line for this request"}}"#,
+        r#"{"id":null,"custom_id":"f","response":null,"error":{"code":"unreadable","message":"no such image"}}"#,
+        r#"{"id":"1","custom_id":"g","response":null,"error":{"code":"unreadable","message":"the line that the service returned cannot be read: f, line 1: x"}}"#,
+    ];
+    results.extend_from_slice(own.join("\n").as_bytes());
     let report = inspect(&[("results", &results)]).report();
-    assert_eq!((report.lines, report.failed, report.missing), (2, 1, 1));
+    assert_eq!((report.lines, report.failed, report.missing, report.unreadable), (6, 5, 1, 0));
 }
 
 #[test]
@@ -90,6 +97,15 @@ fn names_every_oddity() {
             matches!(code, AnomalyCode::UnreadableLine | AnomalyCode::NoCustomId | AnomalyCode::UnknownShape);
         assert_eq!(report.unreadable == 1, unreadable, "{line}");
     }
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_place_as_it_stands() {
+    let file = format!("{OK}\n {{\"x\":1}} \r\n");
+    let report = inspect(&[("f", file.as_bytes())]).report();
+    let found = &report.anomalies[0];
+    assert_eq!((found.code, found.line, found.offset), (AnomalyCode::NoCustomId, 2, Some(OK.len() as u64 + 1)));
+    assert_eq!((found.length, found.excerpt.as_deref()), (Some(9), Some(" {\"x\":1} ")));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How answers find back to their request lines.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -74,10 +75,10 @@ fn writes_one_line_for_each_request_in_input_order() {
     let expected =
         [ok("a", "1"), failed("b", "batch_cancelled"), missing("c"), failed("d", "batch_expired"), ok("e", "5")];
     assert_eq!(out, expected.concat());
-    assert_eq!((joined.lines, joined.succeeded, joined.failed), (5, 2, 0));
+    assert_eq!((joined.lines, joined.succeeded, joined.failed, joined.answers), (5, 2, 0, 4));
     assert_eq!((joined.expired, joined.cancelled, joined.missing), (1, 1, 1));
     assert_eq!((joined.usage.total_tokens, joined.models["m"]), (6, 2));
-    assert!(joined.anomalies.is_empty());
+    assert!(joined.anomalies.is_empty() && !joined.all_succeeded());
     let codes: Vec<_> = joined.errors.iter().map(|e| e.code.as_str()).collect();
     assert_eq!(codes, ["batch_cancelled", "batch_expired", "missing"]);
     let value = serde_json::to_value(&joined).unwrap();
@@ -210,6 +211,7 @@ fn shuffled_answers_of_every_size_come_back_in_order() {
     let expected: String = (0..count).map(|n| ok(&format!("row-{n}"), &text(n))).collect();
     assert!(out == expected);
     assert_eq!(joined.succeeded, count);
+    assert!(joined.all_succeeded());
 }
 
 #[test]
@@ -234,6 +236,7 @@ fn errors_name_the_file_and_the_line() {
     ] {
         assert!(error.to_string().starts_with(&format!("cannot read {}", path.display())), "{error}");
         assert_eq!(error.io_error().unwrap().kind(), io::ErrorKind::NotFound);
+        assert_eq!(error.source().unwrap().to_string(), error.io_error().unwrap().to_string());
         assert!(!error.is_write());
     }
     for (content, line) in [
@@ -250,7 +253,7 @@ fn errors_name_the_file_and_the_line() {
             let error = join(&input, answers, &mut io::sink()).unwrap_err();
             assert!(matches!(&error, JoinError::Input { line: l, .. } if *l == line), "{content}: {error}");
             assert!(error.to_string().contains(&format!("bad, line {line}: ")), "{error}");
-            assert!(error.io_error().is_none());
+            assert!(error.io_error().is_none() && error.source().is_none());
         }
     }
 }

@@ -111,6 +111,26 @@ fn an_object_over_several_lines_is_told_once_and_read() {
     assert_eq!((findings[0].line, findings[0].code), (Some(1), FindingCode::ObjectOverLines));
     let without_digits = |text: &str| text.replace(|character: char| character.is_ascii_digit(), "");
     assert_eq!(without_digits(&findings[0].message), without_digits(&report.anomalies[0].message));
+    // Parts of it that are objects on lines of their own are parts of it all the same.
+    let by_hand = "{\n\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/responses\",\"body\":{\"model\":\"m\",\"input\":[\n\
+                   {\"role\":\"user\",\"content\":\"x\"}\n,\n{\"role\":\"user\",\"content\":\"y\"}\n]}}";
+    let findings = found(by_hand.as_bytes());
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!((findings[0].line, findings[0].code), (Some(1), FindingCode::ObjectOverLines));
+    // A request line that is whole, or is cut off itself, is none of its parts.
+    let codes = |text: &str| found(text.as_bytes()).iter().map(|f| (f.line, f.code)).collect::<Vec<_>>();
+    let [whole, cut] = [request("b").to_string(), request("b").to_string()[..30].to_owned()];
+    let truncated = |line| (Some(line), FindingCode::TruncatedLine);
+    for open in ["{", "{\"x\":1,", "{\"custom_id\":\"a\","] {
+        assert_eq!(codes(&format!("{open}\n{whole}")), [truncated(1)], "{open}");
+        assert_eq!(codes(&format!("{open}\n{cut}")), [truncated(1), truncated(2)], "{open}");
+        assert_eq!(codes(&format!("{open}\n  {cut}\n{whole}")), [truncated(1), truncated(2)], "{open}");
+    }
+    // One that is cut off is told with the custom_id that it has.
+    let findings = found(b"{\n\"custom_id\":\"a\",\n\"x\":[\n1,\n");
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    let Finding { line, custom_id, code, .. } = &findings[0];
+    assert_eq!((*line, custom_id.as_deref(), *code), (Some(1), Some("a"), FindingCode::TruncatedLine));
     // What is wrong inside is found as well.
     let mut wrong = request("d");
     wrong["method"] = "GET".into();
@@ -334,6 +354,10 @@ fn a_comma_before_an_object_is_told_once() {
     }
     let answer = r#",{"custom_id":"a","error":{"code":"c","message":"m"}}"#;
     assert_eq!(odd(&inspect(answer.as_bytes())), ["1:text_after_object"]);
+    // Also before one that is cut off, and not before anything else.
+    let cut = &answer[..answer.len() - 2];
+    assert_eq!(odd(&inspect(cut.as_bytes())), ["1:text_after_object", "1:unreadable_line"]);
+    assert_eq!(odd(&inspect(b",x")), ["1:unreadable_line"]);
     let array = format!("[{line}\n,{other}]");
     assert_eq!(
         found(array.as_bytes()).iter().map(|finding| finding.code).collect::<Vec<_>>(),

@@ -135,13 +135,38 @@ impl<'a> Collect<'a> {
         requests: &Path,
         results: Option<impl FnOnce() -> io::Result<AtomicFile>>,
     ) -> Result<(Joined, fs::File), Uncollected> {
+        self.fetch().await?;
+        self.join(requests, results).await
+    }
+
+    /// Fetches what there is, asking again for what is late. The files are durable then, and their names.
+    pub(crate) async fn fetch(&mut self) -> Result<(), Uncollected> {
         if not_run(&self.batch) && self.batch.late_files().is_none() {
             return Err(Uncollected::NotRun);
         }
         self.fetch_all().await?;
-        if not_run(&self.batch) {
-            return Err(Uncollected::NotRun);
+        if not_run(&self.batch) { Err(Uncollected::NotRun) } else { Ok(()) }
+    }
+
+    /// Which of the output and the error file are here.
+    pub(crate) fn here(&self) -> [bool; 2] {
+        [0, 1].map(|file: usize| self.files[file].fetched.is_some())
+    }
+
+    /// With these of the files, which were fetched before.
+    pub(crate) fn with(mut self, here: [bool; 2]) -> Self {
+        for (file, here) in self.files.iter_mut().zip(here) {
+            file.fetched = here.then_some(Fetched::Some);
         }
+        self
+    }
+
+    /// Joins what was fetched with the request lines.
+    pub(crate) async fn join(
+        &self,
+        requests: &Path,
+        results: Option<impl FnOnce() -> io::Result<AtomicFile>>,
+    ) -> Result<(Joined, fs::File), Uncollected> {
         (self.on_step)(Step::Joining);
         self.still_ours()?;
         let results = results.map(|begin| begin()).transpose().map_err(Uncollected::Unwritten)?;

@@ -299,6 +299,11 @@ impl Error {
         self.answer()?.code.as_deref()
     }
 
+    /// What the service said, without what we put around it.
+    pub(crate) fn said(&self) -> Option<&str> {
+        self.answer()?.message.as_deref()
+    }
+
     fn answer(&self) -> Option<&ErrorAnswer> {
         self.0.answer.as_ref()
     }

@@ -5,6 +5,7 @@
 //! [embeddings]: crate::guide::embeddings
 //! [waiting]: crate::guide::waiting
 //! [runs]: crate::guide::runs
+//! [parts]: crate::guide::parts
 //! [errors]: crate::guide::errors
 //! [multi_user_servers]: crate::guide::multi_user_servers
 //! [testing]: crate::guide::testing
@@ -23,6 +24,7 @@ macro_rules! page {
         #[doc = "[structured_outputs]: crate::guide::structured_outputs"]
         #[doc = "[waiting]: crate::guide::waiting"]
         #[doc = "[runs]: crate::guide::runs"]
+        #[doc = "[parts]: crate::guide::parts"]
         #[doc = "[errors]: crate::guide::errors"]
         #[doc = "[multi_user_servers]: crate::guide::multi_user_servers"]
         #[doc = "[testing]: crate::guide::testing"]
@@ -64,9 +66,16 @@ page! {
 
 page! {
     /// [`Run`](crate::run::Run), [`run::status`](crate::run::status()), [`run::list`](crate::run::list),
-    /// [`run::plan`](crate::run::plan()), [`RunStatus`](crate::run::RunStatus), [`Repair`](crate::run::Repair),
+    /// [`run::plan`](crate::run::plan()), [`run::clean`](crate::run::clean()),
+    /// [`RunStatus`](crate::run::RunStatus), [`Repair`](crate::run::Repair),
     /// [`RunError`](crate::run::RunError).
     runs
+}
+
+page! {
+    /// [`Partition`](crate::run::Partition), [`Run::partition`](crate::run::Run::partition),
+    /// [`run::join_parts`](crate::run::join_parts), [`PlanOptions`](crate::run::PlanOptions).
+    parts
 }
 
 page! {

@@ -21,6 +21,8 @@ pub(crate) fn command() -> Command {
     }
     // What is tried again is the library's, and tested there: here every answer counts.
     command.env("LOTE_RETRIES", "0");
+    // What one test's service takes says nothing of another's, which may have its port, and nothing is left in a home.
+    command.env("XDG_STATE_HOME", "").env("HOME", "").env("LOCALAPPDATA", "");
     command.env("COLUMNS", "100").stdin(Stdio::null());
     command
 }

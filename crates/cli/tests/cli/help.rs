@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "runs",
     "cancel",
     "repair",
+    "clean",
     "batches",
     "files",
     "inspect",

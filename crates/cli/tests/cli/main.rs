@@ -4,6 +4,7 @@ mod batches;
 #[cfg(unix)]
 mod beside;
 mod check;
+mod clean;
 #[cfg(unix)]
 mod commands;
 mod common;
@@ -18,6 +19,9 @@ mod join;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;
+mod partial;
+#[cfg(unix)]
+mod parts;
 mod plan;
 mod prepare;
 mod readme;

@@ -67,7 +67,7 @@ fn json_is_the_plan() {
         shards[1],
         json!({
             "number": 2, "endpoint": "/v1/chat/completions", "model": null,
-            "lines": 1, "bytes": file.len() / 2, "inputs": 0, "sha256": hash,
+            "lines": 1, "bytes": file.len() / 2, "inputs": 0, "tokens": (file.len() / 2).div_ceil(4), "sha256": hash,
         })
     );
 }

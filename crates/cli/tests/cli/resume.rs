@@ -281,13 +281,6 @@ fn an_embedded_run_that_was_killed_is_gone_on_with_by_the_same_command() {
     let mut first = at_work(command(), place.path(), &["--embedded"]);
     first.kill().expect("killed");
     first.wait().expect("gone");
-    // Its gateway is in no other command.
-    let unasked = Unasked::listen();
-    for command in ["resume", "repair"] {
-        let refused = lote_in(at(&unasked.url()), place.path(), &[command, "requests.run"]);
-        assert_eq!(refused.code, 2, "{refused:?}");
-        assert!(refused.stderr.contains("give that command again") && !refused.stderr.contains("--dir"), "{refused:?}");
-    }
     let again = lote_in(command(), place.path(), &["run", "requests.jsonl", "--embedded"]);
     assert_eq!(again.code, 0, "{again:?}");
     assert!(again.stdout.starts_with("2 of 2 lines succeeded"), "{again:?}");
@@ -295,8 +288,47 @@ fn an_embedded_run_that_was_killed_is_gone_on_with_by_the_same_command() {
     let twice = lote_in(command(), place.path(), &["run", "requests.jsonl", "--embedded"]);
     let first_line = |ended: &Ended| ended.stdout.lines().next().map(str::to_owned);
     assert_eq!((twice.code, first_line(&twice)), (0, first_line(&again)), "{twice:?}");
-    let repaired = lote_in(at(&unasked.url()), place.path(), &["repair", "requests.run", "--all"]);
-    assert_eq!(repaired.code, 2, "{repaired:?}");
+}
+
+/// The folder says that its gateway was inside a process: no service is asked, whatever the environment names.
+#[test]
+fn an_embedded_run_that_was_killed_is_gone_on_with_by_its_folder_alone() {
+    let unasked = Unasked::listen();
+    let killed = |prompts: &[&str], more: &[&str]| {
+        let place = folder(&[("requests.jsonl", &requests(prompts))]);
+        let mut first = at_work(command(), place.path(), &[&["--embedded"], more].concat());
+        first.kill().expect("killed");
+        first.wait().expect("gone");
+        fs::remove_file(place.path().join("requests.jsonl")).expect("there");
+        place
+    };
+    let place = killed(&["[[sleep=1500]] a", "b", "[[status=429]] c"], &["--shard-lines", "2"]);
+    let resumed = lote_in(at(&unasked.url()), place.path(), &["resume", "requests.run", "-o", "results.jsonl"]);
+    assert_eq!(resumed.code, 1, "{resumed:?}");
+    assert!(resumed.stdout.starts_with("2 of 3 lines succeeded, 1 failed"), "{resumed:?}");
+    assert_eq!(results(&place.path().join("results.jsonl")).len(), 3);
+    // What failed is tried again there as well; and what is finished needs no key either.
+    let repaired = lote_in(command(), place.path(), &["repair", "requests.run", "--json"]);
+    assert_eq!((repaired.code, &json(&repaired)["succeeded"]), (1, &2.into()), "{repaired:?}");
+    let attempts: Vec<Value> =
+        json(&repaired)["batches"].as_array().expect("batches").iter().map(|batch| batch["attempt"].clone()).collect();
+    assert_eq!(attempts, [1, 1, 2]);
+    let same = lote_in(command(), place.path(), &["resume", "requests.run"]);
+    assert_eq!((same.code, same.stderr.as_str()), (1, ""), "{same:?}");
+
+    // Cancelled, it sends nothing more.
+    let place = killed(&["[[sleep=60000]] a", "b"], &[]);
+    let cancelled = lote_in(command(), place.path(), &["cancel", "requests.run"]);
+    assert_eq!(cancelled.code, 1, "{cancelled:?}");
+    assert!(cancelled.stdout.starts_with("0 of 2 lines succeeded, 0 failed, 2 cancelled"), "{cancelled:?}");
+
+    // Whoever names a service means another run.
+    for command in ["resume", "repair", "cancel"] {
+        let refused =
+            lote_in(at(&unasked.url()), place.path(), &[command, "requests.run", "--base-url", &unasked.url()]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused:?}");
+        assert!(refused.stderr.contains("--base-url names a service: leave that out"), "{refused:?}");
+    }
     unasked.assert("a run of an embedded gateway");
 }
 

@@ -157,10 +157,26 @@ fn what_cannot_be_asked_is_exit_4_and_without_a_key_nothing_is_sent() {
     }
     // The gateway's own check of the lines is not the client's: its limit is lower here.
     let place = folder(&[("requests.jsonl", &requests(&["a", "b"]))]);
-    let gateway = Embedded::with(lote_gateway::Gateway::builder().max_lines(1));
+    let gateway = Embedded::with(lote_gateway::Gateway::builder().max_line_bytes(20));
     let ended = run_in(at(gateway.url()), place.path(), [] as [&str; 0]);
     assert_eq!(ended.code, 4, "{ended:?}");
-    assert!(ended.stderr.contains("failed at validation") && ended.stderr.contains("too_many_tasks"), "{ended:?}");
+    assert!(ended.stderr.contains("failed at validation") && ended.stderr.contains("invalid_request"), "{ended:?}");
+}
+
+#[test]
+fn a_shard_that_is_too_big_is_halved_and_told() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b"]))]);
+    let gateway = Embedded::with(lote_gateway::Gateway::builder().max_lines(1));
+    let ended = run_in(at(gateway.url()), place.path(), [] as [&str; 0]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.stderr.contains("its lines go into shards 2 and 3") && ended.stderr.contains("at most 1"),
+        "{ended:?}"
+    );
+    let mut status = command();
+    status.args(["status", "requests.run"]).current_dir(place.path());
+    let said = String::from_utf8(status.output().expect("it runs").stdout).expect("text");
+    assert!(said.contains("shard 1: halved, 0 of 2 lines ended") && said.contains("shard 3: settled"), "{said}");
 }
 
 #[test]

@@ -94,3 +94,36 @@ fn runs_are_listed_and_one_is_named_where_there_are_several() {
     assert_eq!(resumed.code, 2, "{resumed:?}");
     assert!(resumed.stderr.contains("keep the folder") && resumed.stderr.contains("--dir"), "{resumed:?}");
 }
+
+#[test]
+fn why_shards_wait_is_told_and_what_a_service_takes_is_kept() {
+    use lote_gateway::faults::{Effect, Fault, Operation, Refusal};
+    let refused = Fault::on(Operation::CreateBatch).nth(3).then(Effect::Status(Refusal::status(429)));
+    let gateway = Embedded::with(lote_gateway::Gateway::builder().fault(refused));
+    let slow = ["[[sleep=60000]] a", "[[sleep=60000]] b", "[[sleep=60000]] c"];
+    let place = folder(&[("requests.jsonl", &requests(&slow))]);
+    let state = place.path().join("state");
+    let run = |args: &[&str]| {
+        let mut lote = at(gateway.url());
+        lote.env("XDG_STATE_HOME", &state);
+        lote_in(lote, place.path(), &[&["run", "requests.jsonl", "--shard-lines", "1", "--detach"], args].concat())
+    };
+    let first = run(&[]);
+    assert_eq!(first.code, 5, "{first:?}");
+    let waits = "no other batch is created for now: 1 batch at work at once, as far as the service was seen to take";
+    assert!(first.stdout.contains(waits), "{first:?}");
+    let told = lote_in(command(), place.path(), &["status", "requests.run"]);
+    assert!(told.stdout.contains(waits), "{told:?}");
+    let limits = state.join("lote/limits");
+    let file = limits.join(names(&limits).first().expect("a file"));
+    let kept = fs::read_to_string(&file).expect("a file");
+    assert!(kept.contains("\"open\": 1") && !kept.contains("hunter"), "{kept}");
+    // The next run begins with it, and one that cannot read it says so and begins anew.
+    let next = run(&["--dir", "next.run"]);
+    assert!(next.stdout.contains(waits) && next.stderr.contains("2 of 3 shards are sent by nobody"), "{next:?}");
+    fs::write(&file, "x").expect("damaged");
+    let anew = run(&["--dir", "anew.run", "--creates-per-hour", "2"]);
+    assert!(anew.stderr.contains("what services take is learned anew"), "{anew:?}");
+    assert!(anew.stdout.contains("for now: 2 creates an hour, as was asked for"), "{anew:?}");
+    assert!(anew.stderr.contains("1 of 3 shards are sent by nobody"), "{anew:?}");
+}

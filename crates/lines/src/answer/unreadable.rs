@@ -178,7 +178,7 @@ fn relative(object: &str) -> &'static str {
 }
 
 /// How much of a line is walked key by key in search of a custom_id.
-const WALKED: usize = 64 << 10;
+const WALKED: usize = 65_536;
 
 const KEY: &[u8] = b"\"custom_id\"";
 

@@ -27,7 +27,7 @@ impl<'o> Held<'o> {
         };
         let bits = |names: &[String]| {
             let named = |at: &usize| names.iter().any(|name| name == rules.fields[*at].name);
-            (0..rules.fields.len()).filter(named).fold(0, |bits, at| bits | 1 << at)
+            (0..rules.fields.len()).filter(named).map(|at| 1 << at).sum()
         };
         let own = named(&options.own_fields);
         Some(Self { rules, own, own_fields: bits(own), optional: bits(named(&options.optional_fields)) })
@@ -213,7 +213,7 @@ impl<'a> Judge<'_, '_> {
                 continue;
             }
             if *name == "prompt" {
-                let text = prompt.filter(|json| json.len() > *most).and_then(raw::text);
+                let text = prompt.and_then(raw::text);
                 if let Some(count) = text.map(|text| text.chars().count()).filter(|count| count > most) {
                     let message =
                         format!("prompt has {count} characters, more than the {most} that the model {model} takes");
@@ -295,10 +295,7 @@ impl<'a> Judge<'_, '_> {
         if least > 0 && json == "\"\"" {
             self.find(FindingCode::OutOfRange, format!("{} is empty: it must have a text", field.name));
         }
-        // A text has no more characters than bytes.
-        if json.len() > most
-            && let Some(count) = raw::text(json).map(|text| text.chars().count()).filter(|count| *count > most)
-        {
+        if let Some(count) = raw::text(json).map(|text| text.chars().count()).filter(|count| *count > most) {
             self.find(FindingCode::OutOfRange, format!("{} has {count} characters, more than {most}", field.name));
         }
     }
@@ -307,26 +304,23 @@ impl<'a> Judge<'_, '_> {
         if !field.takes.takes(kind, "") {
             return self.wrong(field, kind, "");
         }
-        let length = match (field.inside, kind) {
-            (Inside::Messages, _) => self.messages(cursor, "messages"),
-            (Inside::Items, _) => self.messages(cursor, "input"),
+        let mut length = 0_usize;
+        match (field.inside, kind) {
+            (Inside::Messages, _) => length = self.messages(cursor, "messages"),
+            (Inside::Items, _) => drop(self.messages(cursor, "input")),
             (Inside::Embedded, _) => self.embedded_list(cursor),
             (Inside::Completed, _) => self.completed_list(cursor),
             (Inside::Moderated, _) => self.moderated_list(cursor),
             (Inside::ChatFormat, _) => self.chat_format(cursor),
             (Inside::ResponseText, _) => self.response_text(cursor),
             (Inside::ChatTools | Inside::ResponseTools, Kind::Array) => self.tools(cursor, field),
-            (Inside::ChatTools | Inside::ResponseTools, _) => self.tool(cursor, field, None),
+            (Inside::ChatTools | Inside::ResponseTools, _) => drop(self.tool(cursor, field, None)),
             (Inside::Metadata, _) => self.metadata(cursor),
-            (Inside::Nothing, _) => {
-                let mut length = 0;
-                if field.within.is_some() {
-                    cursor.elements(&mut |_, index| length = index + 1);
-                }
-                length
-            }
-        };
-        if let (Kind::Array, Some((least, most))) = (kind, field.within)
+            (Inside::Nothing, _) if field.within.is_some() => cursor.elements(&mut |_, _| length += 1),
+            (Inside::Nothing, _) => {}
+        }
+        // Of the lists into which more is looked, only messages have a range.
+        if let Some((least, most)) = field.within
             && !(least..=most).contains(&(length as f64))
         {
             let message = match length {

@@ -23,12 +23,12 @@ impl<'a> Judge<'_, '_> {
         self.count(1);
     }
 
-    /// A list of texts, the tokens of one text, or a list of texts as tokens. Gives back how many entries it has.
-    pub(super) fn embedded_list(&mut self, cursor: &mut Cursor<'a>) -> usize {
+    /// A list of texts, the tokens of one text, or a list of texts as tokens.
+    pub(super) fn embedded_list(&mut self, cursor: &mut Cursor<'a>) {
         let List { length, first } = self.texts_or_tokens(cursor, "input", true);
         if length == 0 {
-            self.find(FindingCode::EmptyInput, "input is empty: there is nothing to embed; leave the line out");
-            return 0;
+            let message = "input is empty: there is nothing to embed; leave the line out";
+            return self.find(FindingCode::EmptyInput, message);
         }
         let tokens = first == Kind::Number;
         if let Some(most) = self.checker.options.max_line_inputs
@@ -41,12 +41,11 @@ impl<'a> Judge<'_, '_> {
             self.find(FindingCode::TooManyInputs, message);
         }
         self.count(if tokens { 1 } else { length as u64 });
-        length
     }
 
     /// The same of prompts, of which there may be none and a text may be empty.
-    pub(super) fn completed_list(&mut self, cursor: &mut Cursor<'a>) -> usize {
-        self.texts_or_tokens(cursor, "prompt", false).length
+    pub(super) fn completed_list(&mut self, cursor: &mut Cursor<'a>) {
+        self.texts_or_tokens(cursor, "prompt", false);
     }
 
     /// Tells the first fault of the entries.
@@ -91,10 +90,9 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// A list of texts or of parts, of which there may be none. Tells the first fault.
-    pub(super) fn moderated_list(&mut self, cursor: &mut Cursor<'a>) -> usize {
-        let (mut length, mut first, mut told) = (0, Kind::Null, false);
+    pub(super) fn moderated_list(&mut self, cursor: &mut Cursor<'a>) {
+        let (mut first, mut told) = (Kind::Null, false);
         cursor.elements(&mut |cursor, index| {
-            length = index + 1;
             let kind = cursor.kind();
             if index == 0 {
                 first = kind;
@@ -111,7 +109,6 @@ impl<'a> Judge<'_, '_> {
             };
             self.first(&mut told, FindingCode::WrongType, format!("input[{index}] {what}"));
         });
-        length
     }
 
     /// Counts inputs of the whole file, and reports once that they pass the limit. Where the lines are cut into many

@@ -20,6 +20,7 @@ impl Checker<'_> {
     /// Reports all that is wrong with a line, without its line ending.
     pub(super) fn request_line(&mut self, number: u64, bytes: &[u8]) {
         if self.torn.is_some() && self.is_rest(number, bytes) {
+            self.deviates = true;
             return;
         }
         let text = match std::str::from_utf8(bytes) {
@@ -148,12 +149,12 @@ impl Checker<'_> {
             part = self.layout.judge(number, 0, bytes);
         }
         self.tell(&part);
-        match part {
-            Part::Nothing => {}
-            Part::Faulty if matches!(broken, Broken::Truncated { .. }) => self.tear(number, text, broken),
-            Part::Faulty => self.broken(number, id, text, broken),
-            Part::Record(block) => self.block(&block),
-            Part::Objects(objects) => {
+        match (part, broken) {
+            (Part::Nothing, _) => {}
+            (Part::Faulty, Broken::Truncated { .. }) => self.tear(number, text, broken),
+            (Part::Faulty, _) => self.broken(number, id, text, broken),
+            (Part::Record(block), _) => self.block(&block),
+            (Part::Objects(objects), _) => {
                 let begun = objects.rest.filter(|rest| bytes[rest.start] == b'{');
                 for range in objects.whole.into_iter().chain(begun) {
                     self.request_line(number, &bytes[range]);
@@ -170,6 +171,7 @@ impl Checker<'_> {
         }
         let part = self.layout.judge(number, 0, bytes);
         self.tell(&part);
+        self.deviates = true;
         match part {
             Part::Nothing => true,
             Part::Record(block) => {
@@ -217,8 +219,8 @@ impl Checker<'_> {
             }
         });
         match walked {
-            Err(broken) if !text.is_empty() => self.broken(block.first, id.as_deref(), text, &broken),
-            _ => self.request_line(block.first, &block.bytes),
+            Err(broken) => self.broken(block.first, id.as_deref(), text, &broken),
+            Ok(()) => self.request_line(block.first, &block.bytes),
         }
     }
 
@@ -226,7 +228,6 @@ impl Checker<'_> {
         const ONE: &str = "each line is one JSON object";
         let is_object = text.trim_start().starts_with('{');
         if self.lines == 1
-            && !is_object
             && let Some(names) = near::field_names(text)
         {
             self.rows = true;
@@ -347,8 +348,5 @@ impl Checker<'_> {
 
 /// Names in a row, such as `a, b and c`.
 fn and(names: &[&str]) -> String {
-    match names {
-        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
-        _ => names.concat(),
-    }
+    names.split_last().map_or_else(String::new, |(last, before)| format!("{} and {last}", before.join(", ")))
 }

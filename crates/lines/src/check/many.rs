@@ -179,6 +179,59 @@ impl<'o> CheckMany<'o> {
     }
 }
 
+/// Counts some of the lines that a [`CheckMany`] passes on, such as those of one part of its files.
+///
+/// ```
+/// use lote_lines::{CheckMany, CheckOptions, CountLines};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let line = |id| format!("{{\"custom_id\":\"{id}\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\
+///                          \"body\":{{\"model\":\"m\",\"input\":\"x\"}}}}\n");
+/// let (options, mut even) = (CheckOptions::default(), CountLines::default());
+/// let file: String = (1..=5).map(line).collect();
+/// let whole = CheckMany::new(&options, folder.path()).file("a", file.as_bytes(), &mut |_| (), &mut |line| {
+///     if line.number % 2 == 0 {
+///         even.add(&line);
+///     }
+///     Ok(true)
+/// })?;
+/// let even = even.finish();
+/// assert_eq!((whole.lines, even.lines, even.models["m"]), (5, 2, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CountLines {
+    lines: u64,
+    bytes: u64,
+    models: BTreeMap<String, u64>,
+    without_model: u64,
+    endpoints: Endpoints,
+    hash: Sha256,
+}
+
+impl CountLines {
+    /// Counts a line.
+    pub fn add(&mut self, line: &CheckedLine<'_>) {
+        self.lines += 1;
+        self.bytes += line.canonical.len() as u64 + 1;
+        match line.model {
+            Some(model) => count_models(&mut self.models, model, 1),
+            None => self.without_model += 1,
+        }
+        self.endpoints.add(line.endpoint);
+        self.hash.update(line.canonical);
+        self.hash.update(b"\n");
+    }
+
+    /// What the counted lines hold.
+    #[must_use]
+    pub fn finish(self) -> Checked {
+        let Self { lines, bytes, models, without_model, endpoints, hash } = self;
+        let endpoint = endpoints.one();
+        Checked { lines, bytes, endpoint, models, without_model, findings: 0, sha256: hex(hash) }
+    }
+}
+
 impl Checked {
     fn empty() -> Self {
         Self {
@@ -291,7 +344,7 @@ pub(super) fn used_before(line: u64, file: Option<&str>) -> String {
 }
 
 /// The endpoint of lines, as long as it is one.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Endpoints {
     first: String,
     several: bool,

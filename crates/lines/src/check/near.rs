@@ -194,7 +194,7 @@ pub(super) fn field_names(text: &str) -> Option<String> {
             && !name.contains(['{', '}', '<', '>', '[', ']'])
             && !name.contains(char::is_control)
     };
-    if text.len() > 10_000 || text.starts_with(['{', '[', '<']) || !names.iter().all(is_name) {
+    if text.len() > 10_000 || !names.iter().all(is_name) {
         return None;
     }
     let shown: Vec<_> = names.iter().take(5).map(|name| format!("{name:?}")).collect();
@@ -228,12 +228,21 @@ mod tests {
             ("messages", "message"),
             ("messages", "Messages"),
             ("input", "inputs"),
+            // Two slips in a word of five letters.
+            ("model", "molde"),
+            ("input", "inpts"),
         ] {
             assert!(rank(key, wanted).is_some(), "{wanted} {key}");
         }
-        for (wanted, key) in
-            [("method", "model"), ("url", "ur"), ("body", "bytes"), ("custom_id", "user"), ("messages", "metadata")]
-        {
+        for (wanted, key) in [
+            ("method", "model"),
+            ("url", "ur"),
+            ("url", "earl"),
+            ("body", "bytes"),
+            ("body", "boot"),
+            ("custom_id", "user"),
+            ("messages", "metadata"),
+        ] {
             assert!(rank(key, wanted).is_none(), "{wanted} {key}");
         }
         // The nearest one is named.
@@ -242,6 +251,19 @@ mod tests {
         let near = key_in(r#"{" method":"POST"}"#, "method", &|_| false);
         assert_eq!(near.as_deref(), Some("\" method\", with a blank in it: write \"method\""));
         assert_eq!(key_in(r#"{"id":1}"#, "custom_id", &|key| key == "id"), None);
+        // Of those that are as near, the first.
+        let near = key_in(r#"{"Body":1,"BODY":2}"#, "body", &|_| false);
+        assert_eq!(near.as_deref(), Some("\"Body\": write \"body\""));
+        // And what is odd about it.
+        for (json, named) in [
+            (r#"{"payload":{}}"#, "\"payload\": write \"body\""),
+            (r#"{"params":{}}"#, "\"params\", as lines of Anthropic's have it: write \"body\""),
+            (r#"{"bo\u200bdy":{}}"#, "\"bo\\u{200b}dy\", with a character in it that is not seen: write \"body\""),
+            (r#"{"bo\u0007dy":{}}"#, "\"bo\\u{7}dy\", with a character in it that is not seen: write \"body\""),
+            (r#"{"body\u00a0":{}}"#, "\"body\\u{a0}\", with a blank in it: write \"body\""),
+        ] {
+            assert_eq!(key_in(json, "body", &|_| false).as_deref(), Some(named));
+        }
     }
 
     #[test]
@@ -255,6 +277,7 @@ mod tests {
             ("v1/responses", Some("/v1/responses")),
             ("/V1/Responses", Some("/v1/responses")),
             ("/openai/v1/chat/completions", Some("/v1/chat/completions")),
+            ("/openai/chat/completions", Some("/v1/chat/completions")),
             ("/v1/chat/completion", Some("/v1/chat/completions")),
             ("/v1/respones", Some("/v1/responses")),
             ("/v1/audio/transcriptions", None),
@@ -263,6 +286,12 @@ mod tests {
         ] {
             assert_eq!(endpoint(url, &options), meant, "{url}");
         }
+        // Of a path that is very long, or none, nothing is said.
+        let long = |length: usize| format!("/{}/v1/responses", "x".repeat(length - "/v1/responses".len()));
+        assert_eq!(endpoint(&long(200), &options), Some("/v1/responses"));
+        assert_eq!(endpoint(&long(201), &options), None);
+        let short = CheckOptions { known_endpoints: vec!["/a".to_owned()], ..CheckOptions::default() };
+        assert_eq!((endpoint("/b", &short), endpoint("/", &short)), (Some("/a"), None));
     }
 
     #[test]
@@ -290,12 +319,55 @@ mod tests {
             (r#"{"error":"E17","fix":"y"}"#, "a row with \"error\", \"fix\""),
             (r#"{"data":[1,2],"x":1}"#, "a row with \"data\", \"x\""),
             (r#"{"question":"x","answer":"y"}"#, "a row with \"question\", \"answer\": `lote prepare`"),
+            // One sign of a format is not enough.
+            (r#"{"recordId":"a","x":1}"#, "a row with \"recordId\", \"x\": `lote prepare`"),
+            (r#"{"modelInput":{},"x":1}"#, "a row with \"modelInput\", \"x\": `lote prepare`"),
+            (r#"{"params":{},"x":1}"#, "a row with \"params\", \"x\": `lote prepare`"),
+            (r#"{"response":{},"x":1}"#, "a row with \"response\", \"x\": `lote prepare`"),
+            (r#"{"prompt":"x","answer":"y"}"#, "a row with \"prompt\", \"answer\": `lote prepare`"),
+            (r#"{"model":"m","x":1}"#, "a row with \"model\", \"x\": `lote prepare`"),
+            (r#"{"id":"a","x":1}"#, "a row with \"id\", \"x\": `lote prepare`"),
+            (r#"{"object":"thing","x":1}"#, "a row with \"object\", \"x\": `lote prepare`"),
+            (r#"{"error":7}"#, "a row with \"error\": `lote prepare`"),
+            (r#"{"detail":{"x":1}}"#, "a row with \"detail\": `lote prepare`"),
+            (r#"{"a":1,"b":1,"c":1,"d":1,"e":1}"#, "\"d\", \"e\": `lote prepare`"),
+            (r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}"#, "\"d\", \"e\", …: `lote prepare`"),
+            (r#"{"contents":[],"model":"m"}"#, "a body without its request line"),
+            // The error of a service, whatever stands beside it, and the first of two.
+            (r#"{"object":"error","detail":"no","message":"x"}"#, "the error of a service, \"no\""),
+            (r#"{"object":"error","error":"no","detail":"other"}"#, "the error of a service, \"no\""),
+            (r#"{"object":"error","detail":"other","error":"no"}"#, "the error of a service, \"no\""),
+            (r#"{"detail":["no"]}"#, "the error of a service, \"no\""),
+            // The first list that has objects.
+            (r#"{"data":[1],"items":[{"x":1}],"batch":[{"y":1}]}"#, "with a list under \"items\""),
+            (r#"{"lines":[{"custom_id":"a"},1]}"#, "`jq -c '.lines[]' FILE` does)"),
         ] {
             let told = other_format(line).unwrap_or_else(|| panic!("{line}"));
             assert!(told.contains(expected), "{line}: {told}");
         }
+        // Rows in a list may be none of lines, which are as they are to be.
+        let of_rows = other_format(r#"{"data":[{"x":1}]}"#).unwrap();
+        assert!(of_rows.ends_with(", and `lote prepare` makes request lines of them if they are rows"), "{of_rows}");
+        let of_lines = other_format(r#"{"data":[{"x":1,"custom_id":"a"}]}"#).unwrap();
+        assert!(of_lines.ends_with("(`jq -c '.data[]' FILE` does)"), "{of_lines}");
+        // Only so many keys are looked at.
+        for (before, expected) in [(99, "one of Gemini's"), (100, "a row with \"0\", \"1\"")] {
+            let fields: String = (0..before).map(|number| format!("\"{number}\":0,")).collect();
+            let told = other_format(&format!("{{{fields}\"request\":{{}}}}")).unwrap();
+            assert!(told.contains(expected), "{before}: {told}");
+        }
         for line in [
             "{}",
+            r#"{"request":{},"body":{}}"#,
+            r#"{"request":{},"custom_id":"a"}"#,
+            r#"{"custom_id":"a","params":{},"body":{}}"#,
+            r#"{"custom_id":"a","params":{},"url":"u"}"#,
+            r#"{"custom_id":"a","body":{},"response":{}}"#,
+            r#"{"custom_id":"a","object":"batch"}"#,
+            r#"{"body":{},"error":"x","object":"error"}"#,
+            r#"{"body":{}}"#,
+            r#"{"custom_id":"a"}"#,
+            r#"{"id":"a","endpoint":"u","x":1}"#,
             r#"{"custom_id":"a","body":{}}"#,
             r#"{"custom_id":"a","url":"/v1/responses"}"#,
             r#"{"customId":"a","Method":"POST","url":"u","Body":{}}"#,
@@ -307,6 +379,7 @@ mod tests {
 
     #[test]
     fn field_names_are_told_from_other_texts() {
+        let long = "x".repeat(60);
         for (line, names) in [
             ("id,text", Some("\"id\", \"text\"")),
             ("id;text", Some("\"id\", \"text\"")),
@@ -316,8 +389,20 @@ mod tests {
             ("<html>, a", None),
             ("{'a': 1, 'b': 2}", None),
             ("id,,text", None),
+            ("a|b c", Some("\"a\", \"b c\"")),
+            ("a,b,c,d,e", Some("\"a\", \"b\", \"c\", \"d\", \"e\"")),
+            ("a,b,c,d,e,f", Some("\"a\", \"b\", \"c\", \"d\", \"e\", …")),
+            ("a,b]", None),
+            ("[a,b", None),
+            ("<a,b", None),
+            ("a,b\u{1}", None),
+            (&format!("a,{long}"), Some(&format!("\"a\", {long:?}"))),
+            (&format!("a,x{long}"), None),
         ] {
             assert_eq!(field_names(line).as_deref(), names, "{line}");
         }
+        // A line that is very long is something else.
+        let names = |length: usize| field_names(&("a,".repeat(length / 2 - 1) + &"b".repeat(length % 2 + 2)));
+        assert!(names(10_000).is_some() && names(10_001).is_none());
     }
 }

@@ -162,7 +162,7 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// The `response_format` of a chat, which has its schema one level down.
-    pub(super) fn chat_format(&mut self, cursor: &mut Cursor<'a>) -> usize {
+    pub(super) fn chat_format(&mut self, cursor: &mut Cursor<'a>) {
         let (mut kind, mut nested, mut flat, mut schema) = (None, None, false, false);
         cursor.fields(&mut |cursor, key| match key.as_ref() {
             "type" => kind = Some(cursor.skip()),
@@ -200,11 +200,10 @@ impl<'a> Judge<'_, '_> {
                 }
             }
         }
-        0
     }
 
     /// The `text` of a response: its format has name and schema beside its type.
-    pub(super) fn response_text(&mut self, cursor: &mut Cursor<'a>) -> usize {
+    pub(super) fn response_text(&mut self, cursor: &mut Cursor<'a>) {
         let (mut there, mut astray) = (false, false);
         cursor.fields(&mut |cursor, key| match key.as_ref() {
             // Null is none.
@@ -220,7 +219,6 @@ impl<'a> Judge<'_, '_> {
             let message = "text has the format itself: it stands one level down, under text.format";
             self.find(FindingCode::WrongShape, message);
         }
-        0
     }
 
     fn text_format(&mut self, cursor: &mut Cursor<'a>) {
@@ -254,26 +252,23 @@ impl<'a> Judge<'_, '_> {
         }
     }
 
-    /// A list of tools; gives back how many there are.
-    pub(super) fn tools(&mut self, cursor: &mut Cursor<'a>, field: &Field) -> usize {
-        let mut length = 0;
+    /// A list of tools.
+    pub(super) fn tools(&mut self, cursor: &mut Cursor<'a>, field: &Field) {
         let mut told = false;
         cursor.elements(&mut |cursor, index| {
-            length = index + 1;
             let kind = cursor.kind();
             if kind != Kind::Object {
                 let message = format!("{}[{index}] is {kind}: it must be an object", field.name);
                 self.first(&mut told, FindingCode::WrongType, message);
             } else if !told {
-                told = self.tool(cursor, field, Some(index)) > 0;
+                told = self.tool(cursor, field, Some(index));
             }
         });
-        length
     }
 
     /// One tool, or the choice of one: a chat has a function one level down, a response beside its type. Gives back
-    /// how many faults there were.
-    pub(super) fn tool(&mut self, cursor: &mut Cursor<'a>, field: &Field, index: Option<usize>) -> usize {
+    /// whether there was a fault.
+    pub(super) fn tool(&mut self, cursor: &mut Cursor<'a>, field: &Field, index: Option<usize>) -> bool {
         let (mut kind, mut function, mut name) = (None, None, None);
         let mut inner = None;
         cursor.fields(&mut |cursor, key| match key.as_ref() {
@@ -294,7 +289,7 @@ impl<'a> Judge<'_, '_> {
         // One without a type is a function that was written for the other endpoint, when it has a name only.
         let flat = chat && function.is_none() && name.is_some();
         if kind != Some("\"function\"") && !(flat && kind.is_none()) {
-            return 0;
+            return false;
         }
         let place = index.map_or_else(|| field.name.to_owned(), |index| format!("{}[{index}]", field.name));
         let (endpoint, other) = self.endpoints();
@@ -303,14 +298,14 @@ impl<'a> Judge<'_, '_> {
                 "{place} is flat, as in {other}: in {endpoint} it is {{\"type\": \"function\", \"function\": {{\"name\": …}}}}"
             );
             self.find(FindingCode::WrongShape, message);
-            return 1;
+            return true;
         }
         if !chat && function.is_some() && name.is_none() {
             let message = format!(
                 "{place} has a function one level down, as in {other}: in {endpoint} name and parameters stand beside type"
             );
             self.find(FindingCode::WrongShape, message);
-            return 1;
+            return true;
         }
         let (place, name) = if chat { (format!("{place}.function"), inner) } else { (place, name) };
         let (code, message) = match (function, name) {
@@ -322,10 +317,10 @@ impl<'a> Judge<'_, '_> {
             (_, Some(kind)) if kind != Kind::String => {
                 (FindingCode::WrongType, format!("{place}.name is {kind}: it must be a string"))
             }
-            _ => return 0,
+            _ => return false,
         };
         self.find(code, message);
-        1
+        true
     }
 
     /// What a format that asks for JSON by a schema holds. Only the flat form has to have the schema.
@@ -348,14 +343,14 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// Pairs of texts.
-    pub(super) fn metadata(&mut self, cursor: &mut Cursor<'a>) -> usize {
+    pub(super) fn metadata(&mut self, cursor: &mut Cursor<'a>) {
         let (most, key_characters, value_characters) = METADATA;
         let (mut pairs, mut told) = (0, false);
         cursor.fields(&mut |cursor, key| {
             pairs += 1;
             let kind = cursor.kind();
             let json = cursor.skip();
-            let long = |text: &str, most: usize| text.len() > most && text.chars().count() > most;
+            let long = |text: &str, most: usize| text.chars().count() > most;
             let shown = raw::clip(&key, 64);
             if kind != Kind::String {
                 let message = format!("metadata.{shown} is {kind}: it must be a string");
@@ -363,9 +358,7 @@ impl<'a> Judge<'_, '_> {
             } else if long(&key, key_characters) {
                 let message = format!("metadata.{shown}: a key has at most {key_characters} characters");
                 self.first(&mut told, FindingCode::OutOfRange, message);
-            } else if json.len() > value_characters
-                && raw::text(json).is_some_and(|value| long(&value, value_characters))
-            {
+            } else if raw::text(json).is_some_and(|value| long(&value, value_characters)) {
                 let message = format!("metadata.{shown}: a value has at most {value_characters} characters");
                 self.first(&mut told, FindingCode::OutOfRange, message);
             }
@@ -373,7 +366,6 @@ impl<'a> Judge<'_, '_> {
         if pairs > most {
             self.find(FindingCode::OutOfRange, format!("metadata has {pairs} pairs: it must have at most {most}"));
         }
-        pairs
     }
 
     /// Tells the first fault of a list and no other.

@@ -104,6 +104,10 @@ mod tests {
             (r#""\\\ud83d""#, Some(3)),
             (r#""\\\\ud83d""#, None),
             ("\"\u{1f600}\"", None),
+            // The search goes on right behind what is none.
+            (r#""aaaaaaaaaaaa\\ud83d\ud83d""#, Some(20)),
+            (r#""aaaaaaaaaaaa\ud83d\ude00\ude00""#, Some(25)),
+            (r#""aaaaaaaaaaaa\u0041\ud83d""#, Some(19)),
         ] {
             assert_eq!(lone(text), at, "{text}");
         }

@@ -25,7 +25,6 @@ fn by_sign(line: &str, at: usize, word: &str, why: &str) -> Option<String> {
     let sign = rest.chars().next();
     let after_comma = before.ends_with(',');
     let advice = match sign {
-        _ if why == "trailing comma" => "a comma stands before the closing bracket: take it out",
         Some('}' | ']') if after_comma => "a comma stands before the closing bracket: take it out",
         Some('\'') => "JSON has double quotes only: json.dumps writes them, str and print do not",
         Some('/') if rest.starts_with("//") || rest.starts_with("/*") => "JSON has no comments: take them out",
@@ -101,8 +100,20 @@ mod tests {
         ] {
             assert!(told(line).contains(expected), "{line}: {}", told(line));
         }
+        // A word may be the last of the line.
+        assert!(told(r#"{"a":NaN"#).starts_with("NaN is no JSON"));
         // What is not known is left to the reader's own words.
-        assert_eq!(told(r#"{"a" 1}"#), "(expected `:`)");
+        for (line, expected) in [
+            (r#"{"a" 1}"#, "(expected `:`)"),
+            (r#"{"a":}"#, "(expected value)"),
+            (r#"{"a":]}"#, "(expected value)"),
+            (r#"{"a":,}"#, "(expected value)"),
+            (r#"{"a":/x}"#, "(expected value)"),
+            (r#"{"a":NaNs}"#, "(expected value)"),
+            (r#"{[1]:2}"#, "(key must be a string)"),
+        ] {
+            assert_eq!(told(line), expected, "{line}");
+        }
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub(super) enum Taken {
     Unreadable(Found),
 }
 
-#[derive(Default)]
 pub(super) struct Index {
+    max_line_bytes: usize,
     files: Vec<AnswerFile>,
     hasher: IdHasher,
     entries: IdMap<Entry>,
@@ -76,25 +76,34 @@ pub(super) struct Index {
 struct AnswerFile {
     path: PathBuf,
     name: String,
-    /// The file, or what it holds decompressed. Not buffered: answers stand in another order than the requests, so nearly every read jumps.
+    /// The file, or what it holds decompressed. Not buffered: answers stand in another order than the requests, so nearly
+    /// every read jumps.
     reader: File,
-    position: u64,
     /// Its compressed data is damaged, not cut off: bytes may be other ones than were written.
     doubtful: bool,
 }
 
 impl AnswerFile {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        if self.position != offset {
-            self.reader.seek(SeekFrom::Start(offset))?;
-        }
-        self.reader.read_exact(buffer)?;
-        self.position = offset + buffer.len() as u64;
-        Ok(())
+        self.reader.seek(SeekFrom::Start(offset))?;
+        self.reader.read_exact(buffer)
     }
 }
 
 impl Index {
+    /// An index of no files yet. A line that is longer than this is unreadable, and is not held.
+    pub(super) fn new(max_line_bytes: usize) -> Self {
+        Self {
+            max_line_bytes,
+            files: Vec::new(),
+            hasher: IdHasher::default(),
+            entries: IdMap::default(),
+            lines: 0,
+            lost: None,
+            damaged_files: 0,
+        }
+    }
+
     /// Reads a file of answers and keeps where the best answer to each custom_id stands.
     pub(super) fn add(&mut self, answers: Named<'_>, anomalies: &mut Anomalies) -> Result<(), JoinError> {
         let path = answers.shown();
@@ -105,8 +114,9 @@ impl Index {
         let scanned = BufReader::with_capacity(1 << 16, scanned);
         let doubtful = damage.as_ref().is_some_and(|damage| !damage.is_cut());
         let path_of = path.to_owned();
-        self.files.push(AnswerFile { path: path_of, name: name.clone(), reader, position: u64::MAX, doubtful });
-        let Self { files, hasher, entries, .. } = self;
+        self.files.push(AnswerFile { path: path_of, name: name.clone(), reader, doubtful });
+        let Self { files, hasher, entries, max_line_bytes, .. } = self;
+        let max_line_bytes = *max_line_bytes;
         let duplicate = |loser: Found, winner: Found, id: &str, anomalies: &mut Anomalies| {
             let message = format!(
                 "custom_id was answered twice; taken was {}, line {}",
@@ -150,7 +160,7 @@ impl Index {
                 duplicate(loser.found, known.found, id, anomalies);
             }
         };
-        let scanned = scan::answers(&name, scanned, damage, anomalies, &mut visit);
+        let scanned = scan::answers(&name, scanned, max_line_bytes, damage, anomalies, &mut visit);
         let scanned = scanned.map_err(|error| JoinError::read(path, error))?;
         self.lines += scanned.lines;
         self.damaged_files += u64::from(scanned.damage.is_some());
@@ -191,6 +201,11 @@ impl Index {
                 Taken::Nothing
             }
         }
+    }
+
+    /// Whether a line is longer than what is held.
+    pub(super) fn is_too_long(&self, found: Found) -> bool {
+        found.length > self.max_line_bytes as u64
     }
 
     /// Reads the bytes of an answer into `buffer`.

@@ -7,7 +7,7 @@ use crate::{
     BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
-    run::{self, Progress, Repair, Report, RunError, RunStatus},
+    run::{self, Clean, CleanedRemote, Partition, Progress, Repair, Report, RunError, RunStatus},
 };
 
 mirror! {
@@ -22,10 +22,16 @@ mirror! {
         fn endpoint(endpoint: impl Into<String>);
         fn limits(limits: Limits);
         fn first_lines(lines: u64);
+        fn partition(part: Partition);
         fn max_open(batches: usize);
+        fn max_enqueued_tokens(tokens: u64);
+        fn creates_per_hour(batches: u32);
+        fn keep_limits_in(folder: impl Into<PathBuf>);
         fn attempts(attempts: u32);
         fn settle_after_loss(time: Duration);
         fn anew(anew: bool);
+        fn clean_remote(clean: bool);
+        fn partial(partial: bool);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);
         fn adopt(shard: u32, batch: BatchId);
@@ -70,6 +76,14 @@ impl Run {
     /// See [`RunError`]. In async code one that is refused.
     pub fn repair(self, repair: Repair) -> Result<Report, RunError> {
         self.driver.run(self.inner.repair(repair)).unwrap_or_else(|error| Err(RunError::refused(error)))
+    }
+
+    /// Deletes what it has put at the service.
+    ///
+    /// # Errors
+    /// See [`RunError`]. In async code one that is refused.
+    pub fn delete_remote(self, clean: Clean) -> Result<CleanedRemote, RunError> {
+        self.driver.run(self.inner.delete_remote(clean)).unwrap_or_else(|error| Err(RunError::refused(error)))
     }
 
     /// Cancels it, and fetches what it finished.

@@ -8,7 +8,7 @@ mod rewrite;
 mod table;
 mod window;
 
-use std::{fmt, fs, io::Read, ops::Range, path::Path, str::FromStr, sync::Arc};
+use std::{fmt, fs, io::Read, ops::Range, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use toml::Value as Toml;
 
@@ -59,6 +59,9 @@ macro_rules! known {
 }
 
 known! { "mka1" "openai" "azure" "groq" "together" "ogx" "litellm" "vllm" "doubleword" "aibrix" }
+
+/// For how long an idempotency key is trusted where it is not known for how long it is kept.
+const KEYS_KEPT: Duration = Duration::from_secs(10 * 60);
 
 /// The most bytes of a file that are read.
 const LONGEST: u64 = 1 << 20;
@@ -183,6 +186,18 @@ impl Dialect {
     /// Whether a create that carries an idempotency key can be sent again without making a second batch.
     pub fn honours_idempotency_keys(&self) -> bool {
         self.0.create.idempotency != Idempotency::None
+    }
+
+    /// For how long after a create its idempotency key is honoured, as far as that is known: zero where keys are not, ten
+    /// minutes where nobody says, and [`Duration::MAX`] where they are kept as long as the batch. What is older is looked
+    /// for in the list by a run before it is sent again.
+    pub fn idempotency_keys_kept(&self) -> Duration {
+        match (&self.0.create.idempotency, self.0.create.idempotency_kept) {
+            (Idempotency::None, _) => Duration::ZERO,
+            (_, None) => KEYS_KEPT,
+            (_, Some(Most::None)) => Duration::MAX,
+            (_, Some(Most::Of(seconds))) => Duration::from_secs(seconds),
+        }
     }
 
     /// Whether `X-On-Behalf-Of` is understood.

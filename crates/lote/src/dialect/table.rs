@@ -128,6 +128,8 @@ pub(super) struct Create {
     pub(super) max_concurrency: bool,
     pub(super) output_expires_after: bool,
     pub(super) idempotency: Idempotency,
+    /// For how many seconds a key is honoured; none for ever. Where it is not known a key is trusted for minutes.
+    pub(super) idempotency_kept: Option<Most>,
     /// The contract's endpoint to the service's own spelling.
     pub(super) spelling: BTreeMap<String, String>,
     /// Further fields of the body.
@@ -142,6 +144,7 @@ impl Default for Create {
             max_concurrency: false,
             output_expires_after: false,
             idempotency: Idempotency::default(),
+            idempotency_kept: None,
             spelling: BTreeMap::new(),
             fields: BTreeMap::new(),
         }

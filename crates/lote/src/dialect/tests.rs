@@ -89,6 +89,23 @@ fn a_table_has_what_it_extends_but_for_what_it_says() {
 }
 
 #[test]
+fn a_key_is_kept_for_as_long_as_the_table_says() {
+    let (key, minutes) = ("create.idempotency = { header = \"K\" }\n", Duration::from_secs(600));
+    for (table, kept) in [
+        ("", Duration::ZERO),
+        ("create.idempotency_kept = 60\n", Duration::ZERO),
+        (key, minutes),
+        (&format!("{key}create.idempotency_kept = 60\n"), Duration::from_secs(60)),
+        (&format!("{key}create.idempotency_kept = \"none\"\n"), Duration::MAX),
+        ("extends = \"ogx\"\n", Duration::MAX),
+    ] {
+        let dialect = Dialect::from_toml(&format!("name = \"mine\"\n{table}")).unwrap();
+        assert_eq!(dialect.idempotency_keys_kept(), kept, "{table}");
+    }
+    assert!(Dialect::from_toml("name = \"mine\"\ncreate.idempotency_kept = 0\n").is_err());
+}
+
+#[test]
 fn an_idempotency_key_goes_to_one_place() {
     let mine = "name = \"mine\"\nextends = \"ogx\"\ncreate.idempotency = ";
     for (idempotency, headers, fields) in

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::Path,
+    time::Duration,
 };
 
 use lote_client::types as wire;
@@ -40,6 +41,12 @@ pub(super) enum Whose {
     Unclear(Vec<u32>),
 }
 
+impl From<Option<u32>> for Whose {
+    fn from(shard: Option<u32>) -> Self {
+        shard.map_or_else(|| Self::Unclear(Vec::new()), Self::Shard)
+    }
+}
+
 /// Whether a batch is that of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
@@ -70,6 +77,11 @@ impl Listed {
             Some(batches) if !self.keeps_metadata => batches,
             _ => &[],
         }
+    }
+
+    /// The batches that were wanted, once.
+    pub(super) fn take_found(&mut self) -> Vec<(u32, Batch)> {
+        std::mem::take(&mut self.found)
     }
 
     fn take(&mut self, batch: Batch, whose: Whose) {
@@ -140,6 +152,12 @@ async fn list_since(
     }
 }
 
+/// Whether the key of a create is honoured still. A clock that was set back tells no age.
+pub(super) fn is_key_kept(intent: Option<UnixSeconds>, now: UnixSeconds, kept: Duration) -> bool {
+    let age = intent.and_then(|at| u64::try_from(now.get().saturating_sub(at.get())).ok());
+    age.is_some_and(|age| Duration::from_secs(age) < kept)
+}
+
 /// Whether a batch is that of a create of this shard which the log does not hold. The run was begun at `begun`.
 pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard, state: &State) -> Claim {
     if state.holds(&batch.id) && kept(Rule::Whose) {
@@ -148,7 +166,20 @@ pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard,
     let said = |key: &str| batch.metadata.get(key).map(String::as_str);
     let ours = |ours| if ours { Claim::Ours } else { Claim::NotOurs };
     match (said(RUN), said(SHARD)) {
-        (Some(of), Some(number)) => ours((of == run || !kept(Rule::Whose)) && number == shard.plan.number.to_string()),
+        (Some(of), Some(number)) => {
+            let number = number.parse::<u32>().ok();
+            let same_number = number == Some(shard.plan.number);
+            match said(SHA256) {
+                _ if !kept(Rule::Whose) => ours(same_number),
+                None => ours(of == run && same_number),
+                Some(sha256) => {
+                    // A log that was behind the world may have given a number again, to other lines: the lines tell then.
+                    let has = |number: &u32| state.shards.get(number).is_some_and(|shard| shard.plan.sha256 == sha256);
+                    let named = number.filter(has).unwrap_or(shard.plan.number);
+                    ours(of == run && sha256 == shard.plan.sha256 && named == shard.plan.number)
+                }
+            }
+        }
         _ if !batch.metadata.is_empty() => Claim::NotOurs,
         // A service that keeps no metadata: the file tells.
         _ => {
@@ -170,6 +201,20 @@ pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard,
     }
 }
 
+/// The shard of which a batch is one more, which the log does not hold. Only a batch that says so is: another may be
+/// anybody's, and would be cancelled.
+pub(super) fn is_surplus(batch: &Batch, run: &str, state: &State) -> Option<u32> {
+    if !kept(Rule::Surplus) {
+        return None;
+    }
+    let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+    let (number, sha256) = (said(SHARD)?.parse::<u32>().ok()?, said(SHA256)?);
+    let shard = state.shards.get(&number).filter(|shard| shard.plan.sha256 == sha256)?;
+    use Phase::{Cancelled, Creating, Planned, Uploaded};
+    let has_one = !matches!(shard.phase, Planned | Uploaded | Creating | Cancelled);
+    (said(RUN) == Some(run) && has_one && !state.holds(&batch.id)).then_some(number)
+}
+
 /// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a
 /// day; the youngest of each shard. Whoever has lost that folder would pay for the lines again.
 pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &State) -> Result<Vec<Twin>, Error> {
@@ -184,7 +229,7 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
         let counts = !batch.is_terminal() || batch.created_at.is_none_or(|at| at >= since);
         (counts && batch.status != crate::Status::Failed && !is_beside(folder, other)).then_some(shard.plan.number)
     };
-    let of = |batch: &Batch| of(batch).map_or_else(|| Whose::Unclear(Vec::new()), Whose::Shard);
+    let of = |batch: &Batch| Whose::from(of(batch));
     let mut twins: Vec<Twin> = Vec::new();
     for (shard, batch) in list_since(client, Some(since), of).await?.found {
         if twins.iter().all(|known| known.shard != shard) {
@@ -238,4 +283,27 @@ pub(super) fn marked(options: &BatchOptions, run: &str, shard: &Shard, nonce: &s
         None => format!("lote-{run}-{number}-{nonce}"),
     });
     marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_trusted_as_long_as_it_is_kept() {
+        let at = |seconds: i64| UnixSeconds::new(1_800_000_000 + seconds).unwrap();
+        let minute = Duration::from_secs(60);
+        for (intent, now, kept, trusted) in [
+            (Some(at(0)), at(0), minute, true),
+            (Some(at(0)), at(59), minute, true),
+            (Some(at(0)), at(60), minute, false),
+            (Some(at(0)), at(0), Duration::ZERO, false),
+            (Some(at(0)), at(1 << 40), Duration::MAX, true),
+            // The clock was set back, or the log has no intent.
+            (Some(at(1)), at(0), Duration::MAX, false),
+            (None, at(0), Duration::MAX, false),
+        ] {
+            assert_eq!(is_key_kept(intent, now, kept), trusted, "{intent:?} {now:?} {kept:?}");
+        }
+    }
 }

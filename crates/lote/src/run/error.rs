@@ -20,6 +20,7 @@ struct Repr {
     kind: Kind,
     folder: Option<PathBuf>,
     batches: Vec<BatchId>,
+    report: Option<Report>,
 }
 
 /// A batch of another run that has the same lines as a shard of this one.
@@ -59,7 +60,7 @@ pub(super) enum Kind {
     Held(Vec<(u32, String)>),
     /// It was time to give up.
     GaveUp,
-    /// All batches failed at validation.
+    /// All batches failed at validation, or were refused to the last line.
     Failed(Vec<String>),
     /// The results could not be put where they were wanted as well.
     NotCopied { output: PathBuf, error: io::Error, report: Box<Report> },
@@ -72,7 +73,7 @@ impl RunError {
     pub const MAX_FINDINGS: usize = 1_000;
 
     pub(super) fn new(kind: Kind) -> Self {
-        Self(Box::new(Repr { kind, folder: None, batches: Vec::new() }))
+        Self(Box::new(Repr { kind, folder: None, batches: Vec::new(), report: None }))
     }
 
     pub(super) fn place(path: &Path, why: impl Into<String>) -> Self {
@@ -103,6 +104,12 @@ impl RunError {
         if !self.0.batches.contains(&batch) {
             self.0.batches.push(batch);
         }
+        self
+    }
+
+    /// With the results that there are.
+    pub(super) fn with_report(mut self, report: Report) -> Self {
+        self.0.report = Some(report);
         self
     }
 
@@ -192,7 +199,8 @@ impl RunError {
         }
     }
 
-    /// All batches failed at validation: there are no results, and nothing is to be paid.
+    /// All batches failed at validation, or no line is small enough for the service: there are no results, and nothing is
+    /// to be paid.
     pub fn is_failed(&self) -> bool {
         matches!(self.0.kind, Kind::Failed(_))
     }
@@ -256,11 +264,12 @@ impl RunError {
         }
     }
 
-    /// What came of a run whose results are in its folder, but not where they were wanted as well.
+    /// What came of a run whose results are in its folder, but not where they were wanted as well; or what there is so far
+    /// of one that is [held](Self::is_held), if that was to be written: see [`Run::partial`](super::Run::partial).
     pub fn report(&self) -> Option<&Report> {
         match &self.0.kind {
             Kind::NotCopied { report, .. } => Some(report),
-            _ => None,
+            _ => self.0.report.as_ref(),
         }
     }
 }
@@ -332,7 +341,10 @@ impl fmt::Display for RunError {
             Kind::GaveUp => write!(f, "gave up waiting; {} at the service", go_on(&self.0.batches)),
             Kind::Failed(whys) => {
                 let ids: Vec<&str> = self.0.batches.iter().map(BatchId::as_str).collect();
-                write!(f, "batch {} failed at validation", ids.join(", "))?;
+                match ids.as_slice() {
+                    [] => write!(f, "the service takes none of the request lines, and no batch was made")?,
+                    ids => write!(f, "batch {} failed at validation", ids.join(", "))?,
+                }
                 for why in whys {
                     write!(f, "\n  {why}")?;
                 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::ShardPlan;
 use crate::{BatchId, FileId, UnixSeconds, save::Stored};
 
 /// One thing that happened. Each is written and synced before the step that it announces, or right after the answer that
@@ -17,6 +18,12 @@ pub(super) enum Event {
     Creating { shard: u32, nonce: String, at: UnixSeconds },
     /// There is a batch. `adopted` when it was found in the list, and not in the answer to the create.
     Created { shard: u32, batch: BatchId, adopted: bool },
+    /// There is one more batch of the same lines. It is cancelled, and what it has finished is fetched.
+    Surplus { shard: u32, batch: BatchId },
+    /// A surplus batch is over.
+    SurplusOver { shard: u32, batch: BatchId, status: String },
+    /// What a surplus batch has finished is in a folder below that of the shard, if that is anything.
+    SurplusSettled { shard: u32, batch: BatchId, results: Option<Stored> },
     /// The service refused the create: it made no batch.
     Refused { shard: u32, nonce: String, why: String },
     /// A create whose answer was lost has made no batch.
@@ -25,25 +32,56 @@ pub(super) enum Event {
     Postponed { shard: u32, batch: BatchId, why: String },
     /// A batch is over.
     Over { shard: u32, batch: BatchId, status: String },
+    /// What a batch that is over has is in the shard's folder: the files that it names, and the batch as it was then.
+    Fetched { shard: u32, files: Fetched },
+    /// What was fetched or settled is not in the folder as it was written: it is joined again from the files that were
+    /// `fetched`, or those are fetched again.
+    Unsettled { shard: u32, fetched: bool },
     /// Every line of a shard has its result, in the shard's own results.
     Settled { shard: u32, results: Stored },
-    /// A batch failed at validation: none of its lines was run.
+    /// A batch failed at validation, or the service takes not even one line of the shard: none of its lines was run.
     Failed { shard: u32, why: String },
+    /// A shard was refused as too big, and no batch of it is at work: its lines are in two others from now on, whose files
+    /// are in their folders.
+    Halved { shard: u32, why: String, halves: Vec<Half> },
     /// It cannot be told what became of a shard; a person must say.
     Held { shard: u32, why: String },
     /// A person has said that a held shard is to be looked at again.
     Released { shard: u32 },
     /// Lines that did not succeed are tried again, in these shards.
-    Attempt { attempt: u32, shards: Vec<super::plan::ShardPlan> },
+    Attempt { attempt: u32, shards: Vec<ShardPlan> },
     /// No more creates; what is open is cancelled.
     Cancelled,
     /// The run is cancelled no more, since what did not succeed is to be tried again.
     Resumed,
+    /// The results that there are so far are written: shards are held.
+    Partial { results: Stored },
     /// All results are written.
     Finished { results: Stored },
+    /// A file of the run is at the service no more.
+    Deleted { file: FileId },
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,
+}
+
+/// What was fetched of a batch, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fetched {
+    pub(super) batch: Stored,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) output: Option<Stored>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) errors: Option<Stored>,
+}
+
+/// A part of the lines of a shard, as a shard of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Half {
+    /// Its first line among those of the whole, from 1.
+    pub(super) first_line: u64,
+    #[serde(flatten)]
+    pub(super) plan: ShardPlan,
 }
 
 /// Who works on a run, and where.

@@ -2,8 +2,8 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File},
-    io::{self, BufWriter, Write},
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,22 +11,20 @@ use serde::Serialize;
 
 use super::{
     RunError,
+    clean::Missing,
     error::Kind,
-    event::{Event, Opened},
+    event::{Event, Fetched, Opened},
     lock::{Holder, Lock, NotHeld},
     log::{Log, LogError},
-    plan::{self, PlanError, Planned, Shards},
-    record::{Asked, Found, Record, shard_folder},
+    record::{Found, Record, shard_folder, surplus_folder},
     seam::{Rule, kept},
-    state::{Phase, State},
+    state::{Phase, State, SurplusPhase},
 };
-use crate::{
-    lines::{CheckOptions, Checked},
-    save::{self, Access, AtomicFile, Dir, Stored},
-};
+use crate::save::{self, Access, AtomicFile, Dir, Stored};
 
-/// How many names of a staging folder are tried.
-const TRIES: usize = 100;
+mod appear;
+
+pub(super) use appear::{Draft, ToFolder};
 
 /// The names of files in the folder.
 pub(super) const RESULTS: &str = "results.jsonl";
@@ -43,6 +41,8 @@ const SHARDS: &str = "shards";
 pub(super) const REQUESTS: &str = "requests.jsonl";
 pub(super) const OUTPUT: &str = "output.jsonl";
 pub(super) const ERRORS: &str = "errors.jsonl";
+/// The batch as it was when its files were fetched.
+pub(super) const BATCH: &str = "batch.json";
 
 /// What is in a folder before anything was paid for, in the order in which it is removed.
 const BEGUN: [&str; 6] = [Record::NAME, Log::NAME, Log::RESERVE, ORDER, PROGRESS, CANCEL];
@@ -61,15 +61,8 @@ pub(super) struct Folder {
     pub(super) record: Record,
     log: Log,
     pub(super) state: State,
-}
-
-/// What is asked of a folder.
-pub(super) struct Draft<'a> {
-    pub(super) path: &'a Path,
-    pub(super) inputs: &'a [PathBuf],
-    pub(super) check: &'a CheckOptions,
-    pub(super) asked: Asked,
-    pub(super) who: Opened,
+    /// What is not in the folder as it was written, to be said by who goes on.
+    unsettled: Vec<Event>,
 }
 
 /// What a folder says to who does not hold it.
@@ -89,33 +82,6 @@ enum There {
 }
 
 impl Folder {
-    /// The folder of this run: a new one, which appears when the input has passed its check, or the one that is there, to
-    /// be gone on with. What was counted of the input, if it is a new one.
-    pub(super) fn prepare(draft: Draft<'_>, wanted: &dyn Fn() -> bool) -> Result<(Self, Option<Checked>), RunError> {
-        let path = draft.path;
-        save_sweep(save::folder(path));
-        match what_is(path)? {
-            There::Nothing => draft.beside(wanted).map(|(folder, checked)| (folder, Some(checked))),
-            There::Free => draft.in_place(None, wanted).map(|(folder, checked)| (folder, Some(checked))),
-            There::Run(_) => {
-                let folder = Self::open(path)?;
-                match draft.differs(&folder.record, wanted)? {
-                    None => Ok((folder, None)),
-                    // Nobody can owe or be owed anything: it gives way.
-                    Some(_) if folder.state.owes_nothing() => {
-                        draft.in_place(Some(folder), wanted).map(|(folder, checked)| (folder, Some(checked)))
-                    }
-                    Some(what) => {
-                        let ended = folder.state.finished.is_some();
-                        let state = if ended { "a finished run" } else { "a run that is not finished" };
-                        let why = format!("holds {state} of something else ({what}); name another folder");
-                        Err(RunError::new(Kind::Taken { why }).at(path).with(folder.state.batches()))
-                    }
-                }
-            }
-        }
-    }
-
     /// Opens the folder of a run that is there, and takes its lock.
     pub(super) fn open(path: &Path) -> Result<Self, RunError> {
         if let There::Nothing | There::Free = what_is(path)? {
@@ -134,8 +100,17 @@ impl Folder {
             let why = "a newer lote has written to it: go on with that".to_owned();
             return Err(unreadable(path, Log::NAME, why));
         }
-        let mut folder =
-            Self { path: path.to_owned(), lock, access, made: false, fresh: false, record: *record, log, state };
+        let mut folder = Self {
+            path: path.to_owned(),
+            lock,
+            access,
+            made: false,
+            fresh: false,
+            record: *record,
+            log,
+            state,
+            unsettled: Vec::new(),
+        };
         if written.torn {
             // What was lost may have been a create.
             folder.state.opened = folder.state.opened.take().map(|before| Opened { folder: String::new(), ..before });
@@ -166,6 +141,9 @@ impl Folder {
     pub(super) fn enter(&mut self, who: Opened) -> Result<(), RunError> {
         let folder = self.lock.dir().identity().map_err(|error| self.failed("look at", "", error))?;
         let cut = self.state.opened.as_ref().is_some_and(|before| before.folder.is_empty());
+        for event in std::mem::take(&mut self.unsettled) {
+            self.say(event)?;
+        }
         self.say(Event::Opened(Opened { folder, cut, ..who }))
     }
 
@@ -228,6 +206,12 @@ impl Folder {
         self.log.epoch()
     }
 
+    /// Makes the names of the folders of shards durable.
+    pub(super) fn sync_shards(&self) -> Result<(), RunError> {
+        let synced = Dir::open(&self.path.join(SHARDS)).and_then(|shards| shards.sync());
+        synced.map_err(|error| self.failed("sync", SHARDS, error))
+    }
+
     /// Begins a file in the folder.
     pub(super) fn begin(&self, name: &str) -> io::Result<AtomicFile> {
         self.lock.begin(name, self.access)
@@ -236,6 +220,16 @@ impl Folder {
     /// Begins a file in the folder of a shard.
     pub(super) fn begin_in(&self, shard: u32, name: &str) -> io::Result<AtomicFile> {
         AtomicFile::within(Dir::open(&self.shard(shard))?, name.as_ref(), self.access)
+    }
+
+    /// The folder below that of a shard for what its surplus batch of this place has finished. It is made, durably.
+    pub(super) fn begin_surplus(&self, shard: u32, at: usize) -> io::Result<PathBuf> {
+        let shard = self.shard(shard);
+        let path = shard.join(surplus_folder(at));
+        appear::make_folder(&path, self.access)?;
+        Dir::open(&path)?.narrow(self.access)?;
+        Dir::open(&shard)?.sync()?;
+        Ok(path)
     }
 
     /// Who may read what the run writes.
@@ -268,8 +262,8 @@ impl Folder {
         });
     }
 
-    /// Removes what this process has put into the folder, and the folder if it made that, when nothing was begun. Only what a run puts there goes, and only if
-    /// the folder is still the one that was opened.
+    /// Removes what this process has put into the folder, and the folder if it made that, when nothing was begun. Only what
+    /// a run puts there goes, and only if the folder is still the one that was opened.
     pub(super) fn remove(self) {
         if self.fresh && self.state.nothing_was_begun() {
             clear(&self.lock);
@@ -277,197 +271,67 @@ impl Folder {
         }
     }
 
+    /// Removes a file of this folder, or of one within it. That it is not there is no error.
+    pub(super) fn remove_file(&self, within: &Path, name: &str) -> Result<(), RunError> {
+        self.check()?;
+        let removed = match within.as_os_str().is_empty() {
+            true => self.lock.dir().remove(name.as_ref()),
+            false => Dir::open(&self.path.join(within)).and_then(|dir| dir.remove(name.as_ref())),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(RunError::io("remove", &self.path.join(within).join(name), error).at(&self.path))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn failed(&self, doing: &str, name: &str, error: io::Error) -> RunError {
         RunError::io(doing, &self.join(name), error).at(&self.path).with(self.state.batches())
     }
 
-    /// What was settled is as it was written, or is fetched and joined again.
+    /// What was settled is as it was written, or is joined again from what was fetched, or fetched again.
     fn verify(&mut self) -> Result<(), RunError> {
         if self.state.finished.is_some() {
             return Ok(());
         }
-        for shard in self.state.shards.values_mut() {
-            let Phase::Settled(stored) = &shard.phase else { continue };
-            let results = self.path.join(shard_folder(shard.plan.number)).join(RESULTS);
-            match Stored::of(&results) {
-                Ok(found) if found == *stored => {}
-                Ok(_) => shard.phase = Phase::Over,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => shard.phase = Phase::Over,
-                Err(error) => return Err(RunError::io("read", &results, error).at(&self.path)),
+        // What cannot be made again of the answers that are here is fetched again.
+        let _ = Missing::of(&self.path, self.access, &self.state).make();
+        for (number, shard) in &self.state.shards {
+            let at = self.path.join(shard_folder(*number));
+            let is = |name: &str, stored: &Stored| match Stored::of(&at.join(name)) {
+                Ok(found) => Ok(found == *stored),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(RunError::io("read", &at.join(name), error).at(&self.path)),
+            };
+            for (at, surplus) in shard.surplus.iter().enumerate() {
+                let SurplusPhase::Settled(Some(stored)) = &surplus.phase else { continue };
+                let name = surplus_folder(at).join(RESULTS);
+                if !is(&name.to_string_lossy(), stored)? {
+                    let (batch, status) = (surplus.batch.clone(), surplus.status.clone().unwrap_or_default());
+                    self.unsettled.push(Event::SurplusOver { shard: *number, batch, status });
+                }
+            }
+            let settled = match &shard.phase {
+                Phase::Settled(stored) => is(RESULTS, stored)?,
+                Phase::Fetched => false,
+                _ => continue,
+            };
+            if settled {
+                continue;
+            }
+            let fetched = match &shard.fetched {
+                None => false,
+                Some(Fetched { batch, output, errors }) => {
+                    let files = [(BATCH, Some(batch)), (OUTPUT, output.as_ref()), (ERRORS, errors.as_ref())];
+                    let mut files = files.into_iter().filter_map(|(name, stored)| Some((name, stored?)));
+                    files.try_fold(true, |all, (name, stored)| Ok(all && is(name, stored)?))?
+                }
+            };
+            if !(fetched && shard.phase == Phase::Fetched) {
+                self.unsettled.push(Event::Unsettled { shard: *number, fetched });
             }
         }
-        Ok(())
-    }
-}
-
-impl Draft<'_> {
-    /// In a folder beside the final one, which is then renamed: a refused input leaves nothing.
-    fn beside(self, wanted: &dyn Fn() -> bool) -> Result<(Folder, Checked), RunError> {
-        let (path, access) = (self.path, self.access());
-        let io = |error| RunError::io("make a folder for", path, error);
-        let (at, mut lock) = staging(path, access).map_err(io)?;
-        let (record, log, checked) = match self.fill(&lock, wanted) {
-            Ok(filled) => filled,
-            Err(error) => {
-                clear(&lock);
-                lock.remove(&BEGUN, true);
-                return Err(error);
-            }
-        };
-        // Of two runs at once, one gets the name: a folder is not renamed over one that is not empty.
-        if let Err(error) = fs::rename(&at, path) {
-            clear(&lock);
-            lock.remove(&BEGUN, true);
-            return Err(match Lock::holder(path) {
-                Some(holder) => RunError::new(Kind::Busy(holder)).at(path),
-                None => RunError::io("make", path, error),
-            });
-        }
-        let named = lock.moved_to(path).and_then(|()| Dir::open(save::folder(path))?.sync());
-        let state = State::new(&record.shards);
-        let mut folder = Folder { path: path.to_owned(), lock, access, made: true, fresh: true, record, log, state };
-        if let Err(error) = named {
-            let error = folder.failed("make", "", error);
-            folder.remove();
-            return Err(error);
-        }
-        folder.enter(self.who)?;
-        Ok((folder, checked))
-    }
-
-    /// In the folder that is there. What an earlier run has left in it of which nothing was begun goes, once the input
-    /// has passed its check.
-    fn in_place(self, before: Option<Folder>, wanted: &dyn Fn() -> bool) -> Result<(Folder, Checked), RunError> {
-        let (path, access) = (self.path, self.access());
-        let lock = match before {
-            Some(Folder { lock, .. }) => lock,
-            None => Lock::take(path, access).map_err(|not| not_held(not, path))?,
-        };
-        // A folder that was empty is the user's, and stays when the run ends early.
-        let made = match what_is(path)? {
-            There::Nothing => return Err(RunError::new(Kind::Lost).at(path)),
-            There::Free => names(path).is_ok_and(|names| names.iter().any(|name| name != Lock::NAME)),
-            There::Run(_) => true,
-        };
-        save::sweep(path);
-        clear(&lock);
-        for name in BEGUN {
-            let _ = lock.dir().remove(name.as_ref());
-        }
-        // Where this is not allowed the files in it are private all the same.
-        let _ = lock.dir().narrow(access);
-        match self.fill(&lock, wanted) {
-            Ok((record, log, checked)) => {
-                let state = State::new(&record.shards);
-                let mut folder = Folder { path: path.to_owned(), lock, access, made, fresh: true, record, log, state };
-                folder.enter(self.who)?;
-                Ok((folder, checked))
-            }
-            Err(error) => {
-                clear(&lock);
-                lock.remove(&BEGUN, made);
-                Err(error)
-            }
-        }
-    }
-
-    /// Checks the input and cuts it into shards, and writes down what was asked. A refused input changes nothing.
-    fn fill(&self, lock: &Lock, wanted: &dyn Fn() -> bool) -> Result<(Record, Log, Checked), RunError> {
-        let (path, access, at) = (self.path, self.access(), lock.dir().path());
-        let mut shards = ToFolder { at, access };
-        let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
-        let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
-        let mut sink = BufWriter::new(order.file());
-        let planned =
-            plan::plan(self.inputs, self.check, &self.asked.cut, self.asked.limit, at, &mut shards, &mut sink, wanted)
-                .map_err(plan_error)?;
-        let flushed = sink.into_inner().map(drop).map_err(|error| error.into_error());
-        flushed.map_err(|error| failed(ORDER, error))?;
-        if !planned.in_order {
-            order.commit().map_err(|error| failed(ORDER, error))?;
-        }
-        let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
-        let record = Record::new(self.asked.clone(), &planned);
-        let written = Dir::open(&at.join(SHARDS))
-            .and_then(|shards| shards.sync())
-            .and_then(|()| write_json(lock.begin(Record::NAME, access)?, &record));
-        written.map_err(|error| failed(Record::NAME, error))?;
-        Ok((record, log, planned.checked))
-    }
-
-    /// How this run differs from the one in a folder.
-    fn differs(&self, record: &Record, wanted: &dyn Fn() -> bool) -> Result<Option<String>, RunError> {
-        let asked = Asked { sha256: record.asked.sha256.clone(), ..self.asked.clone() };
-        if let Some(what) = record.asked.differs(&asked) {
-            return Ok(Some(what));
-        }
-        let spill = tempfile::tempdir().map_err(|error| RunError::io("make", &std::env::temp_dir(), error))?;
-        let planned: Planned = plan::plan(
-            self.inputs,
-            self.check,
-            &self.asked.cut,
-            self.asked.limit,
-            spill.path(),
-            &mut Nowhere,
-            &mut io::sink(),
-            wanted,
-        )
-        .map_err(plan_error)?;
-        Ok(record.asked.differs(&Asked { sha256: planned.checked.sha256, ..asked }))
-    }
-
-    /// Nobody is to read the folder who may not read the whole input.
-    fn access(&self) -> Access {
-        self.inputs.iter().map(|input| Access::of(input)).reduce(Access::and).unwrap_or_default()
-    }
-}
-
-/// Puts the lines of each shard into its folder.
-pub(super) struct ToFolder<'a> {
-    pub(super) at: &'a Path,
-    pub(super) access: Access,
-}
-
-impl Shards for ToFolder<'_> {
-    type Out = File;
-
-    fn begin(&mut self, number: u32) -> io::Result<Self::Out> {
-        begin_shard(self.at, self.access, number)
-    }
-
-    fn finish(&mut self, number: u32, out: Self::Out) -> io::Result<()> {
-        out.sync_all()?;
-        Dir::open(&self.at.join(shard_folder(number)))?.sync()
-    }
-}
-
-fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<File> {
-    for folder in [at.join(SHARDS), at.join(shard_folder(number))] {
-        match folder_builder(access).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-    }
-    let dir = Dir::open(&at.join(shard_folder(number)))?;
-    dir.narrow(access)?;
-    // What is there is of an attempt that was never begun.
-    let _ = dir.remove(REQUESTS.as_ref());
-    let file = dir.create_new(REQUESTS.as_ref(), access.file_mode())?;
-    access.narrow(&file)?;
-    Ok(file)
-}
-
-/// Lines that are only looked at.
-pub(super) struct Nowhere;
-
-impl Shards for Nowhere {
-    type Out = io::Sink;
-
-    fn begin(&mut self, _: u32) -> io::Result<io::Sink> {
-        Ok(io::sink())
-    }
-
-    fn finish(&mut self, _: u32, _: io::Sink) -> io::Result<()> {
         Ok(())
     }
 }
@@ -478,13 +342,6 @@ pub(super) fn write_json(mut atomic: AtomicFile, value: &impl Serialize) -> io::
     text.write_all(b"\n")?;
     atomic.file().write_all(&text)?;
     atomic.commit()
-}
-
-fn plan_error(error: PlanError) -> RunError {
-    match error {
-        PlanError::Input { checked, sources } => RunError::new(Kind::Input { checked, sources }),
-        PlanError::Io { doing, path, error } => RunError::io(doing, &path, error),
-    }
 }
 
 fn unreadable(path: &Path, name: &'static str, why: String) -> RunError {
@@ -538,6 +395,8 @@ fn what_is(path: &Path) -> Result<There, RunError> {
             let locked = names.iter().any(|name| name == Lock::NAME);
             match names.iter().all(ours) && (locked || names.iter().all(|name| save::is_temporary(name))) {
                 true => Ok(There::Free),
+                // Another process has just begun a run here.
+                false if matches!(Record::read(path), Found::Record(_)) => what_is(path),
                 false => {
                     let why = "holds something else than a run; name another folder".to_owned();
                     Err(RunError::new(Kind::Taken { why }).at(path))
@@ -549,55 +408,6 @@ fn what_is(path: &Path) -> Result<There, RunError> {
 
 fn names(path: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
-}
-
-fn folder_builder(access: Access) -> DirBuilder {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, access.folder_mode());
-    builder
-}
-
-/// A folder beside the final one, on the same file system.
-fn staging(path: &Path, access: Access) -> io::Result<(PathBuf, Lock)> {
-    for _ in 0..TRIES {
-        let at = save::folder(path).join(save::staging_name());
-        match folder_builder(access).create(&at) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => made?,
-        }
-        match Lock::take(&at, access) {
-            Ok(lock) => {
-                lock.dir().narrow(access)?;
-                return Ok((at, lock));
-            }
-            // Another process has taken it for a dead one's and removed it, before it could be locked.
-            Err(NotHeld::Busy(_)) => {}
-            Err(NotHeld::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(NotHeld::Io(error)) => {
-                let _ = fs::remove_file(at.join(Lock::NAME));
-                let _ = fs::remove_dir(&at);
-                return Err(error);
-            }
-        }
-    }
-    Err(io::Error::other("no folder could be made that stays"))
-}
-
-/// Removes the staging folders that dead processes of this host have left in a folder.
-fn save_sweep(parent: &Path) {
-    for name in names(parent).unwrap_or_default().iter().filter(|name| save::is_staging(name)) {
-        let at = parent.join(name);
-        match Lock::take_left(&at) {
-            Some(lock) => {
-                clear(&lock);
-                lock.remove(&BEGUN, true);
-            }
-            // It died before it made its lock: only an empty folder goes.
-            None => drop(fs::remove_dir(&at)),
-        }
-    }
 }
 
 /// Removes the request lines of shards of which nothing was begun.

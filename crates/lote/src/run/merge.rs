@@ -11,16 +11,23 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    RunError,
     folder::{ANOMALIES, FAILED, Folder, ORDER, REQUESTS, RESULTS, SUMMARY},
     plan::ShardPlan,
-    record::shard_folder,
-    state::Phase,
+    record::{shard_folder, surplus_folder},
+    report::Summary,
+    state::{Phase, SurplusPhase},
 };
 use crate::{
-    Batch,
+    Batch, BatchId, Client,
+    fetch::blocking,
     lines::{Answer, Joined, OutcomeKind, Sum, write_error},
     save::{AtomicFile, Stored},
 };
+
+/// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
+const HELD: &str = "held";
+const NOT_SENT: &str = "not_sent";
 
 /// What is written down of a shard that was settled.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,8 +36,25 @@ pub(super) struct ShardSummary {
     pub(super) joined: Joined,
 }
 
+/// Writes the results of all shards, the lines that did not succeed, what is odd, and the summary. The results of lines
+/// whose shard is not over say so, and are not among those that are fit to be sent again. Gives back the results as they
+/// were written.
+pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Stored, RunError> {
+    folder.check()?;
+    let failed = |doing: &str, path: &Path, error| {
+        RunError::io(doing, path, error).at(folder.path()).with(folder.state.batches())
+    };
+    let merge = Merge::new(folder).map_err(|error| failed("write", &folder.join(RESULTS), error))?;
+    let merged = blocking(move || merge.write()).await;
+    let mut merged = merged.map_err(|Fault(path, error)| failed("put together", &path, error))?;
+    // The words are those of the result lines.
+    client.shared().secrets().blank_summary(&mut merged.joined);
+    folder.write_json(SUMMARY, &Summary::new(folder, merged.joined, merged.undecided))?;
+    Ok(merged.results)
+}
+
 /// What all of it is put together from.
-pub(super) struct Merge {
+struct Merge {
     root: PathBuf,
     parts: Parts,
     results: AtomicFile,
@@ -49,6 +73,10 @@ pub(super) struct Parts {
 struct Part {
     plan: ShardPlan,
     attempt: u32,
+    /// Whether its lines are a part of those of another shard, which stands for them in the order of the input.
+    is_half: bool,
+    /// Batches that were made of the same lines for nothing, and where what they finished is.
+    surplus: Vec<(BatchId, PathBuf)>,
     came: Came,
 }
 
@@ -57,20 +85,25 @@ enum Came {
     Results,
     /// None of its lines was run: what its result lines say.
     Nothing { code: &'static str, why: String },
+    /// These shards have its lines, one after the other.
+    Halved([u32; 2]),
 }
 
 /// What was put together.
-pub(super) struct Merged {
-    pub(super) joined: Joined,
-    pub(super) results: Stored,
+struct Merged {
+    joined: Joined,
+    /// Lines that have no outcome yet.
+    undecided: u64,
+    results: Stored,
 }
 
 /// Which file could not be read or written.
+#[derive(Debug)]
 pub(super) struct Fault(pub(super) PathBuf, pub(super) io::Error);
 
 /// A pair of lines: what was asked, and the best that came.
 pub(super) struct Pair<'a> {
-    /// The shard of the first attempt that the line is in.
+    /// The shard of the first attempt that the line is in, no halved one.
     pub(super) shard: u32,
     /// The shard whose result it is.
     pub(super) from: u32,
@@ -80,7 +113,7 @@ pub(super) struct Pair<'a> {
 
 impl Merge {
     /// Over what the folder holds.
-    pub(super) fn new(folder: &Folder) -> io::Result<Self> {
+    fn new(folder: &Folder) -> io::Result<Self> {
         Ok(Self {
             root: folder.path().to_owned(),
             parts: Parts::of(folder),
@@ -91,13 +124,13 @@ impl Merge {
     }
 
     /// Writes all of it.
-    pub(super) fn write(mut self) -> Result<Merged, Fault> {
+    fn write(mut self) -> Result<Merged, Fault> {
         let root = self.root.clone();
         let at = |name: &'static str| {
             let path = root.join(name);
             move |error| Fault(path, error)
         };
-        let mut sum = Sum::default();
+        let (mut sum, mut undecided) = (Sum::default(), 0);
         // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
         let mut counted = BTreeSet::new();
         let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
@@ -112,7 +145,12 @@ impl Merge {
                     } else {
                         sum.add_found(&joined);
                     }
-                    write_anomalies(*number, &joined, &mut anomalies).map_err(at(ANOMALIES))?;
+                    write_anomalies(*number, None, &joined, &mut anomalies).map_err(at(ANOMALIES))?;
+                }
+                // Whose lines are no more than others of the same lines: their answers are not counted.
+                for (batch, folder) in &part.surplus {
+                    let joined = read_surplus(&self.root, *number, folder)?.joined;
+                    write_anomalies(*number, Some(batch), &joined, &mut anomalies).map_err(at(ANOMALIES))?;
                 }
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
@@ -131,7 +169,9 @@ impl Merge {
                     return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
                 };
                 sum.add_line(&answer);
-                if answer.outcome() != OutcomeKind::Succeeded {
+                if self.parts.is_undecided(pair.from) {
+                    undecided += 1;
+                } else if answer.outcome() != OutcomeKind::Succeeded {
                     failed.write_all(pair.request).map_err(at(FAILED))?;
                     failed.write_all(b"\n").map_err(at(FAILED))?;
                 }
@@ -144,7 +184,7 @@ impl Merge {
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
-        Ok(Merged { joined: sum.finish(), results })
+        Ok(Merged { joined: sum.finish(), undecided, results })
     }
 }
 
@@ -156,10 +196,25 @@ impl Parts {
             let came = match &shard.phase {
                 Phase::Settled(_) => Came::Results,
                 Phase::Failed(why) => nothing("batch_failed", why),
+                Phase::Halved(halves) => Came::Halved(*halves),
                 Phase::Cancelled => nothing("batch_cancelled", "the run was cancelled before this line was sent"),
-                _ => nothing("not_settled", shard.held.as_deref().unwrap_or("its batch was not settled")),
+                Phase::Planned | Phase::Uploaded if shard.held.is_none() => {
+                    nothing(NOT_SENT, "it was not sent yet: its batch waits for others to end")
+                }
+                _ => nothing(HELD, shard.held.as_deref().unwrap_or("its batch was not settled")),
             };
-            Part { plan: shard.plan.clone(), attempt: shard.attempt, came }
+            let surplus = shard.surplus.iter().enumerate();
+            let surplus = surplus.filter_map(|(place, surplus)| match &surplus.phase {
+                SurplusPhase::Settled(Some(_)) => Some((surplus.batch.clone(), surplus_folder(place))),
+                _ => None,
+            });
+            Part {
+                plan: shard.plan.clone(),
+                attempt: shard.attempt,
+                is_half: shard.half_of.is_some(),
+                surplus: surplus.collect(),
+                came,
+            }
         };
         let shards = folder.state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
         Self { shards, in_order: folder.record.in_order }
@@ -167,6 +222,12 @@ impl Parts {
 
     pub(super) fn plan(&self, shard: u32) -> Option<&ShardPlan> {
         self.shards.get(&shard).map(|part| &part.plan)
+    }
+
+    /// Whether the lines of a shard have no outcome yet: they may have been paid for, or are sent by the run itself later.
+    fn is_undecided(&self, shard: u32) -> bool {
+        let code = self.shards.get(&shard).map(|part| &part.came);
+        matches!(code, Some(Came::Nothing { code: HELD | NOT_SENT, .. }))
     }
 
     /// Whether the run was cancelled before the shard was submitted.
@@ -182,20 +243,30 @@ impl Parts {
 }
 
 pub(super) fn read_summary(root: &Path, shard: u32) -> Result<ShardSummary, Fault> {
-    let path = root.join(shard_folder(shard)).join(SUMMARY);
+    summary(root.join(shard_folder(shard)).join(SUMMARY))
+}
+
+/// That of a surplus batch, in this folder below that of its shard.
+pub(super) fn read_surplus(root: &Path, shard: u32, folder: &Path) -> Result<ShardSummary, Fault> {
+    summary(root.join(shard_folder(shard)).join(folder).join(SUMMARY))
+}
+
+fn summary(path: PathBuf) -> Result<ShardSummary, Fault> {
     let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice(&text)?));
     read.map_err(|error| Fault(path, error))
 }
 
-fn write_anomalies(shard: u32, joined: &Joined, out: &mut impl Write) -> io::Result<()> {
+fn write_anomalies(shard: u32, surplus: Option<&BatchId>, joined: &Joined, out: &mut impl Write) -> io::Result<()> {
     #[derive(Serialize)]
     struct Found<'a> {
         shard: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        surplus: Option<&'a BatchId>,
         #[serde(flatten)]
         anomaly: &'a crate::lines::Anomaly,
     }
     for anomaly in &joined.anomalies {
-        serde_json::to_writer(&mut *out, &Found { shard, anomaly })?;
+        serde_json::to_writer(&mut *out, &Found { shard, surplus, anomaly })?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -207,7 +278,7 @@ struct Pairs<'a> {
     shards: &'a BTreeMap<u32, Part>,
     in_order: bool,
     /// The shards of the first attempt that are being read.
-    open: BTreeMap<u32, Reader>,
+    open: BTreeMap<u32, Chain<'a>>,
     /// The further attempts, by endpoint and model: the shards of each, one after another, hold a part of the lines of the
     /// input that are for these, in the same order.
     again: BTreeMap<(u32, &'a str, Option<&'a str>), Again<'a>>,
@@ -215,9 +286,24 @@ struct Pairs<'a> {
 
 /// Shards of an attempt, and the line that comes next.
 struct Again<'a> {
+    chain: Chain<'a>,
+    head: Option<Head>,
+}
+
+/// Shards that are read one after another; of one that was halved its halves.
+struct Chain<'a> {
+    shards: &'a BTreeMap<u32, Part>,
+    /// Those that come, the next one last.
     left: Vec<&'a Part>,
     reader: Option<Reader>,
-    head: Option<Head>,
+    /// What surplus batches have of halved shards whose halves are being read.
+    above: Vec<Above>,
+}
+
+/// What surplus batches have of the lines of a shard.
+struct Above {
+    left: u64,
+    lines: Vec<Lines>,
 }
 
 struct Head {
@@ -238,6 +324,7 @@ struct Reader {
     left: u64,
     requests: Lines,
     results: Results,
+    above: Above,
     request: Vec<u8>,
     result: Vec<u8>,
 }
@@ -280,12 +367,14 @@ impl Reader {
         let results = match &part.came {
             Came::Results => Results::Lines(Lines::open(folder.join(RESULTS))?),
             Came::Nothing { code, why } => Results::Nothing { code, why: why.clone() },
+            Came::Halved(_) => return Err(Fault(folder, io::Error::other("its lines are in other shards"))),
         };
         Ok(Self {
             number: part.plan.number,
             left: part.plan.lines,
             requests: Lines::open(folder.join(REQUESTS))?,
             results,
+            above: Above::open(root, part)?,
             request: Vec::new(),
             result: Vec::new(),
         })
@@ -295,16 +384,37 @@ impl Reader {
         self.left -= 1;
         self.requests.next(&mut self.request)?;
         match &mut self.results {
-            Results::Lines(lines) => lines.next(&mut self.result),
+            Results::Lines(lines) => lines.next(&mut self.result)?,
             Results::Nothing { code, why } => {
                 self.result.clear();
                 let at = |error| Fault(self.requests.path.clone(), error);
                 let custom_id = custom_id(&self.request).map_err(at)?;
                 write_error(&custom_id, code, why, &mut self.result).map_err(at)?;
                 self.result.pop();
-                Ok(())
             }
         }
+        self.above.better(&mut self.result)
+    }
+}
+
+impl Above {
+    fn open(root: &Path, part: &Part) -> Result<Self, Fault> {
+        let shard = root.join(shard_folder(part.plan.number));
+        let lines = part.surplus.iter().map(|(_, folder)| Lines::open(shard.join(folder).join(RESULTS)));
+        Ok(Self { left: part.plan.lines, lines: lines.collect::<Result<_, _>>()? })
+    }
+
+    /// Puts what a surplus batch has of the next line in the place of a result that is not as good.
+    fn better(&mut self, result: &mut Vec<u8>) -> Result<(), Fault> {
+        self.left = self.left.saturating_sub(1);
+        let mut line = Vec::new();
+        for lines in &mut self.lines {
+            lines.next(&mut line)?;
+            if rank(&line) > rank(result) {
+                std::mem::swap(&mut line, result);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -324,51 +434,75 @@ fn rank(line: &[u8]) -> Rank {
     })
 }
 
-impl<'a> Again<'a> {
+impl Again<'_> {
     /// The next line of the attempt, kept until the line of the input comes that it is a result of.
     fn fill(&mut self, root: &Path) -> Result<(), Fault> {
-        while self.head.is_none() {
-            let reader = match &mut self.reader {
-                Some(reader) if reader.left > 0 => reader,
-                _ if self.left.is_empty() => return Ok(()),
-                reader => reader.insert(Reader::open(root, self.left.remove(0))?),
-            };
-            if reader.left > 0 {
-                reader.next()?;
-                let custom_id =
-                    custom_id(&reader.request).map_err(|error| Fault(reader.requests.path.clone(), error))?;
-                let result = std::mem::take(&mut reader.result);
-                let rank = rank(&result);
-                self.head = Some(Head { custom_id, shard: reader.number, result, rank });
+        if self.head.is_some() {
+            return Ok(());
+        }
+        let Some(reader) = self.chain.next(root)? else { return Ok(()) };
+        let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.path.clone(), error))?;
+        let result = std::mem::take(&mut reader.result);
+        let rank = rank(&result);
+        self.head = Some(Head { custom_id, shard: reader.number, result, rank });
+        Ok(())
+    }
+}
+
+impl<'a> Chain<'a> {
+    /// All lines of these shards, the first of them last.
+    fn of(shards: &'a BTreeMap<u32, Part>, left: Vec<&'a Part>) -> Self {
+        Self { shards, left, reader: None, above: Vec::new() }
+    }
+
+    /// Goes to the next line, if there is one.
+    fn next(&mut self, root: &Path) -> Result<Option<&mut Reader>, Fault> {
+        while self.reader.as_ref().is_none_or(|reader| reader.left == 0) {
+            let Some(part) = self.left.pop() else { return Ok(None) };
+            match &part.came {
+                Came::Halved(halves) => {
+                    self.left.extend(halves.iter().rev().filter_map(|half| self.shards.get(half)));
+                    self.above.push(Above::open(root, part)?);
+                }
+                _ => self.reader = Some(Reader::open(root, part)?),
             }
         }
-        Ok(())
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        reader.next()?;
+        for above in &mut self.above {
+            above.better(&mut reader.result)?;
+        }
+        self.above.retain(|above| above.left > 0);
+        Ok(self.reader.as_mut())
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.left.is_empty() && self.reader.as_ref().is_none_or(|reader| reader.left == 0)
     }
 }
 
 impl<'a> Pairs<'a> {
     fn new(root: &'a Path, shards: &'a BTreeMap<u32, Part>, in_order: bool) -> Self {
-        let mut again = BTreeMap::new();
-        for part in shards.values().filter(|part| part.attempt > 1) {
+        let mut lanes: BTreeMap<_, Vec<&Part>> = BTreeMap::new();
+        for part in shards.values().filter(|part| part.attempt > 1 && !part.is_half) {
             let ShardPlan { endpoint, model, .. } = &part.plan;
-            let lane = again.entry((part.attempt, endpoint.as_str(), model.as_deref()));
-            lane.or_insert_with(|| Again { left: Vec::new(), reader: None, head: None }).left.push(part);
+            lanes.entry((part.attempt, endpoint.as_str(), model.as_deref())).or_default().push(part);
         }
-        Self { root, shards, in_order, open: BTreeMap::new(), again }
+        let again = lanes.into_iter().map(|(lane, parts)| {
+            let chain = Chain::of(shards, parts.into_iter().rev().collect());
+            (lane, Again { chain, head: None })
+        });
+        Self { root, shards, in_order, open: BTreeMap::new(), again: again.collect() }
     }
 
     fn walk(&mut self, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let first = self.shards.values().filter(|part| part.attempt == 1 && !part.is_half);
         if self.in_order {
-            let first: Vec<(u32, u64)> = self
-                .shards
-                .values()
-                .filter(|part| part.attempt == 1)
-                .map(|part| (part.plan.number, part.plan.lines))
-                .collect();
+            let first: Vec<(u32, u64)> = first.map(|part| (part.plan.number, part.plan.lines)).collect();
             return first.into_iter().try_for_each(|(shard, count)| self.stretch(shard, count, visit));
         }
         let mut order = Lines::open(self.root.join(ORDER))?;
-        let mut left: u64 = self.shards.values().filter(|part| part.attempt == 1).map(|part| part.plan.lines).sum();
+        let mut left: u64 = first.map(|part| part.plan.lines).sum();
         let mut text = Vec::new();
         while left > 0 {
             order.next(&mut text)?;
@@ -384,7 +518,7 @@ impl<'a> Pairs<'a> {
         Ok(())
     }
 
-    /// So many lines of a shard, one after another.
+    /// So many lines of a shard, as the first attempt had it, one after another.
     fn stretch(
         &mut self,
         shard: u32,
@@ -395,14 +529,13 @@ impl<'a> Pairs<'a> {
             if !self.open.contains_key(&shard) {
                 let fault =
                     || Fault(self.root.join(ORDER), io::Error::other("it names a shard that is not in the plan"));
-                let part = self.shards.get(&shard).ok_or_else(fault)?;
-                self.open.insert(shard, Reader::open(self.root, part)?);
+                let part = self.shards.get(&shard).filter(|part| !part.is_half).ok_or_else(fault)?;
+                self.open.insert(shard, Chain::of(self.shards, vec![part]));
             }
-            let Some(reader) = self.open.get_mut(&shard) else { continue };
-            if reader.left == 0 {
+            let Some(chain) = self.open.get_mut(&shard) else { continue };
+            let Some(reader) = chain.next(self.root)? else {
                 return Err(Fault(self.root.join(ORDER), io::Error::other("it has more lines than the shards")));
-            }
-            reader.next()?;
+            };
             let mut best: Option<Head> = None;
             if !self.again.is_empty() {
                 let at = |error| Fault(reader.requests.path.clone(), error);
@@ -424,10 +557,10 @@ impl<'a> Pairs<'a> {
             }
             let (from, result) = match &best {
                 Some(head) => (head.shard, head.result.as_slice()),
-                None => (shard, reader.result.as_slice()),
+                None => (reader.number, reader.result.as_slice()),
             };
-            visit(Pair { shard, from, request: &reader.request, result })?;
-            if reader.left == 0 {
+            visit(Pair { shard: reader.number, from, request: &reader.request, result })?;
+            if chain.is_at_end() {
                 self.open.remove(&shard);
             }
         }

@@ -11,7 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, Limits};
+use super::partition::Partition;
+use crate::lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Limits};
 
 pub(super) mod dry;
 mod error;
@@ -60,6 +61,22 @@ impl fmt::Display for Cut {
     }
 }
 
+/// Which lines of the input are taken: the first so many, and of those one part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) limit: Option<u64>,
+    pub(super) partition: Option<Partition>,
+}
+
+/// The input that a part is of: the same for all of its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Whole {
+    /// Request lines.
+    pub(super) lines: u64,
+    /// SHA-256 of the canonical lines, each with its LF, in lower-case hex.
+    pub(super) sha256: String,
+}
+
 /// One shard: the request lines of one batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -76,8 +93,29 @@ pub struct ShardPlan {
     pub bytes: u64,
     /// Texts to embed in it.
     pub inputs: u64,
+    /// About how many tokens its prompts have: a quarter of the bytes of its lines.
+    #[serde(default)]
+    pub tokens: u64,
     /// SHA-256 of its canonical lines, each with its LF, in lower-case hex.
     pub sha256: String,
+}
+
+impl ShardPlan {
+    /// About how many tokens its prompts have; also of a run that was planned before they were counted.
+    pub(super) fn tokens(&self) -> u64 {
+        if self.tokens > 0 { self.tokens } else { tokens(self.bytes) }
+    }
+}
+
+/// About how many tokens the prompt in a line of so many bytes has. A text in English has about four bytes a token, one in
+/// another script fewer, and a picture in the line many more.
+pub(super) fn tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
+}
+
+/// The digits of a hash, in lower case.
+pub(super) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the lines of the shards go.
@@ -110,9 +148,11 @@ pub(super) struct SourceRead {
 pub(super) struct Planned {
     /// The shards by number.
     pub shards: Vec<ShardPlan>,
-    /// What all sources hold, with the hash of all canonical lines in the order of the input. The endpoint is `None`
+    /// What the lines that are taken hold, with the hash of all of them in the order of the input. The endpoint is `None`
     /// when there are several.
     pub checked: Checked,
+    /// All that they are a part of, if they are one.
+    pub whole: Option<Whole>,
     /// The sources that were read: those after the limit was reached are not.
     pub sources: Vec<SourceRead>,
     /// The shards one after another hold the lines in the order of the input.
@@ -122,8 +162,9 @@ pub(super) struct Planned {
 /// Reads all sources once, in their order, and cuts their lines into shards. No shard mixes endpoints.
 ///
 /// `order` receives a text line `SHARD COUNT` for each group of lines that follow each other in the input and are in
-/// the same shard. `limit` reads only the first so many lines. Large temporary files are made in `spill`, which is to
-/// be on a disk. Once there is a finding nothing more is written, and shards that were begun may never be finished.
+/// the same shard. `taken` says which lines go into shards; all lines up to the limit are checked, whatever part they are
+/// in, so that no two parts have a custom_id in common, and one is refused when any is. Large temporary files are made in
+/// `spill`, which is to be on a disk. Once there is a finding nothing more is written, and shards that were begun may never be finished.
 ///
 /// Memory: the longest line, and less than 24 MiB, whatever the number of lines and shards; but for each shard its plan.
 #[expect(clippy::too_many_arguments, reason = "one pass with five sides, called from two places")]
@@ -131,7 +172,7 @@ pub(super) fn plan<S: Shards>(
     sources: &[PathBuf],
     options: &CheckOptions,
     cut: &Cut,
-    limit: Option<u64>,
+    taken: Taken,
     spill: &Path,
     shards: &mut S,
     order: &mut dyn Write,
@@ -141,7 +182,9 @@ pub(super) fn plan<S: Shards>(
     let limits = Limits { max_lines: cut.lines, max_bytes: cut.bytes.min(options.limits.max_bytes) };
     let max_inputs = [options.max_inputs, cut.inputs].into_iter().flatten().min();
     let options = CheckOptions { limits, max_inputs, ..options.clone() };
+    let Taken { limit, partition } = taken;
     let mut check = CheckMany::new(&options, spill).limit(limit);
+    let mut part = partition.map(|partition| (partition, 0, CountLines::default()));
     let mut cutter = Cutter::new(cut, shards, order);
     let mut found = error::Found::default();
     let mut read: Vec<SourceRead> = Vec::new();
@@ -161,7 +204,16 @@ pub(super) fn plan<S: Shards>(
             reader,
             &mut |finding| found.borrow_mut().add(finding),
             &mut |line| {
-                if found.borrow().is_empty()
+                let of_the_part = part.as_mut().is_none_or(|(partition, before, count)| {
+                    let takes = partition.takes(*before);
+                    *before += 1;
+                    if takes {
+                        count.add(&line);
+                    }
+                    takes
+                });
+                if of_the_part
+                    && found.borrow().is_empty()
                     && let Err((doing, error)) = cutter.line(&line)
                 {
                     not_written = Some(failed(&doing, error));
@@ -186,7 +238,11 @@ pub(super) fn plan<S: Shards>(
         return Err(PlanError::Input { checked: Box::new(checked), sources: found.into_sources() });
     }
     let (shards, in_order) = cutter.finish().map_err(|(doing, error)| PlanError::io(&doing, last, error))?;
-    Ok(Planned { shards, checked, sources: read, in_order })
+    let (checked, whole) = match part {
+        None => (checked, None),
+        Some((_, _, count)) => (count.finish(), Some(Whole { lines: checked.lines, sha256: checked.sha256 })),
+    };
+    Ok(Planned { shards, checked, whole, sources: read, in_order })
 }
 
 fn not_checked(error: CheckManyError, path: &Path, spill: &Path) -> PlanError {
@@ -240,7 +296,9 @@ impl<'a, S: Shards> Cutter<'a, S> {
             out.write_all(bytes).map_err(|error| (format!("write shard {} of", plan.number), error))?;
         }
         plan.lines += 1;
-        plan.bytes += line.canonical.len() as u64 + 1;
+        let bytes = line.canonical.len() as u64 + 1;
+        plan.bytes += bytes;
+        plan.tokens = plan.tokens.saturating_add(tokens(bytes));
         plan.inputs = plan.inputs.saturating_add(line.inputs);
         let number = plan.number;
         if self.group.0 != number {
@@ -277,7 +335,8 @@ impl<'a, S: Shards> Cutter<'a, S> {
             .map_err(|_| ("cut".to_owned(), io::Error::other("there are more shards than can be counted")))?;
         let out = self.shards.begin(number).map_err(|error| (format!("make shard {number} of"), error))?;
         let (endpoint, model) = (line.endpoint.to_owned(), model.map(str::to_owned));
-        self.plans.push(ShardPlan { number, endpoint, model, lines: 0, bytes: 0, inputs: 0, sha256: String::new() });
+        let (lines, bytes, inputs, tokens, sha256) = (0, 0, 0, 0, String::new());
+        self.plans.push(ShardPlan { number, endpoint, model, lines, bytes, inputs, tokens, sha256 });
         self.open.push(Open { at, used: 0, hash: Sha256::new(), out: BufWriter::with_capacity(BUFFER, out) });
         Ok(self.open.len() - 1)
     }
@@ -285,7 +344,7 @@ impl<'a, S: Shards> Cutter<'a, S> {
     fn close(&mut self, open: usize) -> Result<(), Failed> {
         let Open { at, hash, out, .. } = self.open.swap_remove(open);
         let plan = &mut self.plans[at];
-        plan.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        plan.sha256 = hex(hash);
         let number = plan.number;
         let out = out.into_inner().map_err(io::IntoInnerError::into_error);
         let finished = out.and_then(|out| self.shards.finish(number, out));

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Cut,
-    plan::{Planned, ShardPlan},
+    Cut, Partition,
+    plan::{Planned, ShardPlan, Taken, Whole},
 };
 use crate::{BatchOptions, Client, Error, UnixSeconds};
 
@@ -37,6 +37,9 @@ pub(super) struct Record {
     pub(super) asked: Asked,
     /// The files that the lines came from.
     pub(super) sources: Vec<Source>,
+    /// All that the lines are a part of, if they are one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) whole: Option<Whole>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
     pub(super) models: BTreeMap<String, u64>,
@@ -62,6 +65,9 @@ pub(super) struct Asked {
     pub(super) cut: Cut,
     /// Only so many lines of the input.
     pub(super) limit: Option<u64>,
+    /// Only one part of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) partition: Option<Partition>,
 }
 
 /// A file that lines came from.
@@ -87,19 +93,27 @@ impl Asked {
             options: options.to_json(),
             cut: Cut::default(),
             limit: None,
+            partition: None,
         }
+    }
+
+    /// Which lines of the input it is of.
+    pub(super) fn taken(&self) -> Taken {
+        Taken { limit: self.limit, partition: self.partition }
     }
 
     /// What differs, in words for people; none when nothing does.
     pub(super) fn differs(&self, now: &Self) -> Option<String> {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         let limit = |limit: Option<u64>| text(&limit.map(|limit| limit.to_string()));
+        let part = |part: Option<Partition>| part.map_or_else(|| "all".to_owned(), |part| part.to_string());
         let mut all = vec![
             ("the service was".to_owned(), self.base_url.clone(), now.base_url.clone()),
             ("the dialect was".to_owned(), self.dialect.clone(), now.dialect.clone()),
             ("the end user was".to_owned(), text(&self.on_behalf_of), text(&now.on_behalf_of)),
             ("the endpoint was".to_owned(), text(&self.endpoint), text(&now.endpoint)),
             ("the limit of lines was".to_owned(), limit(self.limit), limit(now.limit)),
+            ("the part of the input was".to_owned(), part(self.partition), part(now.partition)),
             ("a batch was to hold".to_owned(), self.cut.to_string(), now.cut.to_string()),
         ];
         let names: BTreeSet<&String> = self.options.keys().chain(now.options.keys()).collect();
@@ -133,6 +147,7 @@ impl Record {
             begun_at: UnixSeconds::now(),
             asked: Asked { sha256: planned.checked.sha256.clone(), ..asked },
             sources: sources.collect(),
+            whole: planned.whole.clone(),
             lines: planned.checked.lines,
             bytes: planned.checked.bytes,
             models: planned.checked.models.clone(),
@@ -204,4 +219,9 @@ pub(super) fn random_name() -> String {
 /// Where a shard is kept in the folder of its run.
 pub(super) fn shard_folder(number: u32) -> PathBuf {
     Path::new("shards").join(format!("{number:04}"))
+}
+
+/// Where what a surplus batch has finished is kept in the folder of its shard, by its place among those.
+pub(super) fn surplus_folder(at: usize) -> PathBuf {
+    PathBuf::from(format!("surplus-{}", at.saturating_add(1)))
 }

@@ -8,7 +8,7 @@ use super::{
     Cut,
     folder::{Folder, ToFolder},
     merge::{Fault, Pair, Parts, read_summary},
-    plan::{ShardPlan, Shards},
+    plan::{ShardPlan, Shards, hex, tokens},
     record::shard_folder,
     seam::{Rule, kept},
 };
@@ -86,7 +86,6 @@ struct Filling {
 
 impl Search {
     pub(super) fn new(folder: &Folder, repair: Repair) -> Self {
-        let next = folder.state.shards.keys().last().map_or(1, |last| last + 1);
         Self {
             root: folder.path().to_owned(),
             access: folder.access(),
@@ -94,7 +93,7 @@ impl Search {
             parts: Parts::of(folder),
             repair: repair.missing(repair.missing || !kept(Rule::Missing)),
             trusted: BTreeMap::new(),
-            next,
+            next: folder.state.next_number(),
         }
     }
 
@@ -127,6 +126,7 @@ impl Search {
             let Some(filling) = open.get_mut(&key) else { return Ok(()) };
             filling.plan.lines += 1;
             filling.plan.bytes += bytes;
+            filling.plan.tokens = filling.plan.tokens.saturating_add(tokens(bytes));
             for bytes in [pair.request, b"\n"] {
                 filling.hash.update(bytes);
                 let path = || root.join(shard_folder(filling.plan.number));
@@ -147,7 +147,7 @@ impl Search {
         let out = ToFolder { at: &self.root, access: self.access }.begin(number);
         let out = out.map_err(|error| Fault(self.root.join(shard_folder(number)), error))?;
         let out = BufWriter::new(out);
-        let plan = ShardPlan { number, lines: 0, bytes: 0, sha256: String::new(), ..like.clone() };
+        let plan = ShardPlan { number, lines: 0, bytes: 0, tokens: 0, sha256: String::new(), ..like.clone() };
         Ok(Filling { plan, hash: Sha256::new(), out })
     }
 
@@ -156,8 +156,7 @@ impl Search {
         let out = out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let written = out.and_then(|out| ToFolder { at: &self.root, access: self.access }.finish(plan.number, out));
         written.map_err(|error| Fault(self.root.join(shard_folder(plan.number)), error))?;
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(ShardPlan { sha256, ..plan })
+        Ok(ShardPlan { sha256: hex(hash), ..plan })
     }
 
     /// Whether the files of a shard's batch hold as many lines as its counts say.

@@ -4,7 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{folder::Folder, merge::read_summary, state::Phase};
+use super::{
+    CleanedRemote,
+    folder::Folder,
+    merge::{read_summary, read_surplus},
+    record::surplus_folder,
+    state::{Phase, SurplusPhase},
+};
 use crate::{BatchId, Error, lines::Joined};
 
 /// What came of a run.
@@ -15,9 +21,16 @@ pub struct Report {
     pub run: String,
     /// Its batches, each as it ended.
     pub batches: Vec<EndedBatch>,
+    /// Batches that were made of the same lines for nothing, and what they may be charged for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<SurplusBatch>,
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
+    /// Lines without an outcome yet, in results that were written before the run was finished: see
+    /// [`Run::partial`](super::Run::partial). Their result lines are counted as failed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub undecided: u64,
     /// The folder of the run.
     #[serde(serialize_with = "shown")]
     pub folder: PathBuf,
@@ -26,6 +39,9 @@ pub struct Report {
     pub results: PathBuf,
     /// How long it took on this side, in seconds: this process alone.
     pub seconds: f64,
+    /// What became of its files at the service, if they were to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<CleanedRemote>,
 }
 
 /// A batch of a run that is over, and the shard whose lines it had.
@@ -45,6 +61,28 @@ pub struct EndedBatch {
     /// What the service found wrong with it, of a batch that failed; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
+}
+
+/// A batch that was made of the lines of a shard although there was one, after a create whose answer was lost. It was
+/// cancelled as soon as it was seen; what it finished is among the results where it is better than what the shard's own
+/// batch has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SurplusBatch {
+    /// The number of the shard, from 1.
+    pub shard: u32,
+    /// The batch.
+    pub id: BatchId,
+    /// Its status, in the contract's words; `not_found` when the service did not know it any more.
+    pub status: String,
+    /// How many lines it has answered.
+    pub answers: u64,
+    /// The tokens of those, which are not among those of the report.
+    pub usage: crate::lines::Usage,
+}
+
+fn is_none(lines: &u64) -> bool {
+    *lines == 0
 }
 
 /// A path as people see it: JSON has no other bytes than text.
@@ -74,12 +112,16 @@ impl Report {
 pub(super) struct Summary {
     pub(super) run: String,
     pub(super) batches: Vec<EndedBatch>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) undecided: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) surplus: Vec<SurplusBatch>,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
 
 impl Summary {
-    pub(super) fn new(folder: &Folder, joined: Joined) -> Self {
+    pub(super) fn new(folder: &Folder, joined: Joined, undecided: u64) -> Self {
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
                 Phase::Failed(why) => {
@@ -103,6 +145,23 @@ impl Summary {
                 errors,
             })
         });
-        Self { run: folder.record.run.clone(), batches: batches.collect(), joined }
+        let mut surplus = Vec::new();
+        for (number, shard) in &folder.state.shards {
+            for (place, found) in shard.surplus.iter().enumerate() {
+                let summary = match found.phase {
+                    SurplusPhase::Settled(Some(_)) => read_surplus(folder.path(), *number, &surplus_folder(place)).ok(),
+                    _ => None,
+                };
+                let joined = summary.map(|summary| summary.joined);
+                surplus.push(SurplusBatch {
+                    shard: *number,
+                    id: found.batch.clone(),
+                    status: found.status.clone().unwrap_or_default(),
+                    answers: joined.as_ref().map_or(0, |joined| joined.succeeded + joined.failed),
+                    usage: joined.map(|joined| joined.usage).unwrap_or_default(),
+                });
+            }
+        }
+        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, surplus, joined }
     }
 }

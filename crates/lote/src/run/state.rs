@@ -1,14 +1,21 @@
 //! How far a run has come, as its log says, and what is to be done next. Nothing here reads a clock, a disk or a
 //! connection: every crash leaves a prefix of the log, and what is done after it is decided here alone.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{
-    event::{Event, Opened},
+    event::{Event, Fetched, Half, Opened},
     plan::ShardPlan,
+    schedule::{Schedule, Than, Turn, Why},
     seam::{Rule, kept},
 };
 use crate::{BatchId, FileId, UnixSeconds, save::Stored};
+
+/// For how long it is remembered when creates were sent, in seconds: twice as long as anybody asks.
+const REMEMBERED: i64 = 2 * 60 * 60;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default)]
@@ -19,10 +26,18 @@ pub(super) struct State {
     /// No more creates.
     pub(super) cancelled: bool,
     pub(super) finished: Option<Stored>,
+    /// All results that were ever written: each file of these bytes is this run's own.
+    pub(super) written: Vec<Stored>,
     /// Who worked on it last.
     pub(super) opened: Option<Opened>,
     /// Batches are to be made whatever another run has made of the same lines.
     pub(super) anew: bool,
+    /// When creates were about to be sent lately.
+    pub(super) creates: Vec<UnixSeconds>,
+    /// All files of lines that were uploaded, each with the shard that it was last uploaded for.
+    pub(super) uploads: BTreeMap<FileId, u32>,
+    /// Files that are at the service no more.
+    pub(super) deleted: BTreeSet<FileId>,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
     /// The log may once have been behind the world.
@@ -49,10 +64,35 @@ pub(super) struct Shard {
     pub(super) batches: Vec<BatchId>,
     /// The status of the batch when it was over.
     pub(super) status: Option<String>,
+    /// What was fetched of that batch.
+    pub(super) fetched: Option<Fetched>,
     /// Why a person must say how to go on.
     pub(super) held: Option<String>,
     /// Why the last create made no batch that counts.
     pub(super) why: Option<String>,
+    /// The shard whose lines it has a part of.
+    pub(super) half_of: Option<u32>,
+    /// Batches that were made of the same lines for nothing.
+    pub(super) surplus: Vec<Surplus>,
+}
+
+/// A batch that was made of the lines of a shard although there was one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Surplus {
+    pub(super) batch: BatchId,
+    /// Its status when it was over.
+    pub(super) status: Option<String>,
+    pub(super) phase: SurplusPhase,
+}
+
+/// How far a surplus batch has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SurplusPhase {
+    /// It is at work, or about to stop.
+    Open,
+    Over,
+    /// The results of what it has finished, if it has.
+    Settled(Option<Stored>),
 }
 
 /// How far a shard has come.
@@ -68,10 +108,14 @@ pub(super) enum Phase {
     Created,
     /// The batch is over.
     Over,
+    /// What the batch has is in its folder.
+    Fetched,
     /// Its results are in its folder.
     Settled(Stored),
-    /// The batch failed at validation.
+    /// The batch failed at validation, or the service does not take the one line that there is.
     Failed(String),
+    /// It was too big: these two have its lines, one after the other.
+    Halved([u32; 2]),
     /// No batch was made, and none will be.
     Cancelled,
 }
@@ -81,14 +125,18 @@ pub(super) enum Phase {
 pub(super) enum Next {
     /// Find out what became of creates whose answers were lost.
     Resolve,
-    /// Fetch what came of a shard, and join it.
+    /// Fetch what came of a shard, or join what was fetched.
     Settle(u32),
     /// Upload a shard, unless that is done, and create its batch.
     Submit(u32),
-    /// Wait until a batch is over.
+    /// Put the lines of a shard into two others: it is too big for this.
+    Halve(u32, Than),
+    /// Wait until a batch is over, or another may be created.
     Wait,
     /// A person must say how to go on: nothing else is left to do.
     Held,
+    /// Fetch what a surplus batch of a shard has finished.
+    SettleSurplus(u32),
     /// Put all results together.
     Merge,
     /// It is done.
@@ -118,22 +166,25 @@ impl Shard {
             given_up: false,
             batches: Vec::new(),
             status: None,
+            fetched: None,
             held: None,
             why: None,
+            half_of: None,
+            surplus: Vec::new(),
         }
     }
 
     /// The batch that counts.
     pub(super) fn batch(&self) -> Option<&BatchId> {
         match self.phase {
-            Phase::Planned | Phase::Uploaded | Phase::Creating | Phase::Cancelled => None,
-            Phase::Created | Phase::Over | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
+            Phase::Planned | Phase::Uploaded | Phase::Creating | Phase::Cancelled | Phase::Halved(_) => None,
+            Phase::Created | Phase::Over | Phase::Fetched | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
         }
     }
 
     /// Whether nothing more is to come of it.
     pub(super) fn is_ended(&self) -> bool {
-        matches!(self.phase, Phase::Settled(_) | Phase::Failed(_) | Phase::Cancelled)
+        matches!(self.phase, Phase::Settled(_) | Phase::Failed(_) | Phase::Cancelled | Phase::Halved(_))
     }
 
     /// Whether a batch of it is, or may be, at work.
@@ -178,6 +229,21 @@ impl State {
                 self.shards.extend(shards.iter().map(|plan| (plan.number, Shard::new(plan.clone(), *attempt))));
                 return Ok(());
             }
+            Event::Halved { shard, why, halves } => return self.halve(*shard, why, halves),
+            Event::Surplus { shard, batch } => {
+                let known = self.holds(batch);
+                match self.shards.get_mut(shard).filter(|_| !known) {
+                    Some(shard) => {
+                        let (batch, phase) = (batch.clone(), SurplusPhase::Open);
+                        shard.surplus.push(Surplus { batch, status: None, phase });
+                    }
+                    None => return Err(Impossible(format!("a surplus batch {batch} of shard {shard}"))),
+                }
+                return Ok(());
+            }
+            Event::SurplusOver { shard, batch, .. } | Event::SurplusSettled { shard, batch, .. } => {
+                return self.surplus_came(*shard, batch, event);
+            }
             Event::Cancelled => {
                 self.cancelled = kept(Rule::Cancelled);
                 for shard in
@@ -191,12 +257,22 @@ impl State {
                 self.cancelled = false;
                 self.finished = None;
                 for shard in self.shards.values_mut().filter(|shard| shard.phase == Cancelled) {
-                    shard.phase = if shard.file.is_some() { Uploaded } else { Planned };
+                    let is_there = shard.file.as_ref().is_some_and(|file| !self.deleted.contains(file));
+                    shard.phase = if is_there { Uploaded } else { Planned };
                 }
                 return Ok(());
             }
             Event::Finished { results } => {
                 self.finished = Some(results.clone());
+                self.written.push(results.clone());
+                return Ok(());
+            }
+            Event::Partial { results } => {
+                self.written.push(results.clone());
+                return Ok(());
+            }
+            Event::Deleted { file } => {
+                self.deleted.insert(file.clone());
                 return Ok(());
             }
             Event::Unknown => {
@@ -204,6 +280,11 @@ impl State {
                 return Ok(());
             }
             _ => {}
+        }
+        if let Event::Creating { at, .. } = event {
+            let lately = |before: &UnixSeconds| at.get().saturating_sub(before.get()) < REMEMBERED;
+            self.creates.retain(lately);
+            self.creates.push(*at);
         }
         let cancelled = self.cancelled;
         let (number, what) = of_shard(event);
@@ -215,6 +296,9 @@ impl State {
         let phase = match (event, &shard.phase) {
             (Event::Uploaded { file, .. }, Planned | Uploaded) => {
                 shard.file = Some(file.clone());
+                self.uploads.insert(file.clone(), number);
+                // Of a service that knows files by their hash.
+                self.deleted.remove(file);
                 Uploaded
             }
             (Event::Creating { nonce, at, .. }, Uploaded) => {
@@ -259,8 +343,22 @@ impl State {
                 shard.status = Some(status.clone());
                 Over
             }
-            (Event::Settled { results, .. }, Over | Settled(_)) => Settled(results.clone()),
-            (Event::Failed { why, .. }, Over) => Failed(why.clone()),
+            (Event::Fetched { files, .. }, Over) => {
+                shard.fetched = Some(files.clone());
+                Phase::Fetched
+            }
+            (Event::Unsettled { fetched, .. }, Phase::Fetched | Settled(_)) => {
+                match *fetched && shard.fetched.is_some() {
+                    true => Phase::Fetched,
+                    false => {
+                        shard.fetched = None;
+                        Over
+                    }
+                }
+            }
+            // Logs of earlier versions have no word of what was fetched, and none of what was settled again.
+            (Event::Settled { results, .. }, Over | Phase::Fetched | Settled(_)) => Settled(results.clone()),
+            (Event::Failed { why, .. }, Planned | Uploaded | Over) => Failed(why.clone()),
             (Event::Held { why, .. }, phase) => {
                 shard.held = Some(why.clone());
                 phase.clone()
@@ -294,8 +392,9 @@ impl State {
         for shard in self.shards.values_mut() {
             if another_gateway && kept(Rule::Embedded) {
                 // What an embedded gateway did ended with it, and nothing was paid.
-                if !matches!(shard.phase, Phase::Settled(_)) {
-                    *shard = Shard::new(shard.plan.clone(), shard.attempt);
+                if !matches!(shard.phase, Phase::Fetched | Phase::Settled(_) | Phase::Halved(_)) {
+                    let half_of = shard.half_of;
+                    *shard = Shard { half_of, ..Shard::new(shard.plan.clone(), shard.attempt) };
                 }
             } else if (opened.cut || elsewhere)
                 && kept(Rule::Behind)
@@ -306,8 +405,76 @@ impl State {
         }
     }
 
-    /// What is to be done next, when so many batches may be at work at once.
-    pub(super) fn next(&self, max_open: usize) -> Next {
+    /// The lines of a shard are in two others from now on.
+    fn halve(&mut self, number: u32, why: &str, halves: &[Half]) -> Result<(), Impossible> {
+        let impossible = |what: String| Err(Impossible(format!("the halves of shard {number}, {what}")));
+        let Some(whole) = self.shards.get(&number) else { return impossible("which is not in the plan".to_owned()) };
+        if !matches!(whole.phase, Phase::Planned | Phase::Uploaded | Phase::Over) {
+            return impossible(format!("which is {:?}", whole.phase));
+        }
+        let [first, second] = halves else { return impossible(format!("of which there are {}", halves.len())) };
+        let lines = [first, second].map(|half| half.plan.lines);
+        if first.first_line != 1
+            || lines[0].checked_add(1) != Some(second.first_line)
+            || lines.contains(&0)
+            || lines[0].checked_add(lines[1]) != Some(whole.plan.lines)
+        {
+            return impossible("which are not its lines".to_owned());
+        }
+        let numbers = [first.plan.number, second.plan.number];
+        if numbers[0] == numbers[1] || numbers.iter().any(|new| self.shards.contains_key(new)) {
+            return impossible("which are there already".to_owned());
+        }
+        let attempt = whole.attempt;
+        let phase = if self.cancelled { Phase::Cancelled } else { Phase::Planned };
+        if let Some(whole) = self.shards.get_mut(&number) {
+            whole.phase = Phase::Halved(numbers);
+            whole.why = Some(why.to_owned());
+            whole.held = None;
+        }
+        for half in [first, second] {
+            let shard = Shard::new(half.plan.clone(), attempt);
+            let shard = Shard { phase: phase.clone(), half_of: Some(number), ..shard };
+            self.shards.insert(half.plan.number, shard);
+        }
+        Ok(())
+    }
+
+    /// A surplus batch is over, or what it has finished is here.
+    fn surplus_came(&mut self, number: u32, batch: &BatchId, event: &Event) -> Result<(), Impossible> {
+        let surplus = self.shards.get_mut(&number).map(|shard| shard.surplus.iter_mut());
+        let surplus = surplus.and_then(|mut surplus| surplus.find(|surplus| surplus.batch == *batch));
+        let Some(surplus) = surplus else {
+            return Err(Impossible(format!("the end of a surplus batch {batch} of shard {number}")));
+        };
+        surplus.phase = match (event, &surplus.phase) {
+            // What was settled may be lost, and is fetched again.
+            (Event::SurplusOver { status, .. }, SurplusPhase::Open | SurplusPhase::Settled(_)) => {
+                surplus.status = Some(status.clone());
+                SurplusPhase::Over
+            }
+            (Event::SurplusSettled { results, .. }, SurplusPhase::Over) => SurplusPhase::Settled(results.clone()),
+            (_, phase) => return Err(Impossible(format!("the end of surplus batch {batch}, which is {phase:?}"))),
+        };
+        Ok(())
+    }
+
+    /// The surplus batches that are at work, each with its shard.
+    pub(super) fn open_surplus(&self) -> Vec<(u32, BatchId)> {
+        let all =
+            self.shards.values().flat_map(|shard| shard.surplus.iter().map(|surplus| (shard.plan.number, surplus)));
+        all.filter(|(_, surplus)| surplus.phase == SurplusPhase::Open)
+            .map(|(shard, surplus)| (shard, surplus.batch.clone()))
+            .collect()
+    }
+
+    /// The number that the next new shard gets.
+    pub(super) fn next_number(&self) -> u32 {
+        self.shards.keys().last().map_or(1, |last| last.saturating_add(1))
+    }
+
+    /// What is to be done next, by this schedule and at this time of this side's clock.
+    pub(super) fn next(&self, schedule: &Schedule, now: UnixSeconds) -> Next {
         let find = |wanted: &dyn Fn(&Shard) -> bool| {
             self.shards.values().find(|shard| shard.held.is_none() && wanted(shard)).map(|shard| shard.plan.number)
         };
@@ -317,22 +484,55 @@ impl State {
         if find(&|shard| shard.phase == Phase::Creating).is_some() {
             return Next::Resolve;
         }
-        if let Some(shard) = find(&|shard| shard.phase == Phase::Over) {
+        if let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Over | Phase::Fetched)) {
             return Next::Settle(shard);
         }
-        if !self.cancelled
-            && self.open() < max_open.max(1)
-            && let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Planned | Phase::Uploaded))
-        {
-            return Next::Submit(shard);
+        match schedule.turn(self, now) {
+            Turn::Submit(shard) => return Next::Submit(shard),
+            Turn::Halve(shard, than) => return Next::Halve(shard, than),
+            // Room comes by itself when a pause is over; else a batch must end, and those of held shards do not.
+            Turn::Wait(Why::Paused | Why::Creates { .. }) => return Next::Wait,
+            Turn::Wait(Why::Open { .. } | Why::Tokens { .. }) | Turn::None => {}
         }
         if find(&|shard| shard.phase == Phase::Created).is_some() {
+            return Next::Wait;
+        }
+        // Last of all, so that no other shard waits for it.
+        let surplus = |phase: &SurplusPhase| {
+            let has = |shard: &&Shard| shard.surplus.iter().any(|surplus| surplus.phase == *phase);
+            self.shards.values().find(has).map(|shard| shard.plan.number)
+        };
+        if let Some(shard) = surplus(&SurplusPhase::Over) {
+            return Next::SettleSurplus(shard);
+        }
+        if surplus(&SurplusPhase::Open).is_some() {
             return Next::Wait;
         }
         if self.shards.values().any(|shard| !shard.is_ended()) {
             return Next::Held;
         }
         Next::Merge
+    }
+
+    /// A shard that was too big, and was no larger than this one; none when the service has taken one as large.
+    pub(super) fn too_big_before(&self, plan: &ShardPlan) -> Option<u32> {
+        let like = |other: &&Shard| (&other.plan.endpoint, &other.plan.model) == (&plan.endpoint, &plan.model);
+        let holds = |large: &ShardPlan, small: &ShardPlan| large.lines >= small.lines && large.bytes >= small.bytes;
+        let mut others = self.shards.values().filter(like);
+        let was_taken = |shard: &Shard| matches!(shard.phase, Phase::Settled(_)) && holds(&shard.plan, plan);
+        if others.clone().any(was_taken) {
+            return None;
+        }
+        others
+            .find(|shard| matches!(shard.phase, Phase::Halved(_)) && holds(plan, &shard.plan))
+            .map(|shard| shard.plan.number)
+    }
+
+    /// How many lines the service took for too big by themselves, while it has taken nothing.
+    pub(super) fn lines_too_big(&self) -> usize {
+        let alone = |shard: &&Shard| shard.plan.lines == 1 && shard.batches.is_empty();
+        let failed = self.shards.values().filter(|shard| matches!(shard.phase, Phase::Failed(_)));
+        if self.batches().is_empty() { failed.filter(alone).count() } else { 0 }
     }
 
     /// The shards of which it is to be found out whether there is a batch.
@@ -350,25 +550,31 @@ impl State {
     /// been refused.
     pub(super) fn nothing_was_begun(&self) -> bool {
         self.shards.values().all(|shard| {
-            shard.batches.is_empty() && matches!(shard.phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled)
+            let unsent =
+                |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Halved(_));
+            shard.batches.is_empty() && shard.surplus.is_empty() && unsent(&shard.phase)
         })
     }
 
     /// Whether nothing is to be paid for it: what was created has failed at validation, and nothing else was begun.
     pub(super) fn owes_nothing(&self) -> bool {
-        let nothing =
-            |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded | Phase::Cancelled | Phase::Failed(_));
-        self.shards.values().all(|shard| nothing(&shard.phase))
+        use Phase::{Cancelled, Failed, Halved, Planned, Uploaded};
+        let nothing = |phase: &Phase| matches!(phase, Planned | Uploaded | Cancelled | Failed(_) | Halved(_));
+        self.shards.values().all(|shard| nothing(&shard.phase) && shard.surplus.is_empty())
     }
 
-    /// Whether all of its batches have failed at validation.
+    /// Whether all of its batches have failed at validation, or were refused to the last line. One without a line has none
+    /// that could.
     pub(super) fn has_failed(&self) -> bool {
-        self.shards.values().all(|shard| matches!(shard.phase, Phase::Failed(_)))
+        let failed = |shard: &Shard| matches!(shard.phase, Phase::Failed(_) | Phase::Halved(_));
+        let failed = |shard: &Shard| failed(shard) && shard.surplus.is_empty();
+        !self.shards.is_empty() && self.shards.values().all(failed)
     }
 
     /// The batches of the run, those that count no more included.
     pub(super) fn batches(&self) -> Vec<BatchId> {
-        self.shards.values().flat_map(|shard| shard.batches.iter().cloned()).collect()
+        let surplus = |shard: &Shard| shard.surplus.iter().map(|surplus| surplus.batch.clone()).collect::<Vec<_>>();
+        self.shards.values().flat_map(|shard| shard.batches.iter().cloned().chain(surplus(shard))).collect()
     }
 
     /// Whether there may be batches of it that the log does not hold: a lost create was given up, or the log was behind.
@@ -378,7 +584,8 @@ impl State {
 
     /// Whether this batch is one of the run's already.
     pub(super) fn holds(&self, batch: &BatchId) -> bool {
-        self.shards.values().any(|shard| shard.batches.contains(batch))
+        let is_surplus = |shard: &Shard| shard.surplus.iter().any(|surplus| surplus.batch == *batch);
+        self.shards.values().any(|shard| shard.batches.contains(batch) || is_surplus(shard))
     }
 }
 
@@ -392,15 +599,23 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         Event::NoBatch { shard, .. } => (*shard, "the absence of a batch"),
         Event::Postponed { shard, .. } => (*shard, "a postponement"),
         Event::Over { shard, .. } => (*shard, "the end of a batch"),
+        Event::Fetched { shard, .. } => (*shard, "the files"),
+        Event::Unsettled { shard, .. } => (*shard, "the loss of files"),
         Event::Settled { shard, .. } => (*shard, "the settlement"),
         Event::Failed { shard, .. } => (*shard, "the failure"),
         Event::Held { shard, .. } => (*shard, "a hold"),
         Event::Released { shard } => (*shard, "a release"),
+        Event::Halved { shard, .. } => (*shard, "the halves"),
+        Event::Surplus { shard, .. } | Event::SurplusOver { shard, .. } | Event::SurplusSettled { shard, .. } => {
+            (*shard, "a surplus batch")
+        }
         Event::Opened(_)
         | Event::Attempt { .. }
         | Event::Cancelled
         | Event::Resumed
         | Event::Finished { .. }
+        | Event::Partial { .. }
+        | Event::Deleted { .. }
         | Event::Unknown => (0, "an event"),
     }
 }
@@ -408,6 +623,7 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::schedule::{Bounds, Learned};
 
     fn plan(number: u32) -> ShardPlan {
         serde_json::from_value(serde_json::json!({
@@ -415,6 +631,11 @@ mod tests {
             "sha256": "00",
         }))
         .unwrap()
+    }
+
+    fn next(state: &State, max_open: usize) -> Next {
+        let bounds = Bounds { max_open, max_enqueued_tokens: None, creates_per_hour: None };
+        state.next(&Schedule::new(bounds, Learned::default()), UnixSeconds::now())
     }
 
     fn id<T: std::str::FromStr<Err: fmt::Debug>>(text: &str) -> T {
@@ -449,9 +670,9 @@ mod tests {
     #[test]
     fn a_shard_goes_from_step_to_step_and_no_other_way() {
         let mut state = State::new(&[plan(1)]);
-        assert_eq!(state.next(1), Next::Submit(1));
+        assert_eq!(next(&state, 1), Next::Submit(1));
         let steps = course(1);
-        for (at, (event, next)) in steps.iter().enumerate() {
+        for (at, (event, then)) in steps.iter().enumerate() {
             // Whatever comes later cannot come now, and nothing that came before can come again.
             for (other, (event, _)) in steps.iter().enumerate().filter(|(other, _)| *other != at) {
                 // A file may be sent again, and results written again, before what follows.
@@ -462,12 +683,12 @@ mod tests {
                 }
             }
             state.apply(event).unwrap();
-            assert_eq!(state.next(1), *next, "after {event:?}");
+            assert_eq!(next(&state, 1), *then, "after {event:?}");
             let nothing = matches!(event, Event::Uploaded { .. });
             assert_eq!(state.nothing_was_begun(), nothing, "after {event:?}");
         }
         state.apply(&Event::Finished { results: stored() }).unwrap();
-        assert_eq!(state.next(1), Next::Done);
+        assert_eq!(next(&state, 1), Next::Done);
         assert!(state.apply(&Event::Uploaded { shard: 2, file: id("f") }).is_err(), "a shard of no plan");
     }
 
@@ -478,27 +699,27 @@ mod tests {
         for (event, _) in &all[0][..3] {
             state.apply(event).unwrap();
         }
-        assert_eq!((state.next(1), state.next(2)), (Next::Wait, Next::Submit(2)));
+        assert_eq!((next(&state, 1), next(&state, 2)), (Next::Wait, Next::Submit(2)));
         // What is over goes before what is to be sent; what is lost goes before all.
         state.apply(&all[0][3].0).unwrap();
-        assert_eq!(state.next(2), Next::Settle(1));
+        assert_eq!(next(&state, 2), Next::Settle(1));
         for (event, _) in &all[1][..2] {
             state.apply(event).unwrap();
         }
-        assert_eq!((state.next(9), state.lost()), (Next::Resolve, vec![2]));
+        assert_eq!((next(&state, 9), state.lost()), (Next::Resolve, vec![2]));
         // One that waits for a person holds up nobody.
         state.apply(&Event::Held { shard: 2, why: "lost".to_owned() }).unwrap();
-        assert_eq!((state.next(9), state.lost()), (Next::Settle(1), vec![]));
+        assert_eq!((next(&state, 9), state.lost()), (Next::Settle(1), vec![]));
         state.apply(&all[0][4].0).unwrap();
         state.apply(&Event::Cancelled).unwrap();
-        assert_eq!(state.next(9), Next::Held);
+        assert_eq!(next(&state, 9), Next::Held);
         state.apply(&Event::Released { shard: 2 }).unwrap();
-        assert_eq!(state.next(9), Next::Resolve);
+        assert_eq!(next(&state, 9), Next::Resolve);
         state.apply(&Event::NoBatch { shard: 2, why: "none".to_owned() }).unwrap();
         // It was cancelled meanwhile, and is not created again.
-        assert_eq!(state.next(9), Next::Merge);
+        assert_eq!(next(&state, 9), Next::Merge);
         state.apply(&Event::Resumed).unwrap();
-        assert_eq!(state.next(9), Next::Submit(2));
+        assert_eq!(next(&state, 9), Next::Submit(2));
     }
 
     #[test]
@@ -534,8 +755,148 @@ mod tests {
         assert!(state.holds(&id("b")) && !state.holds(&id("c")));
         // One that failed for want of room counts no more, and is still known.
         state.apply(&Event::Postponed { shard: 1, batch: id("b"), why: "full".to_owned() }).unwrap();
-        assert_eq!((state.next(1), state.holds(&id("b"))), (Next::Submit(1), true));
+        assert_eq!((next(&state, 1), state.holds(&id("b"))), (Next::Submit(1), true));
         assert_eq!(state.shards[&1].batch(), None);
+    }
+
+    #[test]
+    fn a_surplus_batch_is_settled_last_and_counts_nowhere() {
+        let batch: BatchId = id("twin");
+        let surplus = Event::Surplus { shard: 1, batch: batch.clone() };
+        let over = Event::SurplusOver { shard: 1, batch: batch.clone(), status: "cancelled".to_owned() };
+        let settled = |results| Event::SurplusSettled { shard: 1, batch: batch.clone(), results };
+        let mut state = State::new(&[plan(1), plan(2)]);
+        assert!(state.clone().apply(&over).is_err(), "there is none");
+        assert!(state.clone().apply(&Event::Surplus { shard: 9, batch: batch.clone() }).is_err());
+        state.apply(&surplus).unwrap();
+        assert!(state.clone().apply(&surplus).is_err(), "it is known");
+        assert!(state.holds(&batch) && state.batches() == [batch.clone()] && !state.owes_nothing());
+        assert!(!state.nothing_was_begun(), "it may be charged");
+        // It is in nobody's way, and takes no place.
+        assert_eq!((next(&state, 1), state.open()), (Next::Submit(1), 0));
+        for shard in [1, 2] {
+            for (event, _) in &course(shard)[..3] {
+                state.apply(event).unwrap();
+            }
+        }
+        assert_eq!(state.open_surplus(), [(1, batch.clone())]);
+        state.apply(&over).unwrap();
+        assert!(state.open_surplus().is_empty());
+        assert_eq!(next(&state, 9), Next::Wait, "what is not surplus comes first");
+        for shard in [1, 2] {
+            for (event, _) in &course(shard)[3..] {
+                state.apply(event).unwrap();
+            }
+        }
+        assert_eq!(next(&state, 9), Next::SettleSurplus(1));
+        assert!(state.clone().apply(&over).is_err(), "it is over already");
+        let mut nothing = state.clone();
+        nothing.apply(&settled(None)).unwrap();
+        assert_eq!(next(&nothing, 9), Next::Merge);
+        state.apply(&settled(Some(stored()))).unwrap();
+        assert!(state.clone().apply(&settled(None)).is_err());
+        // What is lost of it is fetched again.
+        state.apply(&over).unwrap();
+        assert_eq!(next(&state, 9), Next::SettleSurplus(1));
+        // All other shards have failed: it may have what they have not.
+        let mut failed = State::new(&[plan(1)]);
+        failed.apply(&surplus).unwrap();
+        failed.apply(&Event::Failed { shard: 1, why: "bad".to_owned() }).unwrap();
+        assert_eq!((next(&failed, 9), failed.has_failed()), (Next::Wait, false));
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_written_goes_back_as_far_as_it_must() {
+        let files = || Fetched { batch: stored(), output: Some(stored()), errors: None };
+        let unsettled = |fetched| Event::Unsettled { shard: 1, fetched };
+        let mut state = State::new(&[plan(1)]);
+        for (event, _) in &course(1)[..4] {
+            assert!(state.clone().apply(&unsettled(true)).is_err());
+            state.apply(event).unwrap();
+        }
+        state.apply(&Event::Fetched { shard: 1, files: files() }).unwrap();
+        assert_eq!((next(&state, 9), state.shards[&1].batch().is_some()), (Next::Settle(1), true));
+        for settle in [false, true] {
+            let mut state = state.clone();
+            if settle {
+                state.apply(&course(1)[4].0).unwrap();
+                let mut again = state.clone();
+                again.apply(&unsettled(true)).unwrap();
+                assert_eq!((&again.shards[&1].phase, &again.shards[&1].fetched), (&Phase::Fetched, &Some(files())));
+            }
+            state.apply(&unsettled(false)).unwrap();
+            assert_eq!((&state.shards[&1].phase, &state.shards[&1].fetched), (&Phase::Over, &None));
+            assert_eq!(next(&state, 9), Next::Settle(1));
+            // Nothing was fetched that it could go back to.
+            state.apply(&course(1)[4].0).unwrap();
+            state.apply(&unsettled(true)).unwrap();
+            assert_eq!(state.shards[&1].phase, Phase::Over);
+        }
+        // What is on this side outlives an embedded gateway.
+        state.apply(&opened("here", None)).unwrap();
+        state.apply(&opened("here", Some("another"))).unwrap();
+        assert_eq!(state.shards[&1].phase, Phase::Fetched);
+    }
+
+    fn half(number: u32, first_line: u64, lines: u64) -> Half {
+        Half { first_line, plan: ShardPlan { lines, ..plan(number) } }
+    }
+
+    #[test]
+    fn a_shard_that_is_too_big_lives_on_in_two_others() {
+        let halved = |shard, halves| Event::Halved { shard, why: "too big".to_owned(), halves };
+        let whole = ShardPlan { lines: 5, ..plan(1) };
+        let mut state = State::new(&[whole, plan(2)]);
+        let halves = || vec![half(3, 1, 2), half(4, 3, 3)];
+        for wrong in [
+            halved(9, halves()),
+            halved(1, vec![half(3, 1, 5)]),
+            halved(1, vec![half(3, 1, 2), half(4, 3, 4)]),
+            halved(1, vec![half(3, 1, 2), half(4, 4, 3)]),
+            halved(1, vec![half(3, 1, 0), half(4, 1, 5)]),
+            halved(1, vec![half(3, 1, 2), half(3, 3, 3)]),
+            halved(1, vec![half(2, 1, 2), half(4, 3, 3)]),
+        ] {
+            let before = format!("{state:?}");
+            assert!(state.apply(&wrong).is_err(), "{wrong:?}");
+            assert_eq!(format!("{state:?}"), before);
+        }
+        // There may be a batch, or there is one: its lines are not sold again.
+        let mut open = state.clone();
+        for (event, _) in &course(1)[..3] {
+            assert!(
+                matches!(open.shards[&1].phase, Phase::Planned | Phase::Uploaded)
+                    || open.clone().apply(&halved(1, halves())).is_err()
+            );
+            open.apply(event).unwrap();
+        }
+        assert!(open.clone().apply(&halved(1, halves())).is_err());
+        open.apply(&course(1)[3].0).unwrap();
+        assert!(open.apply(&halved(1, halves())).is_ok());
+        assert_eq!(open.batches().len(), 1, "its batch is known");
+
+        state.apply(&halved(1, halves())).unwrap();
+        assert_eq!(state.shards[&1].phase, Phase::Halved([3, 4]));
+        assert!(state.shards[&1].is_ended() && state.nothing_was_begun() && state.owes_nothing());
+        assert_eq!((state.shards[&3].half_of, state.shards[&3].attempt, state.next_number()), (Some(1), 1, 5));
+        assert!(state.clone().apply(&halved(1, halves())).is_err(), "twice");
+        // The smallest half goes first; what is as large as the whole is not sent.
+        assert_eq!(next(&state, 9), Next::Submit(3));
+        let large = ShardPlan { lines: 6, bytes: 9, ..plan(7) };
+        state.apply(&Event::Failed { shard: 3, why: "too big".to_owned() }).unwrap();
+        state.apply(&Event::Failed { shard: 4, why: "too big".to_owned() }).unwrap();
+        state.shards.insert(7, Shard::new(large, 1));
+        state.apply(&Event::Failed { shard: 2, why: "bad".to_owned() }).unwrap();
+        assert_eq!(next(&state, 9), Next::Halve(7, Than::Shard(1)));
+        // Unless the service has answered one as large.
+        state.shards.get_mut(&2).unwrap().phase = Phase::Settled(stored());
+        state.shards.get_mut(&2).unwrap().plan.lines = 6;
+        assert_eq!(next(&state, 9), Next::Submit(7));
+        // Whatever ends with an embedded gateway, its lines are not in two places.
+        state.apply(&opened("here", None)).unwrap();
+        state.apply(&opened("here", Some("another"))).unwrap();
+        assert_eq!(state.shards[&1].phase, Phase::Halved([3, 4]));
+        assert_eq!((state.shards[&4].phase.clone(), state.shards[&4].half_of), (Phase::Planned, Some(1)));
     }
 
     #[test]
@@ -548,6 +909,6 @@ mod tests {
         assert!(state.clone().apply(&Event::Attempt { attempt: 3, shards: vec![plan(2)] }).is_err());
         assert!(state.clone().apply(&Event::Attempt { attempt: 2, shards: vec![plan(1)] }).is_err());
         state.apply(&Event::Attempt { attempt: 2, shards: vec![plan(2)] }).unwrap();
-        assert_eq!((state.next(1), state.shards[&2].attempt), (Next::Submit(2), 2));
+        assert_eq!((next(&state, 1), state.shards[&2].attempt), (Next::Submit(2), 2));
     }
 }

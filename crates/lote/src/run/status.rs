@@ -8,11 +8,12 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Holder, RunError,
+    Holder, Partition, RunError,
     drive::Noted,
     folder::{Folder, PROGRESS, SUMMARY, Seen},
     merge::read_summary,
     report::{Summary, shown},
+    schedule::Schedule,
     state::{Next, Phase},
 };
 use crate::{BatchId, UnixSeconds, lines::Joined};
@@ -51,12 +52,17 @@ pub struct RunStatus {
     pub holder: Option<Holder>,
     /// Whether it was cancelled: no more batches are created.
     pub cancelled: bool,
+    /// The part of its input that it is of, if it is not of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
     /// How many request lines it has.
     pub lines: u64,
     /// Lines that are known to have ended: those of shards that are settled, and those that batches count.
     pub ended: u64,
     /// Lines that are known to have succeeded.
     pub succeeded: u64,
+    /// Why no other shard is submitted now, when some are left to be.
+    pub waits: Option<String>,
     /// Its shards.
     pub shards: Vec<ShardStatus>,
     /// What came of it, once it is finished.
@@ -73,8 +79,11 @@ pub struct ShardStatus {
     pub attempt: u32,
     /// How many request lines it has.
     pub lines: u64,
-    /// `planned`, `uploaded`, `creating`, `created`, `over`, `settled`, `failed` or `cancelled`.
+    /// `planned`, `uploaded`, `creating`, `created`, `over`, `fetched`, `settled`, `failed`, `cancelled`, or `halved` when it was
+    /// too big and its lines are in two other shards.
     pub phase: &'static str,
+    /// The shard that it is a half of.
+    pub half_of: Option<u32>,
     /// Its batch.
     pub batch: Option<BatchId>,
     /// The status of that, as it was last seen.
@@ -115,16 +124,19 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     });
     let mut shards = Vec::new();
     for (number, shard) in &state.shards {
-        let noted = noted.shards.get(number).filter(|_| matches!(shard.phase, Phase::Created | Phase::Over));
+        let noted =
+            noted.shards.get(number).filter(|_| matches!(shard.phase, Phase::Created | Phase::Over | Phase::Fetched));
         let (phase, failed) = match &shard.phase {
             Phase::Planned => ("planned", None),
             Phase::Uploaded => ("uploaded", None),
             Phase::Creating => ("creating", None),
             Phase::Created => ("created", None),
             Phase::Over => ("over", None),
+            Phase::Fetched => ("fetched", None),
             Phase::Settled(_) => ("settled", None),
             Phase::Failed(why) => ("failed", Some(why.clone())),
             Phase::Cancelled => ("cancelled", None),
+            Phase::Halved(_) => ("halved", None),
         };
         let (ended, succeeded) = match (&shard.phase, noted) {
             (Phase::Settled(_), _) => {
@@ -139,6 +151,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             attempt: shard.attempt,
             lines: shard.plan.lines,
             phase,
+            half_of: shard.half_of,
             batch: shard.batch().cloned(),
             status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
             ended,
@@ -149,7 +162,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let phase = match &holder {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
-        None if state.next(usize::MAX) == Next::Held => RunPhase::Held,
+        None if state.next(&Schedule::unbounded(), UnixSeconds::now()) == Next::Held => RunPhase::Held,
         None => RunPhase::Stopped,
     };
     let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
@@ -165,9 +178,11 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         phase,
         holder,
         cancelled: state.cancelled,
+        partition: record.asked.partition,
         lines: record.lines,
         ended,
         succeeded,
+        waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
         shards,
         results,
     })

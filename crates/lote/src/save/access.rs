@@ -27,6 +27,11 @@ impl Access {
         fs::metadata(input).map_or_else(|_| Self::default(), |found| Self::like(&found))
     }
 
+    /// For its owner alone.
+    pub(crate) fn private() -> Self {
+        Self { mode: 0o600, group: None }
+    }
+
     /// As narrow as that of this file.
     pub(crate) fn like(found: &Metadata) -> Self {
         #[cfg(unix)]

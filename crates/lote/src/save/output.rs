@@ -53,8 +53,8 @@ impl Stored {
 pub enum Replace {
     /// None.
     Nothing,
-    /// One that is as we wrote it.
-    Stored(Stored),
+    /// One that is as one of these, which we wrote.
+    Stored(Vec<Stored>),
     /// One that holds the very bytes that are written.
     Same,
     /// One that begins with a request line.
@@ -147,7 +147,8 @@ impl Output {
             Replace::Anything | Replace::Same => (true, ""),
             Replace::Nothing => (false, "it is there already"),
             Replace::Stored(stored) => {
-                let as_stored = found.len() == stored.bytes && Stored::read(dir.open_file(name, false)?)? == *stored;
+                let alike = stored.iter().any(|stored| found.len() == stored.bytes);
+                let as_stored = alike && stored.contains(&Stored::read(dir.open_file(name, false)?)?);
                 (as_stored, "it is there already, and not as it was written here")
             }
             Replace::Requests => {
@@ -290,7 +291,7 @@ mod tests {
         let path = at.path().join("results.jsonl");
         let output = |replace: &Replace| Output::new(&path, replace.clone());
         text(&output(&Replace::Nothing), "one").unwrap();
-        let ours = Replace::Stored(Stored::of(&path).unwrap());
+        let ours = Replace::Stored(vec![Stored::read(&b"earlier"[..]).unwrap(), Stored::of(&path).unwrap()]);
         assert_eq!(output(&Replace::Nothing).try_out().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         output(&ours).try_out().unwrap();
         text(&output(&ours), "two").unwrap();

@@ -1,9 +1,11 @@
 //! Does what the state of a run says is to be done next, and writes down what happened.
 
+mod halve;
 mod noted;
 mod resolve;
 mod settle;
 mod submit;
+mod surplus;
 mod wait;
 
 use std::{
@@ -11,16 +13,21 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 pub(super) use self::noted::Noted;
 use super::{
     OnProgress, Progress, RunError,
     error::Kind,
     event::Event,
-    folder::{Folder, RESULTS, SUMMARY},
-    merge::{Fault, Merge},
+    folder::Folder,
+    limits::Kept,
+    merge::put_together,
+    schedule::{Bounds, Learned, Schedule},
+    seam,
     state::{Next, Phase},
 };
-use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline, fetch::blocking};
+use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline};
 
 /// How a run is driven, whatever it is a run of.
 #[derive(Clone)]
@@ -28,7 +35,9 @@ pub(super) struct Manner {
     pub(super) cadence: Cadence,
     pub(super) tolerance: Option<Tolerance>,
     pub(super) deadline: Deadline,
-    pub(super) max_open: usize,
+    pub(super) bounds: Bounds,
+    /// Where it is kept what the service was seen to take.
+    pub(super) limits: Option<Kept>,
     pub(super) settle_after_loss: Duration,
     /// Only so far as until there is nothing to do but wait.
     pub(super) detach: bool,
@@ -41,10 +50,13 @@ pub(super) struct Driver {
     pub(super) folder: Folder,
     options: BatchOptions,
     manner: Manner,
-    /// How many batches the service has room for, as far as it has said.
-    room: usize,
-    /// What was last seen of each shard's batch.
-    seen: BTreeMap<u32, Batch>,
+    schedule: Schedule,
+    /// Until when the service has asked for a pause.
+    paused_until: Option<Instant>,
+    /// How far the batches are, and why the run waits, as it was left last for who looks on.
+    noted: Noted,
+    /// What was last seen of batches that are over.
+    seen: BTreeMap<BatchId, Batch>,
     /// The batches that this process has asked to stop.
     stopped: BTreeSet<BatchId>,
     /// Whether the list was looked at for batches that the log does not hold, or that another run has made.
@@ -67,13 +79,23 @@ impl From<RunError> for Stopped {
 
 impl Driver {
     pub(super) fn new(client: Client, folder: Folder, options: BatchOptions, manner: Manner) -> Self {
-        let room = manner.max_open;
+        let learned = match manner.limits.as_ref().map(|kept| (kept, kept.read(seam::now()))) {
+            None => Learned::default(),
+            Some((_, Ok(learned))) => learned,
+            Some((kept, Err(why))) => {
+                (manner.on_progress)(Progress::LimitsUnread { file: kept.path(), why: &why });
+                Learned::default()
+            }
+        };
+        let schedule = Schedule::new(manner.bounds.clone(), learned);
         Self {
             client,
             folder,
             options,
             manner,
-            room,
+            schedule,
+            paused_until: None,
+            noted: Noted::default(),
             seen: BTreeMap::new(),
             stopped: BTreeSet::new(),
             looked: false,
@@ -89,10 +111,13 @@ impl Driver {
     pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
         loop {
             self.heed_cancel().await?;
-            match self.folder.state.next(self.room) {
+            self.stop_surplus().await?;
+            match self.next() {
                 Next::Resolve => self.resolve().await?,
                 Next::Settle(shard) => self.settle(shard).await?,
                 Next::Submit(shard) => self.submit(shard).await?,
+                Next::Halve(shard, than) => self.halve_for(shard, than).await?,
+                Next::SettleSurplus(shard) => self.settle_surplus(shard).await?,
                 Next::Wait if self.manner.detach => {
                     if !self.look().await? {
                         return Err(Stopped::Later);
@@ -101,11 +126,33 @@ impl Driver {
                 Next::Wait => self.wait().await?,
                 Next::Held => return Err(self.held().into()),
                 Next::Merge => {
-                    self.look_for_surplus().await?;
-                    self.merge().await?;
+                    // What was found is waited for, and fetched.
+                    if !self.look_for_surplus().await? {
+                        self.merge().await?;
+                    }
                 }
                 Next::Done => return Ok(()),
             }
+        }
+    }
+
+    /// What is to be done next.
+    fn next(&mut self) -> Next {
+        self.schedule.paused = self.is_paused();
+        self.folder.state.next(&self.schedule, seam::now())
+    }
+
+    /// Whether the service has asked for a pause that is not over.
+    fn is_paused(&self) -> bool {
+        self.paused_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Keeps what the service was seen to take. That it cannot be kept is no reason to stop.
+    fn keep_limits(&self) {
+        if let Some(kept) = &self.manner.limits
+            && let Err(error) = kept.write(self.schedule.learned(), seam::now())
+        {
+            self.tell(Progress::LimitsUnread { file: kept.path(), why: &error.to_string() });
         }
     }
 
@@ -173,14 +220,7 @@ impl Driver {
             return Err(self.ended(Kind::Failed(whys.collect())));
         }
         self.tell(Progress::Joining);
-        self.folder.check()?;
-        let merge = Merge::new(&self.folder).map_err(|error| self.folder.failed("write", RESULTS, error))?;
-        let merged = blocking(move || merge.write()).await;
-        let mut merged = merged.map_err(|Fault(path, error)| self.failed("put together", &path, error))?;
-        // The words are those of the result lines.
-        self.client.shared().secrets().blank_summary(&mut merged.joined);
-        let summary = super::report::Summary::new(&self.folder, merged.joined);
-        self.folder.write_json(SUMMARY, &summary)?;
-        self.folder.say(Event::Finished { results: merged.results })
+        let results = put_together(&self.folder, &self.client).await?;
+        self.folder.say(Event::Finished { results })
     }
 }

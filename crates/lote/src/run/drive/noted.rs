@@ -11,6 +11,9 @@ use crate::{Batch, RequestCounts};
 pub(in crate::run) struct Noted {
     pub(in crate::run) at: i64,
     pub(in crate::run) shards: BTreeMap<u32, NotedShard>,
+    /// Why shards that nobody has submitted wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::run) waits: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

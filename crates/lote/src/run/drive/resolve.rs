@@ -1,6 +1,9 @@
 //! Finds out what became of creates whose answers were lost.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -10,7 +13,7 @@ use crate::{
     policy::Trouble,
     run::{
         Progress, RunError,
-        adopt::{self, Claim, Whose},
+        adopt::{self, Claim, Whose, is_surplus},
         event::Event,
         seam::{self, Rule, kept},
         state::Phase,
@@ -23,10 +26,8 @@ impl Driver {
         let unsent = |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded);
         let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
         let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
-        let listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
-        for shard in shards {
-            self.adopt(shard, listed.found.clone()).await?;
-        }
+        let mut listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
+        self.take(&shards, listed.take_found())?;
         let shard = self.folder.state.shards.get(&number);
         // A batch over the same file that may be the one which was refused.
         if let may_be @ [_, ..] = listed.unclear(number)
@@ -39,7 +40,7 @@ impl Driver {
         Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
     }
 
-    /// Reads the list for batches of these shards that the log does not hold.
+    /// Reads the list for batches that the log does not hold: those of these shards, and surplus ones of all.
     async fn read_list(&self, shards: &[u32]) -> Result<adopt::Listed, Error> {
         let (record, state, shards) = (&self.folder.record, self.folder.state.clone(), shards.to_vec());
         let (run, begun) = (record.run.clone(), record.begun_at);
@@ -52,61 +53,58 @@ impl Driver {
                     Claim::NotOurs => {}
                 }
             }
-            Whose::Unclear(unclear)
+            is_surplus(batch, &run, &state).map_or(Whose::Unclear(unclear), Whose::Shard)
         };
         self.manner.deadline.bound(adopt::list(&self.client, of)).await
     }
 
-    /// Takes the batch that was found for this shard's own. Of several the one that is furthest counts, and the others
-    /// are cancelled: they were paid for in vain.
-    async fn adopt(&mut self, number: u32, found: Vec<(u32, Batch)>) -> Result<bool, RunError> {
-        let found = found.into_iter().filter(|(of, _)| *of == number).map(|(_, batch)| batch).collect();
-        let Some((batch, surplus)) = adopt::furthest(found) else { return Ok(false) };
-        for batch in surplus {
-            self.surplus(number, &batch).await?;
+    /// Takes the batches that were found for those of their shards. Of several of these shards the one that is furthest
+    /// counts; the others, and those of all other shards, are surplus.
+    fn take(&mut self, shards: &[u32], found: Vec<(u32, Batch)>) -> Result<(), RunError> {
+        let mut of: BTreeMap<u32, Vec<Batch>> = BTreeMap::new();
+        for (number, batch) in found {
+            of.entry(number).or_default().push(batch);
         }
-        self.created(number, batch, true)?;
-        Ok(true)
-    }
-
-    /// Tells of a batch that was made besides the one that counts, and cancels it.
-    async fn surplus(&self, shard: u32, batch: &Batch) -> Result<(), RunError> {
-        if !kept(Rule::Surplus) {
-            return Ok(());
-        }
-        self.tell(Progress::Surplus { shard, batch });
-        if !batch.is_terminal() {
-            match self.manner.deadline.bound(self.client.batches().cancel(&batch.id)).await {
-                Err(error) if !error.is_conflict() => return Err(self.service(error)),
-                _ => {}
+        for (number, found) in of {
+            let (own, surplus) = match shards.contains(&number) {
+                true => adopt::furthest(found).map_or((None, Vec::new()), |(own, surplus)| (Some(own), surplus)),
+                false => (None, found),
+            };
+            // What is surplus is known before one of them counts: it is never taken for the shard's own later.
+            for batch in surplus.into_iter().filter(|_| kept(Rule::Surplus)) {
+                self.folder.say(Event::Surplus { shard: number, batch: batch.id.clone() })?;
+                self.tell(Progress::Surplus { shard: number, batch: &batch });
+            }
+            if let Some(own) = own {
+                self.created(number, own, true)?;
             }
         }
         Ok(())
     }
 
     /// Looks at the end for batches of this run that the log does not hold: those of creates that took effect after they
-    /// were given up. A list that cannot be read stops nobody.
-    pub(super) async fn look_for_surplus(&self) -> Result<(), RunError> {
+    /// were given up. Whether there is one. A list that cannot be read stops nobody.
+    pub(super) async fn look_for_surplus(&mut self) -> Result<bool, RunError> {
         if !self.folder.state.may_have_surplus() || self.folder.is_embedded() {
-            return Ok(());
+            return Ok(false);
         }
-        let shards: Vec<u32> = self.folder.state.shards.keys().copied().collect();
-        match self.read_list(&shards).await {
-            Ok(listed) => {
-                for (shard, batch) in &listed.found {
-                    self.surplus(*shard, batch).await?;
-                }
+        match self.read_list(&[]).await {
+            Ok(mut listed) => {
+                let found = listed.take_found();
+                let any = !found.is_empty();
+                self.take(&[], found)?;
+                Ok(any)
             }
-            Err(error) => self.tell(Progress::Trouble(&error)),
+            Err(error) => {
+                self.tell(Progress::Trouble(&error));
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     /// Finds out what became of creates whose answers were lost.
     pub(super) async fn resolve(&mut self) -> Result<(), RunError> {
-        if self.client.dialect().honours_idempotency_keys() {
-            self.create_again().await?;
-        }
+        self.create_again().await?;
         if !kept(Rule::Look) {
             for shard in self.folder.state.lost() {
                 self.folder.say(Event::NoBatch { shard, why: "nobody looked".to_owned() })?;
@@ -121,11 +119,9 @@ impl Driver {
         loop {
             let lost = self.folder.state.lost();
             match self.read_list(&lost).await {
-                Ok(listed) => {
+                Ok(mut listed) => {
                     trouble.over();
-                    for number in lost {
-                        self.adopt(number, listed.found.clone()).await?;
-                    }
+                    self.take(&lost, listed.take_found())?;
                     let now = (Instant::now(), seam::wall());
                     // A clock that was set back is read from then on.
                     if absent.is_some_and(|(_, wall)| now.1 < wall) {
@@ -163,11 +159,16 @@ impl Driver {
         }
     }
 
-    /// Sends the lost creates again, with the keys that they had: the service makes no second batch of them.
+    /// Sends the lost creates again, with the keys that they had, for as long as the service is known to honour those: it
+    /// makes no second batch of them.
     async fn create_again(&mut self) -> Result<(), RunError> {
+        let how_long = self.client.dialect().idempotency_keys_kept();
         for number in self.folder.state.lost() {
             let Some(shard) = self.folder.state.shards.get(&number) else { continue };
             let (Some(file), Some(nonce)) = (shard.file.clone(), shard.nonce.clone()) else { continue };
+            if !adopt::is_key_kept(shard.intent, seam::now(), how_long) {
+                continue;
+            }
             match self.create(number, &file, &nonce).await {
                 Ok(batch) => self.created(number, batch, true)?,
                 Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),

@@ -1,68 +1,77 @@
 //! Fetches what came of a batch that is over, and joins it with the requests.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use super::{Driver, submit::too_much};
+use super::Driver;
 use crate::{
-    Batch, Error,
+    Batch, BatchId, Error,
     collect::{Collect, Step, Uncollected},
     fetch::{blocking, patience},
     run::{
         Progress, RunError,
         error::Kind,
-        event::Event,
-        folder::{ERRORS, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
+        event::{Event, Fetched},
+        folder::{BATCH, ERRORS, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
         merge::ShardSummary,
+        refusal,
+        state::Phase,
     },
-    save::Stored,
+    save::{AtomicFile, Dir, Stored},
 };
 
 impl Driver {
-    /// Fetches the files of a batch that is over, and joins them with the requests into the shard's results.
+    /// Fetches the files of a batch that is over, or joins those that were fetched with the requests.
     pub(super) async fn settle(&mut self, number: u32) -> Result<(), RunError> {
-        let Some(id) = self.folder.state.shards.get(&number).and_then(|shard| shard.batch().cloned()) else {
-            return Ok(());
-        };
-        let batch = match self.seen.remove(&number).filter(Batch::is_terminal) {
+        let Some(shard) = self.folder.state.shards.get(&number) else { return Ok(()) };
+        match (shard.batch().cloned(), shard.fetched.clone()) {
+            (Some(_), Some(files)) if shard.phase == Phase::Fetched => self.join(number, &files).await,
+            (Some(id), _) => self.fetch(number, &id).await,
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Fetches the files of a batch that is over.
+    async fn fetch(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
+        let batch = match self.seen.remove(id).filter(Batch::is_terminal) {
             Some(batch) => batch,
-            None => match self.manner.deadline.bound(self.client.batches().get(&id)).await {
+            None => match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => batch,
                 Err(error) => return self.unfetched(number, error),
             },
         };
         self.folder.check()?;
-        let (steps, troubles) = (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress));
-        let on_step = move |step: Step<'_>| match step {
-            Step::Downloading(name) => steps(Progress::Downloading { name }),
-            Step::Looked(batch) => steps(Progress::Waiting(batch)),
-            Step::Joining => steps(Progress::Joining),
-        };
-        let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
         let at = self.folder.shard(number);
-        let folder = &self.folder;
-        let is_ours = || folder.is_ours();
-        let mut collect = Collect::new(self.client.clone(), batch, &at, [OUTPUT, ERRORS])
-            .access(folder.access())
-            .while_ours(&is_ours)
-            .tolerance(self.manner.tolerance.clone().unwrap_or_else(patience))
-            .cadence(self.manner.cadence.clone())
-            .deadline(self.manner.deadline)
-            .telling(Arc::new(on_step), Arc::new(on_trouble));
-        let collected = collect.collect(&at.join(REQUESTS), Some(|| folder.begin_in(number, RESULTS))).await;
-        let batch = collect.batch;
-        let (joined, results) = match collected {
-            Ok(collected) => collected,
-            Err(Uncollected::NotRun) => return self.not_run(number, &batch).await,
-            Err(Uncollected::Unfetched(error)) => return self.unfetched(number, error),
-            Err(Uncollected::Lost) => return Err(self.ended(Kind::Lost)),
-            Err(Uncollected::Unwritten(error)) => {
-                return Err(self.failed("write", &at.join(RESULTS), error));
-            }
-            Err(Uncollected::Unjoined(error)) => {
-                let message = error.to_string();
-                return Err(self.failed("join", &at, std::io::Error::other(message)));
-            }
+        let (batch, fetched) = {
+            let is_ours = || self.folder.is_ours();
+            let mut collect = self.collect(batch, &at, &is_ours);
+            let fetched = collect.fetch().await;
+            let here = collect.here();
+            (collect.batch, fetched.map(|()| here))
         };
+        match fetched {
+            Ok(here) => {
+                let files = self.written(&at, &batch, here).await?;
+                self.folder.say(Event::Fetched { shard: number, files })
+            }
+            Err(Uncollected::NotRun) => self.not_run(number, &batch).await,
+            Err(Uncollected::Unfetched(error)) => self.unfetched(number, error),
+            Err(other) => Err(self.uncollected(&at, other)),
+        }
+    }
+
+    /// Joins the files that were fetched with the requests, into the shard's results.
+    async fn join(&mut self, number: u32, files: &Fetched) -> Result<(), RunError> {
+        let at = self.folder.shard(number);
+        let read = std::fs::read(at.join(BATCH)).and_then(|text| Ok(serde_json::from_slice(&text)?));
+        let batch: Batch = read.map_err(|error| self.failed("read", &at.join(BATCH), error))?;
+        self.folder.check()?;
+        let joined = {
+            let is_ours = || self.folder.is_ours();
+            let collect = self.collect(batch.clone(), &at, &is_ours);
+            let collect = collect.with([files.output.is_some(), files.errors.is_some()]);
+            collect.join(&at.join(REQUESTS), Some(|| self.folder.begin_in(number, RESULTS))).await
+        };
+        let (joined, results) = joined.map_err(|error| self.uncollected(&at, error))?;
         let stored = blocking(move || Stored::read(results)).await;
         let stored = stored.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
@@ -73,15 +82,66 @@ impl Driver {
         self.folder.say(Event::Settled { shard: number, results: stored })
     }
 
+    /// The way from a batch to its results, into this folder.
+    pub(super) fn collect<'a>(&self, batch: Batch, at: &Path, is_ours: &'a (dyn Fn() -> bool + Sync)) -> Collect<'a> {
+        let (steps, troubles) = (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress));
+        let on_step = move |step: Step<'_>| match step {
+            Step::Downloading(name) => steps(Progress::Downloading { name }),
+            Step::Looked(batch) => steps(Progress::Waiting(batch)),
+            Step::Joining => steps(Progress::Joining),
+        };
+        let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
+        Collect::new(self.client.clone(), batch, at, [OUTPUT, ERRORS])
+            .access(self.folder.access())
+            .while_ours(is_ours)
+            .tolerance(self.manner.tolerance.clone().unwrap_or_else(patience))
+            .cadence(self.manner.cadence.clone())
+            .deadline(self.manner.deadline)
+            .telling(Arc::new(on_step), Arc::new(on_trouble))
+    }
+
+    /// Leaves the batch beside its files, and says how all of them were written.
+    async fn written(&self, at: &Path, batch: &Batch, here: [bool; 2]) -> Result<Fetched, RunError> {
+        let path = at.join(BATCH);
+        let folder = Dir::open(at).and_then(|dir| AtomicFile::within(dir, BATCH.as_ref(), self.folder.access()));
+        let batch = folder.and_then(|atomic| write_json(atomic, batch)).and_then(|()| Stored::of(&path));
+        let batch = batch.map_err(|error| self.failed("write", &path, error))?;
+        let mut stored = [None, None];
+        for ((stored, name), here) in stored.iter_mut().zip([OUTPUT, ERRORS]).zip(here) {
+            if here {
+                let path = at.join(name);
+                let read = path.clone();
+                let found = blocking(move || Stored::of(&read)).await;
+                *stored = Some(found.map_err(|error| self.failed("read", &path, error))?);
+            }
+        }
+        let [output, errors] = stored;
+        Ok(Fetched { batch, output, errors })
+    }
+
+    pub(super) fn uncollected(&self, at: &Path, error: Uncollected) -> RunError {
+        match error {
+            Uncollected::Lost => self.ended(Kind::Lost),
+            Uncollected::Unwritten(error) => self.failed("write", &at.join(RESULTS), error),
+            error => self.failed("join", at, std::io::Error::other(error.into_error(None, None).to_string())),
+        }
+    }
+
     /// A batch failed before any of its lines was run.
     async fn not_run(&mut self, number: u32, batch: &Batch) -> Result<(), RunError> {
-        let code = batch.errors.iter().find_map(|error| error.code.as_deref());
         let why: Vec<String> = batch.errors.iter().take(20).map(ToString::to_string).collect();
         let why = if why.is_empty() { "the service does not say why".to_owned() } else { why.join("\n  ") };
-        if too_much(code) {
+        let lines = self.folder.state.shards.get(&number).map_or(0, |shard| shard.plan.lines);
+        if let Some(lack) = refusal::failed_for_room(batch, lines) {
+            if self.is_over(number, lack) {
+                return self.halve(number, why).await;
+            }
             let error = Error::late(format!("batch {} was not run: {why}", batch.id));
             self.folder.say(Event::Postponed { shard: number, batch: batch.id.clone(), why })?;
-            return self.make_room(error).await;
+            return self.make_room(number, lack, error).await;
+        }
+        if refusal::failed_as_too_big(batch) {
+            return self.halve(number, why).await;
         }
         self.folder.say(Event::Failed { shard: number, why })
     }

@@ -1,8 +1,8 @@
 //! Uploads the lines of a shard and creates its batch.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Driver;
 use crate::{
@@ -14,18 +14,18 @@ use crate::{
         event::Event,
         folder::REQUESTS,
         record::random_name,
+        refusal::{self, Lack},
         seam::{self, Rule, kept},
         state::Phase,
     },
     save::Stored,
 };
 
-/// Codes with which services say that an account has too much at work, and not that a request is wrong.
-const TOO_MUCH: [&str; 4] =
-    ["token_limit_exceeded", "batch_limit_exceeded", "rate_limit_exceeded", "insufficient_batch_capacity"];
-
 /// How often in a row a service may say that there is no room, while none of the run's batches is at work.
 const MOST_REFUSED: u32 = 10;
+
+/// The longest pause that a service may ask for while batches are at work.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 impl Driver {
     /// Uploads the lines of a shard, unless that was done, and creates its batch.
@@ -34,7 +34,7 @@ impl Driver {
         let file = match shard.file.filter(|_| shard.phase == Phase::Uploaded) {
             Some(file) => file,
             None => {
-                let file = self.upload(number).await?;
+                let Some(file) = self.upload(number).await? else { return Ok(()) };
                 self.folder.say(Event::Uploaded { shard: number, file: file.clone() })?;
                 file
             }
@@ -62,7 +62,8 @@ impl Driver {
         }
     }
 
-    async fn upload(&self, number: u32) -> Result<FileId, RunError> {
+    /// The lines of a shard at the service; none when it was too big for that, and was halved.
+    async fn upload(&mut self, number: u32) -> Result<Option<FileId>, RunError> {
         let path = self.folder.shard(number).join(REQUESTS);
         let shard = self.folder.state.shards.get(&number).map(|shard| shard.plan.clone());
         let read = path.clone();
@@ -82,8 +83,9 @@ impl Driver {
             .file_name(format!("lote-{run}-{number:04}.jsonl"))
             .on_progress(move |sent| on_progress(Progress::Uploading { sent, total }));
         match self.manner.deadline.bound(upload.send()).await {
-            Ok(file) => Ok(file.id),
+            Ok(file) => Ok(Some(file.id)),
             Err(error) if error.is_deadline() => Err(self.service(before(error))),
+            Err(error) if refusal::is_too_big(&error) => self.too_big(number, error).await.map(|()| None),
             Err(error) => Err(self.service(error)),
         }
     }
@@ -104,6 +106,7 @@ impl Driver {
         self.tell(Progress::Created(&batch));
         written.map_err(|error| error.and(batch.id))?;
         self.refused = 0;
+        self.note_waits(None);
         Ok(())
     }
 
@@ -127,8 +130,16 @@ impl Driver {
             }
         }
         self.folder.say(Event::Refused { shard: number, nonce, why: error.to_string() })?;
-        if too_much(error.code()) || error.is_rate_limited() {
-            return self.make_room(error).await;
+        if let Some(lack) = refusal::lack(&error) {
+            return match self.is_over(number, lack) {
+                true => self.halve(number, error.to_string()).await,
+                false => self.make_room(number, lack, error).await,
+            };
+        }
+        if refusal::is_too_big(&error) {
+            // Not before it is certain that it made none all the same.
+            let gone_on = self.folder.state.cancelled || self.look_once(number).await?;
+            return if gone_on { Ok(()) } else { self.too_big(number, error).await };
         }
         // With other batches at work this one waits for a person, while they go on.
         if self.folder.state.batches().is_empty() {
@@ -138,20 +149,24 @@ impl Driver {
         self.folder.say(Event::Held { shard: number, why: format!("its batch was not created: {error}") })
     }
 
-    /// The account has too much at work: fewer batches at once, or a pause when none of them is ours.
-    pub(super) async fn make_room(&mut self, error: Error) -> Result<(), RunError> {
+    /// The account has too much at work: less at once, or a pause when none of it is ours.
+    pub(super) async fn make_room(&mut self, number: u32, lack: Lack, error: Error) -> Result<(), RunError> {
         self.tell(Progress::Trouble(&error));
-        let open = self.folder.state.open();
-        if open > 0 {
-            self.room = open;
+        if let Some(shard) = self.folder.state.shards.get(&number) {
+            self.schedule.refused(&self.folder.state, &shard.plan, lack);
+            self.keep_limits();
+        }
+        if self.folder.state.open() > 0 {
+            let until = |after: Duration| Instant::now().checked_add(after.min(LONGEST_PAUSE));
+            self.paused_until = error.retry_after().and_then(until);
             return Ok(());
         }
-        self.room = 1;
         self.refused += 1;
         if self.refused > MOST_REFUSED {
             return Err(self.service(error));
         }
         let pause = error.retry_after().unwrap_or_else(|| self.manner.cadence.pauses().next(None, None) * self.refused);
+        self.note_waits(Some(format!("the service has no room: {error}")));
         self.manner.deadline.within(sleep(pause)).await.map_err(|late| self.service(late))
     }
 
@@ -170,8 +185,4 @@ impl Driver {
 /// Tells that there is no batch, when the deadline has passed before the create.
 fn before(error: Error) -> Error {
     error.and("nothing was created for these lines")
-}
-
-pub(super) fn too_much(code: Option<&str>) -> bool {
-    code.is_some_and(|code| TOO_MUCH.contains(&code))
 }

@@ -8,20 +8,21 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{
     Driver,
     noted::{Noted, NotedShard},
 };
 use crate::{
-    Batch, BatchId, Error, Waited,
+    Batch, BatchId, Error, Status, Waited,
     run::{
         Progress, RunError,
         error::Kind,
         event::Event,
+        schedule::Turn,
         seam::{self, Rule, kept},
-        state::Phase,
+        state::{Next, Phase},
     },
 };
 
@@ -48,6 +49,7 @@ impl Driver {
     pub(super) async fn look(&mut self) -> Result<bool, RunError> {
         let open = self.at_work();
         let (mut any, mut noted) = (false, Noted { at: seam::now().get(), ..Noted::default() });
+        noted.waits = self.why_waiting();
         for (number, id) in &open {
             match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => {
@@ -63,16 +65,36 @@ impl Driver {
                 Err(error) => return Err(self.ended(Kind::Unfetched(error))),
             }
         }
+        for (shard, id) in self.folder.state.open_surplus() {
+            match self.manner.deadline.bound(self.client.batches().get(&id)).await {
+                Ok(batch) if batch.is_terminal() => {
+                    any = true;
+                    self.surplus_over(shard, id, batch)?;
+                }
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => self.surplus_unknown(shard, id, &error)?,
+                Err(error) if error.is_deadline() => return Err(self.service(error)),
+                Err(error) => return Err(self.ended(Kind::Unfetched(error))),
+            }
+        }
         self.folder.note(&noted);
+        self.noted = noted;
         Ok(any)
     }
 
     /// A batch is over: there is room for another. Some services answer with another id than they were asked for.
     fn over(&mut self, number: u32, id: BatchId, batch: Batch) -> Result<(), RunError> {
         let status = batch.status.as_str().to_owned();
-        self.folder.say(Event::Over { shard: number, batch: id, status })?;
-        self.seen.insert(number, batch);
-        self.room = (self.room.saturating_add(1)).min(self.manner.max_open);
+        self.folder.say(Event::Over { shard: number, batch: id.clone(), status })?;
+        let well = batch.status != Status::Failed;
+        self.seen.insert(id, batch);
+        if let Some(shard) = self.folder.state.shards.get(&number).filter(|_| well) {
+            let before = self.schedule.learned().clone();
+            self.schedule.ended(&shard.plan);
+            if *self.schedule.learned() != before {
+                self.keep_limits();
+            }
+        }
         Ok(())
     }
 
@@ -83,9 +105,41 @@ impl Driver {
         if kept(Rule::NotFound) { Ok(()) } else { self.folder.say(Event::NoBatch { shard: number, why }) }
     }
 
-    /// Waits until one of the batches is over.
+    /// Why shards that nobody has submitted wait.
+    fn why_waiting(&mut self) -> Option<String> {
+        self.schedule.paused = self.is_paused();
+        match self.schedule.turn(&self.folder.state, seam::now()) {
+            Turn::Wait(why) => Some(why.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Says why shards wait, to who looks on and who looks in, when that is news.
+    pub(super) fn note_waits(&mut self, waits: Option<String>) {
+        if self.noted.waits == waits {
+            return;
+        }
+        if let Some(why) = &waits {
+            self.tell(Progress::Waits { why });
+        }
+        self.noted.waits = waits;
+        self.folder.note(&self.noted);
+    }
+
+    /// Waits until one of the batches is over, or another may be created.
     pub(super) async fn wait(&mut self) -> Result<(), RunError> {
-        let open: BTreeMap<BatchId, u32> = self.at_work().into_iter().map(|(number, id)| (id, number)).collect();
+        let waits = self.why_waiting();
+        self.note_waits(waits);
+        let own: BTreeMap<BatchId, u32> = self.at_work().into_iter().map(|(number, id)| (id, number)).collect();
+        // The surplus is waited for when nothing else is.
+        let is_surplus = own.is_empty();
+        let open = match is_surplus {
+            true => self.folder.state.open_surplus().into_iter().map(|(shard, id)| (id, shard)).collect(),
+            false => own,
+        };
+        if open.is_empty() {
+            return self.manner.deadline.within(sleep(TICK)).await.map_err(|late| self.service(late));
+        }
         let latest: Arc<Mutex<BTreeMap<BatchId, NotedShard>>> = Arc::default();
         let (steps, troubles, noted) =
             (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress), Arc::clone(&latest));
@@ -117,19 +171,21 @@ impl Driver {
                 Box::pin(async move { std::pin::pin!(wait.into_stream()).next().await })
             }
         };
+        self.noted.shards.retain(|number, _| open.values().any(|open| open == number));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said = BTreeMap::new();
         let ended = loop {
             tokio::select! {
                 ended = &mut next => break ended,
                 _ = tick.tick() => {
                     let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
                     if !latest.is_empty() {
-                        said.extend(latest.into_iter().filter_map(|(id, batch)| Some((*open.get(&id)?, batch))));
-                        self.folder.note(&Noted { at: seam::now().get(), shards: said.clone() });
+                        let seen = latest.into_iter().filter_map(|(id, batch)| Some((*open.get(&id)?, batch)));
+                        self.noted.shards.extend(seen.filter(|_| !is_surplus));
+                        self.noted.at = seam::now().get();
+                        self.folder.note(&self.noted);
                     }
-                    if self.folder.cancel_is_asked() {
+                    if self.folder.cancel_is_asked() || self.next() != Next::Wait {
                         return Ok(());
                     }
                 }
@@ -138,6 +194,10 @@ impl Driver {
         let Some((id, waited)) = ended else { return Ok(()) };
         let Some(number) = open.get(&id).copied() else { return Ok(()) };
         match waited {
+            Waited::Ended(batch) if is_surplus => self.surplus_over(number, id, *batch),
+            Waited::CouldNotAsk { error, .. } if is_surplus && error.is_not_found() => {
+                self.surplus_unknown(number, id, &error)
+            }
             Waited::Ended(batch) => self.over(number, id, *batch),
             Waited::GaveUp(_) => Err(self.ended(Kind::GaveUp)),
             Waited::CouldNotAsk { error, .. } if error.is_not_found() && self.is_one_of_several() => {

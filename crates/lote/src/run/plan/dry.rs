@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, io, num::NonZeroU64, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{Cut, PlanError, ShardPlan, Shards};
+use super::{Cut, PlanError, ShardPlan, Shards, Taken};
 use crate::{
     Dialect,
     lines::{CheckOptions, Checked, Limits},
+    run::Partition,
 };
 
 /// What [`plan()`] goes by.
@@ -17,6 +18,7 @@ pub struct PlanOptions {
     dialect: Option<Dialect>,
     endpoint: Option<String>,
     limit: Option<NonZeroU64>,
+    partition: Option<Partition>,
     shard_lines: Option<NonZeroU64>,
     shard_bytes: Option<NonZeroU64>,
 }
@@ -45,6 +47,12 @@ impl PlanOptions {
         self
     }
 
+    /// Only one part of the lines, of the first ones if there is a limit. All of them are read and checked.
+    pub fn partition(mut self, part: Partition) -> Self {
+        self.partition = Some(part);
+        self
+    }
+
     /// How many request lines a shard may have, in place of what the dialect says.
     pub fn shard_lines(mut self, lines: NonZeroU64) -> Self {
         self.shard_lines = Some(lines);
@@ -62,6 +70,9 @@ impl PlanOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
+    /// The part of the input that it is of, if it is not of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
     /// The shards by number, each one batch.
     pub shards: Vec<ShardPlan>,
     /// Request lines in all.
@@ -94,7 +105,7 @@ pub struct Plan {
 /// # Errors
 /// When the lines are not fit to be sent, or a file cannot be read.
 pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &PlanOptions) -> Result<Plan, PlanError> {
-    let PlanOptions { dialect, endpoint, limit, shard_lines, shard_bytes } = options;
+    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes } = options;
     let sources: Vec<PathBuf> = sources.into_iter().map(Into::into).collect();
     let check = dialect.as_ref().map_or_else(CheckOptions::default, Dialect::check_options);
     let limits = Limits {
@@ -102,12 +113,12 @@ pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &Pla
         max_bytes: shard_bytes.map_or(check.limits.max_bytes, NonZeroU64::get),
     };
     let check = CheckOptions { endpoint: endpoint.clone(), limits, ..check };
-    let limit = limit.map(NonZeroU64::get);
+    let taken = Taken { limit: limit.map(NonZeroU64::get), partition: *partition };
     let spill = std::env::temp_dir();
     let planned =
-        super::plan(&sources, &check, &Cut::of(&check), limit, &spill, &mut Dropped, &mut io::sink(), &|| true)?;
+        super::plan(&sources, &check, &Cut::of(&check), taken, &spill, &mut Dropped, &mut io::sink(), &|| true)?;
     let Checked { lines, bytes, models, sha256, .. } = planned.checked;
-    Ok(Plan { shards: planned.shards, lines, bytes, models, sha256 })
+    Ok(Plan { partition: *partition, shards: planned.shards, lines, bytes, models, sha256 })
 }
 
 /// Drops the lines.

@@ -72,7 +72,8 @@ fn write(folder: &Path, files: &[impl AsRef<[u8]>]) -> Vec<PathBuf> {
 fn cut_of(paths: &[PathBuf], options: &CheckOptions, cut: &Cut, limit: Option<u64>) -> Result<Came, PlanError> {
     let spill = tempfile::tempdir().unwrap();
     let (mut shards, mut order) = (Kept::default(), Vec::new());
-    let planned = plan(paths, options, cut, limit, spill.path(), &mut shards, &mut order, &|| true)?;
+    let taken = Taken { limit, partition: None };
+    let planned = plan(paths, options, cut, taken, spill.path(), &mut shards, &mut order, &|| true)?;
     assert_eq!(fs::read_dir(spill.path()).unwrap().count(), 0);
     Ok(Came { planned, shards, order: String::from_utf8(order).unwrap() })
 }
@@ -328,7 +329,7 @@ fn a_pass_that_is_not_wanted_stops() {
     let paths = write(folder.path(), &[chat(1, "m") + &chat(2, "m")]);
     let run = |wanted: &dyn Fn() -> bool| {
         let options = CheckOptions::default();
-        plan(&paths, &options, &ANY, None, folder.path(), &mut Kept::default(), &mut io::sink(), wanted)
+        plan(&paths, &options, &ANY, Taken::default(), folder.path(), &mut Kept::default(), &mut io::sink(), wanted)
     };
     assert!(run(&|| false).unwrap_err().is_interrupted());
     let calls = Cell::new(0);
@@ -373,7 +374,9 @@ fn an_error_says_what_was_being_done() {
     let files = write(folder.path(), &[chat(1, "m") + &chat(2, "m"), chat(3, "m")]);
     let run = |paths: &[PathBuf], shards: &mut Failing, order: &mut dyn Write| {
         let (options, limits) = (CheckOptions::default(), Cut { lines: 1, ..ANY });
-        plan(paths, &options, &limits, None, folder.path(), shards, order, &|| true).unwrap_err().to_string()
+        plan(paths, &options, &limits, Taken::default(), folder.path(), shards, order, &|| true)
+            .unwrap_err()
+            .to_string()
     };
     let (first, last) = (files[0].display(), files[1].display());
     for (number, what, expected) in [
@@ -398,4 +401,63 @@ fn a_cut_prints_its_limits() {
     assert_eq!(all.to_string(), "50000 lines, 200000000 bytes, 7 texts to embed, one model");
     let some = Cut { inputs: None, ..all };
     assert_eq!(some.to_string(), "50000 lines, 200000000 bytes, one model");
+}
+
+#[test]
+fn the_parts_of_an_input_are_dealt_out_line_by_line() {
+    let files = [(0..7).map(|id| chat(id, "m")).collect::<String>() + "\n", embeddings("e", 3) + &chat(8, "n")];
+    let all: Vec<String> =
+        files.concat().lines().filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let (paths, spill) = (write(folder.path(), &files), tempfile::tempdir().unwrap());
+    for (of, limit) in [(1, None), (2, None), (4, None), (4, Some(5)), (12, None), (3, Some(100))] {
+        let lines: Vec<&String> = all.iter().take(limit.unwrap_or(u64::MAX) as usize).collect();
+        let whole = Whole {
+            lines: lines.len() as u64,
+            sha256: sha256(lines.iter().copied().cloned().collect::<String>().as_bytes()),
+        };
+        for part in 1..=of {
+            let taken = Taken { limit, partition: Some(Partition::new(part, of).unwrap()) };
+            let (mut shards, mut order) = (Kept::default(), Vec::new());
+            let two = Cut { lines: 2, ..ANY };
+            let options = CheckOptions::default();
+            let planned = plan(&paths, &options, &two, taken, spill.path(), &mut shards, &mut order, &|| true).unwrap();
+            let of_part = lines.iter().skip(part as usize - 1).step_by(of as usize);
+            let expected: String = of_part.map(|line| line.as_str()).collect();
+            let (count, bytes) = (expected.lines().count() as u64, expected.len() as u64);
+            assert_eq!((planned.checked.lines, planned.checked.bytes), (count, bytes), "{part}/{of}");
+            assert_eq!(planned.checked.sha256, sha256(expected.as_bytes()), "{part}/{of}");
+            assert_eq!(planned.checked.models.values().sum::<u64>(), count, "{part}/{of}");
+            assert_eq!(planned.whole.as_ref(), Some(&whole), "{part}/{of}");
+            assert_eq!(planned.shards.iter().map(|shard| shard.lines).sum::<u64>(), count, "{part}/{of}");
+            let mut sent: Vec<String> = Vec::new();
+            for bytes in shards.shards.borrow().values() {
+                sent.extend(std::str::from_utf8(bytes).unwrap().lines().map(|line| format!("{line}\n")));
+            }
+            let mut wanted: Vec<String> = expected.lines().map(|line| format!("{line}\n")).collect();
+            sent.sort();
+            wanted.sort();
+            assert_eq!(sent, wanted, "{part}/{of}");
+        }
+    }
+}
+
+#[test]
+fn a_finding_in_any_part_refuses_every_part() {
+    let folder = tempfile::tempdir().unwrap();
+    for input in [
+        // Twice in two different parts.
+        chat("a", "m") + &chat("b", "m") + &chat("c", "m") + &chat("a", "m"),
+        chat("a", "m") + "{}\n" + &chat("c", "m"),
+    ] {
+        let paths = write(folder.path(), &[input]);
+        for part in 1..=3 {
+            let taken = Taken { limit: None, partition: Some(Partition::new(part, 3).unwrap()) };
+            let options = CheckOptions::default();
+            let spill = tempfile::tempdir().unwrap();
+            let refused =
+                plan(&paths, &options, &ANY, taken, spill.path(), &mut Kept::default(), &mut io::sink(), &|| true);
+            assert!(matches!(refused, Err(PlanError::Input { .. })), "{refused:?}");
+        }
+    }
 }

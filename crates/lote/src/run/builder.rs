@@ -1,0 +1,300 @@
+//! What a user sets of a run.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use super::{OnProgress, Partition, Progress, adopt, schedule::Bounds};
+use crate::{BatchId, BatchOptions, Cadence, Client, Tolerance, lines::Limits, options};
+
+/// How long a create whose answer was lost is looked for twice, one after the other, before another is sent.
+const SETTLE_AFTER_LOSS: Duration = Duration::from_secs(120);
+
+/// A run to be made, or to be gone on with: check, cut into shards, upload, create, wait, download, join.
+///
+/// The folder appears when the check has passed, and goes again when the service has refused the first upload. While a run
+/// is at work in it, it holds a lock there (`lock`), and never writes to a folder that has taken the place of its own.
+/// The same run given again goes on with what the folder holds; one that differs, in its lines, its service or its
+/// options, is refused. All that is written may be read only by who may read the input.
+///
+/// ```
+/// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = lote::Client::builder().base_url(gateway.url()).api_key("mk-…").build()?;
+/// # let folder = tempfile::tempdir()?;
+/// # let requests = folder.path().join("requests.jsonl");
+/// # std::fs::write(&requests, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
+/// let report = lote::run::Run::new(&client, &requests).execute().await?;
+/// assert_eq!(report.joined.succeeded, report.joined.lines);
+/// let tokens = report.joined.usage.total_tokens;
+/// println!("{tokens} tokens, in {}", report.results.display());
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// #     let gateway = lote_gateway::Gateway::builder().start().await.unwrap();
+/// #     example(&gateway).await.unwrap();
+/// # });
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing runs until it is executed"]
+pub struct Run {
+    pub(super) client: Client,
+    /// None of a run that is there, which knows them.
+    pub(super) inputs: Option<Vec<PathBuf>>,
+    pub(super) folder: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
+    pub(super) replace_output: bool,
+    pub(super) endpoint: Option<String>,
+    pub(super) limits: Option<Limits>,
+    pub(super) limit: Option<u64>,
+    pub(super) partition: Option<Partition>,
+    pub(crate) options: BatchOptions,
+    pub(super) deadline: Option<Duration>,
+    pub(super) cadence: Cadence,
+    pub(super) tolerance: Option<Tolerance>,
+    pub(super) bounds: Bounds,
+    pub(super) limits_in: Option<PathBuf>,
+    pub(super) attempts: u32,
+    pub(super) settle_after_loss: Duration,
+    pub(super) anew: bool,
+    pub(super) clean_remote: bool,
+    pub(super) partial: bool,
+    pub(super) gateway: Option<String>,
+    /// What a person has said of shards that were held.
+    pub(super) words: Vec<Word>,
+    pub(super) on_progress: OnProgress,
+}
+
+/// What a person has said of a create whose answer was lost.
+#[derive(Clone, Debug)]
+pub(super) enum Word {
+    NoBatch(u32),
+    Adopt(u32, BatchId),
+}
+
+options::held!(Run, options);
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("client", &self.client).field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    /// The key of a batch's metadata that holds the hash of its lines: a pair whose key begins with `lote_` cannot be given.
+    pub const SHA256: &'static str = adopt::SHA256;
+
+    /// A run of the request lines in `input`, a file; a pipe will do, as it is read once, but cannot be gone on with by
+    /// giving the same run again: [open](Self::open) its folder.
+    pub fn new(client: &Client, input: impl Into<PathBuf>) -> Self {
+        Self::of(client, Some(vec![input.into()]))
+    }
+
+    /// A run of the request lines in several files, one after another.
+    pub fn of_files(client: &Client, inputs: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self::of(client, Some(inputs.into_iter().map(Into::into).collect()))
+    }
+
+    /// The run that a folder holds, to be gone on with. Its lines, endpoint, limits and options are those with which it
+    /// was begun: setters of those change nothing.
+    pub fn open(client: &Client, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Some(folder.into()), ..Self::of(client, None) }
+    }
+
+    fn of(client: &Client, inputs: Option<Vec<PathBuf>>) -> Self {
+        Self {
+            client: client.clone(),
+            inputs,
+            folder: None,
+            output: None,
+            replace_output: false,
+            endpoint: None,
+            limits: None,
+            limit: None,
+            partition: None,
+            options: BatchOptions::new(),
+            deadline: None,
+            cadence: Cadence::default(),
+            tolerance: None,
+            bounds: Bounds { max_open: usize::MAX, max_enqueued_tokens: None, creates_per_hour: None },
+            limits_in: None,
+            attempts: 1,
+            settle_after_loss: SETTLE_AFTER_LOSS,
+            anew: false,
+            clean_remote: false,
+            partial: false,
+            gateway: None,
+            words: Vec::new(),
+            on_progress: Arc::new(|_| ()),
+        }
+    }
+
+    /// The folder of the run. The default stands beside the input and is named after it: `requests.run` for
+    /// `requests.jsonl`, `requests.2-of-5.run` for a [part](Self::partition) of it.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Where the results are to be as well; the folder keeps its own copy. A file that is there is refused before
+    /// anything is sent, but for an empty one and one that is as this run has written it; see
+    /// [`replace_output`](Self::replace_output). A pipe or a device is written to at the end.
+    pub fn output(mut self, output: impl Into<PathBuf>) -> Self {
+        self.output = Some(output.into());
+        self
+    }
+
+    /// Whether the [`output`](Self::output) may replace whatever file is there.
+    pub fn replace_output(mut self, replace: bool) -> Self {
+        self.replace_output = replace;
+        self
+    }
+
+    /// The endpoint that every line must be for: an [`Endpoint`](crate::Endpoint), or the path of another that the
+    /// dialect [declares](crate::Dialect::endpoints). The default is that of each line, with a batch for each.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// How much one batch takes; what is more goes into further batches. The default is what the client's dialect says:
+    /// see [`Dialect::limits`](crate::Dialect::limits).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Only the first lines of the input, for a trial.
+    pub fn first_lines(mut self, lines: u64) -> Self {
+        self.limit = Some(lines);
+        self
+    }
+
+    /// Only one part of the lines, of the [first ones](Self::first_lines) if not all are wanted; the folder is named after
+    /// it: `requests.2-of-5.run`. All lines are read and checked, so that no two parts have a custom_id in common. A part
+    /// without a line is a run of nothing, which finishes at once.
+    pub fn partition(mut self, part: Partition) -> Self {
+        self.partition = Some(part);
+        self
+    }
+
+    /// How many batches may be at work at once, at least 1. The default is as many as the service takes: when it says
+    /// that there are too many, the run waits for some of its own to end.
+    pub fn max_open(mut self, batches: usize) -> Self {
+        self.bounds.max_open = batches.max(1);
+        self
+    }
+
+    /// About how many tokens the prompts at work may have, for each model; one quarter of the bytes of the request lines,
+    /// as in [`ShardPlan::tokens`]. A shard that has more by itself is halved, and a line that has more goes alone. The
+    /// default is as many as the service takes. Lines that do not have to name one model count together.
+    pub fn max_enqueued_tokens(mut self, tokens: u64) -> Self {
+        self.bounds.max_enqueued_tokens = Some(tokens.max(1));
+        self
+    }
+
+    /// How many batches may be created within an hour, by the clock of this machine, at least 1. Those of an earlier
+    /// process of the same run count, and those of other runs do not.
+    pub fn creates_per_hour(mut self, batches: u32) -> Self {
+        self.bounds.creates_per_hour = Some(batches.max(1));
+        self
+    }
+
+    /// A folder for what the service was seen to take at once, so that the next run of the same account need not be
+    /// refused first. There is a file for each account, which counts for a week; one that cannot be read is told and not
+    /// used. Without a folder every run learns for itself.
+    pub fn keep_limits_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.limits_in = Some(folder.into());
+        self
+    }
+
+    /// How often lines are tried that do not succeed and can, in all: see [`Repair`](super::Repair). The default is 1.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// How long a create whose answer was lost is looked for in the service's list: twice this time passes before another
+    /// is sent, and no batch that the list shows later than that is found. The default is 2 minutes.
+    pub fn settle_after_loss(mut self, time: Duration) -> Self {
+        self.settle_after_loss = time;
+        self
+    }
+
+    /// How long the run may take in all, from the check to the last download; what has been begun is dropped then. See
+    /// [`RunError`](super::RunError) for what there is by then. Without one, until it is done.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How often to look at the batches. The default is [`Cadence::default`].
+    pub fn cadence(mut self, cadence: Cadence) -> Self {
+        self.cadence = cadence;
+        self
+    }
+
+    /// Which errors to survive while waiting and while fetching, and for how long to ask again for files that are
+    /// [late](Tolerance::late_files). The default is that of a wait, but that a fetch survives five minutes of errors.
+    pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = Some(tolerance);
+        self
+    }
+
+    /// The service is a gateway inside this process, of this name, which no other has: its batches end with it and are
+    /// not paid for, so that a run that broke off sends again what was not settled.
+    pub fn embedded(mut self, gateway: impl Into<String>) -> Self {
+        self.gateway = Some(gateway.into());
+        self
+    }
+
+    /// Makes batches of these lines although a run whose folder is lost has made some within a day: see
+    /// [`RunError::is_twin`](super::RunError::is_twin).
+    pub fn anew(mut self, anew: bool) -> Self {
+        self.anew = anew;
+        self
+    }
+
+    /// Once the run is finished, deletes what it has put at the service, as [`delete_remote`](Self::delete_remote) does. A
+    /// file that cannot be deleted is told, and makes no finished run fail.
+    pub fn clean_remote(mut self, clean: bool) -> Self {
+        self.clean_remote = clean;
+        self
+    }
+
+    /// When all that is left to do waits for a word of a person, writes the results that there are by then. The run is
+    /// [held](super::RunError::is_held) all the same, and the error has their [report](super::RunError::report). Lines
+    /// without an outcome yet have the `error.code` `held`, or `not_sent` where their batch waits for others to end. They
+    /// may have been paid for: they are not in `failed.jsonl`. When the shards are released, all results are written anew.
+    pub fn partial(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
+    }
+
+    /// A person has made sure that the lost create of a shard that was [held](super::RunError::held) has made no batch: it
+    /// is created again.
+    pub fn no_batch(mut self, shard: u32) -> Self {
+        self.words.push(Word::NoBatch(shard));
+        self
+    }
+
+    /// A person has found the batch of a shard that was [held](super::RunError::held), or takes that of another run over
+    /// the same lines, whose folder is lost, for this run's own.
+    pub fn adopt(mut self, shard: u32, batch: BatchId) -> Self {
+        self.words.push(Word::Adopt(shard, batch));
+        self
+    }
+
+    /// Called with every step, and often while bytes move.
+    pub fn on_progress(mut self, call: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.on_progress = Arc::new(call);
+        self
+    }
+
+    /// The folder that the run will have.
+    pub fn folder_path(&self) -> PathBuf {
+        let ending = || self.partition.map_or_else(|| "run".to_owned(), |part| format!("{}.run", part.in_names()));
+        let beside = || match self.inputs.as_deref() {
+            Some([first, ..]) => first.with_extension(ending()),
+            _ => PathBuf::from("requests").with_extension(ending()),
+        };
+        self.folder.clone().unwrap_or_else(beside)
+    }
+}

@@ -1,0 +1,236 @@
+//! Removes from the folder of a finished run what can be made again or is needed no more, and makes it again.
+
+use std::{
+    fs,
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{
+    RunError,
+    folder::{ERRORS, Folder, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
+    log::Log,
+    merge::{Fault, read_summary},
+    record::{Record, shard_folder},
+    report::{Summary, shown},
+    state::{Phase, State},
+};
+use crate::{
+    collect::join_to,
+    lines::{CheckMany, CheckOptions, join, open_lines},
+    save::{Access, AtomicFile, Dir, Stored},
+};
+
+mod remote;
+
+pub(super) use remote::Remote;
+pub use remote::{CleanedRemote, RemoteFile, RemoteKind, RemoteState};
+
+/// How a run is cleaned: [`clean`] and [`Run::delete_remote`](super::Run::delete_remote).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "it says how to clean"]
+pub struct Clean {
+    dry_run: bool,
+}
+
+impl Clean {
+    /// All that may go.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only says what would go.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+}
+
+/// What was removed from the folder of a run.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Cleaned {
+    /// The folder.
+    #[serde(serialize_with = "shown")]
+    pub folder: PathBuf,
+    /// Whether it was only said what would go.
+    pub dry_run: bool,
+    /// How many bytes that freed.
+    pub bytes: u64,
+    /// The files that went.
+    pub files: Vec<CleanedFile>,
+}
+
+/// A file that was removed from the folder of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CleanedFile {
+    /// Where it was, in the folder.
+    #[serde(serialize_with = "shown")]
+    pub path: PathBuf,
+    /// How many bytes it had.
+    pub bytes: u64,
+}
+
+/// Removes from the folder of a finished run what can be made again or is needed no more. Answers as they came, results,
+/// summaries, `run.json` and the log always stay, and so do the request lines unless each of them has succeeded and the
+/// input is where it was and still holds them. The results of single shards go where all lines succeeded, or where it was
+/// tried that joining the answers again gives the same bytes; [`Run::repair`](super::Run::repair) does so.
+///
+/// Blocks until it is done.
+///
+/// # Errors
+/// One that [`is_place`](RunError::is_place) when the run is not finished, and those of opening it: see [`RunError`].
+pub fn clean(folder: impl AsRef<Path>, clean: Clean) -> Result<Cleaned, RunError> {
+    let path = folder.as_ref();
+    // Opening a run makes a new one where there is none.
+    let had_reserve = path.join(Log::RESERVE).exists();
+    let folder = Folder::open(path)?;
+    if folder.state.finished.is_none() {
+        if !had_reserve {
+            folder.remove_file(Path::new(""), Log::RESERVE)?;
+        }
+        return Err(RunError::place(path, "its run is not finished: go on with it first").at(path));
+    }
+    let mut cleaned = Cleaned { folder: path.to_owned(), dry_run: clean.dry_run, bytes: 0, files: Vec::new() };
+    for (within, name) in candidates(&folder)? {
+        let file = within.join(&name);
+        let found = match fs::symlink_metadata(folder.join(&file)) {
+            Ok(found) if found.is_file() => found,
+            _ => continue,
+        };
+        if name == Log::RESERVE && !had_reserve {
+            folder.remove_file(&within, &name)?;
+            continue;
+        }
+        if !clean.dry_run {
+            folder.remove_file(&within, &name)?;
+        }
+        cleaned.bytes += found.len();
+        cleaned.files.push(CleanedFile { path: file, bytes: found.len() });
+    }
+    Ok(cleaned)
+}
+
+/// What may go, each by the folder that it is in and its name; whether it is there is not known yet.
+fn candidates(folder: &Folder) -> Result<Vec<(PathBuf, String)>, RunError> {
+    let mut all: Vec<(PathBuf, String)> = Vec::new();
+    let mut add = |within: &Path, name: &str| all.push((within.to_owned(), name.to_owned()));
+    let top = Path::new("");
+    for name in [PROGRESS, Log::RESERVE] {
+        add(top, name);
+    }
+    let whole = all_succeeded(folder)?;
+    let input_is_there = whole && holds_the_lines(&folder.record);
+    if whole {
+        add(top, ORDER);
+    }
+    for (number, shard) in &folder.state.shards {
+        let within = shard_folder(*number);
+        for name in [OUTPUT, ERRORS] {
+            add(&within, &format!("{name}.lote-part"));
+            add(&within, &format!("{name}.lote-part.json"));
+        }
+        if input_is_there {
+            add(&within, REQUESTS);
+        }
+        if let Phase::Settled(stored) = &shard.phase
+            && (whole || is_made_again(folder.path(), *number, stored))
+        {
+            add(&within, RESULTS);
+        }
+    }
+    Ok(all)
+}
+
+/// Whether each line of a finished run has succeeded: none can be tried again then.
+pub(super) fn all_succeeded(folder: &Folder) -> Result<bool, RunError> {
+    let read = fs::read(folder.join(SUMMARY)).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
+    let Summary { joined, .. } = read.map_err(|error| folder.failed("read", SUMMARY, error))?;
+    Ok(folder.state.finished.is_some() && joined.succeeded == joined.lines)
+}
+
+/// Whether the files that the lines came from are where they were, and still hold them.
+fn holds_the_lines(record: &Record) -> bool {
+    let (options, spill) = (CheckOptions::default(), std::env::temp_dir());
+    let mut check = CheckMany::new(&options, spill).limit(record.asked.limit);
+    for source in &record.sources {
+        let path = Path::new(&source.path);
+        // A pipe would be waited for.
+        if !path.is_file() {
+            return false;
+        }
+        let read = open_lines(path).map(|reader| check.file(&source.path, reader, &mut |_| (), &mut |_| Ok(true)));
+        if !matches!(read, Ok(Ok(_))) {
+            return false;
+        }
+    }
+    // What would be a finding by other rules is a line all the same, and in the hash.
+    let expected = record.whole.as_ref().map_or(&record.asked.sha256, |whole| &whole.sha256);
+    check.finish(&mut |_, _| ()).is_ok_and(|checked| checked.sha256 == *expected)
+}
+
+/// Whether joining the answers in a shard's folder with its requests gives these results, wherever the folder may be by
+/// then: what is said of an unreadable line names its file.
+fn is_made_again(root: &Path, number: u32, stored: &Stored) -> bool {
+    let clear = read_summary(root, number)
+        .is_ok_and(|summary| summary.joined.unreadable == 0 && summary.joined.damaged_files == 0);
+    let shard = root.join(shard_folder(number));
+    let joined = || join_to(&shard.join(REQUESTS), &answers(&shard), None).ok();
+    clear && joined().is_some_and(|(_, file)| Stored::read(file).is_ok_and(|made| made == *stored))
+}
+
+/// The files of answers in a shard's folder.
+fn answers(shard: &Path) -> Vec<PathBuf> {
+    [OUTPUT, ERRORS].map(|name| shard.join(name)).into_iter().filter(|path| path.is_file()).collect()
+}
+
+/// The results of settled shards that are not there any more, to be made again of the answers that are.
+pub(super) struct Missing {
+    root: PathBuf,
+    access: Access,
+    shards: Vec<(u32, Stored)>,
+}
+
+impl Missing {
+    /// Those in the folder of a run.
+    pub(super) fn of(root: &Path, access: Access, state: &State) -> Self {
+        let settled = state.shards.iter().filter_map(|(number, shard)| match &shard.phase {
+            Phase::Settled(stored) => Some((*number, stored.clone())),
+            _ => None,
+        });
+        let missing = settled.filter(|(number, _)| !root.join(shard_folder(*number)).join(RESULTS).exists());
+        Self { root: root.to_owned(), access, shards: missing.collect() }
+    }
+
+    /// Makes them, as far as they can be made; the fault of the first that cannot. One that does not come out as it was is
+    /// not written.
+    pub(super) fn make(self) -> Result<(), Fault> {
+        let mut made = Ok(());
+        for (number, stored) in &self.shards {
+            made = made.and(self.make_one(*number, stored));
+        }
+        made
+    }
+
+    fn make_one(&self, number: u32, stored: &Stored) -> Result<(), Fault> {
+        read_summary(&self.root, number)?;
+        let shard = self.root.join(shard_folder(number));
+        self.join_in(&shard, stored).map_err(|error| Fault(shard.join(RESULTS), error))
+    }
+
+    fn join_in(&self, shard: &Path, stored: &Stored) -> io::Result<()> {
+        let mut results = AtomicFile::within(Dir::open(shard)?, RESULTS.as_ref(), self.access)?;
+        let answers = answers(shard);
+        let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
+        let mut out = BufWriter::with_capacity(256 << 10, results.file());
+        join(&shard.join(REQUESTS), &answers, &mut out).map_err(io::Error::other)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if results.stored()? != *stored {
+            return Err(io::Error::other("what its answers give is not what this run has written"));
+        }
+        results.commit()
+    }
+}

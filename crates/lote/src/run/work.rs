@@ -1,0 +1,369 @@
+//! What a run does: it is begun or gone on with, driven to its end, cancelled, tried again and cleaned up behind.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    Clean, CleanedRemote, Progress, Repair, Report, Run, RunError, RunStatus,
+    builder::Word,
+    clean::{self, Missing, Remote},
+    drive::{Driver, Manner, Stopped},
+    error::Kind,
+    event::Event,
+    folder::{Draft, Folder, RESULTS, SUMMARY},
+    limits::Kept,
+    merge::{Fault, put_together},
+    refuse::check_endpoint,
+    repair::Search,
+    report::Summary,
+    state::{Phase, Shard},
+    status,
+};
+use crate::{deadline::Deadline, fetch::blocking, save::Output};
+
+impl Run {
+    /// Runs it to its end, from wherever its folder is. A run that is finished makes no call. Dropping the future stops
+    /// this side only: batches that were created go on, and the same run goes on with them.
+    ///
+    /// # Errors
+    /// See [`RunError`], whose predicates tell what was paid for by then.
+    pub async fn execute(self) -> Result<Report, RunError> {
+        let started = Instant::now();
+        let mut driver = self.begin(false).await?;
+        loop {
+            match driver.drive().await {
+                Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
+                    if !self.attempt(&mut driver, Repair::new()).await? {
+                        return self.end(driver, started).await;
+                    }
+                }
+                Ok(()) => return self.end(driver, started).await,
+                Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
+                    return Err(self.write_partial(driver, error, started).await);
+                }
+                Err(Stopped::Failed(error)) => return Err(self.broke_off(driver, error)),
+                Err(Stopped::Later) => return Err(RunError::new(Kind::GaveUp)),
+            }
+        }
+    }
+
+    /// Goes as far as until there is nothing to do but to wait: creates the batches, as many as may be at work at once,
+    /// and settles those that are over. How far the run is then; given again, it goes on.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn submit(self) -> Result<RunStatus, RunError> {
+        let started = Instant::now();
+        let mut driver = self.begin(true).await?;
+        match driver.drive().await {
+            Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
+                Err(self.write_partial(driver, error, started).await)
+            }
+            Ok(()) | Err(Stopped::Later) => {
+                let path = driver.folder.path().to_owned();
+                drop(driver);
+                status(path)
+            }
+            Err(Stopped::Failed(error)) => Err(self.broke_off(driver, error)),
+        }
+    }
+
+    /// Cancels it: creates no more batches, asks those at work to stop, waits until they have, and fetches what they
+    /// finished. When another process is at work on it, that one is asked to do so, and this one has no report.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn cancel(self) -> Result<Option<Report>, RunError> {
+        let started = Instant::now();
+        let path = self.folder_path();
+        self.check_places()?;
+        match Folder::open(&path) {
+            Err(error) if error.is_busy() => Folder::ask_to_cancel(&path).map(|()| None),
+            Err(error) => Err(error),
+            Ok(folder) => {
+                let mut driver = self.enter(folder, Deadline::after(self.deadline), false).await?;
+                if driver.folder.state.finished.is_none() && !driver.folder.state.cancelled {
+                    driver.folder.say(Event::Cancelled)?;
+                }
+                match driver.drive().await {
+                    Ok(()) => self.end(driver, started).await.map(Some),
+                    Err(Stopped::Failed(error)) => Err(error),
+                    Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
+                }
+            }
+        }
+    }
+
+    /// Tries again what did not succeed and can, as another attempt of the run that the folder holds; lines of a run that
+    /// was cancelled which were not sent are sent then. When nothing can, the report is that of the run as it is.
+    ///
+    /// # Errors
+    /// See [`RunError`]. One that [`is_place`](RunError::is_place) when the run is not finished.
+    pub async fn repair(self, repair: Repair) -> Result<Report, RunError> {
+        let started = Instant::now();
+        let mut driver = self.begin(false).await?;
+        self.attempt(&mut driver, repair).await?;
+        match driver.drive().await {
+            Ok(()) => self.end(driver, started).await,
+            Err(Stopped::Failed(error)) => Err(error),
+            Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
+        }
+    }
+
+    /// Deletes what a finished run has put at the service, and nothing else: the files of lines that it has uploaded, and
+    /// the output and error files of its batches, by the ids that its folder holds. Its results stay in the folder. A file
+    /// of lines that a batch at work reads, or a run beside this one is to make a batch of, is kept, and so are all of them
+    /// when the service's list does not tell. What is gone is written down, so that each file is asked for until then only.
+    ///
+    /// # Errors
+    /// One that [`is_place`](RunError::is_place) when the run is not finished, or those of opening it: see [`RunError`].
+    /// That a file could not be deleted is no error: see [`CleanedRemote::kept`].
+    pub async fn delete_remote(self, clean: Clean) -> Result<CleanedRemote, RunError> {
+        let mut folder = Folder::open(&self.folder_path())?;
+        self.delete_files(&mut folder, Deadline::after(self.deadline), clean).await
+    }
+
+    async fn delete_files(
+        &self,
+        folder: &mut Folder,
+        deadline: Deadline,
+        clean: Clean,
+    ) -> Result<CleanedRemote, RunError> {
+        if !Remote::is_over(folder) {
+            return Err(
+                RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
+            );
+        }
+        let files = match &folder.state.opened {
+            // What an embedded gateway had ended with it.
+            Some(before) if before.gateway.is_some() && before.gateway != self.gateway => Vec::new(),
+            _ => Remote::files(folder)?,
+        };
+        if !files.is_empty() {
+            self.check_account(folder, deadline).await?;
+        }
+        let (client, on_progress) = (&self.client, &self.on_progress);
+        Remote { client, folder, deadline, on_progress }.delete(files, clean).await
+    }
+
+    /// Begins another attempt, if there is anything to be tried again.
+    async fn attempt(&self, driver: &mut Driver, repair: Repair) -> Result<bool, RunError> {
+        let deadline = driver.deadline();
+        let folder = &mut driver.folder;
+        if folder.state.finished.is_none() && !folder.state.has_failed() {
+            return Err(
+                RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
+            );
+        }
+        // A run that is finished was opened without that.
+        self.check_account(folder, deadline).await?;
+        if folder.state.finished.is_some() && clean::all_succeeded(folder)? {
+            return Ok(false);
+        }
+        // They may have been cleaned away.
+        let missing = Missing::of(folder.path(), folder.access(), &folder.state);
+        let made = blocking(move || missing.make()).await;
+        made.map_err(|Fault(path, error)| RunError::io("make again", &path, error).at(folder.path()))?;
+        let search = Search::new(folder, repair);
+        let found = blocking(move || search.shards()).await;
+        let shards =
+            found.map_err(|Fault(path, error)| RunError::io("look through", &path, error).at(folder.path()))?;
+        let unsent = folder.state.shards.values().any(|shard| shard.phase == Phase::Cancelled);
+        if shards.is_empty() && !unsent {
+            return Ok(false);
+        }
+        if !folder.is_fresh() {
+            folder.enter(self.who())?;
+        }
+        // Also where a cancelled run had sent everything: what is cancelled submits nothing.
+        if folder.state.cancelled {
+            folder.say(Event::Resumed)?;
+        }
+        if !shards.is_empty() {
+            folder.sync_shards()?;
+            let attempt = folder.state.attempt + 1;
+            folder.say(Event::Attempt { attempt, shards })?;
+        }
+        Ok(true)
+    }
+
+    /// The folder is made or opened, and this process is at work in it.
+    async fn begin(&self, detach: bool) -> Result<Driver, RunError> {
+        let deadline = Deadline::after(self.deadline);
+        self.check_options().map_err(RunError::refused)?;
+        self.check_places()?;
+        let folder = match &self.inputs {
+            None => Folder::open(&self.folder_path())?,
+            Some(inputs) => {
+                let prepared = deadline.within(self.prepare(inputs)).await;
+                prepared.map_err(|error| RunError::refused(error.context("gave up before the end of the check")))??
+            }
+        };
+        self.enter(folder, deadline, detach).await
+    }
+
+    /// Checks and cuts the input, or finds the run of it that is there.
+    async fn prepare(&self, inputs: &[PathBuf]) -> Result<Folder, RunError> {
+        let (path, inputs, check, asked) = (self.folder_path(), inputs.to_vec(), self.check_rules(), self.asked());
+        let who = self.who();
+        // The thread does not stop when this future is dropped: it asks `wanted` whether to go on.
+        let here = Arc::new(());
+        let seen = Arc::downgrade(&here);
+        let wanted = move || seen.strong_count() > 0;
+        let prepared = blocking(move || {
+            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who };
+            Folder::prepare(draft, &wanted)
+        })
+        .await;
+        let (folder, checked) = prepared?;
+        drop(here);
+        if let Some(checked) = checked {
+            (self.on_progress)(Progress::Checked(&checked));
+        }
+        let fault = folder.record.shards.iter().find_map(|shard| check_endpoint(&self.client, &shard.endpoint).err());
+        match fault {
+            None => Ok(folder),
+            Some(error) => {
+                folder.remove();
+                Err(RunError::refused(error))
+            }
+        }
+    }
+
+    /// Writes down that this process goes on with the run, and what a person has said.
+    async fn enter(&self, mut folder: Folder, deadline: Deadline, detach: bool) -> Result<Driver, RunError> {
+        let fresh = folder.is_fresh();
+        if !fresh && folder.state.finished.is_none() {
+            self.check_account(&folder, deadline).await?;
+            folder.enter(self.who())?;
+            let batches = folder.state.batches();
+            (self.on_progress)(Progress::GoesOn { folder: folder.path(), batches: &batches });
+        }
+        for word in &self.words {
+            let (shard, event) = match word {
+                Word::NoBatch(shard) => (*shard, Event::NoBatch { shard: *shard, why: "a person said so".to_owned() }),
+                Word::Adopt(shard, batch) => {
+                    (*shard, Event::Created { shard: *shard, batch: batch.clone(), adopted: true })
+                }
+            };
+            match folder.state.shards.get(&shard) {
+                Some(found) if found.phase == Phase::Creating => folder.say(event)?,
+                // No create was sent: the batch is that of a run whose folder is lost.
+                Some(Shard { phase: Phase::Planned | Phase::Uploaded, .. }) if matches!(word, Word::Adopt(..)) => {
+                    folder.say(event)?;
+                }
+                // Its batch is not known to the service any more, or cannot be fetched.
+                Some(found) if found.held.is_some() => folder.say(event)?,
+                _ => {
+                    let why = format!("shard {shard} has no create whose answer was lost");
+                    return Err(RunError::place(folder.path(), why));
+                }
+            }
+        }
+        // All others are looked at again.
+        let held = folder.state.shards.values().filter(|shard| shard.held.is_some());
+        let held: Vec<u32> = held.map(|shard| shard.plan.number).collect();
+        for shard in held {
+            folder.say(Event::Released { shard })?;
+        }
+        let options = folder.record.options().map_err(RunError::refused)?;
+        let manner = Manner {
+            cadence: self.cadence.clone(),
+            tolerance: self.tolerance.clone(),
+            deadline,
+            bounds: self.bounds.clone(),
+            limits: self.limits_in.as_ref().filter(|_| self.gateway.is_none()).map(|at| Kept::of(at, &self.client)),
+            settle_after_loss: self.settle_after_loss,
+            detach,
+            on_progress: Arc::clone(&self.on_progress),
+        };
+        Ok(Driver::new(self.client.clone(), folder, options, manner))
+    }
+
+    /// A run that this process made, and of which nothing was begun, leaves nothing.
+    fn broke_off(&self, driver: Driver, error: RunError) -> RunError {
+        let nothing = driver.folder.state.nothing_was_begun()
+            && driver.folder.state.shards.values().all(|shard| shard.nonce.is_none());
+        if nothing && self.inputs.is_some() && error.is_refused() {
+            driver.folder.remove();
+        }
+        error
+    }
+
+    /// Writes the results that there are although shards are held, and has the error tell of them.
+    async fn write_partial(&self, driver: Driver, held: RunError, started: Instant) -> RunError {
+        let mut folder = driver.folder;
+        (self.on_progress)(Progress::Joining);
+        let written = match put_together(&folder, &self.client).await {
+            Ok(results) => folder.say(Event::Partial { results }),
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => match self.report(&folder, started).await {
+                Ok(report) => held.with_report(report),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        }
+    }
+
+    /// The end of a finished run: its report, and what is still to be done with it.
+    async fn end(&self, driver: Driver, started: Instant) -> Result<Report, RunError> {
+        let deadline = driver.deadline();
+        let mut folder = driver.folder;
+        let mut report = self.report(&folder, started).await?;
+        if self.clean_remote {
+            let cleaned = self.delete_files(&mut folder, deadline, Clean::new()).await;
+            report.remote = Some(cleaned.unwrap_or_else(CleanedRemote::failed));
+        }
+        Ok(report)
+    }
+
+    /// The report of a finished run, and its results where they are wanted as well.
+    async fn report(&self, folder: &Folder, started: Instant) -> Result<Report, RunError> {
+        let path = folder.join(SUMMARY);
+        let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
+        let Summary { run, batches, undecided, surplus, joined } =
+            read.map_err(|error| folder.failed("read", SUMMARY, error))?;
+        let mut report = Report {
+            run,
+            batches,
+            surplus,
+            joined,
+            undecided,
+            folder: folder.path().to_owned(),
+            results: folder.join(RESULTS),
+            seconds: started.elapsed().as_secs_f64(),
+            remote: None,
+        };
+        if let Some(output) = &self.output {
+            let to = Output::new(output, self.may_replace(folder.state.written.clone())).access(folder.access());
+            let output = output.clone();
+            match copy_results(&report.results, to).await {
+                Ok(true) => report.results = output,
+                // What went into a pipe or a device cannot be read again.
+                Ok(false) => {}
+                Err(error) => {
+                    let at = folder.path().to_owned();
+                    return Err(RunError::new(Kind::NotCopied { output, error, report: Box::new(report) }).at(&at));
+                }
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Copies the results to where they are wanted as well, whole or not at all. Whether they are a file there.
+async fn copy_results(results: &Path, output: Output) -> std::io::Result<bool> {
+    let results = results.to_owned();
+    blocking(move || {
+        let mut writing = output.begin()?;
+        std::io::copy(&mut std::fs::File::open(results)?, &mut writing)?;
+        let file = writing.is_file();
+        writing.commit().map(|()| file)
+    })
+    .await
+}
