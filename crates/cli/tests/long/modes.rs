@@ -7,16 +7,18 @@ use lote_gateway::faults::{Effect, Fault, Faults, HasMore, Lag, Operation, Refus
 /// What is asked of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Course {
-    /// To bring an answer to each line.
+    /// To bring an answer to each line, in three batches.
     Run,
-    /// The same, where one line fails and is tried again once.
+    /// The same in one batch.
+    One,
+    /// The same in three, where one line fails and is tried again once.
     Attempts,
     /// To stop: two of its three batches are at work.
     Cancel,
 }
 
 impl Course {
-    pub(crate) const ALL: [Course; 3] = [Course::Run, Course::Attempts, Course::Cancel];
+    pub(crate) const ALL: [Course; 4] = [Course::Run, Course::One, Course::Attempts, Course::Cancel];
 
     /// What is asked of the model.
     pub(crate) fn prompt(self, line: usize) -> String {
@@ -29,13 +31,19 @@ impl Course {
 
     /// The exit code in the end.
     pub(crate) fn exit(self) -> i32 {
-        i32::from(self != Course::Run)
+        i32::from(matches!(self, Course::Attempts | Course::Cancel))
     }
 
-    /// How many batches it takes, with shards of two lines.
+    /// The most lines of a batch, of five.
+    pub(crate) fn shard(self) -> &'static str {
+        if self == Course::One { "5" } else { "2" }
+    }
+
+    /// How many batches it takes.
     pub(crate) fn batches(self) -> usize {
         match self {
             Course::Run => 3,
+            Course::One => 1,
             Course::Attempts => 4,
             Course::Cancel => 2,
         }
@@ -70,6 +78,7 @@ pub(crate) fn modes() -> Vec<Mode> {
     let always = |operation, effect| Fault::on(operation).then(effect);
     let of = |faults: Vec<Fault>| faults.into_iter().fold(Faults::new(), Faults::fault);
     let mode = |name, faults| Mode { name, course: Course::Run, faults: of(faults), honours: false, sure: true };
+    let one = |name, faults| Mode { course: Course::One, ..mode(name, faults) };
     let attempts = |name, faults| Mode { course: Course::Attempts, ..mode(name, faults) };
     let cancel = |name, faults| Mode { course: Course::Cancel, ..mode(name, faults) };
     let first_cancel = |effect| Fault::on(Operation::CancelBatch).nth(1).then(effect);
@@ -129,6 +138,16 @@ pub(crate) fn modes() -> Vec<Mode> {
                 vec![cut(0, HasMore::False), create(3).then(refused(502))],
             )
         },
+        one("all is in one batch", vec![]),
+        one("all is in one batch, and the answer to its create is lost", vec![create(2).then(Effect::AnswerLost)]),
+        one("all is in one batch, whose create is taken and answered with 409", vec![create(2).then(refused(409))]),
+        one(
+            "all is in one batch, whose create takes effect later, and the output file is named late",
+            vec![
+                create(2).then(late(None)),
+                Fault::on(Operation::OutputFile).nth(2).then(Effect::NamedLate(Lag::Looks(2))),
+            ],
+        ),
         attempts("a line is tried again", vec![]),
         attempts(
             "a line is tried again, and the answer to that create is lost",

@@ -24,9 +24,8 @@ const AGAIN: usize = 12;
 /// More time than any command takes.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Lines of the run, and of each of its three shards.
+/// Lines of the run.
 const LINES: usize = 5;
-const SHARD: &str = "2";
 
 /// How long a lost create is looked for, twice.
 const SETTLE: &str = "100ms";
@@ -89,14 +88,14 @@ impl<'a> Scene<'a> {
 
     /// The run of the requests.
     fn begun(&self, more: &[&str]) -> Command {
-        let run = ["run", "requests.jsonl", "--shard-lines", SHARD, "--settle-after-loss", SETTLE];
+        let run = ["run", "requests.jsonl", "--shard-lines", self.mode.course.shard(), "--settle-after-loss", SETTLE];
         self.lote(&[&run[..], more].concat())
     }
 
     /// The command that is given again until it ends well.
     pub(crate) fn command(&self) -> Command {
         match self.mode.course {
-            Course::Run => self.begun(&["-o", "results.jsonl"]),
+            Course::Run | Course::One => self.begun(&["-o", "results.jsonl"]),
             Course::Attempts => self.begun(&["-o", "results.jsonl", "--attempts", "2"]),
             Course::Cancel => {
                 self.lote(&["cancel", "requests.run", "-o", "results.jsonl", "--settle-after-loss", SETTLE])
