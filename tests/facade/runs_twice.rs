@@ -10,7 +10,7 @@ use std::{
 };
 
 use lote::{
-    Batch, BatchId, Cadence, Client, Tolerance,
+    Batch, BatchId, Cadence, Client, Status, Tolerance,
     lines::Limits,
     run::{Progress, Repair, Run, RunPhase, status},
 };
@@ -336,4 +336,40 @@ async fn an_attempt_over_the_same_file_that_nothing_tells_apart_is_held() {
     let report = place.resume(&client).adopt(2, made[&2].clone()).execute().await.expect("a report");
     assert_eq!((report.joined.failed, report.batches.len()), (1, 2));
     assert_eq!(paid(&gateway).0, 2);
+}
+
+/// A batch that says that it is being cancelled for ever is over when it names the instant of its end. When it does not, it
+/// ends no wait but by the deadline. Either way nothing is lost or bought again.
+#[tokio::test]
+async fn a_batch_that_is_being_cancelled_for_ever_is_not_waited_for_for_ever() {
+    for names_its_end in [true, false] {
+        let mut faults = vec![Fault::on(Operation::CancelBatch).nth(1).then(Effect::CancellingForEver)];
+        let hidden = [Operation::CancelBatch, Operation::GetBatch, Operation::ListBatches];
+        let hidden = hidden.map(|operation| Fault::on(operation).then(Effect::NullField("cancelled_at".to_owned())));
+        faults.extend(hidden.into_iter().filter(|_| !names_its_end));
+        let (gateway, client) = start(Gateway::builder(), faults).await;
+        let place = Place::new(&[chat("a", "[[sleep=60000]]"), chat("b", "[[sleep=60000]]")]);
+        place.run(&client).submit().await.expect("both are made");
+        // One that has begun has a file when it was cancelled.
+        for id in made(&gateway).values() {
+            while client.batches().get(id).await.expect("a batch").status != Status::InProgress {
+                tokio::time::sleep(FAST).await;
+            }
+        }
+        let cancel = || async { place.resume(&client).deadline(Duration::from_millis(1_500)).cancel().await };
+        if names_its_end {
+            let report = cancel().await.expect("over").expect("a report");
+            assert_eq!((report.joined.cancelled, report.joined.missing), (1, 1), "one has no files");
+            assert_eq!(made(&gateway).len(), 2);
+            continue;
+        }
+        for _ in 0..2 {
+            let error = cancel().await.expect_err("one never ends");
+            assert!(error.gave_up() && error.batches().len() == 2, "{error}");
+        }
+        let status = status(place.path("requests.run")).expect("its status");
+        let settled = status.shards.iter().filter(|shard| shard.phase == "settled").count();
+        assert!(status.cancelled && settled == 1, "the other one has ended: {status:?}");
+        assert_eq!(made(&gateway).len(), 2);
+    }
 }

@@ -264,6 +264,10 @@ fn a_run_that_nobody_is_at_work_on_is_cancelled_here() {
     let gateway = Embedded::start();
     let args = ["run", "requests.jsonl", "--detach", "--shard-lines", "1", "--max-open", "1"];
     assert_eq!(lote_in(at(gateway.url()), place.path(), &args).code, 5);
+    // An output that would replace something is refused before anything is stopped.
+    let refused = lote_in(at(gateway.url()), place.path(), &["cancel", "requests.run", "-o", "requests.jsonl"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(!status(&place.path().join("requests.run")).expect("its status").cancelled);
     let cancel = lote_in(at(gateway.url()), place.path(), &["cancel", "requests.run", "-o", "results.jsonl"]);
     assert_eq!(cancel.code, 1, "{cancel:?}");
     assert!(cancel.stdout.starts_with("0 of 2 lines succeeded, 0 failed, 2 cancelled"), "{cancel:?}");

@@ -1,5 +1,6 @@
 //! Of a great many cases some are tried, always the same ones, two at a time; all of them at night.
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -20,6 +21,31 @@ pub(crate) struct Case<'a, P> {
     pub(crate) point: P,
 }
 
+/// What came of the cases that were tried.
+pub(crate) struct Tried {
+    all: usize,
+    tried: usize,
+    /// How many runs came to their point.
+    came: usize,
+    /// The name of each that failed, and what was printed in it.
+    failed: Vec<String>,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "disturbed at {} of {} points; there are {}", self.came, self.tried, self.all)
+    }
+}
+
+impl Tried {
+    /// Fails the test when any of them failed, or when hardly any was disturbed.
+    pub(crate) fn assert(&self) {
+        assert!(self.failed.is_empty(), "{} failed:\n{}", self.failed.len(), self.failed.join("\n"));
+        // How often a batch is asked for differs from run to run.
+        assert!(self.came * 10 >= self.tried * 9, "{self}");
+    }
+}
+
 /// Tries so many of the cases, or as many as `LOTE_POINTS` says, which may be `all`; with `LOTE_POINT` only those in whose
 /// name it is. Each says whether its run came to its point.
 pub(crate) fn try_some<P: Sync>(
@@ -27,7 +53,7 @@ pub(crate) fn try_some<P: Sync>(
     mut cases: Vec<Case<'_, P>>,
     most: usize,
     tried: impl Fn(&mut Scene<'_>, &P) -> bool + Sync,
-) {
+) -> Tried {
     let most = match std::env::var("LOTE_POINTS").ok().as_deref() {
         Some("all") => usize::MAX,
         Some(count) => count.parse().expect("LOTE_POINTS is a number, or all"),
@@ -57,11 +83,7 @@ pub(crate) fn try_some<P: Sync>(
             });
         }
     });
-    let (failed, came) = (failed.into_inner().expect("not poisoned"), came.into_inner());
-    println!("disturbed at {came} of {} points; there are {all}", cases.len());
-    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
-    // How often a batch is asked for differs from run to run.
-    assert!(came * 10 >= cases.len() * 9, "{came} of {} points were reached", cases.len());
+    Tried { all, tried: cases.len(), came: came.into_inner(), failed: failed.into_inner().expect("not poisoned") }
 }
 
 /// A number that is the same in each run of the tests, and has nothing to do with the order of the points.
@@ -69,4 +91,10 @@ fn shuffled(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
+}
+
+/// A number below `many` that this text draws, the same in each run of the tests.
+pub(crate) fn drawn(text: &str, many: usize) -> usize {
+    let below = u64::try_from(many.max(1)).expect("a number of points");
+    usize::try_from(shuffled(text) % below).expect("less than it")
 }

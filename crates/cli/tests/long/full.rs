@@ -22,9 +22,10 @@ impl Scene<'_> {
     fn steps(&mut self) -> Vec<Step> {
         let report = self.aside.path().join("report");
         self.proxy.plan(None);
-        let (code, said) = self.ends(traced(&self.run(), self.place.path(), &report, "count", None));
+        let (code, said) = self.ends(traced(&self.command(), self.place.path(), &report, "count", None));
         assert_eq!(code, Some(0), "{said}");
-        let needs_room = |step: &Step| matches!(step.kind.as_str(), "open" | "write" | "sync" | "name" | "folder");
+        let needs_room =
+            |step: &Step| matches!(step.kind.as_str(), "open" | "write" | "cut" | "sync" | "name" | "folder");
         seen(&report).steps.into_iter().filter(needs_room).collect()
     }
 
@@ -32,7 +33,7 @@ impl Scene<'_> {
     fn runs_out(&mut self, plan: &str, step: &Step) -> (bool, Option<i32>) {
         let report = self.aside.path().join("report");
         self.proxy.plan(None);
-        let (code, said) = self.ends(traced(&self.run(), self.place.path(), &report, plan, Some(step)));
+        let (code, said) = self.ends(traced(&self.command(), self.place.path(), &report, plan, Some(step)));
         let here = seen(&report).here;
         match code {
             // What was not to be had was no loss, or there was room again in time.
@@ -77,12 +78,14 @@ fn a_full_disk_at_any_step_loses_nothing_and_pays_nothing_twice() {
         steps.iter().map(move |step| Case { mode, name: name(step), point: (plan, step.clone()) })
     };
     let cases = PLANS.into_iter().flat_map(case).collect();
-    try_some(&runtime, cases, STEPS, |scene, (plan, step)| {
+    let tried = try_some(&runtime, cases, STEPS, |scene, (plan, step)| {
         let (here, _) = scene.runs_out(plan, step);
         scene.finish();
         scene.judge(&undisturbed);
         here
     });
+    println!("{tried}");
+    tried.assert();
 }
 
 /// The frame that says `created`, of the first shard: after those of `opened`, `uploaded` and `creating`.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::common::{folder, names, signal};
-use crate::modes::Mode;
+use crate::modes::{Course, Mode};
 use crate::proxy::Proxy;
 use crate::service::{KEY, at};
 
@@ -23,17 +24,18 @@ const AGAIN: usize = 12;
 /// More time than any command takes.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Lines of the run, and of each of its shards.
+/// Lines of the run.
 const LINES: usize = 5;
-const SHARD: usize = 2;
-const SHARDS: usize = LINES.div_ceil(SHARD);
+
+/// How long a lost create is looked for, twice.
+const SETTLE: &str = "100ms";
 
 /// A dialect of the gateway that honours idempotency keys.
 const HONOURED: &str =
     "name = \"honoured\"\nextends = \"mka1\"\ncreate.idempotency = { header = \"Idempotency-Key\" }\n";
 
-fn line(id: &str) -> String {
-    let body = json!({"model": "auto", "messages": [{"role": "user", "content": format!("What of {id}?")}]});
+fn line(id: &str, prompt: &str) -> String {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
     json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
 }
 
@@ -50,21 +52,28 @@ pub(crate) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(crate) fn new(runtime: &Runtime, mode: &'a Mode) -> Self {
-        let builder = Gateway::builder().journal(true).idempotency(mode.honours).faults(mode.faults.clone());
+        let grace = Duration::from_millis(20);
+        let builder =
+            Gateway::builder().cancel_grace(grace).journal(true).idempotency(mode.honours).faults(mode.faults.clone());
         let gateway = runtime.block_on(builder.start()).expect("the gateway starts");
         // By a client of its own, which the proxy does not see.
         runtime.block_on(async {
             let client = Client::builder().base_url(gateway.url()).api_key(KEY).build().expect("a client");
             let upload =
-                client.files().upload_reader(std::io::Cursor::new(line("earlier")), "x.jsonl", UploadPurpose::Batch);
+                client.files().upload_reader(Cursor::new(line("earlier", "x")), "x.jsonl", UploadPurpose::Batch);
             let file = upload.send().await.expect("uploaded").id;
             client.batches().create(&file, Endpoint::ChatCompletions).send().await.expect("created");
         });
-        let requests: String = (0..LINES).map(|at| line(&format!("row-{at}"))).collect();
+        let requests: String = (0..LINES).map(|at| line(&format!("row-{at}"), &mode.course.prompt(at))).collect();
         let place = folder(&[("requests.jsonl", requests.as_bytes())]);
         let aside = folder(&[("honoured.toml", HONOURED.as_bytes())]);
         let proxy = Proxy::start(runtime, gateway.addr());
-        Self { mode, gateway, proxy, place, aside, said: String::new() }
+        let mut scene = Self { mode, gateway, proxy, place, aside, said: String::new() };
+        if mode.course == Course::Cancel {
+            let (code, said) = scene.ends(scene.begun(&["--detach", "--max-open", "2"]));
+            assert_eq!(code, Some(5), "{said}");
+        }
+        scene
     }
 
     fn lote(&self, args: &[&str]) -> Command {
@@ -77,18 +86,21 @@ impl<'a> Scene<'a> {
         command
     }
 
-    pub(crate) fn run(&self) -> Command {
-        let shard = SHARD.to_string();
-        self.lote(&[
-            "run",
-            "requests.jsonl",
-            "-o",
-            "results.jsonl",
-            "--shard-lines",
-            &shard,
-            "--settle-after-loss",
-            "100ms",
-        ])
+    /// The run of the requests.
+    fn begun(&self, more: &[&str]) -> Command {
+        let run = ["run", "requests.jsonl", "--shard-lines", self.mode.course.shard(), "--settle-after-loss", SETTLE];
+        self.lote(&[&run[..], more].concat())
+    }
+
+    /// The command that is given again until it ends well.
+    pub(crate) fn command(&self) -> Command {
+        match self.mode.course {
+            Course::Run | Course::One => self.begun(&["-o", "results.jsonl"]),
+            Course::Attempts => self.begun(&["-o", "results.jsonl", "--attempts", "2"]),
+            Course::Cancel => {
+                self.lote(&["cancel", "requests.run", "-o", "results.jsonl", "--settle-after-loss", SETTLE])
+            }
+        }
     }
 
     /// Runs a command to its end; its exit code, none when it was killed.
@@ -119,9 +131,9 @@ impl<'a> Scene<'a> {
     pub(crate) fn finish(&mut self) {
         self.proxy.plan(None);
         for _ in 0..AGAIN {
-            let (code, said) = self.ends(self.run());
+            let (code, said) = self.ends(self.command());
             match code {
-                Some(0) => return,
+                Some(code) if code == self.mode.course.exit() => return,
                 // The same command again goes on from there.
                 Some(4) => {}
                 Some(6) => self.answer(&said),
@@ -168,7 +180,7 @@ impl<'a> Scene<'a> {
                 None => {}
             }
         }
-        args.extend(["--settle-after-loss", "100ms"].map(str::to_owned));
+        args.extend(["--settle-after-loss", SETTLE].map(str::to_owned));
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.ends(self.lote(&args));
     }
@@ -190,7 +202,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Nothing was paid twice unannounced, lost, swapped or left.
-    pub(crate) fn judge(&self, undisturbed: &[(String, String)]) {
+    pub(crate) fn judge(&self, undisturbed: &[String]) {
         let path = self.place.path();
         assert_eq!(self.answers(), undisturbed);
         assert_eq!(undisturbed.len(), LINES);
@@ -213,26 +225,33 @@ impl<'a> Scene<'a> {
             batches.iter().filter(|id| self.said.contains(&format!("batch {id} is a second one of shard "))).collect();
         assert_eq!(
             batches.len(),
-            1 + SHARDS + announced.len(),
+            1 + self.mode.course.batches() + announced.len(),
             "batches, of which {announced:?} were announced as surplus"
         );
         assert!(!self.mode.honours || announced.is_empty(), "keys are honoured, and there is a surplus");
-        assert_eq!(lines.len(), LINES);
-        for (id, of) in &lines {
-            assert_eq!(of.iter().filter(|batch| !announced.contains(batch)).count(), 1, "{id} was run in {of:?}");
+        for line in 0..LINES {
+            let of = lines.remove(&format!("row-{line}")).unwrap_or_default();
+            let paid = of.iter().filter(|batch| !announced.contains(batch)).count();
+            assert_eq!(paid, self.mode.course.tries(line), "row-{line} was run in {of:?}");
         }
+        assert!(lines.is_empty(), "{lines:?}");
         if self.mode.sure {
             assert_eq!(self.gateway.leftovers(), Vec::<String>::new());
         }
         self.gateway.forgive_leftovers();
     }
 
-    /// What was answered to each request, in the order of the file. Ids and instants are the service's own.
-    pub(crate) fn answers(&self) -> Vec<(String, String)> {
+    /// The results, line by line, but for ids and instants, which are the service's own.
+    pub(crate) fn answers(&self) -> Vec<String> {
         let text = fs::read_to_string(self.place.path().join("requests.run/results.jsonl")).expect("the results");
         let answer = |line: &str| {
-            let line: Value = serde_json::from_str(line).expect("JSON");
-            (line["custom_id"].to_string(), line["response"]["body"]["choices"].to_string())
+            let mut line: Value = serde_json::from_str(line).expect("JSON");
+            for own in ["/id", "/response/request_id", "/response/body/id", "/response/body/created"] {
+                if let Some(value) = line.pointer_mut(own) {
+                    *value = Value::Null;
+                }
+            }
+            line.to_string()
         };
         text.lines().map(answer).collect()
     }

@@ -7,7 +7,7 @@
  * REPORT has a line for each step that was taken ("KIND LABEL"), and "here" where the plan was carried out.
  *
  * PLAN says what becomes of the Nth step of KIND and LABEL: "before" and "after" kill the command there, "count" does nothing;
- * "full" lets that step and all later ones that need room fail with ENOSPC, "full-until-removed" until a file is removed
+ * "full" lets that step and all later ones but removals fail with ENOSPC, "full-until-removed" until a file is removed
  * (then 64 KiB are free, once), "full-for-some" eight times. A write that meets the full disk first puts half of it there.
  *
  * The exit code is that of the command, 128 and the signal when it was killed, 120 when it cannot be run like this.
@@ -225,8 +225,6 @@ static int finds_no_room(pid_t pid, const struct call *call, const __u64 *args, 
         }
         return 0;
     }
-    /* A cut makes room, if anything. */
-    if (call->kind == CUT || (call->kind == OPEN && !((args[call->argument + 1]) & O_CREAT))) return 0;
     if (left >= 0 && left-- == 0) {
         full = 0;
         return 0;

@@ -79,6 +79,7 @@ impl Run {
     pub async fn cancel(self) -> Result<Option<Report>, RunError> {
         let started = Instant::now();
         let path = self.folder_path();
+        self.check_places()?;
         match Folder::open(&path) {
             Err(error) if error.is_busy() => Folder::ask_to_cancel(&path).map(|()| None),
             Err(error) => Err(error),
