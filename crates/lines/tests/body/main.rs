@@ -4,6 +4,8 @@
 use lote_lines::{Answer, OutcomeKind};
 use serde_json::{Value, json};
 
+mod parts;
+
 /// `ok`, with what it falls short of; or code and message of the failure.
 fn said(body: &Value) -> String {
     let line =
