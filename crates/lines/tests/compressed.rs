@@ -294,6 +294,17 @@ fn what_is_cut_off_or_followed_by_something_says_so() {
             let text = error.to_string();
             assert!(text.contains(name) && text.contains('?') || text.contains("damaged"), "{text}");
         }
+        if name == "zstd" {
+            // A frame that is to be skipped may be cut off as well.
+            let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+            for length in 5..skipped.len() {
+                for data in [skipped[..length].to_vec(), [&whole[..], &skipped[..length]].concat()] {
+                    let error = unpacked(&data).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{length}: {error}");
+                }
+            }
+            assert_eq!(unpacked(skipped).unwrap(), b"");
+        }
         let appended = unpacked(&[&whole[..], b"{\"custom_id\":\"a\"}\n"].concat()).unwrap_err();
         assert!(appended.to_string().contains(&format!("after the {name} data stands something")), "{appended}");
     }
@@ -350,6 +361,45 @@ fn a_head_of_gzip_may_have_any_of_its_fields() {
         let error = unpacked(&whole).unwrap_err();
         assert!(error.to_string().contains("(its head is none)"), "{at} {byte}: {error}");
         assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+}
+
+/// A stream that is interrupted before each piece of it, and fails at its end.
+struct Shaky {
+    data: io::Cursor<Vec<u8>>,
+    interrupted: bool,
+    fails: bool,
+}
+
+impl Read for Shaky {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        if self.interrupted {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        match self.data.read(buffer)? {
+            0 if self.fails => Err(ErrorKind::ConnectionReset.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+#[test]
+fn interruptions_are_passed_over_and_errors_of_a_stream_are_its_own() {
+    let plain = answers(300);
+    for (name, compress) in BOTH {
+        let whole = compress(&plain);
+        let read = |data: &[u8], fails| {
+            let shaky = Shaky { data: io::Cursor::new(data.to_vec()), interrupted: false, fails };
+            let mut out = Vec::new();
+            decompressed(BufReader::with_capacity(7, shaky))?.read_to_end(&mut out).map(|_| out)
+        };
+        assert!(read(&whole, false).unwrap() == plain, "{name}");
+        // Within the head, the data, and what stands at the end.
+        for length in [6, whole.len() / 2, whole.len() - 2, whole.len()] {
+            let error = read(&whole[..length], true).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{name}, {length}: {error}");
+        }
     }
 }
 
