@@ -81,27 +81,45 @@ mod tests {
 
     #[test]
     fn the_sum_of_parts_is_the_whole() {
+        let body = |more: &str| format!(r#""response":{{"status_code":200,"body":{{"model":"m",{more}}}}}"#);
+        let choice = |reason: &str, message: &str| {
+            body(&format!(r#""choices":[{{"finish_reason":"{reason}","message":{{{message}}}}}]"#))
+        };
         let mut missing = Vec::new();
         crate::write_missing("d", &mut missing).unwrap();
-        let lines = [
-            r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","choices":[{"message":{"content":"x"},"finish_reason":"length"}],"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}}}}"#,
-            r#"{"custom_id":"b","response":{"status_code":500,"body":{"error":{"message":"no"}}}}"#,
-            r#"{"custom_id":"c","error":{"code":"batch_expired","message":"late"}}"#,
-            std::str::from_utf8(missing.trim_ascii_end()).unwrap(),
-        ];
+        let mut unreadable = Vec::new();
+        crate::answer::write_unreadable("d", "f, line 1", "x", &mut unreadable).unwrap();
+        let mut lines: Vec<String> = [
+            body(r#""text":"x","usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}"#),
+            choice("length", r#""content":"x""#),
+            choice("content_filter", r#""content":"x""#),
+            choice("stop", r#""refusal":"no""#),
+            r#""response":{"status_code":500,"body":{"error":{"message":"no"}}}"#.to_owned(),
+            r#""error":{"code":"batch_expired","message":"late"}"#.to_owned(),
+            r#""error":{"code":"batch_cancelled","message":"late"}"#.to_owned(),
+        ]
+        .map(|fields| format!(r#"{{"custom_id":"a",{fields}}}"#))
+        .to_vec();
+        lines.extend([missing, unreadable].map(|line| String::from_utf8(line.trim_ascii_end().to_vec()).unwrap()));
         let mut whole = Sum::default();
         let (mut first, mut second) = (Sum::default(), Sum::default());
-        for (at, line) in lines.iter().enumerate() {
+        // Each of them is in both parts.
+        for line in &lines {
             let answer = Answer::parse(line.as_bytes()).unwrap();
+            first.add_line(&answer);
+            second.add_line(&answer);
             whole.add_line(&answer);
-            if at < 2 { first.add_line(&answer) } else { second.add_line(&answer) }
+            whole.add_line(&answer);
         }
         let mut sum = Sum::default();
         sum.add(&first.finish());
         sum.add(&second.finish());
         let (sum, whole) = (sum.finish(), whole.finish());
         assert_eq!(sum, whole);
-        assert_eq!((whole.lines, whole.succeeded, whole.failed, whole.expired, whole.missing), (4, 1, 1, 1, 1));
-        assert_eq!((whole.cut_off, whole.usage.total_tokens, whole.models["m"]), (1, 5, 1));
+        assert_eq!((sum.lines, sum.succeeded, sum.failed, sum.expired, sum.cancelled), (18, 8, 2, 2, 2));
+        assert_eq!((sum.missing, sum.unreadable), (2, 2));
+        assert_eq!((sum.cut_off, sum.filtered, sum.refused), (2, 2, 2));
+        assert_eq!((sum.usage.total_tokens, sum.models["m"]), (10, 8));
+        assert!(sum.errors.len() == 5 && sum.errors.iter().all(|error| error.count == 2), "{:?}", sum.errors);
     }
 }

@@ -310,6 +310,12 @@ mod tests {
         Named { weights: Vec<Option<f64>> },
     }
 
+    #[derive(serde::Serialize)]
+    struct Alone(f64);
+
+    #[derive(serde::Serialize)]
+    struct Pair(u8, f64);
+
     #[test]
     fn what_json_can_hold_is_as_serde_json_has_it() {
         let shapes =
@@ -319,6 +325,7 @@ mod tests {
             json!(["Unit", {"One": 0.1}, {"Two": [1, -0.5]}, {"Named": {"weights": [null, 1e300]}}])
         );
         assert_eq!(to_json(&BTreeMap::from([(1_u8, 'x')])).unwrap(), json!({"1": "x"}));
+        assert_eq!(to_json(&(Alone(1.5), Pair(1, 2.5), ())).unwrap(), json!([1.5, [1, 2.5], null]));
         assert_eq!(to_json(&(u64::MAX, i64::MIN, 7_u128, -7_i128)).unwrap(), json!([u64::MAX, i64::MIN, 7, -7]));
     }
 
@@ -332,6 +339,9 @@ mod tests {
             (to_json(&[Shape::One(f32::NAN)]), "[0].One: NaN is no number of JSON"),
             (to_json(&Shape::Two(1, -inf)), "[1]: -inf is no number of JSON"),
             (to_json(&Shape::Named { weights: vec![None, Some(inf)] }), "weights[1]: inf is no number of JSON"),
+            (to_json(&Alone(inf)), "inf is no number of JSON"),
+            (to_json(&[Pair(1, inf)]), "[0][1]: inf is no number of JSON"),
+            (to_json(&Some(Some(inf))), "inf is no number of JSON"),
             (to_json(&BTreeMap::from([(7, inf)])), "7: inf is no number of JSON"),
             (to_json(&map([inf])), "a[0]: inf is no number of JSON"),
             (to_json(&BTreeMap::from([("a", u128::MAX)])), &beyond("a", &u128::MAX)),

@@ -90,15 +90,8 @@ impl Uniqueness {
     fn merge(&mut self, twice: &mut dyn FnMut(u64, u64)) -> io::Result<()> {
         self.spill()?;
         self.latest = IdMap::default();
-        let Some(mut runs) = self.spilled.take() else { return Ok(()) };
-        while runs.ends.len() > self.merged {
-            let mut fewer = Runs::new(&self.folder)?;
-            for first in (0..runs.ends.len()).step_by(self.merged) {
-                let last = runs.ends.len().min(first + self.merged);
-                fewer.add(&mut runs.merged(first..last)?)?;
-            }
-            runs = fewer;
-        }
+        let Some(runs) = self.spilled.take() else { return Ok(()) };
+        let runs = self.few_enough(runs)?;
         let mut first: Option<Entry> = None;
         for entry in runs.merged(0..runs.ends.len())? {
             let (hash, place) = entry?;
@@ -108,6 +101,19 @@ impl Uniqueness {
             }
         }
         Ok(())
+    }
+
+    /// As many runs as are merged at once, or fewer.
+    fn few_enough(&self, mut runs: Runs) -> io::Result<Runs> {
+        while runs.ends.len() > self.merged {
+            let mut fewer = Runs::new(&self.folder)?;
+            for first in (0..runs.ends.len()).step_by(self.merged) {
+                let last = runs.ends.len().min(first + self.merged);
+                fewer.add(&mut runs.merged(first..last)?)?;
+            }
+            runs = fewer;
+        }
+        Ok(runs)
     }
 
     fn in_words(&self, error: &io::Error) -> io::Error {
@@ -269,8 +275,25 @@ mod tests {
             assert!(ids.latest.len() < 100 && ids.latest.capacity() < 400);
         }
         assert_eq!(ids.spilled.as_ref().unwrap().ends.len(), 50);
+        // No more runs are merged at once than may be, and no run is merged without need.
+        for (count, left) in [(1, 1), (3, 3), (4, 4), (5, 2), (16, 4), (17, 2)] {
+            let mut runs = Runs::new(folder.path()).unwrap();
+            (0..count).for_each(|place| runs.add(&mut [Ok(([place, 0], place))].into_iter()).unwrap());
+            let few = ids.few_enough(runs).unwrap();
+            assert_eq!((few.ends.len(), few.ends.last()), (left, Some(&count)));
+        }
         ids.finish(&mut |place, _| panic!("{place}")).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn without_a_folder_every_id_stays_in_memory() {
+        let mut ids = Uniqueness::in_memory();
+        for place in 0..=MOST as u64 {
+            assert_eq!(ids.insert(&place.to_string(), place).unwrap(), None);
+        }
+        assert!(ids.spilled.is_none());
+        assert_eq!(ids.insert("7", u64::MAX).unwrap(), Some(7));
     }
 
     #[test]

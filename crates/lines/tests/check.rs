@@ -258,6 +258,13 @@ fn limits_are_reported_once_each_and_reading_goes_on() {
     let crlf = input.replace('\n', "\r\n\r\n");
     assert!(codes(&crlf, &limits(5, 5 * size)).is_empty());
 
+    // A text with a line break in it is put together as long as it is within the limit.
+    let (start, end) = LINE.split_at(LINE.find("x\"").unwrap());
+    let (torn, length) = (format!("{start}\n{end}"), LINE.len() as u64);
+    assert_eq!(codes(&torn, &limits(5, length + 2)), ["1@invalid_json"]);
+    assert_eq!(codes(&torn, &limits(5, length + 1)), ["2@file_too_large", "1@invalid_json"]);
+    assert_eq!(codes(&torn, &limits(5, length)), ["2@file_too_large", "1@truncated_line", "2@invalid_json"]);
+
     let long = format!("{}\n{}\n{}", line("a"), line(&"x".repeat(500)), line("a"));
     let (checked, findings, sink) = run(&long, &limits(5, 300));
     let codes: Vec<_> = findings.iter().map(|f| (f.line, f.code.as_str())).collect();

@@ -7,8 +7,8 @@ use std::fs;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
 use flate2::write::GzEncoder;
+use flate2::{Compression, Crc};
 use lote_lines::{AnomalyCode, CheckOptions, Inspected, Inspection, Joined, check, decompressed, join, open_lines};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
@@ -294,8 +294,112 @@ fn what_is_cut_off_or_followed_by_something_says_so() {
             let text = error.to_string();
             assert!(text.contains(name) && text.contains('?') || text.contains("damaged"), "{text}");
         }
+        if name == "zstd" {
+            // A frame that is to be skipped may be cut off as well.
+            let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+            for length in 5..skipped.len() {
+                for data in [skipped[..length].to_vec(), [&whole[..], &skipped[..length]].concat()] {
+                    let error = unpacked(&data).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{length}: {error}");
+                }
+            }
+            assert_eq!(unpacked(skipped).unwrap(), b"");
+        }
         let appended = unpacked(&[&whole[..], b"{\"custom_id\":\"a\"}\n"].concat()).unwrap_err();
         assert!(appended.to_string().contains(&format!("after the {name} data stands something")), "{appended}");
+    }
+}
+
+/// gzip data whose head has these flags and all that they stand for (RFC 1952, 2.3).
+fn with_head(flags: u8, plain: &[u8]) -> (Vec<u8>, usize) {
+    let mut head = vec![0x1f, 0x8b, 8, flags, 1, 2, 3, 4, 0, 255];
+    if flags & 4 != 0 {
+        head.extend_from_slice(&258_u16.to_le_bytes());
+        head.extend_from_slice(&[7; 256]);
+        head.extend_from_slice(b"\0x");
+    }
+    for (flag, text) in [(8, &b"output.jsonl\0"[..]), (16, b"\0")] {
+        if flags & flag != 0 {
+            head.extend_from_slice(text);
+        }
+    }
+    if flags & 2 != 0 {
+        let mut crc = Crc::new();
+        crc.update(&head);
+        head.extend_from_slice(&crc.sum().to_le_bytes()[..2]);
+    }
+    let length = head.len();
+    head.extend_from_slice(&gzip(plain)[10..]);
+    (head, length)
+}
+
+#[test]
+fn a_head_of_gzip_may_have_any_of_its_fields() {
+    let plain = answers(3);
+    for flags in 0..0x20 {
+        let (whole, head) = with_head(flags, &plain);
+        assert_eq!(unpacked(&whole).unwrap(), plain, "{flags:#x}");
+        // The same in a member behind another.
+        assert_eq!(unpacked(&[gzip(&plain), whole.clone()].concat()).unwrap(), plain.repeat(2), "{flags:#x}");
+        for length in (3..head).step_by(if flags & 4 == 0 { 1 } else { 17 }).chain([head - 1]) {
+            let error = unpacked(&whole[..length]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{flags:#x}, {length}: {error}");
+        }
+        if flags & 2 != 0 {
+            for (at, bit) in [(head - 1, 1), (head - 2, 0x80), (4, 1)] {
+                let mut other = whole.clone();
+                other[at] ^= bit;
+                let error = unpacked(&other).unwrap_err().to_string();
+                assert!(error.contains("(the checksum of its head differs)"), "{error}");
+            }
+        }
+    }
+    // Fields that nobody knows, and another way to compress.
+    for (at, byte) in [(3, 0x20), (3, 0x40), (3, 0x80), (2, 7)] {
+        let (mut whole, _) = with_head(0, &plain);
+        whole[at] = byte;
+        let error = unpacked(&whole).unwrap_err();
+        assert!(error.to_string().contains("(its head is none)"), "{at} {byte}: {error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+}
+
+/// A stream that is interrupted before each piece of it, and fails at its end.
+struct Shaky {
+    data: io::Cursor<Vec<u8>>,
+    interrupted: bool,
+    fails: bool,
+}
+
+impl Read for Shaky {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        if self.interrupted {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        match self.data.read(buffer)? {
+            0 if self.fails => Err(ErrorKind::ConnectionReset.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+#[test]
+fn interruptions_are_passed_over_and_errors_of_a_stream_are_its_own() {
+    let plain = answers(300);
+    for (name, compress) in BOTH {
+        let whole = compress(&plain);
+        let read = |data: &[u8], fails| {
+            let shaky = Shaky { data: io::Cursor::new(data.to_vec()), interrupted: false, fails };
+            let mut out = Vec::new();
+            decompressed(BufReader::with_capacity(7, shaky))?.read_to_end(&mut out).map(|_| out)
+        };
+        assert!(read(&whole, false).unwrap() == plain, "{name}");
+        // Within the head, the data, and what stands at the end.
+        for length in [6, whole.len() / 2, whole.len() - 2, whole.len()] {
+            let error = read(&whole[..length], true).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{name}, {length}: {error}");
+        }
     }
 }
 

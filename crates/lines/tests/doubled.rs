@@ -91,6 +91,12 @@ fn null_hides_nothing_and_each_key_is_told() {
     Answer::parse(answer.as_bytes()).unwrap().write_normalised(&mut out).unwrap();
     let response: Value = serde_json::from_slice::<Value>(&out).unwrap()["response"].take();
     assert_eq!(response, serde_json::json!({"status_code": 201, "request_id": "r", "body": {"text": 1}}));
+    // Where nothing in it is doubled, a response is kept as it stands.
+    let kept = r#""response":{"body":{"text":"hi"} ,"status_code":200}"#;
+    let line_of = line(&format!(r#"{kept},"error":null,"error":null"#));
+    let mut out = Vec::new();
+    Answer::parse(line_of.as_bytes()).unwrap().write_normalised(&mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), format!("{{\"id\":null,\"custom_id\":\"a\",{kept},\"error\":null}}\n"));
     // Elsewhere keys may be what they are.
     assert_eq!(told(&line(&format!(r#""x":1,"x":2,"id":null,"id":"i",{GOOD}"#))), []);
 }

@@ -323,6 +323,7 @@ fn shapes_that_are_not_known_are_unreadable_and_name_their_keys() {
             "custom_id, method, url, body (it is a request line)",
         ),
         (r#"{"custom_id":"a","1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1}"#, "5, 6, 7, … (2 more)"),
+        (r#"{"custom_id":"a","1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1}"#, "5, 6, 7, … (1 more)"),
     ] {
         let report = inspect(line.as_bytes());
         assert_eq!((report.lines, report.unreadable), (1, 1), "{line}");
@@ -331,6 +332,8 @@ fn shapes_that_are_not_known_are_unreadable_and_name_their_keys() {
         assert_eq!(outcomes, [("a".to_owned(), OutcomeKind::Unreadable)], "{line}");
         assert_eq!((joined.unreadable, joined.missing), (1, 0));
     }
+    let eight = inspect(br#"{"custom_id":"a","1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1}"#);
+    assert!(eight.anomalies[0].message.ends_with("its keys are custom_id, 1, 2, 3, 4, 5, 6, 7"));
     // Services that leave one of the two out are readable.
     for line in [
         r#"{"custom_id":"a","error":{"type":"request_failed","message":"m"}}"#,

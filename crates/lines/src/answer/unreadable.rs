@@ -249,7 +249,7 @@ mod tests {
     fn a_custom_id_is_read_from_what_is_legible() {
         let long = format!("{{\"response\":{{\"body\":\"{}\"}},\"custom_id\":\"a\"", "x".repeat(2 * WALKED));
         let deep = format!("{}\"custom_id\":\"a\"", "{\"x\":[".repeat(50_000));
-        let lines: [(&[u8], Option<&str>); 38] = [
+        let lines: [(&[u8], Option<&str>); 41] = [
             (br#"{"custom_id":"a""#, Some("a")),
             (br#"{"id":"x", "custom_id" : "a" , "response":{"body":"cut o"#, Some("a")),
             (br#"{"custom_id":"a\"\u00e9","response":{"#, Some("a\"\u{e9}")),
@@ -281,6 +281,9 @@ mod tests {
             (br#"{bad "custom_id":"a","x":{"custom_id":"b"}}"#, None),
             (br#"{bad "custom_id":"a","x":{"custom_id":"a"}}"#, Some("a")),
             (br#"{"text":"a \"custom_id\":\"no\" b"#, None),
+            (br#"{bad "x\"custom_id":"a"}"#, None),
+            (br#"{bad "x\\":1,"custom_id":"a"}"#, Some("a")),
+            (br#""custom_id":"a",{"#, Some("a")),
             // What others call it.
             (br#"{"recordId":"r","modelOutput":{}}"#, Some("r")),
             (br#"{"key":"k","response":{"candidates":[]}}"#, Some("k")),

@@ -316,8 +316,7 @@ impl<'a> Judge<'_, '_> {
             (Inside::ChatTools | Inside::ResponseTools, Kind::Array) => self.tools(cursor, field),
             (Inside::ChatTools | Inside::ResponseTools, _) => drop(self.tool(cursor, field, None)),
             (Inside::Metadata, _) => self.metadata(cursor),
-            (Inside::Nothing, _) if field.within.is_some() => cursor.elements(&mut |_, _| length += 1),
-            (Inside::Nothing, _) => {}
+            (Inside::Nothing, _) => cursor.elements(&mut |_, _| length += 1),
         }
         // Of the lists into which more is looked, only messages have a range.
         if let Some((least, most)) = field.within

@@ -27,7 +27,7 @@ impl Checker<'_> {
             Ok(text) => text,
             Err(error) => return self.invalid_utf8(number, bytes, error.valid_up_to()),
         };
-        if self.goes_on(number, bytes) {
+        if self.layout.is_open() && self.goes_on(number, bytes) {
             return;
         }
         let mut four = Four::default();
@@ -166,7 +166,7 @@ impl Checker<'_> {
     /// Whether a line without a quote goes on with an object over several lines. Such a line is not parsed: there may be
     /// very many.
     fn goes_on(&mut self, number: u64, bytes: &[u8]) -> bool {
-        if !self.layout.is_open() || memchr::memchr(b'"', bytes).is_some() {
+        if memchr::memchr(b'"', bytes).is_some() {
             return false;
         }
         let part = self.layout.judge(number, 0, bytes);

@@ -6,9 +6,6 @@ use crate::finding::FindingCode;
 use crate::layout::Depth;
 use crate::raw::{self, Broken};
 
-/// The most bytes that are held back.
-const MOST: usize = crate::DEFAULT_MAX_LINE_BYTES;
-
 /// A line that ends inside a text, and those after it that may belong to it.
 pub(super) struct Torn {
     number: u64,
@@ -26,8 +23,8 @@ impl Checker<'_> {
     /// A line that ends before its object does.
     pub(super) fn tear(&mut self, number: u64, text: &str, broken: &Broken) {
         let mut depth = Depth::default();
-        let is_open = depth.closes(text.as_bytes()).is_none() && depth.in_string;
-        if !is_open || text.len() > MOST {
+        depth.closes(text.as_bytes());
+        if !depth.in_string {
             let id = id(text);
             return self.broken(number, id.as_deref(), text, broken);
         }
@@ -42,7 +39,9 @@ impl Checker<'_> {
         let line = std::str::from_utf8(bytes).ok();
         // What begins as another request line is one.
         let line = line.filter(|line| !(line.trim_start().starts_with('{') && id(line).is_some()));
-        let Some(line) = line.filter(|line| torn.joined.len() + line.len() < MOST) else {
+        // No more is held back than a file may have.
+        let most = self.options.limits.max_bytes;
+        let Some(line) = line.filter(|line| ((torn.joined.len() + line.len()) as u64) < most) else {
             self.torn = Some(torn);
             self.mend();
             return false;

@@ -117,9 +117,7 @@ impl<R: BufRead> BufRead for Salvage<R> {
     }
 
     fn consume(&mut self, count: usize) {
-        if count > 0 {
-            self.inner.consume(count);
-        }
+        self.inner.consume(count);
     }
 }
 

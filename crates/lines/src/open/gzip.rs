@@ -49,8 +49,8 @@ impl<R: BufRead> Gzip<R> {
             Err(_) => Next::Damaged(words::damaged(NAME, "it cannot be inflated")),
             Ok(Status::StreamEnd) => Next::Tail,
             Ok(_) if written > 0 || consumed > 0 => Next::More,
-            Ok(_) if input.is_empty() => Next::Damaged(words::cut_off(NAME)),
-            Ok(_) => Next::Damaged(words::damaged(NAME, "it cannot be inflated")),
+            // It stands still only where nothing more is to be read.
+            Ok(_) => Next::Damaged(words::cut_off(NAME)),
         };
         self.inner.consume(consumed);
         member.crc.update(&buffer[..written]);

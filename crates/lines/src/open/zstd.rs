@@ -161,3 +161,42 @@ impl<R: BufRead> Read for Source<R> {
         read
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives these, one after the other, and then nothing.
+    struct Given(Vec<io::Result<&'static [u8]>>);
+
+    impl Read for Given {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Ok(0) } else { self.0.remove(0)?.read(buffer) }
+        }
+    }
+
+    fn source(given: Vec<io::Result<&'static [u8]>>) -> Source<io::BufReader<Given>> {
+        Source { inner: io::BufReader::new(Given(given)), ended: false, error: None }
+    }
+
+    #[test]
+    fn the_end_of_the_bytes_is_remembered_and_no_other_read_of_none() {
+        let mut source = source(vec![Ok(b"ab")]);
+        let mut buffer = [0; 4];
+        assert_eq!((source.read(&mut []).unwrap(), source.ended), (0, false));
+        assert_eq!((source.read(&mut buffer).unwrap(), source.ended), (2, false));
+        assert_eq!((source.read(&mut []).unwrap(), source.ended), (0, false));
+        assert_eq!((source.read(&mut buffer).unwrap(), source.ended), (0, true));
+    }
+
+    #[test]
+    fn an_error_of_the_bytes_is_remembered_and_no_interruption() {
+        let errors = [io::ErrorKind::Interrupted, io::ErrorKind::ConnectionReset];
+        let mut source = source(errors.map(|kind| Err(kind.into())).into());
+        assert_eq!(source.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert!(source.error.is_none());
+        assert_eq!(source.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(source.error.map(|error| error.kind()), Some(io::ErrorKind::ConnectionReset));
+        assert!(!source.ended);
+    }
+}

@@ -4,6 +4,8 @@
 use lote_lines::{Answer, OutcomeKind};
 use serde_json::{Value, json};
 
+mod parts;
+
 /// `ok`, with what it falls short of; or code and message of the failure.
 fn said(body: &Value) -> String {
     let line =
@@ -276,6 +278,26 @@ fn a_2xx_without_an_answer_fails_in_the_words_of_its_body() {
         assert_eq!(answer.outcome(), OutcomeKind::Failed, "{line}");
         assert_eq!(answer.error_code().as_deref(), Some("no_answer"), "{line}");
     }
+}
+
+#[test]
+fn a_body_of_nothing_but_words_about_an_error_is_one() {
+    let with = |more: Value| {
+        let mut body = json!({"message": "boom"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        said(&body)
+    };
+    for name in ["status", "type", "msg", "detail", "errors", "code", "title", "timestamp", "statusCode", "trace_id"] {
+        let told = with(json!({ name: 7 }));
+        assert!(told.ends_with(": boom"), "{name}: {told}");
+        // Anything else may be an answer, even beside these.
+        assert_eq!(with(json!({ name: 7, "x": 1 })), "ok", "{name}");
+    }
+    assert_eq!(with(json!({"error": null})), "no_answer: boom");
+    assert_eq!(with(json!({"error": null, "x": 1})), "ok");
+    // Without words it is something else.
+    assert_eq!(said(&json!({"code": 7, "message": 1})), "ok");
+    assert_eq!(said(&json!({"code": 7, "detail": ["x"]})), "7: x");
 }
 
 const BESIDE: &str = "no_answer: the body has nothing in it but what stands beside an answer";
