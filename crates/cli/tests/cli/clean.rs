@@ -34,7 +34,7 @@ fn a_finished_run_is_cleaned_here_without_a_key() {
     assert_eq!(said, format!("requests.run: {bytes} bytes would be freed, in {files} files"));
     assert_eq!((&cleaned["folder"], &cleaned["dry_run"]), (&"requests.run".into(), &false.into()));
     let shards = place.path().join("requests.run/shards");
-    assert_eq!(names(&shards.join("0001")), ["batch.json", "output.jsonl", "summary.json"]);
+    assert_eq!(names(&shards.join("0001")), ["anomalies.jsonl", "batch.json", "output.jsonl", "summary.json"]);
     let again = lote_in(command(), place.path(), &["clean", "requests.run"]);
     assert_eq!((again.code, again.stdout.as_str()), (0, "requests.run: 0 bytes freed, in 0 files\n"), "{again:?}");
     // Nobody is there to be called.
