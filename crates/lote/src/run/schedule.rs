@@ -78,6 +78,20 @@ pub(super) enum Why {
     Paused,
 }
 
+impl Why {
+    /// The same for all that differ in numbers alone; none of what the user has asked for and sees by itself.
+    pub(super) fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Open { learned: false, .. } => None,
+            Self::Open { .. } => Some("open"),
+            Self::Tokens { learned: false, .. } => Some("tokens"),
+            Self::Tokens { .. } => Some("learned tokens"),
+            Self::Creates { .. } => Some("creates"),
+            Self::Paused => Some("paused"),
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whose =

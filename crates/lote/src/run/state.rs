@@ -783,6 +783,22 @@ mod tests {
         assert_eq!(state.shards[&1].phase, Phase::Fetched);
     }
 
+    #[test]
+    fn a_run_that_is_cancelled_halves_what_failed_and_submits_nothing_of_it() {
+        let whole = ShardPlan { lines: 5, ..plan(1) };
+        let mut state = State::new(&[whole]);
+        for (event, _) in &course(1)[..4] {
+            state.apply(event).unwrap();
+        }
+        state.apply(&Event::Cancelled).unwrap();
+        let halves = vec![half(2, 1, 2), half(3, 3, 3)];
+        state.apply(&Event::Halved { shard: 1, why: "too big".to_owned(), halves }).unwrap();
+        assert_eq!([2, 3].map(|half| state.shards[&half].phase.clone()), [Phase::Cancelled, Phase::Cancelled]);
+        assert_eq!(next(&state, 9), Next::Merge);
+        state.apply(&Event::Resumed).unwrap();
+        assert_eq!((next(&state, 9), &state.shards[&1].phase), (Next::Submit(2), &Phase::Halved([2, 3])));
+    }
+
     fn half(number: u32, first_line: u64, lines: u64) -> Half {
         Half { first_line, plan: ShardPlan { lines, ..plan(number) } }
     }
