@@ -29,6 +29,8 @@ const DAY: i64 = 24 * 60 * 60;
 pub(super) struct Listed {
     /// The batches that were wanted, each with the shard that it is of.
     pub(super) found: Vec<(u32, Batch)>,
+    /// Batches of this run over lines that the log does not know.
+    pub(super) strays: Vec<Batch>,
     /// Whether the service said that there are no more after the last page.
     pub(super) whole: bool,
     /// Whether it holds any batch at all. A list that does not even show old ones proves nothing.
@@ -37,8 +39,12 @@ pub(super) struct Listed {
 
 /// Reads the list to its end, and keeps the batches that are of a shard. Entries of others that cannot be read are passed
 /// over.
-pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Option<u32> + Send) -> Result<Listed, Error> {
-    list_since(client, None, of).await
+pub(super) async fn list(
+    client: &Client,
+    of: impl Fn(&Batch) -> Option<u32> + Send,
+    stray: impl Fn(&Batch) -> bool + Send,
+) -> Result<Listed, Error> {
+    list_since(client, None, of, stray).await
 }
 
 /// As [`list`], but only so far as pages have a batch that was made since then: most services list the youngest first.
@@ -46,6 +52,7 @@ async fn list_since(
     client: &Client,
     since: Option<UnixSeconds>,
     of: impl Fn(&Batch) -> Option<u32> + Send,
+    stray: impl Fn(&Batch) -> bool + Send,
 ) -> Result<Listed, Error> {
     let (mut listed, mut after, mut cursors) = (Listed::default(), None::<String>, HashSet::new());
     loop {
@@ -65,6 +72,7 @@ async fn list_since(
             .into_iter()
             .filter_map(|entry| Batch::read("list.data", serde_json::from_value::<wire::Batch>(entry).ok()?).ok())
             .collect();
+        listed.strays.extend(batches.iter().filter(|batch| stray(batch)).cloned());
         let old = |batch: &Batch| batch.created_at.zip(since).is_some_and(|(at, since)| at < since);
         let all_old = !batches.is_empty() && batches.iter().all(old);
         listed.found.extend(batches.into_iter().filter_map(|batch| Some((of(&batch)?, batch))));
@@ -130,6 +138,17 @@ pub(super) fn is_surplus(batch: &Batch, run: &str, state: &State) -> Option<u32>
     (said(RUN) == Some(run) && has_one && !state.holds(&batch.id)).then_some(number)
 }
 
+/// Whether a batch is one of this run over lines that no shard has: the log is behind what was done, as that of an older
+/// copy of the folder is, and what it does not know was paid for.
+pub(super) fn is_stray(batch: &Batch, run: &str, state: &State) -> bool {
+    let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+    let known = |sha256: &str| state.shards.values().any(|shard| shard.plan.sha256 == sha256);
+    said(RUN) == Some(run)
+        && said(SHA256).is_some_and(|sha256| !known(sha256))
+        && batch.status != crate::Status::Failed
+        && !state.holds(&batch.id)
+}
+
 /// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a
 /// day; the youngest of each shard. Whoever has lost that folder would pay for the lines again.
 pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &State) -> Result<Vec<Twin>, Error> {
@@ -145,7 +164,7 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
         (counts && batch.status != crate::Status::Failed && !is_beside(folder, other)).then_some(shard.plan.number)
     };
     let mut twins: Vec<Twin> = Vec::new();
-    for (shard, batch) in list_since(client, Some(since), of).await?.found {
+    for (shard, batch) in list_since(client, Some(since), of, |_| false).await?.found {
         if twins.iter().all(|known| known.shard != shard) {
             twins.push(Twin { shard, batch: batch.id, status: batch.status.to_string() });
         }

@@ -13,7 +13,8 @@ use crate::{
     policy::Trouble,
     run::{
         Progress, RunError,
-        adopt::{self, is_of, is_surplus},
+        adopt::{self, is_of, is_stray, is_surplus},
+        error::Kind,
         event::Event,
         state::Phase,
     },
@@ -26,7 +27,12 @@ impl Driver {
         let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
         let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
         let listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
+        let found = listed.found.len();
         self.take(&shards, listed.found)?;
+        // What was found may explain the rest: a shard that is halved again has the lines of batches that are known then.
+        if found == 0 && !listed.strays.is_empty() {
+            return Err(self.ended(Kind::Behind(listed.strays.into_iter().map(|batch| batch.id).collect())));
+        }
         Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
     }
 
@@ -47,12 +53,14 @@ impl Driver {
     /// Reads the list for batches that the log does not hold: those of these shards, and surplus ones of all.
     async fn read_list(&self, shards: &[u32]) -> Result<adopt::Listed, Error> {
         let (run, state, shards) = (self.folder.record.run.clone(), self.folder.state.clone(), shards.to_vec());
+        let (of_run, known) = (run.clone(), state.clone());
         let of = move |batch: &Batch| {
             let mut wanted = shards.iter().filter_map(|number| state.shards.get(number));
             let found = wanted.find(|shard| is_of(batch, &run, shard, &state)).map(|shard| shard.plan.number);
             found.or_else(|| is_surplus(batch, &run, &state))
         };
-        self.manner.deadline.bound(adopt::list(&self.client, of)).await
+        let stray = move |batch: &Batch| !known.anew && is_stray(batch, &of_run, &known);
+        self.manner.deadline.bound(adopt::list(&self.client, of, stray)).await
     }
 
     /// Takes the batches that were found for those of their shards. Of several of these shards the one that is furthest
