@@ -335,6 +335,9 @@ impl Course<'_> {
             }
             below.push(format!("  {adopt}  # takes them over"));
             below.push("  the same command with --new pays for the lines again".to_owned());
+        } else if error.is_behind() {
+            below
+                .push("  go on with the newer folder; the same command with --new pays for the lines again".to_owned());
         } else if error.folder().is_some() && !error.is_lost() {
             below.extend(self.go_on(folder, error.is_held().then(|| error.held()), error.report().is_some()));
         }
@@ -430,6 +433,7 @@ pub(crate) fn exit(error: &RunError) -> Exit {
         || error.is_taken()
         || error.is_busy()
         || error.is_twin()
+        || error.is_behind()
         || error.is_unreadable()
         || error.is_lost()
         || error.is_io()

@@ -39,6 +39,8 @@ pub(super) enum Whose {
     Shard(u32),
     /// It may be that of any of these shards, and nothing tells; of none of them when there is none.
     Unclear(Vec<u32>),
+    /// That of the run over lines that no shard has.
+    Stray,
 }
 
 impl From<Option<u32>> for Whose {
@@ -60,6 +62,8 @@ pub(super) enum Claim {
 pub(super) struct Listed {
     /// The batches that were wanted, each with the shard that it is of.
     pub(super) found: Vec<(u32, Batch)>,
+    /// Batches of this run over lines that the log does not know.
+    pub(super) strays: Vec<BatchId>,
     /// Whether the service said that there are no more after the last page.
     pub(super) whole: bool,
     /// Whether it holds any batch at all. A list that does not even show old ones proves nothing.
@@ -89,6 +93,7 @@ impl Listed {
         self.keeps_metadata |= !batch.metadata.is_empty();
         match whose {
             Whose::Shard(shard) => self.found.push((shard, batch)),
+            Whose::Stray => self.strays.push(batch.id),
             Whose::Unclear(shards) => {
                 for shard in shards {
                     let named = self.unclear.entry(shard).or_default();
@@ -213,6 +218,17 @@ pub(super) fn is_surplus(batch: &Batch, run: &str, state: &State) -> Option<u32>
     use Phase::{Cancelled, Creating, Planned, Uploaded};
     let has_one = !matches!(shard.phase, Planned | Uploaded | Creating | Cancelled);
     (said(RUN) == Some(run) && has_one && !state.holds(&batch.id)).then_some(number)
+}
+
+/// Whether a batch is one of this run over lines that no shard has: the log is behind what was done, as that of an older
+/// copy of the folder is, and what it does not know was paid for.
+pub(super) fn is_stray(batch: &Batch, run: &str, state: &State) -> bool {
+    let said = |key: &str| batch.metadata.get(key).map(String::as_str);
+    let known = |sha256: &str| state.shards.values().any(|shard| shard.plan.sha256 == sha256);
+    said(RUN) == Some(run)
+        && said(SHA256).is_some_and(|sha256| !known(sha256))
+        && batch.status != crate::Status::Failed
+        && !state.holds(&batch.id)
 }
 
 /// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a

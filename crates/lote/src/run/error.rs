@@ -56,6 +56,8 @@ pub(super) enum Kind {
     Unfetched(Error),
     /// Another run, whose folder is not beside this one, has made batches of the same lines.
     Twins(Vec<Twin>),
+    /// The service has batches of this run that its log does not know.
+    Behind(Vec<BatchId>),
     /// It cannot be told what became of some shards.
     Held(Vec<(u32, String)>),
     /// It was time to give up.
@@ -175,6 +177,12 @@ impl RunError {
     /// own, and [`anew`](super::Run::anew) makes others.
     pub fn is_twin(&self) -> bool {
         matches!(self.0.kind, Kind::Twins(_))
+    }
+
+    /// The service has batches of this run over lines that its folder does not know: the folder is an older copy, and what
+    /// was done since would be paid for again. Nothing more was created. [`anew`](super::Run::anew) goes on all the same.
+    pub fn is_behind(&self) -> bool {
+        matches!(self.0.kind, Kind::Behind(_))
     }
 
     /// The batches of another run over the same lines.
@@ -327,6 +335,16 @@ impl fmt::Display for RunError {
                     write!(f, "\n  shard {shard}: batch {batch} ({status})")?;
                 }
                 Ok(())
+            }
+            Kind::Behind(batches) => {
+                let ids: Vec<&str> = batches.iter().take(20).map(BatchId::as_str).collect();
+                write!(
+                    f,
+                    "{} is an older copy of its run: the service has batches of the run that it does not know ({}), and \
+                     what is in them would be paid for again; nothing more was created",
+                    folder(),
+                    ids.join(", ")
+                )
             }
             Kind::Held(held) => {
                 match held.len() {

@@ -102,7 +102,7 @@ pub struct ShardPlan {
 
 impl ShardPlan {
     /// About how many tokens its prompts have; also of a run that was planned before they were counted.
-    pub(super) fn tokens(&self) -> u64 {
+    pub(super) fn weight(&self) -> u64 {
         if self.tokens > 0 { self.tokens } else { tokens(self.bytes) }
     }
 }

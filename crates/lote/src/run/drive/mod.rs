@@ -55,6 +55,8 @@ pub(super) struct Driver {
     paused_until: Option<Instant>,
     /// How far the batches are, and why the run waits, as it was left last for who looks on.
     noted: Noted,
+    /// The reasons for which shards wait that were told.
+    told: BTreeSet<&'static str>,
     /// What was last seen of batches that are over.
     seen: BTreeMap<BatchId, Batch>,
     /// The batches that this process has asked to stop.
@@ -96,6 +98,7 @@ impl Driver {
             schedule,
             paused_until: None,
             noted: Noted::default(),
+            told: BTreeSet::new(),
             seen: BTreeMap::new(),
             stopped: BTreeSet::new(),
             looked: false,
@@ -148,9 +151,10 @@ impl Driver {
     }
 
     /// Keeps what the service was seen to take. That it cannot be kept is no reason to stop.
-    fn keep_limits(&self) {
+    fn keep_limits(&mut self) {
         if let Some(kept) = &self.manner.limits
             && let Err(error) = kept.write(self.schedule.learned(), seam::now())
+            && self.told.insert("limits are not kept")
         {
             self.tell(Progress::LimitsUnread { file: kept.path(), why: &error.to_string() });
         }

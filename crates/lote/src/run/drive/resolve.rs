@@ -13,7 +13,8 @@ use crate::{
     policy::Trouble,
     run::{
         Progress, RunError,
-        adopt::{self, Claim, Whose, is_surplus},
+        adopt::{self, Claim, Whose, is_stray, is_surplus},
+        error::Kind,
         event::Event,
         seam::{self, Rule, kept},
         state::Phase,
@@ -27,7 +28,13 @@ impl Driver {
         let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
         let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
         let mut listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
-        self.take(&shards, listed.take_found())?;
+        let found = listed.take_found();
+        let any = !found.is_empty();
+        self.take(&shards, found)?;
+        // What was found may explain the rest: a shard that is halved again has the lines of batches that are known then.
+        if !any && !listed.strays.is_empty() {
+            return Err(self.ended(Kind::Behind(listed.strays)));
+        }
         let shard = self.folder.state.shards.get(&number);
         // A batch over the same file that may be the one which was refused.
         if let may_be @ [_, ..] = listed.unclear(number)
@@ -53,7 +60,11 @@ impl Driver {
                     Claim::NotOurs => {}
                 }
             }
-            is_surplus(batch, &run, &state).map_or(Whose::Unclear(unclear), Whose::Shard)
+            match is_surplus(batch, &run, &state) {
+                Some(shard) => Whose::Shard(shard),
+                None if !state.anew && is_stray(batch, &run, &state) => Whose::Stray,
+                None => Whose::Unclear(unclear),
+            }
         };
         self.manner.deadline.bound(adopt::list(&self.client, of)).await
     }

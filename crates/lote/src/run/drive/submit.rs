@@ -169,7 +169,7 @@ impl Driver {
             return Err(self.service(error));
         }
         let pause = error.retry_after().unwrap_or_else(|| self.manner.cadence.pauses().next(None, None) * self.refused);
-        self.note_waits(Some(format!("the service has no room: {error}")));
+        self.note_waits(Some((None, format!("the service has no room: {error}"))));
         self.manner.deadline.within(sleep(pause)).await.map_err(|late| self.service(late))
     }
 

@@ -20,7 +20,7 @@ use crate::{
         Progress, RunError,
         error::Kind,
         event::Event,
-        schedule::Turn,
+        schedule::{Turn, Why},
         seam::{self, Rule, kept},
         state::{Next, Phase},
     },
@@ -49,7 +49,7 @@ impl Driver {
     pub(super) async fn look(&mut self) -> Result<bool, RunError> {
         let open = self.at_work();
         let (mut any, mut noted) = (false, Noted { at: seam::now().get(), ..Noted::default() });
-        noted.waits = self.why_waiting();
+        noted.waits = self.why_waiting().map(|why| why.to_string());
         for (number, id) in &open {
             match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => {
@@ -106,30 +106,32 @@ impl Driver {
     }
 
     /// Why shards that nobody has submitted wait.
-    fn why_waiting(&mut self) -> Option<String> {
+    fn why_waiting(&mut self) -> Option<Why> {
         self.schedule.paused = self.is_paused();
         match self.schedule.turn(&self.folder.state, seam::now()) {
-            Turn::Wait(why) => Some(why.to_string()),
+            Turn::Wait(why) => Some(why),
             _ => None,
         }
     }
 
-    /// Says why shards wait, to who looks on and who looks in, when that is news.
-    pub(super) fn note_waits(&mut self, waits: Option<String>) {
-        if self.noted.waits == waits {
-            return;
-        }
-        if let Some(why) = &waits {
+    /// Leaves why shards wait for who looks on, and tells it once for each kind of reason.
+    pub(super) fn note_waits(&mut self, why: Option<(Option<&'static str>, String)>) {
+        if let Some((Some(kind), why)) = &why
+            && self.told.insert(kind)
+        {
             self.tell(Progress::Waits { why });
         }
-        self.noted.waits = waits;
-        self.folder.note(&self.noted);
+        let waits = why.map(|(_, why)| why);
+        if self.noted.waits != waits {
+            self.noted.waits = waits;
+            self.folder.note(&self.noted);
+        }
     }
 
     /// Waits until one of the batches is over, or another may be created.
     pub(super) async fn wait(&mut self) -> Result<(), RunError> {
-        let waits = self.why_waiting();
-        self.note_waits(waits);
+        let why = self.why_waiting();
+        self.note_waits(why.map(|why| (why.kind(), why.to_string())));
         let own: BTreeMap<BatchId, u32> = self.at_work().into_iter().map(|(number, id)| (id, number)).collect();
         // The surplus is waited for when nothing else is.
         let is_surplus = own.is_empty();
