@@ -95,6 +95,9 @@ fn refuses_every_fault_by_its_name() {
         (format!("{}\n{}", &LINE[..73], line("b")).into(), &["1@truncated_line"]),
         (format!("{LINE}\n{}", &line("b")[..40]).into(), &["2@truncated_line"]),
         (format!("{}\nx\ny", &LINE[..73]).into(), &["1@truncated_line", "2@invalid_json", "3@invalid_json"]),
+        // What ends the text does not end the object, or makes no object of it.
+        (key("\"x\"", "\"x\ny\",\n\"z\":1").into(), &["1@truncated_line", "2@invalid_json", "3@invalid_json"]),
+        (key("\"x\"", "\"x\ny\" z").into(), &["1@truncated_line", "2@invalid_json"]),
         (format!("{{\"data\":[{LINE}]}}").into(), &["1@other_format"]),
         (pretty(&format!("{{\"data\":[{LINE}]}}")).into(), &["1@other_format"]),
         (pretty(r#"{"error":{"message":"no key","code":7}}"#).into(), &["1@other_format"]),

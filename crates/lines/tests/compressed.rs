@@ -242,6 +242,11 @@ fn of_answers_that_are_damaged_what_came_before_is_taken_and_not_vouched_for() {
         assert_eq!(report.succeeded, 500);
         assert!(report.anomalies[0].message.contains("stands something that is no"), "{:?}", report.anomalies[0]);
     }
+    // A block of a kind that there is none of, behind others and with more to come.
+    let broken = [&b"\x28\xb5\x2f\xfd\x00\x58"[..], &raw_blocks(&plain), &[6; 99]].concat();
+    let (report, _) = of_damaged(&broken);
+    assert_eq!(report.succeeded, 500);
+    assert!(report.anomalies[0].message.starts_with("the zstd data is damaged ("), "{:?}", report.anomalies[0]);
     // In the middle of what gzip deflated, with nothing before in a member of its own.
     let mut whole = gzip(&plain);
     let at = whole.len() / 2;
