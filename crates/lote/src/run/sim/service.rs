@@ -248,6 +248,11 @@ impl Service {
         self.file(&id)
     }
 
+    /// All files are gone.
+    pub(super) fn lose_files(&mut self) {
+        self.files.clear();
+    }
+
     pub(super) fn file(&self, id: &str) -> Reply {
         match self.files.iter().find(|file| file.id == id) {
             Some(file) => Reply::Json(
