@@ -114,6 +114,12 @@ impl Driver {
         }
     }
 
+    /// Whether this process waits for any time while no connection can be made.
+    pub(super) fn outlasts_any(&self) -> bool {
+        let reached = self.reach.reached.load(Ordering::Relaxed);
+        reached && !self.manner.detach && self.manner.tolerance.is_none()
+    }
+
     /// A step was taken.
     pub(super) fn went_on(&mut self) {
         self.unanswered.over();

@@ -97,6 +97,7 @@ impl Driver {
                 self.take(&[], found)?;
                 Ok(any)
             }
+            Err(error) if error.is_unconnected() && self.outlasts_any() => Err(self.service(error).repeatable()),
             Err(error) => {
                 self.tell(Progress::Trouble(&error));
                 Ok(false)

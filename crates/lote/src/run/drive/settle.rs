@@ -36,7 +36,7 @@ impl Driver {
             Some(batch) => batch,
             None => match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => batch,
-                Err(error) if error.is_unanswered() => return Err(self.ended(Kind::Unfetched(error)).repeatable()),
+                Err(error) if error.is_connection() => return Err(self.ended(Kind::Unfetched(error)).repeatable()),
                 Err(error) => return self.unfetched(number, error),
             },
         };

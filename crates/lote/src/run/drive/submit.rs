@@ -96,7 +96,7 @@ impl Driver {
             Err(error) if refusal::is_too_big(&error) => self.too_big(number, error).await.map(|()| None),
             Err(error) => {
                 let times = self.cut_off.entry(number).or_default();
-                *times += 1;
+                *times += u32::from(error.is_ambiguous());
                 // A file that was taken all the same costs nothing, and no batch is made of it.
                 let may_again = *times <= MOST_CUT_OFF;
                 let error = self.service(error);
@@ -221,7 +221,7 @@ impl Driver {
         match self.manner.deadline.bound(twins).await {
             Ok(twins) if !twins.is_empty() => Err(self.ended(Kind::Twins(twins))),
             Err(error) if error.is_deadline() => Err(self.service(before(error))),
-            Err(error) if error.is_unconnected() => Err(self.service(error).repeatable()),
+            Err(error) if error.is_unconnected() && self.outlasts_any() => Err(self.service(error).repeatable()),
             _ => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! A run whose machine loses its network for hours, or sleeps, and one whose files the service loses.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -61,10 +61,12 @@ struct Way {
     state: Mutex<State>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     /// There is no network for some hours.
     Away,
+    /// The same, and the request still got through: its answer is lost.
+    AnswerLost,
     /// The service loses all files, this time or each time from then on.
     LosesFiles { always: bool },
 }
@@ -96,13 +98,23 @@ impl Carrier for Way {
             };
             if happens {
                 state.since = Some(now);
-                if self.what != What::Away {
+                if let What::LosesFiles { .. } = self.what {
                     self.wire.world().services[0].lose_files();
                 }
             }
         }
         state.requests.push(format!("{} {path}", request.method()));
-        if self.what == What::Away && state.since.is_some_and(|since| now < since + AWAY) {
+        let away = state.since.is_some_and(|since| now < since + AWAY);
+        if self.what == What::AnswerLost && state.since == Some(now) {
+            let carried = self.wire.carry(request);
+            return Box::pin(async move {
+                let _ = carried.await;
+                let gone: Result<Vec<u8>, _> = Err(io::Error::from(io::ErrorKind::ConnectionReset));
+                let body = reqwest::Body::wrap_stream(futures_util::stream::iter([gone]));
+                Ok(http::Response::new(body).into())
+            });
+        }
+        if away && matches!(self.what, What::Away | What::AnswerLost) {
             let nowhere = self.nowhere.clone();
             return Box::pin(async move { nowhere.get("http://nowhere.invalid/").send().await });
         }
@@ -211,16 +223,16 @@ const MOMENTS: [(&str, When); 7] = [
 #[test]
 fn hours_without_a_network_are_survived_wherever_they_begin_and_said() {
     for (moment, when) in MOMENTS {
-        for max_open in [1, 9] {
-            let came = virtually(|| run(when, What::Away, |run| run.max_open(max_open)));
-            let at = format!("{moment}, {max_open} at once: {:#?}", came.told);
+        for (max_open, what) in [(1, What::Away), (9, What::Away), (1, What::AnswerLost), (9, What::AnswerLost)] {
+            let came = virtually(|| run(when, what, |run| run.max_open(max_open)));
+            let at = format!("{moment}, {max_open} at once, {what:?}: {:#?}", came.told);
             assert!(came.way.state.lock().unwrap().since.is_some(), "{at}: it never comes to that");
             let report = came.ended.as_ref().unwrap_or_else(|error| panic!("{at}: {error}"));
             assert_eq!(report.joined.succeeded, 4, "{at}");
             assert_eq!(came.batches(), 2, "{at}");
             assert!(came.took > AWAY && came.took < AWAY + HOUR, "{at}: {:?}", came.took);
             // Said at first, and then less and less often.
-            assert!((1..=8).contains(&came.told.len()) && came.again >= 3, "{at}");
+            assert!((1..=9).contains(&came.told.len()) && came.again >= 3, "{at}");
             assert!(came.way.wire.world().services[0].doubled.is_empty(), "{at}");
         }
     }
