@@ -3,13 +3,14 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what an example does")]
 
-use std::error::Error;
+use std::{error::Error, pin::pin};
 
+use futures_util::StreamExt;
 use lote::{
     Client,
     lines::Limits,
     request::{ChatCompletion, RequestFile},
-    run::{self, Clean, Repair, Report, Run, RunError},
+    run::{self, Clean, Repair, Report, Run, RunError, RunEvent},
 };
 use lote_gateway::Gateway;
 
@@ -18,6 +19,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let place = tempfile::tempdir()?;
     let requests = place.path().join("requests.jsonl");
     let (later, stopped) = (place.path().join("later.run"), place.path().join("stopped.run"));
+    let watched = place.path().join("watched.run");
     let gateway = Gateway::builder().start().await?;
     let client = Client::builder().base_url(gateway.url()).api_key("any").build()?;
 
@@ -48,6 +50,28 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let report = Run::open(&client, &later).execute().await?;
     println!("{} batches", report.batches.len());
     assert_eq!((report.batches.len(), report.joined.succeeded), (2, 3));
+
+    let mut events = pin!(Run::new(&client, &requests).folder(&watched).limits(limits).into_stream());
+    while let Some(event) = events.next().await {
+        match event {
+            RunEvent::Waiting(batch) => println!("{}: {:?}", batch.status, batch.request_counts),
+            RunEvent::Settled { shard, joined } => {
+                println!("shard {shard}: {} of {} succeeded", joined.succeeded, joined.lines);
+                for outcome in run::outcomes(&watched)?.of_shard(shard)? {
+                    let outcome = outcome?;
+                    println!("{}: {}", outcome.custom_id(), outcome.text()?);
+                }
+            }
+            RunEvent::Over(ended) => println!("the results are in {}", ended?.results.display()),
+            _ => {}
+        }
+    }
+
+    let outcomes = run::outcomes(&watched)?;
+    println!("{} of {} lines have no outcome yet", outcomes.undecided(), outcomes.lines());
+    for outcome in outcomes {
+        println!("{:?}", outcome?.kind());
+    }
 
     // A batch at a time, so that there is something to cancel.
     Run::new(&client, &requests).folder(&stopped).limits(limits).max_open(1).submit().await?;

@@ -25,6 +25,7 @@ mod request_files;
 mod requests;
 mod runs;
 mod runs_clean;
+mod runs_events;
 mod runs_fetched;
 mod runs_halved;
 mod runs_partial;

@@ -6,7 +6,10 @@ use lote::{
     Client, Tolerance,
     run::{Progress, Run, status},
 };
-use lote_gateway::Gateway;
+use lote_gateway::{
+    Gateway,
+    faults::{Effect, Fault, Operation, Refusal},
+};
 
 use crate::runs_shards::{FAST, Place, chat, embedding, gateway_with, ids, paid};
 
@@ -84,4 +87,22 @@ async fn what_is_not_as_it_was_fetched_is_fetched_again() {
         let shards = status(place.path("requests.run")).expect("a run").shards;
         assert_eq!(shards.iter().map(|shard| shard.phase).collect::<Vec<_>>(), ["settled", "over"]);
     }
+}
+
+/// A file of lines that was deleted at the service, or has expired, is uploaded again, and the run does not end with the
+/// same refusal each time.
+#[tokio::test]
+async fn lines_that_the_service_has_lost_are_uploaded_again() {
+    let refused = Fault::on(Operation::CreateBatch).nth(1).then(Effect::Status(Refusal::status(400)));
+    let (gateway, client) = gateway_with(Some(refused)).await;
+    let place = Place::new(&[chat("a", "x"), chat("b", "y")]);
+    let run = || place.run(&client, 50);
+    let error = run().execute().await.expect_err("it is refused");
+    assert!(error.is_refused(), "{error}");
+    let files = || async { client.files().list().page().await.expect("a page").data };
+    let [file] = files().await.try_into().expect("one file");
+    client.files().delete(&file.id).await.expect("deleted");
+    let report = run().execute().await.expect("a report");
+    assert_eq!((report.joined.succeeded, paid(&gateway).0), (2, 1));
+    assert!(files().await.iter().all(|found| found.id != file.id));
 }

@@ -93,6 +93,10 @@ impl Bar {
             }
             Progress::Downloading { name } => self.say(format!("downloading {name}")),
             Progress::Trouble(error) => self.note(format_args!("{error}; asking again")),
+            Progress::Unreached { since, error } => self.note(format_args!(
+                "{error}; not reached for {}: the run goes on when there is a connection again",
+                out::count(since.as_secs() / 60, "minute"),
+            )),
             Progress::Cleaned(file) => self.note(cmd_clean::told(file)),
             Progress::Joining => self.say("putting the results in order"),
             _ => {}

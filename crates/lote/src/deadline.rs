@@ -1,40 +1,68 @@
 //! The instant by which work has to be done, over all its steps.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    time::{Duration, SystemTime},
+};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
-use crate::Error;
+use crate::{Error, run::wall};
+
+/// How often the wall clock is looked at: the other one stands still while a machine sleeps.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// An instant after which nothing more is done; by default none.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Deadline(Option<(Instant, Duration)>);
+pub(crate) struct Deadline(Option<End>);
+
+/// The end of the work by both clocks: the first that gets there counts.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: Instant,
+    /// None beyond that clock's reach.
+    wall: Option<SystemTime>,
+    time: Duration,
+}
 
 impl Deadline {
     /// So far from now. One beyond the clock's reach is none.
     pub(crate) fn after(time: Option<Duration>) -> Self {
-        Self(time.and_then(|time| Some((Instant::now().checked_add(time)?, time))))
+        Self(time.and_then(|time| {
+            let at = Instant::now().checked_add(time)?;
+            Some(End { at, wall: wall().checked_add(time), time })
+        }))
     }
 
     /// How long there is left, if there is an end.
     pub(crate) fn left(self) -> Option<Duration> {
-        self.0.map(|(end, _)| end.saturating_duration_since(Instant::now()))
+        self.0.map(|End { at, wall: end, .. }| {
+            let left = at.saturating_duration_since(Instant::now());
+            // A clock that was set back gives no more time.
+            end.map_or(left, |end| left.min(end.duration_since(wall()).unwrap_or_default()))
+        })
+    }
+
+    /// Whether it has passed.
+    pub(crate) fn is_over(self) -> bool {
+        self.left() == Some(Duration::ZERO)
     }
 
     /// An error when it has passed.
     pub(crate) fn check(self) -> Result<(), Error> {
-        match self.left() {
-            Some(Duration::ZERO) => Err(self.error()),
-            _ => Ok(()),
-        }
+        if self.is_over() { Err(self.error()) } else { Ok(()) }
     }
 
     /// The work, dropped when the deadline passes first; an error then.
     pub(crate) async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Error> {
-        self.check()?;
-        match self.0 {
-            None => Ok(work.await),
-            Some((end, _)) => timeout_at(end, work).await.map_err(|_| self.error()),
+        let mut work = pin!(work);
+        loop {
+            self.check()?;
+            let Some(left) = self.left() else { return Ok(work.await) };
+            if let Ok(done) = timeout(left.min(LOOK), &mut work).await {
+                return Ok(done);
+            }
         }
     }
 
@@ -44,7 +72,7 @@ impl Deadline {
     }
 
     fn error(self) -> Error {
-        Error::deadline(format!("the deadline of {:?} has passed", self.0.map_or(Duration::ZERO, |(_, time)| time)))
+        Error::deadline(format!("the deadline of {:?} has passed", self.0.map_or(Duration::ZERO, |end| end.time)))
     }
 }
 

@@ -211,6 +211,16 @@ impl Error {
         matches!(self.0.kind, Kind::Connect | Kind::Connection)
     }
 
+    /// Whether the last try of the call could not make a connection.
+    pub(crate) fn is_unconnected(&self) -> bool {
+        self.0.kind == Kind::Connect
+    }
+
+    /// Whether no answer came: no connection, a lost one, or silence.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        matches!(self.0.kind, Kind::Connect | Kind::Connection | Kind::Timeout)
+    }
+
     /// The answer, or a result line that was fetched before, is not what the contract says it is: not JSON, no object, a
     /// field of another type.
     pub fn is_undecodable(&self) -> bool {

@@ -68,7 +68,7 @@ page! {
     /// [`Run`](crate::run::Run), [`run::status`](crate::run::status()), [`run::list`](crate::run::list),
     /// [`run::plan`](crate::run::plan()), [`run::clean`](crate::run::clean()),
     /// [`RunStatus`](crate::run::RunStatus), [`Repair`](crate::run::Repair),
-    /// [`RunError`](crate::run::RunError).
+    /// [`RunError`](crate::run::RunError), [`RunEvent`](crate::run::RunEvent), [`run::outcomes`](crate::run::outcomes()).
     runs
 }
 

@@ -7,7 +7,8 @@ use futures_util::{Stream, StreamExt};
 use super::driver::Driver;
 use crate::Error;
 
-/// What comes one by one, each asked for when it is taken: the entries of a list, or the looks of a wait.
+/// What comes one by one, each asked for when it is taken: the entries of a list, the looks of a wait, or the events of a
+/// run.
 #[must_use = "nothing is asked until the first is taken"]
 pub struct Each<'a, T> {
     driver: Driver,

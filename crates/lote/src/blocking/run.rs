@@ -2,17 +2,53 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{driver::Driver, mirror::mirror};
+use super::{Each, driver::Driver, mirror::mirror};
 use crate::{
     BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
-    run::{self, Clean, CleanedRemote, Partition, Progress, Repair, Report, RunError, RunStatus},
+    run::{self, Clean, CleanedRemote, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
 };
 
 mirror! {
     /// A run to be made, from a file of requests to a file of results: see [`lote::run::Run`](crate::run::Run) for its
     /// folder and its steps, and [`Client::run`](super::Client::run).
+    ///
+    /// As an iterator, `for event in client.run(requests)`, it gives what happens, the last one
+    /// [`RunEvent::Over`](crate::run::RunEvent::Over). It begins when the first is taken, and goes on in the client's
+    /// threads while the caller does something else: see [`lote::run::Run::into_stream`](crate::run::Run::into_stream).
+    ///
+    /// ```
+    /// # fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = lote::Client::builder().base_url(gateway.url()).api_key("mk-…").build_blocking()?;
+    /// # let place = tempfile::tempdir()?;
+    /// # let requests = place.path().join("requests.jsonl");
+    /// # std::fs::write(&requests, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"1 + 1?\"}]}}\n")?;
+    /// use lote::run::{RunEvent, outcomes};
+    ///
+    /// let run = client.run(&requests);
+    /// let folder = run.folder_path();
+    /// # let mut texts = 0;
+    /// for event in run {
+    ///     match event {
+    ///         // What has come is worked on while the rest runs.
+    ///         RunEvent::Settled { shard, .. } => {
+    ///             for outcome in outcomes(&folder)?.of_shard(shard)? {
+    ///                 println!("{}", outcome?.text()?);
+    /// #               texts += 1;
+    ///             }
+    ///         }
+    ///         RunEvent::Over(ended) => println!("{} lines", ended?.joined.lines),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # assert_eq!(texts, 1);
+    /// # Ok(())
+    /// # }
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// # let gateway = runtime.block_on(lote_gateway::Gateway::builder().start()).unwrap();
+    /// # example(&gateway).unwrap();
+    /// ```
     #[derive(Clone)]
     #[must_use = "nothing runs until it is executed"]
     Run of run {
@@ -92,5 +128,14 @@ impl Run {
     /// See [`RunError`]. In async code one that is refused.
     pub fn cancel(self) -> Result<Option<Report>, RunError> {
         self.driver.run(self.inner.cancel()).unwrap_or_else(|error| Err(RunError::refused(error)))
+    }
+}
+
+impl IntoIterator for Run {
+    type Item = RunEvent;
+    type IntoIter = Each<'static, RunEvent>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Each::new(self.driver, self.inner.into_stream(), |error| RunEvent::Over(Err(RunError::refused(error))))
     }
 }

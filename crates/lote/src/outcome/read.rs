@@ -103,6 +103,11 @@ impl Outcomes {
         Ok(Self::new(file, results, Some(joined)))
     }
 
+    /// Reads result lines from a file that is open.
+    pub(crate) fn reading(file: File, name: &Path) -> Self {
+        Self::new(file, name, None)
+    }
+
     pub(super) fn new(file: File, name: &Path, joined: Option<Joined>) -> Self {
         let file: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(256 << 10, file));
         let reader = LineReader::new(file);

@@ -1,6 +1,13 @@
 //! Which errors a wait survives, and for how long.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -28,17 +35,20 @@ pub struct Tolerance {
     unknown: Duration,
     late_files: Duration,
     also: Option<Arc<Also>>,
+    /// Whether the service was ever reached, where it is waited for as long as no connection can be made after that.
+    reached: Option<Arc<AtomicBool>>,
 }
 
 impl fmt::Debug for Tolerance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lasting, in_a_row, unknown, late_files, also } = self;
+        let Self { lasting, in_a_row, unknown, late_files, also, reached } = self;
         f.debug_struct("Tolerance")
             .field("lasting", lasting)
             .field("in_a_row", in_a_row)
             .field("unknown", unknown)
             .field("late_files", late_files)
             .field("also", &also.is_some())
+            .field("reached", reached)
             .finish()
     }
 }
@@ -52,6 +62,7 @@ impl Default for Tolerance {
             unknown: JUST_MADE,
             late_files: JUST_ENDED,
             also: None,
+            reached: None,
         }
     }
 }
@@ -103,6 +114,12 @@ impl Tolerance {
         Self { unknown, ..self }
     }
 
+    /// Survives for any time that no connection can be made, once the service was reached, as a machine that was taken away
+    /// from its network. What goes wrong before and after that is not counted together.
+    pub(crate) fn outlasting(self, reached: Arc<AtomicBool>) -> Self {
+        Self { reached: Some(reached), ..self }
+    }
+
     /// Errors to be survived besides, such as those of a service that answers 400 when it is busy.
     #[must_use]
     pub fn also(mut self, survived: impl Fn(&Error) -> bool + Send + Sync + 'static) -> Self {
@@ -132,12 +149,22 @@ impl Trouble {
 
     /// A look failed: gives the error back when it is survived, else as what ends the wait.
     pub(crate) fn take(&mut self, tolerance: &Tolerance, error: Error) -> Result<Error, Error> {
+        if self.is_survived(tolerance, &error) { Ok(error) } else { Err(error) }
+    }
+
+    /// A call failed: whether that is survived.
+    pub(crate) fn is_survived(&mut self, tolerance: &Tolerance, error: &Error) -> bool {
+        let reached = tolerance.reached.as_ref().is_some_and(|reached| reached.load(Ordering::Relaxed));
+        if reached && error.is_unconnected() {
+            self.since = None;
+            return true;
+        }
         let since = *self.since.get_or_insert_with(Instant::now);
         self.errors = self.errors.saturating_add(1);
         let unknown = error.is_not_found() && !self.seen;
-        let passes = error.is_transient() || unknown || tolerance.also.as_ref().is_some_and(|also| also(&error));
+        let passes = error.is_transient() || unknown || tolerance.also.as_ref().is_some_and(|also| also(error));
         let lasting = if unknown { tolerance.lasting.min(tolerance.unknown) } else { tolerance.lasting };
-        if passes && self.errors <= tolerance.in_a_row && since.elapsed() < lasting { Ok(error) } else { Err(error) }
+        passes && self.errors <= tolerance.in_a_row && since.elapsed() < lasting
     }
 }
 

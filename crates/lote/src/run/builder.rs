@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{OnProgress, Partition, Progress, adopt, schedule::Bounds};
+use super::{OnProgress, Partition, Progress, adopt, schedule::Bounds, stream::Queue};
 use crate::{BatchId, BatchOptions, Cadence, Client, Tolerance, lines::Limits, options};
 
 /// How long a create whose answer was lost is looked for twice, one after the other, before another is sent.
@@ -60,6 +60,8 @@ pub struct Run {
     /// What a person has said of shards that were held.
     pub(super) words: Vec<Word>,
     pub(super) on_progress: OnProgress,
+    /// Where a reader takes what is told, if one does.
+    pub(super) told: Option<Arc<Queue>>,
 }
 
 /// What a person has said of a create whose answer was lost.
@@ -123,6 +125,7 @@ impl Run {
             gateway: None,
             words: Vec::new(),
             on_progress: Arc::new(|_| ()),
+            told: None,
         }
     }
 
@@ -218,7 +221,8 @@ impl Run {
         self
     }
 
-    /// How long the run may take in all, from the check to the last download; what has been begun is dropped then. See
+    /// How long the run may take in all, from the check to the last download, by the clock that stands still while a machine
+    /// sleeps and by the wall clock: the first that gets there counts. What has been begun is dropped then. See
     /// [`RunError`](super::RunError) for what there is by then. Without one, until it is done.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -232,7 +236,8 @@ impl Run {
     }
 
     /// Which errors to survive while waiting and while fetching, and for how long to ask again for files that are
-    /// [late](Tolerance::late_files). The default is that of a wait, but that a fetch survives five minutes of errors.
+    /// [late](Tolerance::late_files). The default is that of a wait, but that a fetch survives five minutes of errors, and
+    /// that a service which was reached is waited for as long as no connection can be made.
     pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
         self.tolerance = Some(tolerance);
         self

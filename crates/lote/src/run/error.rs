@@ -21,6 +21,8 @@ struct Repr {
     folder: Option<PathBuf>,
     batches: Vec<BatchId>,
     report: Option<Report>,
+    /// Whether the call that failed may be made again, whatever became of it.
+    repeatable: bool,
 }
 
 /// A batch of another run that has the same lines as a shard of this one.
@@ -75,7 +77,7 @@ impl RunError {
     pub const MAX_FINDINGS: usize = 1_000;
 
     pub(super) fn new(kind: Kind) -> Self {
-        Self(Box::new(Repr { kind, folder: None, batches: Vec::new(), report: None }))
+        Self(Box::new(Repr { kind, folder: None, batches: Vec::new(), report: None, repeatable: false }))
     }
 
     pub(super) fn place(path: &Path, why: impl Into<String>) -> Self {
@@ -113,6 +115,19 @@ impl RunError {
     pub(super) fn with_report(mut self, report: Report) -> Self {
         self.0.report = Some(report);
         self
+    }
+
+    /// The same error, of a call that does the same however often it is made.
+    pub(super) fn repeatable(mut self) -> Self {
+        self.0.repeatable = true;
+        self
+    }
+
+    /// The error of a call that was not answered, and can be made again without doing anything twice.
+    pub(super) fn unanswered(&self) -> Option<&Error> {
+        let error = self.error()?;
+        let nothing_sent = error.is_unconnected() && !error.is_ambiguous() && matches!(self.0.kind, Kind::Service(_));
+        (nothing_sent || self.0.repeatable && error.is_unanswered()).then_some(error)
     }
 
     /// With these batches.

@@ -16,7 +16,7 @@ use super::{
     plan::ShardPlan,
     record::{shard_folder, surplus_folder},
     report::Summary,
-    state::{Phase, SurplusPhase},
+    state::{Phase, State, SurplusPhase},
 };
 use crate::{
     Batch, BatchId, Client,
@@ -194,6 +194,11 @@ impl Merge {
 impl Parts {
     /// As the state of the run has them.
     pub(super) fn of(folder: &Folder) -> Self {
+        Self::in_state(&folder.state, folder.record.in_order)
+    }
+
+    /// As a state has them; `in_order` as the record of the run says.
+    pub(super) fn in_state(state: &State, in_order: bool) -> Self {
         let part = |shard: &super::state::Shard| {
             let nothing = |code, why: &str| Came::Nothing { code, why: why.to_owned() };
             let came = match &shard.phase {
@@ -219,8 +224,22 @@ impl Parts {
                 came,
             }
         };
-        let shards = folder.state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
-        Self { shards, in_order: folder.record.in_order }
+        let shards = state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
+        Self { shards, in_order }
+    }
+
+    /// One shard alone, if it was settled: its lines in their order.
+    pub(super) fn only(mut self, shard: u32) -> Option<Self> {
+        let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results))?;
+        let part = Part { attempt: 1, is_half: false, ..part };
+        Some(Self { shards: [(shard, part)].into(), in_order: true })
+    }
+
+    /// How many lines there are, and how many of them have no outcome yet.
+    pub(super) fn lines(&self) -> (u64, u64) {
+        let whole = self.shards.values().filter(|part| part.attempt == 1 && !part.is_half);
+        let open = self.shards.values().filter(|part| self.is_undecided(part.plan.number));
+        (whole.map(|part| part.plan.lines).sum(), open.map(|part| part.plan.lines).sum())
     }
 
     pub(super) fn plan(&self, shard: u32) -> Option<&ShardPlan> {
@@ -228,7 +247,7 @@ impl Parts {
     }
 
     /// Whether the lines of a shard have no outcome yet: they may have been paid for, or are sent by the run itself later.
-    fn is_undecided(&self, shard: u32) -> bool {
+    pub(super) fn is_undecided(&self, shard: u32) -> bool {
         let code = self.shards.get(&shard).map(|part| &part.came);
         matches!(code, Some(Came::Nothing { code: HELD | NOT_SENT, .. }))
     }

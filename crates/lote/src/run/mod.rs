@@ -18,6 +18,7 @@ mod limits;
 mod lock;
 mod log;
 mod merge;
+mod outcomes;
 mod partition;
 mod parts;
 mod plan;
@@ -32,6 +33,7 @@ mod seam;
 mod sim;
 mod state;
 mod status;
+mod stream;
 mod work;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -40,6 +42,7 @@ pub use builder::Run;
 pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKind, RemoteState, clean};
 pub use error::{RunError, Twin};
 pub use lock::Holder;
+pub use outcomes::{RunOutcomes, outcomes};
 pub use partition::Partition;
 pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
@@ -47,9 +50,14 @@ pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
 pub use report::{EndedBatch, Report, SurplusBatch};
 pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
+pub use stream::RunEvent;
 
 use self::plan::Cut;
-use crate::{Batch, BatchId, Error, lines::Checked};
+pub(crate) use self::seam::wall;
+use crate::{
+    Batch, BatchId, Error,
+    lines::{Checked, Joined},
+};
 
 /// How far a run has come.
 #[derive(Debug)]
@@ -114,6 +122,14 @@ pub enum Progress<'a> {
     Waiting(&'a Batch),
     /// An error that is survived: the same is tried again.
     Trouble(&'a Error),
+    /// No connection to the service can be made, which was reached before: the run goes on when there is one again. Told
+    /// again once in a while.
+    Unreached {
+        /// For how long.
+        since: Duration,
+        /// What came of the last try.
+        error: &'a Error,
+    },
     /// An output or error file is being fetched.
     Downloading {
         /// Which one, by its name in the folder.
@@ -121,6 +137,20 @@ pub enum Progress<'a> {
     },
     /// The answers are put in the order of the requests.
     Joining,
+    /// Each line of a shard has its result: see [`outcomes`](fn@outcomes).
+    Settled {
+        /// The shard.
+        shard: u32,
+        /// What came of its lines.
+        joined: &'a Joined,
+    },
+    /// A shard waits for a word of a person; the others go on. See [`RunError::is_held`].
+    Held {
+        /// The shard.
+        shard: u32,
+        /// Why.
+        why: &'a str,
+    },
     /// A file that the run has put at the service was deleted there, or kept: see [`Run::clean_remote`].
     Cleaned(&'a RemoteFile),
 }

@@ -58,6 +58,17 @@ pub(super) fn is_too_big(error: &Error) -> bool {
         || error.said().is_some_and(says_too_big)
 }
 
+/// Whether a create may have been refused because the service does not find its file: by the status, or by any word of it.
+pub(super) fn may_be_of_the_file(error: &Error) -> bool {
+    let names_it = |text: &str| text.to_lowercase().contains("file");
+    let named = error.code().is_some_and(names_it) || error.said().is_some_and(names_it);
+    match error.status() {
+        Some(401 | 403) => false,
+        Some(404) => true,
+        status => named && status.is_some_and(|status| (400..500).contains(&status)),
+    }
+}
+
 /// What the account has no room for, if that is why a create was refused.
 pub(super) fn lack(error: &Error) -> Option<Lack> {
     Lack::of(error.code(), error.said()).or(error.is_rate_limited().then_some(Lack::Batches))
@@ -136,6 +147,22 @@ mod tests {
             assert_eq!((is_too_big(&error), lack(&error).is_some()), (too_big, too_much), "{error}");
         }
         assert!(!is_too_big(&error(413, None, "no").maybe_done()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_found_may_be_why_a_create_was_refused() {
+        for (status, code, message, may_be) in [
+            (404, None, "no", true),
+            (400, Some("invalid_request_error"), "No such File object: file-1", true),
+            (400, Some("input_file_not_found"), "no", true),
+            (422, None, "unknown input_file_id", true),
+            (400, Some("invalid_request_error"), "unknown endpoint", false),
+            (401, None, "No such File object: file-1", false),
+            (500, None, "No such File object: file-1", false),
+        ] {
+            let error = error(status, code, message);
+            assert_eq!(may_be_of_the_file(&error), may_be, "{error}");
+        }
     }
 
     #[test]

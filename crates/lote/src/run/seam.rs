@@ -69,7 +69,7 @@ pub(super) fn kept(_: Rule) -> bool {
 
 /// The time by the wall clock, which may jump.
 #[cfg(not(test))]
-pub(super) fn wall() -> SystemTime {
+pub(crate) fn wall() -> SystemTime {
     SystemTime::now()
 }
 
@@ -84,7 +84,9 @@ pub(super) fn synced(file: &File, _before: u64, _creating: bool) -> io::Result<(
 }
 
 #[cfg(test)]
-pub(super) use super::sim::{kept, synced, wall, written};
+pub(crate) use super::sim::wall;
+#[cfg(test)]
+pub(super) use super::sim::{kept, synced, written};
 
 /// The wall clock's time as a timestamp.
 pub(super) fn now() -> UnixSeconds {

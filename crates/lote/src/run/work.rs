@@ -279,6 +279,7 @@ impl Run {
             settle_after_loss: self.settle_after_loss,
             detach,
             on_progress: Arc::clone(&self.on_progress),
+            told: self.told.clone(),
         };
         Ok(Driver::new(self.client.clone(), folder, options, manner))
     }

@@ -2,6 +2,7 @@
 
 mod halve;
 mod noted;
+mod reach;
 mod resolve;
 mod settle;
 mod submit;
@@ -10,12 +11,14 @@ mod wait;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 pub(super) use self::noted::Noted;
+use self::reach::{Reach, Unanswered};
 use super::{
     OnProgress, Progress, RunError,
     error::Kind,
@@ -26,6 +29,7 @@ use super::{
     schedule::{Bounds, Learned, Schedule},
     seam,
     state::{Next, Phase},
+    stream::Queue,
 };
 use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline};
 
@@ -42,6 +46,8 @@ pub(super) struct Manner {
     /// Only so far as until there is nothing to do but wait.
     pub(super) detach: bool,
     pub(super) on_progress: OnProgress,
+    /// Where a reader takes what is told, and is waited for when it is far behind.
+    pub(super) told: Option<Arc<Queue>>,
 }
 
 /// A run at work.
@@ -65,6 +71,13 @@ pub(super) struct Driver {
     looked: bool,
     /// How often there was no room although none of the run's batches was at work.
     refused: u32,
+    /// Whether the service can be reached.
+    reach: Reach,
+    unanswered: Unanswered,
+    /// How often an upload of a shard was cut off.
+    cut_off: BTreeMap<u32, u32>,
+    /// The shards of which it was asked whether their file is still at the service.
+    sought: BTreeSet<u32>,
 }
 
 /// Why the work stops: `Later` when there is nothing to do now but to wait, and that was not asked for.
@@ -89,6 +102,8 @@ impl Driver {
                 Learned::default()
             }
         };
+        let (reach, unanswered) =
+            (Reach::new(Arc::clone(&manner.on_progress)), Unanswered::new(manner.cadence.pauses()));
         let schedule = Schedule::new(manner.bounds.clone(), learned);
         Self {
             client,
@@ -103,6 +118,10 @@ impl Driver {
             stopped: BTreeSet::new(),
             looked: false,
             refused: 0,
+            reach,
+            unanswered,
+            cut_off: BTreeMap::new(),
+            sought: BTreeSet::new(),
         }
     }
 
@@ -113,30 +132,44 @@ impl Driver {
     /// Works until the run is finished.
     pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
         loop {
-            self.heed_cancel().await?;
-            self.stop_surplus().await?;
-            match self.next() {
-                Next::Resolve => self.resolve().await?,
-                Next::Settle(shard) => self.settle(shard).await?,
-                Next::Submit(shard) => self.submit(shard).await?,
-                Next::Halve(shard, than) => self.halve_for(shard, than).await?,
-                Next::SettleSurplus(shard) => self.settle_surplus(shard).await?,
-                Next::Wait if self.manner.detach => {
-                    if !self.look().await? {
-                        return Err(Stopped::Later);
-                    }
-                }
-                Next::Wait => self.wait().await?,
-                Next::Held => return Err(self.held().into()),
-                Next::Merge => {
-                    // What was found is waited for, and fetched.
-                    if !self.look_for_surplus().await? {
-                        self.merge().await?;
-                    }
-                }
-                Next::Done => return Ok(()),
+            match self.step().await {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.went_on(),
+                Err(Stopped::Failed(error)) => self.outlast(error).await?,
+                Err(later) => return Err(later),
             }
         }
+    }
+
+    /// Does what is to be done next. Whether that was all.
+    async fn step(&mut self) -> Result<bool, Stopped> {
+        if let Some(told) = self.manner.told.clone() {
+            told.room().await;
+        }
+        self.heed_cancel().await?;
+        self.stop_surplus().await?;
+        match self.next() {
+            Next::Resolve => self.resolve().await?,
+            Next::Settle(shard) => self.settle(shard).await?,
+            Next::Submit(shard) => self.submit(shard).await?,
+            Next::Halve(shard, than) => self.halve_for(shard, than).await?,
+            Next::SettleSurplus(shard) => self.settle_surplus(shard).await?,
+            Next::Wait if self.manner.detach => {
+                if !self.look().await? {
+                    return Err(Stopped::Later);
+                }
+            }
+            Next::Wait => self.wait().await?,
+            Next::Held => return Err(self.held().into()),
+            Next::Merge => {
+                // What was found is waited for, and fetched.
+                if !self.look_for_surplus().await? {
+                    self.merge().await?;
+                }
+            }
+            Next::Done => return Ok(true),
+        }
+        Ok(false)
     }
 
     /// What is to be done next.
@@ -175,16 +208,24 @@ impl Driver {
         let created = self.folder.state.shards.values().filter(|shard| shard.phase == Phase::Created);
         let ids: Vec<BatchId> = created.filter_map(|shard| shard.batch().cloned()).collect();
         for id in ids {
-            if !self.stopped.insert(id.clone()) {
+            if self.stopped.contains(&id) {
                 continue;
             }
             match self.manner.deadline.bound(self.client.batches().cancel(&id)).await {
                 Ok(_) => {}
                 // It is over already.
                 Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(self.service(error)),
+                Err(error) => return Err(self.service(error).repeatable()),
             }
+            self.stopped.insert(id);
         }
+        Ok(())
+    }
+
+    /// A shard waits for a word of a person.
+    fn hold(&mut self, shard: u32, why: String) -> Result<(), RunError> {
+        self.folder.say(Event::Held { shard, why: why.clone() })?;
+        self.tell(Progress::Held { shard, why: &why });
         Ok(())
     }
 

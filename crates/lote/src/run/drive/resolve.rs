@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Driver;
 use crate::{
-    Batch, BatchId, Cadence, Error,
+    Batch, BatchId, Cadence, Error, Tolerance,
     policy::Trouble,
     run::{
         Progress, RunError,
@@ -27,7 +27,7 @@ impl Driver {
         let unsent = |phase: &Phase| matches!(phase, Phase::Planned | Phase::Uploaded);
         let shards = self.folder.state.shards.iter().filter(|(_, shard)| unsent(&shard.phase));
         let shards: Vec<u32> = shards.map(|(number, _)| *number).collect();
-        let mut listed = self.read_list(&shards).await.map_err(|error| self.service(error))?;
+        let mut listed = self.read_list(&shards).await.map_err(|error| self.service(error).repeatable())?;
         let found = listed.take_found();
         let any = !found.is_empty();
         self.take(&shards, found)?;
@@ -41,7 +41,7 @@ impl Driver {
             && shard.is_some_and(|shard| unsent(&shard.phase) && shard.refused)
         {
             let why = may_be_own(may_be);
-            self.folder.say(Event::Held { shard: number, why })?;
+            self.hold(number, why)?;
             return Ok(true);
         }
         Ok(!self.folder.state.shards.get(&number).is_some_and(|shard| unsent(&shard.phase)))
@@ -66,7 +66,9 @@ impl Driver {
                 None => Whose::Unclear(unclear),
             }
         };
-        self.manner.deadline.bound(adopt::list(&self.client, of)).await
+        let listed = self.manner.deadline.bound(adopt::list(&self.client, of)).await?;
+        self.reach.answered();
+        Ok(listed)
     }
 
     /// Takes the batches that were found for those of their shards. Of several of these shards the one that is furthest
@@ -107,6 +109,7 @@ impl Driver {
                 Ok(any)
             }
             Err(error) if error.is_deadline() => Err(self.service(error)),
+            Err(error) if error.is_unconnected() && self.outlasts_any() => Err(self.service(error).repeatable()),
             Err(error) => {
                 self.tell(Progress::Trouble(&error));
                 Ok(false)
@@ -149,7 +152,7 @@ impl Driver {
                                 let why = "the list was read twice and does not show it".to_owned();
                                 self.folder.say(Event::NoBatch { shard, why })?;
                             }
-                            Some(why) if long_enough => self.folder.say(Event::Held { shard, why })?,
+                            Some(why) if long_enough => self.hold(shard, why)?,
                             _ => {}
                         }
                     }
@@ -161,8 +164,8 @@ impl Driver {
                     }
                 }
                 Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
-                Err(error) => match trouble.take(&self.manner.tolerance.clone().unwrap_or_default(), error) {
-                    Ok(error) => self.tell(Progress::Trouble(&error)),
+                Err(error) => match trouble.take(&self.tolerance(Tolerance::default()), error) {
+                    Ok(error) => self.reach.trouble(&error),
                     Err(error) => return Err(self.service(error.maybe_done())),
                 },
             }

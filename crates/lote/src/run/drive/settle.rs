@@ -36,6 +36,7 @@ impl Driver {
             Some(batch) => batch,
             None => match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => batch,
+                Err(error) if error.is_connection() => return Err(self.ended(Kind::Unfetched(error)).repeatable()),
                 Err(error) => return self.unfetched(number, error),
             },
         };
@@ -50,6 +51,7 @@ impl Driver {
         };
         match fetched {
             Ok(here) => {
+                self.reach.answered();
                 let files = self.written(&at, &batch, here).await?;
                 self.folder.say(Event::Fetched { shard: number, files })
             }
@@ -77,26 +79,30 @@ impl Driver {
         let stored = blocking(move || Stored::read(results)).await;
         let stored = stored.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
-        let summary = self.folder.begin_in(number, SUMMARY);
-        summary
-            .and_then(|atomic| write_json(atomic, &ShardSummary { batch, joined }))
-            .map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
-        self.folder.say(Event::Settled { shard: number, results: stored })
+        let summary = ShardSummary { batch, joined };
+        let written = self.folder.begin_in(number, SUMMARY).and_then(|atomic| write_json(atomic, &summary));
+        written.map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
+        self.folder.say(Event::Settled { shard: number, results: stored })?;
+        self.tell(Progress::Settled { shard: number, joined: &summary.joined });
+        Ok(())
     }
 
     /// The way from a batch to its results, into this folder.
     pub(super) fn collect<'a>(&self, batch: Batch, at: &Path, is_ours: &'a (dyn Fn() -> bool + Sync)) -> Collect<'a> {
-        let (steps, troubles) = (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress));
+        let (steps, reach, looks) = (Arc::clone(&self.manner.on_progress), self.reach.clone(), self.reach.clone());
         let on_step = move |step: Step<'_>| match step {
             Step::Downloading(name) => steps(Progress::Downloading { name }),
-            Step::Looked(batch) => steps(Progress::Waiting(batch)),
+            Step::Looked(batch) => {
+                looks.answered();
+                steps(Progress::Waiting(batch));
+            }
             Step::Joining => steps(Progress::Joining),
         };
-        let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
+        let on_trouble = move |error: &Error| reach.trouble(error);
         Collect::new(self.client.clone(), batch, at, [OUTPUT, ERRORS])
             .access(self.folder.access())
             .while_ours(is_ours)
-            .tolerance(self.manner.tolerance.clone().unwrap_or_else(patience))
+            .tolerance(self.tolerance(patience()))
             .cadence(self.manner.cadence.clone())
             .deadline(self.manner.deadline)
             .telling(Arc::new(on_step), Arc::new(on_trouble))
@@ -155,6 +161,6 @@ impl Driver {
             return Err(self.ended(Kind::Unfetched(error)));
         }
         self.tell(Progress::Trouble(&error));
-        self.folder.say(Event::Held { shard: number, why: error.to_string() })
+        self.hold(number, error.to_string())
     }
 }

@@ -24,6 +24,9 @@ use crate::{
 /// How often in a row a service may say that there is no room, while none of the run's batches is at work.
 const MOST_REFUSED: u32 = 10;
 
+/// How often an upload of a shard that was cut off is begun again.
+const MOST_CUT_OFF: u32 = 3;
+
 /// The longest pause that a service may ask for while batches are at work.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
@@ -31,7 +34,8 @@ impl Driver {
     /// Uploads the lines of a shard, unless that was done, and creates its batch.
     pub(super) async fn submit(&mut self, number: u32) -> Result<(), RunError> {
         let Some(shard) = self.folder.state.shards.get(&number).cloned() else { return Ok(()) };
-        let file = match shard.file.filter(|_| shard.phase == Phase::Uploaded) {
+        let is_there = |file: &FileId| shard.phase == Phase::Uploaded && !self.folder.state.deleted.contains(file);
+        let file = match shard.file.filter(is_there) {
             Some(file) => file,
             None => {
                 let Some(file) = self.upload(number).await? else { return Ok(()) };
@@ -44,8 +48,9 @@ impl Driver {
         }
         // After a refusal that may not have been one, and once in a run that was opened again, the list is looked at first.
         let again = self.folder.epoch() > 1 && !self.looked;
+        let found = (again || shard.why.is_some()) && kept(Rule::Behind) && self.look_once(number).await?;
         self.looked = true;
-        if (again || shard.why.is_some()) && kept(Rule::Behind) && self.look_once(number).await? {
+        if found {
             return Ok(());
         }
         // What is not sent cannot have made a batch.
@@ -83,12 +88,22 @@ impl Driver {
             .file_name(format!("lote-{run}-{number:04}.jsonl"))
             .on_progress(move |sent| on_progress(Progress::Uploading { sent, total }));
         match self.manner.deadline.bound(upload.send()).await {
-            Ok(file) => Ok(Some(file.id)),
+            Ok(file) => {
+                self.reach.answered();
+                Ok(Some(file.id))
+            }
             Err(error) if error.is_deadline() => Err(self.service(before(error))),
             Err(error) if refusal::is_too_big(&error) => self.too_big(number, error).await.map(|()| None),
             Err(error) => match refusal::lack(&error) {
                 Some(lack) => self.make_room(number, lack, error).await.map(|()| None),
-                None => Err(self.service(error)),
+                None => {
+                    let times = self.cut_off.entry(number).or_default();
+                    *times += u32::from(error.is_ambiguous());
+                    // A file that was taken all the same costs nothing, and no batch is made of it.
+                    let may_again = *times <= MOST_CUT_OFF;
+                    let error = self.service(error);
+                    Err(if may_again { error.repeatable() } else { error })
+                }
             },
         }
     }
@@ -109,6 +124,7 @@ impl Driver {
         self.tell(Progress::Created(&batch));
         written.map_err(|error| error.and(batch.id))?;
         self.refused = 0;
+        self.reach.answered();
         self.note_waits(None);
         Ok(())
     }
@@ -139,17 +155,45 @@ impl Driver {
                 false => self.make_room(number, lack, error).await,
             };
         }
+        // Nothing was sent: it is when there is a connection again.
+        if error.is_unconnected() {
+            return Err(self.service(error));
+        }
         if refusal::is_too_big(&error) {
             // Not before it is certain that it made none all the same.
             let gone_on = self.folder.state.cancelled || self.look_once(number).await?;
             return if gone_on { Ok(()) } else { self.too_big(number, error).await };
+        }
+        if self.has_lost_its_file(number, &error).await? {
+            return Ok(());
         }
         // With other batches at work this one waits for a person, while they go on.
         if self.folder.state.batches().is_empty() {
             return Err(self.service(error));
         }
         self.tell(Progress::Trouble(&error));
-        self.folder.say(Event::Held { shard: number, why: format!("its batch was not created: {error}") })
+        self.hold(number, format!("its batch was not created: {error}"))
+    }
+
+    /// Whether a create was refused because its file is not at the service any more, where it may have been deleted or have
+    /// expired: then it is uploaded again. Each process asks once for each shard.
+    async fn has_lost_its_file(&mut self, number: u32, refusal: &Error) -> Result<bool, RunError> {
+        let file = self.folder.state.shards.get(&number).and_then(|shard| shard.file.clone());
+        let Some(file) = file.filter(|_| refusal::may_be_of_the_file(refusal)) else { return Ok(false) };
+        if !self.sought.insert(number) {
+            return Ok(false);
+        }
+        match self.manner.deadline.bound(self.client.files().get(&file)).await {
+            Err(error) if error.is_not_found() => {}
+            _ => return Ok(false),
+        }
+        // A batch that was made of it all the same is known by it.
+        if self.folder.state.cancelled || self.look_once(number).await? {
+            return Ok(true);
+        }
+        self.tell(Progress::Trouble(refusal));
+        self.folder.say(Event::Deleted { file })?;
+        Ok(true)
     }
 
     /// The account has too much at work: less at once, or a pause when none of it is ours.
@@ -180,6 +224,7 @@ impl Driver {
         match self.manner.deadline.bound(twins).await {
             Ok(twins) if !twins.is_empty() => Err(self.ended(Kind::Twins(twins))),
             Err(error) if error.is_deadline() => Err(self.service(before(error))),
+            Err(error) if error.is_unconnected() && self.outlasts_any() => Err(self.service(error).repeatable()),
             _ => Ok(()),
         }
     }

@@ -28,7 +28,9 @@ impl Driver {
             }
             match self.manner.deadline.bound(self.client.batches().cancel(&id)).await {
                 // It is over already, or not there any more: a look at it tells.
-                Err(error) if !error.is_conflict() && !error.is_not_found() => return Err(self.service(error)),
+                Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                    return Err(self.service(error).repeatable());
+                }
                 _ => self.stopped.insert(id),
             };
         }
@@ -60,6 +62,7 @@ impl Driver {
             Some(batch) => batch,
             None => match self.manner.deadline.bound(self.client.batches().get(&id)).await {
                 Ok(batch) => batch,
+                Err(error) if error.is_unanswered() => return Err(self.ended(Kind::Unfetched(error)).repeatable()),
                 Err(error) => return self.surplus_unfetched(number, id, error),
             },
         };

@@ -15,7 +15,7 @@ use super::{
     noted::{Noted, NotedShard},
 };
 use crate::{
-    Batch, BatchId, Error, Status, Waited,
+    Batch, BatchId, Error, Status, Tolerance, Waited,
     run::{
         Progress, RunError,
         error::Kind,
@@ -101,7 +101,7 @@ impl Driver {
     /// One of several batches is not known to the service: a person must say what becomes of its lines.
     fn unknown(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
         let why = format!("the service does not know its batch {id} any more");
-        self.folder.say(Event::Held { shard: number, why: why.clone() })?;
+        self.hold(number, why.clone())?;
         if kept(Rule::NotFound) { Ok(()) } else { self.folder.say(Event::NoBatch { shard: number, why }) }
     }
 
@@ -143,15 +143,16 @@ impl Driver {
             return self.manner.deadline.within(sleep(TICK)).await.map_err(|late| self.service(late));
         }
         let latest: Arc<Mutex<BTreeMap<BatchId, NotedShard>>> = Arc::default();
-        let (steps, troubles, noted) =
-            (Arc::clone(&self.manner.on_progress), Arc::clone(&self.manner.on_progress), Arc::clone(&latest));
+        let (steps, noted) = (Arc::clone(&self.manner.on_progress), Arc::clone(&latest));
+        let (reach, looks) = (self.reach.clone(), self.reach.clone());
         let on_progress = move |batch: &Batch| {
+            looks.answered();
             noted.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.id.clone(), NotedShard::of(batch));
             steps(Progress::Waiting(batch));
         };
-        let on_trouble = move |error: &Error| troubles(Progress::Trouble(error));
+        let on_trouble = move |error: &Error| reach.trouble(error);
         // Files that are late are waited for where they are fetched.
-        let tolerance = self.manner.tolerance.clone().unwrap_or_default().late_files(Duration::ZERO);
+        let tolerance = self.tolerance(Tolerance::default()).late_files(Duration::ZERO);
         let (batches, left, cadence) =
             (self.client.batches(), self.manner.deadline.left(), self.manner.cadence.clone());
         let one = open.keys().next().filter(|_| open.len() == 1).cloned();
@@ -186,6 +187,10 @@ impl Driver {
                         self.noted.shards.extend(seen.filter(|_| !is_surplus));
                         self.noted.at = seam::now().get();
                         self.folder.note(&self.noted);
+                    }
+                    // The machine may have slept, and its clock for pauses with it.
+                    if self.manner.deadline.is_over() {
+                        return Err(self.ended(Kind::GaveUp));
                     }
                     if self.folder.cancel_is_asked() || self.next() != Next::Wait {
                         return Ok(());

@@ -3,6 +3,7 @@
 //! The code is that of the product from `Run` down to the request. Only the network ([`Wire`]), the wall clock and what a
 //! crash leaves of the log are simulated; the clock of tokio is virtual, so that days pass in milliseconds.
 
+mod away;
 mod choices;
 mod life;
 mod service;
@@ -74,7 +75,7 @@ pub(super) fn kept(rule: Rule) -> bool {
     OFF.get() != Some(rule)
 }
 
-pub(super) fn wall() -> SystemTime {
+pub(crate) fn wall() -> SystemTime {
     let Some((began, base, jump)) = WALL.get() else { return SystemTime::now() };
     let then = base + began.elapsed();
     let by = Duration::from_secs(jump.unsigned_abs());

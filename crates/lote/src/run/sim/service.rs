@@ -263,6 +263,11 @@ impl Service {
         file.map_or(0, |file| file.bytes.iter().filter(|byte| **byte == b'\n').count())
     }
 
+    /// All files are gone.
+    pub(super) fn lose_files(&mut self) {
+        self.files.clear();
+    }
+
     pub(super) fn file(&self, id: &str) -> Reply {
         match self.files.iter().find(|file| file.id == id) {
             Some(file) => Reply::Json(

@@ -1,0 +1,143 @@
+//! Whether the service can be reached. While it cannot, the run goes on waiting, and says so once in a while.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{Driver, Stopped};
+use crate::{
+    Error, Tolerance,
+    policy::{Pauses, Trouble},
+    run::{OnProgress, Progress, RunError},
+};
+
+/// When it is said again that the service is not reached: each time after twice as long, up to the longest.
+const FIRST: Duration = Duration::from_secs(5 * 60);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// What is known of the way to the service. Clones share it.
+#[derive(Clone)]
+pub(super) struct Reach {
+    reached: Arc<AtomicBool>,
+    away: Arc<Mutex<Option<Away>>>,
+    on_progress: OnProgress,
+}
+
+/// Since when there is no connection, and when that is said next.
+struct Away {
+    since: Instant,
+    next: Instant,
+    pause: Duration,
+}
+
+/// The calls of the driver itself that were not answered, in a row.
+pub(super) struct Unanswered {
+    trouble: Trouble,
+    pauses: Pauses,
+}
+
+impl Unanswered {
+    pub(super) fn new(pauses: Pauses) -> Self {
+        Self { trouble: Trouble::default(), pauses }
+    }
+
+    fn over(&mut self) {
+        self.trouble.over();
+        self.pauses.restart();
+    }
+}
+
+impl Reach {
+    pub(super) fn new(on_progress: OnProgress) -> Self {
+        Self { reached: Arc::default(), away: Arc::default(), on_progress }
+    }
+
+    fn away(&self) -> MutexGuard<'_, Option<Away>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The service has answered.
+    pub(super) fn answered(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+        *self.away() = None;
+    }
+
+    /// Tells of an error that is survived. That a service is not reached which was reached before is told the first time,
+    /// and then less and less often.
+    pub(super) fn trouble(&self, error: &Error) {
+        let told = if error.is_unconnected() && self.reached.load(Ordering::Relaxed) {
+            self.still_away()
+        } else {
+            *self.away() = None;
+            Some(None)
+        };
+        match told {
+            None => {}
+            Some(None) => (self.on_progress)(Progress::Trouble(error)),
+            Some(Some(since)) => (self.on_progress)(Progress::Unreached { since, error }),
+        }
+    }
+
+    /// Whether to say that there is no connection, and for how long there was none before.
+    fn still_away(&self) -> Option<Option<Duration>> {
+        let now = Instant::now();
+        match &mut *self.away() {
+            Some(away) if now < away.next => None,
+            Some(away) => {
+                away.pause = (away.pause * 2).min(LONGEST);
+                away.next = now + away.pause;
+                Some(Some(now - away.since))
+            }
+            none => {
+                *none = Some(Away { since: now, next: now + FIRST, pause: FIRST });
+                Some(None)
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// Which errors are survived: as the user says, or as is usual where something is done, and any time without a
+    /// connection to a service that was reached.
+    pub(super) fn tolerance(&self, usual: Tolerance) -> Tolerance {
+        match &self.manner.tolerance {
+            Some(tolerance) => tolerance.clone(),
+            // It was asked to do what can be done now.
+            None if self.manner.detach => usual,
+            None => usual.outlasting(Arc::clone(&self.reach.reached)),
+        }
+    }
+
+    /// Whether this process waits for any time while no connection can be made.
+    pub(super) fn outlasts_any(&self) -> bool {
+        let reached = self.reach.reached.load(Ordering::Relaxed);
+        reached && !self.manner.detach && self.manner.tolerance.is_none()
+    }
+
+    /// A step was taken.
+    pub(super) fn went_on(&mut self) {
+        self.unanswered.over();
+    }
+
+    /// Pauses after a step that failed because the service did not answer, if it can be taken again without doing anything
+    /// twice; else that is the end.
+    pub(super) async fn outlast(&mut self, error: RunError) -> Result<(), Stopped> {
+        let reached = self.reach.reached.load(Ordering::Relaxed);
+        let Some(unanswered) = error.unanswered().filter(|_| reached && !self.manner.detach) else {
+            return Err(error.into());
+        };
+        let tolerance = self.tolerance(Tolerance::default());
+        if !self.unanswered.trouble.is_survived(&tolerance, unanswered) {
+            return Err(error.into());
+        }
+        self.reach.trouble(unanswered);
+        let pause = sleep(self.unanswered.pauses.next(None, None));
+        self.manner.deadline.within(pause).await.map_err(|late| self.service(late).into())
+    }
+}
