@@ -26,7 +26,10 @@ const HASH: &str = "--hash";
 fn main() -> Fallible<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|first| first == HASH) {
-        return args.iter().skip(1).try_for_each(|path| Stored::of(Path::new(path)).map(|_| ()));
+        for path in args.iter().skip(1) {
+            Stored::of(Path::new(path))?;
+        }
+        return Ok(());
     }
     let lines: u64 = args.first().map_or(Ok(100_000), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
