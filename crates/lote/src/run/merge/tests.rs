@@ -151,7 +151,7 @@ impl World {
         order.sort_by_key(|line| mixed(kind.order, *line));
         let (mut output, mut errors) = (Vec::new(), Vec::new());
         for line in order {
-            let file = if mixed(kind.in_errors, line) % 4 == 0 { &mut errors } else { &mut output };
+            let file = if mixed(kind.in_errors, line).is_multiple_of(4) { &mut errors } else { &mut output };
             file.extend_from_slice(&lines[line]);
         }
         let files = [(OUTPUT, output), (ERRORS, errors)].map(|(name, bytes)| {

@@ -475,11 +475,9 @@ impl<'a> Play<'a> {
                     }
                 }
             }
-            Scenario::Lost => {
-                if Folder::look(&self.folder).is_ok_and(|seen| !seen.state.batches().is_empty()) {
-                    fs::remove_dir_all(&self.folder).unwrap();
-                    self.happened = true;
-                }
+            Scenario::Lost if Folder::look(&self.folder).is_ok_and(|seen| !seen.state.batches().is_empty()) => {
+                fs::remove_dir_all(&self.folder).unwrap();
+                self.happened = true;
             }
             _ => {}
         }
