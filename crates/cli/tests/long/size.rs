@@ -16,8 +16,8 @@ const LINES: u64 = 100_000;
 /// What a run may take, whatever its size, in KiB.
 const MOST_OF_A_RUN: u64 = 64 << 10;
 
-/// Runs `lote` in a folder; the summary that it prints. It must take no more memory than a run may.
-fn measured(gateway: &Embedded, place: &Path, args: &[&str]) -> Value {
+/// Runs `lote` in a folder; the summary that it prints, and what it took. It must take no more memory than a run may.
+fn measured(gateway: &Embedded, place: &Path, args: &[&str]) -> (Value, String) {
     let mut child = at(gateway.url())
         .current_dir(place)
         .args(args)
@@ -40,9 +40,8 @@ fn measured(gateway: &Embedded, place: &Path, args: &[&str]) -> Value {
     };
     let summary: Value = serde_json::from_reader(child.stdout.take().expect("a pipe")).expect("a summary");
     assert!(ended.success(), "{args:?}: {summary}");
-    println!("{args:?}: {} MiB at the most, in {} s", peak >> 10, began.elapsed().as_secs());
     assert!(peak > 0 && peak < MOST_OF_A_RUN, "{args:?} took {peak} KiB");
-    summary
+    (summary, format!("{args:?}: {} MiB at the most, in {} s", peak >> 10, began.elapsed().as_secs()))
 }
 
 #[test]
@@ -58,15 +57,20 @@ fn a_run_takes_no_more_memory_for_more_lines() {
     }
     requests.into_inner().expect("written");
     let gateway = Embedded::start();
-    let summary = measured(&gateway, place.path(), &["run", "requests.jsonl"]);
+    let measured = |args: &[&str]| {
+        let (summary, took) = measured(&gateway, place.path(), args);
+        println!("{took}");
+        summary
+    };
+    let summary = measured(&["run", "requests.jsonl"]);
     assert_eq!(summary["succeeded"], lines, "{summary}");
 
     // The same in two parts, and together again in the order of the input.
     for part in ["1/2", "2/2"] {
-        measured(&gateway, place.path(), &["run", "requests.jsonl", "--partition", part]);
+        measured(&["run", "requests.jsonl", "--partition", part]);
     }
     let joined = ["join", "requests.2-of-2.run", "requests.1-of-2.run", "-o", "joined.jsonl"];
-    let summary = measured(&gateway, place.path(), &joined);
+    let summary = measured(&joined);
     assert_eq!(summary["succeeded"], lines, "{summary}");
     let joined = BufReader::new(fs::File::open(place.path().join("joined.jsonl")).expect("the results"));
     let mut count = 0;

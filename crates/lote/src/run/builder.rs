@@ -186,7 +186,7 @@ impl Run {
     }
 
     /// About how many tokens the prompts at work may have, for each model; one quarter of the bytes of the request lines,
-    /// as in [`ShardPlan::tokens`]. A shard that has more by itself is halved, and a line that has more goes alone. The
+    /// as in [`ShardPlan::tokens`](super::ShardPlan::tokens). A shard that has more by itself is halved, and a line that has more goes alone. The
     /// default is as many as the service takes. Lines that do not have to name one model count together.
     pub fn max_enqueued_tokens(mut self, tokens: u64) -> Self {
         self.bounds.max_enqueued_tokens = Some(tokens.max(1));
