@@ -373,3 +373,33 @@ async fn a_batch_that_is_being_cancelled_for_ever_is_not_waited_for_for_ever() {
         assert_eq!(made(&gateway).len(), 2);
     }
 }
+
+/// Also a run of one batch has a way out when the service knows that batch no more: it is held, and a person says.
+#[tokio::test]
+async fn a_run_whose_only_batch_is_not_known_any_more_is_held() {
+    let answer = json!({"custom_id": "a", "response": {"status_code": 200, "body": {"x": 1}}}).to_string();
+    let odd = Odd::answering(move |head, _| {
+        let word = |at: usize| head.split([' ', '?']).nth(at).unwrap_or_default();
+        match (word(0), word(1)) {
+            ("POST", "/v1/files") => Reply::json(200, json!({"id": "file-1"})),
+            ("POST", "/v1/batches") => Reply::json(200, json!({"id": "batch_1", "status": "validating"})),
+            ("GET", "/v1/batches/batch_2") => {
+                let over = json!({"id": "batch_2", "object": "batch", "status": "completed", "output_file_id": "o"});
+                Reply::json(200, over)
+            }
+            ("GET", "/v1/files/o/content") => Reply::new(200, &[], &answer),
+            ("GET", "/v1/batches") => Reply::json(200, json!({"object": "list", "data": [], "has_more": false})),
+            ("GET", _) => Reply::json(404, json!({"error": {"message": "no such batch"}})),
+            other => panic!("{other:?}"),
+        }
+    });
+    let place = Place::new(&[chat("a", "x")]);
+    for run in [place.run(&odd.client()), place.resume(&odd.client())] {
+        let error = run.execute().await.expect_err("it is not there");
+        assert!(error.is_held(), "{error}");
+    }
+    let report = place.resume(&odd.client()).adopt(1, "batch_2".parse().expect("an id")).execute().await;
+    assert!(report.expect("a report").all_succeeded());
+    let creates = odd.requests().iter().filter(|head| head.starts_with("POST /v1/batches ")).count();
+    assert_eq!(creates, 1, "and nothing is bought again");
+}

@@ -156,7 +156,8 @@ impl Driver {
 
     /// What a batch has could not be fetched. One of several is left for later when only it is at fault.
     fn unfetched(&mut self, number: u32, error: Error) -> Result<(), RunError> {
-        let alone = self.folder.state.shards.len() == 1;
+        // What is not there may never be: a person can say so.
+        let alone = self.folder.state.shards.len() == 1 && !error.is_not_found();
         if error.is_deadline() || error.is_io() || alone || error.is_connection() {
             return Err(self.ended(Kind::Unfetched(error)));
         }

@@ -40,11 +40,6 @@ impl Driver {
         waited_for.filter_map(|(number, shard)| Some((*number, shard.batch()?.clone()))).collect()
     }
 
-    /// Whether a shard may wait for a person while others go on.
-    fn is_one_of_several(&self) -> bool {
-        self.folder.state.shards.len() > 1
-    }
-
     /// Looks once at each batch that is at work. Whether any of them is over.
     pub(super) async fn look(&mut self) -> Result<bool, RunError> {
         let open = self.at_work();
@@ -61,7 +56,7 @@ impl Driver {
                     }
                 }
                 Err(error) if error.is_deadline() => return Err(self.service(error)),
-                Err(error) if error.is_not_found() && self.is_one_of_several() => self.unknown(*number, id)?,
+                Err(error) if error.is_not_found() => self.unknown(*number, id)?,
                 Err(error) => return Err(self.ended(Kind::Unfetched(error))),
             }
         }
@@ -98,7 +93,7 @@ impl Driver {
         Ok(())
     }
 
-    /// One of several batches is not known to the service: a person must say what becomes of its lines.
+    /// A batch is not known to the service: a person must say what becomes of its lines.
     fn unknown(&mut self, number: u32, id: &BatchId) -> Result<(), RunError> {
         let why = format!("the service does not know its batch {id} any more");
         self.hold(number, why.clone())?;
@@ -207,9 +202,7 @@ impl Driver {
             }
             Waited::Ended(batch) => self.over(number, id, *batch),
             Waited::GaveUp(_) => Err(self.ended(Kind::GaveUp)),
-            Waited::CouldNotAsk { error, .. } if error.is_not_found() && self.is_one_of_several() => {
-                self.unknown(number, &id)
-            }
+            Waited::CouldNotAsk { error, .. } if error.is_not_found() => self.unknown(number, &id),
             Waited::CouldNotAsk { error, .. } => Err(self.ended(Kind::Unfetched(error))),
         }
     }
