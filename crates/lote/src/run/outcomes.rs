@@ -29,7 +29,7 @@ pub struct RunOutcomes {
 }
 
 enum Source {
-    Results(Outcomes),
+    Results(Box<Outcomes>),
     /// Not begun.
     Parts(Parts),
     Thread(Lines),
@@ -93,11 +93,10 @@ pub fn outcomes(folder: impl AsRef<Path>) -> Result<RunOutcomes, RunError> {
     let parts = Parts::in_state(&seen.state, seen.record.in_order);
     let (lines, undecided) = parts.lines();
     let source = match seen.state.finished {
-        // A run of nothing but batches that failed has none.
         Some(_) => {
             let results = path.join(RESULTS);
             let opened = fs::File::open(&results).map_err(|error| RunError::io("read", &results, error).at(path))?;
-            Source::Results(Outcomes::reading(opened, &results))
+            Source::Results(Box::new(Outcomes::reading(opened, &results)))
         }
         None => Source::Parts(parts),
     };
