@@ -8,7 +8,7 @@ use lote::{
     run::{RunEvent, RunPhase, outcomes, status},
 };
 
-use crate::runs_shards::{Place, chat, embedding, gateway_with, ids, json_lines, paid, passing, standing};
+use crate::runs_shards::{FAST, Place, chat, embedding, gateway_with, ids, json_lines, paid, passing, standing};
 
 /// The text and kind of each outcome, by its custom_id.
 fn found(outcomes: impl Iterator<Item = Result<lote::Outcome, lote::Error>>) -> Vec<(String, OutcomeKind)> {
@@ -186,4 +186,51 @@ async fn a_line_that_is_tried_again_has_no_outcome_until_that_attempt_is_settled
     let (undecided, now) = seen.expect("another attempt");
     assert_eq!(undecided, 1);
     assert_eq!(now.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_far_behind_is_told_every_step() {
+    const SHARDS: usize = 90;
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&(0..SHARDS).map(|line| chat(&format!("l{line}"), "1?")).collect::<Vec<_>>());
+    let folder = place.path("requests.run");
+    let mut events = pin!(place.run(&client, 1).into_stream());
+    assert!(matches!(events.next().await, Some(RunEvent::Checked(_))));
+    // Nothing is taken, and the run goes on until there is no more room.
+    let made = || status(&folder).expect("a run").shards.iter().filter(|shard| shard.batch.is_some()).count();
+    while made() < SHARDS / 3 {
+        tokio::time::sleep(FAST).await;
+    }
+    let (mut created, mut settled, mut last) = (0, 0, None);
+    while let Some(event) = events.next().await {
+        created += usize::from(matches!(event, RunEvent::Created(_)));
+        settled += usize::from(matches!(event, RunEvent::Settled { .. }));
+        last = Some(event);
+    }
+    assert_eq!((created, settled), (SHARDS, SHARDS));
+    assert!(matches!(last, Some(RunEvent::Over(Ok(_)))), "{last:?}");
+}
+
+#[tokio::test]
+async fn more_outcomes_than_are_read_ahead_come_one_by_one() {
+    const LINES: usize = 1_500;
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&(0..LINES * 2).map(|line| chat(&format!("l{line}"), "1?")).collect::<Vec<_>>());
+    let folder = place.path("requests.run");
+    let mut events = Box::pin(place.run(&client, 1_500).max_open(1).into_stream());
+    while let Some(event) = events.next().await {
+        if matches!(event, RunEvent::Settled { .. }) {
+            break;
+        }
+    }
+    drop(events);
+    let now = outcomes(&folder).expect("a run");
+    assert_eq!((now.lines(), now.undecided()), (3_000, 1_500));
+    let read: Vec<String> = found(now).into_iter().map(|(id, _)| id).collect();
+    let first: Vec<String> = (0..LINES).map(|line| format!("l{line}")).collect();
+    assert_eq!(read, first);
+    // A file of results that is not there is told, once.
+    std::fs::remove_file(folder.join("shards/0001/results.jsonl")).expect("removed");
+    let lost: Vec<_> = outcomes(&folder).expect("a run").collect();
+    assert!(matches!(lost.as_slice(), [Err(error)] if error.is_io()), "{lost:?}");
 }

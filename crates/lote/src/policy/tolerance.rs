@@ -103,6 +103,12 @@ impl Tolerance {
         self
     }
 
+    /// Whether an error is survived for any time.
+    fn outlasts(&self, error: &Error) -> bool {
+        let reached = self.reached.as_ref().is_some_and(|reached| reached.load(Ordering::Relaxed));
+        reached && error.is_unconnected()
+    }
+
     /// For how long files may be late.
     pub(crate) fn late(&self) -> Duration {
         self.late_files
@@ -143,8 +149,12 @@ impl Trouble {
     }
 
     /// A failure of the list call, which is not this batch's own.
-    pub(crate) fn begin(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+    pub(crate) fn begin(&mut self, tolerance: &Tolerance, error: &Error) {
+        if tolerance.outlasts(error) {
+            self.since = None;
+        } else {
+            self.since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// A look failed: gives the error back when it is survived, else as what ends the wait.
@@ -154,8 +164,7 @@ impl Trouble {
 
     /// A call failed: whether that is survived.
     pub(crate) fn is_survived(&mut self, tolerance: &Tolerance, error: &Error) -> bool {
-        let reached = tolerance.reached.as_ref().is_some_and(|reached| reached.load(Ordering::Relaxed));
-        if reached && error.is_unconnected() {
+        if tolerance.outlasts(error) {
             self.since = None;
             return true;
         }
@@ -170,7 +179,36 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+    use crate::error::Kind;
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_connection_what_was_reached_is_waited_for_and_nothing_else_is_counted_with_that() {
+        let hours = Duration::from_secs(3 * 60 * 60);
+        let of = |kind| Error::connection(kind, "away".to_owned(), io::Error::other("away"));
+        let reached = Arc::new(AtomicBool::new(false));
+        let tolerance = Tolerance::default().outlasting(Arc::clone(&reached));
+        let mut trouble = Trouble::default();
+        assert!(trouble.is_survived(&tolerance, &of(Kind::Connect)));
+        tokio::time::advance(hours).await;
+        assert!(!trouble.is_survived(&tolerance, &of(Kind::Connect)), "it was never reached");
+        reached.store(true, Ordering::Relaxed);
+        assert!(trouble.is_survived(&tolerance, &of(Kind::Connect)));
+        for list in [false, true] {
+            tokio::time::advance(hours).await;
+            if list {
+                trouble.begin(&tolerance, &of(Kind::Connect));
+            }
+            assert!(trouble.is_survived(&tolerance, &of(Kind::Connect)));
+            // What comes after it is counted from there.
+            assert!(trouble.is_survived(&tolerance, &of(Kind::Timeout)));
+            tokio::time::advance(hours).await;
+            assert!(!trouble.is_survived(&tolerance, &of(Kind::Timeout)));
+        }
+        assert!(!Trouble::default().is_survived(&Tolerance::none(), &of(Kind::Connect)));
+    }
 
     #[test]
     fn files_may_be_late_for_two_minutes_and_unknown_for_as_long() {

@@ -93,7 +93,6 @@ pub fn outcomes(folder: impl AsRef<Path>) -> Result<RunOutcomes, RunError> {
     let parts = Parts::in_state(&seen.state, seen.record.in_order);
     let (lines, undecided) = parts.lines();
     let source = match seen.state.finished {
-        // A run of nothing but batches that failed has none.
         Some(_) => {
             let results = path.join(RESULTS);
             let opened = fs::File::open(&results).map_err(|error| RunError::io("read", &results, error).at(path))?;

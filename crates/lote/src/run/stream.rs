@@ -262,9 +262,10 @@ impl Reader {
                 () = self.queue.news.notified() => {}
                 ended = &mut self.task => {
                     self.over = true;
-                    match ended {
-                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                        _ => {}
+                    if let Err(error) = ended
+                        && error.is_panic()
+                    {
+                        std::panic::resume_unwind(error.into_panic());
                     }
                 }
             }

@@ -178,7 +178,7 @@ impl<'a> Course<'a> {
             asked = error.retry_after();
             for id in &unseen {
                 if let Some(followed) = self.open.get_mut(id) {
-                    followed.trouble.begin();
+                    followed.trouble.begin(&self.settings.tolerance, &error);
                 }
             }
             match self.listing.take(&self.settings.tolerance, error) {

@@ -36,6 +36,14 @@ struct Away {
     pause: Duration,
 }
 
+/// What is said of an error.
+enum Say {
+    Nothing,
+    Trouble,
+    /// For how long there was no connection.
+    Still(Duration),
+}
+
 /// The calls of the driver itself that were not answered, in a row.
 pub(super) struct Unanswered {
     trouble: Trouble,
@@ -71,32 +79,32 @@ impl Reach {
     /// Tells of an error that is survived. That a service is not reached which was reached before is told the first time,
     /// and then less and less often.
     pub(super) fn trouble(&self, error: &Error) {
-        let told = if error.is_unconnected() && self.reached.load(Ordering::Relaxed) {
+        let say = if error.is_unconnected() && self.reached.load(Ordering::Relaxed) {
             self.still_away()
         } else {
             *self.away() = None;
-            Some(None)
+            Say::Trouble
         };
-        match told {
-            None => {}
-            Some(None) => (self.on_progress)(Progress::Trouble(error)),
-            Some(Some(since)) => (self.on_progress)(Progress::Unreached { since, error }),
+        match say {
+            Say::Nothing => {}
+            Say::Trouble => (self.on_progress)(Progress::Trouble(error)),
+            Say::Still(since) => (self.on_progress)(Progress::Unreached { since, error }),
         }
     }
 
-    /// Whether to say that there is no connection, and for how long there was none before.
-    fn still_away(&self) -> Option<Option<Duration>> {
+    /// There is no connection, again or still.
+    fn still_away(&self) -> Say {
         let now = Instant::now();
         match &mut *self.away() {
-            Some(away) if now < away.next => None,
+            Some(away) if now < away.next => Say::Nothing,
             Some(away) => {
                 away.pause = (away.pause * 2).min(LONGEST);
                 away.next = now + away.pause;
-                Some(Some(now - away.since))
+                Say::Still(now - away.since)
             }
             none => {
                 *none = Some(Away { since: now, next: now + FIRST, pause: FIRST });
-                Some(None)
+                Say::Trouble
             }
         }
     }
