@@ -78,6 +78,15 @@ fn what_is_compressed_is_read_as_what_it_holds() {
         }
         assert_eq!(unpacked(&compress(b"")).unwrap(), b"");
     }
+    // A member that begins far behind the bytes that are looked at first: its tables come a few bytes at a time, and with
+    // them nothing that is inflated.
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    let noise: Vec<u8> = (0..5_000).map(|_| noise()).collect();
+    assert_eq!(unpacked(&[gzip(&noise), gzip(&plain)].concat()).unwrap(), [&noise[..], &plain].concat());
     let empty = write(folder.path(), "empty.jsonl.gz", b"");
     let mut inspection = Inspection::default();
     inspection.read("empty", open_lines(&empty).unwrap()).unwrap();
