@@ -106,8 +106,10 @@ impl Lock {
                 access.narrow(&file)?;
                 file.set_len(0)?;
                 file.rewind()?;
-                serde_json::to_writer(&file, &Holder::this())?;
-                file.write_all(b"\n").map(|()| true)
+                // At once: who looks in meanwhile is to take it for nothing else.
+                let mut holder = serde_json::to_vec(&Holder::this())?;
+                holder.push(b'\n');
+                file.write_all(&holder).map(|()| true)
             })();
             match written {
                 Ok(true) => return Ok(Self { dir, file }),
