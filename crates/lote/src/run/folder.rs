@@ -393,8 +393,7 @@ fn what_is(path: &Path) -> Result<There, RunError> {
                     || (name == SHARDS || BEGUN.iter().any(|begun| name == begun))
             };
             // A lock alone marks what a dead process has left; without it, such names may be anybody's.
-            // It is there first, but a list of names that are being made may have passed its place.
-            let locked = names.iter().any(|name| name == Lock::NAME) || Lock::is_one(path);
+            let locked = names.iter().any(|name| name == Lock::NAME);
             match names.iter().all(ours) && (locked || names.iter().all(|name| save::is_temporary(name))) {
                 true => Ok(There::Free),
                 // Another process has just begun a run here.
