@@ -213,8 +213,8 @@ impl Driver {
             }
             match self.manner.deadline.bound(self.client.batches().cancel(&id)).await {
                 Ok(_) => {}
-                // It is over already.
-                Err(error) if error.is_conflict() => {}
+                // It is over already, or the service does not know it: whoever waits for it holds its shard.
+                Err(error) if error.is_conflict() || error.is_not_found() => {}
                 Err(error) => return Err(self.service(error).repeatable()),
             }
             self.stopped.insert(id);
