@@ -41,7 +41,7 @@ Examples:
   lote plan requests.jsonl --dialect openai --json | jq .shards"
 )]
 pub(crate) struct PlanArgs {
-    /// The request files, in the order of their lines; - is stdin
+    /// The request files, in the order of their lines, or patterns of their names; - is stdin
     #[arg(required = true)]
     requests: Vec<PathBuf>,
 
@@ -79,7 +79,8 @@ pub(crate) struct PlanArgs {
 /// # Errors
 /// When a file cannot be read or stdout cannot be written.
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
-    let sources = args.requests.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
+    let requests = input::files(&args.requests)?;
+    let sources = requests.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
     match plan(sources, &options(args)?) {
         Ok(plan) => {
             print(args, &plan)?;
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
             refused(args, checked.findings, &sources)?;
             Ok(Exit::Refused)
         }
-        Err(PlanError::Io { path, error, .. }) if args.requests.iter().any(|named| is(named, &path)) => {
+        Err(PlanError::Io { path, error, .. }) if requests.iter().any(|named| is(named, &path)) => {
             Err(input::cannot_read(&path, &error))
         }
         Err(error) => Err(CliError::usage(error.to_string())),

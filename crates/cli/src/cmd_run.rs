@@ -59,7 +59,8 @@ batch expired or was cancelled.
 6: a person must say what became of a create. 130: interrupted."
 )]
 pub(crate) struct RunArgs {
-    /// The request files, one after another, or - for stdin; gzip and zstd are read as they are
+    /// The request files, one after another, or patterns of their names, or - for stdin; gzip and zstd
+    /// are read as they are
     #[arg(required = true, value_parser = input::path())]
     requests: Vec<PathBuf>,
 
@@ -127,8 +128,9 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         let message = format!("--embedded and {flag} were both given: leave one of them out; nothing was sent");
         return Err(CliError::usage(message));
     }
+    let requests = input::files(&args.requests)?;
     interrupt::drive_run(async |stop| {
-        let spooled = match args.requests.as_slice() {
+        let spooled = match requests.as_slice() {
             [one] if input::is_dash(one) => Some(Spooled::read(stop).await?),
             several if several.iter().any(|one| input::is_dash(one)) => {
                 return Err(CliError::usage("-: requests from stdin are given alone; nothing was sent"));
@@ -140,26 +142,26 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             args: &args.course,
             service: &args.service,
             embedded: args.embedded,
-            inputs: &args.requests,
+            inputs: &requests,
             spooled: spooled.map(Spooled::path),
         };
         if args.embedded {
             let inside = Inside::start().await?;
-            let run = inside.run(plan(args, spooled, inside.client())?);
+            let run = inside.run(plan(args, &requests, spooled, inside.client())?);
             let ended = course.execute(run, &args.reach, stop).await;
             inside.shutdown().await;
             ended
         } else {
-            let run = plan(args, spooled, &args.service.client()?)?;
+            let run = plan(args, &requests, spooled, &args.service.client()?)?;
             course.execute(run, &args.reach, stop).await
         }
     })
 }
 
-fn plan(args: &RunArgs, spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {
+fn plan(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {
     let run = match spooled {
         Some(spooled) => Run::new(client, spooled.path()).folder(spooled.folder(args.partition)),
-        None => Run::of_files(client, &args.requests),
+        None => Run::of_files(client, requests),
     };
     let mut run = run.options(args.batch.options()?).anew(args.new);
     if let Some(folder) = &args.dir {

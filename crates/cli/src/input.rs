@@ -20,6 +20,31 @@ pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(named)
 }
 
+/// The files that arguments name. One with `*`, `?` or `[` in it that is no file itself is a pattern, for shells that do
+/// not expand those; its files come in the order of their names.
+///
+/// # Errors
+/// With exit 2 when a pattern is none, or no file matches it.
+pub(crate) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = Vec::new();
+    for path in named {
+        let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists());
+        let Some(pattern) = pattern else {
+            files.push(path.clone());
+            continue;
+        };
+        let refuse = |why: String| CliError::usage(format!("{pattern}: {why}"));
+        let before = files.len();
+        for found in glob::glob(pattern).map_err(|error| refuse(error.to_string()))? {
+            files.push(found.map_err(|error| refuse(error.to_string()))?);
+        }
+        if files.len() == before {
+            return Err(refuse("no file matches it".to_owned()));
+        }
+    }
+    Ok(files)
+}
+
 /// Where output goes: the names that systems have for stdout are stdout, which may be somebody's file, to be written to
 /// and not to be replaced. The number of an open file is refused if whoever started us has not opened it: the command
 /// line is read before anything is opened here, which could have that number later.

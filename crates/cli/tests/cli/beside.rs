@@ -10,7 +10,7 @@ use lote_gateway::faults::{Effect, Fault, Operation};
 use lote_gateway::{Builder, Event, Gateway};
 use tokio::runtime::Runtime;
 
-use crate::common::{Ended, ended, folder, phase, signal, until};
+use crate::common::{folder, lote_in, phase, signal, until};
 use crate::service::{Unasked, at, requests};
 
 /// A gateway in this process that says what it did.
@@ -35,10 +35,6 @@ impl Watched {
             count(|event| matches!(event, Event::BatchCancelled { .. })),
         )
     }
-}
-
-fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
-    ended(command.current_dir(folder).args(args), b"")
 }
 
 fn spawn(mut command: Command, folder: &Path, args: &[&str]) -> Child {

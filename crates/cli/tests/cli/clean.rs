@@ -1,18 +1,12 @@
 //! Tests of `lote clean` and of `--clean-remote`: what is printed, and the exit codes. What goes is tested with the library.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use lote_gateway::Gateway;
 use lote_gateway::faults::{Effect, Fault, Operation, Refusal};
 
-use crate::common::{Ended, command, ended, folder, names};
+use crate::common::{command, folder, lote_in, names};
 use crate::service::{Embedded, Unasked, at, json, requests};
-
-fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
-    ended(command.current_dir(folder).args(args), b"")
-}
 
 fn files_at(gateway: &Embedded) -> usize {
     json(&gateway.lote(["files", "list"]))["data"].as_array().expect("a list").len()

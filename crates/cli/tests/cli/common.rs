@@ -53,6 +53,11 @@ pub(crate) fn ended(command: &mut Command, stdin: &[u8]) -> Ended {
     }
 }
 
+/// Runs a command in a folder.
+pub(crate) fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
+    ended(command.current_dir(folder).args(args), b"")
+}
+
 /// A folder of its own for one test, with files in it.
 pub(crate) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,18 +1,12 @@
 //! Tests of `lote resume --partial`: what is written and said while shards are held.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use lote_gateway::Gateway;
 use lote_gateway::faults::{Effect, Fault, Operation, Refusal};
 
-use crate::common::{Ended, ended, folder};
+use crate::common::{folder, lote_in};
 use crate::service::{Embedded, at, json, requests};
-
-fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
-    ended(command.current_dir(folder).args(args), b"")
-}
 
 #[test]
 fn held_shards_are_exit_6_with_the_results_of_the_others() {

@@ -6,12 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Ended, ended, folder, lote_with, names, repository};
+use crate::common::{Ended, ended, folder, lote_in, lote_with, names, repository};
 use crate::service::{Embedded, Unasked, at, json, requests};
-
-fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
-    ended(command.current_dir(folder).args(args), b"")
-}
 
 fn ids(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).expect("the results");

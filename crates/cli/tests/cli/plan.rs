@@ -1,6 +1,6 @@
 //! Owns the tests of `lote plan`: what is printed, and the exit codes. How lines are cut is tested in lote.
 
-use crate::common::{command, ended, folder, lote, lote_with, names, repository};
+use crate::common::{command, ended, folder, lote, lote_in, lote_with, names, repository};
 use serde_json::{Value, json};
 
 fn chat(custom_id: &str, model: &str) -> String {
@@ -141,4 +141,30 @@ fn stdin_is_a_source_too() {
     assert!(ended.stdout.contains("\n1 shard: 1 request line, "), "{ended:?}");
     let ended = lote_with(["plan", "-"], b"{");
     assert!(ended.code == 3 && ended.stdout.starts_with("stdin: line 1: "), "{ended:?}");
+}
+
+#[test]
+fn a_pattern_is_the_files_whose_names_match_in_their_order() {
+    let files = [("part-2.jsonl", "b"), ("part-1.jsonl", "a"), ("part-[x].jsonl", "x")];
+    let texts = files.map(|(name, id)| (name, chat(id, "m")));
+    let place = folder(&texts.each_ref().map(|(name, text)| (*name, text.as_bytes())));
+    let printed = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let planned = |args: &[&str]| {
+        let planned = lote_in(command(), place.path(), &[&["plan", "--json"], args].concat());
+        assert_eq!(planned.code, 0, "{planned:?}");
+        printed(&planned.stdout)["sha256"].as_str().expect("a hash").to_owned()
+    };
+    assert_eq!(planned(&["part-?.jsonl"]), planned(&["part-1.jsonl", "part-2.jsonl"]));
+    assert_eq!(planned(&["part-*.jsonl"]), planned(&["part-1.jsonl", "part-2.jsonl", "part-[x].jsonl"]));
+    // What is there by that name is no pattern.
+    assert_ne!(planned(&["part-[x].jsonl"]), planned(&["part-1.jsonl"]));
+    for (pattern, why) in [("none-*.jsonl", "no file matches it"), ("part-[.jsonl", "invalid range pattern")] {
+        for command_name in ["plan", "run"] {
+            let refused = lote_in(command(), place.path(), &[command_name, pattern]);
+            assert_eq!(refused.code, 2, "{refused:?}");
+            assert!(refused.stderr.contains(&format!("{pattern}: ")) && refused.stderr.contains(why), "{refused:?}");
+        }
+    }
+    let ran = lote_in(command(), place.path(), &["run", "part-?.jsonl", "--dir", "all.run", "--embedded", "--json"]);
+    assert_eq!((ran.code, printed(&ran.stdout)["lines"].as_u64()), (0, Some(2)), "{ran:?}");
 }

@@ -1,17 +1,11 @@
 //! Tests of `lote repair` and of `--attempts`: what did not succeed and can is sent again, and nothing else.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Ended, ended, folder};
+use crate::common::{folder, lote_in};
 use crate::service::{Embedded, Unasked, at, json, requests};
-
-fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
-    ended(command.current_dir(folder).args(args), b"")
-}
 
 /// Attempt and lines of each batch of a run, as its summary tells them.
 fn attempts(summary: &Value) -> Vec<(u64, u64)> {

@@ -9,12 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::common::{Ended, command, ended, folder, names, phase, signal, status, until};
+use crate::common::{Ended, command, folder, lote_in, names, phase, signal, status, until};
 use crate::service::{Embedded, Steady, Unasked, at, json, requests};
-
-fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
-    ended(command.current_dir(folder).args(args), b"")
-}
 
 fn spawn(mut command: Command, folder: &Path, args: &[&str]) -> Child {
     let command = command.current_dir(folder).args(args);

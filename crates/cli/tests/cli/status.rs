@@ -2,14 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::common::{Ended, command, ended, folder, names, phase, signal, until};
+use crate::common::{command, folder, lote_in, names, phase, signal, until};
 use crate::service::{Embedded, at, json, json_lines, requests};
-
-fn lote_in(mut command: Command, folder: &Path, args: &[&str]) -> Ended {
-    ended(command.current_dir(folder).args(args), b"")
-}
 
 /// All that is in the folder of a run, but for how far its batches are.
 fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
