@@ -403,3 +403,32 @@ async fn a_run_whose_only_batch_is_not_known_any_more_is_held() {
     let creates = odd.requests().iter().filter(|head| head.starts_with("POST /v1/batches ")).count();
     assert_eq!(creates, 1, "and nothing is bought again");
 }
+
+/// A batch whose cancel is refused keeps nobody from asking the others, each of which is charged while it goes on.
+#[tokio::test]
+async fn a_refused_cancel_stops_the_other_batches_all_the_same() {
+    for status in [403, 404] {
+        let refused = Effect::Status(Refusal::status(status));
+        let faults = vec![Fault::on(Operation::CancelBatch).nth(1).then(refused)];
+        let (gateway, client) = start(Gateway::builder(), faults).await;
+        let place = Place::new(&[chat("a", "[[sleep=60000]]"), chat("b", "[[sleep=60000]]")]);
+        place.run(&client).submit().await.expect("both are made");
+        let cancelled = || {
+            let (client, ids) = (client.clone(), made(&gateway).into_values());
+            async move {
+                let mut count = 0;
+                for id in ids {
+                    let status = client.batches().get(&id).await.expect("a batch").status;
+                    count += usize::from(matches!(status, Status::Cancelling | Status::Cancelled));
+                }
+                count
+            }
+        };
+        let first = place.resume(&client).deadline(Duration::from_millis(2_500)).cancel().await;
+        assert!(first.is_err(), "one goes on: {status}");
+        assert!(cancelled().await > 0, "{status}");
+        // Asked again, it stops too.
+        let report = place.resume(&client).cancel().await.expect("over").expect("a report");
+        assert_eq!((report.joined.succeeded, cancelled().await), (0, 2), "{status}");
+    }
+}

@@ -50,7 +50,7 @@ pub(crate) struct JoinArgs {
     requests: PathBuf,
 
     /// Output and error files, or - for stdin; or the folders of the runs of the other parts
-    #[arg(required = true, value_parser = input::path())]
+    #[arg(value_parser = input::path())]
     answers: Vec<PathBuf>,
 
     /// Where the results are to be; - is stdout, and then the summary goes to stderr
@@ -81,6 +81,11 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     let started = Instant::now();
     if args.requests.is_dir() {
         return parts(args, interrupt, started);
+    }
+    if args.answers.is_empty() {
+        let why =
+            "no file of answers is named: lote join REQUESTS OUTPUT -o RESULTS, with the error file behind the output";
+        return Err(CliError::usage(format!("{}: {why}", input::shown(&args.requests))));
     }
     check(args)?;
     let inputs: Vec<&Path> = std::iter::once(&args.requests).chain(&args.answers).map(PathBuf::as_path).collect();

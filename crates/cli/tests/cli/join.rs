@@ -167,7 +167,7 @@ fn no_file_is_lost_to_the_output() {
         (&["requests.jsonl", "output.jsonl", "-o", "absent/r.jsonl"], "cannot be written"),
         (&["requests.jsonl", "output.jsonl", "-o", "r.csv"], "r.csv: results are JSONL"),
         (&["requests.jsonl", "output.jsonl"], "--output"),
-        (&["requests.jsonl", "-o", "r.jsonl"], "<ANSWERS>"),
+        (&["requests.jsonl", "-o", "r.jsonl"], "no file of answers is named"),
     ] {
         let refused = join(&place, args, b"");
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args:?}: {refused:?}");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Ended, ended, folder, lote_in, lote_with, names, repository};
+use crate::common::{Ended, command, ended, folder, lote_in, lote_with, names, repository};
 use crate::service::{Embedded, Unasked, at, json, requests};
 
 fn ids(path: &Path) -> Vec<String> {
@@ -187,4 +187,19 @@ fn what_is_no_part_is_not_joined_and_nothing_is_written() {
     }
     assert!(!names(place.path()).contains(&"joined.jsonl".to_owned()));
     assert_eq!(lote_with(["join", "requests.1-of-3.run"], b"").code, 2);
+}
+
+#[test]
+fn one_part_of_one_is_joined_too() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b"]))]);
+    let ran = lote_in(command(), place.path(), &["run", "requests.jsonl", "--partition", "1/1", "--embedded"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let joined = lote_in(command(), place.path(), &["join", "requests.1-of-1.run", "-o", "joined.jsonl"]);
+    assert_eq!(joined.code, 0, "{joined:?}");
+    let read = |name: &str| std::fs::read(place.path().join(name)).expect("results");
+    assert_eq!(read("joined.jsonl"), read("requests.1-of-1.run/results.jsonl"));
+    // Of requests alone nothing can be joined.
+    let refused = lote_in(command(), place.path(), &["join", "requests.jsonl", "-o", "other.jsonl"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("no file of answers is named"), "{refused:?}");
 }

@@ -433,3 +433,30 @@ fn a_folder_without_a_run_is_no_run() {
     unasked.assert("nothing of a run");
     assert_eq!(names(place.path()), ["mine.txt"]);
 }
+
+#[test]
+fn results_of_a_finished_run_that_are_not_as_they_were_written_are_put_together_again() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b", "c"]))]);
+    let gateway = Embedded::start();
+    let run = ["run", "requests.jsonl", "--shard-lines", "2"];
+    assert_eq!(lote_in(at(gateway.url()), place.path(), &run).code, 0);
+    let (results, summary) = ("requests.run/results.jsonl", "requests.run/summary.json");
+    let read = |name: &str| std::fs::read(place.path().join(name)).ok();
+    let whole = read(results).expect("results");
+    let cut = whole.split(|byte| *byte == b'\n').next().expect("a line").to_vec();
+    for (name, damage) in [(results, Some(cut)), (results, None), (summary, None)] {
+        match &damage {
+            Some(bytes) => std::fs::write(place.path().join(name), bytes).expect("written"),
+            None => std::fs::remove_file(place.path().join(name)).expect("removed"),
+        }
+        let again = lote_in(at(gateway.url()), place.path(), &["resume", "requests.run", "-o", "copy.jsonl"]);
+        assert_eq!(again.code, 0, "{name} {damage:?}: {again:?}");
+        assert_eq!(
+            (read(results), read("copy.jsonl")),
+            (Some(whole.clone()), Some(whole.clone())),
+            "{name} {damage:?}"
+        );
+    }
+    let batches = json(&gateway.lote(["batches", "list"]));
+    assert_eq!(batches["data"].as_array().map(Vec::len), Some(2));
+}

@@ -292,8 +292,18 @@ impl Folder {
 
     /// What was settled is as it was written, or is joined again from what was fetched, or fetched again.
     fn verify(&mut self) -> Result<(), RunError> {
-        if self.state.finished.is_some() {
-            return Ok(());
+        if let Some(finished) = &self.state.finished {
+            let results = self.path.join(RESULTS);
+            let same = match Stored::of(&results) {
+                Ok(found) => found == *finished,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(RunError::io("read", &results, error).at(&self.path)),
+            };
+            if same && self.join(SUMMARY).is_file() {
+                return Ok(());
+            }
+            // They are put together again of what the shards have.
+            self.state.finished = None;
         }
         // What cannot be made again of the answers that are here is fetched again.
         let _ = Missing::of(&self.path, self.access, &self.state).make();

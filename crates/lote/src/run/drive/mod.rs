@@ -207,6 +207,7 @@ impl Driver {
         }
         let created = self.folder.state.shards.values().filter(|shard| shard.phase == Phase::Created);
         let ids: Vec<BatchId> = created.filter_map(|shard| shard.batch().cloned()).collect();
+        let mut refused = None;
         for id in ids {
             if self.stopped.contains(&id) {
                 continue;
@@ -215,11 +216,19 @@ impl Driver {
                 Ok(_) => {}
                 // It is over already, or the service does not know it: whoever waits for it holds its shard.
                 Err(error) if error.is_conflict() || error.is_not_found() => {}
-                Err(error) => return Err(self.service(error).repeatable()),
+                Err(error) if error.is_deadline() => return Err(self.service(error).repeatable()),
+                // The others are asked all the same: each that goes on is charged.
+                Err(error) => {
+                    refused.get_or_insert(error);
+                    continue;
+                }
             }
             self.stopped.insert(id);
         }
-        Ok(())
+        match refused {
+            None => Ok(()),
+            Some(error) => Err(self.service(error).repeatable()),
+        }
     }
 
     /// A shard waits for a word of a person.
