@@ -18,7 +18,7 @@ use crate::interrupt::Stop;
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
-use crate::shell;
+use crate::shell::{self, CommandLine};
 use crate::state_dir;
 use crate::summary;
 use crate::values;
@@ -142,6 +142,10 @@ impl Course<'_> {
     /// # Errors
     /// When there are no results, with the exit code that says why.
     pub(crate) async fn execute(&self, run: Run, reach: &ReachArgs, stop: &mut Stop) -> Result<Exit, CliError> {
+        if self.embedded && reach.detach {
+            let why = "--detach: an embedded gateway and its batches end with this command: nothing would go on";
+            return Err(CliError::usage(format!("{why}; leave it out")));
+        }
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
         let folder = run.folder_path();
         let run = shown(run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote), &bar);
@@ -208,7 +212,17 @@ impl Course<'_> {
                 Ok(if report.all_succeeded() { Exit::Success } else { Exit::Incomplete })
             }
             Ok(None) => {
-                out::text("the process at work on it was asked to cancel the run, and to fetch what it finished")?;
+                if self.args.json {
+                    out::line(json!({ "folder": folder.display().to_string(), "asked_to_cancel": true }))?;
+                } else {
+                    out::text("the process at work on it was asked to cancel the run, and to fetch what it finished")?;
+                }
+                if let Some(output) = &self.args.output {
+                    let output = shell::quoted(output);
+                    out::note(format_args!(
+                        "{output} is not written by this command: lote resume writes it at the end"
+                    ));
+                }
                 Ok(Exit::Success)
             }
             Err(error) => {
@@ -227,7 +241,7 @@ impl Course<'_> {
         } else {
             out::lines(cmd_status::lines(status))?;
         }
-        let resume = self.service.again("resume").word(&status.folder);
+        let resume = self.resume(&status.folder);
         out::note(format_args!("{} at work; to go on: {resume}", out::count(status.open() as u64, "batch")));
         let waiting = status.to_submit() as u64;
         if waiting > 0 {
@@ -344,16 +358,30 @@ impl Course<'_> {
         Ok(said.with(below))
     }
 
+    /// The command that goes on, with the bounds that were given: without them it would do more at once.
+    fn resume(&self, folder: &Path) -> CommandLine {
+        let CourseArgs { output, max_open, max_enqueued_tokens, creates_per_hour, .. } = self.args;
+        let mut line = self.service.again("resume").word(folder);
+        if let Some(output) = output {
+            line = line.flag("-o", output);
+        }
+        let bounds = [
+            ("--max-open", max_open.map(u64::from)),
+            ("--max-enqueued-tokens", *max_enqueued_tokens),
+            ("--creates-per-hour", creates_per_hour.map(u64::from)),
+        ];
+        for (name, bound) in bounds {
+            if let Some(bound) = bound {
+                line = line.flag(name, bound.to_string());
+            }
+        }
+        line
+    }
+
     /// The commands that go on with what is in the folder: each works as it stands.
     fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>, partial: bool) -> Vec<String> {
         let Ok(status) = status(folder) else { return Vec::new() };
-        let resume = || {
-            let mut line = self.service.again("resume").word(folder);
-            if let Some(output) = &self.args.output {
-                line = line.flag("-o", output);
-            }
-            line
-        };
+        let resume = || self.resume(folder);
         if status.phase == RunPhase::Finished {
             return vec![format!("  {}  # writes -o again", resume())];
         }

@@ -460,3 +460,18 @@ fn results_of_a_finished_run_that_are_not_as_they_were_written_are_put_together_
     let batches = json(&gateway.lote(["batches", "list"]));
     assert_eq!(batches["data"].as_array().map(Vec::len), Some(2));
 }
+
+#[test]
+fn what_is_said_of_going_on_keeps_the_bounds_and_an_embedded_run_is_not_detached() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b", "c"]))]);
+    let gateway = Embedded::start();
+    let bounds = ["--max-open", "1", "--max-enqueued-tokens", "5000", "--creates-per-hour", "7"];
+    let run = [&["run", "requests.jsonl", "--shard-lines", "1", "--detach"][..], &bounds[..]].concat();
+    let ended = lote_in(at(gateway.url()), place.path(), &run);
+    assert_eq!(ended.code, 5, "{ended:?}");
+    assert!(ended.stderr.contains(&bounds.join(" ")), "{ended:?}");
+    let refused =
+        lote_in(command(), place.path(), &["run", "requests.jsonl", "--dir", "e.run", "--embedded", "--detach"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused:?}");
+    assert!(refused.stderr.contains("--detach") && !place.path().join("e.run").exists(), "{refused:?}");
+}
