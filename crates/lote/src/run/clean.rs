@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     RunError,
-    folder::{ERRORS, Folder, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
+    folder::{ERRORS, Folder, NOT_FINISHED, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
     log::Log,
     merge::{Fault, read_summary},
     record::{Record, shard_folder},
@@ -92,7 +92,7 @@ pub fn clean(folder: impl AsRef<Path>, clean: Clean) -> Result<Cleaned, RunError
         if !had_reserve {
             folder.remove_file(Path::new(""), Log::RESERVE)?;
         }
-        return Err(RunError::place(path, "its run is not finished: go on with it first").at(path));
+        return Err(RunError::place(path, NOT_FINISHED).at(path));
     }
     let mut cleaned = Cleaned { folder: path.to_owned(), dry_run: clean.dry_run, bytes: 0, files: Vec::new() };
     for (within, name) in candidates(&folder)? {

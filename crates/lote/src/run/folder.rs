@@ -44,6 +44,10 @@ pub(super) const ERRORS: &str = "errors.jsonl";
 /// The batch as it was when its files were fetched.
 pub(super) const BATCH: &str = "batch.json";
 
+/// What is said of a run whose results are wanted and are not there.
+pub(super) const NOT_FINISHED: &str =
+    "its results are not there as they were written, or it is not finished: go on with it first";
+
 /// What is in a folder before anything was paid for, in the order in which it is removed.
 const BEGUN: [&str; 6] = [Record::NAME, Log::NAME, Log::RESERVE, ORDER, PROGRESS, CANCEL];
 

@@ -13,7 +13,7 @@ use super::{
     drive::{Driver, Manner, Stopped},
     error::Kind,
     event::Event,
-    folder::{Draft, Folder, RESULTS, SUMMARY},
+    folder::{Draft, Folder, NOT_FINISHED, RESULTS, SUMMARY},
     limits::Kept,
     merge::{Fault, put_together},
     refuse::check_endpoint,
@@ -133,9 +133,7 @@ impl Run {
         clean: Clean,
     ) -> Result<CleanedRemote, RunError> {
         if !Remote::is_over(folder) {
-            return Err(
-                RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
-            );
+            return Err(RunError::place(folder.path(), NOT_FINISHED).at(folder.path()));
         }
         let files = match &folder.state.opened {
             // What an embedded gateway had ended with it.
@@ -154,9 +152,7 @@ impl Run {
         let deadline = driver.deadline();
         let folder = &mut driver.folder;
         if folder.state.finished.is_none() && !folder.state.has_failed() {
-            return Err(
-                RunError::place(folder.path(), "its run is not finished: go on with it first").at(folder.path())
-            );
+            return Err(RunError::place(folder.path(), NOT_FINISHED).at(folder.path()));
         }
         // A run that is finished was opened without that.
         self.check_account(folder, deadline).await?;
