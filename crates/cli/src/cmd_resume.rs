@@ -19,7 +19,8 @@ use crate::service::ServiceArgs;
 /// not, waits, fetches, and writes the results. What the run was begun with (requests, options,
 /// limits) stays as it is. A finished run makes no call; -o is written again.
 ///
-/// With --detach it does what can be done now and returns, which is fit for cron. A run of
+/// With --detach it does what can be done now and returns, which is fit for cron; a create whose
+/// answer was lost is looked for first, for four minutes or twice --settle-after-loss. A run of
 /// lote run --embedded goes on with a gateway inside this process, without a key: what was not settled
 /// is sent again, since the gateway of before ended with its process.
 #[derive(Debug, Args)]
