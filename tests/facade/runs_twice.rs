@@ -425,7 +425,8 @@ async fn a_refused_cancel_stops_the_other_batches_all_the_same() {
             }
         };
         let first = place.resume(&client).deadline(Duration::from_millis(2_500)).cancel().await;
-        assert!(first.is_err(), "one goes on: {status}");
+        // One that is not known at that moment is asked again.
+        assert_eq!(first.is_err(), status == 403, "{status}");
         assert!(cancelled().await > 0, "{status}");
         // Asked again, it stops too.
         let report = place.resume(&client).cancel().await.expect("over").expect("a report");

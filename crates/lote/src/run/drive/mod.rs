@@ -214,8 +214,10 @@ impl Driver {
             }
             match self.manner.deadline.bound(self.client.batches().cancel(&id)).await {
                 Ok(_) => {}
-                // It is over already, or the service does not know it: whoever waits for it holds its shard.
-                Err(error) if error.is_conflict() || error.is_not_found() => {}
+                // It is over already.
+                Err(error) if error.is_conflict() => {}
+                // The service does not know it now: it is asked again, and whoever waits for it holds its shard.
+                Err(error) if error.is_not_found() => continue,
                 Err(error) if error.is_deadline() => return Err(self.service(error).repeatable()),
                 // The others are asked all the same: each that goes on is charged.
                 Err(error) => {
