@@ -77,12 +77,12 @@ pub(super) fn normalised(answer: &Answer<'_>, out: &mut (impl Write + ?Sized)) -
     as_text(Some(answer.raw_custom_id), out)?;
     out.write_all(b",\"response\":")?;
     match answer.response {
-        Some(response) => self::response(answer, response.get(), out)?,
+        Some(response) => self::response(answer, response, out)?,
         None => out.write_all(b"null")?,
     }
     out.write_all(b",\"error\":")?;
     match answer.error {
-        Some(error) => self::error(error.get(), out)?,
+        Some(error) => self::error(error, out)?,
         None if answer.response.is_none() => code_and_message(NO_ANSWER_CODE, NO_ANSWER_MESSAGE, out)?,
         None => out.write_all(b"null")?,
     }
