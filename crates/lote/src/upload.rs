@@ -27,7 +27,10 @@ use crate::{
     dialect::Form,
 };
 
-/// How much is read at a time.
+/// How much is read at a time: each time another thread does it, and is waited for.
+const BLOCK: usize = 512 << 10;
+
+/// How much is handed on at a time: what is handed on tells that something moves, also on a slow line.
 const CHUNK: usize = 64 << 10;
 
 /// When a service deletes a file, counted from when the file was made.
@@ -233,7 +236,8 @@ fn watched(
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let end = Arc::clone(&watch);
     let mut sent = 0;
-    let chunks = ReaderStream::with_capacity(reader, CHUNK).map(move |chunk| {
+    let chunks = ReaderStream::with_capacity(reader, BLOCK).flat_map(|block| stream::iter(chunks(block)));
+    let chunks = chunks.map(move |chunk| {
         watch.moved.notify_one();
         match chunk {
             Ok(chunk) => {
@@ -256,6 +260,18 @@ fn watched(
         Poll::Ready(None)
     });
     chunks.chain(nothing)
+}
+
+/// A block in pieces of at most [`CHUNK`].
+fn chunks(block: io::Result<Bytes>) -> impl Iterator<Item = io::Result<Bytes>> {
+    let (mut block, mut error) = match block {
+        Ok(block) => (block, None),
+        Err(error) => (Bytes::new(), Some(error)),
+    };
+    std::iter::from_fn(move || match error.take() {
+        Some(error) => Some(Err(error)),
+        None => (!block.is_empty()).then(|| Ok(block.split_to(block.len().min(CHUNK)))),
+    })
 }
 
 async fn open(path: &Path) -> Result<(tokio::fs::File, Option<u64>), Error> {
@@ -291,6 +307,22 @@ mod tests {
         let start = tokio::time::Instant::now();
         assert_eq!(watch.standstill(seconds(10), seconds(100)).await, seconds(100));
         assert_eq!(start.elapsed(), seconds(100));
+    }
+
+    #[tokio::test]
+    async fn what_is_read_in_one_go_is_handed_on_in_pieces() {
+        let bytes: Vec<u8> = (0..2 * BLOCK + CHUNK / 2).map(|at| (at % 251) as u8).collect();
+        let (sent, told) = (Arc::new(Mutex::new(Vec::new())), bytes.len());
+        let on_progress: OnProgress = Arc::new({
+            let sent = Arc::clone(&sent);
+            move |so_far| sent.lock().unwrap().push(so_far)
+        });
+        let reader = Box::pin(io::Cursor::new(bytes.clone()));
+        let chunks: Vec<_> = watched(reader, Arc::default(), Some(on_progress)).map(Result::unwrap).collect().await;
+        assert!(chunks.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK));
+        assert_eq!(chunks.concat(), bytes);
+        let sent = sent.lock().unwrap();
+        assert_eq!((sent.len(), sent.last()), (chunks.len(), Some(&(told as u64))));
     }
 
     #[tokio::test]
