@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Batch, Cadence, Client, Error, Status, Tolerance,
     deadline::Deadline,
-    fetch::{OnTrouble, blocking, fetch},
+    fetch::{OnTrouble, fetch},
+    heavy::blocking,
     late::{LateFiles, count, ended},
     lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join_telling, open_lines},
     policy::Trouble,

@@ -1,8 +1,6 @@
-//! Fetches result files in spite of errors that pass, and does blocking work off the runtime.
+//! Fetches result files in spite of errors that pass.
 
 use std::{sync::Arc, time::Duration};
-
-use tokio::task::spawn_blocking;
 
 use crate::{Cadence, Client, Error, FileId, Tolerance, deadline::Deadline, policy::Trouble, save::Target};
 
@@ -51,17 +49,5 @@ pub(crate) async fn fetch(
                 deadline.within(pause).await.map_err(late)?;
             }
         }
-    }
-}
-
-/// Work that would hold up the runtime, on a thread of its own that ends with it. The threads of the runtime's pool take
-/// turns, and the allocator keeps some memory for each of those that ever did such work; what it keeps of a thread that has
-/// ended goes to the next. The pool waits for it, so that a runtime that is shut down does.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let held = || std::thread::spawn(work).join();
-    match spawn_blocking(held).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(panic)) => std::panic::resume_unwind(panic),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -66,6 +66,7 @@ mod file;
 mod files;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
+mod heavy;
 mod id;
 mod late;
 mod names;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Batch, BatchId, Client,
-    fetch::blocking,
+    heavy::blocking,
     lines::{Answer, Joined, OutcomeKind, Sum, write_error},
     save::{AtomicFile, Stored},
 };

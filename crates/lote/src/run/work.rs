@@ -22,7 +22,7 @@ use super::{
     state::{Phase, Shard},
     status,
 };
-use crate::{deadline::Deadline, fetch::blocking, save::Output};
+use crate::{deadline::Deadline, heavy::blocking, save::Output};
 
 impl Run {
     /// Runs it to its end, from wherever its folder is. A run that is finished makes no call. Dropping the future stops

@@ -13,7 +13,7 @@ use super::Clean;
 use crate::{
     Batch, BatchId, Client, Error, FileId,
     deadline::Deadline,
-    fetch::blocking,
+    heavy::blocking,
     run::{
         OnProgress, Progress, RunError,
         adopt::{self, Whose},

@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::{
     Error,
-    fetch::blocking,
+    heavy::blocking,
     run::{Progress, RunError, event::Event, halve::halve, merge::Fault, refusal::Lack, schedule::Than, state::Shard},
 };
 

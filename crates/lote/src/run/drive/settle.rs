@@ -6,7 +6,8 @@ use super::Driver;
 use crate::{
     Batch, BatchId, Error,
     collect::{Collect, Step, Uncollected},
-    fetch::{blocking, patience},
+    fetch::patience,
+    heavy::blocking,
     run::{
         Progress, RunError,
         error::Kind,

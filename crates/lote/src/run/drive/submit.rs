@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::Driver;
 use crate::{
     Batch, Error, FileId, UploadPurpose,
-    fetch::blocking,
+    heavy::blocking,
     run::{
         Progress, RunError, adopt,
         error::Kind,

@@ -4,7 +4,7 @@ use super::Driver;
 use crate::{
     Batch, BatchId, Error,
     collect::Uncollected,
-    fetch::blocking,
+    heavy::blocking,
     run::{
         Progress, RunError,
         error::Kind,
