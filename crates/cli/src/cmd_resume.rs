@@ -141,7 +141,8 @@ fn adopted(text: &str) -> Result<(u32, BatchId), String> {
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    let there =
+        There { folder: &args.run, course: &args.course, service: &args.service, reach: Some(&args.reach), matches };
     there.work(async |course, run, stop| {
         let mut run = run.partial(args.partial);
         for (shard, batch) in &args.adopt {
@@ -150,21 +151,21 @@ pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exi
         for shard in &args.no_batch {
             run = run.no_batch(*shard);
         }
-        course.execute(run, &args.reach, stop).await
+        course.execute(run, stop).await
     })
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn cancel(args: &CancelArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    let there = There { folder: &args.run, course: &args.course, service: &args.service, reach: None, matches };
     there.work(async |course, run, stop| course.cancel(run, stop).await)
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn repair(args: &RepairArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    let there = There { folder: &args.run, course: &args.course, service: &args.service, reach: None, matches };
     let repair = Repair::new().refusals(args.all).missing(args.missing);
     there.work(async |course, run, stop| course.repair(run, repair, stop).await)
 }
@@ -174,6 +175,7 @@ struct There<'a> {
     folder: &'a Path,
     course: &'a CourseArgs,
     service: &'a ServiceArgs,
+    reach: Option<&'a ReachArgs>,
     matches: Option<&'a ArgMatches>,
 }
 
@@ -190,7 +192,8 @@ impl There<'_> {
                 self.folder.display()
             )));
         }
-        let course = Course { args: self.course, service: self.service, embedded, inputs: &[], spooled: None };
+        let Self { course: args, service, reach, .. } = *self;
+        let course = Course { args, service, reach, embedded, inputs: &[], spooled: None };
         interrupt::drive_run(async |stop| {
             if !embedded {
                 let run = Run::open(&self.service.client()?, self.folder);

@@ -141,6 +141,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         let course = Course {
             args: &args.course,
             service: &args.service,
+            reach: Some(&args.reach),
             embedded: args.embedded,
             inputs: &requests,
             spooled: spooled.map(Spooled::path),
@@ -148,12 +149,12 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         if args.embedded {
             let inside = Inside::start().await?;
             let run = inside.run(plan(args, &requests, spooled, inside.client())?);
-            let ended = course.execute(run, &args.reach, stop).await;
+            let ended = course.execute(run, stop).await;
             inside.shutdown().await;
             ended
         } else {
             let run = plan(args, &requests, spooled, &args.service.client()?)?;
-            course.execute(run, &args.reach, stop).await
+            course.execute(run, stop).await
         }
     })
 }

@@ -72,11 +72,14 @@ impl Bar {
                 "shard {shard} is too big ({}): its lines go into shards {first} and {second}",
                 visible(why),
             )),
-            Progress::Resolving { shards, at_least } => self.note(format_args!(
-                "the answer to {} was lost: looking for what it made, for {} s at least, before another is sent",
-                out::count(shards.len() as u64, "create"),
-                at_least.as_secs(),
-            )),
+            Progress::Resolving { shards, at_least } => {
+                let lost = match shards.len() {
+                    1 => "the answer to a create was lost: looking for what it made".to_owned(),
+                    lost => format!("the answers to {lost} creates were lost: looking for what they made"),
+                };
+                let time = at_least.as_secs();
+                self.note(format_args!("{lost}, for {time} s at least, before another is sent"));
+            }
             Progress::Waits { why } => self.note(format_args!("no other batch is created for now: {}", visible(why))),
             Progress::LimitsUnread { file, why } => self.note(format_args!(
                 "{}: {}; what services take is learned anew",

@@ -184,7 +184,7 @@ impl Folder {
         match self.lock.is_ours() {
             _ if !kept(Rule::Place) => Ok(()),
             Ok(true) => Ok(()),
-            Ok(false) => Err(RunError::new(Kind::Lost).at(&self.path).with(self.state.batches())),
+            Ok(false) => Err(RunError::new(Kind::Lost).at(&self.path).of(&self.state)),
             Err(error) => Err(self.failed("look at", Lock::NAME, error)),
         }
     }
@@ -291,7 +291,7 @@ impl Folder {
     }
 
     pub(super) fn failed(&self, doing: &str, name: &str, error: io::Error) -> RunError {
-        RunError::io(doing, &self.join(name), error).at(&self.path).with(self.state.batches())
+        RunError::io(doing, &self.join(name), error).at(&self.path).of(&self.state)
     }
 
     /// What was settled is as it was written, or is joined again from what was fetched, or fetched again.

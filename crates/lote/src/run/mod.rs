@@ -31,6 +31,7 @@ mod schedule;
 mod seam;
 #[cfg(test)]
 mod sim;
+mod standing;
 mod state;
 mod status;
 mod stream;

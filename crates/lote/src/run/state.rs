@@ -539,6 +539,24 @@ impl State {
         lost.map(|shard| shard.plan.number).collect()
     }
 
+    /// The batches that are not over, as far as the log says, the surplus ones among them.
+    pub(super) fn at_work(&self) -> Vec<BatchId> {
+        let created = self.shards.values().filter(|shard| shard.phase == Phase::Created);
+        let surplus = self.open_surplus().into_iter().map(|(_, batch)| batch);
+        created.filter_map(|shard| shard.batch().cloned()).chain(surplus).collect()
+    }
+
+    /// The batches that are over, and of which something is still to be fetched.
+    pub(super) fn unfetched(&self) -> Vec<BatchId> {
+        let over = self.shards.values().filter(|shard| shard.phase == Phase::Over);
+        over.filter_map(|shard| shard.batch().cloned()).collect()
+    }
+
+    /// How many creates there are of which it is not known whether they have made a batch.
+    pub(super) fn unanswered(&self) -> usize {
+        self.shards.values().filter(|shard| shard.phase == Phase::Creating).count()
+    }
+
     /// How many batches are, or may be, at work.
     pub(super) fn open(&self) -> usize {
         self.shards.values().filter(|shard| shard.is_open()).count()

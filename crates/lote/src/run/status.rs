@@ -63,6 +63,10 @@ pub struct RunStatus {
     pub succeeded: u64,
     /// Why no other shard is submitted now, when some are left to be.
     pub waits: Option<String>,
+    /// Batches that were made of the same lines for nothing, and are not over: see
+    /// [`SurplusBatch`](super::SurplusBatch).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<BatchId>,
     /// Its shards.
     pub shards: Vec<ShardStatus>,
     /// What came of it, once it is finished.
@@ -97,9 +101,15 @@ pub struct ShardStatus {
 }
 
 impl RunStatus {
-    /// How many of its batches are at work, as far as the folder says.
+    /// How many of its batches are at work, as far as the folder says: those that it knows, [surplus](Self::surplus) ones
+    /// among them.
     pub fn open(&self) -> usize {
-        self.shards.iter().filter(|shard| matches!(shard.phase, "creating" | "created")).count()
+        self.shards.iter().filter(|shard| shard.phase == "created").count() + self.surplus.len()
+    }
+
+    /// How many creates there are of which it is not known whether they have made a batch, as when their answers were lost.
+    pub fn unanswered(&self) -> usize {
+        self.shards.iter().filter(|shard| shard.phase == "creating").count()
     }
 
     /// How many of its shards nobody has submitted yet.
@@ -183,6 +193,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         ended,
         succeeded,
         waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
+        surplus: state.open_surplus().into_iter().map(|(_, batch)| batch).collect(),
         shards,
         results,
     })

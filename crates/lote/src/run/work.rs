@@ -162,11 +162,14 @@ impl Run {
         // They may have been cleaned away.
         let missing = Missing::of(folder.path(), folder.access(), &folder.state);
         let made = blocking(move || missing.make()).await;
-        made.map_err(|Fault(path, error)| RunError::io("make again", &path, error).at(folder.path()))?;
+        made.map_err(|Fault(path, error)| {
+            RunError::io("make again", &path, error).at(folder.path()).of(&folder.state)
+        })?;
         let search = Search::new(folder, repair);
         let found = blocking(move || search.shards()).await;
-        let shards =
-            found.map_err(|Fault(path, error)| RunError::io("look through", &path, error).at(folder.path()))?;
+        let shards = found.map_err(|Fault(path, error)| {
+            RunError::io("look through", &path, error).at(folder.path()).of(&folder.state)
+        })?;
         let unsent = folder.state.shards.values().any(|shard| shard.phase == Phase::Cancelled);
         if shards.is_empty() && !unsent {
             return Ok(false);
@@ -296,7 +299,7 @@ impl Run {
         (self.on_progress)(Progress::Joining);
         let written = match put_together(&folder, &self.client).await {
             Ok(results) => folder.say(Event::Partial { results }),
-            Err(error) => Err(error),
+            Err(error) => Err(error.of(&folder.state)),
         };
         match written {
             Ok(()) => match self.report(&folder, started).await {

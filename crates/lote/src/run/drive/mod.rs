@@ -254,7 +254,7 @@ impl Driver {
     }
 
     fn ended(&self, kind: Kind) -> RunError {
-        RunError::new(kind).at(self.folder.path()).with(self.folder.state.batches())
+        RunError::new(kind).at(self.folder.path()).of(&self.folder.state)
     }
 
     fn held(&self) -> RunError {
@@ -263,7 +263,7 @@ impl Driver {
     }
 
     fn failed(&self, doing: &str, path: &std::path::Path, error: std::io::Error) -> RunError {
-        RunError::io(doing, path, error).at(self.folder.path()).with(self.folder.state.batches())
+        RunError::io(doing, path, error).at(self.folder.path()).of(&self.folder.state)
     }
 
     /// Puts all results together.
@@ -276,7 +276,8 @@ impl Driver {
             return Err(self.ended(Kind::Failed(whys.collect())));
         }
         self.tell(Progress::Joining);
-        let results = put_together(&self.folder, &self.client).await?;
+        let results = put_together(&self.folder, &self.client).await;
+        let results = results.map_err(|error| error.of(&self.folder.state))?;
         self.folder.say(Event::Finished { results })
     }
 }

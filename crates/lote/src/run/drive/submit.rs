@@ -77,7 +77,7 @@ impl Driver {
         if shard.as_ref().is_some_and(|plan| plan.sha256 != stored.sha256) && kept(Rule::Checked) {
             let error =
                 std::io::Error::other("it is not as it was written: it holds other request lines than were checked");
-            return Err(RunError::io("send", &path, error).at(self.folder.path()).with(self.folder.state.batches()));
+            return Err(RunError::io("send", &path, error).at(self.folder.path()).of(&self.folder.state));
         }
         let (total, on_progress) = (stored.bytes, Arc::clone(&self.manner.on_progress));
         let run = self.folder.record.run.get(..8).unwrap_or_default();

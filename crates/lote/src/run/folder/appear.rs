@@ -58,7 +58,7 @@ impl Folder {
                         let ended = folder.state.finished.is_some();
                         let state = if ended { "a finished run" } else { "a run that is not finished" };
                         let why = format!("holds {state} of something else ({what}); name another folder");
-                        Err(RunError::new(Kind::Taken { why }).at(path).with(folder.state.batches()))
+                        Err(RunError::new(Kind::Taken { why }).at(path).of(&folder.state))
                     }
                 }
             }
