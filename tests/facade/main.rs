@@ -36,6 +36,7 @@ mod runs_shards;
 mod runs_surplus;
 mod runs_told;
 mod runs_twice;
+mod runs_words;
 mod semver;
 mod servers;
 mod tracing;

@@ -281,7 +281,8 @@ impl Run {
     }
 
     /// A person has found the batch of a shard that was [held](super::RunError::held), or takes that of another run over
-    /// the same lines, whose folder is lost, for this run's own.
+    /// the same lines, whose folder is lost, for this run's own. One that the service does not know, or that cannot be of
+    /// these lines, is refused ([`is_place`](super::RunError::is_place)) before it is written down.
     pub fn adopt(mut self, shard: u32, batch: BatchId) -> Self {
         self.words.push(Word::Adopt(shard, batch));
         self

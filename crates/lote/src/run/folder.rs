@@ -143,12 +143,26 @@ impl Folder {
 
     /// Says who works on it from now on.
     pub(super) fn enter(&mut self, who: Opened) -> Result<(), RunError> {
-        let folder = self.lock.dir().identity().map_err(|error| self.failed("look at", "", error))?;
-        let cut = self.state.opened.as_ref().is_some_and(|before| before.folder.is_empty());
+        let opened = self.opened(who)?;
         for event in std::mem::take(&mut self.unsettled) {
             self.say(event)?;
         }
-        self.say(Event::Opened(Opened { folder, cut, ..who }))
+        self.say(Event::Opened(opened))
+    }
+
+    /// The state of the run once this one works on it. Nothing is written.
+    pub(super) fn state_when_entered(&self, who: Opened) -> Result<State, RunError> {
+        let mut state = self.state.clone();
+        let opened = Event::Opened(self.opened(who)?);
+        let applied = self.unsettled.iter().chain([&opened]).try_for_each(|event| state.apply(event));
+        applied.map_err(|why| self.failed("read", Log::NAME, io::Error::other(why.to_string())))?;
+        Ok(state)
+    }
+
+    fn opened(&self, who: Opened) -> Result<Opened, RunError> {
+        let folder = self.lock.dir().identity().map_err(|error| self.failed("look at", "", error))?;
+        let cut = self.state.opened.as_ref().is_some_and(|before| before.folder.is_empty());
+        Ok(Opened { folder, cut, ..who })
     }
 
     /// Whether the service of the run is a gateway inside the process.

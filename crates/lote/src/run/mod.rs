@@ -35,6 +35,7 @@ mod standing;
 mod state;
 mod status;
 mod stream;
+mod words;
 mod work;
 
 use std::{path::Path, sync::Arc, time::Duration};

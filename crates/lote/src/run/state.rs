@@ -61,6 +61,8 @@ pub(super) struct Shard {
     pub(super) refused: bool,
     /// All batches that were made for it, the one that counts last.
     pub(super) batches: Vec<BatchId>,
+    /// Whether a person has said which batch counts.
+    pub(super) said: bool,
     /// The status of the batch when it was over.
     pub(super) status: Option<String>,
     /// What was fetched of that batch.
@@ -163,6 +165,7 @@ impl Shard {
             intent: None,
             refused: false,
             batches: Vec::new(),
+            said: false,
             status: None,
             fetched: None,
             held: None,
@@ -292,6 +295,10 @@ impl State {
         };
         // Where there is no batch: to be created, unless the run was cancelled.
         let free = if cancelled { Cancelled } else { Uploaded };
+        if let Event::Created { batch, .. } = event {
+            // One that a person has given up, and has found again.
+            shard.batches.retain(|known| known != batch);
+        }
         let phase = match (event, &shard.phase) {
             (Event::Uploaded { file, .. }, Planned | Uploaded) => {
                 shard.file = Some(file.clone());
@@ -317,8 +324,8 @@ impl State {
                 shard.why = Some(why.clone());
                 free
             }
-            // A person has said what became of a batch that the service does not know any more.
-            (Event::NoBatch { why, .. }, Created | Over) if shard.held.is_some() => {
+            // A person has said what became of a batch that the service does not know any more, or that was named before.
+            (Event::NoBatch { why, .. }, Created | Over) if shard.held.is_some() || shard.said => {
                 shard.why = Some(why.clone());
                 shard.status = None;
                 free
@@ -328,7 +335,7 @@ impl State {
                 shard.why = Some(why.clone());
                 Uploaded
             }
-            (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() => {
+            (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() || shard.said => {
                 shard.batches.push(batch.clone());
                 shard.status = None;
                 Created
@@ -367,6 +374,9 @@ impl State {
         };
         if !matches!(event, Event::Held { .. }) {
             shard.held = None;
+        }
+        if let Event::Created { said, .. } = event {
+            shard.said = *said;
         }
         shard.refused = match event {
             Event::Refused { .. } => true,

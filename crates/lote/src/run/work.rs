@@ -8,7 +8,6 @@ use std::{
 
 use super::{
     Clean, CleanedRemote, Progress, Repair, Report, Run, RunError, RunStatus,
-    builder::Word,
     clean::{self, Missing, Remote},
     drive::{Driver, Manner, Stopped},
     error::Kind,
@@ -19,7 +18,7 @@ use super::{
     refuse::check_endpoint,
     repair::Search,
     report::Summary,
-    state::{Phase, Shard},
+    state::Phase,
     status,
 };
 use crate::{deadline::Deadline, fetch::blocking, save::Output};
@@ -234,33 +233,19 @@ impl Run {
 
     /// Writes down that this process goes on with the run, and what a person has said.
     async fn enter(&self, mut folder: Folder, deadline: Deadline, detach: bool) -> Result<Driver, RunError> {
-        let fresh = folder.is_fresh();
-        if !fresh && folder.state.finished.is_none() {
+        let goes_on = !folder.is_fresh() && folder.state.finished.is_none();
+        if goes_on {
             self.check_account(&folder, deadline).await?;
+        }
+        let state = if goes_on { folder.state_when_entered(self.who())? } else { folder.state.clone() };
+        let words = self.check_words(&folder, &state, deadline).await?;
+        if goes_on {
             folder.enter(self.who())?;
             let batches = folder.state.batches();
             (self.on_progress)(Progress::GoesOn { folder: folder.path(), batches: &batches });
         }
-        for word in &self.words {
-            let (shard, event) = match word {
-                Word::NoBatch(shard) => (*shard, Event::NoBatch { shard: *shard, why: "a person said so".to_owned() }),
-                Word::Adopt(shard, batch) => {
-                    (*shard, Event::Created { shard: *shard, batch: batch.clone(), adopted: true })
-                }
-            };
-            match folder.state.shards.get(&shard) {
-                Some(found) if found.phase == Phase::Creating => folder.say(event)?,
-                // No create was sent: the batch is that of a run whose folder is lost.
-                Some(Shard { phase: Phase::Planned | Phase::Uploaded, .. }) if matches!(word, Word::Adopt(..)) => {
-                    folder.say(event)?;
-                }
-                // Its batch is not known to the service any more, or cannot be fetched.
-                Some(found) if found.held.is_some() => folder.say(event)?,
-                _ => {
-                    let why = format!("shard {shard} has no create whose answer was lost");
-                    return Err(RunError::place(folder.path(), why));
-                }
-            }
+        for word in words {
+            folder.say(word)?;
         }
         // All others are looked at again.
         let held = folder.state.shards.values().filter(|shard| shard.held.is_some());

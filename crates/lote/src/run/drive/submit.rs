@@ -119,7 +119,7 @@ impl Driver {
     }
 
     pub(super) fn created(&mut self, number: u32, batch: Batch, adopted: bool) -> Result<(), RunError> {
-        let written = self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted });
+        let written = self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted, said: false });
         // An id that could not be written down is told all the same.
         self.tell(Progress::Created(&batch));
         written.map_err(|error| error.and(batch.id))?;
@@ -133,7 +133,8 @@ impl Driver {
     async fn not_created(&mut self, number: u32, nonce: String, error: Error) -> Result<(), RunError> {
         if let Some(batch) = error.batch_id().cloned() {
             // There is a batch although its answer cannot be read.
-            let written = self.folder.say(Event::Created { shard: number, batch: batch.clone(), adopted: false });
+            let written =
+                self.folder.say(Event::Created { shard: number, batch: batch.clone(), adopted: false, said: false });
             self.tell(Progress::Trouble(&error));
             written.map_err(|error| error.and(batch))?;
             return Ok(());

@@ -197,7 +197,7 @@ impl World {
         for event in [
             Event::Uploaded { shard, file },
             Event::Creating { shard, nonce: "n".to_owned(), at: UnixSeconds::now() },
-            Event::Created { shard, batch: batch.clone(), adopted: false },
+            Event::Created { shard, batch: batch.clone(), adopted: false, said: false },
             Event::Over { shard, batch, status: "completed".to_owned() },
         ] {
             self.folder.say(event).unwrap();

@@ -39,7 +39,7 @@ fn course(shard: u32) -> Vec<(Event, Next)> {
     vec![
         (Event::Uploaded { shard, file: id(&format!("f{shard}")) }, Next::Submit(shard)),
         (Event::Creating { shard, nonce, at: UnixSeconds::now() }, Next::Resolve),
-        (Event::Created { shard, batch: batch.clone(), adopted: false }, Next::Wait),
+        (Event::Created { shard, batch: batch.clone(), adopted: false, said: false }, Next::Wait),
         (Event::Over { shard, batch, status: "completed".to_owned() }, Next::Settle(shard)),
         (Event::Settled { shard, results: stored() }, Next::Merge),
     ]
@@ -123,7 +123,7 @@ fn a_log_that_may_be_behind_leaves_open_whether_there_is_a_batch() {
 
 #[test]
 fn a_batch_is_adopted_but_never_twice_and_never_in_place_of_another() {
-    let created = |batch: &str, adopted| Event::Created { shard: 1, batch: id(batch), adopted };
+    let created = |batch: &str, adopted| Event::Created { shard: 1, batch: id(batch), adopted, said: false };
     let mut state = State::new(&[plan(1)]);
     assert!(state.clone().apply(&created("b", false)).is_err(), "no create was sent");
     state.apply(&created("b", true)).unwrap();
