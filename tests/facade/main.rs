@@ -34,6 +34,7 @@ mod runs_scheduled;
 mod runs_shards;
 
 mod runs_surplus;
+mod runs_ticks;
 mod runs_told;
 mod runs_twice;
 mod runs_words;

@@ -83,3 +83,31 @@ async fn a_check_that_takes_too_long_has_made_no_batch() {
     assert!(!said.contains("there may be a batch"), "{said}");
     assert!(!place.path("requests.run").exists());
 }
+
+/// A finished run is told whatever time it may take: there is nothing left to wait for.
+#[tokio::test]
+async fn a_finished_run_has_no_deadline_to_pass() {
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&[chat("a", "x")]);
+    place.run(&client, 1).execute().await.expect("a report");
+    for _ in 0..2 {
+        place.run(&client, 1).deadline(Duration::ZERO).execute().await.expect("it is finished");
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_only_place_is_held_is_held() {
+    let place = Place::new(&[chat("a", "x"), chat("b", "y")]);
+    let odd = losing();
+    let run = || place.run(&odd.client(), 1).max_open(1);
+    for _ in 0..2 {
+        let error = run().execute().await.expect_err("held");
+        assert!(error.is_held(), "{error}");
+        assert_eq!(status(place.path("requests.run")).expect("a status").phase, RunPhase::Held);
+    }
+    // With more places there is something left to do without a word of a person.
+    let more = Run::open(&odd.client(), place.path("requests.run")).settle_after_loss(Duration::from_secs(600));
+    let error = more.deadline(FAST * 100).execute().await.expect_err("no time");
+    assert!(error.gave_up(), "{error}");
+    assert_eq!(status(place.path("requests.run")).expect("a status").phase, RunPhase::Stopped);
+}

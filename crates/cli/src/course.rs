@@ -88,7 +88,24 @@ pub(crate) struct ReachArgs {
     clean_remote: bool,
 }
 
+impl ReachArgs {
+    /// Whether nothing more is asked of a run that is finished.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.attempts.is_none_or(|attempts| attempts == 1) && !self.clean_remote
+    }
+}
+
 impl CourseArgs {
+    /// How long the command may take in all.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// What is left of it after this time.
+    pub(crate) fn after(&self, passed: Duration) -> Self {
+        Self { deadline: self.deadline.map(|deadline| deadline.saturating_sub(passed)), ..self.clone() }
+    }
+
     /// A run with these settings.
     ///
     /// # Errors
@@ -175,6 +192,19 @@ impl Course<'_> {
         };
         bar.clear();
         self.end(ended, &folder)
+    }
+
+    /// Tells what came of the run if it is finished, without a call.
+    ///
+    /// # Errors
+    /// When its folder cannot be read, or its results not be put where they are wanted.
+    pub(crate) async fn finished(&self, run: Run) -> Result<Option<Exit>, CliError> {
+        let folder = run.folder_path();
+        match run.finished().await {
+            Ok(None) => Ok(None),
+            Ok(Some(report)) => self.end(Ok(Some(report)), &folder).map(Some),
+            Err(error) => self.end(Err(error), &folder).map(Some),
+        }
     }
 
     /// Cancels the run, and fetches what it finished.
@@ -356,14 +386,18 @@ impl Course<'_> {
                 adopt = adopt.flag("--adopt", format!("{}={}", twin.shard, twin.batch));
             }
             below.push(format!("  {adopt}  # takes them over"));
-            below.push("  the same command with --new pays for the lines again".to_owned());
+            below.push(format!("  {} pays for the lines again", self.anew()));
         } else if error.is_behind() {
-            below
-                .push("  go on with the newer folder; the same command with --new pays for the lines again".to_owned());
+            below.push(format!("  go on with the newer folder; {} pays for the lines again", self.anew()));
         } else if error.folder().is_some() && !error.is_lost() {
             below.extend(self.go_on(folder, error.is_held().then(|| error.held()), error.report().is_some()));
         }
         Ok(said.with(below))
+    }
+
+    /// The command that makes batches anew, in words: only `lote run` has the flag.
+    fn anew(&self) -> &'static str {
+        if self.inputs.is_empty() { "lote run with the requests and --new" } else { "the same command with --new" }
     }
 
     /// The command that goes on, with all that was asked of this one but its deadline: without the bounds it would do more

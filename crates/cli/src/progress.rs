@@ -13,6 +13,7 @@ use lote::text::visible;
 
 use crate::cmd_clean;
 use crate::out;
+use crate::shell;
 
 /// How often a run that is not on a terminal says that it waits.
 const SAID: Duration = Duration::from_secs(5 * 60);
@@ -68,6 +69,15 @@ impl Bar {
                 self.step(format_args!("batch {} created", batch.id));
                 self.batch(batch);
             }
+            Progress::Found(batch) => {
+                self.step(format_args!("batch {} found: an earlier create of this run has made it", batch.id));
+                self.batch(batch);
+            }
+            Progress::Replaces { folder, what } => self.note(format_args!(
+                "{}: takes the place of a run of which nothing is to be paid ({})",
+                folder.display(),
+                visible(what),
+            )),
             Progress::Halved { shard, halves: [first, second], why } => self.note(format_args!(
                 "shard {shard} is too big ({}): its lines go into shards {first} and {second}",
                 visible(why),
@@ -80,6 +90,11 @@ impl Bar {
                 let time = at_least.as_secs();
                 self.note(format_args!("{lost}, for {time} s at least, before another is sent"));
             }
+            Progress::Partial { results, undecided } => self.note(format_args!(
+                "results so far: {}; {} without an outcome yet",
+                shell::quoted(results),
+                out::count(*undecided, "line"),
+            )),
             Progress::Waits { why } => self.note(format_args!("no other batch is created for now: {}", visible(why))),
             Progress::LimitsUnread { file, why } => self.note(format_args!(
                 "{}: {}; what services take is learned anew",

@@ -264,7 +264,8 @@ impl Run {
         self
     }
 
-    /// When all that is left to do waits for a word of a person, writes the results that there are by then. The run is
+    /// When all that is left to do waits for a word of a person, writes the results that there are by then, and also before
+    /// a lost create is looked for ([`Progress::Partial`](super::Progress::Partial)). The run is
     /// [held](super::RunError::is_held) all the same, and the error has their [report](super::RunError::report). Lines
     /// without an outcome yet have the `error.code` `held`, or `not_sent` where their batch waits for others to end. They
     /// may have been paid for: they are not in `failed.jsonl`. When the shards are released, all results are written anew.

@@ -33,6 +33,9 @@ pub(super) enum Event {
     SurplusSettled { shard: u32, batch: BatchId, results: Option<Stored> },
     /// The service refused the create: it made no batch.
     Refused { shard: u32, nonce: String, why: String },
+    /// A whole reading of the list, this long after the look for a lost create was begun, has not shown its batch: the first
+    /// of the two that prove that there is none.
+    Absent { shard: u32, at: UnixSeconds, after_millis: u64 },
     /// A create whose answer was lost has made no batch.
     NoBatch { shard: u32, why: String },
     /// A batch failed because the account has too much at work: it is created again later.

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use super::{
@@ -57,6 +58,9 @@ pub(super) struct Shard {
     pub(super) nonce: Option<String>,
     /// When that create was about to be sent.
     pub(super) intent: Option<UnixSeconds>,
+    /// The first reading of the list that did not show the batch of that create, and how long the look for it had been
+    /// going on by then.
+    pub(super) absent: Option<(UnixSeconds, Duration)>,
     /// Whether the last create was refused.
     pub(super) refused: bool,
     /// All batches that were made for it, the one that counts last.
@@ -163,6 +167,7 @@ impl Shard {
             file: None,
             nonce: None,
             intent: None,
+            absent: None,
             refused: false,
             batches: Vec::new(),
             said: false,
@@ -320,6 +325,7 @@ impl State {
                 shard.why = None;
                 Created
             }
+            (Event::Absent { .. }, Creating) => Creating,
             (Event::Refused { why, .. } | Event::NoBatch { why, .. }, Creating) => {
                 shard.why = Some(why.clone());
                 free
@@ -378,6 +384,11 @@ impl State {
         if let Event::Created { said, .. } = event {
             shard.said = *said;
         }
+        shard.absent = match event {
+            Event::Absent { at, after_millis, .. } => Some((*at, Duration::from_millis(*after_millis))),
+            Event::Held { .. } | Event::Released { .. } => shard.absent,
+            _ => None,
+        };
         shard.refused = match event {
             Event::Refused { .. } => true,
             Event::Held { .. } | Event::Released { .. } | Event::Uploaded { .. } => shard.refused,
@@ -398,6 +409,10 @@ impl State {
         self.doubted |= opened.cut || elsewhere;
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
+            if opened.cut || elsewhere {
+                // Whoever has the other folder may have sent more since.
+                shard.absent = None;
+            }
             if another_gateway && kept(Rule::Embedded) {
                 // What an embedded gateway did ended with it, and nothing was paid.
                 if !matches!(shard.phase, Phase::Fetched | Phase::Settled(_) | Phase::Halved(_)) {
@@ -489,11 +504,12 @@ impl State {
         if self.finished.is_some() {
             return Next::Done;
         }
-        if find(&|shard| shard.phase == Phase::Creating).is_some() {
-            return Next::Resolve;
-        }
+        // What is over waits for nothing, and a look for lost creates takes minutes.
         if let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Over | Phase::Fetched)) {
             return Next::Settle(shard);
+        }
+        if find(&|shard| shard.phase == Phase::Creating).is_some() {
+            return Next::Resolve;
         }
         match schedule.turn(self, now) {
             Turn::Submit(shard) => return Next::Submit(shard),
@@ -547,6 +563,16 @@ impl State {
     pub(super) fn lost(&self) -> Vec<u32> {
         let lost = self.shards.values().filter(|shard| shard.phase == Phase::Creating && shard.held.is_none());
         lost.map(|shard| shard.plan.number).collect()
+    }
+
+    /// Whether shards are held, and of no other there is a batch, or may be one, that anything is to be done about.
+    pub(super) fn is_stuck(&self) -> bool {
+        let goes_on = |shard: &Shard| {
+            matches!(shard.phase, Phase::Creating | Phase::Created | Phase::Over | Phase::Fetched)
+                && shard.held.is_none()
+        };
+        let any_held = self.shards.values().any(|shard| shard.held.is_some());
+        any_held && !self.shards.values().any(goes_on) && self.open_surplus().is_empty()
     }
 
     /// The batches that are not over, as far as the log says, the surplus ones among them.
@@ -617,6 +643,7 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         Event::Creating { shard, .. } => (*shard, "the intent to create a batch"),
         Event::Created { shard, .. } => (*shard, "a batch"),
         Event::Refused { shard, .. } => (*shard, "a refusal"),
+        Event::Absent { shard, .. } => (*shard, "a list without the batch"),
         Event::NoBatch { shard, .. } => (*shard, "the absence of a batch"),
         Event::Postponed { shard, .. } => (*shard, "a postponement"),
         Event::Over { shard, .. } => (*shard, "the end of a batch"),

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{
     Holder, Partition, RunError,
-    drive::Noted,
-    folder::{Folder, PROGRESS, SUMMARY, Seen},
+    drive::{Noted, Unreached},
+    folder::{Folder, SUMMARY, Seen},
     merge::read_summary,
     report::{Summary, shown},
     schedule::Schedule,
@@ -67,6 +67,9 @@ pub struct RunStatus {
     /// [`SurplusBatch`](super::SurplusBatch).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub surplus: Vec<BatchId>,
+    /// Since when no connection to the service can be made, as the process at work on it says, or as the last one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreached: Option<Unreached>,
     /// Its shards.
     pub shards: Vec<ShardStatus>,
     /// What came of it, once it is finished.
@@ -96,7 +99,9 @@ pub struct ShardStatus {
     pub ended: u64,
     /// Lines that succeeded.
     pub succeeded: u64,
-    /// Why it waits for a word of a person, or failed.
+    /// Whether it waits for a word of a person.
+    pub held: bool,
+    /// Why it does so, or failed.
     pub why: Option<String>,
 }
 
@@ -126,8 +131,7 @@ impl RunStatus {
 pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let path = folder.as_ref();
     let Seen { record, state, holder } = Folder::look(path)?;
-    let noted: Noted =
-        fs::read(path.join(PROGRESS)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let noted = Noted::read(path);
     let results = state.finished.as_ref().and_then(|_| {
         let text = fs::read(path.join(SUMMARY)).ok()?;
         Some(serde_json::from_slice::<Summary>(&text).ok()?.joined)
@@ -166,6 +170,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
             ended,
             succeeded,
+            held: shard.held.is_some(),
             why: shard.held.clone().or(failed).or_else(|| shard.why.clone()),
         });
     }
@@ -173,6 +178,8 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
         None if state.next(&Schedule::unbounded(), UnixSeconds::now()) == Next::Held => RunPhase::Held,
+        // The others wait for a place that a held one has.
+        None if noted.held && state.is_stuck() => RunPhase::Held,
         None => RunPhase::Stopped,
     };
     let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
@@ -193,6 +200,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         ended,
         succeeded,
         waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
+        unreached: noted.unreached.filter(|_| phase != RunPhase::Finished),
         surplus: state.open_surplus().into_iter().map(|(_, batch)| batch).collect(),
         shards,
         results,

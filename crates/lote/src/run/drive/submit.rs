@@ -121,7 +121,7 @@ impl Driver {
     pub(super) fn created(&mut self, number: u32, batch: Batch, adopted: bool) -> Result<(), RunError> {
         let written = self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted, said: false });
         // An id that could not be written down is told all the same.
-        self.tell(Progress::Created(&batch));
+        self.tell(if adopted { Progress::Found(&batch) } else { Progress::Created(&batch) });
         written.map_err(|error| error.and(batch.id))?;
         self.refused = 0;
         self.reach.answered();
