@@ -161,6 +161,22 @@ fn a_log_without_its_record_is_kept_since_batches_may_be_at_work() {
     assert_eq!(batches["data"].as_array().map(Vec::len), Some(1));
 }
 
+/// What an embedded gateway did ended with it: nobody owes anything for it.
+#[test]
+fn a_log_of_an_embedded_run_without_its_record_is_no_obstacle() {
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]] a"]))]);
+    let run = ["run", "requests.jsonl", "--embedded"];
+    let mut lote = command();
+    let mut child = lote.current_dir(place.path()).args(run).spawn().expect("lote starts");
+    until("the batch is made", || phase(&place.path().join("requests.run")) == Some("created"));
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    fs::remove_file(place.path().join("requests.run/run.json")).expect("removed");
+    fs::write(place.path().join("requests.jsonl"), requests(&["a"])).expect("written");
+    let again = lote_in(command(), place.path(), &run);
+    assert_eq!(again.code, 0, "{again:?}");
+}
+
 #[test]
 fn a_run_that_gives_way_to_another_is_told() {
     let place = folder(&[("requests.jsonl", &requests(&["a"]))]);

@@ -465,6 +465,8 @@ fn may_owe(path: &Path) -> Option<String> {
     let (mut open, mut surplus) = (BTreeMap::new(), Vec::new());
     for event in written.frames.iter().flat_map(|frame| &frame.events) {
         match event {
+            // What an embedded gateway did ended with it.
+            Event::Opened(Opened { gateway: Some(_), .. }) => return None,
             Event::Creating { shard, .. } => drop(open.insert(*shard, None)),
             Event::Created { shard, batch, .. } | Event::Over { shard, batch, .. } => {
                 open.insert(*shard, Some(batch.to_string()));
