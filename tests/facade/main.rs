@@ -34,7 +34,10 @@ mod runs_scheduled;
 mod runs_shards;
 
 mod runs_surplus;
+mod runs_ticks;
+mod runs_told;
 mod runs_twice;
+mod runs_words;
 mod semver;
 mod servers;
 mod tracing;

@@ -19,8 +19,9 @@ use crate::service::ServiceArgs;
 /// not, waits, fetches, and writes the results. What the run was begun with (requests, options,
 /// limits) stays as it is. A finished run makes no call; -o is written again.
 ///
-/// With --detach it does what can be done now and returns, which is fit for cron; a create whose
-/// answer was lost is looked for first, for four minutes or twice --settle-after-loss. A run of
+/// With --detach it does what can be done now and returns, which is fit for cron. What is over is
+/// fetched first; then a create whose answer was lost is looked for before anything is sent, for four
+/// minutes or twice --settle-after-loss, and half as long by the next command. A run of
 /// lote run --embedded goes on with a gateway inside this process, without a key: what was not settled
 /// is sent again, since the gateway of before ended with its process.
 #[derive(Debug, Args)]
@@ -51,6 +52,7 @@ pub(crate) struct ResumeArgs {
 
     /// When shards are held, write the results of the others now; the exit code is 6 all the same
     ///
+    /// They are written before a create whose answer was lost is looked for, which takes minutes.
     /// Lines without an outcome yet have error.code "held", or "not_sent" where their batch waits for
     /// others to end. They may have been paid for, and are not in failed.jsonl. Once the shards are
     /// released, lote resume writes all results anew, -o too.
@@ -141,7 +143,9 @@ fn adopted(text: &str) -> Result<(u32, BatchId), String> {
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    let only_reads = args.adopt.is_empty() && args.no_batch.is_empty() && args.reach.only_reads();
+    let (course, service, reach) = (&args.course, &args.service, Some(&args.reach));
+    let there = There { folder: &args.run, course, service, reach, only_reads, matches };
     there.work(async |course, run, stop| {
         let mut run = run.partial(args.partial);
         for (shard, batch) in &args.adopt {
@@ -150,21 +154,35 @@ pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exi
         for shard in &args.no_batch {
             run = run.no_batch(*shard);
         }
-        course.execute(run, &args.reach, stop).await
+        course.execute(run, stop).await
     })
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn cancel(args: &CancelArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    let there = There {
+        folder: &args.run,
+        course: &args.course,
+        service: &args.service,
+        reach: None,
+        only_reads: false,
+        matches,
+    };
     there.work(async |course, run, stop| course.cancel(run, stop).await)
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn repair(args: &RepairArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There { folder: &args.run, course: &args.course, service: &args.service, matches };
+    let there = There {
+        folder: &args.run,
+        course: &args.course,
+        service: &args.service,
+        reach: None,
+        only_reads: false,
+        matches,
+    };
     let repair = Repair::new().refusals(args.all).missing(args.missing);
     there.work(async |course, run, stop| course.repair(run, repair, stop).await)
 }
@@ -174,6 +192,9 @@ struct There<'a> {
     folder: &'a Path,
     course: &'a CourseArgs,
     service: &'a ServiceArgs,
+    reach: Option<&'a ReachArgs>,
+    /// Whether nothing is asked of a run that is finished but what came of it.
+    only_reads: bool,
     matches: Option<&'a ArgMatches>,
 }
 
@@ -190,10 +211,20 @@ impl There<'_> {
                 self.folder.display()
             )));
         }
-        let course = Course { args: self.course, service: self.service, embedded, inputs: &[], spooled: None };
+        let Self { course: args, service, reach, .. } = *self;
+        let course = Course { args, service, reach, embedded, inputs: &[], spooled: None };
         interrupt::drive_run(async |stop| {
             if !embedded {
-                let run = Run::open(&self.service.client()?, self.folder);
+                let client = match self.service.client() {
+                    // What came of a finished run is told without a key: nothing is asked of the service.
+                    Err(error) if self.only_reads => {
+                        let Ok(keyless) = self.service.keyless() else { return Err(error) };
+                        let run = self.course.apply(Run::open(&keyless, self.folder))?;
+                        return course.finished(run).await?.ok_or(error);
+                    }
+                    client => client?,
+                };
+                let run = Run::open(&client, self.folder);
                 return work(&course, self.course.apply(run)?, stop).await;
             }
             let inside = Inside::start().await?;

@@ -1,6 +1,7 @@
 //! `lote run`: its flags, and what they make of a run.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::{ArgMatches, Args};
 use lote::Client;
@@ -130,30 +131,33 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
     }
     let requests = input::files(&args.requests)?;
     interrupt::drive_run(async |stop| {
+        let started = Instant::now();
         let spooled = match requests.as_slice() {
-            [one] if input::is_dash(one) => Some(Spooled::read(stop).await?),
+            [one] if input::is_dash(one) => Some(Spooled::read(stop, args.course.deadline()).await?),
             several if several.iter().any(|one| input::is_dash(one)) => {
                 return Err(CliError::usage("-: requests from stdin are given alone; nothing was sent"));
             }
             _ => None,
         };
         let spooled = spooled.as_ref();
+        let course_args = args.course.after(started.elapsed());
         let course = Course {
-            args: &args.course,
+            args: &course_args,
             service: &args.service,
+            reach: Some(&args.reach),
             embedded: args.embedded,
             inputs: &requests,
             spooled: spooled.map(Spooled::path),
         };
         if args.embedded {
             let inside = Inside::start().await?;
-            let run = inside.run(plan(args, &requests, spooled, inside.client())?);
-            let ended = course.execute(run, &args.reach, stop).await;
+            let run = inside.run(course_args.apply(plan(args, &requests, spooled, inside.client())?)?);
+            let ended = course.execute(run, stop).await;
             inside.shutdown().await;
             ended
         } else {
-            let run = plan(args, &requests, spooled, &args.service.client()?)?;
-            course.execute(run, &args.reach, stop).await
+            let run = course_args.apply(plan(args, &requests, spooled, &args.service.client()?)?)?;
+            course.execute(run, stop).await
         }
     })
 }
@@ -182,5 +186,5 @@ fn plan(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>, client:
         max_lines: smaller(args.shard_lines, limits.max_lines),
         max_bytes: smaller(args.shard_bytes, limits.max_bytes),
     });
-    args.course.apply(run)
+    Ok(run)
 }

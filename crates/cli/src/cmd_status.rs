@@ -10,6 +10,7 @@ use lote::text::visible;
 use crate::exit::{CliError, Exit};
 use crate::out;
 use crate::shell;
+use crate::summary;
 
 /// How often --watch looks.
 const WATCHED: Duration = Duration::from_secs(2);
@@ -122,7 +123,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
                 "{}  {}  {}  begun {}",
                 shell::quoted(&status.folder),
                 phase(&status),
-                ended(status.ended, status.lines),
+                came(&status),
                 status.begun_at
             ))?,
             Err(error) => {
@@ -144,12 +145,27 @@ fn phase(status: &RunStatus) -> String {
             Some(holder) => format!("{holder} is at work on it"),
             None => "at work".to_owned(),
         },
-        RunPhase::Stopped => "stopped: the same command goes on with it".to_owned(),
+        RunPhase::Stopped => {
+            let held = match status.shards.iter().filter(|shard| shard.held).count() {
+                0 => "",
+                1 => "; a shard is held, and lote resume says what for",
+                _ => "; some shards are held, and lote resume says what for",
+            };
+            format!("stopped: the same command goes on with it{held}")
+        }
         RunPhase::Held => "held: lote resume says what for".to_owned(),
         RunPhase::Finished => "finished".to_owned(),
         _ => "unknown".to_owned(),
     };
     if status.cancelled { format!("{phase}, cancelled") } else { phase }
+}
+
+/// How far the lines are; of a finished run, what came of them.
+fn came(status: &RunStatus) -> String {
+    match &status.results {
+        Some(joined) => summary::counts(joined),
+        None => format!("{}, {} succeeded", ended(status.ended, status.lines), status.succeeded),
+    }
 }
 
 fn ended(ended: u64, lines: u64) -> String {
@@ -158,11 +174,15 @@ fn ended(ended: u64, lines: u64) -> String {
 
 /// The status for people, line by line.
 pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
-    let mut lines = vec![
-        format!("{}: {}", shell::quoted(&status.folder), phase(status)),
-        format!("{}, {} succeeded", ended(status.ended, status.lines), status.succeeded),
-    ];
+    let mut lines = vec![format!("{}: {}", shell::quoted(&status.folder), phase(status)), came(status)];
     lines.extend(status.partition.map(|part| format!("part {part} of its requests")));
+    if let Some(unreached) = &status.unreached {
+        let (since, why) = (unreached.since, visible(&unreached.why));
+        lines.push(match status.holder {
+            Some(_) => format!("the service is not reached since {since}: {why}"),
+            None => format!("the service was not reached when it was asked last, since {since}: {why}"),
+        });
+    }
     if let Some(why) = &status.waits {
         lines.push(format!("no other batch is created for now: {}", visible(why)));
     }
@@ -184,6 +204,10 @@ fn shard(shard: &ShardStatus) -> String {
         _ => String::new(),
     };
     let why = shard.why.as_ref().map(|why| format!(": {}", visible(why))).unwrap_or_default();
-    let ended = ended(shard.ended, shard.lines);
-    format!("  shard {}{attempt}: {}{batch}, {ended}{why}", shard.shard, shard.phase)
+    let held = if shard.held { ", held" } else { "" };
+    let came = match shard.phase {
+        "settled" => format!("{} of {} succeeded", shard.succeeded, out::count(shard.lines, "line")),
+        _ => ended(shard.ended, shard.lines),
+    };
+    format!("  shard {}{attempt}: {}{held}{batch}, {came}{why}", shard.shard, shard.phase)
 }

@@ -88,7 +88,24 @@ pub(crate) struct ReachArgs {
     clean_remote: bool,
 }
 
+impl ReachArgs {
+    /// Whether nothing more is asked of a run that is finished.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.attempts.is_none_or(|attempts| attempts == 1) && !self.clean_remote
+    }
+}
+
 impl CourseArgs {
+    /// How long the command may take in all.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// What is left of it after this time.
+    pub(crate) fn after(&self, passed: Duration) -> Self {
+        Self { deadline: self.deadline.map(|deadline| deadline.saturating_sub(passed)), ..self.clone() }
+    }
+
     /// A run with these settings.
     ///
     /// # Errors
@@ -128,6 +145,8 @@ impl CourseArgs {
 pub(crate) struct Course<'a> {
     pub(crate) args: &'a CourseArgs,
     pub(crate) service: &'a ServiceArgs,
+    /// How far it is driven, by a command that can be told so.
+    pub(crate) reach: Option<&'a ReachArgs>,
     /// Whether its gateway is inside this process, and ends with it.
     pub(crate) embedded: bool,
     /// What is said of findings: the files that were checked.
@@ -141,7 +160,8 @@ impl Course<'_> {
     ///
     /// # Errors
     /// When there are no results, with the exit code that says why.
-    pub(crate) async fn execute(&self, run: Run, reach: &ReachArgs, stop: &mut Stop) -> Result<Exit, CliError> {
+    pub(crate) async fn execute(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
+        let reach = &self.reach.cloned().unwrap_or_default();
         if self.embedded && reach.detach {
             let why = "--detach: an embedded gateway and its batches end with this command: nothing would go on";
             return Err(CliError::usage(format!("{why}; leave it out")));
@@ -172,6 +192,19 @@ impl Course<'_> {
         };
         bar.clear();
         self.end(ended, &folder)
+    }
+
+    /// Tells what came of the run if it is finished, without a call.
+    ///
+    /// # Errors
+    /// When its folder cannot be read, or its results not be put where they are wanted.
+    pub(crate) async fn finished(&self, run: Run) -> Result<Option<Exit>, CliError> {
+        let folder = run.folder_path();
+        match run.finished().await {
+            Ok(None) => Ok(None),
+            Ok(Some(report)) => self.end(Ok(Some(report)), &folder).map(Some),
+            Err(error) => self.end(Err(error), &folder).map(Some),
+        }
     }
 
     /// Cancels the run, and fetches what it finished.
@@ -242,7 +275,12 @@ impl Course<'_> {
             out::lines(cmd_status::lines(status))?;
         }
         let resume = self.resume(&status.folder);
-        out::note(format_args!("{} at work; to go on: {resume}", out::count(status.open() as u64, "batch")));
+        let lost = match status.unanswered() {
+            0 => String::new(),
+            1 => ", and a create whose answer was lost".to_owned(),
+            lost => format!(", and {lost} creates whose answers were lost"),
+        };
+        out::note(format_args!("{} at work{lost}; to go on: {resume}", out::count(status.open() as u64, "batch")));
         let waiting = status.to_submit() as u64;
         if waiting > 0 {
             out::note(format_args!("{waiting} of {} shards are sent by nobody until then", status.shards.len()));
@@ -348,34 +386,47 @@ impl Course<'_> {
                 adopt = adopt.flag("--adopt", format!("{}={}", twin.shard, twin.batch));
             }
             below.push(format!("  {adopt}  # takes them over"));
-            below.push("  the same command with --new pays for the lines again".to_owned());
+            below.push(format!("  {} pays for the lines again", self.anew()));
         } else if error.is_behind() {
-            below
-                .push("  go on with the newer folder; the same command with --new pays for the lines again".to_owned());
+            below.push(format!("  go on with the newer folder; {} pays for the lines again", self.anew()));
         } else if error.folder().is_some() && !error.is_lost() {
             below.extend(self.go_on(folder, error.is_held().then(|| error.held()), error.report().is_some()));
         }
         Ok(said.with(below))
     }
 
-    /// The command that goes on, with the bounds that were given: without them it would do more at once.
+    /// The command that makes batches anew, in words: only `lote run` has the flag.
+    fn anew(&self) -> &'static str {
+        if self.inputs.is_empty() { "lote run with the requests and --new" } else { "the same command with --new" }
+    }
+
+    /// The command that goes on, with all that was asked of this one but its deadline: without the bounds it would do more
+    /// at once, and without the rest less at the end.
     fn resume(&self, folder: &Path) -> CommandLine {
-        let CourseArgs { output, max_open, max_enqueued_tokens, creates_per_hour, .. } = self.args;
-        let mut line = self.service.again("resume").word(folder);
-        if let Some(output) = output {
-            line = line.flag("-o", output);
-        }
-        let bounds = [
-            ("--max-open", max_open.map(u64::from)),
-            ("--max-enqueued-tokens", *max_enqueued_tokens),
-            ("--creates-per-hour", creates_per_hour.map(u64::from)),
+        let CourseArgs { max_open, max_enqueued_tokens, creates_per_hour, settle_after_loss, .. } = self.args;
+        let mut line = self.with_output(self.service.again("resume").word(folder));
+        let attempts = self.reach.and_then(|reach| reach.attempts);
+        let values = [
+            ("--max-open", max_open.map(|most| most.to_string())),
+            ("--max-enqueued-tokens", max_enqueued_tokens.map(|most| most.to_string())),
+            ("--creates-per-hour", creates_per_hour.map(|most| most.to_string())),
+            ("--settle-after-loss", settle_after_loss.map(values::shown)),
+            ("--attempts", attempts.map(|most| most.to_string())),
         ];
-        for (name, bound) in bounds {
-            if let Some(bound) = bound {
-                line = line.flag(name, bound.to_string());
+        for (name, value) in values {
+            if let Some(value) = value {
+                line = line.flag(name, value);
             }
         }
-        line
+        if self.reach.is_some_and(|reach| reach.clean_remote) { line.switch("--clean-remote") } else { line }
+    }
+
+    fn with_output(&self, line: CommandLine) -> CommandLine {
+        match &self.args.output {
+            None => line,
+            Some(output) if self.args.force => line.flag("-o", output).switch("--force"),
+            Some(output) => line.flag("-o", output),
+        }
     }
 
     /// The commands that go on with what is in the folder: each works as it stands.
@@ -398,8 +449,9 @@ impl Course<'_> {
                 lines.push(format!("  {}  # writes the results of the others now", resume().switch("--partial")));
             }
         }
-        if status.open() > 0 {
-            lines.push(format!("  {}  # stops what is at work", self.service.again("cancel").word(folder)));
+        if status.open() + status.unanswered() > 0 {
+            let cancel = self.with_output(self.service.again("cancel").word(folder));
+            lines.push(format!("  {cancel}  # stops what is at work"));
         }
         lines
     }
@@ -413,25 +465,17 @@ impl Course<'_> {
         let Ok(status) = status(folder) else {
             return say("interrupted; no batch was created".to_owned());
         };
-        let open = status.open() as u64;
         let made = status.shards.iter().filter(|shard| shard.batch.is_some()).count();
-        let message = match (status.phase, open) {
-            (RunPhase::Finished, _) => "interrupted; the run is finished".to_owned(),
-            (_, 0) => match made {
-                0 => "interrupted; no batch was created".to_owned(),
-                1 => "interrupted; its batch is over, and the results are not all here yet".to_owned(),
-                _ => "interrupted; its batches are over, and the results are not all here yet".to_owned(),
+        let message = match (status.phase, at_the_service(&status)) {
+            (RunPhase::Finished, _) => "the run is finished".to_owned(),
+            (_, Some(said)) => said,
+            (_, None) => match made {
+                0 => "no batch was created".to_owned(),
+                1 => "its batch is over, and the results are not all here yet".to_owned(),
+                _ => "its batches are over, and the results are not all here yet".to_owned(),
             },
-            (_, 1) => match the_batch(&status) {
-                Some(id) => format!("interrupted; batch {id} at work goes on, and will be charged"),
-                None => {
-                    "interrupted; a create was sent whose answer has not come: if there is a batch, it goes on, and \
-                         will be charged"
-                        .to_owned()
-                }
-            },
-            (_, open) => format!("interrupted; {open} batches at work go on, and will be charged"),
         };
+        let message = format!("interrupted; {message}");
         say(message).with(self.go_on(folder, None, false))
     }
 }
@@ -442,10 +486,35 @@ fn shown(run: Run, bar: &Bar) -> Run {
     run.on_progress(move |progress: Progress<'_>| bar.show(&progress))
 }
 
-/// The one batch that is at work, if its id is known.
-fn the_batch(status: &RunStatus) -> Option<&BatchId> {
-    let open = status.shards.iter().find(|shard| matches!(shard.phase, "creating" | "created"));
-    open.and_then(|shard| shard.batch.as_ref())
+/// What of a run goes on although its command was interrupted; none when nothing does.
+fn at_the_service(status: &RunStatus) -> Option<String> {
+    let created =
+        status.shards.iter().filter(|shard| shard.phase == "created").filter_map(|shard| shard.batch.as_ref());
+    let open: Vec<&BatchId> = created.chain(&status.surplus).collect();
+    let open = match (open.as_slice(), status.cancelled) {
+        ([], _) => None,
+        ([id], false) => Some(format!("batch {id} at work goes on, and will be charged")),
+        (open, false) => Some(format!("{} batches at work go on, and will be charged", open.len())),
+        ([id], true) => {
+            Some(format!("batch {id} is to stop, as the run was cancelled: what it finishes until then is charged"))
+        }
+        (open, true) => Some(format!(
+            "{} batches are to stop, as the run was cancelled: what they finish until then is charged",
+            open.len()
+        )),
+    };
+    let lost = match status.unanswered() {
+        0 => None,
+        1 => Some(
+            "a create was sent whose answer has not come: if there is a batch, it goes on, and will be charged"
+                .to_owned(),
+        ),
+        lost => Some(format!(
+            "the answers to {lost} creates were lost: what they made, if anything, goes on, and will be charged"
+        )),
+    };
+    let said: Vec<String> = open.into_iter().chain(lost).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// The exit code of a run that ended early.

@@ -13,6 +13,7 @@ use lote::text::visible;
 
 use crate::cmd_clean;
 use crate::out;
+use crate::shell;
 
 /// How often a run that is not on a terminal says that it waits.
 const SAID: Duration = Duration::from_secs(5 * 60);
@@ -68,14 +69,31 @@ impl Bar {
                 self.step(format_args!("batch {} created", batch.id));
                 self.batch(batch);
             }
+            Progress::Found(batch) => {
+                self.step(format_args!("batch {} found: an earlier create of this run has made it", batch.id));
+                self.batch(batch);
+            }
+            Progress::Replaces { folder, what } => self.note(format_args!(
+                "{}: takes the place of a run of which nothing is to be paid ({})",
+                folder.display(),
+                visible(what),
+            )),
             Progress::Halved { shard, halves: [first, second], why } => self.note(format_args!(
                 "shard {shard} is too big ({}): its lines go into shards {first} and {second}",
                 visible(why),
             )),
-            Progress::Resolving { shards, at_least } => self.note(format_args!(
-                "the answer to {} was lost: looking for what it made, for {} s at least, before another is sent",
-                out::count(shards.len() as u64, "create"),
-                at_least.as_secs(),
+            Progress::Resolving { shards, at_least } => {
+                let lost = match shards.len() {
+                    1 => "the answer to a create was lost: looking for what it made".to_owned(),
+                    lost => format!("the answers to {lost} creates were lost: looking for what they made"),
+                };
+                let time = at_least.as_secs();
+                self.note(format_args!("{lost}, for {time} s at least, before another is sent"));
+            }
+            Progress::Partial { results, undecided } => self.note(format_args!(
+                "results so far: {}; {} without an outcome yet",
+                shell::quoted(results),
+                out::count(*undecided, "line"),
             )),
             Progress::Waits { why } => self.note(format_args!("no other batch is created for now: {}", visible(why))),
             Progress::LimitsUnread { file, why } => self.note(format_args!(

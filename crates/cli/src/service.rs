@@ -66,6 +66,14 @@ impl ServiceArgs {
         Ok(client)
     }
 
+    /// A client for what makes no call: no key is needed.
+    ///
+    /// # Errors
+    /// With exit 2 when a setting cannot be used.
+    pub(crate) fn keyless(&self) -> Result<Client, CliError> {
+        Ok(self.settings()?.api_key("-").build()?)
+    }
+
     /// Another command for the same service and the same end user.
     pub(crate) fn again(&self, subcommand: &str) -> CommandLine {
         let mut line = CommandLine::new(subcommand);

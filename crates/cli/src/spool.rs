@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lote::run::Partition;
 use lote::save::Stored;
 use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
-use crate::exit::CliError;
+use crate::exit::{CliError, Exit};
 use crate::interrupt::Stop;
 
 /// How much of the hash names the folder of the run.
@@ -23,11 +24,11 @@ pub(crate) struct Spooled {
 }
 
 impl Spooled {
-    /// Reads stdin to its end.
+    /// Reads stdin to its end, within this time if there is a limit.
     ///
     /// # Errors
-    /// With exit 2 when it cannot be read or kept; exit 130 when the command was interrupted.
-    pub(crate) async fn read(stop: &mut Stop) -> Result<Self, CliError> {
+    /// With exit 2 when it cannot be read or kept; exit 5 when that takes too long; exit 130 when the command was interrupted.
+    pub(crate) async fn read(stop: &mut Stop, within: Option<Duration>) -> Result<Self, CliError> {
         // On Unix only its owner may read it, and so it is with the folder of the run.
         let file = tempfile::Builder::new()
             .prefix("lote-stdin-")
@@ -38,9 +39,19 @@ impl Spooled {
         let (send, copied) = oneshot::channel();
         // A thread of its own: a blocked read of stdin cannot be cancelled, and nothing is to wait for it.
         std::thread::spawn(move || send.send(copy(to)));
+        let too_long = async {
+            match within {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
         let copied = tokio::select! {
+            biased;
             copied = copied => copied.unwrap_or_else(|_| Err(io::Error::other("it was not read to its end"))),
             () = stop.asked() => return Err(CliError::interrupted()),
+            () = too_long => {
+                return Err(CliError::new(Exit::GaveUp, "gave up before the end of stdin; nothing was sent"));
+            }
         };
         copied.map_err(|error| CliError::usage(format!("stdin: {error}; nothing was sent")))?;
         let stored = Stored::of(file.path()).map_err(|error| cannot_keep(file.path(), &error))?;

@@ -51,7 +51,7 @@ pub(crate) fn lines(joined: &Joined, of: &str, whole: Option<&Path>) -> Vec<Stri
 }
 
 /// How the lines ended, in one line.
-fn counts(joined: &Joined) -> String {
+pub(crate) fn counts(joined: &Joined) -> String {
     let mut text = format!("{} of {} succeeded", joined.succeeded, out::count(joined.lines, "line"));
     let short: Vec<String> = [(joined.cut_off, "cut off"), (joined.filtered, "filtered"), (joined.refused, "refused")]
         .into_iter()

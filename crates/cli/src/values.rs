@@ -66,6 +66,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "it is negative".to_owned())
 }
 
+/// A time as [`duration`] reads it.
+pub(crate) fn shown(duration: Duration) -> String {
+    match (duration.as_nanos(), duration.as_millis()) {
+        (nanos, millis) if nanos != millis * 1_000_000 => format!("{nanos}ns"),
+        (_, millis) if millis % 1_000 != 0 => format!("{millis}ms"),
+        (_, millis) => format!("{}s", millis / 1_000),
+    }
+}
+
 /// When a file expires after it was made: seconds, or a time with its unit, such as `36h` or `7d`.
 pub(crate) fn expires_after(text: &str) -> Result<ExpiresAfter, String> {
     let seconds = text.parse::<i64>().ok().or_else(|| {

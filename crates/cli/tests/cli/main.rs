@@ -36,3 +36,5 @@ mod status;
 mod stdin;
 #[cfg(unix)]
 mod terminal;
+#[cfg(unix)]
+mod told;

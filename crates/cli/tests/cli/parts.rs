@@ -137,7 +137,10 @@ fn a_part_without_a_line_is_exit_0_and_asks_nobody() {
     }
     assert_eq!(fs::read(place.path().join("results.jsonl")).expect("results"), b"");
     let status = lote_in(crate::common::command(), place.path(), &["status"]);
-    assert!(status.stdout.starts_with("requests.2-of-2.run: finished\n0 of 0 lines ended"), "{status:?}");
+    assert!(
+        status.stdout.starts_with("requests.2-of-2.run: finished\n0 of 0 lines succeeded, 0 failed, 0 missing\n"),
+        "{status:?}"
+    );
     assert!(status.stdout.contains("\npart 2/2 of its requests\n"), "{status:?}");
     unasked.assert("a part without a line");
 }

@@ -338,9 +338,9 @@ fn what_a_person_says_of_shards_is_held_against_the_run() {
         (["--adopt", "one=batch_1"], "\"one\" is not the number of a shard"),
         (["--adopt", "1="], "batch id"),
         (["--no-batch", "one"], "--no-batch"),
-        (["--adopt", "9=batch_1"], "shard 9 has no create whose answer was lost"),
-        (["--adopt", "1=batch_1"], "shard 1 has no create whose answer was lost"),
-        (["--no-batch", "1"], "shard 1 has no create whose answer was lost"),
+        (["--adopt", "9=batch_1"], "the run has no shard 9"),
+        (["--adopt", "1=batch_1"], "shard 1 has its batch, batch_"),
+        (["--no-batch", "1"], "shard 1 has its batch, batch_"),
     ] {
         let refused = lote_in(at(gateway.url()), place.path(), &[&["resume", "requests.run"][..], &args].concat());
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args:?}: {refused:?}");

@@ -314,7 +314,7 @@ fn files_that_cannot_be_fetched_are_told_with_the_command_that_goes_on() {
     let lines: Vec<&str> = ended.stderr.lines().collect();
     let [.., error, resume] = lines.as_slice() else { panic!("{ended:?}") };
     assert!(
-        error.contains("not today") && error.contains("batch batch_1 goes on or waits at the service"),
+        error.contains("not today") && error.contains("batch batch_1 waits at the service to be fetched"),
         "{ended:?}"
     );
     assert!(resume.starts_with("  lote resume requests.run ") && resume.ends_with("  # goes on"), "{ended:?}");

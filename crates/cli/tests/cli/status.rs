@@ -44,7 +44,10 @@ fn a_run_is_told_while_it_is_at_work_when_it_is_stopped_and_when_it_is_finished(
     assert_eq!(lote_in(at(gateway.url()), place.path(), &["resume", "requests.run"]).code, 1);
     let told = lote_in(command(), place.path(), &["status", "--watch"]);
     assert_eq!(told.code, 0, "{told:?}");
-    assert!(told.stdout.starts_with("requests.run: finished\n3 of 3 lines ended, 2 succeeded\n"), "{told:?}");
+    assert!(
+        told.stdout.starts_with("requests.run: finished\n2 of 3 lines succeeded, 1 failed, 0 missing\n"),
+        "{told:?}"
+    );
     let told = json(&lote_in(command(), place.path(), &["status", "--json"]));
     assert_eq!((&told["phase"], &told["results"]["failed"]), (&"finished".into(), &1.into()), "{told}");
     assert_eq!(told["shards"][0]["status"], "completed");
@@ -66,7 +69,7 @@ fn runs_are_listed_and_one_is_named_where_there_are_several() {
     assert!(several.stderr.contains("several runs") && several.stderr.contains("lote runs"), "{several:?}");
     let listed = lote_in(command(), place.path(), &["runs"]);
     assert_eq!((listed.code, listed.stdout.lines().count()), (0, 2), "{listed:?}");
-    for run in ["one.run  finished  1 of 1 line ended", "'an other.run'  finished"] {
+    for run in ["one.run  finished  1 of 1 line succeeded", "'an other.run'  finished"] {
         assert!(listed.stdout.contains(run), "{run}: {listed:?}");
     }
     let listed = json_lines(&lote_in(command(), place.path(), &["runs", "--json"]));

@@ -106,6 +106,14 @@ impl Run {
         self.driver.run(self.inner.submit()).unwrap_or_else(|error| Err(RunError::refused(error)))
     }
 
+    /// What came of a run that is finished, read from its folder: no call is made.
+    ///
+    /// # Errors
+    /// Those of opening its folder: see [`RunError`]. In async code one that is refused.
+    pub fn finished(&self) -> Result<Option<Report>, RunError> {
+        self.driver.run(self.inner.finished()).unwrap_or_else(|error| Err(RunError::refused(error)))
+    }
+
     /// Tries again what did not succeed and can.
     ///
     /// # Errors

@@ -206,6 +206,26 @@ pub(super) fn claim(batch: &Batch, run: &str, begun: UnixSeconds, shard: &Shard,
     }
 }
 
+/// Why a batch that a person has named cannot be that of a shard; none when it can, or when nothing tells.
+pub(super) fn misfit(batch: &Batch, shard: &Shard, state: &State) -> Option<String> {
+    let plan = &shard.plan;
+    if let Some(endpoint) = batch.endpoint.as_ref().filter(|endpoint| **endpoint != plan.endpoint) {
+        return Some(format!("is for {endpoint}, and the shard's lines are for {}", plan.endpoint));
+    }
+    match batch.metadata.get(SHA256) {
+        Some(sha256) if *sha256 == plan.sha256 => return None,
+        Some(_) => return Some("is of other request lines, as its metadata says".to_owned()),
+        None => {}
+    }
+    let reads = |shard: &&Shard| shard.file.is_some() && shard.file == batch.input_file_id;
+    if let Some(other) = state.shards.values().find(reads).filter(|_| !reads(&shard)) {
+        return Some(format!("reads the file of shard {}", other.plan.number));
+    }
+    let total = batch.request_counts.map_or(0, |counts| counts.total);
+    let differs = total > 0 && total != plan.lines;
+    differs.then(|| format!("has {total} lines, and the shard {}", plan.lines))
+}
+
 /// The shard of which a batch is one more, which the log does not hold. Only a batch that says so is: another may be
 /// anybody's, and would be cancelled.
 pub(super) fn is_surplus(batch: &Batch, run: &str, state: &State) -> Option<u32> {

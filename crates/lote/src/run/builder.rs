@@ -264,7 +264,8 @@ impl Run {
         self
     }
 
-    /// When all that is left to do waits for a word of a person, writes the results that there are by then. The run is
+    /// When all that is left to do waits for a word of a person, writes the results that there are by then, and also before
+    /// a lost create is looked for ([`Progress::Partial`](super::Progress::Partial)). The run is
     /// [held](super::RunError::is_held) all the same, and the error has their [report](super::RunError::report). Lines
     /// without an outcome yet have the `error.code` `held`, or `not_sent` where their batch waits for others to end. They
     /// may have been paid for: they are not in `failed.jsonl`. When the shards are released, all results are written anew.
@@ -281,7 +282,8 @@ impl Run {
     }
 
     /// A person has found the batch of a shard that was [held](super::RunError::held), or takes that of another run over
-    /// the same lines, whose folder is lost, for this run's own.
+    /// the same lines, whose folder is lost, for this run's own. One that the service does not know, or that cannot be of
+    /// these lines, is refused ([`is_place`](super::RunError::is_place)) before it is written down.
     pub fn adopt(mut self, shard: u32, batch: BatchId) -> Self {
         self.words.push(Word::Adopt(shard, batch));
         self

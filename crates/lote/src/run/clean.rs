@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     RunError,
+    error::Kind,
     folder::{ERRORS, Folder, NOT_FINISHED, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
     log::Log,
     merge::{Fault, read_summary},
@@ -85,6 +86,9 @@ pub struct CleanedFile {
 /// One that [`is_place`](RunError::is_place) when the run is not finished, and those of opening it: see [`RunError`].
 pub fn clean(folder: impl AsRef<Path>, clean: Clean) -> Result<Cleaned, RunError> {
     let path = folder.as_ref();
+    if clean.dry_run {
+        return would_clean(path);
+    }
     // Opening a run makes a new one where there is none.
     let had_reserve = path.join(Log::RESERVE).exists();
     let folder = Folder::open(path)?;
@@ -94,8 +98,8 @@ pub fn clean(folder: impl AsRef<Path>, clean: Clean) -> Result<Cleaned, RunError
         }
         return Err(RunError::place(path, NOT_FINISHED).at(path));
     }
-    let mut cleaned = Cleaned { folder: path.to_owned(), dry_run: clean.dry_run, bytes: 0, files: Vec::new() };
-    for (within, name) in candidates(&folder)? {
+    let mut cleaned = Cleaned { folder: path.to_owned(), dry_run: false, bytes: 0, files: Vec::new() };
+    for (within, name) in candidates(path, &folder.record, &folder.state)? {
         let file = within.join(&name);
         let found = match fs::symlink_metadata(folder.join(&file)) {
             Ok(found) if found.is_file() => found,
@@ -105,29 +109,47 @@ pub fn clean(folder: impl AsRef<Path>, clean: Clean) -> Result<Cleaned, RunError
             folder.remove_file(&within, &name)?;
             continue;
         }
-        if !clean.dry_run {
-            folder.remove_file(&within, &name)?;
-        }
+        folder.remove_file(&within, &name)?;
         cleaned.bytes += found.len();
         cleaned.files.push(CleanedFile { path: file, bytes: found.len() });
     }
     Ok(cleaned)
 }
 
+/// What would go. Nothing is written, and the lock is not taken.
+fn would_clean(path: &Path) -> Result<Cleaned, RunError> {
+    let seen = Folder::look(path)?;
+    if let Some(holder) = seen.holder {
+        return Err(RunError::new(Kind::Busy(holder)).at(path));
+    }
+    if !seen.is_finished(path)? {
+        return Err(RunError::place(path, NOT_FINISHED).at(path));
+    }
+    let mut cleaned = Cleaned { folder: path.to_owned(), dry_run: true, bytes: 0, files: Vec::new() };
+    for (within, name) in candidates(path, &seen.record, &seen.state)? {
+        let file = within.join(name);
+        if let Some(found) = fs::symlink_metadata(path.join(&file)).ok().filter(fs::Metadata::is_file) {
+            cleaned.bytes += found.len();
+            cleaned.files.push(CleanedFile { path: file, bytes: found.len() });
+        }
+    }
+    Ok(cleaned)
+}
+
 /// What may go, each by the folder that it is in and its name; whether it is there is not known yet.
-fn candidates(folder: &Folder) -> Result<Vec<(PathBuf, String)>, RunError> {
+fn candidates(path: &Path, record: &Record, state: &State) -> Result<Vec<(PathBuf, String)>, RunError> {
     let mut all: Vec<(PathBuf, String)> = Vec::new();
     let mut add = |within: &Path, name: &str| all.push((within.to_owned(), name.to_owned()));
     let top = Path::new("");
     for name in [PROGRESS, Log::RESERVE] {
         add(top, name);
     }
-    let whole = all_succeeded(folder)?;
-    let input_is_there = whole && holds_the_lines(&folder.record);
+    let whole = all_succeeded(path, state)?;
+    let input_is_there = whole && holds_the_lines(record);
     if whole {
         add(top, ORDER);
     }
-    for (number, shard) in &folder.state.shards {
+    for (number, shard) in &state.shards {
         let within = shard_folder(*number);
         for name in [OUTPUT, ERRORS] {
             add(&within, &format!("{name}.lote-part"));
@@ -137,7 +159,7 @@ fn candidates(folder: &Folder) -> Result<Vec<(PathBuf, String)>, RunError> {
             add(&within, REQUESTS);
         }
         if let Phase::Settled(stored) = &shard.phase
-            && (whole || is_made_again(folder.path(), *number, stored))
+            && (whole || is_made_again(path, *number, stored))
         {
             add(&within, RESULTS);
         }
@@ -146,10 +168,11 @@ fn candidates(folder: &Folder) -> Result<Vec<(PathBuf, String)>, RunError> {
 }
 
 /// Whether each line of a finished run has succeeded: none can be tried again then.
-pub(super) fn all_succeeded(folder: &Folder) -> Result<bool, RunError> {
-    let read = fs::read(folder.join(SUMMARY)).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
-    let Summary { joined, .. } = read.map_err(|error| folder.failed("read", SUMMARY, error))?;
-    Ok(folder.state.finished.is_some() && joined.succeeded == joined.lines)
+pub(super) fn all_succeeded(path: &Path, state: &State) -> Result<bool, RunError> {
+    let path = path.join(SUMMARY);
+    let read = fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
+    let Summary { joined, .. } = read.map_err(|error| RunError::io("read", &path, error).of(state))?;
+    Ok(state.finished.is_some() && joined.succeeded == joined.lines)
 }
 
 /// Whether the files that the lines came from are where they were, and still hold them.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Holder, Report, plan::SourceFindings};
+use super::{Holder, Report, plan::SourceFindings, standing::Standing, state::State};
 use crate::{BatchId, Error, lines::Checked};
 
 /// Why a run did not end with results.
@@ -20,6 +20,8 @@ struct Repr {
     kind: Kind,
     folder: Option<PathBuf>,
     batches: Vec<BatchId>,
+    /// What of the run is at the service; none where that has nothing to do with it.
+    standing: Option<Standing>,
     report: Option<Report>,
     /// Whether the call that failed may be made again, whatever became of it.
     repeatable: bool,
@@ -77,7 +79,14 @@ impl RunError {
     pub const MAX_FINDINGS: usize = 1_000;
 
     pub(super) fn new(kind: Kind) -> Self {
-        Self(Box::new(Repr { kind, folder: None, batches: Vec::new(), report: None, repeatable: false }))
+        Self(Box::new(Repr {
+            kind,
+            folder: None,
+            batches: Vec::new(),
+            standing: None,
+            report: None,
+            repeatable: false,
+        }))
     }
 
     pub(super) fn place(path: &Path, why: impl Into<String>) -> Self {
@@ -106,8 +115,9 @@ impl RunError {
     /// With this batch too.
     pub(super) fn and(mut self, batch: BatchId) -> Self {
         if !self.0.batches.contains(&batch) {
-            self.0.batches.push(batch);
+            self.0.batches.push(batch.clone());
         }
+        self.0.standing.get_or_insert_default().and(batch);
         self
     }
 
@@ -128,6 +138,13 @@ impl RunError {
         let error = self.error()?;
         let nothing_sent = error.is_unconnected() && !error.is_ambiguous() && matches!(self.0.kind, Kind::Service(_));
         (nothing_sent || self.0.repeatable && error.is_unanswered()).then_some(error)
+    }
+
+    /// Of a run that has come so far.
+    pub(super) fn of(mut self, state: &State) -> Self {
+        self.0.batches = state.batches();
+        self.0.standing = Some(Standing::of(state));
+        self
     }
 
     /// With these batches.
@@ -213,7 +230,7 @@ impl RunError {
         matches!(self.0.kind, Kind::Unfetched(_))
     }
 
-    /// The deadline passed, or the run was detached. The batches go on at the service.
+    /// The deadline passed, or the run was detached. Batches that are at work go on at the service.
     pub fn gave_up(&self) -> bool {
         match &self.0.kind {
             Kind::GaveUp => true,
@@ -266,7 +283,8 @@ impl RunError {
         self.0.folder.as_deref()
     }
 
-    /// The batches of the run, as far as they are known: they go on at the service, or wait there to be fetched.
+    /// The batches of the run, as far as they are known, those that are over included. What is said of the error says how
+    /// many go on at the service.
     pub fn batches(&self) -> &[BatchId] {
         &self.0.batches
     }
@@ -321,23 +339,21 @@ impl fmt::Display for RunError {
             ),
             Kind::Lost => {
                 write!(f, "{} was removed or replaced while this run was at work in it; ", folder())?;
-                match self.0.batches.as_slice() {
-                    [] => write!(f, "what is there now was not touched, and no batch was created"),
-                    batches => {
-                        write!(f, "what is there now was not touched, and {} at the service", go_on(batches))
-                    }
+                match self.0.standing.as_ref().filter(|standing| !standing.is_nothing()) {
+                    None => write!(f, "what is there now was not touched, and no batch was created"),
+                    Some(standing) => write!(f, "what is there now was not touched, and {standing}"),
                 }
             }
             Kind::Service(error) => {
                 write!(f, "{error}")?;
-                match (self.0.batches.as_slice(), error.is_ambiguous()) {
-                    ([], false) => Ok(()),
-                    ([], true) => write!(f, "; there may be a batch all the same, which the same run looks for"),
-                    (batches, _) => write!(f, "; {} at the service", go_on(batches)),
+                match self.0.standing.as_ref().filter(|standing| !standing.is_nothing()) {
+                    None => Ok(()),
+                    Some(standing) => write!(f, "; {standing}"),
                 }
             }
             Kind::Unfetched(error) => {
-                write!(f, "{error}; {} at the service", go_on_or_wait(&self.0.batches))
+                write!(f, "{error}")?;
+                self.0.standing.iter().try_for_each(|standing| write!(f, "; {}", standing.said(true)))
             }
             Kind::Twins(twins) => {
                 write!(
@@ -371,7 +387,10 @@ impl fmt::Display for RunError {
                 }
                 Ok(())
             }
-            Kind::GaveUp => write!(f, "gave up waiting; {} at the service", go_on(&self.0.batches)),
+            Kind::GaveUp => {
+                write!(f, "gave up waiting")?;
+                self.0.standing.iter().try_for_each(|standing| write!(f, "; {standing}"))
+            }
             Kind::Failed(whys) => {
                 let ids: Vec<&str> = self.0.batches.iter().map(BatchId::as_str).collect();
                 match ids.as_slice() {
@@ -388,28 +407,14 @@ impl fmt::Display for RunError {
             }
             Kind::Io { doing, error } => {
                 write!(f, "{doing}: {error}")?;
-                match self.0.batches.as_slice() {
-                    [] => write!(f, "; there is no batch"),
-                    batches => write!(f, "; {} at the service", go_on_or_wait(batches)),
+                match &self.0.standing {
+                    None => Ok(()),
+                    Some(standing) if standing.is_nothing() => write!(f, "; there is no batch"),
+                    Some(standing) => write!(f, "; {}", standing.said(true)),
                 }
             }
         }
     }
-}
-
-/// Batches that go on, by their ids.
-fn go_on(batches: &[BatchId]) -> String {
-    match batches {
-        [] => "there is no batch that goes on".to_owned(),
-        [one] => format!("batch {one} goes on"),
-        [first, .., last] => format!("{} batches, {first} to {last}, go on", batches.len()),
-    }
-}
-
-/// Batches that may be over.
-fn go_on_or_wait(batches: &[BatchId]) -> String {
-    let waits = if batches.len() == 1 { "waits" } else { "wait" };
-    format!("{} or {waits}", go_on(batches))
 }
 
 impl std::error::Error for RunError {

@@ -16,8 +16,15 @@ pub(super) enum Event {
     Uploaded { shard: u32, file: FileId },
     /// A create is about to be sent. The nonce is in its metadata, and in that of no other create.
     Creating { shard: u32, nonce: String, at: UnixSeconds },
-    /// There is a batch. `adopted` when it was found in the list, and not in the answer to the create.
-    Created { shard: u32, batch: BatchId, adopted: bool },
+    /// There is a batch. `adopted` when it was found in the list, and not in the answer to the create; `said` when it was a
+    /// person who has named it.
+    Created {
+        shard: u32,
+        batch: BatchId,
+        adopted: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        said: bool,
+    },
     /// There is one more batch of the same lines. It is cancelled, and what it has finished is fetched.
     Surplus { shard: u32, batch: BatchId },
     /// A surplus batch is over.
@@ -26,6 +33,9 @@ pub(super) enum Event {
     SurplusSettled { shard: u32, batch: BatchId, results: Option<Stored> },
     /// The service refused the create: it made no batch.
     Refused { shard: u32, nonce: String, why: String },
+    /// A whole reading of the list, this long after the look for a lost create was begun, has not shown its batch: the first
+    /// of the two that prove that there is none.
+    Absent { shard: u32, at: UnixSeconds, after_millis: u64 },
     /// A create whose answer was lost has made no batch.
     NoBatch { shard: u32, why: String },
     /// A batch failed because the account has too much at work: it is created again later.

@@ -1,6 +1,7 @@
 //! The folder of a run on disk: what is in it, who may have it, and that each step is durable before the next.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs,
     io::{self, Write},
@@ -24,7 +25,7 @@ use crate::save::{self, Access, AtomicFile, Dir, Stored};
 
 mod appear;
 
-pub(super) use appear::{Draft, ToFolder};
+pub(super) use appear::{Draft, Prepared, ToFolder};
 
 /// The names of files in the folder.
 pub(super) const RESULTS: &str = "results.jsonl";
@@ -47,6 +48,9 @@ pub(super) const BATCH: &str = "batch.json";
 /// What is said of a run whose results are wanted and are not there.
 pub(super) const NOT_FINISHED: &str =
     "its results are not there as they were written, or it is not finished: go on with it first";
+
+/// How many batches are named of a folder whose record is lost.
+const NAMED: usize = 20;
 
 /// What is in a folder before anything was paid for, in the order in which it is removed.
 const BEGUN: [&str; 6] = [Record::NAME, Log::NAME, Log::RESERVE, ORDER, PROGRESS, CANCEL];
@@ -75,6 +79,16 @@ pub(super) struct Seen {
     pub(super) record: Record,
     pub(super) state: State,
     pub(super) holder: Option<Holder>,
+}
+
+impl Seen {
+    /// Whether the run is finished, nobody is at work on it, and its results are in its folder as they were written.
+    pub(super) fn is_finished(&self, path: &Path) -> Result<bool, RunError> {
+        match &self.state.finished {
+            Some(finished) if self.holder.is_none() && !self.state.newer => are_there(path, finished),
+            _ => Ok(false),
+        }
+    }
 }
 
 /// What is at a path.
@@ -143,12 +157,26 @@ impl Folder {
 
     /// Says who works on it from now on.
     pub(super) fn enter(&mut self, who: Opened) -> Result<(), RunError> {
-        let folder = self.lock.dir().identity().map_err(|error| self.failed("look at", "", error))?;
-        let cut = self.state.opened.as_ref().is_some_and(|before| before.folder.is_empty());
+        let opened = self.opened(who)?;
         for event in std::mem::take(&mut self.unsettled) {
             self.say(event)?;
         }
-        self.say(Event::Opened(Opened { folder, cut, ..who }))
+        self.say(Event::Opened(opened))
+    }
+
+    /// The state of the run once this one works on it. Nothing is written.
+    pub(super) fn state_when_entered(&self, who: Opened) -> Result<State, RunError> {
+        let mut state = self.state.clone();
+        let opened = Event::Opened(self.opened(who)?);
+        let applied = self.unsettled.iter().chain([&opened]).try_for_each(|event| state.apply(event));
+        applied.map_err(|why| self.failed("read", Log::NAME, io::Error::other(why.to_string())))?;
+        Ok(state)
+    }
+
+    fn opened(&self, who: Opened) -> Result<Opened, RunError> {
+        let folder = self.lock.dir().identity().map_err(|error| self.failed("look at", "", error))?;
+        let cut = self.state.opened.as_ref().is_some_and(|before| before.folder.is_empty());
+        Ok(Opened { folder, cut, ..who })
     }
 
     /// Whether the service of the run is a gateway inside the process.
@@ -184,7 +212,7 @@ impl Folder {
         match self.lock.is_ours() {
             _ if !kept(Rule::Place) => Ok(()),
             Ok(true) => Ok(()),
-            Ok(false) => Err(RunError::new(Kind::Lost).at(&self.path).with(self.state.batches())),
+            Ok(false) => Err(RunError::new(Kind::Lost).at(&self.path).of(&self.state)),
             Err(error) => Err(self.failed("look at", Lock::NAME, error)),
         }
     }
@@ -291,19 +319,13 @@ impl Folder {
     }
 
     pub(super) fn failed(&self, doing: &str, name: &str, error: io::Error) -> RunError {
-        RunError::io(doing, &self.join(name), error).at(&self.path).with(self.state.batches())
+        RunError::io(doing, &self.join(name), error).at(&self.path).of(&self.state)
     }
 
     /// What was settled is as it was written, or is joined again from what was fetched, or fetched again.
     fn verify(&mut self) -> Result<(), RunError> {
         if let Some(finished) = &self.state.finished {
-            let results = self.path.join(RESULTS);
-            let same = match Stored::of(&results) {
-                Ok(found) => found == *finished,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-                Err(error) => return Err(RunError::io("read", &results, error).at(&self.path)),
-            };
-            if same && self.join(SUMMARY).is_file() {
+            if are_there(&self.path, finished)? {
                 return Ok(());
             }
             // They are put together again of what the shards have.
@@ -347,6 +369,16 @@ impl Folder {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the results of a finished run are in its folder as they were written, with their summary.
+fn are_there(path: &Path, finished: &Stored) -> Result<bool, RunError> {
+    let results = path.join(RESULTS);
+    match Stored::of(&results) {
+        Ok(found) => Ok(found == *finished && path.join(SUMMARY).is_file()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(RunError::io("read", &results, error).at(path)),
     }
 }
 
@@ -400,6 +432,10 @@ fn what_is(path: &Path) -> Result<There, RunError> {
         }
         Found::None => {
             let names = names(path).map_err(|error| RunError::place(path, error.to_string()))?;
+            if let Some(batches) = names.iter().find(|name| *name == Log::NAME).and_then(|_| may_owe(path)) {
+                let why = format!("it is not there, although {} tells of {batches}", Log::NAME);
+                return Err(unreadable(path, Record::NAME, why));
+            }
             let ours = |name: &OsString| {
                 save::is_temporary(name)
                     // Who has just taken it may not have written to it yet.
@@ -419,6 +455,37 @@ fn what_is(path: &Path) -> Result<There, RunError> {
             }
         }
     }
+}
+
+/// What the log in a folder that has no record tells of, when something may be owed for it: batches, or creates.
+fn may_owe(path: &Path) -> Option<String> {
+    let Ok(written) = Dir::open(path).map_err(LogError::from).and_then(|dir| Log::look(&dir)) else {
+        return Some("what cannot be read".to_owned());
+    };
+    let (mut open, mut surplus) = (BTreeMap::new(), Vec::new());
+    for event in written.frames.iter().flat_map(|frame| &frame.events) {
+        match event {
+            // What an embedded gateway did ended with it.
+            Event::Opened(Opened { gateway: Some(_), .. }) => return None,
+            Event::Creating { shard, .. } => drop(open.insert(*shard, None)),
+            Event::Created { shard, batch, .. } | Event::Over { shard, batch, .. } => {
+                open.insert(*shard, Some(batch.to_string()));
+            }
+            Event::Refused { shard, .. }
+            | Event::NoBatch { shard, .. }
+            | Event::Postponed { shard, .. }
+            | Event::Failed { shard, .. }
+            | Event::Halved { shard, .. } => drop(open.remove(shard)),
+            Event::Surplus { batch, .. } => surplus.push(batch.to_string()),
+            Event::Unknown => surplus.push("what a newer lote has done".to_owned()),
+            _ => {}
+        }
+    }
+    let creates = open.values().any(Option::is_none).then(|| "creates whose answers are not known".to_owned());
+    let batches: Vec<String> = open.into_values().flatten().chain(surplus).collect();
+    let shown = batches.iter().take(NAMED).cloned().chain(creates);
+    let said: Vec<String> = shown.chain((batches.len() > NAMED).then(|| "others".to_owned())).collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn names(path: &Path) -> io::Result<Vec<OsString>> {

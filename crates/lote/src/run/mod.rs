@@ -31,15 +31,18 @@ mod schedule;
 mod seam;
 #[cfg(test)]
 mod sim;
+mod standing;
 mod state;
 mod status;
 mod stream;
+mod words;
 mod work;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 pub use builder::Run;
 pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKind, RemoteState, clean};
+pub use drive::Unreached;
 pub use error::{RunError, Twin};
 pub use lock::Holder;
 pub use outcomes::{RunOutcomes, outcomes};
@@ -81,6 +84,16 @@ pub enum Progress<'a> {
     },
     /// A batch exists and is written down.
     Created(&'a Batch),
+    /// A batch that an earlier create has made, whose answer was lost or which the folder did not know of, was found and is
+    /// written down.
+    Found(&'a Batch),
+    /// The folder held a run of something else, of which nothing is to be paid: this one takes its place.
+    Replaces {
+        /// The folder.
+        folder: &'a Path,
+        /// How they differ.
+        what: &'a str,
+    },
     /// A shard was refused as too big: its lines go into two others.
     Halved {
         /// The shard.
@@ -96,6 +109,13 @@ pub enum Progress<'a> {
         shards: &'a [u32],
         /// How long it takes to be certain that there is no batch.
         at_least: Duration,
+    },
+    /// Results were written although some lines have no outcome yet, before lost creates are looked for.
+    Partial {
+        /// Where they are.
+        results: &'a Path,
+        /// How many lines have no outcome yet.
+        undecided: u64,
     },
     /// A second batch was made of the same lines, after an answer that was lost; it is cancelled, and what it did may be
     /// charged. What it has finished is fetched.

@@ -120,11 +120,17 @@ impl Asked {
         let value = |asked: &Self, name: &str| text(&asked.options.get(name).map(Value::to_string));
         all.extend(names.into_iter().map(|name| (format!("{name} was"), value(self, name), value(now, name))));
         if all.iter().all(|(_, then, now)| then == now) {
-            let short = |sha256: &str| format!("with the hash {}…", sha256.get(..12).unwrap_or(sha256));
-            all = vec![("the request lines were those".to_owned(), short(&self.sha256), short(&now.sha256))];
+            let short = |sha256: &str| format!("those with the hash {}…", sha256.get(..12).unwrap_or(sha256));
+            all = vec![("the request lines were".to_owned(), short(&self.sha256), short(&now.sha256))];
         }
         let differing = all.into_iter().filter(|(_, then, now)| then != now);
-        let said: Vec<String> = differing.map(|(what, then, now)| format!("{what} {then}, and is {now} now")).collect();
+        let now_is = |what: &str| match what.rsplit_once(' ') {
+            Some((_, "were")) => "are",
+            Some((_, "hold")) => "is to hold",
+            _ => "is",
+        };
+        let said: Vec<String> =
+            differing.map(|(what, then, now)| format!("{what} {then}, and {} {now} now", now_is(&what))).collect();
         (!said.is_empty()).then(|| said.join("; "))
     }
 }

@@ -24,8 +24,7 @@ impl Run {
     pub(super) async fn check_account(&self, folder: &Folder, deadline: Deadline) -> Result<(), RunError> {
         let asked = self.asked();
         let then = &folder.record.asked;
-        let refuse =
-            |why: String| Err(RunError::new(Kind::Taken { why }).at(folder.path()).with(folder.state.batches()));
+        let refuse = |why: String| Err(RunError::new(Kind::Taken { why }).at(folder.path()).of(&folder.state));
         let elsewhere = (&then.base_url, &then.on_behalf_of) != (&asked.base_url, &asked.on_behalf_of);
         if elsewhere && kept(Rule::Account) {
             let user = |user: &Option<String>| if user.is_some() { " on behalf of an end user" } else { "" };
@@ -48,7 +47,7 @@ impl Run {
             Err(error) if error.is_not_found() || error.is_forbidden() || error.is_unauthorized() => {
                 refuse(format!("was begun with another key, and this one does not know its batch {batch} ({error})"))
             }
-            Err(error) => Err(RunError::refused(error).at(folder.path()).with(folder.state.batches())),
+            Err(error) => Err(RunError::refused(error).at(folder.path()).of(&folder.state)),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use super::{
@@ -57,10 +58,15 @@ pub(super) struct Shard {
     pub(super) nonce: Option<String>,
     /// When that create was about to be sent.
     pub(super) intent: Option<UnixSeconds>,
+    /// The first reading of the list that did not show the batch of that create, and how long the look for it had been
+    /// going on by then.
+    pub(super) absent: Option<(UnixSeconds, Duration)>,
     /// Whether the last create was refused.
     pub(super) refused: bool,
     /// All batches that were made for it, the one that counts last.
     pub(super) batches: Vec<BatchId>,
+    /// Whether a person has said which batch counts.
+    pub(super) said: bool,
     /// The status of the batch when it was over.
     pub(super) status: Option<String>,
     /// What was fetched of that batch.
@@ -161,8 +167,10 @@ impl Shard {
             file: None,
             nonce: None,
             intent: None,
+            absent: None,
             refused: false,
             batches: Vec::new(),
+            said: false,
             status: None,
             fetched: None,
             held: None,
@@ -292,6 +300,10 @@ impl State {
         };
         // Where there is no batch: to be created, unless the run was cancelled.
         let free = if cancelled { Cancelled } else { Uploaded };
+        if let Event::Created { batch, .. } = event {
+            // One that a person has given up, and has found again.
+            shard.batches.retain(|known| known != batch);
+        }
         let phase = match (event, &shard.phase) {
             (Event::Uploaded { file, .. }, Planned | Uploaded) => {
                 shard.file = Some(file.clone());
@@ -313,12 +325,13 @@ impl State {
                 shard.why = None;
                 Created
             }
+            (Event::Absent { .. }, Creating) => Creating,
             (Event::Refused { why, .. } | Event::NoBatch { why, .. }, Creating) => {
                 shard.why = Some(why.clone());
                 free
             }
-            // A person has said what became of a batch that the service does not know any more.
-            (Event::NoBatch { why, .. }, Created | Over) if shard.held.is_some() => {
+            // A person has said what became of a batch that the service does not know any more, or that was named before.
+            (Event::NoBatch { why, .. }, Created | Over) if shard.held.is_some() || shard.said => {
                 shard.why = Some(why.clone());
                 shard.status = None;
                 free
@@ -328,7 +341,7 @@ impl State {
                 shard.why = Some(why.clone());
                 Uploaded
             }
-            (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() => {
+            (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() || shard.said => {
                 shard.batches.push(batch.clone());
                 shard.status = None;
                 Created
@@ -368,6 +381,14 @@ impl State {
         if !matches!(event, Event::Held { .. }) {
             shard.held = None;
         }
+        if let Event::Created { said, .. } = event {
+            shard.said = *said;
+        }
+        shard.absent = match event {
+            Event::Absent { at, after_millis, .. } => Some((*at, Duration::from_millis(*after_millis))),
+            Event::Held { .. } | Event::Released { .. } => shard.absent,
+            _ => None,
+        };
         shard.refused = match event {
             Event::Refused { .. } => true,
             Event::Held { .. } | Event::Released { .. } | Event::Uploaded { .. } => shard.refused,
@@ -388,6 +409,10 @@ impl State {
         self.doubted |= opened.cut || elsewhere;
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
+            if opened.cut || elsewhere {
+                // Whoever has the other folder may have sent more since.
+                shard.absent = None;
+            }
             if another_gateway && kept(Rule::Embedded) {
                 // What an embedded gateway did ended with it, and nothing was paid.
                 if !matches!(shard.phase, Phase::Fetched | Phase::Settled(_) | Phase::Halved(_)) {
@@ -479,11 +504,12 @@ impl State {
         if self.finished.is_some() {
             return Next::Done;
         }
-        if find(&|shard| shard.phase == Phase::Creating).is_some() {
-            return Next::Resolve;
-        }
+        // What is over waits for nothing, and a look for lost creates takes minutes.
         if let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Over | Phase::Fetched)) {
             return Next::Settle(shard);
+        }
+        if find(&|shard| shard.phase == Phase::Creating).is_some() {
+            return Next::Resolve;
         }
         match schedule.turn(self, now) {
             Turn::Submit(shard) => return Next::Submit(shard),
@@ -539,6 +565,34 @@ impl State {
         lost.map(|shard| shard.plan.number).collect()
     }
 
+    /// Whether shards are held, and of no other there is a batch, or may be one, that anything is to be done about.
+    pub(super) fn is_stuck(&self) -> bool {
+        let goes_on = |shard: &Shard| {
+            matches!(shard.phase, Phase::Creating | Phase::Created | Phase::Over | Phase::Fetched)
+                && shard.held.is_none()
+        };
+        let any_held = self.shards.values().any(|shard| shard.held.is_some());
+        any_held && !self.shards.values().any(goes_on) && self.open_surplus().is_empty()
+    }
+
+    /// The batches that are not over, as far as the log says, the surplus ones among them.
+    pub(super) fn at_work(&self) -> Vec<BatchId> {
+        let created = self.shards.values().filter(|shard| shard.phase == Phase::Created);
+        let surplus = self.open_surplus().into_iter().map(|(_, batch)| batch);
+        created.filter_map(|shard| shard.batch().cloned()).chain(surplus).collect()
+    }
+
+    /// The batches that are over, and of which something is still to be fetched.
+    pub(super) fn unfetched(&self) -> Vec<BatchId> {
+        let over = self.shards.values().filter(|shard| shard.phase == Phase::Over);
+        over.filter_map(|shard| shard.batch().cloned()).collect()
+    }
+
+    /// How many creates there are of which it is not known whether they have made a batch.
+    pub(super) fn unanswered(&self) -> usize {
+        self.shards.values().filter(|shard| shard.phase == Phase::Creating).count()
+    }
+
     /// How many batches are, or may be, at work.
     pub(super) fn open(&self) -> usize {
         self.shards.values().filter(|shard| shard.is_open()).count()
@@ -589,6 +643,7 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         Event::Creating { shard, .. } => (*shard, "the intent to create a batch"),
         Event::Created { shard, .. } => (*shard, "a batch"),
         Event::Refused { shard, .. } => (*shard, "a refusal"),
+        Event::Absent { shard, .. } => (*shard, "a list without the batch"),
         Event::NoBatch { shard, .. } => (*shard, "the absence of a batch"),
         Event::Postponed { shard, .. } => (*shard, "a postponement"),
         Event::Over { shard, .. } => (*shard, "the end of a batch"),

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{
     Holder, Partition, RunError,
-    drive::Noted,
-    folder::{Folder, PROGRESS, SUMMARY, Seen},
+    drive::{Noted, Unreached},
+    folder::{Folder, SUMMARY, Seen},
     merge::read_summary,
     report::{Summary, shown},
     schedule::Schedule,
@@ -63,6 +63,13 @@ pub struct RunStatus {
     pub succeeded: u64,
     /// Why no other shard is submitted now, when some are left to be.
     pub waits: Option<String>,
+    /// Batches that were made of the same lines for nothing, and are not over: see
+    /// [`SurplusBatch`](super::SurplusBatch).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<BatchId>,
+    /// Since when no connection to the service can be made, as the process at work on it says, or as the last one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreached: Option<Unreached>,
     /// Its shards.
     pub shards: Vec<ShardStatus>,
     /// What came of it, once it is finished.
@@ -92,14 +99,22 @@ pub struct ShardStatus {
     pub ended: u64,
     /// Lines that succeeded.
     pub succeeded: u64,
-    /// Why it waits for a word of a person, or failed.
+    /// Whether it waits for a word of a person.
+    pub held: bool,
+    /// Why it does so, or failed.
     pub why: Option<String>,
 }
 
 impl RunStatus {
-    /// How many of its batches are at work, as far as the folder says.
+    /// How many of its batches are at work, as far as the folder says: those that it knows, [surplus](Self::surplus) ones
+    /// among them.
     pub fn open(&self) -> usize {
-        self.shards.iter().filter(|shard| matches!(shard.phase, "creating" | "created")).count()
+        self.shards.iter().filter(|shard| shard.phase == "created").count() + self.surplus.len()
+    }
+
+    /// How many creates there are of which it is not known whether they have made a batch, as when their answers were lost.
+    pub fn unanswered(&self) -> usize {
+        self.shards.iter().filter(|shard| shard.phase == "creating").count()
     }
 
     /// How many of its shards nobody has submitted yet.
@@ -116,8 +131,7 @@ impl RunStatus {
 pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let path = folder.as_ref();
     let Seen { record, state, holder } = Folder::look(path)?;
-    let noted: Noted =
-        fs::read(path.join(PROGRESS)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let noted = Noted::read(path);
     let results = state.finished.as_ref().and_then(|_| {
         let text = fs::read(path.join(SUMMARY)).ok()?;
         Some(serde_json::from_slice::<Summary>(&text).ok()?.joined)
@@ -156,6 +170,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
             ended,
             succeeded,
+            held: shard.held.is_some(),
             why: shard.held.clone().or(failed).or_else(|| shard.why.clone()),
         });
     }
@@ -163,6 +178,8 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
         None if state.next(&Schedule::unbounded(), UnixSeconds::now()) == Next::Held => RunPhase::Held,
+        // The others wait for a place that a held one has.
+        None if noted.held && state.is_stuck() => RunPhase::Held,
         None => RunPhase::Stopped,
     };
     let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
@@ -183,6 +200,8 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         ended,
         succeeded,
         waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
+        unreached: noted.unreached.filter(|_| phase != RunPhase::Finished),
+        surplus: state.open_surplus().into_iter().map(|(_, batch)| batch).collect(),
         shards,
         results,
     })

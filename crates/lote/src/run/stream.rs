@@ -45,6 +45,16 @@ pub enum RunEvent {
     },
     /// A batch exists and is written down.
     Created(Box<Batch>),
+    /// A batch that an earlier create has made, whose answer was lost or which the folder did not know of, was found and is
+    /// written down.
+    Found(Box<Batch>),
+    /// The folder held a run of something else, of which nothing is to be paid: this one takes its place.
+    Replaces {
+        /// The folder.
+        folder: PathBuf,
+        /// How they differ.
+        what: String,
+    },
     /// A shard was refused as too big: its lines go into two others.
     Halved {
         /// The shard.
@@ -60,6 +70,13 @@ pub enum RunEvent {
         shards: Vec<u32>,
         /// How long it takes to be certain that there is no batch.
         at_least: Duration,
+    },
+    /// Results were written although some lines have no outcome yet, before lost creates are looked for.
+    Partial {
+        /// Where they are.
+        results: PathBuf,
+        /// How many lines have no outcome yet.
+        undecided: u64,
     },
     /// A second batch was made of the same lines; it is cancelled, and what it did may be charged.
     Surplus {
@@ -128,8 +145,11 @@ impl RunEvent {
             }
             Progress::Uploading { sent, total } => Self::Uploading { sent, total },
             Progress::Created(batch) => Self::Created(Box::new(batch.clone())),
+            Progress::Found(batch) => Self::Found(Box::new(batch.clone())),
+            Progress::Replaces { folder, what } => Self::Replaces { folder: folder.to_owned(), what: what.to_owned() },
             Progress::Halved { shard, halves, why } => Self::Halved { shard, halves, why: why.to_owned() },
             Progress::Resolving { shards, at_least } => Self::Resolving { shards: shards.to_owned(), at_least },
+            Progress::Partial { results, undecided } => Self::Partial { results: results.to_owned(), undecided },
             Progress::Surplus { shard, batch } => Self::Surplus { shard, batch: Box::new(batch.clone()) },
             Progress::Waits { why } => Self::Waits { why: why.to_owned() },
             Progress::LimitsUnread { file, why } => Self::LimitsUnread { file: file.to_owned(), why: why.to_owned() },

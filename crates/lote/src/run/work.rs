@@ -8,21 +8,25 @@ use std::{
 
 use super::{
     Clean, CleanedRemote, Progress, Repair, Report, Run, RunError, RunStatus,
-    builder::Word,
     clean::{self, Missing, Remote},
     drive::{Driver, Manner, Stopped},
     error::Kind,
     event::Event,
-    folder::{Draft, Folder, NOT_FINISHED, RESULTS, SUMMARY},
+    folder::{Draft, Folder, NOT_FINISHED, Prepared, RESULTS, SUMMARY},
     limits::Kept,
     merge::{Fault, put_together},
+    record::Record,
     refuse::check_endpoint,
     repair::Search,
     report::Summary,
-    state::{Phase, Shard},
+    state::{Phase, Shard, State},
     status,
 };
-use crate::{deadline::Deadline, heavy::blocking, save::Output};
+use crate::{
+    deadline::Deadline,
+    heavy::blocking,
+    save::{Access, Output},
+};
 
 impl Run {
     /// Runs it to its end, from wherever its folder is. A run that is finished makes no call. Dropping the future stops
@@ -32,9 +36,14 @@ impl Run {
     /// See [`RunError`], whose predicates tell what was paid for by then.
     pub async fn execute(self) -> Result<Report, RunError> {
         let started = Instant::now();
+        if self.only_reads()
+            && let Some(report) = self.finished().await?
+        {
+            return Ok(report);
+        }
         let mut driver = self.begin(false).await?;
         loop {
-            match driver.drive().await {
+            match self.drive(&mut driver, started).await {
                 Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
                     if !self.attempt(&mut driver, Repair::new()).await? {
                         return self.end(driver, started).await;
@@ -45,7 +54,7 @@ impl Run {
                     return Err(self.write_partial(driver, error, started).await);
                 }
                 Err(Stopped::Failed(error)) => return Err(self.broke_off(driver, error)),
-                Err(Stopped::Later) => return Err(RunError::new(Kind::GaveUp)),
+                Err(Stopped::Later | Stopped::Interim) => return Err(RunError::new(Kind::GaveUp)),
             }
         }
     }
@@ -57,18 +66,48 @@ impl Run {
     /// See [`RunError`].
     pub async fn submit(self) -> Result<RunStatus, RunError> {
         let started = Instant::now();
+        if self.only_reads() && self.is_finished().await? {
+            return status(self.folder_path());
+        }
         let mut driver = self.begin(true).await?;
-        match driver.drive().await {
+        match self.drive(&mut driver, started).await {
             Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
                 Err(self.write_partial(driver, error, started).await)
             }
-            Ok(()) | Err(Stopped::Later) => {
+            Ok(()) | Err(Stopped::Later | Stopped::Interim) => {
                 let path = driver.folder.path().to_owned();
                 drop(driver);
                 status(path)
             }
             Err(Stopped::Failed(error)) => Err(self.broke_off(driver, error)),
         }
+    }
+
+    /// What came of a run that is finished, read from its folder: no call is made, and nothing is written but the
+    /// [`output`](Self::output), if one is wanted. None when it is not finished, or its results are not there as they were
+    /// written.
+    ///
+    /// # Errors
+    /// Those of opening its folder: see [`RunError`].
+    pub async fn finished(&self) -> Result<Option<Report>, RunError> {
+        let started = Instant::now();
+        self.check_places()?;
+        if !self.is_finished().await? {
+            return Ok(None);
+        }
+        let path = self.folder_path();
+        let seen = Folder::look(&path)?;
+        self.report(&path, &seen.state, Access::of(&path.join(Record::NAME)), started).await.map(Some)
+    }
+
+    async fn is_finished(&self) -> Result<bool, RunError> {
+        let path = self.folder_path();
+        blocking(move || Folder::look(&path)?.is_finished(&path)).await
+    }
+
+    /// Whether nothing is to be done with a run that is finished but to tell what came of it.
+    fn only_reads(&self) -> bool {
+        self.inputs.is_none() && self.words.is_empty() && self.attempts == 1 && !self.clean_remote
     }
 
     /// Cancels it: creates no more batches, asks those at work to stop, waits until they have, and fetches what they
@@ -88,10 +127,10 @@ impl Run {
                 if driver.folder.state.finished.is_none() && !driver.folder.state.cancelled {
                     driver.folder.say(Event::Cancelled)?;
                 }
-                match driver.drive().await {
+                match self.drive(&mut driver, started).await {
                     Ok(()) => self.end(driver, started).await.map(Some),
                     Err(Stopped::Failed(error)) => Err(error),
-                    Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
+                    Err(Stopped::Later | Stopped::Interim) => Err(RunError::new(Kind::GaveUp)),
                 }
             }
         }
@@ -106,10 +145,10 @@ impl Run {
         let started = Instant::now();
         let mut driver = self.begin(false).await?;
         self.attempt(&mut driver, repair).await?;
-        match driver.drive().await {
+        match self.drive(&mut driver, started).await {
             Ok(()) => self.end(driver, started).await,
             Err(Stopped::Failed(error)) => Err(error),
-            Err(Stopped::Later) => Err(RunError::new(Kind::GaveUp)),
+            Err(Stopped::Later | Stopped::Interim) => Err(RunError::new(Kind::GaveUp)),
         }
     }
 
@@ -156,17 +195,20 @@ impl Run {
         }
         // A run that is finished was opened without that.
         self.check_account(folder, deadline).await?;
-        if folder.state.finished.is_some() && clean::all_succeeded(folder)? {
+        if folder.state.finished.is_some() && clean::all_succeeded(folder.path(), &folder.state)? {
             return Ok(false);
         }
         // They may have been cleaned away.
         let missing = Missing::of(folder.path(), folder.access(), &folder.state);
         let made = blocking(move || missing.make()).await;
-        made.map_err(|Fault(path, error)| RunError::io("make again", &path, error).at(folder.path()))?;
+        made.map_err(|Fault(path, error)| {
+            RunError::io("make again", &path, error).at(folder.path()).of(&folder.state)
+        })?;
         let search = Search::new(folder, repair);
         let found = blocking(move || search.shards()).await;
-        let shards =
-            found.map_err(|Fault(path, error)| RunError::io("look through", &path, error).at(folder.path()))?;
+        let shards = found.map_err(|Fault(path, error)| {
+            RunError::io("look through", &path, error).at(folder.path()).of(&folder.state)
+        })?;
         let unsent = folder.state.shards.values().any(|shard| shard.phase == Phase::Cancelled);
         if shards.is_empty() && !unsent {
             return Ok(false);
@@ -194,7 +236,12 @@ impl Run {
         let folder = match &self.inputs {
             None => Folder::open(&self.folder_path())?,
             Some(inputs) => {
-                let prepared = deadline.within(self.prepare(inputs)).await;
+                // Of a finished run there is nothing left to wait for: only to see that it is the same.
+                let path = self.folder_path();
+                let is_finished =
+                    blocking(move || Folder::look(&path)).await.is_ok_and(|seen| seen.state.finished.is_some());
+                let within = if is_finished { Deadline::after(None) } else { deadline };
+                let prepared = within.within(self.prepare(inputs)).await;
                 prepared.map_err(|error| RunError::refused(error.context("gave up before the end of the check")))??
             }
         };
@@ -214,8 +261,11 @@ impl Run {
             Folder::prepare(draft, &wanted)
         })
         .await;
-        let (folder, checked) = prepared?;
+        let Prepared { folder, checked, replaces } = prepared?;
         drop(here);
+        if let Some(what) = replaces {
+            (self.on_progress)(Progress::Replaces { folder: folder.path(), what: &what });
+        }
         if let Some(checked) = checked {
             (self.on_progress)(Progress::Checked(&checked));
         }
@@ -231,33 +281,19 @@ impl Run {
 
     /// Writes down that this process goes on with the run, and what a person has said.
     async fn enter(&self, mut folder: Folder, deadline: Deadline, detach: bool) -> Result<Driver, RunError> {
-        let fresh = folder.is_fresh();
-        if !fresh && folder.state.finished.is_none() {
+        let goes_on = !folder.is_fresh() && folder.state.finished.is_none();
+        if goes_on {
             self.check_account(&folder, deadline).await?;
+        }
+        let state = if goes_on { folder.state_when_entered(self.who())? } else { folder.state.clone() };
+        let words = self.check_words(&folder, &state, deadline).await?;
+        if goes_on {
             folder.enter(self.who())?;
             let batches = folder.state.batches();
             (self.on_progress)(Progress::GoesOn { folder: folder.path(), batches: &batches });
         }
-        for word in &self.words {
-            let (shard, event) = match word {
-                Word::NoBatch(shard) => (*shard, Event::NoBatch { shard: *shard, why: "a person said so".to_owned() }),
-                Word::Adopt(shard, batch) => {
-                    (*shard, Event::Created { shard: *shard, batch: batch.clone(), adopted: true })
-                }
-            };
-            match folder.state.shards.get(&shard) {
-                Some(found) if found.phase == Phase::Creating => folder.say(event)?,
-                // No create was sent: the batch is that of a run whose folder is lost.
-                Some(Shard { phase: Phase::Planned | Phase::Uploaded, .. }) if matches!(word, Word::Adopt(..)) => {
-                    folder.say(event)?;
-                }
-                // Its batch is not known to the service any more, or cannot be fetched.
-                Some(found) if found.held.is_some() => folder.say(event)?,
-                _ => {
-                    let why = format!("shard {shard} has no create whose answer was lost");
-                    return Err(RunError::place(folder.path(), why));
-                }
-            }
+        for word in words {
+            folder.say(word)?;
         }
         // All others are looked at again.
         let held = folder.state.shards.values().filter(|shard| shard.held.is_some());
@@ -274,6 +310,7 @@ impl Run {
             limits: self.limits_in.as_ref().filter(|_| self.gateway.is_none()).map(|at| Kept::of(at, &self.client)),
             settle_after_loss: self.settle_after_loss,
             detach,
+            partial: self.partial,
             on_progress: Arc::clone(&self.on_progress),
             told: self.told.clone(),
         };
@@ -290,28 +327,47 @@ impl Run {
         error
     }
 
+    /// Drives it as far as it goes. Where results are wanted although some shards have none, those that there are are written
+    /// before lost creates are looked for, which takes minutes.
+    async fn drive(&self, driver: &mut Driver, started: Instant) -> Result<(), Stopped> {
+        loop {
+            match driver.drive().await {
+                Err(Stopped::Interim) => {
+                    let settled = |shard: &Shard| matches!(shard.phase, Phase::Settled(_));
+                    if driver.folder.state.shards.values().any(settled) {
+                        let Report { results, undecided, .. } = self.so_far(&mut driver.folder, started).await?;
+                        (self.on_progress)(Progress::Partial { results: &results, undecided });
+                    }
+                }
+                ended => return ended,
+            }
+        }
+    }
+
     /// Writes the results that there are although shards are held, and has the error tell of them.
     async fn write_partial(&self, driver: Driver, held: RunError, started: Instant) -> RunError {
         let mut folder = driver.folder;
-        (self.on_progress)(Progress::Joining);
-        let written = match put_together(&folder, &self.client).await {
-            Ok(results) => folder.say(Event::Partial { results }),
-            Err(error) => Err(error),
-        };
-        match written {
-            Ok(()) => match self.report(&folder, started).await {
-                Ok(report) => held.with_report(report),
-                Err(error) => error,
-            },
+        match self.so_far(&mut folder, started).await {
+            Ok(report) => held.with_report(report),
             Err(error) => error,
         }
+    }
+
+    /// Writes the results that there are so far.
+    async fn so_far(&self, folder: &mut Folder, started: Instant) -> Result<Report, RunError> {
+        (self.on_progress)(Progress::Joining);
+        let results = put_together(folder, &self.client).await.map_err(|error| error.of(&folder.state))?;
+        if !folder.state.written.contains(&results) {
+            folder.say(Event::Partial { results })?;
+        }
+        self.report(folder.path(), &folder.state, folder.access(), started).await
     }
 
     /// The end of a finished run: its report, and what is still to be done with it.
     async fn end(&self, driver: Driver, started: Instant) -> Result<Report, RunError> {
         let deadline = driver.deadline();
         let mut folder = driver.folder;
-        let mut report = self.report(&folder, started).await?;
+        let mut report = self.report(folder.path(), &folder.state, folder.access(), started).await?;
         if self.clean_remote {
             let cleaned = self.delete_files(&mut folder, deadline, Clean::new()).await;
             report.remote = Some(cleaned.unwrap_or_else(CleanedRemote::failed));
@@ -320,32 +376,31 @@ impl Run {
     }
 
     /// The report of a finished run, and its results where they are wanted as well.
-    async fn report(&self, folder: &Folder, started: Instant) -> Result<Report, RunError> {
+    async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
         let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
         let Summary { run, batches, undecided, surplus, joined } =
-            read.map_err(|error| folder.failed("read", SUMMARY, error))?;
+            read.map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
         let mut report = Report {
             run,
             batches,
             surplus,
             joined,
             undecided,
-            folder: folder.path().to_owned(),
+            folder: folder.to_owned(),
             results: folder.join(RESULTS),
             seconds: started.elapsed().as_secs_f64(),
             remote: None,
         };
         if let Some(output) = &self.output {
-            let to = Output::new(output, self.may_replace(folder.state.written.clone())).access(folder.access());
+            let to = Output::new(output, self.may_replace(state.written.clone())).access(access);
             let output = output.clone();
             match copy_results(&report.results, to).await {
                 Ok(true) => report.results = output,
                 // What went into a pipe or a device cannot be read again.
                 Ok(false) => {}
                 Err(error) => {
-                    let at = folder.path().to_owned();
-                    return Err(RunError::new(Kind::NotCopied { output, error, report: Box::new(report) }).at(&at));
+                    return Err(RunError::new(Kind::NotCopied { output, error, report: Box::new(report) }).at(folder));
                 }
             }
         }

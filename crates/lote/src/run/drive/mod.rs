@@ -18,6 +18,7 @@ use std::{
 use tokio::time::Instant;
 
 pub(super) use self::noted::Noted;
+pub use self::noted::Unreached;
 use self::reach::{Reach, Unanswered};
 use super::{
     OnProgress, Progress, RunError,
@@ -45,6 +46,8 @@ pub(super) struct Manner {
     pub(super) settle_after_loss: Duration,
     /// Only so far as until there is nothing to do but wait.
     pub(super) detach: bool,
+    /// Results are written although some shards have none.
+    pub(super) partial: bool,
     pub(super) on_progress: OnProgress,
     /// Where a reader takes what is told, and is waited for when it is far behind.
     pub(super) told: Option<Arc<Queue>>,
@@ -67,6 +70,9 @@ pub(super) struct Driver {
     seen: BTreeMap<BatchId, Batch>,
     /// The batches that this process has asked to stop.
     stopped: BTreeSet<BatchId>,
+    /// Whether the batches at work were looked at, and what there is was written, before lost creates are looked for.
+    glanced: bool,
+    interim: bool,
     /// Whether the list was looked at for batches that the log does not hold, or that another run has made.
     looked: bool,
     /// How often there was no room although none of the run's batches was at work.
@@ -80,9 +86,11 @@ pub(super) struct Driver {
     sought: BTreeSet<u32>,
 }
 
-/// Why the work stops: `Later` when there is nothing to do now but to wait, and that was not asked for.
+/// Why the work stops: `Later` when there is nothing to do now but to wait, and that was not asked for; `Interim`, once, when
+/// the results that there are can be written before it goes on.
 pub(super) enum Stopped {
     Later,
+    Interim,
     Failed(RunError),
 }
 
@@ -105,6 +113,8 @@ impl Driver {
         let (reach, unanswered) =
             (Reach::new(Arc::clone(&manner.on_progress)), Unanswered::new(manner.cadence.pauses()));
         let schedule = Schedule::new(manner.bounds.clone(), learned);
+        // What the process before has left is so until this one knows better.
+        let unreached = Noted::read(folder.path()).unreached;
         Self {
             client,
             folder,
@@ -112,10 +122,12 @@ impl Driver {
             manner,
             schedule,
             paused_until: None,
-            noted: Noted::default(),
+            noted: Noted { unreached, ..Noted::default() },
             told: BTreeSet::new(),
             seen: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            glanced: false,
+            interim: false,
             looked: false,
             refused: 0,
             reach,
@@ -136,7 +148,7 @@ impl Driver {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.went_on(),
                 Err(Stopped::Failed(error)) => self.outlast(error).await?,
-                Err(later) => return Err(later),
+                Err(stopped) => return Err(stopped),
             }
         }
     }
@@ -149,6 +161,15 @@ impl Driver {
         self.heed_cancel().await?;
         self.stop_surplus().await?;
         match self.next() {
+            // What needs no looking for anything comes first: that takes minutes, which a tick may not have.
+            Next::Resolve if (self.manner.detach || self.manner.partial) && !self.glanced => {
+                self.glanced = true;
+                self.glance().await?;
+            }
+            Next::Resolve if self.manner.partial && !self.interim => {
+                self.interim = true;
+                return Err(Stopped::Interim);
+            }
             Next::Resolve => self.resolve().await?,
             Next::Settle(shard) => self.settle(shard).await?,
             Next::Submit(shard) => self.submit(shard).await?,
@@ -160,7 +181,10 @@ impl Driver {
                 }
             }
             Next::Wait => self.wait().await?,
-            Next::Held => return Err(self.held().into()),
+            Next::Held => {
+                self.note_held();
+                return Err(self.held().into());
+            }
             Next::Merge => {
                 // What was found is waited for, and fetched.
                 if !self.look_for_surplus().await? {
@@ -254,7 +278,7 @@ impl Driver {
     }
 
     fn ended(&self, kind: Kind) -> RunError {
-        RunError::new(kind).at(self.folder.path()).with(self.folder.state.batches())
+        RunError::new(kind).at(self.folder.path()).of(&self.folder.state)
     }
 
     fn held(&self) -> RunError {
@@ -263,7 +287,7 @@ impl Driver {
     }
 
     fn failed(&self, doing: &str, path: &std::path::Path, error: std::io::Error) -> RunError {
-        RunError::io(doing, path, error).at(self.folder.path()).with(self.folder.state.batches())
+        RunError::io(doing, path, error).at(self.folder.path()).of(&self.folder.state)
     }
 
     /// Puts all results together.
@@ -276,7 +300,8 @@ impl Driver {
             return Err(self.ended(Kind::Failed(whys.collect())));
         }
         self.tell(Progress::Joining);
-        let results = put_together(&self.folder, &self.client).await?;
+        let results = put_together(&self.folder, &self.client).await;
+        let results = results.map_err(|error| error.of(&self.folder.state))?;
         self.folder.say(Event::Finished { results })
     }
 }

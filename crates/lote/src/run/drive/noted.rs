@@ -1,10 +1,10 @@
 //! How far the batches are, as it is left for who looks on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, RequestCounts};
+use crate::{Batch, RequestCounts, UnixSeconds, run::folder::PROGRESS};
 
 /// How far the batches are, for who looks on.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -14,6 +14,29 @@ pub(in crate::run) struct Noted {
     /// Why shards that nobody has submitted wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::run) waits: Option<String>,
+    /// Whether nothing goes on without a word of a person, as many shards as wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::run) held: bool,
+    /// Since when no connection can be made to the service, which was reached before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::run) unreached: Option<Unreached>,
+}
+
+/// No connection to the service can be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Unreached {
+    /// Since when.
+    pub since: UnixSeconds,
+    /// What came of the first try, fit to be shown.
+    pub why: String,
+}
+
+impl Noted {
+    /// What was left in a folder before.
+    pub(in crate::run) fn read(folder: &Path) -> Self {
+        fs::read(folder.join(PROGRESS)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

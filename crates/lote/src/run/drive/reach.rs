@@ -10,11 +10,11 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{Driver, Stopped};
+use super::{Driver, Stopped, noted::Unreached};
 use crate::{
     Error, Tolerance,
     policy::{Pauses, Trouble},
-    run::{OnProgress, Progress, RunError},
+    run::{OnProgress, Progress, RunError, seam},
 };
 
 /// When it is said again that the service is not reached: each time after twice as long, up to the longest.
@@ -31,6 +31,7 @@ pub(super) struct Reach {
 
 /// Since when there is no connection, and when that is said next.
 struct Away {
+    noted: Unreached,
     since: Instant,
     next: Instant,
     pause: Duration,
@@ -76,11 +77,16 @@ impl Reach {
         *self.away() = None;
     }
 
+    /// Since when it is not reached, if it is not.
+    fn unreached(&self) -> Option<Unreached> {
+        self.away().as_ref().map(|away| away.noted.clone())
+    }
+
     /// Tells of an error that is survived. That a service is not reached which was reached before is told the first time,
     /// and then less and less often.
     pub(super) fn trouble(&self, error: &Error) {
         let say = if error.is_unconnected() && self.reached.load(Ordering::Relaxed) {
-            self.still_away()
+            self.still_away(error)
         } else {
             *self.away() = None;
             Say::Trouble
@@ -93,7 +99,7 @@ impl Reach {
     }
 
     /// There is no connection, again or still.
-    fn still_away(&self) -> Say {
+    fn still_away(&self, error: &Error) -> Say {
         let now = Instant::now();
         match &mut *self.away() {
             Some(away) if now < away.next => Say::Nothing,
@@ -103,7 +109,8 @@ impl Reach {
                 Say::Still(now - away.since)
             }
             none => {
-                *none = Some(Away { since: now, next: now + FIRST, pause: FIRST });
+                let noted = Unreached { since: seam::now(), why: error.to_string() };
+                *none = Some(Away { noted, since: now, next: now + FIRST, pause: FIRST });
                 Say::Trouble
             }
         }
@@ -131,6 +138,16 @@ impl Driver {
     /// A step was taken.
     pub(super) fn went_on(&mut self) {
         self.unanswered.over();
+        self.note_reach();
+    }
+
+    /// Leaves for who looks on whether the service is reached, when that has changed.
+    pub(super) fn note_reach(&mut self) {
+        let unreached = self.reach.unreached();
+        if unreached != self.noted.unreached {
+            self.noted.unreached = unreached;
+            self.folder.note(&self.noted);
+        }
     }
 
     /// Pauses after a step that failed because the service did not answer, if it can be taken again without doing anything
@@ -145,6 +162,7 @@ impl Driver {
             return Err(error.into());
         }
         self.reach.trouble(unanswered);
+        self.note_reach();
         let pause = sleep(self.unanswered.pauses.next(None, None));
         self.manner.deadline.within(pause).await.map_err(|late| self.service(late).into())
     }

@@ -129,8 +129,11 @@ impl Driver {
         let settle = if kept(Rule::Proof) { self.manner.settle_after_loss } else { Duration::ZERO };
         let pause = |part: u32| (self.manner.settle_after_loss / part).max(Duration::from_millis(1));
         let mut pauses = Cadence::new(pause(8), pause(2)).pauses();
-        let (begun, mut absent, mut trouble) = (Instant::now(), None::<(Instant, SystemTime)>, Trouble::default());
-        self.tell(Progress::Resolving { shards: &self.folder.state.lost(), at_least: settle * 2 });
+        let (begun, mut trouble) = (Instant::now(), Trouble::default());
+        let mut absent = self.absent_before(begun, settle);
+        let lost = self.folder.state.lost();
+        let goes_on = lost.iter().all(|shard| absent.contains_key(shard));
+        self.tell(Progress::Resolving { shards: &lost, at_least: if goes_on { settle } else { settle * 2 } });
         loop {
             let lost = self.folder.state.lost();
             match self.read_list(&lost).await {
@@ -139,18 +142,22 @@ impl Driver {
                     self.take(&lost, listed.take_found())?;
                     let now = (Instant::now(), seam::wall());
                     // A clock that was set back is read from then on.
-                    if absent.is_some_and(|(_, wall)| now.1 < wall) {
-                        absent = Some(now);
-                    }
+                    absent.values_mut().filter(|(_, wall)| now.1 < *wall).for_each(|first| *first = now);
                     let apart = |(first, wall): (Instant, SystemTime)| {
                         now.0 - first >= settle && now.1.duration_since(wall).is_ok_and(|apart| apart >= settle)
                     };
                     let long_enough = now.0 - begun >= settle * 2;
                     for shard in self.folder.state.lost() {
                         match unproven(&listed, shard) {
-                            None if absent.is_some_and(apart) || !kept(Rule::Proof) => {
+                            None if absent.get(&shard).copied().is_some_and(apart) || !kept(Rule::Proof) => {
                                 let why = "the list was read twice and does not show it".to_owned();
                                 self.folder.say(Event::NoBatch { shard, why })?;
+                            }
+                            // The process that comes next need not begin anew.
+                            None if now.0 - begun >= settle && !absent.contains_key(&shard) => {
+                                absent.insert(shard, now);
+                                let after_millis = u64::try_from(settle.as_millis()).unwrap_or(u64::MAX);
+                                self.folder.say(Event::Absent { shard, at: seam::now(), after_millis })?;
                             }
                             Some(why) if long_enough => self.hold(shard, why)?,
                             _ => {}
@@ -159,19 +166,32 @@ impl Driver {
                     if self.folder.state.lost().is_empty() {
                         return Ok(());
                     }
-                    if listed.whole && listed.any && now.0 - begun >= settle {
-                        absent.get_or_insert(now);
-                    }
                 }
                 Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
                 Err(error) => match trouble.take(&self.tolerance(Tolerance::default()), error) {
-                    Ok(error) => self.reach.trouble(&error),
+                    Ok(error) => {
+                        self.reach.trouble(&error);
+                        self.note_reach();
+                    }
                     Err(error) => return Err(self.service(error.maybe_done())),
                 },
             }
             let pause = sleep(pauses.next(None, None));
             self.manner.deadline.within(pause).await.map_err(|error| self.service(error.maybe_done()))?;
         }
+    }
+
+    /// The first readings of the list that an earlier process has made, of those that had looked as long by then as this one
+    /// would. By the clock that nobody sets they count as made when this one began, which was later.
+    fn absent_before(&self, begun: Instant, settle: Duration) -> BTreeMap<u32, (Instant, SystemTime)> {
+        let lost = self.folder.state.shards.values().filter(|shard| shard.phase == Phase::Creating);
+        let first = lost.filter_map(|shard| {
+            let (at, _) = shard.absent.filter(|(_, after)| *after >= settle)?;
+            // Within the second that follows.
+            let at = Duration::from_secs(u64::try_from(at.get()).ok()?.checked_add(1)?);
+            Some((shard.plan.number, (begun, SystemTime::UNIX_EPOCH.checked_add(at)?)))
+        });
+        first.collect()
     }
 
     /// Sends the lost creates again, with the keys that they had, for as long as the service is known to honour those: it
@@ -183,6 +203,10 @@ impl Driver {
             let (Some(file), Some(nonce)) = (shard.file.clone(), shard.nonce.clone()) else { continue };
             if !adopt::is_key_kept(shard.intent, seam::now(), how_long) {
                 continue;
+            }
+            if shard.absent.is_some() {
+                // This one may take effect later than the list was read.
+                self.folder.say(Event::Absent { shard: number, at: seam::now(), after_millis: 0 })?;
             }
             match self.create(number, &file, &nonce).await {
                 Ok(batch) => self.created(number, batch, true)?,

@@ -77,7 +77,7 @@ impl Driver {
         if shard.as_ref().is_some_and(|plan| plan.sha256 != stored.sha256) && kept(Rule::Checked) {
             let error =
                 std::io::Error::other("it is not as it was written: it holds other request lines than were checked");
-            return Err(RunError::io("send", &path, error).at(self.folder.path()).with(self.folder.state.batches()));
+            return Err(RunError::io("send", &path, error).at(self.folder.path()).of(&self.folder.state));
         }
         let (total, on_progress) = (stored.bytes, Arc::clone(&self.manner.on_progress));
         let run = self.folder.record.run.get(..8).unwrap_or_default();
@@ -119,9 +119,9 @@ impl Driver {
     }
 
     pub(super) fn created(&mut self, number: u32, batch: Batch, adopted: bool) -> Result<(), RunError> {
-        let written = self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted });
+        let written = self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted, said: false });
         // An id that could not be written down is told all the same.
-        self.tell(Progress::Created(&batch));
+        self.tell(if adopted { Progress::Found(&batch) } else { Progress::Created(&batch) });
         written.map_err(|error| error.and(batch.id))?;
         self.refused = 0;
         self.reach.answered();
@@ -133,7 +133,8 @@ impl Driver {
     async fn not_created(&mut self, number: u32, nonce: String, error: Error) -> Result<(), RunError> {
         if let Some(batch) = error.batch_id().cloned() {
             // There is a batch although its answer cannot be read.
-            let written = self.folder.say(Event::Created { shard: number, batch: batch.clone(), adopted: false });
+            let written =
+                self.folder.say(Event::Created { shard: number, batch: batch.clone(), adopted: false, said: false });
             self.tell(Progress::Trouble(&error));
             written.map_err(|error| error.and(batch))?;
             return Ok(());

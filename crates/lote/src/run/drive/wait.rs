@@ -77,6 +77,30 @@ impl Driver {
         Ok(any)
     }
 
+    /// Looks once at the batches that are at work for those that are over. What cannot be looked at now is looked at later.
+    pub(super) async fn glance(&mut self) -> Result<(), RunError> {
+        for (number, id) in self.at_work() {
+            match self.manner.deadline.bound(self.client.batches().get(&id)).await {
+                Ok(batch) => {
+                    self.reach.answered();
+                    self.tell(Progress::Waiting(&batch));
+                    if batch.is_terminal() {
+                        self.over(number, id, batch)?;
+                    }
+                }
+                Err(error) if error.is_deadline() => return Err(self.service(error)),
+                Err(error) => {
+                    self.tell(Progress::Trouble(&error));
+                    // The others would not be answered either.
+                    if error.is_connection() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A batch is over: there is room for another. Some services answer with another id than they were asked for.
     fn over(&mut self, number: u32, id: BatchId, batch: Batch) -> Result<(), RunError> {
         let status = batch.status.as_str().to_owned();
@@ -107,6 +131,13 @@ impl Driver {
             Turn::Wait(why) => Some(why),
             _ => None,
         }
+    }
+
+    /// Leaves for who looks on that nothing goes on without a word of a person, and why other shards wait.
+    pub(super) fn note_held(&mut self) {
+        self.noted.waits = self.why_waiting().map(|why| why.to_string());
+        self.noted.held = true;
+        self.folder.note(&self.noted);
     }
 
     /// Leaves why shards wait for who looks on, and tells it once for each kind of reason.
@@ -183,6 +214,7 @@ impl Driver {
                         self.noted.at = seam::now().get();
                         self.folder.note(&self.noted);
                     }
+                    self.note_reach();
                     // The machine may have slept, and its clock for pauses with it.
                     if self.manner.deadline.is_over() {
                         return Err(self.ended(Kind::GaveUp));

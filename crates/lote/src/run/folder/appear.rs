@@ -34,31 +34,39 @@ pub(in crate::run) struct Draft<'a> {
     pub(in crate::run) who: Opened,
 }
 
+/// A folder that is ready for its run.
+pub(in crate::run) struct Prepared {
+    pub(in crate::run) folder: Folder,
+    /// What was counted of the input, if the run is new.
+    pub(in crate::run) checked: Option<Checked>,
+    /// How it differs from a run of which nothing is to be paid, and whose place it has taken.
+    pub(in crate::run) replaces: Option<String>,
+}
+
 impl Folder {
     /// The folder of this run: a new one, which appears when the input has passed its check, or the one that is there, to
-    /// be gone on with. What was counted of the input, if it is a new one.
-    pub(in crate::run) fn prepare(
-        draft: Draft<'_>,
-        wanted: &dyn Fn() -> bool,
-    ) -> Result<(Self, Option<Checked>), RunError> {
+    /// be gone on with. What was counted of the input, if it is a new one, and how it differs from one whose place it takes.
+    pub(in crate::run) fn prepare(draft: Draft<'_>, wanted: &dyn Fn() -> bool) -> Result<Prepared, RunError> {
+        let made = |(folder, checked)| Prepared { folder, checked: Some(checked), replaces: None };
         let path = draft.path;
         save_sweep(save::folder(path));
         match what_is(path)? {
-            There::Nothing => draft.beside(wanted).map(|(folder, checked)| (folder, Some(checked))),
-            There::Free => draft.in_place(None, wanted).map(|(folder, checked)| (folder, Some(checked))),
+            There::Nothing => draft.beside(wanted).map(made),
+            There::Free => draft.in_place(None, wanted).map(made),
             There::Run(_) => {
                 let folder = Self::open(path)?;
                 match draft.differs(&folder.record, wanted)? {
-                    None => Ok((folder, None)),
+                    None => Ok(Prepared { folder, checked: None, replaces: None }),
                     // Nobody can owe or be owed anything: it gives way.
-                    Some(_) if folder.state.owes_nothing() => {
-                        draft.in_place(Some(folder), wanted).map(|(folder, checked)| (folder, Some(checked)))
+                    Some(what) if folder.state.owes_nothing() => {
+                        let made = draft.in_place(Some(folder), wanted).map(made)?;
+                        Ok(Prepared { replaces: Some(what), ..made })
                     }
                     Some(what) => {
                         let ended = folder.state.finished.is_some();
                         let state = if ended { "a finished run" } else { "a run that is not finished" };
                         let why = format!("holds {state} of something else ({what}); name another folder");
-                        Err(RunError::new(Kind::Taken { why }).at(path).with(folder.state.batches()))
+                        Err(RunError::new(Kind::Taken { why }).at(path).of(&folder.state))
                     }
                 }
             }

@@ -197,7 +197,7 @@ impl World {
         for event in [
             Event::Uploaded { shard, file },
             Event::Creating { shard, nonce: "n".to_owned(), at: UnixSeconds::now() },
-            Event::Created { shard, batch: batch.clone(), adopted: false },
+            Event::Created { shard, batch: batch.clone(), adopted: false, said: false },
             Event::Over { shard, batch, status: "completed".to_owned() },
         ] {
             self.folder.say(event).unwrap();
@@ -296,7 +296,7 @@ proptest! {
         let path = root.path().join("requests.run");
         let inputs = [input];
         let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who: Opened::default() };
-        let (folder, _) = Folder::prepare(draft, &|| true).unwrap();
+        let folder = Folder::prepare(draft, &|| true).unwrap().folder;
         let mut world = World { folder, kinds, batches: 0, came: Vec::new() };
         world.settle_all();
         world.check(&ids);

@@ -29,7 +29,7 @@ fn create(state: &mut State, shard: u32, when: UnixSeconds) {
     for event in [
         Event::Uploaded { shard, file },
         Event::Creating { shard, nonce: "n".to_owned(), at: when },
-        Event::Created { shard, batch, adopted: false },
+        Event::Created { shard, batch, adopted: false, said: false },
     ] {
         state.apply(&event).unwrap();
     }

@@ -67,6 +67,8 @@ enum What {
     Away,
     /// The same, and the request still got through: its answer is lost.
     AnswerLost,
+    /// The request gets nowhere, and seems to be one whose answer is lost.
+    NothingDone,
     /// The service loses all files, this time or each time from then on.
     LosesFiles { always: bool },
 }
@@ -105,10 +107,12 @@ impl Carrier for Way {
         }
         state.requests.push(format!("{} {path}", request.method()));
         let away = state.since.is_some_and(|since| now < since + AWAY);
-        if self.what == What::AnswerLost && state.since == Some(now) {
-            let carried = self.wire.carry(request);
+        if matches!(self.what, What::AnswerLost | What::NothingDone) && state.since == Some(now) {
+            let carried = (self.what == What::AnswerLost).then(|| self.wire.carry(request));
             return Box::pin(async move {
-                let _ = carried.await;
+                if let Some(carried) = carried {
+                    let _ = carried.await;
+                }
                 let gone: Result<Vec<u8>, _> = Err(io::Error::from(io::ErrorKind::ConnectionReset));
                 let body = reqwest::Body::wrap_stream(futures_util::stream::iter([gone]));
                 Ok(http::Response::new(body).into())
@@ -165,6 +169,12 @@ fn jump(seconds: i64) {
 }
 
 async fn run(when: When, what: What, set: impl FnOnce(Run) -> Run) -> Came {
+    let (way, client, place) = scene(when, what);
+    drive(&way, Run::new(&client, place.path().join("requests.jsonl")), set).await
+}
+
+/// A service, what talks to it, and a folder with four request lines.
+fn scene(when: When, what: What) -> (Arc<Way>, Client, tempfile::TempDir) {
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let service = || Service::new(Nature::plain(), seconds);
     let mut world = World::new(7, Choices::scripted(Vec::new()), [service(), service()]);
@@ -189,9 +199,13 @@ async fn run(when: When, what: What, set: impl FnOnce(Run) -> Run) -> Came {
         format!("{line}\n")
     };
     std::fs::write(&requests, (0..4).map(line).collect::<String>()).unwrap();
+    (way, client, place)
+}
+
+async fn drive(way: &Arc<Way>, run: Run, set: impl FnOnce(Run) -> Run) -> Came {
     let told = Arc::<Mutex<(Vec<String>, usize)>>::default();
     let telling = Arc::clone(&told);
-    let run = Run::new(&client, &requests).limits(Limits { max_lines: 2, ..Limits::default() });
+    let run = run.limits(Limits { max_lines: 2, ..Limits::default() });
     let run = set(run.on_progress(move |progress| {
         let mut told = telling.lock().unwrap();
         match progress {
@@ -206,7 +220,7 @@ async fn run(when: When, what: What, set: impl FnOnce(Run) -> Run) -> Came {
     let began = Instant::now();
     let ended = run.execute().await;
     let (told, again) = std::mem::take(&mut *told.lock().unwrap());
-    Came { ended, way, told, again, took: began.elapsed() }
+    Came { ended, way: Arc::clone(way), told, again, took: began.elapsed() }
 }
 
 /// The moments of a run at which its network may go.
@@ -335,4 +349,41 @@ fn a_file_that_the_service_has_lost_is_uploaded_again_and_not_for_ever() {
     let error = came.ended.as_ref().unwrap_err();
     assert!(error.is_held(), "{error}");
     assert_eq!((came.batches(), came.requests("POST /files"), came.requests("POST /batches")), (1, 3, 3));
+}
+
+/// The first reading of the list is kept: the next process reads it once more, and no sooner than the rule wants.
+#[test]
+fn a_lost_create_is_looked_for_on_from_where_the_process_before_has_come() {
+    let settle = Duration::from_secs(120);
+    let (_, create) = MOMENTS[2];
+    virtually(|| async {
+        let (way, client, place) = scene(create, What::NothingDone);
+        let folder = place.path().join("requests.run");
+        let first = drive(&way, Run::new(&client, place.path().join("requests.jsonl")), |run| {
+            run.settle_after_loss(settle).deadline(settle + settle / 2 + settle / 4)
+        });
+        let first = first.await;
+        assert!(first.ended.as_ref().unwrap_err().gave_up() && first.batches() == 0, "{:?}", first.ended);
+        // One that is to look longer cannot go on from there.
+        let longer =
+            drive(&way, Run::open(&client, &folder), |run| run.settle_after_loss(settle * 2).deadline(settle * 3));
+        let longer = longer.await;
+        assert!(longer.ended.as_ref().unwrap_err().gave_up() && longer.batches() == 0, "{:?}", longer.ended);
+        jump(9 * 60 * 60);
+        let created = Arc::<Mutex<Option<Instant>>>::default();
+        let (began, seen) = (Instant::now(), Arc::clone(&created));
+        let next = drive(&way, Run::open(&client, &folder), |run| {
+            run.settle_after_loss(settle).on_progress(move |progress| {
+                if let Progress::Created(_) = progress {
+                    seen.lock().unwrap().get_or_insert(Instant::now());
+                }
+            })
+        });
+        let next = next.await;
+        let report = next.ended.as_ref().unwrap();
+        assert_eq!((report.joined.succeeded, next.batches()), (4, 2));
+        // The wall clock alone proves nothing.
+        let took = created.lock().unwrap().unwrap() - began;
+        assert!(took >= settle && took < settle * 2, "{took:?}");
+    });
 }

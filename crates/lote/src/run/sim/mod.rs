@@ -36,12 +36,13 @@ const STACK: usize = 64 << 20;
 const SEEDS_A_RULE: u64 = 1_000;
 
 /// What the seeds must make happen.
-const EVENTS: [&str; 20] = [
+const EVENTS: [&str; 21] = [
     "opened",
     "uploaded",
     "creating",
     "created",
     "refused",
+    "absent",
     "no_batch",
     "postponed",
     "over",

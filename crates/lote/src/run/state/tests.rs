@@ -39,7 +39,7 @@ fn course(shard: u32) -> Vec<(Event, Next)> {
     vec![
         (Event::Uploaded { shard, file: id(&format!("f{shard}")) }, Next::Submit(shard)),
         (Event::Creating { shard, nonce, at: UnixSeconds::now() }, Next::Resolve),
-        (Event::Created { shard, batch: batch.clone(), adopted: false }, Next::Wait),
+        (Event::Created { shard, batch: batch.clone(), adopted: false, said: false }, Next::Wait),
         (Event::Over { shard, batch, status: "completed".to_owned() }, Next::Settle(shard)),
         (Event::Settled { shard, results: stored() }, Next::Merge),
     ]
@@ -76,17 +76,20 @@ fn no_more_are_open_than_there_is_room_for() {
         state.apply(event).unwrap();
     }
     assert_eq!((next(&state, 1), next(&state, 2)), (Next::Wait, Next::Submit(2)));
-    // What is over goes before what is to be sent; what is lost goes before all.
+    // What is over goes before all, and what is lost before what is to be sent.
     state.apply(&all[0][3].0).unwrap();
     assert_eq!(next(&state, 2), Next::Settle(1));
     for (event, _) in &all[1][..2] {
         state.apply(event).unwrap();
     }
-    assert_eq!((next(&state, 9), state.lost()), (Next::Resolve, vec![2]));
+    assert_eq!((next(&state, 9), state.lost()), (Next::Settle(1), vec![2]));
     // One that waits for a person holds up nobody.
     state.apply(&Event::Held { shard: 2, why: "lost".to_owned() }).unwrap();
     assert_eq!((next(&state, 9), state.lost()), (Next::Settle(1), vec![]));
+    state.apply(&Event::Released { shard: 2 }).unwrap();
     state.apply(&all[0][4].0).unwrap();
+    assert_eq!(next(&state, 9), Next::Resolve);
+    state.apply(&Event::Held { shard: 2, why: "lost".to_owned() }).unwrap();
     state.apply(&Event::Cancelled).unwrap();
     assert_eq!(next(&state, 9), Next::Held);
     state.apply(&Event::Released { shard: 2 }).unwrap();
@@ -96,6 +99,33 @@ fn no_more_are_open_than_there_is_room_for() {
     assert_eq!(next(&state, 9), Next::Merge);
     state.apply(&Event::Resumed).unwrap();
     assert_eq!(next(&state, 9), Next::Submit(2));
+}
+
+#[test]
+fn a_reading_of_the_list_counts_for_its_create_and_its_folder_alone() {
+    let mut state = State::new(&[plan(1)]);
+    let absent = || Event::Absent { shard: 1, at: UnixSeconds::new(7).unwrap(), after_millis: 120_000 };
+    assert!(state.apply(&absent()).is_err(), "nothing was created");
+    let creating = || course(1).into_iter().take(2).map(|(event, _)| event);
+    state.apply(&opened("here", None)).unwrap();
+    for event in creating().chain([absent()]) {
+        state.apply(&event).unwrap();
+    }
+    let found = Some((UnixSeconds::new(7).unwrap(), Duration::from_secs(120)));
+    assert_eq!(state.shards[&1].absent, found);
+    for event in [Event::Held { shard: 1, why: "lost".to_owned() }, Event::Released { shard: 1 }, opened("here", None)]
+    {
+        state.apply(&event).unwrap();
+    }
+    assert_eq!(state.shards[&1].absent, found);
+    let mut copied = state.clone();
+    copied.apply(&opened("elsewhere", None)).unwrap();
+    assert_eq!(copied.shards[&1].absent, None);
+    state.apply(&Event::NoBatch { shard: 1, why: "none".to_owned() }).unwrap();
+    for event in creating().skip(1) {
+        state.apply(&event).unwrap();
+    }
+    assert_eq!((&state.shards[&1].phase, state.shards[&1].absent), (&Phase::Creating, None));
 }
 
 #[test]
@@ -123,7 +153,7 @@ fn a_log_that_may_be_behind_leaves_open_whether_there_is_a_batch() {
 
 #[test]
 fn a_batch_is_adopted_but_never_twice_and_never_in_place_of_another() {
-    let created = |batch: &str, adopted| Event::Created { shard: 1, batch: id(batch), adopted };
+    let created = |batch: &str, adopted| Event::Created { shard: 1, batch: id(batch), adopted, said: false };
     let mut state = State::new(&[plan(1)]);
     assert!(state.clone().apply(&created("b", false)).is_err(), "no create was sent");
     state.apply(&created("b", true)).unwrap();
