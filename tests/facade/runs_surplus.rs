@@ -23,7 +23,7 @@ async fn gateway(faults: impl IntoIterator<Item = Fault>) -> (Gateway, Client) {
 }
 
 /// Runs until a step, and no further.
-async fn until(run: Run, step: fn(&Progress<'_>) -> bool) {
+pub(crate) async fn until(run: Run, step: impl Fn(&Progress<'_>) -> bool + Send + Sync + 'static) {
     let stop = Arc::new(tokio::sync::Notify::new());
     let seen = Arc::clone(&stop);
     let run = run.on_progress(move |progress| {
