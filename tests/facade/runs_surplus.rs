@@ -163,3 +163,23 @@ async fn a_create_that_takes_effect_after_its_proof_of_absence_is_told_at_the_en
     assert_eq!((surplus.shard, paid(&gateway).0), (2, 3));
     assert!(report.batches.iter().all(|batch| batch.id != surplus.id));
 }
+
+/// A refusal that was none, at a service whose list lags. The run looks for its batch when it is opened again, finds none,
+/// and makes another; what it was told then is not the last word.
+#[tokio::test]
+async fn a_refused_create_that_took_effect_and_is_listed_late_is_told_at_the_end() {
+    let hour = Duration::from_secs(60 * 60);
+    let second = |effect| Fault::on(Operation::CreateBatch).nth(2).then(effect);
+    let builder = Gateway::builder().journal(true).virtual_clock();
+    let builder = builder.fault(second(Effect::AnswerReplaced(Refusal::status(400))));
+    let gateway = builder.fault(second(Effect::Unlisted(Lag::Time(hour)))).start().await.expect("it starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    let place = Place::new(&[chat("a", "x"), chat("b", "y")]);
+    assert!(place.run(&client, 1).execute().await.expect_err("refused").is_held());
+    until(place.run(&client, 1), |progress| matches!(progress, Progress::Created(_))).await;
+    gateway.advance(hour).await;
+    let report = place.run(&client, 1).execute().await.expect("a report");
+    assert!(report.all_succeeded(), "{report:?}");
+    let [surplus] = report.surplus.as_slice() else { panic!("{report:?}") };
+    assert_eq!((surplus.shard, surplus.answers, paid(&gateway).0), (2, 1, 3));
+}
