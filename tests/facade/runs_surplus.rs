@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use lote::{
-    Batch, BatchId, Client, UploadPurpose, Waited,
+    Batch, BatchId, Cadence, Client, UploadPurpose, Waited,
     run::{Progress, Run, status},
 };
 use lote_gateway::{
-    Gateway,
+    Event, Gateway,
     faults::{Effect, Fault, Lag, Operation, Refusal},
 };
 
-use crate::runs_shards::{Place, chat, ids, json_lines, paid};
+use crate::runs_shards::{FAST, Place, chat, ids, json_lines, paid, passing};
 
 async fn gateway(faults: impl IntoIterator<Item = Fault>) -> (Gateway, Client) {
     let builder = faults.into_iter().fold(Gateway::builder().journal(true), |builder, fault| builder.fault(fault));
@@ -182,4 +182,32 @@ async fn a_refused_create_that_took_effect_and_is_listed_late_is_told_at_the_end
     assert!(report.all_succeeded(), "{report:?}");
     let [surplus] = report.surplus.as_slice() else { panic!("{report:?}") };
     assert_eq!((surplus.shard, surplus.answers, paid(&gateway).0), (2, 1, 3));
+}
+
+/// The run is cancelled while one of its creates is lost, and the list shows that batch when all else has ended.
+#[tokio::test]
+async fn a_lost_create_that_takes_effect_in_a_cancelled_run_is_stopped_as_well() {
+    let second = |effect| Fault::on(Operation::CreateBatch).nth(2).then(effect);
+    let minute = Duration::from_secs(60);
+    let builder = Gateway::builder().journal(true).virtual_clock().fault(second(Effect::AnswerLost));
+    let gateway = builder.fault(second(Effect::Unlisted(Lag::Time(minute)))).start().await.expect("it starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
+    let place = Place::new(&["a", "b"].map(|id| chat(id, "[[sleep=80000000]]")));
+    until(place.run(&client, 1), |progress| matches!(progress, Progress::Resolving { .. })).await;
+    let run = Run::open(&client, place.path("requests.run")).settle_after_loss(FAST * 5);
+    let cancel = run.cadence(Cadence::new(FAST, FAST * 5)).cancel();
+    let given_up = async {
+        while status(place.path("requests.run")).expect("a run").shards[1].phase != "cancelled" {
+            tokio::time::sleep(FAST).await;
+        }
+        gateway.advance(minute).await;
+        passing(&gateway, std::future::pending::<()>()).await;
+    };
+    let report = tokio::select! {
+        report = cancel => report.expect("cancelled").expect("nobody else is at work"),
+        () = given_up => unreachable!("time does not end"),
+    };
+    assert_eq!((report.batches.len(), report.surplus.len(), report.joined.cancelled), (2, 0, 2), "{report:?}");
+    let stopped = gateway.journal().iter().filter(|entry| matches!(entry.event, Event::BatchCancelled { .. })).count();
+    assert_eq!((stopped, paid(&gateway).0), (2, 2));
 }
