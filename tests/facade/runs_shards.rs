@@ -104,6 +104,13 @@ pub(crate) async fn passing<T>(gateway: &Gateway, work: impl Future<Output = T>)
     }
 }
 
+/// Waits until something has happened at a gateway so often.
+pub(crate) async fn happened(gateway: &Gateway, times: usize, what: fn(&Event) -> bool) {
+    while gateway.journal().iter().filter(|entry| what(&entry.event)).count() < times {
+        tokio::time::sleep(FAST).await;
+    }
+}
+
 /// How many batches were made, and how often each line was handed to the model.
 pub(crate) fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
     let (mut batches, mut lines) = (0, BTreeMap::new());
