@@ -16,7 +16,9 @@ use super::{
     event::{Event, Fetched, Opened},
     lock::{Holder, Lock, NotHeld},
     log::{Log, LogError},
+    merge::{read_summary, read_surplus},
     record::{Found, Record, shard_folder, surplus_folder},
+    report::Summary,
     seam::{Rule, kept},
     state::{Phase, State, SurplusPhase},
 };
@@ -303,7 +305,9 @@ impl Folder {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => false,
                 Err(error) => return Err(RunError::io("read", &results, error).at(&self.path)),
             };
-            if same && self.join(SUMMARY).is_file() {
+            let summary =
+                fs::read(self.join(SUMMARY)).is_ok_and(|text| serde_json::from_slice::<Summary>(&text).is_ok());
+            if same && summary {
                 return Ok(());
             }
             // They are put together again of what the shards have.
@@ -320,14 +324,15 @@ impl Folder {
             };
             for (at, surplus) in shard.surplus.iter().enumerate() {
                 let SurplusPhase::Settled(Some(stored)) = &surplus.phase else { continue };
-                let name = surplus_folder(at).join(RESULTS);
-                if !is(&name.to_string_lossy(), stored)? {
+                let within = surplus_folder(at);
+                let whole = is(&within.join(RESULTS).to_string_lossy(), stored)?;
+                if !(whole && read_surplus(&self.path, *number, &within).is_ok()) {
                     let (batch, status) = (surplus.batch.clone(), surplus.status.clone().unwrap_or_default());
                     self.unsettled.push(Event::SurplusOver { shard: *number, batch, status });
                 }
             }
             let settled = match &shard.phase {
-                Phase::Settled(stored) => is(RESULTS, stored)?,
+                Phase::Settled(stored) => is(RESULTS, stored)? && read_summary(&self.path, *number).is_ok(),
                 Phase::Fetched => false,
                 _ => continue,
             };

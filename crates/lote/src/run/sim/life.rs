@@ -474,7 +474,8 @@ impl<'a> Play<'a> {
             Scenario::Damaged => {
                 // Each time, while it is at work.
                 for shard in fs::read_dir(self.folder.join("shards")).into_iter().flatten().map(Result::unwrap) {
-                    let name = ["results.jsonl", "output.jsonl", "batch.json"][self.rng.usize(..3)];
+                    let names = ["results.jsonl", "output.jsonl", "batch.json", "summary.json", "anomalies.jsonl"];
+                    let name = names[self.rng.usize(..names.len())];
                     let path = shard.path().join(name);
                     if let Ok(text) = fs::read(&path) {
                         fs::write(&path, &text[..text.len() / 2]).unwrap();
