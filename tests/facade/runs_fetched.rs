@@ -51,11 +51,25 @@ async fn what_was_fetched_is_joined_without_the_service() {
     let shards = status(place.path("requests.run")).expect("a run").shards;
     assert_eq!(shards.iter().map(|shard| shard.phase).collect::<Vec<_>>(), ["settled", "fetched"]);
     // Also what was joined and is lost.
-    fs::remove_file(place.path("requests.run/shards/0001/results.jsonl")).expect("removed");
-    let report = open(&place, &client).execute().await.expect("nothing is asked");
-    assert_eq!((report.joined.succeeded, report.joined.failed), (3, 1));
-    assert_eq!(ids(&place.results()), ["a", "b", "c", "d"]);
-    assert_eq!(report.batches.len(), 2);
+    let run = place.path("requests.run");
+    fs::remove_file(run.join("shards/0001/results.jsonl")).expect("removed");
+    let (shard, whole) = ("shards/0001/summary.json", "summary.json");
+    for (name, text) in [(shard, Some("{\"batch\":")), (shard, None), (whole, Some("{\"run\":")), (whole, None)] {
+        match text {
+            Some(text) => fs::write(run.join(name), text).expect("damaged"),
+            None => fs::remove_file(run.join(name)).expect("removed"),
+        }
+        // A run that was finished is put together again.
+        let _ = fs::remove_file(run.join("results.jsonl"));
+        let ended = open(&place, &client).execute().await;
+        let report = ended.unwrap_or_else(|error| panic!("{name} {text:?}: {error}"));
+        assert_eq!((report.joined.succeeded, report.joined.failed), (3, 1));
+        assert_eq!(ids(&place.results()), ["a", "b", "c", "d"]);
+        assert_eq!(report.batches.len(), 2);
+    }
+    // That alone is reason enough.
+    fs::write(run.join(whole), "{").expect("damaged");
+    assert_eq!(open(&place, &client).execute().await.expect("nothing is asked").joined.succeeded, 3);
 }
 
 #[tokio::test]

@@ -24,7 +24,10 @@ use lote_gateway::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Odd, Reply};
+use crate::{
+    common::{Odd, Reply},
+    runs_surplus::until,
+};
 
 pub(crate) const FAST: Duration = Duration::from_millis(2);
 
@@ -98,6 +101,13 @@ pub(crate) async fn passing<T>(gateway: &Gateway, work: impl Future<Output = T>)
     tokio::select! {
         done = work => done,
         () = passes => unreachable!("time does not end"),
+    }
+}
+
+/// Waits until something has happened at a gateway so often.
+pub(crate) async fn happened(gateway: &Gateway, times: usize, what: fn(&Event) -> bool) {
+    while gateway.journal().iter().filter(|entry| what(&entry.event)).count() < times {
+        tokio::time::sleep(FAST).await;
     }
 }
 
@@ -291,7 +301,8 @@ async fn a_torn_log_makes_no_second_batch() {
 
 #[tokio::test]
 async fn another_key_is_taken_over_only_when_it_knows_the_batches() {
-    let gateway = Gateway::builder().key("mk-old").key("mk-other").start().await.expect("it starts");
+    let builder = Gateway::builder().key("mk-old").key("mk-other").virtual_clock();
+    let gateway = builder.start().await.expect("it starts");
     let client = |key: &str| Client::builder().base_url(gateway.url()).api_key(key).build().expect("a client");
     let place = Place::new(&[chat("a", "[[sleep=3000]]")]);
     let status = place.run(&client("mk-old"), 10).submit().await.expect("submitted");
@@ -300,7 +311,8 @@ async fn another_key_is_taken_over_only_when_it_knows_the_batches() {
     assert!(error.is_taken() && error.to_string().contains("does not know its batch"), "{error}");
     let user = client("mk-old").on_behalf_of("somebody").expect("a client");
     assert!(place.run(&user, 10).execute().await.expect_err("another user").is_taken());
-    assert!(place.run(&client("mk-old"), 10).execute().await.expect("a report").all_succeeded());
+    let report = passing(&gateway, place.run(&client("mk-old"), 10).execute()).await.expect("a report");
+    assert!(report.all_succeeded());
 
     // A key that was renewed.
     let reply = |fields: Value| Reply::json(200, fields);
@@ -356,13 +368,13 @@ async fn whatever_step_was_the_last_there_is_no_second_batch() {
 
 #[tokio::test]
 async fn a_run_is_gone_on_with_by_its_folder_alone() {
-    let (gateway, client) = gateway_with(None).await;
+    let (gateway, client) = standing(None).await;
     let place = Place::new(&[chat("a", "[[sleep=3000]]"), chat("b", "[[sleep=3000]]")]);
     let first = place.run(&client, 1).metadata("team", "x").submit().await.expect("submitted");
     assert_eq!((first.open(), first.to_submit()), (2, 0));
     fs::remove_file(place.path("requests.jsonl")).expect("removed");
     let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
-    let report = open().output(place.path("out.jsonl")).execute().await.expect("a report");
+    let report = passing(&gateway, open().output(place.path("out.jsonl")).execute()).await.expect("a report");
     assert!(report.all_succeeded());
     assert_eq!(ids(&json_lines(&place.path("out.jsonl"))), ["a", "b"]);
     for batch in &report.batches {
@@ -377,14 +389,17 @@ async fn a_run_is_gone_on_with_by_its_folder_alone() {
 
 #[tokio::test]
 async fn a_cancelled_run_keeps_what_was_finished_and_can_be_repaired() {
-    let (gateway, client) = gateway_with(None).await;
+    let (gateway, client) = standing(None).await;
     let lines = [chat("a", "x"), chat("b", "[[sleep=60000]]"), chat("c", "z")];
     let place = Place::new(&lines);
-    // One batch at a time: the second never ends, the third is never created.
-    let run = place.run(&client, 1).max_open(1).deadline(Duration::from_millis(1500));
-    assert!(run.execute().await.expect_err("too slow").gave_up());
+    // One batch at a time: the second does not end, the third is never created.
+    let created = AtomicUsize::new(0);
+    until(place.run(&client, 1).max_open(1), move |progress| {
+        matches!(progress, Progress::Created(_)) && created.fetch_add(1, Ordering::Relaxed) == 1
+    })
+    .await;
     let open = || Run::open(&client, place.path("requests.run")).cadence(Cadence::new(FAST, FAST * 5));
-    let report = open().cancel().await.expect("cancelled").expect("nobody else is at work");
+    let report = passing(&gateway, open().cancel()).await.expect("cancelled").expect("nobody else is at work");
     let kinds: Vec<Value> = place.results().iter().map(|line| line["error"]["code"].clone()).collect();
     assert_eq!(kinds, [Value::Null, json!("batch_cancelled"), json!("batch_cancelled")]);
     assert_eq!((report.joined.succeeded, report.joined.cancelled, paid(&gateway).0), (1, 2, 2));
@@ -484,8 +499,12 @@ async fn lines_whose_folder_is_lost_are_not_paid_for_again_unnoticed() {
     assert!(error.twins().len() == 1 && error.twins()[0].shard == 2, "{error}");
     assert_eq!(paid(&gateway).0, 4);
     // Its batches are taken over by their ids.
-    let run = place.run(&client, 1).adopt(2, ids[1].clone()).max_open(1);
-    assert!(run.deadline(Duration::from_secs(2)).execute().await.expect_err("the second never ends").gave_up());
+    let (run, seen) = (place.run(&client, 1).adopt(2, ids[1].clone()).max_open(1), folder.clone());
+    // The second never ends.
+    until(run, move |progress| {
+        matches!(progress, Progress::Waiting(_)) && status(&seen).is_ok_and(|run| run.shards[0].phase == "settled")
+    })
+    .await;
     let status = status(&folder).expect("a run");
     assert_eq!((status.shards[0].phase, status.shards[1].batch.clone()), ("settled", Some(ids[1].clone())));
     assert_eq!(paid(&gateway).0, 4);

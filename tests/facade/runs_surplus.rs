@@ -5,25 +5,34 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use lote::{
-    Batch, BatchId, Client, UploadPurpose, Waited,
+    Batch, BatchId, Cadence, Client, UploadPurpose, Waited,
     run::{Progress, Run, status},
 };
 use lote_gateway::{
-    Gateway,
+    Builder, Event, Gateway,
     faults::{Effect, Fault, Lag, Operation, Refusal},
 };
 
-use crate::runs_shards::{Place, chat, ids, json_lines, paid};
+use crate::runs_shards::{FAST, Place, chat, happened, ids, json_lines, paid, passing};
 
 async fn gateway(faults: impl IntoIterator<Item = Fault>) -> (Gateway, Client) {
-    let builder = faults.into_iter().fold(Gateway::builder().journal(true), |builder, fault| builder.fault(fault));
+    built(Gateway::builder(), faults).await
+}
+
+/// One whose batches end when the test lets time pass.
+async fn standing(faults: impl IntoIterator<Item = Fault>) -> (Gateway, Client) {
+    built(Gateway::builder().virtual_clock(), faults).await
+}
+
+async fn built(builder: Builder, faults: impl IntoIterator<Item = Fault>) -> (Gateway, Client) {
+    let builder = faults.into_iter().fold(builder.journal(true), |builder, fault| builder.fault(fault));
     let gateway = builder.start().await.expect("it starts");
     let client = Client::builder().base_url(gateway.url()).api_key("mk-test").build().expect("a client");
     (gateway, client)
 }
 
 /// Runs until a step, and no further.
-async fn until(run: Run, step: fn(&Progress<'_>) -> bool) {
+pub(crate) async fn until(run: Run, step: impl Fn(&Progress<'_>) -> bool + Send + Sync + 'static) {
     let stop = Arc::new(tokio::sync::Notify::new());
     let seen = Arc::clone(&stop);
     let run = run.on_progress(move |progress| {
@@ -90,14 +99,21 @@ async fn what_a_second_batch_has_finished_is_among_the_results() {
 #[tokio::test]
 async fn a_second_batch_that_is_at_work_is_stopped_and_holds_up_no_other_shard() {
     let lost = Fault::on(Operation::CreateBatch).nth(1).then(Effect::AnswerLost);
-    let (gateway, client) = gateway([lost]).await;
+    let (gateway, client) = standing([lost]).await;
     let slow = |id: &str| chat(id, "[[sleep=1500]]");
     let place = Place::new(&[slow("a"), slow("b"), chat("c", "x"), chat("d", "x")]);
     until(place.run(&client, 2), |progress| matches!(progress, Progress::Resolving { .. })).await;
     let first = listed(&client).await.pop().expect("the lost batch");
     let metadata = first.metadata.clone().into_iter().collect();
     make(&client, place.path("requests.run/shards/0001/requests.jsonl"), metadata).await;
-    let report = place.run(&client, 2).execute().await.expect("a report");
+    let stopped = async {
+        happened(&gateway, 1, |event| matches!(event, Event::BatchCancelled { .. })).await;
+        passing(&gateway, std::future::pending::<()>()).await;
+    };
+    let report = tokio::select! {
+        report = place.run(&client, 2).execute() => report.expect("a report"),
+        () = stopped => unreachable!("time does not end"),
+    };
     assert!(report.all_succeeded(), "{report:?}");
     let [surplus] = report.surplus.as_slice() else { panic!("{report:?}") };
     assert_eq!((surplus.shard, surplus.status.as_str(), surplus.answers), (1, "cancelled", 0));
@@ -152,14 +168,66 @@ async fn a_batch_of_a_shard_that_was_halved_since_is_surplus() {
 async fn a_create_that_takes_effect_after_its_proof_of_absence_is_told_at_the_end() {
     let late = |effect| Fault::on(Operation::CreateBatch).nth(2).then(effect);
     let hidden = Effect::Unlisted(Lag::Time(Duration::from_millis(500)));
-    let (gateway, client) = gateway([late(Effect::AnswerLost), late(hidden)]).await;
+    let (gateway, client) = standing([late(Effect::AnswerLost), late(hidden)]).await;
     // The first batch shows that the list shows batches; the second is not shown until it is taken for none.
     let place = Place::new(&[chat("a", "x"), chat("b", "[[sleep=1200]]")]);
-    let report = place.run(&client, 1).execute().await.expect("a report");
+    let made_again = async {
+        happened(&gateway, 3, |event| matches!(event, Event::BatchCreated { .. })).await;
+        gateway.advance(Duration::from_millis(1_200)).await;
+        std::future::pending::<()>().await;
+    };
+    let report = tokio::select! {
+        report = place.run(&client, 1).execute() => report.expect("a report"),
+        () = made_again => unreachable!("it waits for the run"),
+    };
     assert!(report.all_succeeded(), "{report:?}");
     let log = fs::read_to_string(place.path("requests.run/log.jsonl")).expect("the log");
     assert!(log.contains("\"no_batch\""), "{log}");
     let [surplus] = report.surplus.as_slice() else { panic!("{report:?}") };
     assert_eq!((surplus.shard, paid(&gateway).0), (2, 3));
     assert!(report.batches.iter().all(|batch| batch.id != surplus.id));
+}
+
+/// A refusal that was none, at a service whose list lags. The run looks for its batch when it is opened again, finds none,
+/// and makes another; what it was told then is not the last word.
+#[tokio::test]
+async fn a_refused_create_that_took_effect_and_is_listed_late_is_told_at_the_end() {
+    let hour = Duration::from_secs(60 * 60);
+    let second = |effect| Fault::on(Operation::CreateBatch).nth(2).then(effect);
+    let refused = Effect::AnswerReplaced(Refusal::status(400));
+    let (gateway, client) = standing([second(refused), second(Effect::Unlisted(Lag::Time(hour)))]).await;
+    let place = Place::new(&[chat("a", "x"), chat("b", "y")]);
+    assert!(place.run(&client, 1).execute().await.expect_err("refused").is_held());
+    until(place.run(&client, 1), |progress| matches!(progress, Progress::Created(_))).await;
+    gateway.advance(hour).await;
+    let report = place.run(&client, 1).execute().await.expect("a report");
+    assert!(report.all_succeeded(), "{report:?}");
+    let [surplus] = report.surplus.as_slice() else { panic!("{report:?}") };
+    assert_eq!((surplus.shard, surplus.answers, paid(&gateway).0), (2, 1, 3));
+}
+
+/// The run is cancelled while one of its creates is lost, and the list shows that batch when all else has ended.
+#[tokio::test]
+async fn a_lost_create_that_takes_effect_in_a_cancelled_run_is_stopped_as_well() {
+    let second = |effect| Fault::on(Operation::CreateBatch).nth(2).then(effect);
+    let minute = Duration::from_secs(60);
+    let (gateway, client) = standing([second(Effect::AnswerLost), second(Effect::Unlisted(Lag::Time(minute)))]).await;
+    let place = Place::new(&["a", "b"].map(|id| chat(id, "[[sleep=80000000]]")));
+    until(place.run(&client, 1), |progress| matches!(progress, Progress::Resolving { .. })).await;
+    let run = Run::open(&client, place.path("requests.run")).settle_after_loss(FAST * 5);
+    let cancel = run.cadence(Cadence::new(FAST, FAST * 5)).cancel();
+    let given_up = async {
+        while status(place.path("requests.run")).expect("a run").shards[1].phase != "cancelled" {
+            tokio::time::sleep(FAST).await;
+        }
+        gateway.advance(minute).await;
+        passing(&gateway, std::future::pending::<()>()).await;
+    };
+    let report = tokio::select! {
+        report = cancel => report.expect("cancelled").expect("nobody else is at work"),
+        () = given_up => unreachable!("time does not end"),
+    };
+    assert_eq!((report.batches.len(), report.surplus.len(), report.joined.cancelled), (2, 0, 2), "{report:?}");
+    let stopped = gateway.journal().iter().filter(|entry| matches!(entry.event, Event::BatchCancelled { .. })).count();
+    assert_eq!((stopped, paid(&gateway).0), (2, 2));
 }

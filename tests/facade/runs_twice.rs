@@ -21,7 +21,10 @@ use lote_gateway::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Odd, Reply};
+use crate::{
+    common::{Odd, Reply},
+    runs_shards::{happened, passing},
+};
 
 const FAST: Duration = Duration::from_millis(2);
 
@@ -269,11 +272,22 @@ async fn earlier(client: &Client) {
 #[tokio::test]
 async fn a_create_that_takes_effect_after_its_absence_was_proved_is_told_and_cancelled() {
     let late = Effect::Late { after: Duration::from_secs(1), answer: None };
-    let (gateway, client) = start(Gateway::builder(), vec![create(2, late)]).await;
+    let (gateway, client) = start(Gateway::builder().virtual_clock(), vec![create(2, late)]).await;
     earlier(&client).await;
     let place = Place::new(&[chat("a", "[[sleep=2500]] x")]);
     let (run, told) = surplus(place.run(&client));
-    let report = run.execute().await.expect("a report");
+    let time = async {
+        // The one that counts is made: the late one is at work when that is over, and until it was asked to stop.
+        happened(&gateway, 2, |event| matches!(event, Event::BatchCreated { .. })).await;
+        gateway.advance(Duration::from_secs(1)).await;
+        gateway.advance(Duration::from_millis(1_500)).await;
+        happened(&gateway, 1, |event| matches!(event, Event::BatchCancelled { .. })).await;
+        passing(&gateway, std::future::pending::<()>()).await;
+    };
+    let report = tokio::select! {
+        report = run.execute() => report.expect("a report"),
+        () = time => unreachable!("time does not end"),
+    };
     assert!(report.all_succeeded());
     let made = made(&gateway);
     assert_eq!(made.len(), 3, "the earlier one, the one that counts, and the late one");

@@ -1,6 +1,7 @@
 //! Tests of `lote clean` and of `--clean-remote`: what is printed, and the exit codes. What goes is tested with the library.
 
 use std::fs;
+use std::time::Duration;
 
 use lote_gateway::Gateway;
 use lote_gateway::faults::{Effect, Fault, Operation, Refusal};
@@ -78,11 +79,12 @@ fn what_is_at_the_service_goes_by_its_ids_and_what_stays_is_exit_1() {
 #[test]
 fn a_run_cleans_up_behind_itself_when_it_is_told_to() {
     let refusal = Fault::on(Operation::DeleteFile).nth(1).then(Effect::Status(Refusal::status(400)));
-    let gateway = Embedded::with(Gateway::builder().fault(refusal));
+    let gateway = Embedded::standing(Gateway::builder().fault(refusal));
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=3000]] a", "b"]))]);
     // Not before it is finished.
     let detached = lote_in(at(gateway.url()), place.path(), &["run", "requests.jsonl", "--detach", "--clean-remote"]);
     assert_eq!(detached.code, 5, "{detached:?}");
+    gateway.pass(Duration::from_secs(3));
     let ended = lote_in(at(gateway.url()), place.path(), &["resume", "requests.run", "--clean-remote", "--json"]);
     assert_eq!(ended.code, 0, "a finished run fails for nothing in its cleaning: {ended:?}");
     assert!(ended.stderr.contains(") kept: ") && ended.stderr.contains(") deleted\n"), "{ended:?}");

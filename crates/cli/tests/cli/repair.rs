@@ -1,7 +1,9 @@
 //! Tests of `lote repair` and of `--attempts`: what did not succeed and can is sent again, and nothing else.
 
 use std::fs;
+use std::time::Duration;
 
+use lote_gateway::Gateway;
 use serde_json::Value;
 
 use crate::common::{folder, lote_in};
@@ -42,7 +44,7 @@ fn only_what_can_succeed_is_tried_again_unless_all_is_wanted() {
 #[test]
 fn what_was_cancelled_is_sent_again_and_then_there_is_nothing_to_do() {
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=4000]] a", "b"]))]);
-    let gateway = Embedded::start();
+    let gateway = Embedded::standing(Gateway::builder().cancel_grace(Duration::ZERO));
     assert_eq!(lote_in(at(gateway.url()), place.path(), &["run", "requests.jsonl", "--detach"]).code, 5);
     let unfinished = lote_in(at(gateway.url()), place.path(), &["repair", "requests.run"]);
     assert_eq!(unfinished.code, 2, "{unfinished:?}");
@@ -58,7 +60,7 @@ fn what_was_cancelled_is_sent_again_and_then_there_is_nothing_to_do() {
     unasked.assert("a run of another service");
 
     let args = ["repair", "requests.run", "--json", "-o", "results.jsonl"];
-    let repaired = lote_in(at(gateway.url()), place.path(), &args);
+    let repaired = gateway.passing(|| lote_in(at(gateway.url()), place.path(), &args));
     assert_eq!(repaired.code, 0, "{repaired:?}");
     let tried = attempts(&json(&repaired));
     assert_eq!(tried.len(), 2, "{tried:?}");

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use lote_gateway::Gateway;
 use serde_json::Value;
 
 use crate::common::{Ended, command, folder, lote_in, names, phase, signal, status, until};
@@ -51,11 +53,12 @@ fn whatever_ends_a_run_it_goes_on_with_its_batch() {
         ("KILL", &["resume", "requests.run"]),
     ] {
         let place = folder(&[("requests.jsonl", &requests(&["[[sleep=1000]] a", "b"]))]);
-        let gateway = Embedded::start();
+        let gateway = Embedded::standing(Gateway::builder());
         let first = at_work(at(gateway.url()), place.path(), &[]);
         signal(&first, name);
         let output = first.wait_with_output().expect("it ends");
         assert_eq!(output.status.code(), if name == "KILL" { None } else { Some(130) });
+        gateway.pass(Duration::from_secs(1));
         let next = lote_in(at(gateway.url()), place.path(), &[again, &["-o", "results.jsonl"]].concat());
         assert_eq!(next.code, 0, "{name}: {next:?}");
         assert!(next.stdout.starts_with("2 of 2 lines succeeded"), "{next:?}");
@@ -134,7 +137,7 @@ fn what_differs_from_the_run_of_the_folder_is_told_and_nothing_is_sent() {
 fn a_detached_run_is_gone_on_with_tick_by_tick() {
     let prompts = ["[[sleep=700]] a", "b", "[[status=400]] c"];
     let place = folder(&[("requests.jsonl", &requests(&prompts))]);
-    let gateway = Embedded::start();
+    let gateway = Embedded::standing(Gateway::builder());
     let args = ["run", "requests.jsonl", "--detach", "--shard-lines", "1", "--max-open", "1"];
     let first = lote_in(at(gateway.url()), place.path(), &args);
     assert_eq!(first.code, 5, "{first:?}");
@@ -150,6 +153,7 @@ fn a_detached_run_is_gone_on_with_tick_by_tick() {
         let args = ["resume", "requests.run", "--detach", "--max-open", "1", "-o", "results.jsonl"];
         let tick = lote_in(at(gateway.url()), place.path(), &args);
         let done = tick.code != 5;
+        gateway.pass(Duration::from_millis(700));
         last = done.then_some(tick);
         done
     });
@@ -463,7 +467,7 @@ fn results_of_a_finished_run_that_are_not_as_they_were_written_are_put_together_
 
 #[test]
 fn what_is_said_of_going_on_keeps_the_bounds_and_an_embedded_run_is_not_detached() {
-    let place = folder(&[("requests.jsonl", &requests(&["a", "b", "c"]))]);
+    let place = folder(&[("requests.jsonl", &requests(&["[[sleep=60000]] a", "b", "c"]))]);
     let gateway = Embedded::start();
     let bounds = ["--max-open", "1", "--max-enqueued-tokens", "5000", "--creates-per-hour", "7"];
     let run = [&["run", "requests.jsonl", "--shard-lines", "1", "--detach"][..], &bounds[..]].concat();

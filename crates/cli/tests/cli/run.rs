@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use lote_gateway::Gateway;
 use serde_json::Value;
 
 use crate::common::{
@@ -241,10 +243,11 @@ fn an_interrupt_is_exit_130_and_names_the_batch() {
 #[test]
 fn a_killed_run_is_found_by_its_folder() {
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=2000]] a", "b"]))]);
-    let gateway = Embedded::start();
+    let gateway = Embedded::standing(Gateway::builder());
     let (mut child, id) = waiting(&gateway, place.path());
     child.kill().expect("killed");
     child.wait().expect("gone");
+    gateway.pass(Duration::from_secs(2));
     let again = run_in(at(gateway.url()), place.path(), [] as [&str; 0]);
     assert_eq!(again.code, 0, "{again:?}");
     assert!(again.stderr.contains("goes on with the run in it") && again.stdout.contains(&id), "{again:?}");

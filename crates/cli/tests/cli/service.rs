@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
 
 use lote_gateway::{Builder, Gateway};
 use serde_json::Value;
@@ -46,8 +47,8 @@ pub(crate) fn json_lines(ended: &Ended) -> Vec<Value> {
 pub(crate) struct Embedded {
     url: String,
     // Before the runtime that it lives on.
-    _gateway: Gateway,
-    _runtime: Runtime,
+    gateway: Arc<Gateway>,
+    runtime: Runtime,
 }
 
 impl Embedded {
@@ -59,7 +60,32 @@ impl Embedded {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let gateway = runtime.block_on(builder.start()).expect("the gateway starts");
-        Self { url: gateway.url(), _gateway: gateway, _runtime: runtime }
+        Self { url: gateway.url(), gateway: Arc::new(gateway), runtime }
+    }
+
+    /// One whose batches end when the test lets time pass.
+    pub(crate) fn standing(builder: Builder) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+        Self::with(builder.virtual_clock_at(now.try_into().expect("a time")))
+    }
+
+    /// Lets time pass where it stands.
+    pub(crate) fn pass(&self, length: Duration) {
+        self.runtime.block_on(self.gateway.advance(length));
+    }
+
+    /// Lets time pass where it stands, as long as this is done.
+    pub(crate) fn passing<T>(&self, work: impl FnOnce() -> T) -> T {
+        let gateway = Arc::clone(&self.gateway);
+        let passes = self.runtime.spawn(async move {
+            loop {
+                gateway.advance(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        let done = work();
+        passes.abort();
+        done
     }
 
     /// Where it behaves as MKA1 does.

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
+
+use lote_gateway::Gateway;
 
 use crate::common::{command, folder, lote_in, names, phase, signal, until};
 use crate::service::{Embedded, at, json, json_lines, requests};
@@ -17,7 +20,7 @@ fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
 fn a_run_is_told_while_it_is_at_work_when_it_is_stopped_and_when_it_is_finished() {
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=1000]] a", "[[status=400]] b", "c"]))]);
     let run = place.path().join("requests.run");
-    let gateway = Embedded::start();
+    let gateway = Embedded::standing(Gateway::builder());
     let mut lote = at(gateway.url());
     lote.current_dir(place.path()).args(["run", "requests.jsonl"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = lote.spawn().expect("lote starts");
@@ -41,6 +44,7 @@ fn a_run_is_told_while_it_is_at_work_when_it_is_stopped_and_when_it_is_finished(
     assert_eq!((&told["phase"], &told["shards"][0]["phase"]), (&"stopped".into(), &"created".into()), "{told}");
     assert_eq!(told["results"], serde_json::Value::Null);
 
+    gateway.pass(Duration::from_secs(1));
     assert_eq!(lote_in(at(gateway.url()), place.path(), &["resume", "requests.run"]).code, 1);
     let told = lote_in(command(), place.path(), &["status", "--watch"]);
     assert_eq!(told.code, 0, "{told:?}");

@@ -14,6 +14,9 @@ use crate::scene::Scene;
 /// How many runs are tried at once.
 const AT_ONCE: usize = 2;
 
+/// After how many cases it is said how far it is.
+const SAID_EACH: usize = 250;
+
 /// A point at which a run is disturbed, beside a service that behaves in some way.
 pub(crate) struct Case<'a, P> {
     pub(crate) mode: &'a Mode,
@@ -47,7 +50,8 @@ impl Tried {
 }
 
 /// Tries so many of the cases, or as many as `LOTE_POINTS` says, which may be `all`; with `LOTE_POINT` only those in whose
-/// name it is. Each says whether its run came to its point.
+/// name it is, and with `LOTE_FROM` those after so many, to go on where it was broken off. Each says whether its run came to
+/// its point.
 pub(crate) fn try_some<P: Sync>(
     runtime: &Runtime,
     mut cases: Vec<Case<'_, P>>,
@@ -64,17 +68,25 @@ pub(crate) fn try_some<P: Sync>(
         cases.retain(|case| case.name.contains(&only));
     }
     cases.sort_by_key(|case| shuffled(&case.name));
+    let from = std::env::var("LOTE_FROM").map_or(0, |from| from.parse().expect("LOTE_FROM is a number"));
     cases.truncate(most);
+    cases.drain(..from.min(cases.len()));
     let (next, came, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(at) else { break };
+                    if at % SAID_EACH == 0 && at > 0 {
+                        println!("{at} of {} begun; to go on from here: LOTE_FROM={}", cases.len(), from + at);
+                    }
                     let mut scene = Scene::new(runtime, case.mode);
                     match catch_unwind(AssertUnwindSafe(|| tried(&mut scene, &case.point))) {
                         Ok(here) => drop(came.fetch_add(usize::from(here), Ordering::Relaxed)),
                         Err(_) => {
                             let failure = format!("{}\n{}", case.name, scene.said);
+                            println!("FAILED: {failure}");
                             failed.lock().expect("not poisoned").push(failure);
                         }
                     }

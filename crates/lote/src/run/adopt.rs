@@ -326,6 +326,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_batch_without_metadata_is_nobodys_where_another_has_some() {
+        let batch = |metadata: Value| {
+            let batch = serde_json::json!({"id": "batch_1", "status": "completed", "metadata": metadata});
+            Batch::read("data", serde_json::from_value(batch).unwrap()).unwrap()
+        };
+        for (other, unclear) in [(serde_json::json!({}), 1), (serde_json::json!({"by": "another program"}), 0)] {
+            let mut listed = Listed::default();
+            listed.take(batch(serde_json::json!({})), Whose::Unclear(vec![3]));
+            listed.take(batch(other), Whose::Unclear(Vec::new()));
+            assert_eq!((listed.unclear(3).len(), listed.unclear(4).len()), (unclear, 0));
+        }
+    }
+
+    #[test]
     fn a_key_is_trusted_as_long_as_it_is_kept() {
         let at = |seconds: i64| UnixSeconds::new(1_800_000_000 + seconds).unwrap();
         let minute = Duration::from_secs(60);

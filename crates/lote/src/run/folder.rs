@@ -17,7 +17,9 @@ use super::{
     event::{Event, Fetched, Opened},
     lock::{Holder, Lock, NotHeld},
     log::{Log, LogError},
+    merge::{read_summary, read_surplus},
     record::{Found, Record, shard_folder, surplus_folder},
+    report::Summary,
     seam::{Rule, kept},
     state::{Phase, State, SurplusPhase},
 };
@@ -342,14 +344,15 @@ impl Folder {
             };
             for (at, surplus) in shard.surplus.iter().enumerate() {
                 let SurplusPhase::Settled(Some(stored)) = &surplus.phase else { continue };
-                let name = surplus_folder(at).join(RESULTS);
-                if !is(&name.to_string_lossy(), stored)? {
+                let within = surplus_folder(at);
+                let whole = is(&within.join(RESULTS).to_string_lossy(), stored)?;
+                if !(whole && read_surplus(&self.path, *number, &within).is_ok()) {
                     let (batch, status) = (surplus.batch.clone(), surplus.status.clone().unwrap_or_default());
                     self.unsettled.push(Event::SurplusOver { shard: *number, batch, status });
                 }
             }
             let settled = match &shard.phase {
-                Phase::Settled(stored) => is(RESULTS, stored)?,
+                Phase::Settled(stored) => is(RESULTS, stored)? && read_summary(&self.path, *number).is_ok(),
                 Phase::Fetched => false,
                 _ => continue,
             };
@@ -372,11 +375,12 @@ impl Folder {
     }
 }
 
-/// Whether the results of a finished run are in its folder as they were written, with their summary.
+/// Whether the results of a finished run are in its folder as they were written, with a summary that can be read.
 fn are_there(path: &Path, finished: &Stored) -> Result<bool, RunError> {
     let results = path.join(RESULTS);
+    let summary = || fs::read(path.join(SUMMARY)).is_ok_and(|text| serde_json::from_slice::<Summary>(&text).is_ok());
     match Stored::of(&results) {
-        Ok(found) => Ok(found == *finished && path.join(SUMMARY).is_file()),
+        Ok(found) => Ok(found == *finished && summary()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(RunError::io("read", &results, error).at(path)),
     }

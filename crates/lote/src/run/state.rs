@@ -36,7 +36,7 @@ pub(super) struct State {
     /// When creates were about to be sent lately.
     pub(super) creates: Vec<UnixSeconds>,
     /// There may be batches of it that the log does not hold: a lost create was given up, which may take effect later all
-    /// the same, or the log was behind.
+    /// the same, one was refused by a service that may have taken it all the same, or the log was behind.
     pub(super) doubted: bool,
     /// All files of lines that were uploaded, each with the shard that it was last uploaded for.
     pub(super) uploads: BTreeMap<FileId, u32>,
@@ -292,7 +292,7 @@ impl State {
             self.creates.retain(lately);
             self.creates.push(*at);
         }
-        self.doubted |= matches!(event, Event::NoBatch { .. });
+        self.doubted |= matches!(event, Event::NoBatch { .. } | Event::Refused { .. });
         let cancelled = self.cancelled;
         let (number, what) = of_shard(event);
         let Some(shard) = self.shards.get_mut(&number) else {

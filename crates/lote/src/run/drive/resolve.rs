@@ -96,16 +96,19 @@ impl Driver {
     }
 
     /// Looks at the end for batches of this run that the log does not hold: those of creates that took effect after they
-    /// were given up. Whether there is one. A list that cannot be read stops nobody.
+    /// were given up. In a cancelled run that may be the first batch of a shard, which is to stop like the others. Whether
+    /// there is one. A list that cannot be read stops nobody.
     pub(super) async fn look_for_surplus(&mut self) -> Result<bool, RunError> {
         if !self.folder.state.doubted || self.folder.is_embedded() {
             return Ok(false);
         }
-        match self.read_list(&[]).await {
+        let cancelled = self.folder.state.shards.iter().filter(|(_, shard)| shard.phase == Phase::Cancelled);
+        let cancelled: Vec<u32> = cancelled.map(|(number, _)| *number).collect();
+        match self.read_list(&cancelled).await {
             Ok(mut listed) => {
                 let found = listed.take_found();
                 let any = !found.is_empty();
-                self.take(&[], found)?;
+                self.take(&cancelled, found)?;
                 Ok(any)
             }
             Err(error) if error.is_deadline() => Err(self.service(error)),

@@ -157,7 +157,7 @@ impl Reply {
 pub(super) struct Service {
     pub(super) nature: Nature,
     /// The service's clock when the simulation begins, in seconds since the epoch.
-    pub(super) epoch: u64,
+    epoch: u64,
     files: Vec<Stored>,
     pub(super) batches: Vec<Batch>,
     keys: BTreeMap<String, String>,
@@ -201,6 +201,11 @@ impl Service {
             });
         }
         service
+    }
+
+    /// One that knows nothing of this one, and gives other ids.
+    pub(super) fn another(&self) -> Self {
+        Self { next: self.next, ..Self::new(self.nature.clone(), self.epoch) }
     }
 
     fn id(&mut self, of: &str) -> String {
@@ -322,10 +327,7 @@ impl Service {
         }
         let file = body["input_file_id"].as_str()?.to_owned();
         let bytes = &self.files.iter().find(|stored| stored.id == file)?.bytes;
-        let lines: Vec<String> = String::from_utf8_lossy(bytes)
-            .lines()
-            .filter_map(|line| Some(serde_json::from_str::<Value>(line).ok()?["custom_id"].as_str()?.to_owned()))
-            .collect();
+        let lines = custom_ids(&String::from_utf8_lossy(bytes));
         let ending = if ending == Ending::TooBig && lines.len() < 2 { Ending::Completed } else { ending };
         let id = self.id("batch");
         for line in &lines {
@@ -448,6 +450,11 @@ impl Service {
         self.batches.iter().find(|batch| batch.metadata.get("lote_create").is_some_and(|create| create == nonce))
     }
 
+    /// The lines of a batch, if there is such a batch.
+    pub(super) fn lines_of(&self, id: &str) -> Option<&[String]> {
+        self.batches.iter().find(|batch| batch.id == id).map(|batch| batch.lines.as_slice())
+    }
+
     /// The batches that sell lines and are in the list.
     pub(super) fn listed(&self, now: Duration) -> impl Iterator<Item = &Batch> {
         let sells = |batch: &&Batch| batch.ending.sells();
@@ -460,6 +467,12 @@ impl Service {
         let held = |batch: &&Batch| batch.lines.iter().any(|held| held == line);
         self.batches.iter().filter(held).find(|batch| wanted(&batch.id))
     }
+}
+
+/// The lines of a file, by their custom_ids.
+pub(super) fn custom_ids(text: &str) -> Vec<String> {
+    let id = |line| Some(serde_json::from_str::<Value>(line).ok()?["custom_id"].as_str()?.to_owned());
+    text.lines().filter_map(id).collect()
 }
 
 /// The result line of a request that this batch has answered.

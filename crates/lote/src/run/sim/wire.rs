@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) list_read: Duration,
     /// Whether a service has refused a create that it accepted, and does not show the batch.
     pub(super) lied: bool,
+    /// Whether a service has taken a shard for too big, which it may take the next time.
+    pub(super) found_too_big: bool,
     requests: usize,
     /// What was wrong with a request.
     pub(super) faults: Vec<String>,
@@ -74,6 +76,7 @@ impl World {
             all_calls: true,
             list_read: Duration::ZERO,
             lied: false,
+            found_too_big: false,
             requests: 0,
             faults: Vec::new(),
             intended: Box::new(|_| true),
@@ -327,6 +330,7 @@ impl World {
         let endings = if self.bad_endings { self.choices.take(5) } else { 0 };
         let ending = [Ending::Completed, Ending::Expired, Ending::Failed, Ending::NoRoom, Ending::TooBig][endings];
         let lasts = Duration::from_secs(self.rng.u64(5..900));
+        self.found_too_big |= choice == 9 || matches!(ending, Ending::NoRoom | Ending::TooBig);
         let service = &mut self.services[asked.service];
         let effect = match choice {
             2 | 5 => Effect::None,
