@@ -47,7 +47,7 @@ pub use foreign::{Foreign, foreign, misplaced_rows};
 pub use groups::{FindingGroup, FindingGroups};
 pub use ids::CustomIds;
 pub use inspect::{Inspected, Inspection};
-pub use join::{JoinError, Joined, Named, join, join_named, join_telling};
+pub use join::{Join, JoinError, Joined, Named, join};
 pub use open::{decompressed, open_lines, open_seekable};
 pub use raw::replace_lone_surrogates;
 pub use reader::{DEFAULT_MAX_LINE_BYTES, Line, LineReader};

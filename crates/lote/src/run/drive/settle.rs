@@ -7,6 +7,7 @@ use crate::{
     Batch, BatchId, Error,
     collect::{Collect, Step, Uncollected},
     fetch::{blocking, patience},
+    lines::JoinError,
     run::{
         Progress, RunError,
         error::Kind,
@@ -131,6 +132,9 @@ impl Driver {
         match error {
             Uncollected::Lost => self.ended(Kind::Lost),
             Uncollected::Unwritten(error) => self.failed("write", &at.join(RESULTS), error),
+            Uncollected::Unjoined(JoinError::Temporary { folder, source }) => {
+                self.failed("write a temporary file in", &folder, source)
+            }
             error => self.failed("join", at, std::io::Error::other(error.into_error(None, None).to_string())),
         }
     }
