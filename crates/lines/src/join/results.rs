@@ -110,8 +110,10 @@ impl<'o, 'e> Results<'o, 'e> {
         let file = &self.answers.files[file as usize];
         buffer.resize(length as usize, 0);
         file.read_at(buffer, offset)?;
-        let id = Answer::parse(buffer).ok().map(|answer| answer.custom_id);
-        self.anomalies.push_place(&file.name, line, id.as_deref(), what, (offset, length));
+        // An object over several lines may have others between them, which were passed over.
+        let parsed = Answer::parse(buffer);
+        let id = parsed.as_ref().map_or_else(Unreadable::custom_id, |answer| Some(&answer.custom_id));
+        self.anomalies.push_place(&file.name, line, id, what, (offset, length));
         Ok(())
     }
 
