@@ -62,7 +62,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
         None | Some("") => CheckOptions::default(),
         Some(dialect) => Dialect::load(dialect)?.check_options(),
     };
-    let options = CheckOptions { endpoint: args.endpoint.clone().map(String::from), ..dialect };
+    let endpoint = args.endpoint.clone().map(String::from);
+    let options = CheckOptions { endpoint, hash: args.json, ..dialect };
     let mut listed = Vec::new();
     let mut groups = FindingGroups::new(usize::try_from(args.max_findings).unwrap_or(usize::MAX));
     let mut on_finding = |finding: Finding| {

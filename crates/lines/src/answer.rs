@@ -40,11 +40,11 @@ pub struct Answer<'a> {
     pub custom_id: Cow<'a, str>,
     /// The service's id of the answer.
     pub id: Option<Cow<'a, str>>,
-    /// The response as it stands in the line; `None` when absent or null.
-    pub response: Option<&'a RawValue>,
-    /// The error as it stands in the line; `None` when it is absent or says nothing: null, false, 0, a text,
+    /// The response, JSON as it stands in the line; `None` when absent or null.
+    pub response: Option<&'a str>,
+    /// The error, JSON as it stands in the line; `None` when it is absent or says nothing: null, false, 0, a text,
     /// array or object that is empty, or an object of nothing but these.
-    pub error: Option<&'a RawValue>,
+    pub error: Option<&'a str>,
     raw_id: Option<&'a str>,
     raw_custom_id: &'a str,
     parts: Parts<'a>,
@@ -70,7 +70,7 @@ impl<'a> Answer<'a> {
     /// When the line is not UTF-8, not exactly one JSON object, names no custom_id or two different ones, or has
     /// neither a response nor an error in a shape that is known.
     pub fn parse(line: &'a [u8]) -> Result<Self, Unreadable> {
-        let text = std::str::from_utf8(line).map_err(|error| Unreadable::not_utf8(line, error.valid_up_to()))?;
+        let text = raw::utf8(line).map_err(|error| Unreadable::not_utf8(line, error.valid_up_to()))?;
         let (mut custom_id, mut other_id, mut id, mut response) = (None, None, None, None);
         // Of several, the last one, and the last one that says something.
         let (mut error, mut saying) = (None, None);
@@ -78,14 +78,14 @@ impl<'a> Answer<'a> {
         let walked = raw::entries(text, &mut |key, value| {
             doubled.note(&key);
             match key.as_ref() {
-                "custom_id" => match (custom_id, not_null(value.get())) {
+                "custom_id" => match (custom_id, not_null(value)) {
                     (Some(first), Some(next)) if !same_id(first, next) => other_id = Some(next),
                     (first, next) => custom_id = first.or(next),
                 },
-                "id" => id = not_null(value.get()),
-                "response" => response = not_null(value.get()).map(|_| value).or(response),
+                "id" => id = not_null(value),
+                "response" => response = not_null(value).or(response),
                 "error" => {
-                    error = Some(value).filter(|error| !is_no_error(error.get()));
+                    error = Some(value).filter(|error| !is_no_error(error));
                     saying = error.or(saying);
                 }
                 _ => {}
@@ -113,9 +113,8 @@ impl<'a> Answer<'a> {
             seen: Body::absent(),
             decoded: None,
         };
-        let known = response.is_some_and(|response| answer.read_response(response.get()));
-        let foreign =
-            if known || error.is_some() { None } else { Unreadable::unknown_shape(text, response.map(RawValue::get)) };
+        let known = response.is_some_and(|response| answer.read_response(response));
+        let foreign = if known || error.is_some() { None } else { Unreadable::unknown_shape(text, response) };
         foreign.map_or(Ok(answer), Err)
     }
 
@@ -162,7 +161,6 @@ impl<'a> Answer<'a> {
     #[must_use]
     pub fn outcome(&self) -> OutcomeKind {
         if let Some(error) = self.error {
-            let error = error.get();
             return match error_text::read(error).code.as_deref().or(raw::text(error).as_deref()) {
                 Some("batch_expired") => OutcomeKind::Expired,
                 Some("batch_cancelled") => OutcomeKind::Cancelled,
@@ -256,7 +254,7 @@ impl<'a> Answer<'a> {
     /// Code and message at once.
     pub(crate) fn error_words(&self) -> (Option<String>, Option<String>) {
         let accepted = self.is_accepted();
-        let Said { code, message } = self.error.map(|error| error_text::read(error.get())).unwrap_or_default();
+        let Said { code, message } = self.error.map(error_text::read).unwrap_or_default();
         if (code.is_some() && message.is_some()) || (accepted && self.seen.lacks.is_none()) {
             return (code, message);
         }
@@ -272,7 +270,7 @@ impl<'a> Answer<'a> {
             }
         }
         if let Some(response) = self.response {
-            said = said.or(error_text::beside_body(response.get()));
+            said = said.or(error_text::beside_body(response));
         }
         if accepted {
             let lacks = if self.response.is_some() { self.seen.lacks } else { Some(NO_ANSWER_MESSAGE) };

@@ -52,36 +52,40 @@ pub struct Checked {
     pub without_model: u64,
     /// How many findings were reported.
     pub findings: u64,
-    /// SHA-256 of the canonical lines, in lower-case hex.
+    /// SHA-256 of the canonical lines, in lower-case hex; empty where [`CheckOptions::hash`] is off.
     pub sha256: String,
 }
 
-/// Reads an input file to its end and reports every finding, in the order of the lines.
+/// Reads an input file to its end and reports every finding, in the order of the lines; but a custom_id that was used before
+/// more than 200,000 lines ago is found at the end.
 ///
 /// `sink` receives the canonical lines while they are read: each line's JSON unchanged and ended
 /// by LF, with blank lines left out. (A CR between two values of one line becomes a space, as some
 /// readers take it for a line break.) What it received is fit to be sent only when there were no
 /// findings; a line that is too long is not in it.
 ///
-/// Memory: the longest line, at most `limits.max_bytes`, and less than 100 bytes for each line. No body
-/// is ever turned into a tree.
+/// Memory: the longest line, at most `limits.max_bytes`, and less than 20 MiB, however many lines there are: the custom_ids
+/// beyond that are in a temporary file, in [`temp_dir`](std::env::temp_dir), 24 bytes each. No body is ever turned into a
+/// tree.
 ///
 /// # Errors
 ///
-/// Those of `reader`, and those of `sink`, which say that they came from the writing side and keep
-/// their kind. Bad content is no error but a finding.
+/// Those of `reader`, those of the temporary file, and those of `sink`, which say that they came from the writing side and
+/// keep their kind. Bad content is no error but a finding.
 pub fn check(
     reader: impl BufRead,
     options: &CheckOptions,
     on_finding: &mut dyn FnMut(Finding),
     mut sink: Option<&mut dyn Write>,
 ) -> io::Result<Checked> {
-    let mut ids = Uniqueness::in_memory();
+    let mut ids = Uniqueness::spilling(std::env::temp_dir());
     let mut checker = Checker::new(options, &mut ids, on_finding);
     let mut hash = Sha256::new();
     let ended = checker.file(reader, &mut |_, line| {
-        hash.update(line.canonical);
-        hash.update(b"\n");
+        if options.hash {
+            hash.update(line.canonical);
+            hash.update(b"\n");
+        }
         if let Some(sink) = &mut sink {
             sink.write_all(line.canonical).and_then(|()| sink.write_all(b"\n"))?;
         }
@@ -94,7 +98,13 @@ pub fn check(
     if let Some(sink) = &mut sink {
         sink.flush().map_err(writing_side)?;
     }
-    Ok(checker.finish(hash))
+    let mut checked = checker.finish(options.hash.then_some(hash));
+    ids.finish(&mut |line, earlier| {
+        checked.findings += 1;
+        let message = many::used_before(earlier, None);
+        on_finding(Finding { line: Some(line), custom_id: None, code: FindingCode::DuplicateCustomId, message });
+    })?;
+    Ok(checked)
 }
 
 fn writing_side(error: io::Error) -> io::Error {
@@ -334,7 +344,7 @@ impl<'o> Checker<'o> {
         self.find(number, id, FindingCode::SeveralModels, message);
     }
 
-    fn finish(mut self, hash: Sha256) -> Checked {
+    fn finish(mut self, hash: Option<Sha256>) -> Checked {
         if self.lines == 0 && !self.foreign && self.many.as_ref().is_none_or(|many| many.goes_on(0)) {
             let message = match self.bom {
                 Some(_) => "the file holds no request line, only a byte order mark",
@@ -349,7 +359,7 @@ impl<'o> Checker<'o> {
             models: self.models,
             without_model: self.without_model,
             findings: self.findings,
-            sha256: hex(hash),
+            sha256: hash.map(hex).unwrap_or_default(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod inspect;
 mod join;
 mod layout;
 mod open;
+mod proof;
 mod raw;
 mod read_at;
 mod reader;

@@ -1,5 +1,5 @@
-//! Owns the splitting of a stream into lines. It reuses one buffer, never holds more than one line,
-//! and never looks into a line.
+//! Owns the splitting of a stream into lines. A line is given where it stands in the buffer of the stream, or else in one
+//! buffer that is reused; never is more than one line held, or looked into.
 
 use std::io::{self, BufRead};
 
@@ -32,7 +32,10 @@ pub struct Line<'a> {
 #[derive(Debug)]
 pub struct LineReader<R> {
     inner: R,
+    /// A line that is not whole in the buffer of `inner`.
     buffer: Vec<u8>,
+    /// How much of the buffer of `inner` the last line takes, which was given there.
+    given: usize,
     max_line_bytes: usize,
     number: u64,
     offset: u64,
@@ -48,9 +51,11 @@ pub(crate) struct Passed {
 }
 
 impl<R: BufRead> LineReader<R> {
-    /// Reads from `inner`, with lines of at most [`DEFAULT_MAX_LINE_BYTES`].
+    /// Reads from `inner`, with lines of at most [`DEFAULT_MAX_LINE_BYTES`]. A line is taken from `inner` when the next one
+    /// is asked for.
     pub fn new(inner: R) -> Self {
-        Self { inner, buffer: Vec::new(), max_line_bytes: DEFAULT_MAX_LINE_BYTES, number: 0, offset: 0, unended: false }
+        let (buffer, max_line_bytes) = (Vec::new(), DEFAULT_MAX_LINE_BYTES);
+        Self { inner, buffer, given: 0, max_line_bytes, number: 0, offset: 0, unended: false }
     }
 
     /// Sets the longest line, in bytes without its ending. A longer one is reported, not buffered.
@@ -72,12 +77,25 @@ impl<R: BufRead> LineReader<R> {
     /// Those of the underlying reader, except interruptions, which are tried again.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
+            self.inner.consume(std::mem::take(&mut self.given));
             let offset = self.offset;
             let Some(read) = self.read_one()? else {
                 return Ok(None);
             };
             if read.blank {
                 continue;
+            }
+            if self.given > 0 {
+                // What is there already, and nothing is read for it.
+                let bytes = &self.inner.fill_buf()?[..read.length as usize];
+                return Ok(Some(Line {
+                    number: self.number,
+                    offset,
+                    bytes,
+                    length: read.length,
+                    too_long: false,
+                    head: &[],
+                }));
             }
             let (bytes, head) = if read.too_long { (&[][..], &self.buffer[..]) } else { (&self.buffer[..], &[][..]) };
             return Ok(Some(Line {
@@ -91,7 +109,7 @@ impl<R: BufRead> LineReader<R> {
         }
     }
 
-    /// Reads one line into the buffer, blank or not, and strips its ending.
+    /// Reads one line, blank or not, and strips its ending. It is in the buffer, or given where it stands.
     fn read_one(&mut self) -> io::Result<Option<Read>> {
         self.buffer.clear();
         // One byte more than the limit may be a CR that belongs to the ending.
@@ -108,10 +126,22 @@ impl<R: BufRead> LineReader<R> {
             if chunk.is_empty() {
                 break;
             }
-            any = true;
             let end = memchr::memchr(b'\n', chunk);
+            if let (false, Some(end)) = (any, end)
+                && let line = chunk[..end].strip_suffix(b"\r").unwrap_or(&chunk[..end])
+                && line.len() <= self.max_line_bytes
+            {
+                let blank = chunk[..end].iter().all(is_blank);
+                let read = Read { length: line.len() as u64, too_long: false, blank };
+                self.given = end + 1;
+                self.offset += self.given as u64;
+                self.number += 1;
+                self.unended = false;
+                return Ok(Some(read));
+            }
+            any = true;
             let part = &chunk[..end.unwrap_or(chunk.len())];
-            read.blank = read.blank && part.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'));
+            read.blank = read.blank && part.iter().all(is_blank);
             read.length += part.len() as u64;
             last = part.last().copied().or(last);
             if read.too_long || part.len() > room - self.buffer.len() {
@@ -147,6 +177,10 @@ impl<R: BufRead> LineReader<R> {
         }
         Ok(Some(read))
     }
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
 }
 
 struct Read {

@@ -16,7 +16,7 @@ type Entry = [u64; 3];
 
 /// The custom_ids of a file, or of several.
 ///
-/// Memory: at most 16 MiB, however many ids there are, when it has a folder; else 64 bytes and less for each.
+/// Memory: at most 16 MiB, however many ids there are.
 #[derive(Debug)]
 pub(crate) struct Uniqueness {
     hasher: IdHasher,
@@ -30,11 +30,6 @@ pub(crate) struct Uniqueness {
 }
 
 impl Uniqueness {
-    /// Keeps every id in memory.
-    pub(crate) fn in_memory() -> Self {
-        Self { most: usize::MAX, ..Self::spilling(PathBuf::new()) }
-    }
-
     /// Keeps few ids in memory, and the others in temporary files in this folder. They have no name where the system
     /// can do that, and are gone with the process in any case.
     pub(crate) fn spilling(folder: PathBuf) -> Self {
@@ -144,7 +139,6 @@ mod tests {
             for (place, earlier) in found {
                 assert!(expected[&place].contains(&earlier), "{place} {earlier}");
             }
-            assert!(twice(Uniqueness::in_memory(), &custom_ids).keys().eq(expected.keys()));
         }
     }
 
@@ -159,16 +153,6 @@ mod tests {
         assert!(ids.spilled.is_some());
         ids.finish(&mut |place, _| panic!("{place}")).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn without_a_folder_every_id_stays_in_memory() {
-        let mut ids = Uniqueness::in_memory();
-        for place in 0..=MOST as u64 {
-            assert_eq!(ids.insert(&place.to_string(), place).unwrap(), None);
-        }
-        assert!(ids.spilled.is_none());
-        assert_eq!(ids.insert("7", u64::MAX).unwrap(), Some(7));
     }
 
     #[test]

@@ -321,3 +321,22 @@ fn a_full_disk_is_an_error_of_the_writing_side() {
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert!(error.to_string().starts_with("cannot write the canonical lines: "));
 }
+
+/// More ids than are kept in memory: what was used far apart is found at the end.
+#[test]
+fn custom_ids_are_told_however_far_apart_they_are_used() {
+    const LINES: u64 = 240_000;
+    let line = |number| {
+        let id = if number == LINES { 3 } else { number };
+        format!("{{\"custom_id\":\"{id}\",\"method\":\"POST\",\"url\":\"/x\",\"body\":{{}}}}\n")
+    };
+    let file: String = (1..=LINES).map(line).collect();
+    let limits = Limits { max_lines: LINES, ..Limits::default() };
+    let options = CheckOptions { hash: false, known_endpoints: Vec::new(), limits, ..CheckOptions::default() };
+    let mut used_before = Vec::new();
+    let on_finding = &mut |finding: Finding| used_before.push(finding.to_string());
+    let checked = check(file.as_bytes(), &options, on_finding, None).unwrap();
+    assert_eq!((checked.lines, checked.sha256.as_str()), (LINES, ""));
+    let expected = "line 240000: custom_id was used before, in line 3: make it unique within the file";
+    assert_eq!(used_before, [expected]);
+}

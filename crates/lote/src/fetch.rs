@@ -54,10 +54,14 @@ pub(crate) async fn fetch(
     }
 }
 
-/// Work that would hold up the runtime.
+/// Work that would hold up the runtime, on a thread of its own that ends with it. The threads of the runtime's pool take
+/// turns, and the allocator keeps some memory for each of those that ever did such work; what it keeps of a thread that has
+/// ended goes to the next. The pool waits for it, so that a runtime that is shut down does.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
+    let held = || std::thread::spawn(work).join();
+    match spawn_blocking(held).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -82,7 +82,7 @@ impl Pieces {
     /// The pieces of an answer to `line`, if it succeeded and nothing of it changes on being written. `line` is what it was
     /// parsed of.
     pub(super) fn of(answer: &Answer<'_>, line: &[u8]) -> Option<Self> {
-        let response = answer.response?.get();
+        let response = answer.response?;
         let is_text = |json: &str| Kind::of(json) == Kind::String;
         let changes = answer.error.is_some()
             || answer.decoded.is_some()
@@ -136,12 +136,12 @@ pub(super) fn normalised(answer: &Answer<'_>, out: &mut (impl Write + ?Sized)) -
     as_text(Some(answer.raw_custom_id), out)?;
     out.write_all(b",\"response\":")?;
     match answer.response {
-        Some(response) => self::response(answer, response.get(), out)?,
+        Some(response) => self::response(answer, response, out)?,
         None => out.write_all(b"null")?,
     }
     out.write_all(b",\"error\":")?;
     match answer.error {
-        Some(error) => self::error(error.get(), out)?,
+        Some(error) => self::error(error, out)?,
         None if answer.response.is_none() => code_and_message(NO_ANSWER_CODE, NO_ANSWER_MESSAGE, out)?,
         None => out.write_all(b"null")?,
     }

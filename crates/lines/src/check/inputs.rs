@@ -79,12 +79,13 @@ impl<'a> Judge<'_, '_> {
                 }
                 _ => Some(wrong("is neither a text nor tokens")),
             };
-            let what = format!("is of another type than {name}[0]");
-            let mixed = (kind != list.first).then_some((FindingCode::WrongType, what.as_str()));
-            if let Some((code, what)) = fault.or(mixed) {
-                told = true;
-                self.find(code, format!("{name}[{index}] {what}"));
-            }
+            let message = match fault {
+                Some((code, what)) => (code, format!("{name}[{index}] {what}")),
+                None if kind == list.first => return,
+                None => (FindingCode::WrongType, format!("{name}[{index}] is of another type than {name}[0]")),
+            };
+            told = true;
+            self.find(message.0, message.1);
         });
         list
     }

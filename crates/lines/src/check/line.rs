@@ -23,7 +23,7 @@ impl Checker<'_> {
             self.deviates = true;
             return;
         }
-        let text = match std::str::from_utf8(bytes) {
+        let text = match raw::utf8(bytes) {
             Ok(text) => text,
             Err(error) => return self.invalid_utf8(number, bytes, error.valid_up_to()),
         };
@@ -33,15 +33,16 @@ impl Checker<'_> {
         let mut four = Four::default();
         let walked = raw::entries(text, &mut |key, value| {
             if let Some(index) = KEYS.iter().position(|name| *name == key) {
-                four.values[index] = Some(value.get());
+                four.values[index] = Some(value);
                 four.times[index] += 1;
             }
         });
         let id = four.values[0].and_then(raw::text);
         let id = id.as_deref();
-        if let Err(broken) = walked {
-            return self.deviating(number, id, text, &broken);
-        }
+        let seen = match walked {
+            Ok(seen) => seen,
+            Err(broken) => return self.deviating(number, id, text, &broken),
+        };
         // A part of an object over several lines may be an object itself.
         if self.layout.is_open() {
             if four.times[0] == 0 {
@@ -49,7 +50,9 @@ impl Checker<'_> {
             }
             self.end_block();
         }
-        self.surrogates(number, id, text, four.values[0]);
+        if seen.halves {
+            self.surrogates(number, id, text, four.values[0]);
+        }
         if self.keys(number, id, text, four.times) {
             return;
         }
@@ -80,19 +83,18 @@ impl Checker<'_> {
             }
         }
         if let Some(body) = body {
-            // The line's own endpoint; of a line without a known one, the batch's.
-            let options = self.options;
-            let own = url.as_deref().map(|url| options.endpoint_of(url)).filter(|own| self.held(own).is_some());
-            match (own, self.endpoint.take()) {
-                (Some(own), batch) => {
-                    self.endpoint = batch;
-                    self.body(number, id, body, Some(own));
-                }
-                (None, batch) => {
-                    self.body(number, id, body, batch.as_deref());
-                    self.endpoint = batch;
-                }
+            if seen.deep && Kind::of(body) == Kind::Object {
+                self.levels(number, id, body);
             }
+            // The rules for the line's own endpoint; of a line without a known one, for the batch's.
+            let options = self.options;
+            let mut held = url.as_deref().and_then(|url| self.held(options.endpoint_of(url)));
+            if held.is_none() {
+                let batch = self.endpoint.take();
+                held = batch.as_deref().and_then(|batch| self.held(batch));
+                self.endpoint = batch;
+            }
+            self.body(number, id, body, held);
         }
     }
 
@@ -215,12 +217,12 @@ impl Checker<'_> {
         let text = std::str::from_utf8(&block.bytes).unwrap_or_default();
         let walked = raw::entries(text, &mut |key, value| {
             if key == "custom_id" {
-                id = raw::text(value.get());
+                id = raw::text(value);
             }
         });
         match walked {
             Err(broken) => self.broken(block.first, id.as_deref(), text, &broken),
-            Ok(()) => self.request_line(block.first, &block.bytes),
+            Ok(_) => self.request_line(block.first, &block.bytes),
         }
     }
 

@@ -141,7 +141,7 @@ impl<'o> CheckMany<'o> {
                 None => Ok(true),
             }
         })?;
-        let mut checked = checker.finish(hash.clone());
+        let mut checked = checker.finish(Some(hash.clone()));
         // One that was given stands there already.
         checked.endpoint = checked.endpoint.or_else(|| self.many.in_file.one());
         self.many.lines += checked.lines;

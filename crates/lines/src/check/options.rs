@@ -66,6 +66,8 @@ pub struct CheckOptions {
     pub max_line_inputs: Option<u64>,
     /// How many texts all embeddings requests of one file may hold.
     pub max_inputs: Option<u64>,
+    /// Whether [`check`](crate::check()) hashes the lines, which takes as long as most of its checks together.
+    pub hash: bool,
 }
 
 impl CheckOptions {
@@ -89,7 +91,7 @@ impl CheckOptions {
 
 impl Default for CheckOptions {
     /// No endpoint, the default [`Limits`], [`ENDPOINTS`], all four keys, OpenAI's limits of embeddings, as strict as it, and
-    /// any number of models.
+    /// any number of models. The lines are hashed.
     fn default() -> Self {
         Self {
             endpoint: None,
@@ -105,6 +107,7 @@ impl Default for CheckOptions {
             max_models: None,
             max_line_inputs: Some(Self::MAX_LINE_INPUTS),
             max_inputs: Some(Self::MAX_INPUTS),
+            hash: true,
         }
     }
 }

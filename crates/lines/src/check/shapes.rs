@@ -1,6 +1,8 @@
 //! Looks into the values whose shape differs from endpoint to endpoint: messages and input items, tools, the format of
 //! an answer, metadata. Of each list only the first fault is told.
 
+use std::fmt;
+
 use super::body::Judge;
 use super::cursor::Cursor;
 use super::rules::{Field, Inside};
@@ -27,6 +29,19 @@ enum Parts {
     Objects,
     /// Something that is no object.
     Odd,
+}
+
+/// What a tool is called in a finding.
+struct ToolPlace {
+    name: &'static str,
+    index: Option<usize>,
+}
+
+impl fmt::Display for ToolPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        self.index.map_or(Ok(()), |index| write!(f, "[{index}]"))
+    }
 }
 
 /// The types that a JSON Schema may name: a schema was put where its format belongs.
@@ -77,7 +92,7 @@ impl<'a> Judge<'_, '_> {
     /// One message, or what may be one.
     fn message(&mut self, message: &Message<'_>, list: &str, index: usize, told: &mut bool) {
         let chat = list == "messages";
-        let place = format!("{list}[{index}]");
+        let place = format_args!("{list}[{index}]");
         let role = match message.role.map(|json| (Kind::of(json), json)) {
             None | Some((Kind::Null, _)) if chat => {
                 let message = format!("{place}.role is missing: each message has one, such as \"user\"");
@@ -107,7 +122,7 @@ impl<'a> Judge<'_, '_> {
         if self.is_own(if chat { "messages.content" } else { "input.content" }) {
             return;
         }
-        let place = format!("{place}.content");
+        let place = format_args!("{place}.content");
         let (code, what) = match (message.content, role) {
             // An assistant may have called tools instead; what a function gave may be null.
             (None, "\"assistant\"") if chat => return,
@@ -291,7 +306,7 @@ impl<'a> Judge<'_, '_> {
         if kind != Some("\"function\"") && !(flat && kind.is_none()) {
             return false;
         }
-        let place = index.map_or_else(|| field.name.to_owned(), |index| format!("{}[{index}]", field.name));
+        let place = ToolPlace { name: field.name, index };
         let (endpoint, other) = self.endpoints();
         if flat {
             let message = format!(
@@ -307,15 +322,15 @@ impl<'a> Judge<'_, '_> {
             self.find(FindingCode::WrongShape, message);
             return true;
         }
-        let (place, name) = if chat { (format!("{place}.function"), inner) } else { (place, name) };
+        let (level, name) = if chat { (".function", inner) } else { ("", name) };
         let (code, message) = match (function, name) {
-            (None, _) if chat => (FindingCode::MissingField, format!("{place} is missing: it has the name")),
+            (None, _) if chat => (FindingCode::MissingField, format!("{place}{level} is missing: it has the name")),
             (Some(kind), _) if chat && kind != Kind::Object => {
-                (FindingCode::WrongType, format!("{place} is {kind}: it must be an object"))
+                (FindingCode::WrongType, format!("{place}{level} is {kind}: it must be an object"))
             }
-            (_, None) => (FindingCode::MissingField, format!("{place}.name is missing: each function has one")),
+            (_, None) => (FindingCode::MissingField, format!("{place}{level}.name is missing: each function has one")),
             (_, Some(kind)) if kind != Kind::String => {
-                (FindingCode::WrongType, format!("{place}.name is {kind}: it must be a string"))
+                (FindingCode::WrongType, format!("{place}{level}.name is {kind}: it must be a string"))
             }
             _ => return false,
         };

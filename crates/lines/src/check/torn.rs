@@ -92,7 +92,7 @@ fn id(text: &str) -> Option<String> {
     let mut id = None;
     let _ = raw::entries(text, &mut |key, value| {
         if key == "custom_id" {
-            id = raw::text(value.get()).map(std::borrow::Cow::into_owned);
+            id = raw::text(value).map(std::borrow::Cow::into_owned);
         }
     });
     id

@@ -72,11 +72,11 @@ fn custom_id<'l>(line: &Line<'l>) -> Result<Cow<'l, str>, String> {
     if line.too_long {
         return Err(format!("the line has {} bytes, which is too long", line.length));
     }
-    let text = std::str::from_utf8(line.bytes).map_err(|error| error.to_string())?;
+    let text = raw::utf8(line.bytes).map_err(|error| error.to_string())?;
     let mut custom_id = None;
     raw::entries(text, &mut |key, value| {
         if key == "custom_id" {
-            custom_id = raw::text(value.get());
+            custom_id = raw::text(value);
         }
     })
     .map_err(|broken| broken.to_string())?;
