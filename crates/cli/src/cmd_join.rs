@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Interrupt;
-use crate::lines::{JoinError, Joined, Named, join_named};
+use crate::lines::{Join, JoinError, Joined, Named};
 use crate::out;
 use crate::prepare::output::Output;
 use crate::shell;
@@ -98,7 +98,11 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     let sources: Vec<Source> =
         std::iter::once(&args.requests).chain(&args.answers).map(|path| Source::new(path)).collect::<Result<_, _>>()?;
     let named: Vec<Named<'_>> = sources.iter().map(Source::named).collect();
-    let joined = join_named(named[0], &named[1..], &mut output).map_err(|error| refused(&error))?;
+    let mut join = Join::new(named[0], named[1..].iter().copied());
+    if !input::is_dash(&args.output) {
+        join = join.folder(folder(&args.output));
+    }
+    let joined = join.write(&mut output).map_err(|error| refused(&error))?;
     interrupt.check()?;
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;

@@ -1,10 +1,15 @@
 //! Owns the list of what is odd in output and error files. It never grows without bound.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::raw::clip;
+
+mod held;
+
+pub(crate) use held::Held;
 
 /// How many anomalies are kept; further ones are only counted.
 pub const MAX_ANOMALIES: usize = 1_000;
@@ -167,11 +172,13 @@ pub(crate) struct Anomalies<'e> {
     pub(crate) anomalies_omitted: u64,
     /// Told of each, also of those beyond the list.
     each: Option<&'e mut dyn FnMut(&Anomaly)>,
+    /// Those that wait for others to come before them.
+    held: Option<Held>,
 }
 
 impl fmt::Debug for Anomalies<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { anomalies, anomalies_omitted, each: _ } = self;
+        let Self { anomalies, anomalies_omitted, each: _, held: _ } = self;
         f.debug_struct("Anomalies")
             .field("anomalies", anomalies)
             .field("anomalies_omitted", anomalies_omitted)
@@ -187,7 +194,35 @@ impl<'e> Anomalies<'e> {
 
     /// Whether whatever is added now is only counted.
     pub(crate) fn only_counts(&self) -> bool {
-        self.is_full() && self.each.is_none()
+        match &self.held {
+            Some(held) => held.only_counts(),
+            None => self.is_full() && self.each.is_none(),
+        }
+    }
+
+    /// Holds back what is added from now on, in temporary files in this folder where it is much.
+    pub(crate) fn hold(&mut self, folder: &Path) {
+        self.held = Some(Held::new(self.each.is_some(), folder.to_owned()));
+    }
+
+    /// Says how many answers were read before what is added next.
+    pub(crate) fn at(&mut self, answers: u64) {
+        if let Some(held) = &mut self.held {
+            held.at = answers;
+        }
+    }
+
+    /// Holds nothing back from now on; gives what was held back, to be [released](Self::release) in its order.
+    pub(crate) fn take_held(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
+    /// Adds what was held back.
+    pub(crate) fn release(&mut self, anomaly: Anomaly) {
+        match anomaly.code {
+            AnomalyCode::DamagedCompression => self.push_first(anomaly),
+            _ => self.add(anomaly),
+        }
     }
 
     /// Adds an anomaly about bytes that are not repeated: where they stand.
@@ -237,6 +272,13 @@ impl<'e> Anomalies<'e> {
             length: bytes.map(|bytes| bytes.length),
             excerpt: bytes.filter(|bytes| !bytes.known.is_empty()).map(|bytes| excerpt(bytes.known)),
         };
+        self.add(anomaly);
+    }
+
+    fn add(&mut self, anomaly: Anomaly) {
+        if let Some(held) = &mut self.held {
+            return held.push(anomaly);
+        }
         if let Some(each) = &mut self.each {
             each(&anomaly);
         }
@@ -249,6 +291,9 @@ impl<'e> Anomalies<'e> {
 
     /// Adds one that is not to be lost among many others.
     pub(crate) fn push_first(&mut self, anomaly: Anomaly) {
+        if let Some(held) = &mut self.held {
+            return held.push(anomaly);
+        }
         if let Some(each) = &mut self.each {
             each(&anomaly);
         }
@@ -264,6 +309,9 @@ impl<'e> Anomalies<'e> {
     }
 
     pub(crate) fn omit(&mut self, count: u64) {
+        if let Some(held) = &mut self.held {
+            return held.omit(count);
+        }
         self.anomalies_omitted = self.anomalies_omitted.saturating_add(count);
     }
 }

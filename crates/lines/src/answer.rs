@@ -21,7 +21,7 @@ pub(crate) use body::Body;
 use doubled::Doubled;
 pub use outcome::{OutcomeKind, Shortfall};
 pub use unreadable::{Unreadable, UnreadableKind};
-pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE, UNREADABLE_CODE, UNREADABLE_MESSAGE, write_unreadable};
+pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE, Pieces, UNREADABLE_CODE, UNREADABLE_MESSAGE, write_unreadable};
 pub use write::{write_error, write_missing};
 
 /// The code of an answer that failed although nothing says so: its body holds no answer.
@@ -186,6 +186,11 @@ impl<'a> Answer<'a> {
     /// The keys that the line gives twice.
     pub(crate) fn doubled(&self) -> Doubled {
         self.doubled
+    }
+
+    /// Where the parts of its result line stand in the line that it was parsed of, if it succeeded and each is kept as it is.
+    pub(crate) fn pieces(&self, line: &[u8]) -> Option<Pieces> {
+        if self.outcome() == OutcomeKind::Succeeded { Pieces::of(self, line) } else { None }
     }
 
     /// What the body says.

@@ -96,7 +96,7 @@ impl Inspection {
         self.files.push(name.to_owned());
         let Self { files, lines, unreadable, damaged_files, tally, anomalies, hasher, first } = self;
         let scanned =
-            scan::answers(name, reader, DEFAULT_MAX_LINE_BYTES, None, anomalies, &mut |place, read, anomalies| {
+            scan::answers(name, reader, DEFAULT_MAX_LINE_BYTES, None, anomalies, &mut |place, _, read, anomalies| {
                 let Ok(answer) = read else { return };
                 tally.add(answer);
                 let id = Some(answer.custom_id.as_ref());

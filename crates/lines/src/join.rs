@@ -3,24 +3,34 @@
 //! is taken only when its custom_id is that of the request line.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::{error, fmt};
+use std::{env, fmt, panic, thread};
 
 use serde::{Deserialize, Serialize};
 
-use crate::anomaly::{Anomalies, Anomaly, AnomalyCode};
-use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, Unreadable, write_missing, write_unreadable};
-use crate::foreign;
-use crate::open::open_lines;
-use crate::raw;
-use crate::reader::{DEFAULT_MAX_LINE_BYTES, Line, LineReader};
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::ids::IdHasher;
+use crate::reader::DEFAULT_MAX_LINE_BYTES;
+use crate::sorter::{MERGED, Spill};
 use crate::tally::{ErrorCount, Tally};
 use crate::usage::Usage;
 
-mod index;
+mod answers;
+mod block;
+mod error;
+mod facts;
+mod matching;
+mod requests;
+mod results;
 
-use index::Index;
+use answers::Answers;
+pub use error::JoinError;
+use requests::Requests;
+use results::Results;
+
+/// How much is read of a file, or written, at once.
+const AHEAD: usize = 1 << 18;
 
 /// What [`join()`] wrote. Every request line has exactly one outcome: `lines` is the sum of the six.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,74 +112,6 @@ impl Joined {
     }
 }
 
-/// Why a join stopped.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum JoinError {
-    /// A file could not be read.
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The input file is not what [`check`](crate::check()) accepts.
-    Input {
-        /// The input file.
-        path: PathBuf,
-        /// The number of the line, from 1.
-        line: u64,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// The results could not be written; the cause is the writer's own error, unchanged.
-    Write {
-        /// How many request lines were read before.
-        lines: u64,
-        /// The cause.
-        source: io::Error,
-    },
-}
-
-impl JoinError {
-    /// Whether it was the writing side that failed, as on a full disk.
-    #[must_use]
-    pub fn is_write(&self) -> bool {
-        matches!(self, Self::Write { .. })
-    }
-
-    /// The error of the reading or the writing side; `None` when the input's content is to blame.
-    #[must_use]
-    pub fn io_error(&self) -> Option<&io::Error> {
-        match self {
-            Self::Read { source, .. } | Self::Write { source, .. } => Some(source),
-            Self::Input { .. } => None,
-        }
-    }
-
-    fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read { path: path.to_owned(), source }
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, source } => write!(f, "cannot read {}: {source}", path.display()),
-            Self::Input { path, line, message } => write!(f, "{}, line {line}: {message}", path.display()),
-            Self::Write { lines, source } => {
-                write!(f, "cannot write the results, at request line {lines}: {source}")
-            }
-        }
-    }
-}
-
-impl error::Error for JoinError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.io_error().map(|error| error as _)
-    }
-}
-
 /// Writes one result line for each request line of `input`, in its order, taken from the files
 /// `answers` (output and error files of its batch, in any order).
 ///
@@ -188,16 +130,15 @@ impl error::Error for JoinError {
 ///
 /// Files may be compressed, as for [`open_lines`](crate::open_lines()). The answer files are read twice, the
 /// second time in the order of the input; what is compressed is decompressed into a temporary file
-/// first. Memory: the longest
-/// line, and less than 200 bytes for each answer.
+/// first. A line that changes in between is not taken. Memory: the longest line twice, and less than 64 MiB, however many
+/// there are; what is known of more than 131,072 answers is in temporary files, with less than 300 bytes for each.
 ///
 /// # Errors
 ///
-/// When a file cannot be read, when the input's compressed data is damaged, when the input is not what [`check`](crate::check()) accepts as far as
+/// When a file cannot be read, when a temporary file cannot be written, when the input's compressed data is damaged, when the input is not what [`check`](crate::check()) accepts as far as
 /// custom_ids are concerned, and when `out` fails; then part of the results is written.
 pub fn join(input: &Path, answers: &[&Path], out: &mut dyn Write) -> Result<Joined, JoinError> {
-    let answers: Vec<Named<'_>> = answers.iter().map(|path| Named { path, name: None }).collect();
-    join_named(Named { path: input, name: None }, &answers, out)
+    Join::new(input, answers.iter().copied()).write(out)
 }
 
 /// A file, and what anomalies and errors call it: for one that stands for another, such as a copy of stdin.
@@ -220,234 +161,163 @@ impl<'a> Named<'a> {
     }
 }
 
-/// As [`join()`], of files that have other names.
-///
-/// # Errors
-///
-/// As [`join()`].
-pub fn join_named(input: Named<'_>, answers: &[Named<'_>], out: &mut dyn Write) -> Result<Joined, JoinError> {
-    join_all(input, answers, out, Anomalies::default())
+impl<'a> From<&'a Path> for Named<'a> {
+    fn from(path: &'a Path) -> Self {
+        Self { path, name: None }
+    }
 }
 
-/// As [`join()`], telling each anomaly as well, also those beyond the [`MAX_ANOMALIES`](crate::MAX_ANOMALIES) of the
-/// list. One about a line of an answer file says where its bytes stand; a file that is compressed is told of as it is
-/// decompressed: see [`open_seekable`](crate::open_seekable()).
+/// A join of answers with their request lines, as [`join()`] does it, of which more can be said.
 ///
-/// # Errors
-///
-/// As [`join()`].
-pub fn join_telling(
-    input: &Path,
-    answers: &[&Path],
-    out: &mut dyn Write,
-    each: &mut dyn FnMut(&Anomaly),
-) -> Result<Joined, JoinError> {
-    let answers: Vec<Named<'_>> = answers.iter().map(|path| Named { path, name: None }).collect();
-    join_all(Named { path: input, name: None }, &answers, out, Anomalies::telling(Some(each)))
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let (input, output) = (folder.path().join("input"), folder.path().join("output"));
+/// std::fs::write(&input, "{\"custom_id\":\"a\"}\n")?;
+/// std::fs::write(&output, "{\"custom_id\":\"b\",\"response\":{\"status_code\":200,\"body\":{\"text\":\"x\"}}}\n")?;
+/// let mut told = Vec::new();
+/// let joined = lote_lines::Join::new(input.as_path(), [output.as_path()])
+///     .folder(folder.path())
+///     .telling(&mut |anomaly| told.push(anomaly.code))
+///     .write(&mut std::io::sink())?;
+/// assert_eq!((joined.missing, told), (1, vec![lote_lines::AnomalyCode::ForeignCustomId]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "nothing is joined before it is written"]
+pub struct Join<'a> {
+    input: Named<'a>,
+    answers: Vec<Named<'a>>,
+    each: Option<&'a mut dyn FnMut(&Anomaly)>,
+    bounds: Bounds,
 }
 
-fn join_all(
+impl fmt::Debug for Join<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input, answers, each: _, bounds } = self;
+        f.debug_struct("Join")
+            .field("input", input)
+            .field("answers", answers)
+            .field("bounds", bounds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Join<'a> {
+    /// Of the request lines of `input` and the answers of these files.
+    pub fn new<N: Into<Named<'a>>>(input: impl Into<Named<'a>>, answers: impl IntoIterator<Item = N>) -> Self {
+        let answers = answers.into_iter().map(Into::into).collect();
+        Self { input: input.into(), answers, each: None, bounds: Bounds::default() }
+    }
+
+    /// Makes temporary files in this folder; else they are made where the system has its own.
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.bounds.folder = folder.to_owned();
+        self
+    }
+
+    /// Tells each anomaly as well, also those beyond the [`MAX_ANOMALIES`](crate::MAX_ANOMALIES) of the list. One about a
+    /// line of an answer file says where its bytes stand; a file that is compressed is told of as it is decompressed: see
+    /// [`open_seekable`](crate::open_seekable()).
+    pub fn telling(mut self, each: &'a mut dyn FnMut(&Anomaly)) -> Self {
+        self.each = Some(each);
+        self
+    }
+
+    /// Writes the results.
+    ///
+    /// # Errors
+    ///
+    /// As [`join()`].
+    pub fn write(self, out: &mut dyn Write) -> Result<Joined, JoinError> {
+        let Self { input, answers, each, bounds } = self;
+        let mut anomalies = Anomalies::telling(each);
+        let (answers, requests) = read(input, &answers, &mut anomalies, &bounds)?;
+        results(input, answers, requests, anomalies, bounds, out)
+    }
+}
+
+/// How much is held in memory, and where the rest is.
+#[derive(Debug, Clone)]
+struct Bounds {
+    max_line_bytes: usize,
+    /// Where temporary files are made.
+    folder: PathBuf,
+    /// How many answers are held.
+    answers: usize,
+    /// How many request lines are held.
+    requests: usize,
+    /// How many sorted runs are merged at once.
+    merged: usize,
+    /// How many bytes of answers are read before their results are written.
+    block_bytes: u64,
+    /// How many request lines that are.
+    block_lines: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            max_line_bytes: DEFAULT_MAX_LINE_BYTES,
+            folder: env::temp_dir(),
+            answers: 1 << 17,
+            requests: 1 << 18,
+            merged: MERGED,
+            block_bytes: 8 << 20,
+            block_lines: 1 << 14,
+        }
+    }
+}
+
+impl Bounds {
+    /// Those of so many entries that are sorted.
+    fn spill(&self, most: usize) -> Spill {
+        Spill { folder: self.folder.clone(), most, merged: self.merged }
+    }
+
+    /// What a temporary file failed with.
+    fn temporary(&self, source: io::Error) -> JoinError {
+        JoinError::Temporary { folder: self.folder.clone(), source }
+    }
+}
+
+/// Reads the answers and, on a thread of its own, the request lines.
+fn read(
     input: Named<'_>,
-    answers: &[Named<'_>],
+    named: &[Named<'_>],
+    anomalies: &mut Anomalies<'_>,
+    bounds: &Bounds,
+) -> Result<(Answers, Requests), JoinError> {
+    let hasher = IdHasher::default();
+    let mut answers = Answers::new(bounds, hasher.clone());
+    anomalies.hold(&bounds.folder);
+    let read_requests = || Requests::read(input, bounds, &hasher);
+    let requests = thread::scope(|scope| {
+        let other = thread::Builder::new().name("lote-join".to_owned()).spawn_scoped(scope, read_requests);
+        for named in named {
+            answers.add(*named, anomalies)?.map_err(|error| bounds.temporary(error))?;
+        }
+        let requests = match other.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(requests)) => requests,
+            Ok(Err(panicked)) => panic::resume_unwind(panicked),
+            // There is no other thread to be had.
+            Err(_) => read_requests(),
+        };
+        requests.map_err(|error| bounds.temporary(error))
+    })?;
+    Ok((answers, requests))
+}
+
+/// Brings together what was read, and writes the results.
+fn results(
+    input: Named<'_>,
+    mut answers: Answers,
+    requests: Requests,
+    anomalies: Anomalies<'_>,
+    bounds: Bounds,
     out: &mut dyn Write,
-    mut anomalies: Anomalies<'_>,
 ) -> Result<Joined, JoinError> {
-    let mut index = Index::new(DEFAULT_MAX_LINE_BYTES);
-    for answers in answers {
-        index.add(*answers, &mut anomalies)?;
-    }
-    let mut join = Join {
-        index,
-        anomalies,
-        tally: Tally::default(),
-        lines: 0,
-        out: BufWriter::with_capacity(1 << 16, out),
-        buffer: Vec::new(),
-    };
-    let shown = input.shown();
-    let read = |error| JoinError::read(shown, error);
-    let (start, reader) = foreign::peek(open_lines(input.path).map_err(read)?).map_err(read)?;
-    if let Some(foreign) = foreign::foreign(&start) {
-        return Err(JoinError::Input { path: shown.to_owned(), line: 1, message: foreign.to_string() });
-    }
-    let mut reader = LineReader::new(reader);
-    while let Some(line) = reader.next_line().map_err(read)? {
-        let refuse = |message: String| JoinError::Input { path: shown.to_owned(), line: line.number, message };
-        let custom_id = custom_id(&line).map_err(refuse)?;
-        join.lines += 1;
-        if !join.request(&custom_id)? {
-            let message = format!("custom_id {custom_id:?} was used before: make it unique within the file");
-            return Err(refuse(message));
-        }
-    }
-    join.finish()
-}
-
-/// The custom_id of a request line.
-fn custom_id(line: &Line<'_>) -> Result<String, String> {
-    if line.too_long {
-        return Err(format!("the line has {} bytes, which is too long", line.length));
-    }
-    let text = raw::utf8(line.bytes).map_err(|error| error.to_string())?;
-    let mut custom_id = None;
-    raw::entries(text, &mut |key, value| {
-        if key == "custom_id" {
-            custom_id = raw::text(value);
-        }
-    })
-    .map_err(|broken| broken.to_string())?;
-    let custom_id = custom_id.ok_or("the request line has no custom_id that is a text")?;
-    Ok(custom_id.into_owned())
-}
-
-struct Join<'o, 'e> {
-    index: Index,
-    anomalies: Anomalies<'e>,
-    tally: Tally,
-    lines: u64,
-    out: BufWriter<&'o mut dyn Write>,
-    /// The answer being written.
-    buffer: Vec<u8>,
-}
-
-impl Join<'_, '_> {
-    /// Writes the result line of one request line; `false` when its custom_id came before.
-    fn request(&mut self, custom_id: &str) -> Result<bool, JoinError> {
-        let found = match self.index.take(custom_id) {
-            index::Taken::Before => return Ok(false),
-            index::Taken::Nothing => None,
-            index::Taken::Doubtful(found) => {
-                let written = self.doubtful(custom_id, found);
-                written.map_err(|source| self.write_error(source))?;
-                return Ok(true);
-            }
-            index::Taken::Answer(found) | index::Taken::Unreadable(found) => Some(found),
-        };
-        let written = match found {
-            None => self.missing(custom_id),
-            Some(found) => self.answer(custom_id, found)?,
-        };
-        written.map_err(|source| self.write_error(source))?;
-        Ok(true)
-    }
-
-    /// Writes what stands at `found`. The inner error is that of writing.
-    fn answer(&mut self, custom_id: &str, found: index::Found) -> Result<io::Result<()>, JoinError> {
-        let place = format_args!("{}, line {}", self.index.name(found.file), found.line).to_string();
-        let too_long = self.index.is_too_long(found);
-        if too_long {
-            self.buffer.clear();
-        } else {
-            self.index.fetch(found, &mut self.buffer)?;
-        }
-        let why = match Answer::parse(&self.buffer) {
-            _ if too_long => Unreadable::too_long(found.length, &[]),
-            Ok(answer) if answer.custom_id == custom_id => {
-                self.tally.add(&answer);
-                return Ok(answer.write_normalised(&mut self.out));
-            }
-            Err(error) if error.custom_id() == Some(custom_id) => error,
-            _ => {
-                let message = "the line is not the one that stood here when the file was read first";
-                let code = AnomalyCode::ChangedWhileReading;
-                let name = self.index.name(found.file);
-                let at = (found.offset, found.length);
-                self.anomalies.push_place(name, found.line, Some(custom_id), (code, message.to_owned()), at);
-                return Ok(self.missing(custom_id));
-            }
-        };
-        self.tally.add_unreadable();
-        Ok(write_unreadable(custom_id, &place, &why.to_string(), &mut self.out))
-    }
-
-    /// Writes that nobody can say which of two answers it is.
-    fn doubtful(&mut self, custom_id: &str, found: index::Found) -> io::Result<()> {
-        let place = format!("{}, line {}", self.index.name(found.file), found.line);
-        let why = "it is answered twice, and the file is damaged: one of the two may be another request's";
-        self.tally.add_unreadable();
-        write_unreadable(custom_id, &place, why, &mut self.out)
-    }
-
-    fn missing(&mut self, custom_id: &str) -> io::Result<()> {
-        if let Some((name, what)) = self.index.lost() {
-            self.tally.add_unreadable();
-            return write_unreadable(custom_id, name, what, &mut self.out);
-        }
-        self.tally.add_missing(MISSING_CODE, MISSING_MESSAGE);
-        write_missing(custom_id, &mut self.out)
-    }
-
-    fn write_error(&self, source: io::Error) -> JoinError {
-        JoinError::Write { lines: self.lines, source }
-    }
-
-    fn finish(mut self) -> Result<Joined, JoinError> {
-        let flushed = self.out.flush();
-        flushed.map_err(|source| self.write_error(source))?;
-        self.index.foreign(&mut self.anomalies, &mut self.buffer)?;
-        let lines = self.index.lines();
-        let Anomalies { anomalies, anomalies_omitted, .. } = self.anomalies;
-        let damaged_files = self.index.damaged_files();
-        Ok(Joined { damaged_files, ..Joined::of(self.tally, self.lines, lines, anomalies, anomalies_omitted) })
-    }
+    let matched = matching::matched(&mut answers, requests, &bounds).map_err(|error| bounds.temporary(error))?;
+    Results::new(answers, bounds, input.shown(), anomalies, out).write(matched)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(id: &str) -> String {
-        format!("{{\"custom_id\":\"{id}\",\"response\":{{\"status_code\":200,\"body\":{{\"x\":1}}}}}}\n")
-    }
-
-    /// What comes of request lines with these custom_ids when a file of answers is another one the second time it is read.
-    fn joined(max_line_bytes: usize, first: &str, second: &str, ids: &[&str]) -> (Joined, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("output");
-        std::fs::write(&path, first).unwrap();
-        let mut index = Index::new(max_line_bytes);
-        let mut anomalies = Anomalies::default();
-        index.add(Named::new(&path, "output"), &mut anomalies).unwrap();
-        std::fs::write(&path, second).unwrap();
-        let mut out = Vec::new();
-        let mut join = Join {
-            index,
-            anomalies,
-            tally: Tally::default(),
-            lines: ids.len() as u64,
-            out: BufWriter::new(&mut out),
-            buffer: Vec::new(),
-        };
-        for id in ids {
-            assert!(join.request(id).unwrap());
-        }
-        let joined = join.finish().unwrap();
-        (joined, String::from_utf8(out).unwrap())
-    }
-
-    #[test]
-    fn an_answer_that_changed_is_not_taken_for_another() {
-        let before = line("a") + &line("b") + &line("c");
-        // The second is another's, and the third as well, and cannot be read either.
-        let after = line("a") + &line("a") + &line("b").replace("}}}", "}} ");
-        let (joined, out) = joined(1_000, &before, &after, &["a", "b", "c"]);
-        assert_eq!((joined.succeeded, joined.missing, joined.anomalies.len()), (1, 2, 2));
-        for (anomaly, line) in joined.anomalies.iter().zip([2, 3]) {
-            assert_eq!((anomaly.line, anomaly.code), (line, AnomalyCode::ChangedWhileReading));
-        }
-        let written: Vec<_> = out.lines().collect();
-        assert!(written[1].starts_with("{\"id\":null,\"custom_id\":\"b\",\"response\":null,"), "{out}");
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_to_be_held_is_unreadable() {
-        let (short, long) = (line("a"), line("bc"));
-        let most = short.len() - 1;
-        let file = short + &long;
-        let (joined, out) = joined(most, &file, &file, &["a", "bc"]);
-        assert_eq!((joined.succeeded, joined.unreadable, joined.missing), (1, 1, 0));
-        assert_eq!((joined.anomalies.len(), joined.anomalies[0].code), (1, AnomalyCode::LineTooLong));
-        let said = format!("cannot be read: output, line 2: the line has {} bytes, too many to be read", most + 1);
-        assert!(out.lines().nth(1).unwrap().contains(&said), "{out}");
-    }
-}
+mod tests;

@@ -36,6 +36,10 @@ pub(crate) struct Scanned {
 /// An answer, or a line that is none.
 pub(crate) type Read<'r, 'a> = Result<&'r Answer<'a>, &'r Unreadable>;
 
+/// Whoever is told of the answers. The bytes are those of the file; there are none of an object over several lines, which
+/// is put together of them, and of a line that is too long to be held.
+pub(crate) type Visit<'v> = dyn FnMut(Place, Option<&[u8]>, Read<'_, '_>, &mut Anomalies<'_>) + 'v;
+
 /// Calls `visit` with every answer of a file, and with every line that cannot be read, which is
 /// among the anomalies then. `damage` is what was come to already when the file was decompressed.
 pub(crate) fn answers(
@@ -44,7 +48,7 @@ pub(crate) fn answers(
     max_line_bytes: usize,
     damage: Option<Damage>,
     anomalies: &mut Anomalies<'_>,
-    visit: &mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies<'_>),
+    visit: &mut Visit<'_>,
 ) -> io::Result<Scanned> {
     let mut salvage = Salvage::new(reader);
     let (start, reader) = foreign::peek(&mut salvage)?;
@@ -83,7 +87,7 @@ fn damaged(file: &str, damage: &Damage, passed: Passed, anomalies: &mut Anomalie
 struct Scan<'s, 'e> {
     file: &'s str,
     anomalies: &'s mut Anomalies<'e>,
-    visit: &'s mut dyn FnMut(Place, Read<'_, '_>, &mut Anomalies<'_>),
+    visit: &'s mut Visit<'s>,
     scanned: Scanned,
     layout: Layout,
 }
@@ -104,7 +108,7 @@ impl Scan<'_, '_> {
         if line.too_long {
             self.end_block();
             let place = Place { line: line.number, offset, length: line.length };
-            return self.unreadable(place, &Unreadable::too_long(line.length, line.head), line.head);
+            return self.unreadable(place, None, &Unreadable::too_long(line.length, line.head), line.head);
         }
         let place = Place { line: line.number, offset, length: bytes.len() as u64 };
         if self.layout.is_open() && self.goes_on(place, bytes) {
@@ -113,13 +117,13 @@ impl Scan<'_, '_> {
         match Answer::parse(bytes) {
             Ok(answer) => {
                 self.end_block();
-                self.answer(place, &answer);
+                self.answer(place, Some(bytes), &answer);
             }
             Err(error)
                 if error.is_whole() && !(self.layout.is_open() && error.kind() == UnreadableKind::NoCustomId) =>
             {
                 self.end_block();
-                self.unreadable(place, &error, bytes);
+                self.unreadable(place, Some(bytes), &error, bytes);
             }
             Err(error) => self.faulty(place, bytes, &error),
         }
@@ -160,7 +164,7 @@ impl Scan<'_, '_> {
         self.tell();
         match part {
             Part::Nothing => {}
-            Part::Faulty => self.unreadable(place, error, bytes),
+            Part::Faulty => self.unreadable(place, Some(bytes), error, bytes),
             Part::Record(block) => self.block(block),
             Part::Objects(objects) => {
                 let part_of = |range: &std::ops::Range<usize>| Place {
@@ -169,26 +173,27 @@ impl Scan<'_, '_> {
                     length: range.len() as u64,
                 };
                 for range in objects.whole {
-                    self.object(part_of(&range), &bytes[range]);
+                    self.object(part_of(&range), &bytes[range], true);
                 }
                 if let Some(range) = objects.rest {
-                    self.object(part_of(&range), &bytes[range]);
+                    self.object(part_of(&range), &bytes[range], true);
                 }
             }
         }
     }
 
     /// An object, or what seems to be one, that was taken out of its surroundings.
-    fn object(&mut self, place: Place, bytes: &[u8]) {
+    fn object(&mut self, place: Place, bytes: &[u8], as_in_file: bool) {
+        let in_file = as_in_file.then_some(bytes);
         match Answer::parse(bytes) {
-            Ok(answer) => self.answer(place, &answer),
-            Err(error) => self.unreadable(place, &error, bytes),
+            Ok(answer) => self.answer(place, in_file, &answer),
+            Err(error) => self.unreadable(place, in_file, &error, bytes),
         }
     }
 
     fn block(&mut self, block: Block) {
         let place = Place { line: block.first, offset: block.offset, length: block.end - block.offset };
-        self.object(place, &block.bytes);
+        self.object(place, &block.bytes, false);
     }
 
     /// The lines that were held back are not one object.
@@ -198,7 +203,7 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn answer(&mut self, place: Place, answer: &Answer<'_>) {
+    fn answer(&mut self, place: Place, in_file: Option<&[u8]>, answer: &Answer<'_>) {
         self.scanned.lines += 1;
         for key in answer.doubled().keys() {
             let message = format!("the line has the key {key:?} twice: taken was the last that is not null");
@@ -206,10 +211,10 @@ impl Scan<'_, '_> {
             let at = (place.offset, place.length);
             self.anomalies.push_place(self.file, place.line, id, (AnomalyCode::DoubledKey, message), at);
         }
-        (self.visit)(place, Ok(answer), self.anomalies);
+        (self.visit)(place, in_file, Ok(answer), self.anomalies);
     }
 
-    fn unreadable(&mut self, place: Place, error: &Unreadable, bytes: &[u8]) {
+    fn unreadable(&mut self, place: Place, in_file: Option<&[u8]>, error: &Unreadable, bytes: &[u8]) {
         self.scanned.lines += 1;
         self.scanned.unreadable += 1;
         let code = match error.kind() {
@@ -222,7 +227,7 @@ impl Scan<'_, '_> {
         let bytes = Bytes { offset: place.offset, length: place.length, known: bytes };
         let message = error.to_string();
         self.anomalies.push_bytes(self.file, place.line, error.custom_id(), code, message, Some(bytes));
-        (self.visit)(place, Err(error), self.anomalies);
+        (self.visit)(place, in_file, Err(error), self.anomalies);
     }
 
     /// Tells how the file deviates. Conflict markers leave open what the answers are.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, OutcomeKind, UNREADABLE_CODE, UNREADABLE_MESSAGE};
+use crate::answer::{Answer, OutcomeKind, Shortfall, UNREADABLE_CODE, UNREADABLE_MESSAGE};
 use crate::join::Joined;
 use crate::raw::clip;
 use crate::usage::Usage;
@@ -56,10 +56,7 @@ impl Tally {
         let seen = answer.seen();
         match outcome {
             OutcomeKind::Succeeded => {
-                self.succeeded += 1;
-                self.cut_off += u64::from(seen.shortfall.cut_off);
-                self.filtered += u64::from(seen.shortfall.filtered);
-                self.refused += u64::from(seen.shortfall.refused);
+                return self.add_success(seen.shortfall, seen.usage, seen.model.as_deref());
             }
             OutcomeKind::Failed => self.failed += 1,
             OutcomeKind::Expired => self.expired += 1,
@@ -73,13 +70,26 @@ impl Tally {
         if let Some(model) = &seen.model {
             count_model(&mut self.models, model);
         }
-        if outcome != OutcomeKind::Succeeded {
-            let (code, message) = answer.error_words();
-            let code = code.unwrap_or_else(|| match answer.status_code() {
-                Some(status) => format!("http_{status}"),
-                None => "unknown".to_owned(),
-            });
-            self.count_error(&code, message.as_deref());
+        let (code, message) = answer.error_words();
+        let code = code.unwrap_or_else(|| match answer.status_code() {
+            Some(status) => format!("http_{status}"),
+            None => "unknown".to_owned(),
+        });
+        self.count_error(&code, message.as_deref());
+    }
+
+    /// Counts an answer that succeeded, of which this is known.
+    pub(crate) fn add_success(&mut self, shortfall: Shortfall, usage: Option<Usage>, model: Option<&str>) {
+        let Shortfall { cut_off, filtered, refused } = shortfall;
+        self.succeeded += 1;
+        self.cut_off += u64::from(cut_off);
+        self.filtered += u64::from(filtered);
+        self.refused += u64::from(refused);
+        if let Some(usage) = usage {
+            self.usage += usage;
+        }
+        if let Some(model) = model {
+            count_model(&mut self.models, model);
         }
     }
 

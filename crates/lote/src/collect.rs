@@ -16,7 +16,7 @@ use crate::{
     fetch::{OnTrouble, fetch},
     heavy::blocking,
     late::{LateFiles, count, ended},
-    lines::{Anomaly, AnomalyCode, Inspection, JoinError, Joined, MAX_ANOMALIES, join_telling, open_lines},
+    lines::{Anomaly, AnomalyCode, Inspection, Join, JoinError, Joined, MAX_ANOMALIES, open_lines},
     policy::Trouble,
     save::{Access, AtomicFile, Target},
     unused::Unused,
@@ -367,7 +367,12 @@ fn join_into(
     results: Option<AtomicFile>,
     mut each: impl FnMut(&Anomaly),
 ) -> Result<(Joined, Results), Uncollected> {
-    let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
+    let join = Join::new(requests, answers.iter().map(PathBuf::as_path)).telling(&mut each);
+    // Beside the results there is room, or they are not written either.
+    let join = match results.as_ref().map(AtomicFile::temporary_path).as_deref().and_then(Path::parent) {
+        Some(folder) => join.folder(folder),
+        None => join,
+    };
     let mut results = match results {
         Some(results) => Results::Atomic(results),
         None => Results::Temporary(tempfile::tempfile().map_err(Uncollected::Unwritten)?),
@@ -377,7 +382,7 @@ fn join_into(
         Results::Temporary(file) => file,
     };
     let mut out = BufWriter::with_capacity(256 << 10, file);
-    let joined = join_telling(requests, &answers, &mut out, &mut each).map_err(|error| match error {
+    let joined = join.write(&mut out).map_err(|error| match error {
         JoinError::Write { source, .. } => Uncollected::Unwritten(source),
         error => Uncollected::Unjoined(error),
     })?;
@@ -398,6 +403,9 @@ impl Uncollected {
             Self::Unfetched(error) => error,
             Self::Lost => Error::invalid("the folder is no longer the one that was opened"),
             Self::Unjoined(JoinError::Read { path, source }) => Error::path("read", &path, source),
+            Self::Unjoined(JoinError::Temporary { folder, source }) => {
+                Error::path("write a temporary file in", &folder, source)
+            }
             Self::Unjoined(error) => Error::invalid(error.to_string()),
             Self::Unwritten(error) => match results {
                 Some(results) => Error::path("write", results, error),

@@ -70,6 +70,65 @@ pub(super) fn is_missing(answer: &Answer<'_>) -> bool {
         && answer.error_words() == (Some(MISSING_CODE.to_owned()), Some(MISSING_MESSAGE.to_owned()))
 }
 
+/// Where in its line the parts of an answer stand of which its result line is made, when each is kept byte for byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pieces {
+    pub(crate) id: Option<(u32, u16)>,
+    pub(crate) custom_id: (u32, u16),
+    pub(crate) response: (u32, u32),
+}
+
+impl Pieces {
+    /// The pieces of an answer to `line`, if it succeeded and nothing of it changes on being written. `line` is what it was
+    /// parsed of.
+    pub(super) fn of(answer: &Answer<'_>, line: &[u8]) -> Option<Self> {
+        let response = answer.response?;
+        let is_text = |json: &str| Kind::of(json) == Kind::String;
+        let changes = answer.error.is_some()
+            || answer.decoded.is_some()
+            || answer.parts.status_code.is_some_and(is_text)
+            || answer.raw_id.is_some_and(|id| !is_text(id))
+            || matches!(answer.custom_id, Cow::Owned(_))
+            || !is_text(answer.raw_custom_id)
+            || answer.doubled.keys().next().is_some()
+            || memchr::memchr2(b'\n', b'\r', response.as_bytes()).is_some();
+        if changes {
+            return None;
+        }
+        // The parts borrow from the line, so their addresses say where they stand in it.
+        let start_of = |part: &str| u32::try_from((part.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?).ok();
+        let short = |part: &str| Some((start_of(part)?, u16::try_from(part.len()).ok()?));
+        let id = match answer.raw_id {
+            Some(id) => Some(short(id)?),
+            None => None,
+        };
+        let response = (start_of(response)?, u32::try_from(response.len()).ok()?);
+        Some(Self { id, custom_id: short(answer.raw_custom_id)?, response })
+    }
+
+    /// The custom_id, between its quotes, which has no escapes.
+    pub(crate) fn custom_id<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
+        let (at, length) = self.custom_id;
+        part(line, at, length.into())?.get(1..usize::from(length) - 1)
+    }
+
+    /// Writes the result line, as [`Answer::write_normalised`] does.
+    pub(crate) fn write(&self, line: &[u8], out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        let part = |at, length| part(line, at, length).unwrap_or_default();
+        out.write_all(b"{\"id\":")?;
+        out.write_all(self.id.map_or(b"null", |(at, length)| part(at, length.into())))?;
+        out.write_all(b",\"custom_id\":")?;
+        out.write_all(part(self.custom_id.0, self.custom_id.1.into()))?;
+        out.write_all(b",\"response\":")?;
+        out.write_all(part(self.response.0, self.response.1))?;
+        out.write_all(b",\"error\":null}\n")
+    }
+}
+
+fn part(line: &[u8], at: u32, length: u32) -> Option<&[u8]> {
+    line.get(at as usize..)?.get(..length as usize)
+}
+
 pub(super) fn normalised(answer: &Answer<'_>, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
     out.write_all(b"{\"id\":")?;
     as_text(answer.raw_id, out)?;

@@ -69,8 +69,8 @@ impl Outcomes {
     /// output and error file, as far as there are any, in any order.
     ///
     /// A request line that was answered twice has the answer that succeeded; what is not used is among the anomalies
-    /// of [`joined`](Self::joined). The joined lines are in a temporary file. Memory: less than 200 bytes for each
-    /// answer.
+    /// of [`joined`](Self::joined). The joined lines are in a temporary file. Memory: the longest line
+    /// twice, and less than 64 MiB, however many there are.
     ///
     /// # Errors
     /// One that [`is_io`](Error::is_io) when a file cannot be read or the temporary one not written, and one that

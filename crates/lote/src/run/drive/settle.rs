@@ -8,6 +8,7 @@ use crate::{
     collect::{Collect, Step, Uncollected},
     fetch::patience,
     heavy::blocking,
+    lines::JoinError,
     run::{
         Progress, RunError,
         error::Kind,
@@ -132,6 +133,9 @@ impl Driver {
         match error {
             Uncollected::Lost => self.ended(Kind::Lost),
             Uncollected::Unwritten(error) => self.failed("write", &at.join(RESULTS), error),
+            Uncollected::Unjoined(JoinError::Temporary { folder, source }) => {
+                self.failed("write a temporary file in", &folder, source)
+            }
             error => self.failed("join", at, std::io::Error::other(error.into_error(None, None).to_string())),
         }
     }

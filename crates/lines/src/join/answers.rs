@@ -1,0 +1,176 @@
+//! The first reading of the answer files: each answer is proved, and what is kept of it is sorted by the hash of its
+//! custom_id. No text of an answer is kept.
+//!
+//! A line that cannot be read stands for the custom_id that is legible in it, until a whole one is found for the same.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::PathBuf;
+
+use super::facts::{FACTS, Facts, Found, Plain, Worth, is_small};
+use super::{Bounds, JoinError, Named};
+use crate::anomaly::Anomalies;
+use crate::answer::{Answer, OutcomeKind};
+use crate::ids::IdHasher;
+use crate::open::seekable;
+use crate::read_at::read_exact_at;
+use crate::scan;
+use crate::sorter::Sorter;
+
+/// How many names of models are known; an answer of another is looked at again.
+const MODELS: usize = 255;
+
+/// The longest name of a model that is known.
+const LONGEST_MODEL: usize = 200;
+
+/// The hash of a custom_id, how many answers were read before, and what is kept of the answer.
+pub(super) type Entry = [u64; 3 + FACTS];
+
+/// A file of answers.
+pub(super) struct AnswerFile {
+    pub(super) path: PathBuf,
+    pub(super) name: String,
+    /// The file, or what it holds decompressed.
+    file: File,
+    /// Its compressed data is damaged, not cut off: bytes may be other ones than were written.
+    pub(super) is_doubtful: bool,
+}
+
+impl AnswerFile {
+    /// Fills the buffer with what stands from this place on.
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), JoinError> {
+        read_exact_at(&self.file, buffer, offset).map_err(|error| JoinError::read(&self.path, error))
+    }
+}
+
+/// The answer files, as they were read once.
+pub(super) struct Answers {
+    max_line_bytes: usize,
+    hasher: IdHasher,
+    pub(super) files: Vec<AnswerFile>,
+    /// What is kept of each answer.
+    pub(super) entries: Sorter<{ 3 + FACTS }>,
+    pub(super) models: Vec<String>,
+    /// Answers, and lines that stand for one.
+    read: u64,
+    /// Lines of the files that are not blank.
+    pub(super) lines: u64,
+    /// The first file that holds no lines of JSON at all, or not all of them, and what it is: the answer to a request may
+    /// have been in what is lost.
+    pub(super) lost: Option<(String, String)>,
+    pub(super) damaged_files: u64,
+}
+
+impl Answers {
+    /// No files yet.
+    pub(super) fn new(bounds: &Bounds, hasher: IdHasher) -> Self {
+        Self {
+            max_line_bytes: bounds.max_line_bytes,
+            hasher,
+            files: Vec::new(),
+            entries: Sorter::new(bounds.spill(bounds.answers)),
+            models: Vec::new(),
+            read: 0,
+            lines: 0,
+            lost: None,
+            damaged_files: 0,
+        }
+    }
+
+    /// Reads a file of answers. What cannot be kept of them is the inner error.
+    pub(super) fn add(
+        &mut self,
+        answers: Named<'_>,
+        anomalies: &mut Anomalies<'_>,
+    ) -> Result<io::Result<()>, JoinError> {
+        let path = answers.shown();
+        let read = |error| JoinError::read(path, error);
+        let (file, damage) = seekable(answers.path).map_err(read)?;
+        let reader = BufReader::with_capacity(super::AHEAD, file.try_clone().map_err(read)?);
+        let name = path.display().to_string();
+        let is_doubtful = damage.as_ref().is_some_and(|damage| !damage.is_cut());
+        let number = u32::try_from(self.files.len()).map_err(|_| read(io::Error::other("there are too many files")))?;
+        self.files.push(AnswerFile { path: path.to_owned(), name: name.clone(), file, is_doubtful });
+        let max_line_bytes = self.max_line_bytes;
+        let mut kept = Ok(());
+        let mut visit =
+            |place: scan::Place, bytes: Option<&[u8]>, read: scan::Read<'_, '_>, anomalies: &mut Anomalies<'_>| {
+                if kept.is_ok() {
+                    kept = self.keep(number, place, bytes, read);
+                }
+                anomalies.at(self.read);
+            };
+        let scanned = scan::answers(&name, reader, max_line_bytes, damage, anomalies, &mut visit);
+        let scanned = scanned.map_err(read)?;
+        self.lines += scanned.lines;
+        self.damaged_files += u64::from(scanned.damage.is_some());
+        let lost = scanned.foreign.or(scanned.damage.map(|damage| damage.to_string()));
+        if let (Some(what), None) = (lost, &self.lost) {
+            self.lost = Some((name, what));
+        }
+        Ok(kept)
+    }
+
+    fn keep(
+        &mut self,
+        file: u32,
+        place: scan::Place,
+        bytes: Option<&[u8]>,
+        read: scan::Read<'_, '_>,
+    ) -> io::Result<()> {
+        let (id, worth) = match &read {
+            Ok(answer) => (Some(answer.custom_id.as_ref()), worth(answer)),
+            Err(error) => (error.custom_id(), Worth::Unreadable),
+        };
+        let Some(id) = id else { return Ok(()) };
+        let found = Found { file, line: place.line, offset: place.offset, length: place.length };
+        let plain = bytes.zip(read.ok()).and_then(|(bytes, answer)| self.plain(answer, bytes));
+        let facts = Facts { found, worth, sum: bytes.map(crc32fast::hash), plain };
+        let mut entry: Entry = [0; _];
+        entry[..2].copy_from_slice(&self.hasher.hash(id));
+        entry[2] = self.read;
+        entry[3..].copy_from_slice(&facts.to_words());
+        self.read += 1;
+        self.entries.push(entry)
+    }
+
+    /// What need not be read again of an answer.
+    fn plain(&mut self, answer: &Answer<'_>, bytes: &[u8]) -> Option<Plain> {
+        let pieces = answer.pieces(bytes)?;
+        let seen = answer.seen();
+        if seen.usage.as_ref().is_some_and(|usage| !is_small(usage)) {
+            return None;
+        }
+        let model = match seen.model.as_deref() {
+            Some(model) => Some(self.model(model)?),
+            None => None,
+        };
+        Some(Plain { pieces, shortfall: seen.shortfall, usage: seen.usage, model })
+    }
+
+    /// The number of a model.
+    fn model(&mut self, name: &str) -> Option<u8> {
+        let known = self.models.iter().position(|model| model == name);
+        let number = match known {
+            Some(number) => number,
+            None if self.models.len() < MODELS && name.len() <= LONGEST_MODEL => {
+                self.models.push(name.to_owned());
+                self.models.len() - 1
+            }
+            None => return None,
+        };
+        u8::try_from(number).ok()
+    }
+}
+
+fn worth(answer: &Answer<'_>) -> Worth {
+    match answer.outcome() {
+        OutcomeKind::Succeeded => {
+            let short = answer.seen().shortfall;
+            if short.cut_off || short.filtered { Worth::Short } else { Worth::Succeeded }
+        }
+        // What an earlier join wrote in place of an answer gives way to one.
+        OutcomeKind::Missing | OutcomeKind::Unreadable => Worth::Unreadable,
+        OutcomeKind::Failed | OutcomeKind::Expired | OutcomeKind::Cancelled => Worth::Whole,
+    }
+}

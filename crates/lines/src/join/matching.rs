@@ -1,0 +1,202 @@
+//! Brings answers and request lines together by the hashes of their custom_ids, and decides which of several answers is
+//! taken.
+
+use std::io;
+
+use super::answers::{Answers, Entry};
+use super::facts::{FACTS, Facts, Found, Worth};
+use super::requests::{CustomIds, Requests};
+use super::{Bounds, JoinError};
+use crate::sorter::{Sorted, Sorter};
+
+/// The number of a request line, what there is for it, and what is kept of that.
+type Entered = [u64; 2 + FACTS];
+
+/// What there is for a request line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Another request line before it has the same custom_id.
+    Before,
+    /// No answer.
+    Nothing,
+    /// An answer.
+    Answer,
+    /// Several answers, one of which may be that to another request.
+    Doubtful,
+    /// A line that cannot be read.
+    Unreadable,
+}
+
+/// An answer that is not taken, since another one to the same request is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Duplicate {
+    /// How many answers were read before it was seen.
+    pub(super) at: u64,
+    pub(super) loser: Found,
+    /// The file and the line of the other.
+    pub(super) winner: (u32, u64),
+}
+
+/// Request lines with what there is for each, and the answers that are left over.
+pub(super) struct Matched {
+    /// In the order of the request lines.
+    requests: Sorted<{ 2 + FACTS }>,
+    pub(super) custom_ids: CustomIds,
+    pub(super) refused: Option<JoinError>,
+    /// In the order in which they were seen.
+    duplicates: Sorted<7>,
+    /// Answers that no request line asked for, in the order of the files.
+    foreign: Sorted<4>,
+    pub(super) foreign_count: u64,
+}
+
+impl Matched {
+    /// The next request line: its number, what there is for it, and which answer that is.
+    pub(super) fn request(&mut self) -> io::Result<Option<(u64, Taken, Facts)>> {
+        let Some(entered) = self.requests.next()? else { return Ok(None) };
+        let taken = match entered[1] {
+            0 => Taken::Before,
+            1 => Taken::Nothing,
+            2 => Taken::Answer,
+            3 => Taken::Doubtful,
+            _ => Taken::Unreadable,
+        };
+        Ok(Some((entered[0], taken, Facts::of(&facts(&entered)))))
+    }
+
+    pub(super) fn duplicate(&mut self) -> io::Result<Option<Duplicate>> {
+        let Some([at, file, line, offset, length, winner, winner_line]) = self.duplicates.next()? else {
+            return Ok(None);
+        };
+        let loser = Found { file: file as u32, line, offset, length };
+        Ok(Some(Duplicate { at, loser, winner: (winner as u32, winner_line) }))
+    }
+
+    /// The next answer that nobody asked for.
+    pub(super) fn foreign(&mut self) -> io::Result<Option<Found>> {
+        let Some([file, offset, line, length]) = self.foreign.next()? else { return Ok(None) };
+        Ok(Some(Found { file: file as u32, line, offset, length }))
+    }
+}
+
+/// The facts at the end of an entry.
+fn facts<const N: usize>(entry: &[u64; N]) -> [u64; FACTS] {
+    entry.last_chunk().copied().unwrap_or([0; FACTS])
+}
+
+/// Brings answers and request lines together. `answers` keeps its files.
+pub(super) fn matched(answers: &mut Answers, requests: Requests, bounds: &Bounds) -> io::Result<Matched> {
+    let entries = std::mem::replace(&mut answers.entries, Sorter::new(bounds.spill(0)));
+    let mut matching = Matching {
+        answers,
+        entered: Sorter::new(bounds.spill(bounds.answers)),
+        duplicates: Sorter::new(bounds.spill(bounds.requests)),
+        foreign: Sorter::new(bounds.spill(bounds.requests)),
+        foreign_count: 0,
+    };
+    let (mut entries, mut asked) = (entries.finish()?, requests.entries.finish()?);
+    let (mut entry, mut request) = (entries.next()?, asked.next()?);
+    loop {
+        let hash = match (&entry, &request) {
+            (Some([one, other, ..]), Some([this, that, _])) => [*one, *other].min([*this, *that]),
+            (Some([one, other, ..]), None) | (None, Some([one, other, _])) => [*one, *other],
+            (None, None) => break,
+        };
+        let mut best: Option<Best> = None;
+        while let Some(next) = entry.filter(|entry| entry[..2] == hash) {
+            match &mut best {
+                Some(best) => matching.compete(best, next)?,
+                None => best = Some(Best { entry: next, worth: Facts::of(&facts(&next)).worth, twice: false }),
+            }
+            entry = entries.next()?;
+        }
+        let mut is_asked = false;
+        while let Some([_, _, line]) = request.filter(|request| request[..2] == hash) {
+            matching.enter(line, best.as_ref().filter(|_| !is_asked), is_asked)?;
+            is_asked = true;
+            request = asked.next()?;
+        }
+        if let Some(best) = best.filter(|best| !is_asked && best.worth != Worth::Unreadable) {
+            matching.leave(&best)?;
+        }
+    }
+    drop((entries, asked));
+    Ok(Matched {
+        requests: matching.entered.finish()?,
+        custom_ids: requests.custom_ids.finish()?,
+        refused: requests.refused,
+        duplicates: matching.duplicates.finish()?,
+        foreign: matching.foreign.finish()?,
+        foreign_count: matching.foreign_count,
+    })
+}
+
+/// The best answer to a custom_id so far.
+struct Best {
+    entry: Entry,
+    worth: Worth,
+    /// Whether several whole lines answer it.
+    twice: bool,
+}
+
+struct Matching<'a> {
+    answers: &'a Answers,
+    entered: Sorter<{ 2 + FACTS }>,
+    duplicates: Sorter<7>,
+    foreign: Sorter<4>,
+    foreign_count: u64,
+}
+
+impl Matching<'_> {
+    /// One more answer to the same custom_id, which stands behind the others.
+    fn compete(&mut self, best: &mut Best, entry: Entry) -> io::Result<()> {
+        let at = entry[2];
+        let Facts { worth, .. } = Facts::of(&facts(&entry));
+        let (mut loser, mut lost) = (entry, worth);
+        if worth > best.worth {
+            std::mem::swap(&mut loser, &mut best.entry);
+            std::mem::swap(&mut lost, &mut best.worth);
+        }
+        // An unreadable line is among the anomalies already.
+        if lost == Worth::Unreadable {
+            return Ok(());
+        }
+        best.twice = true;
+        let loser = Facts::of(&facts(&loser)).found;
+        let winner = Facts::of(&facts(&best.entry)).found;
+        let Found { file, line, offset, length } = loser;
+        self.duplicates.push([at, file.into(), line, offset, length, winner.file.into(), winner.line])
+    }
+
+    /// A request line, and the best answer to it.
+    fn enter(&mut self, line: u64, best: Option<&Best>, before: bool) -> io::Result<()> {
+        let mut entered: Entered = [0; _];
+        entered[0] = line;
+        let taken = match best {
+            _ if before => Taken::Before,
+            None => Taken::Nothing,
+            Some(best) => {
+                let words = facts(&best.entry);
+                entered[2..].copy_from_slice(&words);
+                let is_doubtful = || {
+                    let file = Facts::of(&words).found.file;
+                    self.answers.files.get(file as usize).is_some_and(|file| file.is_doubtful)
+                };
+                match best.worth {
+                    Worth::Unreadable => Taken::Unreadable,
+                    _ if best.twice && is_doubtful() => Taken::Doubtful,
+                    Worth::Whole | Worth::Short | Worth::Succeeded => Taken::Answer,
+                }
+            }
+        };
+        entered[1] = taken as u64;
+        self.entered.push(entered)
+    }
+
+    /// An answer that nobody asked for.
+    fn leave(&mut self, best: &Best) -> io::Result<()> {
+        let Found { file, line, offset, length } = Facts::of(&facts(&best.entry)).found;
+        self.foreign_count += 1;
+        self.foreign.push([file.into(), offset, line, length])
+    }
+}

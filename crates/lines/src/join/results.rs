@@ -1,0 +1,228 @@
+//! The second reading of the answer files: one result line for each request line, in their order, a block at a time.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use super::answers::Answers;
+use super::block::{Block, Pending};
+use super::facts::Found;
+use super::matching::{Duplicate, Matched, Taken};
+use super::{Bounds, JoinError, Joined};
+use crate::anomaly::{Anomalies, AnomalyCode, Held};
+use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, Unreadable, write_missing, write_unreadable};
+use crate::tally::Tally;
+
+/// Writes the results of request lines.
+pub(super) struct Results<'o, 'e> {
+    answers: Answers,
+    bounds: Bounds,
+    /// The input file, as it is called.
+    input: &'o Path,
+    anomalies: Anomalies<'e>,
+    tally: Tally,
+    /// Request lines whose results were written, or are being written.
+    lines: u64,
+    out: BufWriter<&'o mut dyn Write>,
+}
+
+impl<'o, 'e> Results<'o, 'e> {
+    pub(super) fn new(
+        answers: Answers,
+        bounds: Bounds,
+        input: &'o Path,
+        anomalies: Anomalies<'e>,
+        out: &'o mut dyn Write,
+    ) -> Self {
+        let out = BufWriter::with_capacity(super::AHEAD, out);
+        Self { answers, bounds, input, anomalies, tally: Tally::default(), lines: 0, out }
+    }
+
+    /// Writes all of them.
+    pub(super) fn write(mut self, mut matched: Matched) -> Result<Joined, JoinError> {
+        if let Some(held) = self.anomalies.take_held() {
+            self.tell(held, &mut matched)?;
+        }
+        let mut block = Block::default();
+        let mut next = matched.request().map_err(|error| self.bounds.temporary(error))?;
+        while next.is_some() {
+            block.clear();
+            while let Some((line, taken, facts)) = next {
+                let is_read =
+                    matches!(taken, Taken::Answer | Taken::Unreadable) && !self.is_too_long(facts.found.length);
+                let more = if is_read { facts.found.length } else { 0 };
+                let is_full =
+                    block.size + more > self.bounds.block_bytes || block.pending.len() >= self.bounds.block_lines;
+                if is_full && !block.pending.is_empty() {
+                    break;
+                }
+                let read = matched.custom_ids.next(&mut block.custom_ids);
+                read.map_err(|error| self.bounds.temporary(error))?;
+                block.push(line, taken, facts, is_read);
+                next = matched.request().map_err(|error| self.bounds.temporary(error))?;
+            }
+            block.read(&self.answers.files)?;
+            self.block(&block)?;
+        }
+        if let Some(refused) = matched.refused.take() {
+            return Err(refused);
+        }
+        self.out.flush().map_err(|source| JoinError::Write { lines: self.lines, source })?;
+        self.foreign(&mut matched)?;
+        let Answers { lines, damaged_files, .. } = self.answers;
+        let Anomalies { anomalies, anomalies_omitted, .. } = self.anomalies;
+        Ok(Joined { damaged_files, ..Joined::of(self.tally, self.lines, lines, anomalies, anomalies_omitted) })
+    }
+
+    /// Tells what was found when the answer files were read, with the duplicates among it.
+    fn tell(&mut self, held: Held, matched: &mut Matched) -> Result<(), JoinError> {
+        let mut buffer = Vec::new();
+        let mut duplicate = matched.duplicate().map_err(|error| self.bounds.temporary(error))?;
+        let (held, omitted) = held.finish().map_err(|error| self.bounds.temporary(error))?;
+        for held in held {
+            let (at, anomaly) = held.map_err(|error| self.bounds.temporary(error))?;
+            while let Some(before) = duplicate.filter(|duplicate| duplicate.at < at) {
+                self.duplicate(before, &mut buffer)?;
+                duplicate = matched.duplicate().map_err(|error| self.bounds.temporary(error))?;
+            }
+            self.anomalies.release(anomaly);
+        }
+        while let Some(last) = duplicate {
+            self.duplicate(last, &mut buffer)?;
+            duplicate = matched.duplicate().map_err(|error| self.bounds.temporary(error))?;
+        }
+        self.anomalies.omit(omitted);
+        Ok(())
+    }
+
+    fn duplicate(&mut self, duplicate: Duplicate, buffer: &mut Vec<u8>) -> Result<(), JoinError> {
+        if self.anomalies.only_counts() {
+            self.anomalies.omit(1);
+            return Ok(());
+        }
+        let Duplicate { loser, winner: (file, line), .. } = duplicate;
+        let message = format!("custom_id was answered twice; taken was {}, line {line}", self.name(file));
+        self.tell_of(loser, (AnomalyCode::DuplicateCustomId, message), buffer)
+    }
+
+    /// Tells of an answer that is not taken, with its custom_id.
+    fn tell_of(&mut self, found: Found, what: (AnomalyCode, String), buffer: &mut Vec<u8>) -> Result<(), JoinError> {
+        let Found { file, line, offset, length } = found;
+        let file = &self.answers.files[file as usize];
+        buffer.resize(length as usize, 0);
+        file.read_at(buffer, offset)?;
+        // An object over several lines may have others between them, which were passed over.
+        let parsed = Answer::parse(buffer);
+        let id = parsed.as_ref().map_or_else(Unreadable::custom_id, |answer| Some(&answer.custom_id));
+        self.anomalies.push_place(&file.name, line, id, what, (offset, length));
+        Ok(())
+    }
+
+    /// Reports the answers that no request line asked for, in the order of the files.
+    fn foreign(&mut self, matched: &mut Matched) -> Result<(), JoinError> {
+        let mut buffer = Vec::new();
+        let mut left = matched.foreign_count;
+        while left > 0 {
+            if self.anomalies.only_counts() {
+                self.anomalies.omit(left);
+                break;
+            }
+            let Some(found) = matched.foreign().map_err(|error| self.bounds.temporary(error))? else { break };
+            let what = (AnomalyCode::ForeignCustomId, "no request line has this custom_id".to_owned());
+            self.tell_of(found, what, &mut buffer)?;
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    /// Writes the results of a block, whose answers are read.
+    fn block(&mut self, block: &Block) -> Result<(), JoinError> {
+        let mut from = 0;
+        for pending in &block.pending {
+            let custom_id = &block.custom_ids[from..pending.id_end];
+            from = pending.id_end;
+            self.lines += 1;
+            if pending.taken == Taken::Before {
+                let message = format!("custom_id {custom_id:?} was used before: make it unique within the file");
+                return Err(JoinError::Input { path: self.input.to_owned(), line: pending.line, message });
+            }
+            self.request(block, pending, custom_id).map_err(|source| JoinError::Write { lines: self.lines, source })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the result of one request line.
+    fn request(&mut self, block: &Block, pending: &Pending, custom_id: &str) -> io::Result<()> {
+        match pending.taken {
+            Taken::Before | Taken::Nothing => self.missing(custom_id),
+            Taken::Doubtful => {
+                let why = "it is answered twice, and the file is damaged: one of the two may be another request's";
+                self.unreadable(custom_id, pending.facts.found, why)
+            }
+            Taken::Answer | Taken::Unreadable if self.is_too_long(pending.facts.found.length) => {
+                let why = Unreadable::too_long(pending.facts.found.length, &[]).to_string();
+                self.unreadable(custom_id, pending.facts.found, &why)
+            }
+            Taken::Answer | Taken::Unreadable => self.answer(pending, block.bytes(pending), custom_id),
+        }
+    }
+
+    /// Writes an answer, or that it cannot be read.
+    fn answer(&mut self, pending: &Pending, bytes: &[u8], custom_id: &str) -> io::Result<()> {
+        let facts = &pending.facts;
+        let is_same = facts.sum.is_none_or(|sum| sum == crc32fast::hash(bytes));
+        if !is_same {
+            return self.changed(facts.found, custom_id);
+        }
+        if let Some(plain) = &facts.plain {
+            if plain.pieces.custom_id(bytes) != Some(custom_id.as_bytes()) {
+                return self.changed(facts.found, custom_id);
+            }
+            let model = plain.model.and_then(|model| self.answers.models.get(usize::from(model)));
+            self.tally.add_success(plain.shortfall, plain.usage, model.map(String::as_str));
+            return plain.pieces.write(bytes, &mut self.out);
+        }
+        match Answer::parse(bytes) {
+            Ok(answer) if answer.custom_id == custom_id => {
+                self.tally.add(&answer);
+                answer.write_normalised(&mut self.out)
+            }
+            Err(error) if error.custom_id() == Some(custom_id) => {
+                self.unreadable(custom_id, facts.found, &error.to_string())
+            }
+            _ => self.changed(facts.found, custom_id),
+        }
+    }
+
+    /// Writes that an answer is missing, since its line is another one than when it was read first.
+    fn changed(&mut self, found: Found, custom_id: &str) -> io::Result<()> {
+        let message = "the line is not the one that stood here when the file was read first";
+        let what = (AnomalyCode::ChangedWhileReading, message.to_owned());
+        let name = &self.answers.files[found.file as usize].name;
+        self.anomalies.push_place(name, found.line, Some(custom_id), what, (found.offset, found.length));
+        self.missing(custom_id)
+    }
+
+    fn unreadable(&mut self, custom_id: &str, found: Found, why: &str) -> io::Result<()> {
+        let place = format!("{}, line {}", self.name(found.file), found.line);
+        self.tally.add_unreadable();
+        write_unreadable(custom_id, &place, why, &mut self.out)
+    }
+
+    fn missing(&mut self, custom_id: &str) -> io::Result<()> {
+        if let Some((name, what)) = &self.answers.lost {
+            self.tally.add_unreadable();
+            return write_unreadable(custom_id, name, what, &mut self.out);
+        }
+        self.tally.add_missing(MISSING_CODE, MISSING_MESSAGE);
+        write_missing(custom_id, &mut self.out)
+    }
+
+    /// Whether a line is longer than what is held.
+    fn is_too_long(&self, length: u64) -> bool {
+        length > self.bounds.max_line_bytes as u64
+    }
+
+    fn name(&self, file: u32) -> &str {
+        &self.answers.files[file as usize].name
+    }
+}
