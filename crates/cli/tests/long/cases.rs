@@ -52,6 +52,7 @@ impl Tried {
 /// Tries so many of the cases, or as many as `LOTE_POINTS` says, which may be `all`; with `LOTE_POINT` only those in whose
 /// name it is, and with `LOTE_FROM` those after so many, to go on where it was broken off. Each says whether its run came to
 /// its point.
+#[expect(clippy::print_stdout, reason = "how far it is, for who waits an hour")]
 pub(crate) fn try_some<P: Sync>(
     runtime: &Runtime,
     mut cases: Vec<Case<'_, P>>,
