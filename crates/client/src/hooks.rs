@@ -77,6 +77,16 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The same client over other connections.
+    #[must_use]
+    pub fn over(&self, connections: reqwest::Client) -> Self {
+        let mut client = self.clone();
+        client.client = connections;
+        client
+    }
+}
+
 impl ClientHooks<Inner> for Client {
     async fn pre<E>(&self, request: &mut reqwest::Request, info: &OperationInfo) -> Result<(), Error<E>> {
         let inner = self.inner();

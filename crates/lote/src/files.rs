@@ -89,7 +89,7 @@ impl Files {
         let (shared, doing) = (self.client.shared(), format!("content of file {id}"));
         let at = doing.as_str();
         let content =
-            |_| async move { map_error(shared, at, shared.downloads().get_file_content(id.as_str()).await).await };
+            |_| async move { map_error(shared, at, shared.downloads()?.get_file_content(id.as_str()).await).await };
         let answer = shared.retried(content).await?;
         Ok(Content::new(self.client.clone(), id.clone(), answer))
     }

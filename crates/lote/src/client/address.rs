@@ -12,6 +12,8 @@ pub(super) struct Address {
     pub(super) base_url: String,
     /// Whether it is on this machine.
     pub(super) local: bool,
+    /// Whether it is spoken to without TLS.
+    pub(super) plain: bool,
     pub(super) dialect: ChosenDialect,
 }
 
@@ -56,7 +58,8 @@ impl Address {
             let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
             host == "localhost" || address.is_ok_and(|address| address.is_loopback())
         });
-        Ok(Self { base_url: url.as_str().trim_end_matches('/').to_owned(), local, dialect })
+        let plain = url.scheme() == "http";
+        Ok(Self { base_url: url.as_str().trim_end_matches('/').to_owned(), local, plain, dialect })
     }
 }
 

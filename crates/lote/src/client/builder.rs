@@ -1,6 +1,10 @@
 //! The settings of a client and their defaults.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use lote_client::{Carrier, Inner};
 use reqwest::header::HeaderValue;
@@ -160,7 +164,7 @@ impl ClientBuilder {
     /// # Errors
     /// One that [`is_invalid`](Error::is_invalid) when there is no key, or a setting cannot be used.
     pub fn build(self) -> Result<Client, Error> {
-        let Address { base_url, local, dialect } = Address::new(self.base_url, self.dialect)?;
+        let Address { base_url, local, plain, dialect } = Address::new(self.base_url, self.dialect)?;
         let key = self.api_key.unwrap_or_default();
         let key = key.trim();
         let key = match key.strip_prefix("Bearer") {
@@ -186,24 +190,22 @@ impl ClientBuilder {
             root_certificates: connections::certificates(&self.root_certificates)?,
             proxy: self.proxy.as_deref().map(connections::proxy).transpose()?,
             local,
+            plain,
+            downloads: OnceLock::new(),
         };
-        let build = |read_timeout: Option<Duration>| {
-            let inner = Inner {
-                authorization: authorization.clone(),
-                headers: headers.clone(),
-                query: dialect.query(),
-                call_timeout: Some(self.call_timeout),
-                answers: Arc::clone(&answers),
-                carrier: self.carrier.clone(),
-            };
-            let client = connections.client(read_timeout)?;
-            Ok::<_, Error>(lote_client::Client::new_with_client(&base_url, client, inner))
+        let inner = Inner {
+            authorization,
+            headers,
+            query: dialect.query(),
+            call_timeout: Some(self.call_timeout),
+            answers,
+            carrier: self.carrier,
         };
         Ok(Client(Arc::new(Shared {
-            calls: build(None)?,
-            downloads: build(Some(self.idle_timeout))?,
-            base_url: base_url.clone(),
-            dialect: dialect.clone(),
+            calls: lote_client::Client::new_with_client(&base_url, connections.calls()?, inner),
+            connections: Arc::new(connections),
+            base_url,
+            dialect,
             secrets,
             account,
             idle_timeout: self.idle_timeout,
@@ -250,7 +252,7 @@ mod tests {
         for text in [
             format!("{client:?}"),
             format!("{:?}", client.shared().calls()),
-            format!("{:?}", client.shared().downloads()),
+            format!("{:?}", client.shared().downloads().unwrap()),
         ] {
             assert!(!text.contains("hunter22"), "{text}");
         }

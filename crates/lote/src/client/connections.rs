@@ -1,6 +1,6 @@
 //! How connections are made: TLS, trusted certificates, proxies, keep-alive, limits on time.
 
-use std::{iter, time::Duration};
+use std::{iter, sync::OnceLock, time::Duration};
 
 use reqwest::{
     Certificate, Proxy,
@@ -24,11 +24,28 @@ pub(super) struct Connections {
     pub(super) proxy: Option<Proxy>,
     /// Whether the service is on this machine.
     pub(super) local: bool,
+    /// Whether it is spoken to without TLS.
+    pub(super) plain: bool,
+    /// For downloads, once there is one: to load what is trusted takes longer than a call.
+    pub(super) downloads: OnceLock<reqwest::Client>,
 }
 
 impl Connections {
-    /// A client that gives up when nothing arrives for this long.
-    pub(super) fn client(&self, read_timeout: Option<Duration>) -> Result<reqwest::Client, Error> {
+    /// For calls, which have a limit on the whole, and uploads, whose answer may come long after their first byte.
+    pub(super) fn calls(&self) -> Result<reqwest::Client, Error> {
+        self.client(None)
+    }
+
+    /// For downloads: gives up when nothing arrives for this long.
+    pub(super) fn downloads(&self, idle_timeout: Duration) -> Result<reqwest::Client, Error> {
+        if let Some(downloads) = self.downloads.get() {
+            return Ok(downloads.clone());
+        }
+        let made = self.client(Some(idle_timeout))?;
+        Ok(self.downloads.get_or_init(|| made).clone())
+    }
+
+    fn client(&self, read_timeout: Option<Duration>) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(self.connect_timeout)
             .tcp_keepalive(KEEP_ALIVE)
@@ -50,9 +67,12 @@ impl Connections {
             None if self.local => builder = builder.no_proxy(),
             None => {}
         }
-        trusting(builder, &self.root_certificates)
-            .build()
-            .map_err(|error| Error::invalid(format!("TLS or proxy settings: {error}")))
+        // Where neither the service nor a proxy is spoken to by TLS, nothing is trusted, and nothing is loaded for it.
+        let builder = match &self.proxy {
+            None if self.local && self.plain => builder.tls_certs_only(iter::empty()),
+            _ => trusting(builder, &self.root_certificates),
+        };
+        builder.build().map_err(|error| Error::invalid(format!("TLS or proxy settings: {error}")))
     }
 }
 

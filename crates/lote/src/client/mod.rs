@@ -10,6 +10,7 @@ use std::{env, fmt, future::Future, sync::Arc, time::Duration};
 
 pub(crate) use account::Account;
 pub use builder::ClientBuilder;
+use connections::Connections;
 
 use crate::{
     Batches, Dialect, DialectChoice, Error, Files, Retry,
@@ -25,10 +26,8 @@ pub struct Client(Arc<Shared>);
 /// What the parts of a client share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    /// For calls, which have a limit on the whole, and uploads, whose answer may come long after their first byte.
     calls: lote_client::Client,
-    /// For downloads: gives up when nothing arrives for the idle timeout.
-    downloads: lote_client::Client,
+    connections: Arc<Connections>,
     base_url: String,
     dialect: ChosenDialect,
     secrets: Secrets,
@@ -44,8 +43,9 @@ impl Shared {
         &self.calls
     }
 
-    pub(crate) fn downloads(&self) -> &lote_client::Client {
-        &self.downloads
+    /// What downloads: it gives up when nothing arrives for the idle timeout.
+    pub(crate) fn downloads(&self) -> Result<lote_client::Client, Error> {
+        self.connections.downloads(self.idle_timeout).map(|connections| self.calls.over(connections))
     }
 
     pub(crate) fn base_url(&self) -> &str {
@@ -178,10 +178,9 @@ impl Client {
             return Err(Error::invalid("on-behalf-of: the id of the end user is empty"));
         }
         let headers = self.0.dialect.headers(Some(builder::header("on-behalf-of", user)?))?;
-        let with = |client: &lote_client::Client| client.with(headers.clone());
-        let (calls, downloads) = (with(&self.0.calls), with(&self.0.downloads));
+        let calls = self.0.calls.with(headers);
         let account = Account { user: Some(account::digits(user)), ..self.0.account.clone() };
-        Ok(Self(Arc::new(Shared { calls, downloads, account, ..Shared::clone(&self.0) })))
+        Ok(Self(Arc::new(Shared { calls, account, ..Shared::clone(&self.0) })))
     }
 
     /// The operations on batches.

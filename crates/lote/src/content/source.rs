@@ -154,7 +154,7 @@ impl Source {
         let (given, doing) = (self.given, "go on where it broke off");
         let mut answer = None;
         if ranged {
-            let rest = shared.downloads().get_file_content_from(id.as_str(), given, self.entity_tag.as_ref()).await;
+            let rest = shared.downloads()?.get_file_content_from(id.as_str(), given, self.entity_tag.as_ref()).await;
             match call::map_error(shared, doing, rest).await {
                 Err(error) if error.status() == Some(416) => self.whole_only = true,
                 rest => {
@@ -172,7 +172,7 @@ impl Source {
         let answer = match answer {
             Some(answer) => answer,
             None => {
-                let whole = shared.downloads().get_file_content(id.as_str()).await;
+                let whole = shared.downloads()?.get_file_content(id.as_str()).await;
                 call::map_error(shared, doing, whole).await?
             }
         };
