@@ -39,7 +39,8 @@
 //! became of each of them, as types: [`Outcome`]. For scripts, without `async`: the feature `blocking`.
 //!
 //! # Features
-//! - `rustls`, the default: TLS by rustls, which trusts the root certificates of the machine.
+//! - `rustls`, the default: TLS by rustls, which trusts the root certificates of the machine. Its cryptography is what the
+//!   process has installed (`rustls::crypto::CryptoProvider`), or else ring, which is installed with the first client.
 //! - `native-tls`: TLS by the operating system's library, also where `rustls` is on.
 //! - `bundled-roots`: Mozilla's root certificates, compiled in, in place of the machine's.
 //! - `blocking`: the same client without `async`, for scripts and threads, `lote::blocking`.

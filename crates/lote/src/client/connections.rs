@@ -45,7 +45,20 @@ impl Connections {
         Ok(self.downloads.get_or_init(|| made).clone())
     }
 
+    /// The cryptography of rustls is one for the whole process: what it has chosen, or else ring.
+    #[cfg(feature = "rustls")]
+    fn choose_cryptography() {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // An error says that another thread was first.
+            drop(rustls::crypto::ring::default_provider().install_default());
+        }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    fn choose_cryptography() {}
+
     fn client(&self, read_timeout: Option<Duration>) -> Result<reqwest::Client, Error> {
+        Self::choose_cryptography();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(self.connect_timeout)
             .tcp_keepalive(KEEP_ALIVE)

@@ -104,6 +104,8 @@ async fn get(url: Url, name: &str, limits: Limits) -> Result<Vec<u8>, Failure> {
         Failure::new(problem, "check the address and the network, or download it by other means and give the file")
     };
     let loopback = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    // An error says that it was installed before.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let mut builder = reqwest::Client::builder()
         .https_only(url.scheme() == "https")
         .user_agent(concat!("lote-xtask/", env!("CARGO_PKG_VERSION")));
