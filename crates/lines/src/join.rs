@@ -228,6 +228,19 @@ impl<'a> Join<'a> {
     ///
     /// As [`join()`].
     pub fn write(self, out: &mut dyn Write) -> Result<Joined, JoinError> {
+        self.join(Some(out))
+    }
+
+    /// Says what would be written. Answers that succeeded are read only once for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`join()`].
+    pub fn count(self) -> Result<Joined, JoinError> {
+        self.join(None)
+    }
+
+    fn join(self, out: Option<&mut dyn Write>) -> Result<Joined, JoinError> {
         let Self { input, answers, each, bounds } = self;
         let mut anomalies = Anomalies::telling(each);
         let (answers, requests) = read(input, &answers, &mut anomalies, &bounds)?;
@@ -261,7 +274,8 @@ impl Default for Bounds {
             answers: 1 << 17,
             requests: 1 << 18,
             merged: MERGED,
-            block_bytes: 8 << 20,
+            // As much as stays in the cache of a core until it is written.
+            block_bytes: 1 << 20,
             block_lines: 1 << 14,
         }
     }
@@ -313,7 +327,7 @@ fn results(
     requests: Requests,
     anomalies: Anomalies<'_>,
     bounds: Bounds,
-    out: &mut dyn Write,
+    out: Option<&mut dyn Write>,
 ) -> Result<Joined, JoinError> {
     let matched = matching::matched(&mut answers, requests, &bounds).map_err(|error| bounds.temporary(error))?;
     Results::new(answers, bounds, input.shown(), anomalies, out).write(matched)

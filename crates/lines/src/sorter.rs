@@ -84,11 +84,16 @@ impl<const N: usize> Sorter<N> {
 
 /// Where the entries stand, in their order. Few words are moved, whatever the length of an entry.
 fn in_order<const N: usize>(entries: &[[u64; N]]) -> Vec<u32> {
-    let mut order: Vec<(u64, u32)> = entries.iter().map(|entry| entry[0]).zip(0..).collect();
-    order.sort_unstable_by(|(one, at), (other, of)| {
-        one.cmp(other).then_with(|| entries[*at as usize].cmp(&entries[*of as usize]))
-    });
-    order.into_iter().map(|(_, at)| at).collect()
+    let first = |entry: &[u64; N]| u128::from(entry[0]) << 32;
+    let mut keys: Vec<u128> = entries.iter().zip(0_u32..).map(|(entry, at)| first(entry) | u128::from(at)).collect();
+    keys.sort_unstable();
+    let mut order: Vec<u32> = keys.into_iter().map(|key| key as u32).collect();
+    // Few are the same in their first word.
+    let is_same = |one: &u32, other: &u32| entries[*one as usize][0] == entries[*other as usize][0];
+    for same in order.chunk_by_mut(is_same).filter(|same| same.len() > 1) {
+        same.sort_unstable_by_key(|at| entries[*at as usize]);
+    }
+    order
 }
 
 /// Entries in their order.

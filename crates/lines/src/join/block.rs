@@ -25,8 +25,8 @@ pub(super) struct Pending {
 pub(super) struct Block {
     pub(super) pending: Vec<Pending>,
     pub(super) custom_ids: String,
-    /// The request lines whose answers are read, in the order of those.
-    order: Vec<u32>,
+    /// The file, the offset and the request line of each answer that is read, in their order.
+    order: Vec<u128>,
     bytes: Vec<u8>,
     /// How many bytes the answers have that are to be read.
     pub(super) size: u64,
@@ -43,8 +43,9 @@ impl Block {
     /// Adds a request line, whose custom_id was added before. The line of the answer is read if `is_read`.
     pub(super) fn push(&mut self, line: u64, taken: Taken, facts: Facts, is_read: bool) {
         if is_read {
-            self.order.extend(u32::try_from(self.pending.len()));
-            self.size += facts.found.length;
+            let Found { file, offset, length, .. } = facts.found;
+            self.order.push(u128::from(file) << 96 | u128::from(offset) << 32 | self.pending.len() as u128);
+            self.size += length;
         }
         self.pending.push(Pending { line, taken, facts, id_end: self.custom_ids.len(), at: 0 });
     }
@@ -57,16 +58,15 @@ impl Block {
     /// Reads the lines of the answers.
     pub(super) fn read(&mut self, files: &[AnswerFile]) -> Result<(), JoinError> {
         let Self { pending, order, bytes, .. } = self;
-        order.sort_unstable_by_key(|at| {
-            let Found { file, offset, .. } = pending[*at as usize].facts.found;
-            (file, offset)
-        });
+        order.sort_unstable();
+        // The cast leaves the number of the request line.
+        let line = |key: &u128| *key as u32 as usize;
         let (mut rest, mut used) = (&order[..], 0);
         while let Some(first) = rest.first() {
-            let Found { file, offset: start, length, .. } = pending[*first as usize].facts.found;
+            let Found { file, offset: start, length, .. } = pending[line(first)].facts.found;
             let (mut end, mut count) = (start + length, 1);
             for next in &rest[1..] {
-                let next = pending[*next as usize].facts.found;
+                let next = pending[line(next)].facts.found;
                 // What is longer than the line behind it is not read over.
                 let is_near = next.offset.saturating_sub(end) <= next.length;
                 if next.file != file || !is_near || next.offset + next.length - start > SPAN {
@@ -80,8 +80,8 @@ impl Block {
                 bytes.resize(used + span, 0);
             }
             files[file as usize].read_at(&mut bytes[used..used + span], start)?;
-            for at in &rest[..count] {
-                let pending = &mut pending[*at as usize];
+            for key in &rest[..count] {
+                let pending = &mut pending[line(key)];
                 pending.at = used + (pending.facts.found.offset - start) as usize;
             }
             used += span;

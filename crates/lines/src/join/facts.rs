@@ -26,6 +26,23 @@ pub(super) enum Worth {
     Succeeded,
 }
 
+impl Found {
+    pub(super) fn of(words: &[u64; FACTS]) -> Self {
+        Self { file: halves(words[4]).0, line: words[3], offset: words[1], length: words[2] }
+    }
+}
+
+impl Worth {
+    pub(super) fn of(words: &[u64; FACTS]) -> Self {
+        match words[0] & 3 {
+            0 => Self::Unreadable,
+            1 => Self::Whole,
+            2 => Self::Short,
+            _ => Self::Succeeded,
+        }
+    }
+}
+
 /// What is known of an answer that succeeded and needs no second look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plain {
@@ -113,14 +130,7 @@ impl Facts {
     pub(super) fn of(words: &[u64; FACTS]) -> Self {
         let flags = words[0];
         let is = |bit| flags & bit != 0;
-        let worth = match flags & 3 {
-            0 => Worth::Unreadable,
-            1 => Worth::Whole,
-            2 => Worth::Short,
-            _ => Worth::Succeeded,
-        };
-        let (file, lengths) = halves(words[4]);
-        let found = Found { file, line: words[3], offset: words[1], length: words[2] };
+        let (_, lengths) = halves(words[4]);
         let (sum, input) = halves(words[7]);
         let plain = is(PLAIN).then(|| {
             let (id_at, custom_id_at) = halves(words[5]);
@@ -143,7 +153,7 @@ impl Facts {
                 model: is(MODEL).then_some((flags >> MODEL_AT) as u8),
             }
         });
-        Self { found, worth, sum: is(SUM).then_some(sum), plain }
+        Self { found: Found::of(words), worth: Worth::of(words), sum: is(SUM).then_some(sum), plain }
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) fn matched(answers: &mut Answers, requests: Requests, bounds: &Bounds
         while let Some(next) = entry.filter(|entry| entry[..2] == hash) {
             match &mut best {
                 Some(best) => matching.compete(best, next)?,
-                None => best = Some(Best { entry: next, worth: Facts::of(&facts(&next)).worth, twice: false }),
+                None => best = Some(Best { entry: next, worth: Worth::of(&facts(&next)), twice: false }),
             }
             entry = entries.next()?;
         }
@@ -151,7 +151,7 @@ impl Matching<'_> {
     /// One more answer to the same custom_id, which stands behind the others.
     fn compete(&mut self, best: &mut Best, entry: Entry) -> io::Result<()> {
         let at = entry[2];
-        let Facts { worth, .. } = Facts::of(&facts(&entry));
+        let worth = Worth::of(&facts(&entry));
         let (mut loser, mut lost) = (entry, worth);
         if worth > best.worth {
             std::mem::swap(&mut loser, &mut best.entry);
@@ -162,8 +162,8 @@ impl Matching<'_> {
             return Ok(());
         }
         best.twice = true;
-        let loser = Facts::of(&facts(&loser)).found;
-        let winner = Facts::of(&facts(&best.entry)).found;
+        let loser = Found::of(&facts(&loser));
+        let winner = Found::of(&facts(&best.entry));
         let Found { file, line, offset, length } = loser;
         self.duplicates.push([at, file.into(), line, offset, length, winner.file.into(), winner.line])
     }
@@ -179,7 +179,7 @@ impl Matching<'_> {
                 let words = facts(&best.entry);
                 entered[2..].copy_from_slice(&words);
                 let is_doubtful = || {
-                    let file = Facts::of(&words).found.file;
+                    let file = Found::of(&words).file;
                     self.answers.files.get(file as usize).is_some_and(|file| file.is_doubtful)
                 };
                 match best.worth {
@@ -195,7 +195,7 @@ impl Matching<'_> {
 
     /// An answer that nobody asked for.
     fn leave(&mut self, best: &Best) -> io::Result<()> {
-        let Found { file, line, offset, length } = Facts::of(&facts(&best.entry)).found;
+        let Found { file, line, offset, length } = Found::of(&facts(&best.entry));
         self.foreign_count += 1;
         self.foreign.push([file.into(), offset, line, length])
     }

@@ -1,5 +1,6 @@
 //! The reading of the request lines: their custom_ids are kept in their order, and sorted by their hashes.
 
+use std::borrow::Cow;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use tempfile::SpooledTempFile;
@@ -11,7 +12,6 @@ use crate::open::open_lines;
 use crate::raw;
 use crate::reader::{Line, LineReader};
 use crate::sorter::Sorter;
-use std::borrow::Cow;
 
 /// How many bytes of custom_ids are held in memory; more are in a temporary file.
 const TEXTS: usize = 1 << 20;
@@ -80,7 +80,7 @@ fn custom_id<'l>(line: &Line<'l>) -> Result<Cow<'l, str>, String> {
         }
     })
     .map_err(|broken| broken.to_string())?;
-    Ok(custom_id.ok_or("the request line has no custom_id that is a text")?)
+    custom_id.ok_or_else(|| "the request line has no custom_id that is a text".to_owned())
 }
 
 /// Custom_ids, one after another.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::answers::Answers;
 use super::block::{Block, Pending};
-use super::facts::Found;
+use super::facts::{Facts, Found, Plain};
 use super::matching::{Duplicate, Matched, Taken};
 use super::{Bounds, JoinError, Joined};
 use crate::anomaly::{Anomalies, AnomalyCode, Held};
@@ -13,27 +13,28 @@ use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, Unreadable, write_mis
 use crate::tally::Tally;
 
 /// Writes the results of request lines.
-pub(super) struct Results<'o, 'e> {
+pub(super) struct Results<'i, 'o, 'e> {
     answers: Answers,
     bounds: Bounds,
     /// The input file, as it is called.
-    input: &'o Path,
+    input: &'i Path,
     anomalies: Anomalies<'e>,
     tally: Tally,
     /// Request lines whose results were written, or are being written.
     lines: u64,
-    out: BufWriter<&'o mut dyn Write>,
+    /// Nowhere, where they are only counted.
+    out: Option<BufWriter<&'o mut dyn Write>>,
 }
 
-impl<'o, 'e> Results<'o, 'e> {
+impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
     pub(super) fn new(
         answers: Answers,
         bounds: Bounds,
-        input: &'o Path,
+        input: &'i Path,
         anomalies: Anomalies<'e>,
-        out: &'o mut dyn Write,
+        out: Option<&'o mut dyn Write>,
     ) -> Self {
-        let out = BufWriter::with_capacity(super::AHEAD, out);
+        let out = out.map(|out| BufWriter::with_capacity(super::AHEAD, out));
         Self { answers, bounds, input, anomalies, tally: Tally::default(), lines: 0, out }
     }
 
@@ -47,8 +48,7 @@ impl<'o, 'e> Results<'o, 'e> {
         while next.is_some() {
             block.clear();
             while let Some((line, taken, facts)) = next {
-                let is_read =
-                    matches!(taken, Taken::Answer | Taken::Unreadable) && !self.is_too_long(facts.found.length);
+                let is_read = self.is_read(taken, &facts);
                 let more = if is_read { facts.found.length } else { 0 };
                 let is_full =
                     block.size + more > self.bounds.block_bytes || block.pending.len() >= self.bounds.block_lines;
@@ -66,7 +66,8 @@ impl<'o, 'e> Results<'o, 'e> {
         if let Some(refused) = matched.refused.take() {
             return Err(refused);
         }
-        self.out.flush().map_err(|source| JoinError::Write { lines: self.lines, source })?;
+        let flushed = self.out.as_mut().map_or(Ok(()), Write::flush);
+        flushed.map_err(|source| JoinError::Write { lines: self.lines, source })?;
         self.foreign(&mut matched)?;
         let Answers { lines, damaged_files, .. } = self.answers;
         let Anomalies { anomalies, anomalies_omitted, .. } = self.anomalies;
@@ -150,6 +151,12 @@ impl<'o, 'e> Results<'o, 'e> {
         Ok(())
     }
 
+    /// Whether an answer is read again for its result.
+    fn is_read(&self, taken: Taken, facts: &Facts) -> bool {
+        let is_known = self.out.is_none() && facts.plain.is_some();
+        matches!(taken, Taken::Answer | Taken::Unreadable) && !is_known && !self.is_too_long(facts.found.length)
+    }
+
     /// Writes the result of one request line.
     fn request(&mut self, block: &Block, pending: &Pending, custom_id: &str) -> io::Result<()> {
         match pending.taken {
@@ -162,8 +169,19 @@ impl<'o, 'e> Results<'o, 'e> {
                 let why = Unreadable::too_long(pending.facts.found.length, &[]).to_string();
                 self.unreadable(custom_id, pending.facts.found, &why)
             }
-            Taken::Answer | Taken::Unreadable => self.answer(pending, block.bytes(pending), custom_id),
+            Taken::Answer | Taken::Unreadable => match (&pending.facts.plain, self.out.is_none()) {
+                (Some(plain), true) => {
+                    self.count(plain);
+                    Ok(())
+                }
+                _ => self.answer(pending, block.bytes(pending), custom_id),
+            },
         }
+    }
+
+    fn count(&mut self, plain: &Plain) {
+        let model = plain.model.and_then(|model| self.answers.models.get(usize::from(model)));
+        self.tally.add_success(plain.shortfall, plain.usage, model.map(String::as_str));
     }
 
     /// Writes an answer, or that it cannot be read.
@@ -177,14 +195,13 @@ impl<'o, 'e> Results<'o, 'e> {
             if plain.pieces.custom_id(bytes) != Some(custom_id.as_bytes()) {
                 return self.changed(facts.found, custom_id);
             }
-            let model = plain.model.and_then(|model| self.answers.models.get(usize::from(model)));
-            self.tally.add_success(plain.shortfall, plain.usage, model.map(String::as_str));
-            return plain.pieces.write(bytes, &mut self.out);
+            self.count(plain);
+            return self.out.as_mut().map_or(Ok(()), |out| plain.pieces.write(bytes, out));
         }
         match Answer::parse(bytes) {
             Ok(answer) if answer.custom_id == custom_id => {
                 self.tally.add(&answer);
-                answer.write_normalised(&mut self.out)
+                self.out.as_mut().map_or(Ok(()), |out| answer.write_normalised(out))
             }
             Err(error) if error.custom_id() == Some(custom_id) => {
                 self.unreadable(custom_id, facts.found, &error.to_string())
@@ -205,16 +222,16 @@ impl<'o, 'e> Results<'o, 'e> {
     fn unreadable(&mut self, custom_id: &str, found: Found, why: &str) -> io::Result<()> {
         let place = format!("{}, line {}", self.name(found.file), found.line);
         self.tally.add_unreadable();
-        write_unreadable(custom_id, &place, why, &mut self.out)
+        self.out.as_mut().map_or(Ok(()), |out| write_unreadable(custom_id, &place, why, out))
     }
 
     fn missing(&mut self, custom_id: &str) -> io::Result<()> {
         if let Some((name, what)) = &self.answers.lost {
             self.tally.add_unreadable();
-            return write_unreadable(custom_id, name, what, &mut self.out);
+            return self.out.as_mut().map_or(Ok(()), |out| write_unreadable(custom_id, name, what, out));
         }
         self.tally.add_missing(MISSING_CODE, MISSING_MESSAGE);
-        write_missing(custom_id, &mut self.out)
+        self.out.as_mut().map_or(Ok(()), |out| write_missing(custom_id, out))
     }
 
     /// Whether a line is longer than what is held.

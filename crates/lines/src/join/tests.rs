@@ -32,7 +32,7 @@ fn joined(bounds: Bounds, first: &str, second: &str, ids: &[&str]) -> Result<(Jo
     let (answers, requests) = read(input, &named, &mut anomalies, &bounds)?;
     fs::write(&path, second).unwrap();
     let mut out = Vec::new();
-    let joined = results(input, answers, requests, anomalies, bounds, &mut out)?;
+    let joined = results(input, answers, requests, anomalies, bounds, Some(&mut out))?;
     Ok((joined, String::from_utf8(out).unwrap()))
 }
 
@@ -183,6 +183,9 @@ fn what_is_held_in_memory_changes_nothing() {
         told_beyond += usize::from(expected.2.len() > crate::MAX_ANOMALIES);
         let untold = outcome(Bounds::default(), false);
         assert!((&untold.0, &untold.1) == (&expected.0, &expected.1), "{round}");
+        let counted = Join::new(input.as_path(), [one.as_path(), two.as_path()]);
+        let counted = Join { bounds: Bounds { max_line_bytes: 2_000, ..Bounds::default() }, ..counted }.count();
+        assert_eq!(counted.map_err(|error| error.to_string()), expected.1, "{round}");
         for _ in 0..4 {
             let bounds = Bounds {
                 folder: spills.clone(),
