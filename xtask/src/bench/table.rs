@@ -1,0 +1,129 @@
+//! What was measured as a table: on the terminal, and as docs/BENCHMARKS.md.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::{self, Write},
+};
+
+use super::{
+    Measured,
+    limits::{self, Held},
+    measure::Spread,
+    peers::{PACKAGES, Peers},
+    work::{Scale, thousands},
+};
+
+/// Seconds, or milliseconds where they are few.
+fn time(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 0.1 => format!("{:.1} ms", seconds * 1e3),
+        seconds if seconds < 10.0 => format!("{seconds:.3} s"),
+        seconds => format!("{seconds:.1} s"),
+    }
+}
+
+fn times(Spread { min, median, max }: Spread) -> String {
+    format!("{} ({} – {})", time(median), time(min), time(max))
+}
+
+fn rows(measured: &Measured) -> impl Iterator<Item = [String; 5]> {
+    let ours = measured.cpu(0).median;
+    measured.work.contenders.iter().enumerate().map(move |(at, contender)| {
+        let cpu = measured.cpu(at);
+        let gateway =
+            measured.gateway(at).map_or_else(String::new, |gateway| format!("; gateway {}", time(gateway.median)));
+        [
+            contender.name.to_owned(),
+            format!("{}{gateway}", times(cpu)),
+            time(measured.wall(at).median),
+            format!("{:.0} MiB", measured.peak(at).max),
+            format!("{:.2}", cpu.median / ours),
+        ]
+    })
+}
+
+pub(super) fn print(measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} ({} rounds)", measured.work.title, measured.work.rounds)?;
+    let rows: Vec<[String; 5]> = rows(measured).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(width);
+    for [name, cpu, wall, peak, ratio] in &rows {
+        let [first, second, third, fourth, fifth] = widths;
+        writeln!(
+            out,
+            "  {name:<first$}  CPU {cpu:<second$}  wall {wall:>third$}  peak {peak:>fourth$}  {ratio:>fifth$} ×"
+        )?;
+    }
+    Ok(())
+}
+
+/// This machine, by its cores and memory alone.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    let memory = memory.map_or_else(String::new, |kib| format!(" and {} GiB of memory", (kib + (1 << 19)) >> 20));
+    format!("{cores} cores{memory}")
+}
+
+/// The page.
+pub(super) fn page(all: &[Measured], peers: &Peers, scale: Scale) -> String {
+    let mut page = String::new();
+    // Writing to a String cannot fail.
+    _ = write_page(&mut page, all, peers, scale);
+    page
+}
+
+fn write_page(page: &mut String, all: &[Measured], peers: &Peers, scale: Scale) -> std::fmt::Result {
+    let packages = PACKAGES.lines().map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(", ");
+    let programs = peers.versions().join(", ");
+    writeln!(
+        page,
+        "# Benchmarks\n\n\
+         Written by `cargo xtask bench --peers`, which makes its data from a seed, installs the peers below the folder of \
+         builds, and runs every command of a table in turn (A B A B), each as a whole process. Figures are those of the \
+         operating system: CPU is user and system time of all processors, median (least – most); wall is the median; peak \
+         is the most memory of any round. The last column is CPU over that of the first command. A command that does not \
+         say the right counts, or leaves a file of another size, ends the whole run.\n\n\
+         Machine: {}. Peers: {packages}; {programs}; async-openai and reqwest as in \
+         `xtask/src/bench/peers/rust/Cargo.lock`. The scripts are in `xtask/src/bench/peers`.\n\n\
+         Data: chat requests and answers of about 1 KB a line, and requests of 4 KB; a quarter of the text is not ASCII, \
+         once as UTF-8, once escaped as Python's `json.dumps` writes it, which makes the same texts longer. Of {} requests \
+         2 % have failed and 0.1 % have no answer; answers are shuffled.",
+        machine(),
+        thousands(scale.lines),
+    )?;
+    writeln!(
+        page,
+        "\n## Bounds\n\nWhat lote is to reach, and what it took here.\n\n| work | bound | measured | |\n| --- | --- | --- | --- |"
+    )?;
+    for Held { work, text, measured, holds } in limits::held(all) {
+        let holds = if holds { "holds" } else { "**not yet**" };
+        writeln!(page, "| `{work}` | {text} | {measured} | {holds} |")?;
+    }
+    for measured in all {
+        writeln!(
+            page,
+            "\n## {}\n\n`cargo xtask bench --peers --only {}`, {} rounds.\n\n\
+             | command | CPU | wall | peak | × |\n| --- | --- | --- | --- | --- |",
+            measured.work.title, measured.work.name, measured.work.rounds
+        )?;
+        for row in rows(measured) {
+            writeln!(page, "| {} |", row.join(" | "))?;
+        }
+        let mut lacks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for contender in measured.work.contenders.iter().filter(|contender| !contender.lacks.is_empty()) {
+            lacks.entry(contender.lacks).or_default().push(contender.name);
+        }
+        if !lacks.is_empty() {
+            let lacks: Vec<String> =
+                lacks.iter().map(|(lacks, names)| format!("{}: {lacks}", names.join(", "))).collect();
+            writeln!(page, "\nNot done by peers. {}.", lacks.join(". "))?;
+        }
+    }
+    Ok(())
+}
