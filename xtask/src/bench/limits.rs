@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::Measured;
+use super::figures::Figures;
 
 /// A bound of one command of ours.
 pub(super) struct Limit {
@@ -66,11 +66,11 @@ pub(super) struct Held {
 }
 
 /// The bounds of works that were measured, with the peers that they need.
-pub(super) fn held(all: &[Measured]) -> Vec<Held> {
+pub(super) fn held(all: &[Figures]) -> Vec<Held> {
     LIMITS.iter().filter_map(|limit| limit.hold(all)).collect()
 }
 
-pub(super) fn print(all: &[Measured], out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn print(all: &[Figures], out: &mut dyn Write) -> io::Result<()> {
     let held = held(all);
     if held.is_empty() {
         return Ok(());
@@ -84,33 +84,24 @@ pub(super) fn print(all: &[Measured], out: &mut dyn Write) -> io::Result<()> {
 }
 
 impl Limit {
-    fn hold(&self, all: &[Measured]) -> Option<Held> {
-        let measured = all.iter().find(|measured| measured.work.name == self.work)?;
-        let at = |name: &str| measured.work.contenders.iter().position(|contender| contender.name == name);
-        let ours = at(self.ours)?;
-        let cpu = measured.cpu(ours).median;
+    fn hold(&self, all: &[Figures]) -> Option<Held> {
+        let figures = all.iter().find(|figures| figures.name == self.work)?;
+        let ours = figures.command(self.ours)?;
+        let cpu = ours.cpu.median;
         let (text, value, bound, unit) = match self.bound {
             Bound::Times(most, peers) => {
-                let peers: Option<Vec<usize>> = peers.iter().map(|name| at(name)).collect();
-                let (least, name) = peers?
-                    .into_iter()
-                    .map(|peer| (measured.cpu(peer).median, measured.work.contenders[peer].name))
-                    .min_by(|one, other| one.0.total_cmp(&other.0))?;
-                (format!("{} takes at most {most:.2} × {name}", self.ours), cpu / least, most, "×")
+                let peers: Option<Vec<_>> = peers.iter().map(|name| figures.command(name)).collect();
+                let least = peers?.into_iter().min_by(|one, other| one.cpu.median.total_cmp(&other.cpu.median))?;
+                (format!("{} takes at most {most:.2} × {}", self.ours, least.name), cpu / least.cpu.median, most, "×")
             }
             Bound::Seconds(most) if most < 0.1 => {
                 (format!("{} takes at most {} ms", self.ours, most * 1e3), cpu * 1e3, most * 1e3, "ms")
             }
             Bound::Seconds(most) => (format!("{} takes at most {most} s", self.ours), cpu, most, "s"),
-            Bound::Gateway(most) => (
-                format!("the gateway takes at most {most} s for {}", self.ours),
-                measured.gateway(ours)?.median,
-                most,
-                "s",
-            ),
-            Bound::Mebibytes(most) => {
-                (format!("{} has at most {most} MiB", self.ours), measured.peak(ours).max, most, "MiB")
+            Bound::Gateway(most) => {
+                (format!("the gateway takes at most {most} s for {}", self.ours), ours.gateway?.median, most, "s")
             }
+            Bound::Mebibytes(most) => (format!("{} has at most {most} MiB", self.ours), ours.peak.max, most, "MiB"),
         };
         let shown = if unit == "MiB" { format!("{value:.0} {unit}") } else { format!("{value:.2} {unit}") };
         Some(Held { work: self.work, text, measured: shown, holds: value <= bound })

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
 use wait4::Wait4;
 
 use crate::report::Failure;
@@ -73,7 +74,7 @@ fn forget_peak() {
 }
 
 /// Least, middle and most of some numbers.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spread {
     pub(super) min: f64,
     pub(super) median: f64,

@@ -1,7 +1,10 @@
 //! `cargo xtask bench`: what lote's commands take of processor, time and memory, beside what others take for the same
 //! work, in the same run and in turn.
 
+mod against;
+mod chart;
 mod data;
+mod figures;
 mod limits;
 mod measure;
 mod network;
@@ -22,7 +25,8 @@ use std::{
 
 use self::{
     data::Data,
-    measure::{Spread, Taken},
+    figures::Figures,
+    measure::Taken,
     peers::Peers,
     service::{Needs, Service},
     work::{Contender, Scale, Scene, Work},
@@ -40,6 +44,10 @@ pub struct Request {
     pub huge: bool,
     /// Only these works, or those whose names begin so.
     pub only: Vec<String>,
+    /// Count instructions in place of all else, here and at this revision.
+    pub against: Option<String>,
+    /// So many rounds of each work, in place of as many as it takes by default.
+    pub rounds: Option<usize>,
     /// The program to measure, in place of one that is built.
     pub lote: Option<PathBuf>,
 }
@@ -50,53 +58,22 @@ pub fn names() -> Vec<&'static str> {
     work::names().collect()
 }
 
-/// What came of a work.
-struct Measured {
-    work: Work,
-    /// Of each contender, what each round took.
-    rounds: Vec<Vec<Round>>,
-}
-
 /// What one command took, and what the gateway took that was there for it alone.
 struct Round {
     taken: Taken,
     gateway: Option<Taken>,
 }
 
-impl Measured {
-    fn spread(&self, contender: usize, of: impl Fn(&Round) -> f64) -> Spread {
-        Spread::of(self.rounds.get(contender).into_iter().flatten().map(of))
-    }
-
-    /// Seconds of all processors.
-    fn cpu(&self, contender: usize) -> Spread {
-        self.spread(contender, |round| round.taken.cpu.as_secs_f64())
-    }
-
-    fn wall(&self, contender: usize) -> Spread {
-        self.spread(contender, |round| round.taken.wall.as_secs_f64())
-    }
-
-    /// MiB.
-    fn peak(&self, contender: usize) -> Spread {
-        self.spread(contender, |round| round.taken.peak as f64 / 1024.0)
-    }
-
-    /// Seconds of all processors that the gateway took.
-    fn gateway(&self, contender: usize) -> Option<Spread> {
-        let rounds = self.rounds.get(contender)?;
-        let numbers = rounds.iter().map(|round| Some(round.gateway.as_ref()?.cpu.as_secs_f64()));
-        numbers.collect::<Option<Vec<_>>>().map(Spread::of)
-    }
-}
-
-/// Measures. A whole run with the peers writes docs/BENCHMARKS.md.
+/// Measures. What was measured with all peers is written to docs/BENCHMARKS.md, beside what was measured before of other works.
 ///
 /// # Errors
 ///
 /// When something does not build or run, or does not say what it should.
 pub fn run(root: &Path, request: &Request, out: &mut dyn Write) -> Result<u8, Failure> {
     let place = root.join("target").join("bench");
+    if let Some(revision) = &request.against {
+        return against::against(root, &place, revision, out);
+    }
     let scratch = place.join("scratch");
     fresh(&scratch).map_err(|error| cannot(&scratch, &error))?;
     let programs = programs::programs(root, request.quick, request.lote.as_deref(), out)?;
@@ -122,31 +99,44 @@ pub fn run(root: &Path, request: &Request, out: &mut dyn Write) -> Result<u8, Fa
         scale,
     };
     let mut all = Vec::new();
+    let commit = figures::commit(root);
     for (name, make) in work::chosen(&request.only) {
         writeln!(out, "== {name}")?;
-        let measured = measure(&scene, make(&scene, name, out)?, out)?;
-        table::print(&measured, out)?;
+        let mut work = make(&scene, name, out)?;
+        work.rounds = request.rounds.unwrap_or(work.rounds);
+        let figures = Figures::of(&work, &commit, &measure(&scene, &work, out)?);
+        table::print(&figures, out)?;
+        all.push(figures);
+        // After each, since all of them take long.
+        if request.peers && !request.quick && peers.absent.is_empty() {
+            write_page(root, &place.join("figures"), &all, &peers)?;
+            writeln!(out, "written: docs/BENCHMARKS.md and docs/benchmarks.svg")?;
+        }
         out.flush()?;
-        all.push(measured);
     }
-    limits::print(&all, out)?;
+    if !request.quick {
+        limits::print(&all, out)?;
+    }
     if request.quick {
-        writeln!(
-            out,
-            "\nThis was --quick: its figures are no claim. It shows that every work runs and says what it should."
-        )?;
-    } else if request.peers && request.only.is_empty() && peers.absent.is_empty() {
-        let page = root.join("docs").join("BENCHMARKS.md");
-        let text = table::page(&all, &peers, scale);
-        fs::write(&page, text).map_err(|error| cannot(&page, &error))?;
-        writeln!(out, "\nwritten: docs/BENCHMARKS.md")?;
+        writeln!(out, "\nThis was --quick: its figures are no claim. Every work runs and says what it should.")?;
     }
     _ = fs::remove_dir_all(&scratch);
     Ok(EXIT_FRESH)
 }
 
+/// Writes docs/BENCHMARKS.md and its picture, with what was kept of other works.
+fn write_page(root: &Path, kept: &Path, all: &[Figures], peers: &Peers) -> Result<(), Failure> {
+    all.iter().try_for_each(|figures| figures.keep(kept)).map_err(|error| cannot(kept, &error))?;
+    let all: Vec<Figures> = work::names().filter_map(|name| Figures::kept(kept, name)).collect();
+    for (name, text) in [("BENCHMARKS.md", table::page(&all, peers)), ("benchmarks.svg", chart::chart(&all))] {
+        let path = root.join("docs").join(name);
+        fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
+    }
+    Ok(())
+}
+
 /// Does a work: each command once, in turn, as often as there are rounds.
-fn measure(scene: &Scene<'_>, work: Work, out: &mut dyn Write) -> Result<Measured, Failure> {
+fn measure(scene: &Scene<'_>, work: &Work, out: &mut dyn Write) -> Result<Vec<Vec<Round>>, Failure> {
     let mut rounds: Vec<Vec<Round>> = work.contenders.iter().map(|_| Vec::new()).collect();
     let start = || Service::start(scene.lote, scene.scratch);
     let shared = match &work.needs {
@@ -171,7 +161,7 @@ fn measure(scene: &Scene<'_>, work: Work, out: &mut dyn Write) -> Result<Measure
     if let Some(service) = shared {
         service.stop()?;
     }
-    Ok(Measured { work, rounds })
+    Ok(rounds)
 }
 
 /// Runs a command once, and sees that it did its work.

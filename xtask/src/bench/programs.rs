@@ -10,7 +10,7 @@ use std::{
 use crate::{client::cargo, outside, report::Failure, tee};
 
 /// What is built for a release: the command, and the parse that it is held against.
-const RELEASED: [&[&str]; 2] = [
+pub(super) const RELEASED: [&[&str]; 2] = [
     &["build", "--release", "--package", "lote-cli", "--bin", "lote"],
     &["build", "--release", "--package", "lote-lines", "--example", "floor"],
 ];
@@ -53,7 +53,7 @@ pub(super) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }
 
-fn at(target: &Path, name: &str) -> PathBuf {
+pub(super) fn at(target: &Path, name: &str) -> PathBuf {
     target.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 

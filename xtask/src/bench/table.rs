@@ -8,15 +8,14 @@ use std::{
 };
 
 use super::{
-    Measured,
+    figures::Figures,
     limits::{self, Held},
     measure::Spread,
     peers::{PACKAGES, Peers},
-    work::{Scale, thousands},
 };
 
 /// Seconds, or milliseconds where they are few.
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 0.1 => format!("{:.1} ms", seconds * 1e3),
         seconds if seconds < 10.0 => format!("{seconds:.3} s"),
@@ -28,25 +27,23 @@ fn times(Spread { min, median, max }: Spread) -> String {
     format!("{} ({} – {})", time(median), time(min), time(max))
 }
 
-fn rows(measured: &Measured) -> impl Iterator<Item = [String; 5]> {
-    let ours = measured.cpu(0).median;
-    measured.work.contenders.iter().enumerate().map(move |(at, contender)| {
-        let cpu = measured.cpu(at);
-        let gateway =
-            measured.gateway(at).map_or_else(String::new, |gateway| format!("; gateway {}", time(gateway.median)));
+fn rows(figures: &Figures) -> impl Iterator<Item = [String; 5]> {
+    let ours = figures.commands.first().map_or(f64::NAN, |figure| figure.cpu.median);
+    figures.commands.iter().map(move |figure| {
+        let gateway = figure.gateway.map_or_else(String::new, |gateway| format!("; gateway {}", time(gateway.median)));
         [
-            contender.name.to_owned(),
-            format!("{}{gateway}", times(cpu)),
-            time(measured.wall(at).median),
-            format!("{:.0} MiB", measured.peak(at).max),
-            format!("{:.2}", cpu.median / ours),
+            figure.name.clone(),
+            format!("{}{gateway}", times(figure.cpu)),
+            time(figure.wall.median),
+            format!("{:.0} MiB", figure.peak.max),
+            format!("{:.2}", figure.cpu.median / ours),
         ]
     })
 }
 
-pub(super) fn print(measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} ({} rounds)", measured.work.title, measured.work.rounds)?;
-    let rows: Vec<[String; 5]> = rows(measured).collect();
+pub(super) fn print(figures: &Figures, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} ({} rounds)", figures.title, figures.rounds)?;
+    let rows: Vec<[String; 5]> = rows(figures).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 5] = std::array::from_fn(width);
     for [name, cpu, wall, peak, ratio] in &rows {
@@ -71,31 +68,30 @@ fn machine() -> String {
 }
 
 /// The page.
-pub(super) fn page(all: &[Measured], peers: &Peers, scale: Scale) -> String {
+pub(super) fn page(all: &[Figures], peers: &Peers) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
-    _ = write_page(&mut page, all, peers, scale);
+    _ = write_page(&mut page, all, peers);
     page
 }
 
-fn write_page(page: &mut String, all: &[Measured], peers: &Peers, scale: Scale) -> std::fmt::Result {
+fn write_page(page: &mut String, all: &[Figures], peers: &Peers) -> std::fmt::Result {
     let packages = PACKAGES.lines().map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(", ");
     let programs = peers.versions().join(", ");
     writeln!(
         page,
         "# Benchmarks\n\n\
          Written by `cargo xtask bench --peers`, which makes its data from a seed, installs the peers below the folder of \
-         builds, and runs every command of a table in turn (A B A B), each as a whole process. Figures are those of the \
+         builds, and runs the commands of a table in turn (A B A B), each as a whole process. Figures are those of the \
          operating system: CPU is user and system time of all processors, median (least – most); wall is the median; peak \
          is the most memory of any round. The last column is CPU over that of the first command. A command that does not \
          say the right counts, or leaves a file of another size, ends the whole run.\n\n\
          Machine: {}. Peers: {packages}; {programs}; async-openai and reqwest as in \
          `xtask/src/bench/peers/rust/Cargo.lock`. The scripts are in `xtask/src/bench/peers`.\n\n\
          Data: chat requests and answers of about 1 KB a line, and requests of 4 KB; a quarter of the text is not ASCII, \
-         once as UTF-8, once escaped as Python's `json.dumps` writes it, which makes the same texts longer. Of {} requests \
-         2 % have failed and 0.1 % have no answer; answers are shuffled.",
+         once as UTF-8, once escaped as Python's `json.dumps` writes it, which makes the same texts longer. Of the \
+         requests 2 % have failed and 0.1 % have no answer; answers are shuffled.",
         machine(),
-        thousands(scale.lines),
     )?;
     writeln!(
         page,
@@ -105,19 +101,19 @@ fn write_page(page: &mut String, all: &[Measured], peers: &Peers, scale: Scale) 
         let holds = if holds { "holds" } else { "**not yet**" };
         writeln!(page, "| `{work}` | {text} | {measured} | {holds} |")?;
     }
-    for measured in all {
+    for figures in all {
+        let Figures { name, title, rounds, commit, commands } = figures;
         writeln!(
             page,
-            "\n## {}\n\n`cargo xtask bench --peers --only {}`, {} rounds.\n\n\
-             | command | CPU | wall | peak | × |\n| --- | --- | --- | --- | --- |",
-            measured.work.title, measured.work.name, measured.work.rounds
+            "\n## {title}\n\n`cargo xtask bench --peers --only {name}` at {commit}, {rounds} rounds.\n\n\
+             | command | CPU | wall | peak | × |\n| --- | --- | --- | --- | --- |"
         )?;
-        for row in rows(measured) {
+        for row in rows(figures) {
             writeln!(page, "| {} |", row.join(" | "))?;
         }
         let mut lacks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for contender in measured.work.contenders.iter().filter(|contender| !contender.lacks.is_empty()) {
-            lacks.entry(contender.lacks).or_default().push(contender.name);
+        for figure in commands.iter().filter(|figure| !figure.lacks.is_empty()) {
+            lacks.entry(&figure.lacks).or_default().push(&figure.name);
         }
         if !lacks.is_empty() {
             let lacks: Vec<String> =

@@ -40,8 +40,8 @@ else:
                 sent = {"file_name": "requests.jsonl", "content": file, "content_type": "application/jsonl"}
                 print(api.llm.files.upload(file=sent, purpose="batch").bytes_, "bytes")
         elif call == "download":
-            with api.llm.files.content(file_id=rest[0]) as content, open(rest[1], "wb") as file:
-                for piece in content.iter_bytes():
+            with open(rest[1], "wb") as file:
+                for piece in api.llm.files.content(file_id=rest[0]).iter_bytes():
                     file.write(piece)
         elif call == "get":
             print(api.llm.batches.get(batch_id=rest[0]).id)
