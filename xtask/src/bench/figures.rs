@@ -34,6 +34,9 @@ pub(super) struct Figure {
     pub(super) wall: Spread,
     /// MiB.
     pub(super) peak: Spread,
+    /// The least that can be told of that, in MiB.
+    #[serde(default)]
+    pub(super) least: f64,
     /// Seconds of all processors that the gateway took which was there for it alone.
     pub(super) gateway: Option<Spread>,
 }
@@ -49,6 +52,7 @@ impl Figures {
                 cpu: spread(&|round| round.taken.cpu.as_secs_f64()),
                 wall: spread(&|round| round.taken.wall.as_secs_f64()),
                 peak: spread(&|round| round.taken.peak as f64 / 1024.0),
+                least: spread(&|round| round.taken.least as f64 / 1024.0).max,
                 gateway: gateway.collect::<Option<Vec<_>>>().map(Spread::of),
             }
         };

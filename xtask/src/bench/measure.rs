@@ -18,9 +18,10 @@ pub(super) struct Taken {
     /// Of all processors, in user and in system mode.
     pub(super) cpu: Duration,
     pub(super) wall: Duration,
-    /// The most memory it had, in KiB; the least that can be told is what this process had when it started the other,
-    /// since Linux passes that on.
+    /// The most memory it had, in KiB.
     pub(super) peak: u64,
+    /// The least that can be told of that: what this process had when it started the other, since Linux passes that on.
+    pub(super) least: u64,
     /// What it printed.
     pub(super) stdout: String,
 }
@@ -36,6 +37,7 @@ pub(super) fn run(command: &mut Command, exits: &[i32]) -> Result<Taken, Failure
     let began = Instant::now();
     let mut child = command.spawn().map_err(cannot)?;
     let (code, mut taken) = wait(&mut child, began).map_err(cannot)?;
+    taken.least = own_peak();
     taken.stdout = text(&mut stdout).map_err(cannot)?;
     if !code.is_some_and(|code| exits.contains(&code)) {
         let said = text(&mut stderr).map_err(cannot)?;
@@ -51,7 +53,8 @@ pub(super) fn wait(child: &mut Child, began: Instant) -> std::io::Result<(Option
     let ended = child.wait4()?;
     let wall = began.elapsed();
     let usage = ended.rusage;
-    let taken = Taken { cpu: usage.utime + usage.stime, wall, peak: usage.maxrss >> 10, stdout: String::new() };
+    let taken =
+        Taken { cpu: usage.utime + usage.stime, wall, peak: usage.maxrss >> 10, least: 0, stdout: String::new() };
     Ok((ended.status.code(), taken))
 }
 
@@ -71,6 +74,13 @@ fn text(file: &mut File) -> std::io::Result<String> {
 /// Lets the most memory that this process has had start anew, where Linux can; see [`Taken::peak`].
 fn forget_peak() {
     _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The most memory that this process has had since, in KiB; 0 where that is not known, and nothing is passed on.
+fn own_peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = |line: &str| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok();
+    status.lines().find_map(kib).unwrap_or(0)
 }
 
 /// Least, middle and most of some numbers.
@@ -111,7 +121,8 @@ mod tests {
         let busy = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo $i");
         assert!(busy.cpu > idle.cpu && busy.stdout == "200000\n", "{busy:?}");
         let big = shell("head -c 100000000 /dev/zero | tail -c 100000000 | wc -c");
-        assert!(big.peak > 90_000 && idle.peak < 60_000, "{big:?} {idle:?}");
+        assert!(big.peak > 90_000 && big.peak > big.least, "{big:?}");
+        assert!(idle.peak < 60_000 && idle.least > 1_000, "{idle:?}");
         let failed = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"]), &[0]).unwrap_err();
         assert!(failed.to_string().contains("exit code 3\nno"), "{failed}");
     }

@@ -27,9 +27,9 @@ pub(super) fn upload(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write)
     let ours = Contender::new("lote files upload", [&word(scene.lote), "files", "upload", &file]);
     let mut contenders = vec![ours.says([format!("\"bytes\": {bytes}")])];
     for (name, client, lacks) in [
-        ("socket", "socket", "no retry, no watch, no JSON read"),
-        ("reqwest, blocking reads of 256 KiB", "reqwest", "no retry, no watch, no JSON read"),
-        ("async-openai", "async-openai", "no watch"),
+        ("socket", "socket", "no retry, no watch, no JSON read, no TLS"),
+        ("reqwest, blocking reads of 256 KiB", "reqwest", "no retry, no watch, no JSON read, no TLS"),
+        ("async-openai", "async-openai", "no watch, built without TLS"),
     ] {
         if let Some(words) = scene.peers.rust(&[client, "upload", "{url}/v1", &file]) {
             contenders.push(Contender::new(name, words).says([format!("{bytes} bytes")]).lacks(lacks));
@@ -89,7 +89,7 @@ pub(super) fn get(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) ->
     let mut contenders = vec![Contender::new("lote batches get", ours).says(says)];
     contenders.extend(curl(scene, &["{url}/v1/batches/{batch}"]).map(|curl| curl.says(says).lacks("no JSON read")));
     if let Some(words) = scene.peers.rust(&["async-openai", "get", "{url}/v1", "{batch}"]) {
-        contenders.push(Contender::new("async-openai", words).says(["{batch}"]));
+        contenders.push(Contender::new("async-openai", words).says(["{batch}"]).lacks("built without TLS"));
     }
     for (name, client) in [("openai-python", "openai"), ("meetkai-mka1", "mka1")] {
         if let Some(words) = scene.peers.python("client.py", &[client, "get", "{url}", "{batch}"]) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    figures::Figures,
+    figures::{Figure, Figures},
     limits::{self, Held},
     measure::Spread,
     peers::{PACKAGES, Peers},
@@ -27,6 +27,11 @@ fn times(Spread { min, median, max }: Spread) -> String {
     format!("{} ({} – {})", time(median), time(min), time(max))
 }
 
+/// The most memory of any round; what is as little as can be told is told as that.
+fn memory(Figure { peak, least, .. }: &Figure) -> String {
+    if peak.max <= least + 0.25 { format!("under {:.0} MiB", peak.max.ceil()) } else { format!("{:.0} MiB", peak.max) }
+}
+
 fn rows(figures: &Figures) -> impl Iterator<Item = [String; 5]> {
     let ours = figures.commands.first().map_or(f64::NAN, |figure| figure.cpu.median);
     figures.commands.iter().map(move |figure| {
@@ -35,7 +40,7 @@ fn rows(figures: &Figures) -> impl Iterator<Item = [String; 5]> {
             figure.name.clone(),
             format!("{}{gateway}", times(figure.cpu)),
             time(figure.wall.median),
-            format!("{:.0} MiB", figure.peak.max),
+            memory(figure),
             format!("{:.2}", figure.cpu.median / ours),
         ]
     })
