@@ -19,6 +19,9 @@ pub(super) struct Figures {
     pub(super) rounds: usize,
     /// The commit that the working tree was at.
     pub(super) commit: String,
+    /// How busy the machine was with this and all else.
+    #[serde(default)]
+    pub(super) load: Option<f64>,
     pub(super) commands: Vec<Figure>,
 }
 
@@ -61,6 +64,7 @@ impl Figures {
             title: work.title.clone(),
             rounds: work.rounds,
             commit: commit.to_owned(),
+            load: load(),
             commands: work.contenders.iter().zip(rounds).map(figure).collect(),
         }
     }
@@ -86,9 +90,20 @@ fn place(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.json"))
 }
 
-/// The commit that is checked out, where git knows it.
+/// The commit that is checked out, where git knows it, and whether what is built differs from it.
 pub(super) fn commit(root: &Path) -> String {
-    let output =
-        Command::new("git").args(["describe", "--always", "--exclude=*", "--dirty"]).current_dir(root).output();
-    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let git = |words: &[&str]| Command::new("git").args(words).current_dir(root).output().ok();
+    let said = git(&["rev-parse", "--short=9", "HEAD"]).filter(|output| output.status.success());
+    let Some(said) = said else { return "an unknown commit".to_owned() };
+    let commit = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    let built = ["diff", "--quiet", "HEAD", "--", "crates", "Cargo.toml", "Cargo.lock"];
+    match git(&built).is_some_and(|output| output.status.success()) {
+        true => commit,
+        false => format!("{commit} with changes"),
+    }
+}
+
+/// How many processes were at work or waited for it in the last minute, where Linux tells.
+fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }

@@ -89,7 +89,9 @@ fn write_page(page: &mut String, all: &[Figures], peers: &Peers) -> std::fmt::Re
          Written by `cargo xtask bench --peers`, which makes its data from a seed, installs the peers below the folder of \
          builds, and runs the commands of a table in turn (A B A B), each as a whole process. Figures are those of the \
          operating system: CPU is user and system time of all processors, median (least – most); wall is the median; peak \
-         is the most memory of any round. The last column is CPU over that of the first command. A command that does not \
+         is the most memory of any round. The load is how many processes wanted a core in the last minute, ours included: \
+         on a machine that others use as well, wall time says little, and CPU is more than on an idle one, for all commands \
+         alike. The last column is CPU over that of the first command. A command that does not \
          say the right counts, or leaves a file of another size, ends the whole run.\n\n\
          Machine: {}. Peers: {packages}; {programs}; async-openai and reqwest as in \
          `xtask/src/bench/peers/rust/Cargo.lock`. The scripts are in `xtask/src/bench/peers`.\n\n\
@@ -107,10 +109,11 @@ fn write_page(page: &mut String, all: &[Figures], peers: &Peers) -> std::fmt::Re
         writeln!(page, "| `{work}` | {text} | {measured} | {holds} |")?;
     }
     for figures in all {
-        let Figures { name, title, rounds, commit, commands } = figures;
+        let Figures { name, title, rounds, commit, load, commands } = figures;
+        let load = load.map_or_else(String::new, |load| format!(", load {load:.0}"));
         writeln!(
             page,
-            "\n## {title}\n\n`cargo xtask bench --peers --only {name}` at {commit}, {rounds} rounds.\n\n\
+            "\n## {title}\n\n`cargo xtask bench --peers --only {name}` at {commit}, {rounds} rounds{load}.\n\n\
              | command | CPU | wall | peak | × |\n| --- | --- | --- | --- | --- |"
         )?;
         for row in rows(figures) {
