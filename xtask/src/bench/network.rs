@@ -109,21 +109,16 @@ pub(super) fn version(scene: &Scene<'_>, name: &'static str, _: &mut dyn Write) 
     Ok(Work { name, title: "Start and end".to_owned(), needs: Needs::Nothing, rounds, contenders })
 }
 
-fn ran(
-    scene: &Scene<'_>,
-    name: &'static str,
-    (lines, rounds): (u64, usize),
-    out: &mut dyn Write,
-) -> Result<Work, Failure> {
+pub(super) fn run(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
+    let many = name == "run-many";
+    let (lines, rounds) = if many { (scene.scale.many, 1) } else { (scene.scale.run, scene.scale.few) };
     let (file, bytes) = requests(scene, Set { lines, kilobytes: 1, style: Style::Utf8 }, out)?;
     let folder = scene.scratch.join("bench.run");
     let words = [&word(scene.lote), "run", &file, "--dir", &word(&folder), "--json"];
     let ours = Contender::new("lote run", words).says([format!("\"succeeded\":{lines},")]).leaves(folder, None);
     let mut contenders = vec![ours];
     let came = word(&scene.scratch.join("came.jsonl"));
-    if name == "run"
-        && let Some(words) = scene.peers.python("client.py", &["openai", "run", "{url}", &file, &came])
-    {
+    if !many && let Some(words) = scene.peers.python("client.py", &["openai", "run", "{url}", &file, &came]) {
         let lacks = "one batch; no check, no state on disk, no join: what came is left as it came";
         contenders.push(
             Contender::new("openai-python", words)
@@ -134,12 +129,4 @@ fn ran(
     }
     let title = format!("A run of {} lines ({} MB), gateway in another process", thousands(lines), bytes / 1_000_000);
     Ok(Work { name, title, needs: Needs::Fresh, rounds, contenders })
-}
-
-pub(super) fn run(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    ran(scene, name, (scene.scale.run, scene.scale.few), out)
-}
-
-pub(super) fn run_many(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    ran(scene, name, (scene.scale.many, 1), out)
 }

@@ -6,7 +6,7 @@ use super::{
     data::{Counts, Set},
     service::Needs,
     text::Style,
-    work::{Contender, Scene, Settled, Work, requests, thousands, word},
+    work::{Contender, Scale, Scene, Settled, Work, requests, thousands, word},
 };
 use crate::report::Failure;
 
@@ -18,6 +18,17 @@ fn utf8(lines: u64) -> Set {
     Set { lines, kilobytes: 1, style: Style::Utf8 }
 }
 
+/// What a work reads, by the end of its name, and how often.
+fn variant(scale: Scale, name: &str) -> (Set, usize) {
+    let set = utf8(scale.lines);
+    match name.split_once('-').map(|(_, end)| end) {
+        Some("escaped") => (Set { style: Style::Escaped, ..set }, scale.rounds),
+        Some("long") => (Set { lines: scale.long_lines, kilobytes: 4, ..set }, scale.rounds),
+        Some("many") => (utf8(scale.many), scale.few),
+        _ => (set, scale.rounds),
+    }
+}
+
 fn size_of(set: Set, bytes: u64) -> String {
     let style = match set.style {
         Style::Utf8 => "UTF-8",
@@ -27,30 +38,7 @@ fn size_of(set: Set, bytes: u64) -> String {
 }
 
 pub(super) fn check(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    checked(scene, name, utf8(scene.scale.lines), scene.scale.rounds, out)
-}
-
-pub(super) fn check_escaped(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    let set = Set { style: Style::Escaped, ..utf8(scene.scale.lines) };
-    checked(scene, name, set, scene.scale.rounds, out)
-}
-
-pub(super) fn check_long(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    let set = Set { kilobytes: 4, ..utf8(scene.scale.long_lines) };
-    checked(scene, name, set, scene.scale.rounds, out)
-}
-
-pub(super) fn check_many(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    checked(scene, name, utf8(scene.scale.many), scene.scale.few, out)
-}
-
-fn checked(
-    scene: &Scene<'_>,
-    name: &'static str,
-    set: Set,
-    rounds: usize,
-    out: &mut dyn Write,
-) -> Result<Work, Failure> {
+    let (set, rounds) = variant(scene.scale, name);
     let (file, bytes) = requests(scene, set, out)?;
     let read = format!("{} request lines", set.lines);
     // Of a file that is more than one batch takes, that is the only finding.
@@ -84,25 +72,7 @@ fn checked(
 }
 
 pub(super) fn join(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    joined(scene, name, utf8(scene.scale.lines), scene.scale.rounds, out)
-}
-
-pub(super) fn join_escaped(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    let set = Set { style: Style::Escaped, ..utf8(scene.scale.lines) };
-    joined(scene, name, set, scene.scale.few, out)
-}
-
-pub(super) fn join_many(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
-    joined(scene, name, utf8(scene.scale.many), scene.scale.few, out)
-}
-
-fn joined(
-    scene: &Scene<'_>,
-    name: &'static str,
-    set: Set,
-    rounds: usize,
-    out: &mut dyn Write,
-) -> Result<Work, Failure> {
+    let (set, rounds) = variant(scene.scale, name);
     let Settled { requests, output, errors, bytes, counts } = Settled::of(scene, set, out)?;
     let Counts { succeeded, failed, missing } = counts;
     let files = [requests.as_str(), &output, &errors];

@@ -102,19 +102,19 @@ type Make = fn(&Scene<'_>, &'static str, &mut dyn Write) -> Result<Work, Failure
 /// All works, in the order in which they are done. Each name is a word of `--only`, alone or up to a hyphen.
 const WORKS: [(&str, Make); 14] = [
     ("check", offline::check),
-    ("check-escaped", offline::check_escaped),
-    ("check-long", offline::check_long),
-    ("check-many", offline::check_many),
+    ("check-escaped", offline::check),
+    ("check-long", offline::check),
+    ("check-many", offline::check),
     ("join", offline::join),
-    ("join-escaped", offline::join_escaped),
-    ("join-many", offline::join_many),
+    ("join-escaped", offline::join),
+    ("join-many", offline::join),
     ("inspect", offline::inspect),
     ("upload", network::upload),
     ("download", network::download),
     ("get", network::get),
     ("version", network::version),
     ("run", network::run),
-    ("run-many", network::run_many),
+    ("run-many", network::run),
 ];
 
 /// The names of all works.
