@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    bench,
     client::cargo,
     codegen::{self, Mode},
     night, outside,
@@ -39,6 +40,8 @@ enum Runs {
     Outside(&'static str),
     /// Each fuzz target for so many seconds.
     Fuzz(u32),
+    /// Every work of `bench`, with little data.
+    Bench,
 }
 
 /// A command, and what its failure means.
@@ -72,7 +75,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -164,6 +167,13 @@ const STEPS: [Step; 13] = [
         excused: None,
     },
     Step {
+        name: "bench",
+        runs: Runs::Bench,
+        needs: &[],
+        fix: "correct what does not run, or does not say what it should",
+        excused: None,
+    },
+    Step {
         name: "dependencies",
         runs: Runs::Cargo(
             &["deny", "--workspace", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"],
@@ -218,6 +228,7 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
             Runs::Codegen => format!("{CODEGEN} --check"),
             Runs::Outside(step) => outside::command(step),
             Runs::Fuzz(seconds) => format!("cargo xtask night, for {seconds} s a target"),
+            Runs::Bench => "cargo xtask bench --quick".to_owned(),
         };
         writeln!(out, "== {}: {what}", step.name)?;
         out.flush()?;
@@ -297,6 +308,13 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
             }
         },
         Runs::Fuzz(seconds) => match night::fuzz(root, seconds, out) {
+            Ok(code) => code == EXIT_FRESH,
+            Err(failure) => {
+                writeln!(out, "{failure}")?;
+                false
+            }
+        },
+        Runs::Bench => match bench::run(root, &bench::Request { quick: true, ..bench::Request::default() }, out) {
             Ok(code) => code == EXIT_FRESH,
             Err(failure) => {
                 writeln!(out, "{failure}")?;

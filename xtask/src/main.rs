@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    ci, client, codegen, drift, night,
+    bench, ci, client, codegen, drift, night,
     report::{EXIT_FAILED, Failure},
 };
 
@@ -43,6 +44,9 @@ enum Command {
         #[arg(value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(ci::names()))]
         steps: Vec<String>,
     },
+    /// Measures what lote's commands take of processor, time and memory, beside peers where they are asked for. With
+    /// --peers it writes docs/BENCHMARKS.md. Exits 0 whatever the figures are.
+    Bench(BenchArguments),
     /// Runs what is too long for CI: kills of runs, runs of millions of lines, each fuzz target for some minutes. Exits 4
     /// when something is found.
     Night {
@@ -50,6 +54,31 @@ enum Command {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
         minutes: u32,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct BenchArguments {
+    /// Little data, few rounds, the program that tests use: whether every work runs. Its figures are no claim.
+    #[arg(long)]
+    quick: bool,
+    /// Beside peers, which are installed from their registries into the folder of builds.
+    #[arg(long)]
+    peers: bool,
+    /// Memory with 4,000,000 lines in place of 1,000,000, for which 20 GB of disk are needed.
+    #[arg(long, conflicts_with = "quick")]
+    huge: bool,
+    /// Only this work, and those whose names begin with it and a hyphen; takes several.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = clap::builder::PossibleValuesParser::new(bench::names()))]
+    only: Vec<String>,
+    /// So many rounds of each work; by default, as many as it takes.
+    #[arg(long, value_name = "N", value_parser = rounds)]
+    rounds: Option<usize>,
+    /// What changed since this revision, in instructions that valgrind's callgrind counts; builds the command of both.
+    #[arg(long, value_name = "REV", conflicts_with_all = ["quick", "peers", "huge", "only", "rounds", "lote"])]
+    against: Option<String>,
+    /// This program in place of one that is built.
+    #[arg(long, value_name = "PROGRAM")]
+    lote: Option<PathBuf>,
 }
 
 /// A document is a file, `-` for standard input, or an http(s) URL, in JSON or YAML, of OpenAPI 3.0 or 3.1; or a wheel or
@@ -85,6 +114,13 @@ struct DriftArguments {
     json: bool,
 }
 
+fn rounds(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|rounds| (1..=100).contains(rounds))
+        .ok_or_else(|| "give a number from 1 to 100".to_owned())
+}
+
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     match run(command) {
@@ -114,6 +150,9 @@ fn run(command: Command) -> Result<u8, Failure> {
             let limits = drift::fetch::Limits::default();
             let request = drift::Request { sources, all, from, accept, reason, baseline, apply, json, limits };
             drift::run(&root, &request, &mut out)
+        }
+        Command::Bench(BenchArguments { quick, peers, huge, only, rounds, against, lote }) => {
+            bench::run(&root, &bench::Request { quick, peers, huge, only, rounds, against, lote }, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
         Command::Night { minutes } => night::night(&root, minutes * 60, &mut out),

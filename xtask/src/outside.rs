@@ -87,7 +87,7 @@ pub fn run(root: &Path, step: &str, out: &mut dyn Write) -> Result<Ended, Failur
 }
 
 /// The program `lote`, built.
-fn build(root: &Path, out: &mut dyn Write) -> Result<PathBuf, Failure> {
+pub(crate) fn build(root: &Path, out: &mut dyn Write) -> Result<PathBuf, Failure> {
     let cannot = |error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust");
     let mut command = Command::new(cargo());
     command
