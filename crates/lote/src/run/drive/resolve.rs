@@ -106,7 +106,11 @@ impl Driver {
         let cancelled: Vec<u32> = cancelled.map(|(number, _)| *number).collect();
         match self.read_list(&cancelled).await {
             Ok(mut listed) => {
-                let found = listed.take_found();
+                let mut found = listed.take_found();
+                // It is asked to stop: one that does not say whose it is must be that of a create.
+                let sent =
+                    |number: &u32| self.folder.state.shards.get(number).is_some_and(|shard| shard.nonce.is_some());
+                found.retain(|(number, batch)| !batch.metadata.is_empty() || sent(number));
                 let any = !found.is_empty();
                 self.take(&cancelled, found)?;
                 Ok(any)
