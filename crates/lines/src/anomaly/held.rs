@@ -93,10 +93,10 @@ mod tests {
     use super::*;
 
     fn anomaly(line: u64) -> Anomaly {
-        let code = if line % 700 == 0 { AnomalyCode::DamagedCompression } else { AnomalyCode::Bom };
+        let code = if line.is_multiple_of(700) { AnomalyCode::DamagedCompression } else { AnomalyCode::Bom };
         let mut anomaly = Anomaly::new("f\u{fffd}\n", line, code, "m \"é\"");
-        anomaly.excerpt = (line % 2 == 0).then(|| "\0\u{1}\u{2028}".to_owned());
-        anomaly.offset = (line % 3 == 0).then_some(u64::MAX);
+        anomaly.excerpt = line.is_multiple_of(2).then(|| "\0\u{1}\u{2028}".to_owned());
+        anomaly.offset = line.is_multiple_of(3).then_some(u64::MAX);
         anomaly
     }
 
