@@ -27,6 +27,8 @@ use crate::summary;
 /// exit codes. A request that no file answers has error.code "missing", one whose answer cannot be
 /// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are; of
 /// answers whose compressed data is cut off or damaged what came is taken, and the rest is "unreadable".
+/// The memory does not grow with the lines: what is known of more than 131,072 answers is in temporary
+/// files beside the results, less than 300 bytes for each, of which nothing is left.
 ///
 /// Given the folders of the runs of all parts of one input (lote run --partition), in any order, it puts
 /// their results together in the order of the input. They are read side by side, in a memory that does

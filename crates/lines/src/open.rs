@@ -100,11 +100,12 @@ fn peek_before_damage(reader: impl BufRead + Send + 'static) -> io::Result<(Vec<
 ///
 /// When it cannot be read, or the temporary file not be written.
 pub fn open_seekable(path: &Path) -> io::Result<File> {
-    seekable(path).map(|(file, _)| file)
+    seekable(path, &std::env::temp_dir()).map(|(file, _)| file)
 }
 
-/// As [`open_seekable`], with what is wrong with the compressed data.
-pub(crate) fn seekable(path: &Path) -> io::Result<(File, Option<Damage>)> {
+/// As [`open_seekable`], with the temporary file in this folder, and with what is wrong with the compressed data.
+#[cfg_attr(not(feature = "compressed"), expect(unused_variables, reason = "nothing is decompressed"))]
+pub(crate) fn seekable(path: &Path, folder: &Path) -> io::Result<(File, Option<Damage>)> {
     let file = File::open(path)?;
     #[cfg(feature = "compressed")]
     {
@@ -112,13 +113,57 @@ pub(crate) fn seekable(path: &Path) -> io::Result<(File, Option<Damage>)> {
         let mut start = Vec::new();
         (&file).take(8).read_to_end(&mut start)?;
         if gzip::is(&start) || zstd::is(&start) {
-            let mut spool = tempfile::tempfile()?;
-            let mut lines = Salvage::new(open_lines(path)?);
-            io::copy(&mut lines, &mut spool)?;
-            spool.rewind()?;
-            return Ok((spool, lines.into_damage()));
+            return spool(open_lines(path)?, folder);
         }
         (&file).rewind()?;
     }
     Ok((file, None))
+}
+
+/// A temporary file without a name in this folder that holds what can be read here, and what is wrong with the rest.
+#[cfg(feature = "compressed")]
+fn spool(reader: impl BufRead, folder: &Path) -> io::Result<(File, Option<Damage>)> {
+    use std::io::{Seek as _, Write as _};
+    let in_words = |error: io::Error| {
+        let folder = folder.display();
+        io::Error::new(error.kind(), format!("a temporary file in {folder} cannot be written: {error}"))
+    };
+    let mut spool = tempfile::tempfile_in(folder).map_err(in_words)?;
+    let mut lines = Salvage::new(reader);
+    loop {
+        let chunk = match lines.fill_buf() {
+            Ok(chunk) => chunk,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if chunk.is_empty() {
+            break;
+        }
+        spool.write_all(chunk).map_err(in_words)?;
+        let read = chunk.len();
+        lines.consume(read);
+    }
+    spool.rewind()?;
+    Ok((spool, lines.into_damage()))
+}
+
+#[cfg(all(test, feature = "compressed"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, gone) = (folder.path().join("output.gz"), folder.path().join("gone"));
+        std::fs::write(&path, b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0").unwrap();
+        let (mut spooled, damage) = seekable(&path, folder.path()).unwrap();
+        let mut read = Vec::new();
+        spooled.read_to_end(&mut read).unwrap();
+        assert!(read.is_empty() && damage.is_none());
+        let error = seekable(&path, &gone).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let start = format!("a temporary file in {} cannot be written: ", gone.display());
+        assert!(error.to_string().starts_with(&start), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

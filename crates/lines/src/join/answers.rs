@@ -46,6 +46,8 @@ impl AnswerFile {
 /// The answer files, as they were read once.
 pub(super) struct Answers {
     max_line_bytes: usize,
+    /// Where temporary files are made.
+    folder: PathBuf,
     hasher: IdHasher,
     pub(super) files: Vec<AnswerFile>,
     /// What is kept of each answer.
@@ -66,6 +68,7 @@ impl Answers {
     pub(super) fn new(bounds: &Bounds, hasher: IdHasher) -> Self {
         Self {
             max_line_bytes: bounds.max_line_bytes,
+            folder: bounds.folder.clone(),
             hasher,
             files: Vec::new(),
             entries: Sorter::new(bounds.spill(bounds.answers)),
@@ -85,7 +88,7 @@ impl Answers {
     ) -> Result<io::Result<()>, JoinError> {
         let path = answers.shown();
         let read = |error| JoinError::read(path, error);
-        let (file, damage) = seekable(answers.path).map_err(read)?;
+        let (file, damage) = seekable(answers.path, &self.folder).map_err(read)?;
         let reader = BufReader::with_capacity(super::AHEAD, file.try_clone().map_err(read)?);
         let name = path.display().to_string();
         let is_doubtful = damage.as_ref().is_some_and(|damage| !damage.is_cut());
