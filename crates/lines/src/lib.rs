@@ -2,7 +2,8 @@
 //! back), read, checked, counted and joined as streams.
 //!
 //! This crate owns the shape of a line. It never opens a connection, never waits, and never holds
-//! a file in memory: at most one line, and for each line an index entry of fixed size.
+//! a file in memory: at most a line, or a few megabytes of them, and what is known of each line in a
+//! temporary file when there are very many.
 //!
 //! - [`RequestLine`] and [`ResultLine`] are the two formats, and own their schemas in the contract
 //!   ([`schemas`]).
