@@ -18,7 +18,7 @@ use crate::{
     late::{LateFiles, count, ended},
     lines::{Anomaly, AnomalyCode, Inspection, Join, JoinError, Joined, MAX_ANOMALIES, open_lines},
     policy::Trouble,
-    save::{Access, AtomicFile, Target},
+    save::{Access, AtomicFile, Stored, Target},
     unused::Unused,
 };
 
@@ -74,10 +74,17 @@ struct ResultFile {
     fetched: Option<Fetched>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
 enum Fetched {
-    Empty,
-    Some,
+    /// By an earlier process.
+    Before,
+    /// As it was written.
+    Now(Stored),
+}
+
+impl ResultFile {
+    fn is_empty(&self) -> bool {
+        matches!(&self.fetched, Some(Fetched::Now(stored)) if stored.bytes == 0)
+    }
 }
 
 impl<'a> Collect<'a> {
@@ -150,15 +157,18 @@ impl<'a> Collect<'a> {
         if not_run(&self.batch) { Err(Uncollected::NotRun) } else { Ok(()) }
     }
 
-    /// Which of the output and the error file are here.
-    pub(crate) fn here(&self) -> [bool; 2] {
-        [0, 1].map(|file: usize| self.files[file].fetched.is_some())
+    /// The output and the error file as they were written, if they were fetched.
+    pub(crate) fn stored(&self) -> [Option<Stored>; 2] {
+        self.files.each_ref().map(|file| match &file.fetched {
+            Some(Fetched::Now(stored)) => Some(stored.clone()),
+            _ => None,
+        })
     }
 
     /// With these of the files, which were fetched before.
     pub(crate) fn with(mut self, here: [bool; 2]) -> Self {
         for (file, here) in self.files.iter_mut().zip(here) {
-            file.fetched = here.then_some(Fetched::Some);
+            file.fetched = here.then_some(Fetched::Before);
         }
         self
     }
@@ -238,20 +248,16 @@ impl<'a> Collect<'a> {
         let ids = [&self.batch.output_file_id, &self.batch.error_file_id];
         for (file, id) in self.files.iter_mut().zip(ids) {
             match id {
-                Some(id) if file.fetched != Some(Fetched::Some) => {
+                Some(id) if file.fetched.is_none() || file.is_empty() => {
                     if !is_ours() {
                         return Err(Uncollected::Lost);
                     }
                     (self.on_step)(Step::Downloading(file.name));
                     let tolerance = self.tolerance.clone().for_files();
                     let target = Target::new(&file.path).access(self.access);
-                    fetch(&self.client, id, &target, tolerance, self.deadline, Arc::clone(&self.on_trouble))
-                        .await
-                        .map_err(Uncollected::Unfetched)?;
-                    let length = fs::metadata(&file.path)
-                        .map_err(|error| Uncollected::Unfetched(Error::path("read", &file.path, error)))?
-                        .len();
-                    file.fetched = Some(if length == 0 { Fetched::Empty } else { Fetched::Some });
+                    let on_trouble = Arc::clone(&self.on_trouble);
+                    let stored = fetch(&self.client, id, &target, tolerance, self.deadline, on_trouble).await;
+                    file.fetched = Some(Fetched::Now(stored.map_err(Uncollected::Unfetched)?));
                 }
                 None if file.fetched.is_none() && is_ours() => {
                     remove_old(&file.path).map_err(Uncollected::Unfetched)?
@@ -267,10 +273,10 @@ impl<'a> Collect<'a> {
     async fn late(&self) -> Result<Option<LateFiles>, Error> {
         let mut seen = self.batch.clone();
         let [output, errors] = &self.files;
-        if output.fetched == Some(Fetched::Empty) {
+        if output.is_empty() {
             seen.output_file_id = None;
         }
-        if errors.fetched == Some(Fetched::Empty) {
+        if errors.is_empty() {
             seen.error_file_id = None;
         }
         let (Some(late), Some(counts)) = (seen.late_files(), seen.request_counts) else { return Ok(None) };

@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Cadence, Client, Error, FileId, Tolerance, deadline::Deadline, policy::Trouble, save::Target};
+use crate::{
+    Cadence, Client, Error, FileId, Tolerance,
+    deadline::Deadline,
+    policy::Trouble,
+    save::{Stored, Target},
+};
 
 /// For how long a file of a batch that is over is asked for.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -16,7 +21,7 @@ pub(crate) fn patience() -> Tolerance {
 pub(crate) type OnTrouble = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// Fetches a file, surviving what passes: a service may need a moment before it knows a file that it has just made, and
-/// may replace it once more. One that changes while it is fetched is fetched anew, once.
+/// may replace it once more. Gives back what was written, which is hashed on its way. One that changes while it is fetched is fetched anew, once.
 pub(crate) async fn fetch(
     client: &Client,
     id: &FileId,
@@ -24,7 +29,7 @@ pub(crate) async fn fetch(
     tolerance: Tolerance,
     deadline: Deadline,
     on_trouble: OnTrouble,
-) -> Result<(), Error> {
+) -> Result<Stored, Error> {
     let late =
         |error: Error| if error.is_deadline() { error.context(format_args!("content of file {id}")) } else { error };
     let mut anew = false;
@@ -39,7 +44,7 @@ pub(crate) async fn fetch(
                         anew = true;
                         on_trouble(&error);
                     }
-                    saved => return saved.map(|_| ()),
+                    saved => return saved,
                 }
             }
             Err(error) => {

@@ -14,7 +14,7 @@ use crate::{
     Cadence, Client, Error, FileId, Tolerance,
     deadline::Deadline,
     policy::{Pauses, Trouble},
-    save::{self, AtomicFile, Target},
+    save::{self, AtomicFile, Stored, Target},
 };
 use part::{Label, Part};
 use source::{Next, Source};
@@ -206,10 +206,10 @@ impl Content {
     /// One that [`is_io`](Error::is_io) when the disk refuses, else of [`chunk`](Self::chunk). There is no new file then,
     /// and the one that was there is as it was.
     pub async fn save(self, path: impl AsRef<Path>) -> Result<u64, Error> {
-        self.save_as(&Target::new(path.as_ref())).await
+        self.save_as(&Target::new(path.as_ref())).await.map(|stored| stored.bytes)
     }
 
-    pub(crate) async fn save_as(mut self, target: &Target) -> Result<u64, Error> {
+    pub(crate) async fn save_as(mut self, target: &Target) -> Result<Stored, Error> {
         let path = target.path();
         let failed = |error: io::Error| Error::path("save to", path, error);
         save::sweep(save::folder(path));
@@ -229,10 +229,11 @@ impl Content {
             }
         }
         writer.flush().await.map_err(failed)?;
-        let bytes = self.source.given().0;
+        let (bytes, digest) = self.source.given();
+        let stored = Stored { bytes, sha256: part::hex(digest) };
         let commit = move || atomic.commit().map(|()| part.remove());
         tokio::task::spawn_blocking(commit).await.map_err(io::Error::other).and_then(|done| done).map_err(failed)?;
-        Ok(bytes)
+        Ok(stored)
     }
 
     /// Begins with what an earlier call has kept, if it is of this file as it is now.

@@ -48,13 +48,13 @@ impl Driver {
             let is_ours = || self.folder.is_ours();
             let mut collect = self.collect(batch, &at, &is_ours);
             let fetched = collect.fetch().await;
-            let here = collect.here();
-            (collect.batch, fetched.map(|()| here))
+            let stored = collect.stored();
+            (collect.batch, fetched.map(|()| stored))
         };
         match fetched {
-            Ok(here) => {
+            Ok([output, errors]) => {
                 self.reach.answered();
-                let files = self.written(&at, &batch, here).await?;
+                let files = Fetched { batch: self.written(&at, &batch)?, output, errors };
                 self.folder.say(Event::Fetched { shard: number, files })
             }
             Err(Uncollected::NotRun) => self.not_run(number, &batch).await,
@@ -110,23 +110,12 @@ impl Driver {
             .telling(Arc::new(on_step), Arc::new(on_trouble))
     }
 
-    /// Leaves the batch beside its files, and says how all of them were written.
-    async fn written(&self, at: &Path, batch: &Batch, here: [bool; 2]) -> Result<Fetched, RunError> {
+    /// Leaves the batch beside its files, and says how it was written.
+    fn written(&self, at: &Path, batch: &Batch) -> Result<Stored, RunError> {
         let path = at.join(BATCH);
         let folder = Dir::open(at).and_then(|dir| AtomicFile::within(dir, BATCH.as_ref(), self.folder.access()));
         let batch = folder.and_then(|atomic| write_json(atomic, batch)).and_then(|()| Stored::of(&path));
-        let batch = batch.map_err(|error| self.failed("write", &path, error))?;
-        let mut stored = [None, None];
-        for ((stored, name), here) in stored.iter_mut().zip([OUTPUT, ERRORS]).zip(here) {
-            if here {
-                let path = at.join(name);
-                let read = path.clone();
-                let found = blocking(move || Stored::of(&read)).await;
-                *stored = Some(found.map_err(|error| self.failed("read", &path, error))?);
-            }
-        }
-        let [output, errors] = stored;
-        Ok(Fetched { batch, output, errors })
+        batch.map_err(|error| self.failed("write", &path, error))
     }
 
     pub(super) fn uncollected(&self, at: &Path, error: Uncollected) -> RunError {
