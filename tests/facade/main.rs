@@ -25,6 +25,7 @@ mod request_files;
 mod requests;
 mod runs;
 mod runs_clean;
+mod runs_common;
 mod runs_events;
 mod runs_fetched;
 mod runs_halved;
@@ -32,7 +33,6 @@ mod runs_partial;
 mod runs_parts;
 mod runs_scheduled;
 mod runs_shards;
-
 mod runs_surplus;
 mod runs_ticks;
 mod runs_told;

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{FAST, Place, chat, embedding, gateway_with, ids, json_lines, paid, passing, standing},
+    runs_common::{FAST, Place, chat, embedding, gateway_with, ids, json_lines, paid, passing, standing},
 };
 
 /// All files below a folder, each with what it holds.

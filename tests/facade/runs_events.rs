@@ -8,7 +8,7 @@ use lote::{
     run::{RunEvent, RunPhase, outcomes, status},
 };
 
-use crate::runs_shards::{FAST, Place, chat, embedding, gateway_with, ids, json_lines, paid, passing, standing};
+use crate::runs_common::{FAST, Place, chat, embedding, gateway_with, ids, json_lines, paid, passing, standing};
 
 /// The text and kind of each outcome, by its custom_id.
 fn found(outcomes: impl Iterator<Item = Result<lote::Outcome, lote::Error>>) -> Vec<(String, OutcomeKind)> {

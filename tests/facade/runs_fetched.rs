@@ -11,7 +11,7 @@ use lote_gateway::{
     faults::{Effect, Fault, Operation, Refusal},
 };
 
-use crate::runs_shards::{FAST, Place, chat, embedding, gateway_with, ids, paid};
+use crate::runs_common::{FAST, Place, chat, embedding, gateway_with, ids, paid};
 
 /// A run whose process ended after all files were fetched, before anything was joined; one of them is an error file.
 async fn fetched() -> (Place, Gateway, Client) {

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{Place, chat, embedding, ids, json_lines, paid},
+    runs_common::{Place, chat, embedding, ids, json_lines, paid},
 };
 
 async fn gateway(builder: Builder) -> (Gateway, Client) {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{FAST, Place, chat, ids, json_lines, paid},
+    runs_common::{FAST, Place, chat, ids, json_lines, paid},
 };
 
 /// A gateway that refuses these creates, and what talks to it.

@@ -8,7 +8,7 @@ use lote::{
 };
 use lote_gateway::Gateway;
 
-use crate::runs_shards::{Place, chat, embedding, gateway_with, ids, json_lines, paid};
+use crate::runs_common::{Place, chat, embedding, gateway_with, ids, json_lines, paid};
 
 fn part(part: u32, of: u32) -> Partition {
     Partition::new(part, of).expect("a part")

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{Place, chat, gateway_with, ids, paid},
+    runs_common::{Place, chat, gateway_with, ids, paid},
 };
 
 fn lines(count: usize) -> Vec<String> {

@@ -13,7 +13,7 @@ use lote_gateway::{
     faults::{Effect, Fault, Lag, Operation, Refusal},
 };
 
-use crate::runs_shards::{FAST, Place, chat, happened, ids, json_lines, paid, passing};
+use crate::runs_common::{FAST, Place, chat, happened, ids, json_lines, paid, passing};
 
 async fn gateway(faults: impl IntoIterator<Item = Fault>) -> (Gateway, Client) {
     built(Gateway::builder(), faults).await

@@ -12,7 +12,7 @@ use lote_gateway::{
     faults::{Effect, Fault, Operation, Refusal},
 };
 
-use crate::runs_shards::{FAST, Place, chat, ids, json_lines, passing, standing};
+use crate::runs_common::{FAST, Place, chat, ids, json_lines, passing, standing};
 
 /// A run of two shards: the batch of the first is over, the create of the second was lost and is looked for.
 async fn lost() -> (Gateway, Client, Place) {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{FAST, Place, chat, gateway_with},
+    runs_common::{FAST, Place, chat, gateway_with},
 };
 
 #[tokio::test]

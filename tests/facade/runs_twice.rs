@@ -4,14 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use lote::{
     Batch, BatchId, Cadence, Client, Status, Tolerance,
-    lines::Limits,
     run::{Progress, Repair, Run, RunPhase, status},
 };
 use lote_gateway::{
@@ -19,36 +17,16 @@ use lote_gateway::{
     faults::{Effect, Fault, Faults, Operation, Refusal, Takes},
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{happened, passing},
+    runs_common::{FAST, Place, chat, copy, happened, paid, passing},
 };
 
-const FAST: Duration = Duration::from_millis(2);
-
-fn chat(id: &str, prompt: &str) -> String {
-    let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
-    json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
-}
-
-struct Place(TempDir);
-
 impl Place {
-    fn new(lines: &[String]) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        fs::write(folder.path().join("requests.jsonl"), lines.concat()).expect("written");
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     /// The run, in batches of one line.
-    fn run(&self, client: &Client) -> Run {
-        quick(Run::new(client, self.path("requests.jsonl")).limits(Limits { max_lines: 1, ..Limits::default() }))
+    fn single(&self, client: &Client) -> Run {
+        quick(self.run(client, 1))
     }
 
     fn resume(&self, client: &Client) -> Run {
@@ -83,19 +61,6 @@ fn no_metadata() -> impl Iterator<Item = Fault> {
     operations.into_iter().map(|operation| Fault::on(operation).then(Effect::NullField("metadata".to_owned())))
 }
 
-/// How many batches were made, and how often each line was handed to the model.
-fn paid(gateway: &Gateway) -> (usize, BTreeMap<String, u32>) {
-    let (mut batches, mut lines) = (0, BTreeMap::new());
-    for entry in gateway.journal() {
-        match entry.event {
-            Event::BatchCreated { .. } => batches += 1,
-            Event::LineExecuted { custom_id, attempt: 1, .. } => *lines.entry(custom_id).or_default() += 1,
-            _ => {}
-        }
-    }
-    (batches, lines)
-}
-
 /// The batch that failed for want of room is in the list, over the same file and with the same name of the shard: it is not
 /// taken for the one whose answer was lost.
 #[tokio::test]
@@ -106,7 +71,7 @@ async fn a_failed_batch_then_a_lost_create_over_the_same_file() {
             faults.extend(no_metadata().filter(|_| !metadata));
             let (gateway, client) = start(Gateway::builder(), faults).await;
             let place = Place::new(&[chat("a", "x")]);
-            let report = place.run(&client).execute().await.unwrap_or_else(|error| panic!("{lost:?}: {error}"));
+            let report = place.single(&client).execute().await.unwrap_or_else(|error| panic!("{lost:?}: {error}"));
             assert!(report.all_succeeded(), "{lost:?}, {metadata}");
             let (batches, lines) = paid(&gateway);
             assert_eq!((batches, lines["a"]), (2, 1), "{lost:?}, {metadata}: one failed, and one was found");
@@ -122,7 +87,7 @@ async fn an_attempt_whose_file_equals_that_of_the_one_before() {
     let faults = vec![Fault::on(Operation::UploadFile).then(Effect::Deduplicated), create(2, Effect::AnswerLost)];
     let (gateway, client) = start(Gateway::builder(), faults).await;
     let place = Place::new(&[chat("a", "[[status=500]]")]);
-    let first = place.run(&client).execute().await.expect("a report");
+    let first = place.single(&client).execute().await.expect("a report");
     assert_eq!((first.joined.failed, first.batches.len()), (1, 1));
     let second = place.resume(&client).repair(Repair::default()).await.expect("a report");
     assert_eq!((second.joined.failed, second.batches.len()), (1, 2));
@@ -184,7 +149,7 @@ async fn a_folder_replaced_between_intent_and_create() {
             other => panic!("{other:?}"),
         }
     });
-    let error = place.run(&odd.client()).execute().await.expect_err("lost");
+    let error = place.single(&odd.client()).execute().await.expect_err("lost");
     assert!(error.is_lost(), "{error}");
     assert_eq!(error.batches().iter().map(BatchId::as_str).collect::<Vec<_>>(), ["batch_1"]);
     assert!(error.to_string().contains("batch batch_1 goes on"), "{error}");
@@ -205,7 +170,7 @@ async fn lists_that_show_other_ids_buy_nothing_again() {
         let rewritten = Fault::on(Operation::ListBatches).then(Effect::RewrittenIds { takes });
         let (gateway, client) = start(Gateway::builder(), vec![rewritten, create(1, Effect::AnswerLost)]).await;
         let place = Place::new(&lines);
-        let mut ended = place.run(&client).execute().await;
+        let mut ended = place.single(&client).execute().await;
         if takes == Takes::Listed {
             let error = ended.as_ref().expect_err("nobody knows some of its batches");
             assert!(error.is_held(), "{error}");
@@ -264,7 +229,7 @@ fn surplus(run: Run) -> (Run, Arc<Mutex<Vec<BatchId>>>) {
 /// A batch that the account had before: a list that shows none proves nothing.
 async fn earlier(client: &Client) {
     let place = Place::new(&[chat("earlier", "x")]);
-    place.run(client).execute().await.expect("a report");
+    place.single(client).execute().await.expect("a report");
 }
 
 /// The create takes effect when the list has proved that there is no batch, and another was sent. That is paid twice, as
@@ -275,7 +240,7 @@ async fn a_create_that_takes_effect_after_its_absence_was_proved_is_told_and_can
     let (gateway, client) = start(Gateway::builder().virtual_clock(), vec![create(2, late)]).await;
     earlier(&client).await;
     let place = Place::new(&[chat("a", "[[sleep=2500]] x")]);
-    let (run, told) = surplus(place.run(&client));
+    let (run, told) = surplus(place.single(&client));
     let time = async {
         // The one that counts is made: the late one is at work when that is over, and until it was asked to stop.
         happened(&gateway, 2, |event| matches!(event, Event::BatchCreated { .. })).await;
@@ -309,7 +274,7 @@ async fn two_copies_of_a_folder_that_create_at_once_are_told_of() {
     let (gateway, client) =
         start(Gateway::builder(), vec![Fault::on(Operation::CreateBatch).calls(2..=3).then(delay)]).await;
     let place = Place::new(&[chat("a", "[[sleep=1000]] x"), chat("b", "y")]);
-    place.run(&client).max_open(1).submit().await.expect("the first is at work");
+    place.single(&client).max_open(1).submit().await.expect("the first is at work");
     copy(&place.path("requests.run"), &place.path("copy.run"));
     let (original, told) = surplus(place.resume(&client));
     let (copied, told_to_the_copy) = surplus(quick(Run::open(&client, place.path("copy.run"))));
@@ -323,17 +288,6 @@ async fn two_copies_of_a_folder_that_create_at_once_are_told_of() {
     assert_eq!(told.lock().expect("it").as_slice(), []);
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &to.join(entry.file_name())),
-            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).expect("copied")),
-        }
-    }
-}
-
 /// Two attempts over one file, at a service that keeps no metadata: whose batch it is nobody can tell, and a person says.
 #[tokio::test]
 async fn an_attempt_over_the_same_file_that_nothing_tells_apart_is_held() {
@@ -341,7 +295,7 @@ async fn an_attempt_over_the_same_file_that_nothing_tells_apart_is_held() {
     faults.extend(no_metadata());
     let (gateway, client) = start(Gateway::builder(), faults).await;
     let place = Place::new(&[chat("a", "[[status=500]]")]);
-    place.run(&client).execute().await.expect("a report");
+    place.single(&client).execute().await.expect("a report");
     let error = place.resume(&client).repair(Repair::default()).await.expect_err("nobody can tell");
     assert!(error.is_held() && error.held().len() == 1, "{error}");
     let made = made(&gateway);
@@ -363,7 +317,7 @@ async fn a_batch_that_is_being_cancelled_for_ever_is_not_waited_for_for_ever() {
         faults.extend(hidden.into_iter().filter(|_| !names_its_end));
         let (gateway, client) = start(Gateway::builder(), faults).await;
         let place = Place::new(&[chat("a", "[[sleep=60000]]"), chat("b", "[[sleep=60000]]")]);
-        place.run(&client).submit().await.expect("both are made");
+        place.single(&client).submit().await.expect("both are made");
         // One that has begun has a file when it was cancelled.
         for id in made(&gateway).values() {
             while client.batches().get(id).await.expect("a batch").status != Status::InProgress {
@@ -408,7 +362,7 @@ async fn a_run_whose_only_batch_is_not_known_any_more_is_held() {
         }
     });
     let place = Place::new(&[chat("a", "x")]);
-    for run in [place.run(&odd.client()), place.resume(&odd.client())] {
+    for run in [place.single(&odd.client()), place.resume(&odd.client())] {
         let error = run.execute().await.expect_err("it is not there");
         assert!(error.is_held(), "{error}");
     }
@@ -426,7 +380,7 @@ async fn a_refused_cancel_stops_the_other_batches_all_the_same() {
         let faults = vec![Fault::on(Operation::CancelBatch).nth(1).then(refused)];
         let (gateway, client) = start(Gateway::builder(), faults).await;
         let place = Place::new(&[chat("a", "[[sleep=60000]]"), chat("b", "[[sleep=60000]]")]);
-        place.run(&client).submit().await.expect("both are made");
+        place.single(&client).submit().await.expect("both are made");
         let cancelled = || {
             let (client, ids) = (client.clone(), made(&gateway).into_values());
             async move {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{Odd, Reply},
-    runs_shards::{FAST, Place, chat, embedding, gateway_with, paid},
+    runs_common::{FAST, Place, chat, embedding, gateway_with, paid},
 };
 
 fn id(batch: &str) -> BatchId {

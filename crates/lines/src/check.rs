@@ -21,7 +21,6 @@ use many::Many;
 use torn::Torn;
 
 mod body;
-mod cursor;
 mod inputs;
 mod line;
 mod many;

@@ -128,9 +128,18 @@ impl<'a> Walk<'a> {
             at = self.at;
         }
     }
+
+    /// The same, with the number of each value, from 0.
+    pub(crate) fn numbered(&mut self, visit: &mut dyn FnMut(usize, &mut Self)) {
+        let mut index = 0;
+        self.items(&mut |walk| {
+            visit(index, walk);
+            index += 1;
+        });
+    }
 }
 
-pub(crate) fn after_space(bytes: &[u8], mut at: usize) -> usize {
+fn after_space(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
     }
@@ -188,7 +197,7 @@ fn near(bytes: &[u8], at: usize, found: impl Fn(u64) -> u64) -> Result<usize, us
 }
 
 /// The place after the string whose opening quote is at `at`.
-pub(crate) fn after_string(bytes: &[u8], start: usize) -> usize {
+fn after_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = quote(bytes, at) {
         at = found + 1;
@@ -201,7 +210,7 @@ pub(crate) fn after_string(bytes: &[u8], start: usize) -> usize {
 }
 
 /// The place after the value that begins at `at`.
-pub(crate) fn after_value(bytes: &[u8], at: usize) -> usize {
+fn after_value(bytes: &[u8], at: usize) -> usize {
     match bytes.get(at) {
         Some(b'"') => after_string(bytes, at),
         Some(b'{') => after_brackets(bytes, at, b'{', b'}'),
@@ -329,6 +338,65 @@ mod tests {
             seen.push(key.into_owned());
         });
         assert_eq!(seen, ["1", "a", "b", "d"]);
+    }
+
+    /// Everything that a walk sees, all the way down.
+    fn seen(walk: &mut Walk<'_>) -> String {
+        let mut parts = Vec::new();
+        match walk.kind() {
+            Kind::Object => {
+                walk.fields(&mut |key, walk| parts.push(format!("{key:?}:{}", seen(walk))));
+                format!("{{{}}}", parts.join(","))
+            }
+            Kind::Array => {
+                walk.numbered(&mut |index, walk| parts.push(format!("{index}={}", seen(walk))));
+                format!("[{}]", parts.join(","))
+            }
+            _ => walk.value().to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_value_is_seen_once_and_in_order() {
+        let json = r#"{ "a" : [ 1 , "x,]}" ,[ ] , {} ,{"b\u0062": null}],"c":-1.5e3 , "d" :{"e":[[2]]} }"#;
+        assert_eq!(
+            seen(&mut Walk::new(json)),
+            r#"{"a":[0=1,1="x,]}",2=[],3={},4={"bb":null}],"c":-1.5e3,"d":{"e":[0=[0=2]]}}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_read_is_passed_over() {
+        let mut keys = Vec::new();
+        let mut walk = Walk::new(r#"{"a":{"x":[{"y":"}"}]},"b":[1,[2]],"c":"\"","d":1}"#);
+        walk.fields(&mut |key, walk| {
+            if key == "b" {
+                // Half read: the rest of the values is still passed over.
+                let mut first = None;
+                walk.numbered(&mut |index, walk| {
+                    if index == 0 {
+                        first = Some(walk.value().to_owned());
+                    }
+                });
+                assert_eq!(first.as_deref(), Some("1"));
+            }
+            keys.push(key.into_owned());
+        });
+        assert_eq!(keys, ["a", "b", "c", "d"]);
+        assert_eq!(walk.value(), "");
+    }
+
+    #[test]
+    fn broken_texts_end_too() {
+        let whole = r#"{"a":[1,"x",{"b":[true,null]}],"c":{"d":2}}"#;
+        for end in 0..whole.len() {
+            seen(&mut Walk::new(&whole[..end]));
+        }
+        for broken in
+            ["", "{,,}", "[,,]", "{\"a\"}", "{\"a\" 1}", "[1 2]", "[}", "{]", "[\"\\", "{\"a\":,\"b\":1}", "[:::]"]
+        {
+            seen(&mut Walk::new(broken));
+        }
     }
 
     #[test]

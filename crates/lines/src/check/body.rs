@@ -1,10 +1,9 @@
 //! Holds one body against what its endpoint takes, in one walk and without a tree. A clean body costs no allocation.
 
 use super::Checker;
-use super::cursor::Cursor;
 use super::near;
 use super::rules::{self, Field, Inside, Need, Rules};
-use crate::fields::levels;
+use crate::fields::{Walk, levels};
 use crate::finding::FindingCode;
 use crate::raw::{self, Kind, clip};
 
@@ -68,9 +67,9 @@ impl<'o> Checker<'o> {
         }
         let (mut model, mut stream) = (None, false);
         match held {
-            None => Cursor::new(body).fields(&mut |cursor, key| match key.as_ref() {
-                "model" => model = Some(cursor.skip()),
-                "stream" => stream |= cursor.skip() == "true",
+            None => Walk::new(body).fields(&mut |key, walk| match key.as_ref() {
+                "model" => model = Some(walk.value()),
+                "stream" => stream |= walk.value() == "true",
                 _ => {}
             }),
             Some(held) => {
@@ -120,8 +119,8 @@ impl<'a> Judge<'_, '_> {
         let rules = self.held.rules;
         let mut seen = Seen::default();
         let mut prompt = None;
-        Cursor::new(body).fields(&mut |cursor, key| {
-            let kind = cursor.kind();
+        Walk::new(body).fields(&mut |key, walk| {
+            let kind = walk.kind();
             let Some(at) = rules.fields.iter().position(|field| field.name == key) else {
                 if kind != Kind::Null {
                     seen.misplaced |= self.misplaced(&key);
@@ -141,11 +140,11 @@ impl<'a> Judge<'_, '_> {
             }
             if matches!(kind, Kind::Object | Kind::Array) {
                 if !own {
-                    self.nested(cursor, field, kind);
+                    self.nested(walk, field, kind);
                 }
                 return;
             }
-            let json = cursor.skip();
+            let json = walk.value();
             match field.name {
                 "model" => seen.model = Some(json),
                 "stream" => seen.stream |= json == "true",
@@ -309,23 +308,23 @@ impl<'a> Judge<'_, '_> {
         }
     }
 
-    fn nested(&mut self, cursor: &mut Cursor<'a>, field: &Field, kind: Kind) {
+    fn nested(&mut self, walk: &mut Walk<'a>, field: &Field, kind: Kind) {
         if !field.takes.takes(kind, "") {
             return self.wrong(field, kind, "");
         }
         let mut length = 0_usize;
         match (field.inside, kind) {
-            (Inside::Messages, _) => length = self.messages(cursor, "messages"),
-            (Inside::Items, _) => drop(self.messages(cursor, "input")),
-            (Inside::Embedded, _) => self.embedded_list(cursor),
-            (Inside::Completed, _) => self.completed_list(cursor),
-            (Inside::Moderated, _) => self.moderated_list(cursor),
-            (Inside::ChatFormat, _) => self.chat_format(cursor),
-            (Inside::ResponseText, _) => self.response_text(cursor),
-            (Inside::ChatTools | Inside::ResponseTools, Kind::Array) => self.tools(cursor, field),
-            (Inside::ChatTools | Inside::ResponseTools, _) => drop(self.tool(cursor, field, None)),
-            (Inside::Metadata, _) => self.metadata(cursor),
-            (Inside::Nothing, _) => cursor.elements(&mut |_, _| length += 1),
+            (Inside::Messages, _) => length = self.messages(walk, "messages"),
+            (Inside::Items, _) => drop(self.messages(walk, "input")),
+            (Inside::Embedded, _) => self.embedded_list(walk),
+            (Inside::Completed, _) => self.completed_list(walk),
+            (Inside::Moderated, _) => self.moderated_list(walk),
+            (Inside::ChatFormat, _) => self.chat_format(walk),
+            (Inside::ResponseText, _) => self.response_text(walk),
+            (Inside::ChatTools | Inside::ResponseTools, Kind::Array) => self.tools(walk, field),
+            (Inside::ChatTools | Inside::ResponseTools, _) => drop(self.tool(walk, field, None)),
+            (Inside::Metadata, _) => self.metadata(walk),
+            (Inside::Nothing, _) => walk.items(&mut |_| length += 1),
         }
         // Of the lists into which more is looked, only messages have a range.
         if let Some((least, most)) = field.within

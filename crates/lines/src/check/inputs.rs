@@ -2,8 +2,8 @@
 //! request and of one batch.
 
 use super::body::Judge;
-use super::cursor::Cursor;
 use super::rules::is_whole;
+use crate::fields::Walk;
 use crate::finding::FindingCode;
 use crate::raw::Kind;
 
@@ -24,8 +24,8 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// A list of texts, the tokens of one text, or a list of texts as tokens.
-    pub(super) fn embedded_list(&mut self, cursor: &mut Cursor<'a>) {
-        let List { length, first } = self.texts_or_tokens(cursor, "input", true);
+    pub(super) fn embedded_list(&mut self, walk: &mut Walk<'a>) {
+        let List { length, first } = self.texts_or_tokens(walk, "input", true);
         if length == 0 {
             let message = "input is empty: there is nothing to embed; leave the line out";
             return self.find(FindingCode::EmptyInput, message);
@@ -44,16 +44,16 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// The same of prompts, of which there may be none and a text may be empty.
-    pub(super) fn completed_list(&mut self, cursor: &mut Cursor<'a>) {
-        self.texts_or_tokens(cursor, "prompt", false);
+    pub(super) fn completed_list(&mut self, walk: &mut Walk<'a>) {
+        self.texts_or_tokens(walk, "prompt", false);
     }
 
     /// Tells the first fault of the entries.
-    fn texts_or_tokens(&mut self, cursor: &mut Cursor<'a>, name: &str, texts_are_full: bool) -> List {
+    fn texts_or_tokens(&mut self, walk: &mut Walk<'a>, name: &str, texts_are_full: bool) -> List {
         let (mut list, mut told) = (List { length: 0, first: Kind::Null }, false);
-        cursor.elements(&mut |cursor, index| {
+        walk.numbered(&mut |index, walk| {
             list.length = index + 1;
-            let kind = cursor.kind();
+            let kind = walk.kind();
             if index == 0 {
                 list.first = kind;
             }
@@ -63,13 +63,13 @@ impl<'a> Judge<'_, '_> {
             let empty = (FindingCode::EmptyInput, "is empty: leave it out");
             let wrong = |what| (FindingCode::WrongType, what);
             let fault = match kind {
-                Kind::String => (cursor.skip() == "\"\"" && texts_are_full).then_some(empty),
-                Kind::Number => (!is_whole(cursor.skip())).then_some(wrong("is no whole number, as tokens are")),
+                Kind::String => (walk.value() == "\"\"" && texts_are_full).then_some(empty),
+                Kind::Number => (!is_whole(walk.value())).then_some(wrong("is no whole number, as tokens are")),
                 Kind::Array => {
                     let (mut tokens, mut odd) = (0, false);
-                    cursor.elements(&mut |cursor, at| {
+                    walk.numbered(&mut |at, walk| {
                         tokens = at + 1;
-                        odd |= cursor.kind() != Kind::Number || !is_whole(cursor.skip());
+                        odd |= walk.kind() != Kind::Number || !is_whole(walk.value());
                     });
                     match (tokens, odd) {
                         (0, _) => Some(empty),
@@ -91,17 +91,17 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// A list of texts or of parts, of which there may be none. Tells the first fault.
-    pub(super) fn moderated_list(&mut self, cursor: &mut Cursor<'a>) {
+    pub(super) fn moderated_list(&mut self, walk: &mut Walk<'a>) {
         let (mut first, mut told) = (Kind::Null, false);
-        cursor.elements(&mut |cursor, index| {
-            let kind = cursor.kind();
+        walk.numbered(&mut |index, walk| {
+            let kind = walk.kind();
             if index == 0 {
                 first = kind;
             }
             let what = match kind {
                 Kind::String | Kind::Object if kind != first => "is of another type than input[0]",
                 Kind::String => return,
-                Kind::Object if is_part(cursor) => return,
+                Kind::Object if is_part(walk) => return,
                 Kind::Object => {
                     "is neither {\"type\": \"text\", \"text\": \"…\"} nor {\"type\": \"image_url\", \"image_url\": {\"url\": \
                      \"…\"}}"
@@ -139,12 +139,12 @@ impl<'a> Judge<'_, '_> {
 }
 
 /// Whether an object is a part with what its type needs.
-fn is_part(cursor: &mut Cursor<'_>) -> bool {
+fn is_part(walk: &mut Walk<'_>) -> bool {
     let (mut kind, mut text, mut picture) = (None, false, false);
-    cursor.fields(&mut |cursor, key| match key.as_ref() {
-        "type" => kind = Some(cursor.skip()),
-        "text" => text = cursor.kind() == Kind::String,
-        "image_url" => picture = cursor.kind() == Kind::Object,
+    walk.fields(&mut |key, walk| match key.as_ref() {
+        "type" => kind = Some(walk.value()),
+        "text" => text = walk.kind() == Kind::String,
+        "image_url" => picture = walk.kind() == Kind::Object,
         _ => {}
     });
     match kind {

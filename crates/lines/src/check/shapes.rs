@@ -4,8 +4,8 @@
 use std::fmt;
 
 use super::body::Judge;
-use super::cursor::Cursor;
 use super::rules::{Field, Inside};
+use crate::fields::Walk;
 use crate::finding::FindingCode;
 use crate::raw::{self, Kind};
 
@@ -63,11 +63,11 @@ fn not_a_format(place: &str, json: &str) -> Option<(FindingCode, String)> {
 
 impl<'a> Judge<'_, '_> {
     /// The messages of a chat, or the items of a response's input; gives back how many there are.
-    pub(super) fn messages(&mut self, cursor: &mut Cursor<'a>, list: &str) -> usize {
+    pub(super) fn messages(&mut self, walk: &mut Walk<'a>, list: &str) -> usize {
         let (mut length, mut told) = (0, false);
-        cursor.elements(&mut |cursor, index| {
+        walk.numbered(&mut |index, walk| {
             length = index + 1;
-            let kind = cursor.kind();
+            let kind = walk.kind();
             if kind != Kind::Object {
                 let message = format!(
                     "{list}[{index}] is {kind}: it must be an object such as {{\"role\": \"user\", \"content\": \"…\"}}"
@@ -75,12 +75,12 @@ impl<'a> Judge<'_, '_> {
                 return self.first(&mut told, FindingCode::WrongType, message);
             }
             let mut message = Message::default();
-            cursor.fields(&mut |cursor, key| match key.as_ref() {
-                "role" => message.role = Some(cursor.skip()),
-                "type" => message.kind = Some(cursor.skip()),
+            walk.fields(&mut |key, walk| match key.as_ref() {
+                "role" => message.role = Some(walk.value()),
+                "type" => message.kind = Some(walk.value()),
                 "content" => {
-                    message.content = Some(cursor.kind());
-                    message.parts = self.content(cursor, list, index, &mut told);
+                    message.content = Some(walk.kind());
+                    message.parts = self.content(walk, list, index, &mut told);
                 }
                 _ => {}
             });
@@ -140,20 +140,20 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// The parts of a message, whose types have other names in the other endpoint.
-    fn content(&mut self, cursor: &mut Cursor<'a>, list: &str, index: usize, told: &mut bool) -> Parts {
+    fn content(&mut self, walk: &mut Walk<'a>, list: &str, index: usize, told: &mut bool) -> Parts {
         let chat = list == "messages";
         let mut parts = Parts::Empty;
-        cursor.elements(&mut |cursor, part| {
-            if cursor.kind() != Kind::Object {
+        walk.numbered(&mut |part, walk| {
+            if walk.kind() != Kind::Object {
                 parts = Parts::Odd;
             } else if parts == Parts::Empty {
                 parts = Parts::Objects;
             }
-            cursor.fields(&mut |cursor, key| {
+            walk.fields(&mut |key, walk| {
                 if key != "type" {
                     return;
                 }
-                let json = cursor.skip();
+                let json = walk.value();
                 let right = match (chat, json) {
                     (true, "\"input_text\"" | "\"output_text\"") => "text",
                     (true, "\"input_image\"") => "image_url",
@@ -177,11 +177,11 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// The `response_format` of a chat, which has its schema one level down.
-    pub(super) fn chat_format(&mut self, cursor: &mut Cursor<'a>) {
+    pub(super) fn chat_format(&mut self, walk: &mut Walk<'a>) {
         let (mut kind, mut nested, mut flat, mut schema) = (None, None, false, false);
-        cursor.fields(&mut |cursor, key| match key.as_ref() {
-            "type" => kind = Some(cursor.skip()),
-            "json_schema" => nested = Some(NestedSchema::read(cursor)),
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            "type" => kind = Some(walk.value()),
+            "json_schema" => nested = Some(NestedSchema::read(walk)),
             "schema" | "name" => flat = true,
             "properties" | "$defs" => schema = true,
             _ => {}
@@ -218,14 +218,14 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// The `text` of a response: its format has name and schema beside its type.
-    pub(super) fn response_text(&mut self, cursor: &mut Cursor<'a>) {
+    pub(super) fn response_text(&mut self, walk: &mut Walk<'a>) {
         let (mut there, mut astray) = (false, false);
-        cursor.fields(&mut |cursor, key| match key.as_ref() {
+        walk.fields(&mut |key, walk| match key.as_ref() {
             // Null is none.
-            _ if cursor.kind() == Kind::Null => {}
+            _ if walk.kind() == Kind::Null => {}
             "format" => {
                 there = true;
-                self.text_format(cursor);
+                self.text_format(walk);
             }
             "type" | "schema" | "json_schema" => astray = true,
             _ => {}
@@ -236,19 +236,19 @@ impl<'a> Judge<'_, '_> {
         }
     }
 
-    fn text_format(&mut self, cursor: &mut Cursor<'a>) {
-        let is = cursor.kind();
+    fn text_format(&mut self, walk: &mut Walk<'a>) {
+        let is = walk.kind();
         if is != Kind::Object {
             let message = format!("text.format is {is}: it must be an object such as {{\"type\": \"json_object\"}}");
             return self.find(FindingCode::WrongType, message);
         }
         let (mut kind, mut nested) = (None, false);
         let mut inside = Schema::default();
-        cursor.fields(&mut |cursor, key| match key.as_ref() {
-            _ if cursor.kind() == Kind::Null => {}
-            "type" => kind = Some(cursor.skip()),
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            _ if walk.kind() == Kind::Null => {}
+            "type" => kind = Some(walk.value()),
             "json_schema" => nested = true,
-            key => inside.field(key, cursor.kind()),
+            key => inside.field(key, walk.kind()),
         });
         if nested && inside.schema.is_none() && matches!(kind, None | Some("\"json_schema\"")) {
             let message = "text.format has json_schema, as response_format of /v1/chat/completions: in /v1/responses \
@@ -268,36 +268,36 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// A list of tools.
-    pub(super) fn tools(&mut self, cursor: &mut Cursor<'a>, field: &Field) {
+    pub(super) fn tools(&mut self, walk: &mut Walk<'a>, field: &Field) {
         let mut told = false;
-        cursor.elements(&mut |cursor, index| {
-            let kind = cursor.kind();
+        walk.numbered(&mut |index, walk| {
+            let kind = walk.kind();
             if kind != Kind::Object {
                 let message = format!("{}[{index}] is {kind}: it must be an object", field.name);
                 self.first(&mut told, FindingCode::WrongType, message);
             } else if !told {
-                told = self.tool(cursor, field, Some(index));
+                told = self.tool(walk, field, Some(index));
             }
         });
     }
 
     /// One tool, or the choice of one: a chat has a function one level down, a response beside its type. Gives back
     /// whether there was a fault.
-    pub(super) fn tool(&mut self, cursor: &mut Cursor<'a>, field: &Field, index: Option<usize>) -> bool {
+    pub(super) fn tool(&mut self, walk: &mut Walk<'a>, field: &Field, index: Option<usize>) -> bool {
         let (mut kind, mut function, mut name) = (None, None, None);
         let mut inner = None;
-        cursor.fields(&mut |cursor, key| match key.as_ref() {
-            _ if cursor.kind() == Kind::Null => {}
-            "type" => kind = Some(cursor.skip()),
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            _ if walk.kind() == Kind::Null => {}
+            "type" => kind = Some(walk.value()),
             "function" => {
-                function = Some(cursor.kind());
-                cursor.fields(&mut |cursor, key| {
+                function = Some(walk.kind());
+                walk.fields(&mut |key, walk| {
                     if key == "name" {
-                        inner = Some(cursor.kind()).filter(|kind| *kind != Kind::Null);
+                        inner = Some(walk.kind()).filter(|kind| *kind != Kind::Null);
                     }
                 });
             }
-            "name" => name = Some(cursor.kind()),
+            "name" => name = Some(walk.kind()),
             _ => {}
         });
         let chat = field.inside == Inside::ChatTools;
@@ -358,13 +358,13 @@ impl<'a> Judge<'_, '_> {
     }
 
     /// Pairs of texts.
-    pub(super) fn metadata(&mut self, cursor: &mut Cursor<'a>) {
+    pub(super) fn metadata(&mut self, walk: &mut Walk<'a>) {
         let (most, key_characters, value_characters) = METADATA;
         let (mut pairs, mut told) = (0, false);
-        cursor.fields(&mut |cursor, key| {
+        walk.fields(&mut |key, walk| {
             pairs += 1;
-            let kind = cursor.kind();
-            let json = cursor.skip();
+            let kind = walk.kind();
+            let json = walk.value();
             let long = |text: &str, most: usize| text.chars().count() > most;
             let shown = raw::clip(&key, 64);
             if kind != Kind::String {
@@ -428,9 +428,9 @@ struct NestedSchema {
 }
 
 impl NestedSchema {
-    fn read(cursor: &mut Cursor<'_>) -> Self {
-        let (kind, mut inside) = (cursor.kind(), Schema::default());
-        cursor.fields(&mut |cursor, key| inside.field(&key, cursor.kind()));
+    fn read(walk: &mut Walk<'_>) -> Self {
+        let (kind, mut inside) = (walk.kind(), Schema::default());
+        walk.fields(&mut |key, walk| inside.field(&key, walk.kind()));
         Self { kind, inside }
     }
 

@@ -6,14 +6,14 @@ use std::{collections::BTreeSet, fs};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{pairs::custom_id, *};
 use crate::{
     BatchOptions, Client, Dialect, FileId, UnixSeconds,
     collect::join_all,
     lines::{CheckOptions, Limits},
     run::{
         event::{Event, Opened},
-        folder::{Draft, ERRORS, OUTPUT, write_json},
+        folder::{Draft, ERRORS, OUTPUT, REQUESTS, write_json},
         halve::halve,
         plan::Cut,
         record::Asked,
