@@ -22,14 +22,14 @@ use crate::{
     Batch, BatchId, Client,
     heavy::blocking,
     lines::{Answer, Joined, OutcomeKind, Sum},
-    save::{AtomicFile, Stored},
+    save::{AtomicFile, Hashing, Stored},
 };
 
 mod pairs;
 #[cfg(test)]
 mod tests;
 
-use pairs::Pairs;
+use pairs::{Pairs, Visit};
 
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
 const HELD: &str = "held";
@@ -136,7 +136,7 @@ impl Merge {
             let path = root.join(name);
             move |error| Fault(path, error)
         };
-        let (mut sum, mut undecided) = (Sum::default(), 0);
+        let mut sum = Sum::default();
         // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
         let mut counted = BTreeSet::new();
         let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
@@ -161,36 +161,90 @@ impl Merge {
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
         }
-        {
-            let mut results = BufWriter::with_capacity(256 << 10, self.results.file());
-            let mut failed = BufWriter::new(self.failed.file());
-            self.parts.walk(&self.root, &mut |pair| {
-                results.write_all(pair.result).map_err(at(RESULTS))?;
-                results.write_all(b"\n").map_err(at(RESULTS))?;
-                if counted.contains(&pair.from) {
-                    return Ok(());
-                }
-                let Ok(answer) = Answer::parse(pair.result) else {
-                    let path = root.join(shard_folder(pair.from)).join(RESULTS);
-                    return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
-                };
-                sum.add_line(&answer);
-                if self.parts.is_undecided(pair.from) {
-                    undecided += 1;
-                } else if answer.outcome() != OutcomeKind::Succeeded {
-                    failed.write_all(pair.request).map_err(at(FAILED))?;
-                    failed.write_all(b"\n").map_err(at(FAILED))?;
-                }
-                Ok(())
-            })?;
-            results.flush().map_err(at(RESULTS))?;
-            failed.flush().map_err(at(FAILED))?;
-        }
-        let results = self.results.stored().map_err(at(RESULTS))?;
+        let (results, sum, undecided) = {
+            let mut writing = Writing {
+                root: &root,
+                parts: &self.parts,
+                counted: &counted,
+                results: BufWriter::with_capacity(256 << 10, Hashing::new(self.results.file())),
+                failed: BufWriter::new(self.failed.file()),
+                sum,
+                undecided: 0,
+            };
+            self.parts.walk(&root, &mut writing)?;
+            writing.failed.flush().map_err(at(FAILED))?;
+            let results = writing.results.into_inner().map_err(|error| at(RESULTS)(error.into_error()))?;
+            (results.stored(), writing.sum, writing.undecided)
+        };
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
         Ok(Merged { joined: sum.finish(), undecided, results })
+    }
+}
+
+/// Where the lines go that are put together.
+struct Writing<'m> {
+    root: &'m Path,
+    parts: &'m Parts,
+    /// The shards whose results were counted when they were joined, and have all succeeded.
+    counted: &'m BTreeSet<u32>,
+    results: BufWriter<Hashing<&'m mut File>>,
+    failed: BufWriter<&'m mut File>,
+    sum: Sum,
+    /// Lines that have no outcome yet.
+    undecided: u64,
+}
+
+impl Writing<'_> {
+    fn at(&self, name: &'static str) -> impl FnOnce(io::Error) -> Fault + use<> {
+        let path = self.root.join(name);
+        move |error| Fault(path, error)
+    }
+}
+
+impl Visit for Writing<'_> {
+    fn whole(&mut self, shard: u32, lines: u64) -> Result<bool, Fault> {
+        if !self.counted.contains(&shard) {
+            return Ok(false);
+        }
+        let path = self.root.join(shard_folder(shard)).join(RESULTS);
+        let read = |error| Fault(path.clone(), error);
+        let mut from = BufReader::with_capacity(256 << 10, File::open(&path).map_err(read)?);
+        let (mut came, mut ended) = (0, true);
+        loop {
+            let block = from.fill_buf().map_err(read)?;
+            let Some(last) = block.last() else { break };
+            ended = *last == b'\n';
+            came += block.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.results.write_all(block).map_err(self.at(RESULTS))?;
+            let taken = block.len();
+            from.consume(taken);
+        }
+        if (came, ended) != (lines, true) {
+            return Err(Fault(path, io::Error::other(format!("it has {came} lines, and {lines} were written"))));
+        }
+        Ok(true)
+    }
+
+    fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
+        self.results.write_all(pair.result).map_err(self.at(RESULTS))?;
+        self.results.write_all(b"\n").map_err(self.at(RESULTS))?;
+        if self.counted.contains(&pair.from) {
+            return Ok(());
+        }
+        let Ok(answer) = Answer::parse(pair.result) else {
+            let path = self.root.join(shard_folder(pair.from)).join(RESULTS);
+            return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
+        };
+        self.sum.add_line(&answer);
+        if self.parts.is_undecided(pair.from) {
+            self.undecided += 1;
+        } else if answer.outcome() != OutcomeKind::Succeeded {
+            self.failed.write_all(pair.request).map_err(self.at(FAILED))?;
+            self.failed.write_all(b"\n").map_err(self.at(FAILED))?;
+        }
+        Ok(())
     }
 }
 
@@ -262,7 +316,7 @@ impl Parts {
     }
 
     /// Walks through the request lines in the order of the input, each with the best result of all attempts.
-    pub(super) fn walk(&self, root: &Path, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn walk(&self, root: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
         Pairs::new(root, &self.shards, self.in_order).walk(visit)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use super::{
     RunError,
     folder::{Folder, RESULTS},
-    merge::{Fault, Parts},
+    merge::{Fault, Pair, Parts},
 };
 use crate::{Error, Outcome, Outcomes};
 
@@ -193,7 +193,7 @@ impl Lines {
 fn walk(root: &Path, parts: &Parts, out: &SyncSender<Result<Vec<u8>, Fault>>) -> Result<(), Fault> {
     let gone = |_| Fault(root.to_owned(), io::ErrorKind::BrokenPipe.into());
     let mut chunk = Vec::new();
-    parts.walk(root, &mut |pair| {
+    parts.walk(root, &mut |pair: Pair<'_>| {
         if parts.is_undecided(pair.from) {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use std::{
 
 pub(crate) use access::Access;
 pub(crate) use dir::{Dir, same};
-pub(crate) use output::same_file;
+pub(crate) use output::{Hashing, same_file};
 pub use output::{Output, Replace, Stored, Writing};
 pub use place::descriptor;
 pub(crate) use place::{Place, place};

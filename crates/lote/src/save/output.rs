@@ -43,7 +43,43 @@ impl Stored {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self { bytes, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
+        Ok(Self::hashed(bytes, digest))
+    }
+
+    fn hashed(bytes: u64, digest: Sha256) -> Self {
+        Self { bytes, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+}
+
+/// Hashes what is written on its way.
+pub(crate) struct Hashing<W> {
+    to: W,
+    digest: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Hashing<W> {
+    /// Of a writer that was given nothing yet.
+    pub(crate) fn new(to: W) -> Self {
+        Self { to, digest: Sha256::new(), bytes: 0 }
+    }
+
+    /// What was written.
+    pub(crate) fn stored(self) -> Stored {
+        Stored::hashed(self.bytes, self.digest)
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

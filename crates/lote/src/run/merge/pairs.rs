@@ -19,6 +19,23 @@ use crate::{
     },
 };
 
+/// Takes request lines with their results.
+pub(in crate::run) trait Visit {
+    /// Offered all lines of a shard at once, none of which has another result. Gives back whether it takes them.
+    fn whole(&mut self, shard: u32, lines: u64) -> Result<bool, Fault> {
+        let _ = (shard, lines);
+        Ok(false)
+    }
+
+    fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault>;
+}
+
+impl<F: FnMut(Pair<'_>) -> Result<(), Fault>> Visit for F {
+    fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
+        self(pair)
+    }
+}
+
 /// Request lines with their results, shard by shard and line by line.
 pub(super) struct Pairs<'a> {
     root: &'a Path,
@@ -242,11 +259,17 @@ impl<'a> Pairs<'a> {
         Self { root, shards, in_order, open: BTreeMap::new(), again: again.collect() }
     }
 
-    pub(super) fn walk(&mut self, visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn walk(&mut self, visit: &mut dyn Visit) -> Result<(), Fault> {
         let first = self.shards.values().filter(|part| part.attempt == 1 && !part.is_half);
         if self.in_order {
             let first: Vec<(u32, u64)> = first.map(|part| (part.plan.number, part.plan.lines)).collect();
-            return first.into_iter().try_for_each(|(shard, count)| self.stretch(shard, count, visit));
+            return first.into_iter().try_for_each(|(shard, count)| {
+                let alone = self.shards.get(&shard).is_some_and(|part| part.surplus.is_empty());
+                if alone && self.again.is_empty() && visit.whole(shard, count)? {
+                    return Ok(());
+                }
+                self.stretch(shard, count, visit)
+            });
         }
         let mut order = Lines::open(self.root.join(ORDER))?;
         let mut left: u64 = first.map(|part| part.plan.lines).sum();
@@ -266,12 +289,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// So many lines of a shard, as the first attempt had it, one after another.
-    fn stretch(
-        &mut self,
-        shard: u32,
-        count: u64,
-        visit: &mut dyn FnMut(Pair<'_>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    fn stretch(&mut self, shard: u32, count: u64, visit: &mut dyn Visit) -> Result<(), Fault> {
         for _ in 0..count {
             if !self.open.contains_key(&shard) {
                 let fault =
@@ -306,7 +324,7 @@ impl<'a> Pairs<'a> {
                 Some(head) => (head.shard, head.result.as_slice()),
                 None => (reader.number, reader.result.as_slice()),
             };
-            visit(Pair { shard: reader.number, from, request: &reader.request, result })?;
+            visit.pair(Pair { shard: reader.number, from, request: &reader.request, result })?;
             if chain.is_at_end() {
                 self.open.remove(&shard);
             }

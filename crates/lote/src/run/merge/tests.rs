@@ -312,3 +312,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_shard_is_copied_whole_or_not_at_all() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path().join(shard_folder(1));
+    fs::create_dir_all(&at).unwrap();
+    let long = format!("{}\n", "x".repeat(700_000));
+    for (text, lines, copied) in [
+        ("one\ntwo\n".to_owned(), 2, true),
+        (format!("{long}\n{long}"), 3, true),
+        ("one\n".to_owned(), 2, false),
+        ("one\ntwo\nthree\n".to_owned(), 2, false),
+        // The last line was cut, or a part of another was added.
+        ("one\ntwo".to_owned(), 1, false),
+        ("one\ntwo\nth".to_owned(), 2, false),
+        (String::new(), 0, true),
+    ] {
+        fs::write(at.join(RESULTS), &text).unwrap();
+        let (mut results, mut failed) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let (parts, counted) = (Parts::default(), BTreeSet::from([1]));
+        let mut writing = Writing {
+            root: root.path(),
+            parts: &parts,
+            counted: &counted,
+            results: BufWriter::new(Hashing::new(&mut results)),
+            failed: BufWriter::new(&mut failed),
+            sum: Sum::default(),
+            undecided: 0,
+        };
+        assert!(!writing.whole(2, lines).unwrap());
+        match writing.whole(1, lines) {
+            Ok(taken) => {
+                let Ok(results) = writing.results.into_inner() else { panic!("it is not written") };
+                let stored = results.stored();
+                assert!(taken && copied, "{lines}");
+                assert_eq!((stored.bytes, stored), (text.len() as u64, Stored::of(&at.join(RESULTS)).unwrap()));
+            }
+            Err(Fault(path, error)) => {
+                assert!(!copied && error.to_string().ends_with(&format!("and {lines} were written")), "{error}");
+                assert_eq!(path, at.join(RESULTS));
+            }
+        }
+    }
+}
