@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{self, BufWriter, Seek},
+    io::{self, BufWriter, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,7 +18,7 @@ use crate::{
     late::{LateFiles, count, ended},
     lines::{Anomaly, AnomalyCode, Inspection, Join, JoinError, Joined, MAX_ANOMALIES, open_lines},
     policy::Trouble,
-    save::{Access, AtomicFile, Stored, Target},
+    save::{Access, AtomicFile, Hashing, Stored, Target},
     unused::Unused,
 };
 
@@ -143,7 +143,7 @@ impl<'a> Collect<'a> {
         &mut self,
         requests: &Path,
         results: Option<impl FnOnce() -> io::Result<AtomicFile>>,
-    ) -> Result<(Joined, fs::File), Uncollected> {
+    ) -> Result<(Joined, Results), Uncollected> {
         self.fetch().await?;
         self.join(requests, results, None::<fn() -> io::Result<AtomicFile>>).await
     }
@@ -180,7 +180,7 @@ impl<'a> Collect<'a> {
         requests: &Path,
         results: Option<impl FnOnce() -> io::Result<AtomicFile>>,
         unused: Option<impl FnOnce() -> io::Result<AtomicFile>>,
-    ) -> Result<(Joined, fs::File), Uncollected> {
+    ) -> Result<(Joined, Results), Uncollected> {
         (self.on_step)(Step::Joining);
         self.still_ours()?;
         let results = results.map(|begin| begin()).transpose().map_err(Uncollected::Unwritten)?;
@@ -189,11 +189,10 @@ impl<'a> Collect<'a> {
         let unused = unused.map(|begin| Unused::new(begin()?, &answers, secrets)).transpose();
         let unused = unused.map_err(Uncollected::Unwritten)?;
         let batch = self.batch.clone();
-        let (joined, file) = blocking(move || join_all(&requests, &answers, results, unused, &batch)).await?;
-        let mut joined = joined;
+        let (mut joined, results) = blocking(move || join_all(&requests, &answers, results, unused, &batch)).await?;
         // The words are those of the result lines.
         self.client.shared().secrets().blank_summary(&mut joined);
-        Ok((joined, file))
+        Ok((joined, results))
     }
 
     fn still_ours(&self) -> Result<(), Uncollected> {
@@ -329,7 +328,7 @@ pub(crate) fn join_all(
     results: Option<AtomicFile>,
     mut unused: Option<Unused>,
     batch: &Batch,
-) -> Result<(Joined, fs::File), Uncollected> {
+) -> Result<(Joined, Results), Uncollected> {
     let each = |anomaly: &Anomaly| unused.iter_mut().for_each(|unused| unused.add(anomaly));
     let (mut joined, results) = join_into(requests, answers, results, each)?;
     let found = hold_against(batch, &mut joined);
@@ -345,25 +344,42 @@ pub(crate) fn join_to(
     requests: &Path,
     answers: &[PathBuf],
     results: Option<AtomicFile>,
-) -> Result<(Joined, fs::File), Uncollected> {
+) -> Result<(Joined, Results), Uncollected> {
     let (joined, results) = join_into(requests, answers, results, |_| ())?;
     Ok((joined, results.commit()?))
 }
 
-/// Results that are written and have no name yet.
-enum Results {
-    Atomic(AtomicFile),
-    Temporary(fs::File),
+/// Results that were written, open at their first line.
+pub(crate) struct Results {
+    pub(crate) file: fs::File,
+    /// As they were written, where they have a name: it was hashed on its way.
+    stored: Option<Stored>,
 }
 
 impl Results {
-    /// Gives them their name, if they are to have one. The file is open at its first line.
-    fn commit(self) -> Result<fs::File, Uncollected> {
+    /// As they were written.
+    pub(crate) fn stored(self) -> io::Result<Stored> {
+        self.stored.map_or_else(|| Stored::read(self.file), Ok)
+    }
+}
+
+/// Results that are written and have no name yet.
+enum Unnamed {
+    Atomic(AtomicFile, Stored),
+    Temporary(fs::File),
+}
+
+impl Unnamed {
+    /// Gives them their name, if they are to have one.
+    fn commit(self) -> Result<Results, Uncollected> {
         let committed = match self {
-            Self::Atomic(mut atomic) => atomic.file().try_clone().and_then(|file| atomic.commit().map(|()| file)),
-            Self::Temporary(file) => Ok(file),
+            Self::Atomic(mut atomic, stored) => {
+                atomic.file().try_clone().and_then(|file| atomic.commit().map(|()| (file, Some(stored))))
+            }
+            Self::Temporary(file) => Ok((file, None)),
         };
-        committed.and_then(|mut file| file.rewind().map(|()| file)).map_err(Uncollected::Unwritten)
+        let opened = committed.and_then(|(mut file, stored)| file.rewind().map(|()| Results { file, stored }));
+        opened.map_err(Uncollected::Unwritten)
     }
 }
 
@@ -372,28 +388,32 @@ fn join_into(
     answers: &[PathBuf],
     results: Option<AtomicFile>,
     mut each: impl FnMut(&Anomaly),
-) -> Result<(Joined, Results), Uncollected> {
+) -> Result<(Joined, Unnamed), Uncollected> {
     let join = Join::new(requests, answers.iter().map(PathBuf::as_path)).telling(&mut each);
+    let Some(mut results) = results else {
+        let mut file = tempfile::tempfile().map_err(Uncollected::Unwritten)?;
+        let (joined, _) = written(join, &mut file)?;
+        return Ok((joined, Unnamed::Temporary(file)));
+    };
     // Beside the results there is room, or they are not written either.
-    let join = match results.as_ref().map(AtomicFile::temporary_path).as_deref().and_then(Path::parent) {
+    let join = match results.temporary_path().parent() {
         Some(folder) => join.folder(folder),
         None => join,
     };
-    let mut results = match results {
-        Some(results) => Results::Atomic(results),
-        None => Results::Temporary(tempfile::tempfile().map_err(Uncollected::Unwritten)?),
-    };
-    let file = match &mut results {
-        Results::Atomic(atomic) => atomic.file(),
-        Results::Temporary(file) => file,
-    };
-    let mut out = BufWriter::with_capacity(256 << 10, file);
+    let (joined, hashing) = written(join, Hashing::new(results.file()))?;
+    let stored = hashing.stored();
+    Ok((joined, Unnamed::Atomic(results, stored)))
+}
+
+/// Writes all results of a join.
+fn written<W: Write>(join: Join<'_>, to: W) -> Result<(Joined, W), Uncollected> {
+    let mut out = BufWriter::with_capacity(256 << 10, to);
     let joined = join.write(&mut out).map_err(|error| match error {
         JoinError::Write { source, .. } => Uncollected::Unwritten(source),
         error => Uncollected::Unjoined(error),
     })?;
-    out.into_inner().map_err(|error| Uncollected::Unwritten(error.into_error()))?;
-    Ok((joined, results))
+    let to = out.into_inner().map_err(|error| Uncollected::Unwritten(error.into_error()))?;
+    Ok((joined, to))
 }
 
 impl Uncollected {

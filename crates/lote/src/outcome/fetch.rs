@@ -101,10 +101,10 @@ impl FetchOutcomes {
             .tolerance(tolerance)
             .access(access)
             .telling(Arc::new(|_| ()), on_trouble);
-        let (joined, file) = match collect.collect(&requests, begin).await {
+        let (joined, came) = match collect.collect(&requests, begin).await {
             Ok(collected) => collected,
             Err(error) => return Err(error.into_error(Some(&collect.batch), results)),
         };
-        Ok(Outcomes::new(file, results.unwrap_or(Path::new("the joined results")), Some(joined)))
+        Ok(Outcomes::new(came.file, results.unwrap_or(Path::new("the joined results")), Some(joined)))
     }
 }

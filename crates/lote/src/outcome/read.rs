@@ -80,9 +80,9 @@ impl Outcomes {
         answers: impl IntoIterator<Item = P>,
     ) -> Result<Self, Error> {
         let answers: Vec<PathBuf> = answers.into_iter().map(|path| path.as_ref().to_owned()).collect();
-        let (joined, file) =
+        let (joined, came) =
             join_to(requests.as_ref(), &answers, None).map_err(|error| error.into_error(None, None))?;
-        Ok(Self::new(file, Path::new("the joined results"), Some(joined)))
+        Ok(Self::new(came.file, Path::new("the joined results"), Some(joined)))
     }
 
     /// As [`join`](Self::join), into a file of one's own, which appears when it is whole; a file of its name is replaced.
@@ -99,8 +99,8 @@ impl Outcomes {
         let failed = |error| Error::path("write", results, error);
         let file = AtomicFile::with(results, Access::of(requests.as_ref())).map_err(failed)?;
         let joined = join_to(requests.as_ref(), &answers, Some(file));
-        let (joined, file) = joined.map_err(|error| error.into_error(None, Some(results)))?;
-        Ok(Self::new(file, results, Some(joined)))
+        let (joined, came) = joined.map_err(|error| error.into_error(None, Some(results)))?;
+        Ok(Self::new(came.file, results, Some(joined)))
     }
 
     /// Reads result lines from a file that is open.

@@ -202,7 +202,7 @@ fn is_made_again(root: &Path, number: u32, stored: &Stored) -> bool {
         .is_ok_and(|summary| summary.joined.unreadable == 0 && summary.joined.damaged_files == 0);
     let shard = root.join(shard_folder(number));
     let joined = || join_to(&shard.join(REQUESTS), &answers(&shard), None).ok();
-    clear && joined().is_some_and(|(_, file)| Stored::read(file).is_ok_and(|made| made == *stored))
+    clear && joined().is_some_and(|(_, made)| made.stored().is_ok_and(|made| made == *stored))
 }
 
 /// The files of answers in a shard's folder.

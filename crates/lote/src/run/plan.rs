@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::partition::Partition;
-use crate::lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Limits};
+use crate::{
+    lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Limits},
+    save::Hashing,
+};
 
 pub(super) mod dry;
 mod error;
@@ -272,8 +275,7 @@ struct Open<O: Write> {
     /// The place of its plan.
     at: usize,
     used: u64,
-    hash: Sha256,
-    out: BufWriter<O>,
+    out: BufWriter<Hashing<O>>,
 }
 
 /// What was being done, and why it failed.
@@ -288,11 +290,10 @@ impl<'a, S: Shards> Cutter<'a, S> {
     fn line(&mut self, line: &CheckedLine<'_>) -> Result<(), Failed> {
         let open = self.shard_for(line)?;
         self.lines += 1;
-        let Open { at, used, hash, out } = &mut self.open[open];
+        let Open { at, used, out } = &mut self.open[open];
         let plan = &mut self.plans[*at];
         *used = self.lines;
         for bytes in [line.canonical, b"\n"] {
-            hash.update(bytes);
             out.write_all(bytes).map_err(|error| (format!("write shard {} of", plan.number), error))?;
         }
         plan.lines += 1;
@@ -337,17 +338,19 @@ impl<'a, S: Shards> Cutter<'a, S> {
         let (endpoint, model) = (line.endpoint.to_owned(), model.map(str::to_owned));
         let (lines, bytes, inputs, tokens, sha256) = (0, 0, 0, 0, String::new());
         self.plans.push(ShardPlan { number, endpoint, model, lines, bytes, inputs, tokens, sha256 });
-        self.open.push(Open { at, used: 0, hash: Sha256::new(), out: BufWriter::with_capacity(BUFFER, out) });
+        self.open.push(Open { at, used: 0, out: BufWriter::with_capacity(BUFFER, Hashing::new(out)) });
         Ok(self.open.len() - 1)
     }
 
     fn close(&mut self, open: usize) -> Result<(), Failed> {
-        let Open { at, hash, out, .. } = self.open.swap_remove(open);
+        let Open { at, out, .. } = self.open.swap_remove(open);
         let plan = &mut self.plans[at];
-        plan.sha256 = hex(hash);
         let number = plan.number;
-        let out = out.into_inner().map_err(io::IntoInnerError::into_error);
-        let finished = out.and_then(|out| self.shards.finish(number, out));
+        let finished = out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|hashing| {
+            let (out, stored) = hashing.into_parts();
+            plan.sha256 = stored.sha256;
+            self.shards.finish(number, out)
+        });
         finished.map_err(|error| (format!("write shard {number} of"), error))
     }
 

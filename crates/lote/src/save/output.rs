@@ -66,7 +66,12 @@ impl<W: Write> Hashing<W> {
 
     /// What was written.
     pub(crate) fn stored(self) -> Stored {
-        Stored::hashed(self.bytes, self.digest)
+        self.into_parts().1
+    }
+
+    /// The writer, and what was written.
+    pub(crate) fn into_parts(self) -> (W, Stored) {
+        (self.to, Stored::hashed(self.bytes, self.digest))
     }
 }
 

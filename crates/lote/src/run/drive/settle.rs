@@ -78,7 +78,7 @@ impl Driver {
             collect.join(&at.join(REQUESTS), Some(begin(RESULTS)), Some(begin(ANOMALIES))).await
         };
         let (joined, results) = joined.map_err(|error| self.uncollected(&at, error))?;
-        let stored = blocking(move || Stored::read(results)).await;
+        let stored = blocking(move || results.stored()).await;
         let stored = stored.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
         let summary = ShardSummary { batch, joined };

@@ -13,7 +13,7 @@ use crate::{
         merge::ShardSummary,
         state::SurplusPhase,
     },
-    save::{AtomicFile, Dir, Stored},
+    save::{AtomicFile, Dir},
 };
 
 /// The status of a surplus batch that the service does not know any more.
@@ -92,7 +92,7 @@ impl Driver {
             Err(Uncollected::Unfetched(error)) => return self.surplus_unfetched(number, id, error),
             Err(other) => return Err(self.uncollected(&at, other)),
         };
-        let stored = blocking(move || Stored::read(results)).await;
+        let stored = blocking(move || results.stored()).await;
         let stored = stored.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
         let summary = Dir::open(&at).and_then(|dir| AtomicFile::within(dir, SUMMARY.as_ref(), self.folder.access()));

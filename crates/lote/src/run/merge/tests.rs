@@ -167,7 +167,9 @@ impl World {
             panic!("it was not joined")
         };
         write_json(begin(SUMMARY), &ShardSummary { batch, joined }).unwrap();
-        Stored::read(results).unwrap()
+        let stored = results.stored().unwrap();
+        assert_eq!(stored, Stored::of(&at.join(RESULTS)).unwrap());
+        stored
     }
 
     /// A shard is uploaded, created, answered and settled; or halved first. It may have a surplus batch.
