@@ -1,7 +1,10 @@
 //! What follows from what, event by event.
 
 use super::*;
-use crate::run::schedule::{Bounds, Learned};
+use crate::run::{
+    event::{Event, Half},
+    schedule::{Bounds, Learned},
+};
 
 fn plan(number: u32) -> ShardPlan {
     serde_json::from_value(serde_json::json!({
