@@ -1,7 +1,7 @@
 //! `lote join`: from request lines and answers that are here already to a file of results.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ use crate::lines::{Join, JoinError, Joined, Named};
 use crate::out;
 use crate::prepare::output::Output;
 use crate::shell;
+use crate::spool::{NotCopied, copy_all};
 use crate::summary;
 
 /// Put answers that are here into the order of their requests
@@ -180,19 +181,21 @@ impl Source {
         }
         // Opened first: what is not there, or is a folder, is told before anything is made.
         let mut source = input::open_as_is(path)?;
-        let spooled = spool(&mut source).map_err(|error| input::cannot_read(path, &error))?;
+        let cannot_keep = |error: &io::Error| {
+            let folder = std::env::temp_dir();
+            CliError::usage(format!("{}: {name} cannot be kept there while it is joined: {error}", folder.display()))
+        };
+        let mut spooled = NamedTempFile::new().map_err(|error| cannot_keep(&error))?;
+        copy_all(&mut source, spooled.as_file_mut()).map_err(|error| match error {
+            NotCopied::Read(error) => input::cannot_read(path, &error),
+            NotCopied::Write(error) => cannot_keep(&error),
+        })?;
         Ok(Self { path: spooled.path().to_owned(), name, _spool: Some(spooled) })
     }
 
     fn named(&self) -> Named<'_> {
         Named::new(&self.path, &self.name)
     }
-}
-
-fn spool(source: &mut impl Read) -> io::Result<NamedTempFile> {
-    let mut spooled = NamedTempFile::new()?;
-    io::copy(source, spooled.as_file_mut())?;
-    Ok(spooled)
 }
 
 fn refused(error: &JoinError) -> CliError {

@@ -1,7 +1,7 @@
 //! Requests from stdin, which is read once: they are kept in a private file while their run is at work.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,13 +47,16 @@ impl Spooled {
         };
         let copied = tokio::select! {
             biased;
-            copied = copied => copied.unwrap_or_else(|_| Err(io::Error::other("it was not read to its end"))),
+            copied = copied => copied.unwrap_or_else(|_| Err(NotCopied::Read(io::Error::other("it was not read to its end")))),
             () = stop.asked() => return Err(CliError::interrupted()),
             () = too_long => {
                 return Err(CliError::new(Exit::GaveUp, "gave up before the end of stdin; nothing was sent"));
             }
         };
-        copied.map_err(|error| CliError::usage(format!("stdin: {error}; nothing was sent")))?;
+        copied.map_err(|error| match error {
+            NotCopied::Read(error) => CliError::usage(format!("stdin: {error}; nothing was sent")),
+            NotCopied::Write(error) => cannot_keep(file.path(), &error),
+        })?;
         let stored = Stored::of(file.path()).map_err(|error| cannot_keep(file.path(), &error))?;
         let digits = stored.sha256.get(..DIGITS).unwrap_or_default();
         Ok(Self { name: format!("stdin-{digits}"), file })
@@ -74,9 +77,30 @@ impl Spooled {
     }
 }
 
-fn copy(mut to: File) -> io::Result<()> {
-    io::copy(&mut io::stdin().lock(), &mut to)?;
-    to.sync_all()
+fn copy(mut to: File) -> Result<(), NotCopied> {
+    copy_all(&mut io::stdin().lock(), &mut to)?;
+    to.sync_all().map_err(NotCopied::Write)
+}
+
+/// Which side of a copy failed.
+pub(crate) enum NotCopied {
+    /// What was to be copied cannot be read.
+    Read(io::Error),
+    /// It cannot be written where it is kept.
+    Write(io::Error),
+}
+
+/// Copies all of it.
+pub(crate) fn copy_all(from: &mut impl Read, to: &mut impl Write) -> Result<(), NotCopied> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(&buffer[..read]).map_err(NotCopied::Write)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(NotCopied::Read(error)),
+        }
+    }
 }
 
 fn cannot_keep(path: &Path, error: &io::Error) -> CliError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::lines::Joined;
+use crate::lines::{Joined, MAX_ANOMALIES};
 use crate::out;
 use crate::shell;
 
@@ -40,8 +40,11 @@ pub(crate) fn lines(joined: &Joined, of: &str, whole: Option<&Path>) -> Vec<Stri
     lines.extend(joined.anomalies.iter().take(SHOWN).map(|anomaly| format!("  anomaly: {anomaly}")));
     let rest = joined.anomalies.len().saturating_sub(SHOWN) as u64 + joined.anomalies_omitted;
     if rest > 0 {
-        let place =
-            whole.map_or_else(|| "list them with --json".to_owned(), |path| format!("see {}", shell::quoted(path)));
+        let place = match whole {
+            Some(path) => format!("see {}", shell::quoted(path)),
+            None if joined.anomalies_omitted == 0 => "list them with --json".to_owned(),
+            None => format!("--json lists the first {MAX_ANOMALIES} of all"),
+        };
         lines.push(format!("  and {rest} more anomalies, {place}"));
     }
     let usage = &joined.usage;

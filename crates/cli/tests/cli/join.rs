@@ -134,6 +134,30 @@ fn stdin_may_be_one_of_the_files_and_stdout_the_output() {
 }
 
 #[test]
+fn it_is_the_folder_of_the_copy_that_is_told_when_it_cannot_take_it() {
+    let place = folder(&[("requests.jsonl", REQUESTS.as_bytes())]);
+    let gone = place.path().join("gone");
+    let args = ["join", "requests.jsonl", "-", "-o", "results.jsonl"];
+    let ended =
+        ended(command().current_dir(place.path()).env("TMPDIR", &gone).args(args), answer("a", "stop").as_bytes());
+    let told = format!("error: {}: stdin cannot be kept there while it is joined: ", gone.display());
+    assert!(ended.code == 2 && ended.stderr.starts_with(&told), "{ended:?}");
+    assert_eq!(names(place.path()), ["requests.jsonl"]);
+}
+
+#[test]
+fn as_many_anomalies_are_promised_as_are_listed() {
+    let told = |foreign: usize| {
+        let foreign: String = (0..foreign).map(|number| answer(&format!("foreign-{number}"), "stop")).collect();
+        let all = ["a", "b", "c"].map(|id| answer(id, "stop")).concat() + &foreign;
+        let place = folder(&[("requests.jsonl", REQUESTS.as_bytes()), ("output.jsonl", all.as_bytes())]);
+        join(&place, &["requests.jsonl", "output.jsonl", "-o", "results.jsonl"], b"").stdout
+    };
+    assert!(told(7).contains("\n  and 2 more anomalies, list them with --json\n"));
+    assert!(told(1_007).contains("\n  and 1002 more anomalies, --json lists the first 1000 of all\n"));
+}
+
+#[test]
 fn no_file_is_lost_to_the_output() {
     let all = ["a", "b", "c"].map(|id| answer(id, "stop")).concat();
     let place = folder(&[

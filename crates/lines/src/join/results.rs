@@ -210,13 +210,13 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
         }
     }
 
-    /// Writes that an answer is missing, since its line is another one than when it was read first.
+    /// Writes that an answer cannot be read, since its line is another one than when it was read first.
     fn changed(&mut self, found: Found, custom_id: &str) -> io::Result<()> {
         let message = "the line is not the one that stood here when the file was read first";
         let what = (AnomalyCode::ChangedWhileReading, message.to_owned());
         let name = &self.answers.files[found.file as usize].name;
         self.anomalies.push_place(name, found.line, Some(custom_id), what, (found.offset, found.length));
-        self.missing(custom_id)
+        self.unreadable(custom_id, found, message)
     }
 
     fn unreadable(&mut self, custom_id: &str, found: Found, why: &str) -> io::Result<()> {

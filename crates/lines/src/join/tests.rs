@@ -45,13 +45,14 @@ fn an_answer_that_changed_is_not_taken() {
     let after = after.replace(&line("e"), &line("e").replace(":1}}}", ":2}}}"));
     assert_eq!(before.len(), after.len());
     let (joined, out) = joined(Bounds::default(), &before, &after, &["a", "b", "c", "d", "e"]).unwrap();
-    assert_eq!((joined.succeeded, joined.missing, joined.anomalies.len()), (1, 4, 4));
+    assert_eq!((joined.succeeded, joined.unreadable, joined.anomalies.len()), (1, 4, 4));
     for (anomaly, line) in joined.anomalies.iter().zip(2..) {
         assert_eq!((anomaly.line, anomaly.code), (line, AnomalyCode::ChangedWhileReading));
     }
     let written: Vec<_> = out.lines().collect();
     for (line, id) in written[1..].iter().zip(["b", "c", "d", "e"]) {
         assert!(line.starts_with(&format!("{{\"id\":null,\"custom_id\":\"{id}\",\"response\":null,")), "{out}");
+        assert!(line.contains("\"unreadable\"") && line.contains("not the one that stood here"), "{out}");
     }
     assert_eq!(written.len(), 5);
 }
