@@ -222,7 +222,11 @@ impl There<'_> {
                         let run = self.course.apply(Run::open(&keyless, self.folder))?;
                         return course.finished(run).await?.ok_or(error);
                     }
-                    client => client?,
+                    // Of what is no run, the key is not what is wrong.
+                    client => client.map_err(|error| match status(self.folder) {
+                        Err(no_run) => CliError::usage(no_run.to_string()),
+                        Ok(_) => error,
+                    })?,
                 };
                 let run = Run::open(&client, self.folder);
                 return work(&course, self.course.apply(run)?, stop).await;

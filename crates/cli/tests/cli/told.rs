@@ -234,6 +234,16 @@ fn who_only_reads_a_finished_run_needs_no_key_and_writes_nothing() {
 }
 
 #[test]
+fn of_what_is_no_run_that_is_told_and_not_that_there_is_no_key() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    for (subcommand, path) in [("cancel", "gone.run"), ("repair", "requests.jsonl"), ("resume", ".")] {
+        let ended = lote_in(command(), place.path(), &[subcommand, path]);
+        let told = ended.stderr.contains(path) && !ended.stderr.contains("API key");
+        assert!(ended.code == 2 && told, "{subcommand}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_pipe_that_does_not_end_is_given_up_at_the_deadline() {
     let (place, kept) = (folder(&[]), folder(&[]));
     let mut lote = at("http://127.0.0.1:9");
