@@ -124,7 +124,7 @@ impl Joined {
 ///   `unreadable`: the damage may have changed the custom_id of one.
 /// - One whose answer cannot be read gets error code `unreadable` and a message with file and line,
 ///   unless another answer to it can be read. The bytes are among the anomalies, with their place.
-/// - Result lines are written as [`Answer::write_normalised`] writes them.
+/// - Result lines are written as [`Answer::write_normalised`](crate::Answer::write_normalised) writes them.
 /// - Answers that are not taken (duplicates, unreadable lines, custom_ids that nobody asked for) are
 ///   anomalies.
 ///
