@@ -19,6 +19,7 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let _ = rustls::crypto::ring::default_provider().install_default();
 //! let gateway = lote_gateway::Gateway::builder().key("sk-test").start().await?;
 //! let batches = format!("{}/v1/batches", gateway.url());
 //!

@@ -7,6 +7,7 @@
 //! use lote_gateway::Gateway;
 //! use lote_gateway::faults::{Effect, ErrorBody, Fault, Operation, Refusal, RetryAfter};
 //!
+//! # let _ = rustls::crypto::ring::default_provider().install_default();
 //! let busy = Refusal::status(429).retry_after(RetryAfter::Seconds(2)).body(ErrorBody::Text);
 //! let gateway = Gateway::builder()
 //!     .fault(Fault::on(Operation::ListBatches).nth(1).then(Effect::Status(busy)))

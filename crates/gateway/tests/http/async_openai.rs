@@ -18,7 +18,7 @@ use async_openai::types::files::{
 use bytes::Bytes;
 use lote_gateway::Gateway;
 
-use crate::common::{MKA1, OPENAI, PREFIXES, chats, start};
+use crate::common::{MKA1, OPENAI, PREFIXES, chats, http, start};
 use crate::wire::Watched;
 
 fn client(gateway: &Watched, prefix: &str) -> Client<OpenAIConfig> {
@@ -27,7 +27,8 @@ fn client(gateway: &Watched, prefix: &str) -> Client<OpenAIConfig> {
         .with_api_key("sk-test")
         .with_org_id("org-1")
         .with_project_id("proj-1");
-    Client::with_config(config)
+    let http = http();
+    Client::with_config(config).with_http_client(http)
 }
 
 fn file(content: String) -> CreateFileRequest {

@@ -36,9 +36,16 @@ pub(crate) async fn plain(prefix: &str) -> (Watched, Caller) {
     (gateway, caller)
 }
 
+/// A client of HTTP. Built beside crates that speak TLS it wants to know whose cryptography to use, and no test here uses any.
+pub(crate) fn http() -> reqwest::Client {
+    // An error says that another test has installed it.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::new()
+}
+
 impl Caller {
     pub(crate) fn new(gateway: &Watched, prefix: &str, key: &str) -> Caller {
-        Caller { url: format!("{}{prefix}", gateway.url()), key: key.to_owned(), http: reqwest::Client::new() }
+        Caller { url: format!("{}{prefix}", gateway.url()), key: key.to_owned(), http: http() }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -1,6 +1,6 @@
 //! Refusals: status, param and shape of every one; unknown paths and methods; sizes and types.
 
-use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, plain, start};
+use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, http, plain, start};
 use lote_gateway::Gateway;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, StatusCode};
@@ -388,7 +388,7 @@ async fn a_form_of_endless_parts_ends() {
 #[tokio::test]
 async fn a_refusal_reaches_a_client_that_is_still_sending() {
     let (gateway, _) = plain(OPENAI).await;
-    let http = reqwest::Client::new();
+    let http = http();
     let body = vec![b'x'; 30_000_000];
     let request = http.post(format!("{}/v1/files", gateway.url())).body(body);
     let (status, refused) = answer(request).await;

@@ -1,6 +1,6 @@
 //! Who may see what: keys, end users, the two prefixes.
 
-use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, plain, start};
+use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, http, plain, start};
 use lote_gateway::Gateway;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn only_known_keys_are_let_in() {
     let gateway = start(Gateway::builder().key("sk-one").key("sk-two")).await;
-    let http = reqwest::Client::new();
+    let http = http();
     for prefix in PREFIXES {
         for path in ["/batches", "/files", "/files/file-x/content", "/batches/batch_x"] {
             let url = format!("{}{prefix}{path}", gateway.url());
@@ -45,7 +45,7 @@ async fn only_known_keys_are_let_in() {
 #[tokio::test]
 async fn without_configured_keys_any_key_is_a_tenant() {
     let gateway = start(Gateway::builder()).await;
-    let http = reqwest::Client::new();
+    let http = http();
     let url = format!("{}/v1/batches", gateway.url());
     assert_eq!(answer(http.get(&url)).await.0, 401);
     assert_eq!(answer(http.get(&url).bearer_auth("")).await.0, 401);
