@@ -18,7 +18,7 @@ use crate::{
     late::{LateFiles, count, ended},
     lines::{Anomaly, AnomalyCode, Inspection, Join, JoinError, Joined, MAX_ANOMALIES, open_lines},
     policy::Trouble,
-    save::{Access, AtomicFile, Hashing, Stored, Target},
+    save::{Access, AtomicFile, Stored, Summing, Target, Written},
     unused::Unused,
 };
 
@@ -352,20 +352,20 @@ pub(crate) fn join_to(
 /// Results that were written, open at their first line.
 pub(crate) struct Results {
     pub(crate) file: fs::File,
-    /// As they were written, where they have a name: it was hashed on its way.
-    stored: Option<Stored>,
+    /// As they were written, where they have a name: the checksum was taken on their way.
+    written: Option<Written>,
 }
 
 impl Results {
     /// As they were written.
-    pub(crate) fn stored(self) -> io::Result<Stored> {
-        self.stored.map_or_else(|| Stored::read(self.file), Ok)
+    pub(crate) fn written(self) -> io::Result<Written> {
+        self.written.map_or_else(|| Written::read(self.file), Ok)
     }
 }
 
 /// Results that are written and have no name yet.
 enum Unnamed {
-    Atomic(AtomicFile, Stored),
+    Atomic(AtomicFile, Written),
     Temporary(fs::File),
 }
 
@@ -373,12 +373,12 @@ impl Unnamed {
     /// Gives them their name, if they are to have one.
     fn commit(self) -> Result<Results, Uncollected> {
         let committed = match self {
-            Self::Atomic(mut atomic, stored) => {
-                atomic.file().try_clone().and_then(|file| atomic.commit().map(|()| (file, Some(stored))))
+            Self::Atomic(mut atomic, written) => {
+                atomic.file().try_clone().and_then(|file| atomic.commit().map(|()| (file, Some(written))))
             }
             Self::Temporary(file) => Ok((file, None)),
         };
-        let opened = committed.and_then(|(mut file, stored)| file.rewind().map(|()| Results { file, stored }));
+        let opened = committed.and_then(|(mut file, written)| file.rewind().map(|()| Results { file, written }));
         opened.map_err(Uncollected::Unwritten)
     }
 }
@@ -400,9 +400,9 @@ fn join_into(
         Some(folder) => join.folder(folder),
         None => join,
     };
-    let (joined, hashing) = written(join, Hashing::new(results.file()))?;
-    let stored = hashing.stored();
-    Ok((joined, Unnamed::Atomic(results, stored)))
+    let (joined, summing) = written(join, Summing::new(results.file()))?;
+    let (_, written) = summing.into_parts();
+    Ok((joined, Unnamed::Atomic(results, written)))
 }
 
 /// Writes all results of a join.

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     collect::join_to,
     lines::{CheckMany, CheckOptions, join, open_lines},
-    save::{Access, AtomicFile, Dir, Stored},
+    save::{Access, AtomicFile, Dir, Summing, Written},
 };
 
 mod remote;
@@ -158,8 +158,8 @@ fn candidates(path: &Path, record: &Record, state: &State) -> Result<Vec<(PathBu
         if input_is_there {
             add(&within, REQUESTS);
         }
-        if let Phase::Settled(stored) = &shard.phase
-            && (whole || is_made_again(path, *number, stored))
+        if let Phase::Settled(written) = &shard.phase
+            && (whole || is_made_again(path, *number, written))
         {
             add(&within, RESULTS);
         }
@@ -197,12 +197,12 @@ fn holds_the_lines(record: &Record) -> bool {
 
 /// Whether joining the answers in a shard's folder with its requests gives these results, wherever the folder may be by
 /// then: what is said of an unreadable line names its file.
-fn is_made_again(root: &Path, number: u32, stored: &Stored) -> bool {
+fn is_made_again(root: &Path, number: u32, written: &Written) -> bool {
     let clear = read_summary(root, number)
         .is_ok_and(|summary| summary.joined.unreadable == 0 && summary.joined.damaged_files == 0);
     let shard = root.join(shard_folder(number));
     let joined = || join_to(&shard.join(REQUESTS), &answers(&shard), None).ok();
-    clear && joined().is_some_and(|(_, made)| made.stored().is_ok_and(|made| made == *stored))
+    clear && joined().is_some_and(|(_, made)| made.written().is_ok_and(|made| made == *written))
 }
 
 /// The files of answers in a shard's folder.
@@ -214,14 +214,14 @@ fn answers(shard: &Path) -> Vec<PathBuf> {
 pub(super) struct Missing {
     root: PathBuf,
     access: Access,
-    shards: Vec<(u32, Stored)>,
+    shards: Vec<(u32, Written)>,
 }
 
 impl Missing {
     /// Those in the folder of a run.
     pub(super) fn of(root: &Path, access: Access, state: &State) -> Self {
         let settled = state.shards.iter().filter_map(|(number, shard)| match &shard.phase {
-            Phase::Settled(stored) => Some((*number, stored.clone())),
+            Phase::Settled(written) => Some((*number, written.clone())),
             _ => None,
         });
         let missing = settled.filter(|(number, _)| !root.join(shard_folder(*number)).join(RESULTS).exists());
@@ -232,26 +232,26 @@ impl Missing {
     /// not written.
     pub(super) fn make(self) -> Result<(), Fault> {
         let mut made = Ok(());
-        for (number, stored) in &self.shards {
-            made = made.and(self.make_one(*number, stored));
+        for (number, written) in &self.shards {
+            made = made.and(self.make_one(*number, written));
         }
         made
     }
 
-    fn make_one(&self, number: u32, stored: &Stored) -> Result<(), Fault> {
+    fn make_one(&self, number: u32, written: &Written) -> Result<(), Fault> {
         read_summary(&self.root, number)?;
         let shard = self.root.join(shard_folder(number));
-        self.join_in(&shard, stored).map_err(|error| Fault(shard.join(RESULTS), error))
+        self.join_in(&shard, written).map_err(|error| Fault(shard.join(RESULTS), error))
     }
 
-    fn join_in(&self, shard: &Path, stored: &Stored) -> io::Result<()> {
+    fn join_in(&self, shard: &Path, written: &Written) -> io::Result<()> {
         let mut results = AtomicFile::within(Dir::open(shard)?, RESULTS.as_ref(), self.access)?;
         let answers = answers(shard);
         let answers: Vec<&Path> = answers.iter().map(PathBuf::as_path).collect();
-        let mut out = BufWriter::with_capacity(256 << 10, results.file());
+        let mut out = BufWriter::with_capacity(256 << 10, Summing::new(results.file()));
         join(&shard.join(REQUESTS), &answers, &mut out).map_err(io::Error::other)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        if results.stored()? != *stored {
+        let (_, made) = out.into_inner().map_err(io::IntoInnerError::into_error)?.into_parts();
+        if made != *written {
             return Err(io::Error::other("what its answers give is not what this run has written"));
         }
         results.commit()

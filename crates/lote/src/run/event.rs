@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::ShardPlan;
-use crate::{BatchId, FileId, UnixSeconds, save::Stored};
+use crate::{
+    BatchId, FileId, UnixSeconds,
+    save::{Stored, Written},
+};
 
 /// One thing that happened. Each is written and synced before the step that it announces, or right after the answer that
 /// it tells of.
@@ -30,7 +33,7 @@ pub(super) enum Event {
     /// A surplus batch is over.
     SurplusOver { shard: u32, batch: BatchId, status: String },
     /// What a surplus batch has finished is in a folder below that of the shard, if that is anything.
-    SurplusSettled { shard: u32, batch: BatchId, results: Option<Stored> },
+    SurplusSettled { shard: u32, batch: BatchId, results: Option<Written> },
     /// The service refused the create: it made no batch.
     Refused { shard: u32, nonce: String, why: String },
     /// A whole reading of the list, this long after the look for a lost create was begun, has not shown its batch: the first
@@ -48,7 +51,7 @@ pub(super) enum Event {
     /// `fetched`, or those are fetched again.
     Unsettled { shard: u32, fetched: bool },
     /// Every line of a shard has its result, in the shard's own results.
-    Settled { shard: u32, results: Stored },
+    Settled { shard: u32, results: Written },
     /// A batch failed at validation, or the service takes not even one line of the shard: none of its lines was run.
     Failed { shard: u32, why: String },
     /// A shard was refused as too big, and no batch of it is at work: its lines are in two others from now on, whose files
@@ -65,9 +68,9 @@ pub(super) enum Event {
     /// The run is cancelled no more, since what did not succeed is to be tried again.
     Resumed,
     /// The results that there are so far are written: shards are held.
-    Partial { results: Stored },
+    Partial { results: Written },
     /// All results are written.
-    Finished { results: Stored },
+    Finished { results: Written },
     /// A file of the run is at the service no more.
     Deleted { file: FileId },
     /// What a newer version wrote.

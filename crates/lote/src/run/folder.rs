@@ -23,7 +23,7 @@ use super::{
     seam::{Rule, kept},
     state::{Phase, State, SurplusPhase},
 };
-use crate::save::{self, Access, AtomicFile, Dir, Stored};
+use crate::save::{self, Access, AtomicFile, Dir, Stored, Written};
 
 mod appear;
 
@@ -337,22 +337,24 @@ impl Folder {
         let _ = Missing::of(&self.path, self.access, &self.state).make();
         for (number, shard) in &self.state.shards {
             let at = self.path.join(shard_folder(*number));
-            let is = |name: &str, stored: &Stored| match Stored::of(&at.join(name)) {
-                Ok(found) => Ok(found == *stored),
+            let read = |name: &str, is: io::Result<bool>| match is {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-                Err(error) => Err(RunError::io("read", &at.join(name), error).at(&self.path)),
+                is => is.map_err(|error| RunError::io("read", &at.join(name), error).at(&self.path)),
             };
+            let is = |name: &str, stored: &Stored| read(name, Stored::of(&at.join(name)).map(|found| found == *stored));
+            let is_written =
+                |name: &str, written: &Written| read(name, Written::of(&at.join(name)).map(|found| found == *written));
             for (at, surplus) in shard.surplus.iter().enumerate() {
-                let SurplusPhase::Settled(Some(stored)) = &surplus.phase else { continue };
+                let SurplusPhase::Settled(Some(written)) = &surplus.phase else { continue };
                 let within = surplus_folder(at);
-                let whole = is(&within.join(RESULTS).to_string_lossy(), stored)?;
+                let whole = is_written(&within.join(RESULTS).to_string_lossy(), written)?;
                 if !(whole && read_surplus(&self.path, *number, &within).is_ok()) {
                     let (batch, status) = (surplus.batch.clone(), surplus.status.clone().unwrap_or_default());
                     self.unsettled.push(Event::SurplusOver { shard: *number, batch, status });
                 }
             }
             let settled = match &shard.phase {
-                Phase::Settled(stored) => is(RESULTS, stored)? && read_summary(&self.path, *number).is_ok(),
+                Phase::Settled(written) => is_written(RESULTS, written)? && read_summary(&self.path, *number).is_ok(),
                 Phase::Fetched => false,
                 _ => continue,
             };
@@ -376,10 +378,10 @@ impl Folder {
 }
 
 /// Whether the results of a finished run are in its folder as they were written, with a summary that can be read.
-fn are_there(path: &Path, finished: &Stored) -> Result<bool, RunError> {
+fn are_there(path: &Path, finished: &Written) -> Result<bool, RunError> {
     let results = path.join(RESULTS);
     let summary = || fs::read(path.join(SUMMARY)).is_ok_and(|text| serde_json::from_slice::<Summary>(&text).is_ok());
-    match Stored::of(&results) {
+    match Written::of(&results) {
         Ok(found) => Ok(found == *finished && summary()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(RunError::io("read", &results, error).at(path)),

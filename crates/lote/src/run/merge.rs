@@ -2,9 +2,9 @@
 //! that any attempt brought.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -22,7 +22,7 @@ use crate::{
     Batch, BatchId, Client,
     heavy::blocking,
     lines::{Answer, Joined, OutcomeKind, Sum},
-    save::{AtomicFile, Hashing, Stored},
+    save::{AtomicFile, Summing, Written},
 };
 
 mod pairs;
@@ -45,7 +45,7 @@ pub(super) struct ShardSummary {
 /// Writes the results of all shards, the lines that did not succeed, what is odd, and the summary. The results of lines
 /// whose shard is not over say so, and are not among those that are fit to be sent again. Gives back the results as they
 /// were written.
-pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Stored, RunError> {
+pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Written, RunError> {
     folder.check()?;
     let failed = |doing: &str, path: &Path, error| {
         RunError::io(doing, path, error).at(folder.path()).with(folder.state.batches())
@@ -87,8 +87,8 @@ struct Part {
 }
 
 enum Came {
-    /// It was settled.
-    Results,
+    /// It was settled, with these results.
+    Results(Written),
     /// None of its lines was run: what its result lines say.
     Nothing { code: &'static str, why: String },
     /// These shards have its lines, one after the other.
@@ -100,7 +100,7 @@ struct Merged {
     joined: Joined,
     /// Lines that have no outcome yet.
     undecided: u64,
-    results: Stored,
+    results: Written,
 }
 
 /// Which file could not be read or written.
@@ -138,16 +138,16 @@ impl Merge {
         };
         let mut sum = Sum::default();
         // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
-        let mut counted = BTreeSet::new();
+        let mut counted = BTreeMap::new();
         let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
         {
             let mut anomalies = BufWriter::new(self.anomalies.file());
             for (number, part) in &self.parts.shards {
-                if let Came::Results = part.came {
+                if let Came::Results(written) = &part.came {
                     let joined = read_summary(&self.root, *number)?.joined;
                     if tried_once && joined.succeeded == joined.lines {
                         sum.add(&joined);
-                        counted.insert(*number);
+                        counted.insert(*number, written);
                     } else {
                         sum.add_found(&joined);
                     }
@@ -166,7 +166,7 @@ impl Merge {
                 root: &root,
                 parts: &self.parts,
                 counted: &counted,
-                results: BufWriter::with_capacity(256 << 10, Hashing::new(self.results.file())),
+                results: BufWriter::with_capacity(256 << 10, Summing::new(self.results.file())),
                 failed: BufWriter::new(self.failed.file()),
                 sum,
                 undecided: 0,
@@ -174,7 +174,7 @@ impl Merge {
             self.parts.walk(&root, &mut writing)?;
             writing.failed.flush().map_err(at(FAILED))?;
             let results = writing.results.into_inner().map_err(|error| at(RESULTS)(error.into_error()))?;
-            (results.stored(), writing.sum, writing.undecided)
+            (results.into_parts().1, writing.sum, writing.undecided)
         };
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
@@ -188,8 +188,8 @@ struct Writing<'m> {
     root: &'m Path,
     parts: &'m Parts,
     /// The shards whose results were counted when they were joined, and have all succeeded.
-    counted: &'m BTreeSet<u32>,
-    results: BufWriter<Hashing<&'m mut File>>,
+    counted: &'m BTreeMap<u32, &'m Written>,
+    results: BufWriter<Summing<&'m mut File>>,
     failed: BufWriter<&'m mut File>,
     sum: Sum,
     /// Lines that have no outcome yet.
@@ -204,33 +204,33 @@ impl Writing<'_> {
 }
 
 impl Visit for Writing<'_> {
-    fn whole(&mut self, shard: u32, lines: u64) -> Result<bool, Fault> {
-        if !self.counted.contains(&shard) {
-            return Ok(false);
-        }
+    fn whole(&mut self, shard: u32) -> Result<bool, Fault> {
+        let Some(written) = self.counted.get(&shard) else { return Ok(false) };
         let path = self.root.join(shard_folder(shard)).join(RESULTS);
         let read = |error| Fault(path.clone(), error);
-        let mut from = BufReader::with_capacity(256 << 10, File::open(&path).map_err(read)?);
-        let (mut came, mut ended) = (0, true);
+        let mut from = File::open(&path).map_err(read)?;
+        let mut copying = Summing::new(&mut self.results);
+        let mut buffer = vec![0; 256 << 10];
         loop {
-            let block = from.fill_buf().map_err(read)?;
-            let Some(last) = block.last() else { break };
-            ended = *last == b'\n';
-            came += block.iter().filter(|byte| **byte == b'\n').count() as u64;
-            self.results.write_all(block).map_err(self.at(RESULTS))?;
-            let taken = block.len();
-            from.consume(taken);
+            let came = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(came) => came,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(read(error)),
+            };
+            let copied = copying.write_all(&buffer[..came]);
+            copied.map_err(|error| Fault(self.root.join(RESULTS), error))?;
         }
-        if (came, ended) != (lines, true) {
-            return Err(Fault(path, io::Error::other(format!("it has {came} lines, and {lines} were written"))));
+        match copying.into_parts().1 == **written {
+            true => Ok(true),
+            false => Err(read(io::Error::other("it is not as this run has written it"))),
         }
-        Ok(true)
     }
 
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
         self.results.write_all(pair.result).map_err(self.at(RESULTS))?;
         self.results.write_all(b"\n").map_err(self.at(RESULTS))?;
-        if self.counted.contains(&pair.from) {
+        if self.counted.contains_key(&pair.from) {
             return Ok(());
         }
         let Ok(answer) = Answer::parse(pair.result) else {
@@ -259,7 +259,7 @@ impl Parts {
         let part = |shard: &super::state::Shard| {
             let nothing = |code, why: &str| Came::Nothing { code, why: why.to_owned() };
             let came = match &shard.phase {
-                Phase::Settled(_) => Came::Results,
+                Phase::Settled(written) => Came::Results(written.clone()),
                 Phase::Failed(why) => nothing("batch_failed", why),
                 Phase::Halved(halves) => Came::Halved(*halves),
                 Phase::Cancelled => nothing("batch_cancelled", "the run was cancelled before this line was sent"),
@@ -287,7 +287,7 @@ impl Parts {
 
     /// One shard alone, if it was settled: its lines in their order.
     pub(super) fn only(mut self, shard: u32) -> Option<Self> {
-        let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results))?;
+        let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results(_)))?;
         let part = Part { attempt: 1, is_half: false, ..part };
         Some(Self { shards: [(shard, part)].into(), in_order: true })
     }

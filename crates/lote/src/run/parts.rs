@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
-
 use super::{
     Partition, RunError,
     folder::{Folder, RESULTS, SUMMARY},
@@ -17,7 +15,7 @@ use super::{
 };
 use crate::{
     lines::{Answer, Joined, Sum},
-    save::Stored,
+    save::{Passed, Summed, Written},
 };
 
 /// How much of each part's results is read at once.
@@ -72,7 +70,7 @@ pub fn join_parts(
         let (Some(partition), Some(whole)) = (seen.record.asked.partition, seen.record.whole) else {
             return refuse("its run is not that of a part of an input".to_owned());
         };
-        let Some(stored) = seen.state.finished else {
+        let Some(written) = seen.state.finished else {
             return refuse(format!("its run, of part {partition}, is not finished: go on with it first"));
         };
         let input = (partition.of(), seen.record.asked.limit, whole);
@@ -88,7 +86,7 @@ pub fn join_parts(
         if let Some(twice) = parts.get(&partition.part()) {
             return refuse(format!("its run is of part {partition}, as is that in {}", twice.folder.display()));
         }
-        parts.insert(partition.part(), Part::open(folder, partition, stored)?);
+        parts.insert(partition.part(), Part::open(folder, partition, written)?);
     }
     let Some((folder, of, _, whole)) = first else {
         return Err(RunError::place(Path::new("."), "there is no part to put together"));
@@ -127,18 +125,19 @@ struct Part {
     folder: PathBuf,
     partition: Partition,
     /// What its run has written down of them.
-    stored: Stored,
+    written: Written,
     reader: BufReader<File>,
+    /// How many bytes were read.
     bytes: u64,
-    hash: Sha256,
+    sum: Summed,
 }
 
 impl Part {
-    fn open(folder: &Path, partition: Partition, stored: Stored) -> Result<Self, RunError> {
+    fn open(folder: &Path, partition: Partition, written: Written) -> Result<Self, RunError> {
         let path = folder.join(RESULTS);
         let file = File::open(&path).map_err(|error| RunError::io("read", &path, error))?;
         let reader = BufReader::with_capacity(BUFFER, file);
-        Ok(Self { folder: folder.to_owned(), partition, stored, reader, bytes: 0, hash: Sha256::new() })
+        Ok(Self { folder: folder.to_owned(), partition, written, reader, bytes: 0, sum: Summed::default() })
     }
 
     /// What was odd about its answers.
@@ -151,14 +150,14 @@ impl Part {
     /// The next line, with its end. One that grows beyond what the run has written is of a file that was changed.
     fn next(&mut self, line: &mut Vec<u8>) -> Result<(), RunError> {
         line.clear();
-        let left = self.stored.bytes.saturating_sub(self.bytes);
+        let left = self.written.bytes.saturating_sub(self.bytes);
         let read = Read::take(&mut self.reader, left).read_until(b'\n', line);
         read.map_err(|error| RunError::io("read", &self.folder.join(RESULTS), error))?;
         if !line.ends_with(b"\n") {
             return Err(self.changed());
         }
         self.bytes += line.len() as u64;
-        self.hash.update(&*line);
+        self.sum.add(line);
         Ok(())
     }
 
@@ -166,9 +165,7 @@ impl Part {
     fn end(mut self) -> Result<(), RunError> {
         let more = self.reader.fill_buf().map(|more| !more.is_empty());
         let more = more.map_err(|error| RunError::io("read", &self.folder.join(RESULTS), error))?;
-        let hash = std::mem::take(&mut self.hash).finalize();
-        let sha256: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        if more || self.bytes != self.stored.bytes || sha256 != self.stored.sha256 {
+        if more || std::mem::take(&mut self.sum).made() != self.written {
             return Err(self.changed());
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::{
     Client, Error,
     deadline::Deadline,
     lines::CheckOptions,
-    save::{self, Output, Replace, Stored},
+    save::{self, Output, Replace, Written},
 };
 
 impl Run {
@@ -149,11 +149,11 @@ impl Run {
     }
 
     /// What the output may replace, of a run that has written these results so far.
-    pub(super) fn may_replace(&self, written: Vec<Stored>) -> Replace {
+    pub(super) fn may_replace(&self, written: Vec<Written>) -> Replace {
         match written {
             _ if self.replace_output => Replace::Anything,
             written if written.is_empty() => Replace::Nothing,
-            written => Replace::Stored(written),
+            written => Replace::Written(written),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     plan::ShardPlan,
     schedule::{Schedule, Than, Turn, Why},
 };
-use crate::{BatchId, FileId, UnixSeconds, save::Stored};
+use crate::{BatchId, FileId, UnixSeconds, save::Written};
 
 mod apply;
 mod questions;
@@ -27,9 +27,9 @@ pub(super) struct State {
     pub(super) attempt: u32,
     /// No more creates.
     pub(super) cancelled: bool,
-    pub(super) finished: Option<Stored>,
+    pub(super) finished: Option<Written>,
     /// All results that were ever written: each file of these bytes is this run's own.
-    pub(super) written: Vec<Stored>,
+    pub(super) written: Vec<Written>,
     /// Who worked on it last.
     pub(super) opened: Option<Opened>,
     /// Batches are to be made whatever another run has made of the same lines.
@@ -98,7 +98,7 @@ pub(super) enum SurplusPhase {
     Open,
     Over,
     /// The results of what it has finished, if it has.
-    Settled(Option<Stored>),
+    Settled(Option<Written>),
 }
 
 /// How far a shard has come.
@@ -117,7 +117,7 @@ pub(super) enum Phase {
     /// What the batch has is in its folder.
     Fetched,
     /// Its results are in its folder.
-    Settled(Stored),
+    Settled(Written),
     /// The batch failed at validation, or the service does not take the one line that there is.
     Failed(String),
     /// It was too big: these two have its lines, one after the other.

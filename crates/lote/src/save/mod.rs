@@ -6,6 +6,7 @@ mod access;
 mod dir;
 mod output;
 mod place;
+mod stored;
 mod temporary;
 
 use std::{
@@ -17,10 +18,12 @@ use std::{
 
 pub(crate) use access::Access;
 pub(crate) use dir::{Dir, same};
-pub(crate) use output::{Hashing, same_file};
-pub use output::{Output, Replace, Stored, Writing};
+pub(crate) use output::same_file;
+pub use output::{Output, Replace, Writing};
 pub use place::descriptor;
 pub(crate) use place::{Place, place};
+pub(crate) use stored::{Hashing, Passed, Summed, Summing};
+pub use stored::{Stored, Written};
 pub(crate) use temporary::{host, is_staging, is_temporary, staging_name, sweep};
 
 /// A file on its way to its name. Dropped before [`commit`](Self::commit), it leaves nothing.

@@ -2,91 +2,13 @@
 
 use std::{
     fs::{self, File, Metadata},
-    io::{self, BufReader, Read, Seek, Write},
+    io::{self, BufReader, Seek, Write},
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Access, AtomicFile, Place, place, place::Name, same, sweep};
-
-/// A file as it was written: what has the same size and hash is that file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Stored {
-    /// How many bytes it has.
-    pub bytes: u64,
-    /// Their SHA-256, in lowercase hexadecimal digits.
-    pub sha256: String,
-}
-
-impl Stored {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        Self::read(File::open(path)?)
-    }
-
-    pub(crate) fn read(mut from: impl Read) -> io::Result<Self> {
-        let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 256 << 10]);
-        loop {
-            match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => {
-                    digest.update(&buffer[..read]);
-                    bytes += read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Self::hashed(bytes, digest))
-    }
-
-    fn hashed(bytes: u64, digest: Sha256) -> Self {
-        Self { bytes, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() }
-    }
-}
-
-/// Hashes what is written on its way.
-pub(crate) struct Hashing<W> {
-    to: W,
-    digest: Sha256,
-    bytes: u64,
-}
-
-impl<W: Write> Hashing<W> {
-    /// Of a writer that was given nothing yet.
-    pub(crate) fn new(to: W) -> Self {
-        Self { to, digest: Sha256::new(), bytes: 0 }
-    }
-
-    /// What was written.
-    pub(crate) fn stored(self) -> Stored {
-        self.into_parts().1
-    }
-
-    /// The writer, and what was written.
-    pub(crate) fn into_parts(self) -> (W, Stored) {
-        (self.to, Stored::hashed(self.bytes, self.digest))
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
+use super::{Access, AtomicFile, Place, Stored, Written, place, place::Name, same, sweep};
 
 /// Which file that is there may be replaced. An empty one always is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +17,7 @@ pub enum Replace {
     /// None.
     Nothing,
     /// One that is as one of these, which we wrote.
-    Stored(Vec<Stored>),
+    Written(Vec<Written>),
     /// One that holds the very bytes that are written.
     Same,
     /// One that begins with a request line.
@@ -187,10 +109,10 @@ impl Output {
             // Whether it is the same is known when all is written.
             Replace::Anything | Replace::Same => (true, ""),
             Replace::Nothing => (false, "it is there already"),
-            Replace::Stored(stored) => {
-                let alike = stored.iter().any(|stored| found.len() == stored.bytes);
-                let as_stored = alike && stored.contains(&Stored::read(dir.open_file(name, false)?)?);
-                (as_stored, "it is there already, and not as it was written here")
+            Replace::Written(written) => {
+                let alike = written.iter().any(|written| found.len() == written.bytes);
+                let as_written = alike && written.contains(&Written::read(dir.open_file(name, false)?)?);
+                (as_written, "it is there already, and not as it was written here")
             }
             Replace::Requests => {
                 (begins_with_a_request(&dir.open_file(name, false)?), "it is there already, and holds no request lines")
@@ -332,7 +254,7 @@ mod tests {
         let path = at.path().join("results.jsonl");
         let output = |replace: &Replace| Output::new(&path, replace.clone());
         text(&output(&Replace::Nothing), "one").unwrap();
-        let ours = Replace::Stored(vec![Stored::read(&b"earlier"[..]).unwrap(), Stored::of(&path).unwrap()]);
+        let ours = Replace::Written(vec![Written::read(&b"earlier"[..]).unwrap(), Written::of(&path).unwrap()]);
         assert_eq!(output(&Replace::Nothing).try_out().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         output(&ours).try_out().unwrap();
         text(&output(&ours), "two").unwrap();

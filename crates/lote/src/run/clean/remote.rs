@@ -23,7 +23,7 @@ use crate::{
         record::{Asked, Record},
         state::Phase,
     },
-    save::{self, Stored},
+    save::{self, Written},
 };
 
 /// What became of the files that a run has put at the service.
@@ -183,11 +183,11 @@ impl Remote<'_> {
 
     /// Nothing is deleted whose results are not here.
     async fn check_results(&self) -> Result<(), RunError> {
-        let Some(stored) = self.folder.state.finished.clone() else { return Ok(()) };
+        let Some(written) = self.folder.state.finished.clone() else { return Ok(()) };
         let path = self.folder.join(RESULTS);
-        let found = blocking(move || Stored::of(&path)).await;
+        let found = blocking(move || Written::of(&path)).await;
         match found.map_err(|error| self.folder.failed("read", RESULTS, error))? {
-            found if found == stored => Ok(()),
+            found if found == written => Ok(()),
             _ => {
                 let error = std::io::Error::other("it is not as this run has written it; nothing was deleted");
                 Err(self.folder.failed("read", RESULTS, error))

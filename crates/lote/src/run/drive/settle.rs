@@ -78,13 +78,13 @@ impl Driver {
             collect.join(&at.join(REQUESTS), Some(begin(RESULTS)), Some(begin(ANOMALIES))).await
         };
         let (joined, results) = joined.map_err(|error| self.uncollected(&at, error))?;
-        let stored = blocking(move || results.stored()).await;
-        let stored = stored.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
+        let written = blocking(move || results.written()).await;
+        let written = written.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
         let summary = ShardSummary { batch, joined };
-        let written = self.folder.begin_in(number, SUMMARY).and_then(|atomic| write_json(atomic, &summary));
-        written.map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
-        self.folder.say(Event::Settled { shard: number, results: stored })?;
+        let put = self.folder.begin_in(number, SUMMARY).and_then(|atomic| write_json(atomic, &summary));
+        put.map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
+        self.folder.say(Event::Settled { shard: number, results: written })?;
         self.tell(Progress::Settled { shard: number, joined: &summary.joined });
         Ok(())
     }

@@ -92,14 +92,14 @@ impl Driver {
             Err(Uncollected::Unfetched(error)) => return self.surplus_unfetched(number, id, error),
             Err(other) => return Err(self.uncollected(&at, other)),
         };
-        let stored = blocking(move || results.stored()).await;
-        let stored = stored.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
+        let written = blocking(move || results.written()).await;
+        let written = written.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
         let summary = Dir::open(&at).and_then(|dir| AtomicFile::within(dir, SUMMARY.as_ref(), self.folder.access()));
         summary
             .and_then(|atomic| write_json(atomic, &ShardSummary { batch, joined }))
             .map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
-        self.folder.say(Event::SurplusSettled { shard: number, batch: id, results: Some(stored) })
+        self.folder.say(Event::SurplusSettled { shard: number, batch: id, results: Some(written) })
     }
 
     /// What a surplus batch has could not be fetched. What is not there now will not be there later.

@@ -22,8 +22,8 @@ use crate::{
 /// Takes request lines with their results.
 pub(in crate::run) trait Visit {
     /// Offered all lines of a shard at once, none of which has another result. Gives back whether it takes them.
-    fn whole(&mut self, shard: u32, lines: u64) -> Result<bool, Fault> {
-        let _ = (shard, lines);
+    fn whole(&mut self, shard: u32) -> Result<bool, Fault> {
+        let _ = shard;
         Ok(false)
     }
 
@@ -129,7 +129,7 @@ impl Reader {
     fn open(root: &Path, part: &Part) -> Result<Self, Fault> {
         let folder = root.join(shard_folder(part.plan.number));
         let results = match &part.came {
-            Came::Results => Results::Lines(Lines::open(folder.join(RESULTS))?),
+            Came::Results(_) => Results::Lines(Lines::open(folder.join(RESULTS))?),
             Came::Nothing { code, why } => Results::Nothing { code, why: why.clone() },
             Came::Halved(_) => return Err(Fault(folder, io::Error::other("its lines are in other shards"))),
         };
@@ -265,7 +265,7 @@ impl<'a> Pairs<'a> {
             let first: Vec<(u32, u64)> = first.map(|part| (part.plan.number, part.plan.lines)).collect();
             return first.into_iter().try_for_each(|(shard, count)| {
                 let alone = self.shards.get(&shard).is_some_and(|part| part.surplus.is_empty());
-                if alone && self.again.is_empty() && visit.whole(shard, count)? {
+                if alone && self.again.is_empty() && visit.whole(shard)? {
                     return Ok(());
                 }
                 self.stretch(shard, count, visit)

@@ -133,7 +133,7 @@ impl World {
     }
 
     /// Writes what a batch over the lines of this file has, into a folder, and joins it.
-    fn answer(&mut self, requests: &Path, at: &Path) -> Stored {
+    fn answer(&mut self, requests: &Path, at: &Path) -> Written {
         let kind = self.kinds[self.batches % self.kinds.len()].clone();
         self.batches += 1;
         let text = fs::read_to_string(requests).unwrap();
@@ -167,8 +167,8 @@ impl World {
             panic!("it was not joined")
         };
         write_json(begin(SUMMARY), &ShardSummary { batch, joined }).unwrap();
-        let stored = results.stored().unwrap();
-        assert_eq!(stored, Stored::of(&at.join(RESULTS)).unwrap());
+        let stored = results.written().unwrap();
+        assert_eq!(stored, Written::of(&at.join(RESULTS)).unwrap());
         stored
     }
 
@@ -316,43 +316,43 @@ proptest! {
 }
 
 #[test]
-fn a_shard_is_copied_whole_or_not_at_all() {
+fn a_shard_is_copied_as_it_was_written_or_not_at_all() {
     let root = tempfile::tempdir().unwrap();
     let at = root.path().join(shard_folder(1));
     fs::create_dir_all(&at).unwrap();
     let long = format!("{}\n", "x".repeat(700_000));
-    for (text, lines, copied) in [
-        ("one\ntwo\n".to_owned(), 2, true),
-        (format!("{long}\n{long}"), 3, true),
-        ("one\n".to_owned(), 2, false),
-        ("one\ntwo\nthree\n".to_owned(), 2, false),
-        // The last line was cut, or a part of another was added.
-        ("one\ntwo".to_owned(), 1, false),
-        ("one\ntwo\nth".to_owned(), 2, false),
-        (String::new(), 0, true),
+    for (written, there) in [
+        ("one\ntwo\n", "one\ntwo\n"),
+        (&*format!("{long}{long}"), &*format!("{long}{long}")),
+        ("", ""),
+        ("one\ntwo\n", "one\n"),
+        ("one\ntwo\n", "one\ntwo\nthree\n"),
+        ("one\ntwo\n", "one\ntwp\n"),
+        ("one\ntwo\n", "one\ntwo"),
+        ("", "one\n"),
     ] {
-        fs::write(at.join(RESULTS), &text).unwrap();
+        fs::write(at.join(RESULTS), there).unwrap();
         let (mut results, mut failed) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let (parts, counted) = (Parts::default(), BTreeSet::from([1]));
+        let (parts, as_written) = (Parts::default(), Written::read(written.as_bytes()).unwrap());
+        let counted = BTreeMap::from([(1, &as_written)]);
         let mut writing = Writing {
             root: root.path(),
             parts: &parts,
             counted: &counted,
-            results: BufWriter::new(Hashing::new(&mut results)),
+            results: BufWriter::new(Summing::new(&mut results)),
             failed: BufWriter::new(&mut failed),
             sum: Sum::default(),
             undecided: 0,
         };
-        assert!(!writing.whole(2, lines).unwrap());
-        match writing.whole(1, lines) {
+        assert!(!writing.whole(2).unwrap());
+        match writing.whole(1) {
             Ok(taken) => {
                 let Ok(results) = writing.results.into_inner() else { panic!("it is not written") };
-                let stored = results.stored();
-                assert!(taken && copied, "{lines}");
-                assert_eq!((stored.bytes, stored), (text.len() as u64, Stored::of(&at.join(RESULTS)).unwrap()));
+                assert!(taken && written == there, "{there:?}");
+                assert_eq!(results.into_parts().1, as_written);
             }
             Err(Fault(path, error)) => {
-                assert!(!copied && error.to_string().ends_with(&format!("and {lines} were written")), "{error}");
+                assert!(written != there && error.to_string().contains("not as this run has written"), "{error}");
                 assert_eq!(path, at.join(RESULTS));
             }
         }

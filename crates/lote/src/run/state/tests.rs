@@ -1,9 +1,12 @@
 //! What follows from what, event by event.
 
 use super::*;
-use crate::run::{
-    event::{Event, Half},
-    schedule::{Bounds, Learned},
+use crate::{
+    run::{
+        event::{Event, Half},
+        schedule::{Bounds, Learned},
+    },
+    save::Stored,
 };
 
 fn plan(number: u32) -> ShardPlan {
@@ -36,6 +39,10 @@ fn stored() -> Stored {
     Stored::read(&b"x"[..]).unwrap()
 }
 
+fn written() -> Written {
+    Written::read(&b"x"[..]).unwrap()
+}
+
 /// All that happens to a shard that goes well, and what is to be done after each.
 fn course(shard: u32) -> Vec<(Event, Next)> {
     let (nonce, batch): (String, BatchId) = (format!("n{shard}"), id(&format!("b{shard}")));
@@ -44,7 +51,7 @@ fn course(shard: u32) -> Vec<(Event, Next)> {
         (Event::Creating { shard, nonce, at: UnixSeconds::now() }, Next::Resolve),
         (Event::Created { shard, batch: batch.clone(), adopted: false, said: false }, Next::Wait),
         (Event::Over { shard, batch, status: "completed".to_owned() }, Next::Settle(shard)),
-        (Event::Settled { shard, results: stored() }, Next::Merge),
+        (Event::Settled { shard, results: written() }, Next::Merge),
     ]
 }
 
@@ -66,7 +73,7 @@ fn a_shard_goes_from_step_to_step_and_no_other_way() {
         let nothing = matches!(event, Event::Uploaded { .. });
         assert_eq!(state.nothing_was_begun(), nothing, "after {event:?}");
     }
-    state.apply(&Event::Finished { results: stored() }).unwrap();
+    state.apply(&Event::Finished { results: written() }).unwrap();
     assert_eq!(next(&state, 1), Next::Done);
     assert!(state.apply(&Event::Uploaded { shard: 2, file: id("f") }).is_err(), "a shard of no plan");
 }
@@ -202,7 +209,7 @@ fn a_surplus_batch_is_settled_last_and_counts_nowhere() {
     let mut nothing = state.clone();
     nothing.apply(&settled(None)).unwrap();
     assert_eq!(next(&nothing, 9), Next::Merge);
-    state.apply(&settled(Some(stored()))).unwrap();
+    state.apply(&settled(Some(written()))).unwrap();
     assert!(state.clone().apply(&settled(None)).is_err());
     // What is lost of it is fetched again.
     state.apply(&over).unwrap();
@@ -314,7 +321,7 @@ fn a_shard_that_is_too_big_lives_on_in_two_others() {
     state.apply(&Event::Failed { shard: 2, why: "bad".to_owned() }).unwrap();
     assert_eq!(next(&state, 9), Next::Halve(7, Than::Shard(1)));
     // Unless the service has answered one as large.
-    state.shards.get_mut(&2).unwrap().phase = Phase::Settled(stored());
+    state.shards.get_mut(&2).unwrap().phase = Phase::Settled(written());
     state.shards.get_mut(&2).unwrap().plan.lines = 6;
     assert_eq!(next(&state, 9), Next::Submit(7));
     // Whatever ends with an embedded gateway, its lines are not in two places.
@@ -330,7 +337,7 @@ fn an_attempt_adds_shards_to_a_finished_run() {
     for (event, _) in course(1) {
         state.apply(&event).unwrap();
     }
-    state.apply(&Event::Finished { results: stored() }).unwrap();
+    state.apply(&Event::Finished { results: written() }).unwrap();
     assert!(state.clone().apply(&Event::Attempt { attempt: 3, shards: vec![plan(2)] }).is_err());
     assert!(state.clone().apply(&Event::Attempt { attempt: 2, shards: vec![plan(1)] }).is_err());
     state.apply(&Event::Attempt { attempt: 2, shards: vec![plan(2)] }).unwrap();
