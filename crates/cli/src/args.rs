@@ -6,6 +6,7 @@ use crate::cmd_batches::BatchesArgs;
 use crate::cmd_check::CheckArgs;
 use crate::cmd_clean::CleanArgs;
 use crate::cmd_completions::CompletionsArgs;
+use crate::cmd_export::ExportArgs;
 use crate::cmd_files::FilesArgs;
 use crate::cmd_gateway::GatewayArgs;
 use crate::cmd_inspect::InspectArgs;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Files(FilesArgs),
     Inspect(InspectArgs),
     Join(JoinArgs),
+    Export(ExportArgs),
     Gateway(GatewayArgs),
     Completions(CompletionsArgs),
 }

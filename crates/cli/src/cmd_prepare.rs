@@ -252,31 +252,11 @@ fn refuse(args: &PrepareArgs, rows_read: u64, findings: &Findings, advice: Optio
 }
 
 fn format(args: &PrepareArgs) -> Result<Format, CliError> {
-    let format = named_format(args)?;
+    let format = rows::format(&args.rows, args.format, args.delimiter.is_some())?;
     if args.delimiter.is_some() && format == Format::Jsonl {
         return Err(CliError::usage("--delimiter is for rows of CSV: add --format csv, or leave it out"));
     }
     Ok(format)
-}
-
-fn named_format(args: &PrepareArgs) -> Result<Format, CliError> {
-    if let Some(format) = args.format {
-        return Ok(format);
-    }
-    if input::is_dash(&args.rows) {
-        return Ok(if args.delimiter.is_some() { Format::Csv } else { Format::Jsonl });
-    }
-    let extension = args.rows.extension().unwrap_or_default().to_string_lossy();
-    match extension.to_ascii_lowercase().as_str() {
-        "jsonl" | "ndjson" | "json" => Ok(Format::Jsonl),
-        "csv" => Ok(Format::Csv),
-        "tsv" => Ok(Format::Tsv),
-        _ => Err(CliError::usage(format!(
-            "{}: the extension does not tell how the rows are written; \
-             add --format jsonl, csv or tsv",
-            args.rows.display()
-        ))),
-    }
 }
 
 fn template(text: &str) -> Result<String, CliError> {

@@ -6,6 +6,7 @@ mod cmd_batches;
 mod cmd_check;
 mod cmd_clean;
 mod cmd_completions;
+mod cmd_export;
 mod cmd_files;
 mod cmd_gateway;
 mod cmd_inspect;
@@ -19,6 +20,7 @@ mod course;
 mod embedded;
 mod endpoint;
 mod exit;
+mod export;
 mod fetch;
 mod input;
 mod interrupt;
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Files(args) => cmd_files::run(args),
         Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),
         Command::Join(args) => interrupt::watch(move |flag| cmd_join::run(&args, flag)),
+        Command::Export(args) => interrupt::watch(move |flag| cmd_export::run(&args, flag)),
         Command::Gateway(args) => cmd_gateway::run(&args),
         Command::Completions(args) => cmd_completions::run(&args),
     };

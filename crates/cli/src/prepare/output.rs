@@ -29,12 +29,25 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn new(path: &Path, what: &'static str, replace: Replace, inputs: &[&Path]) -> Result<Self, CliError> {
+        if let Some(why) = save::Output::ending_fault(path, what).filter(|_| !input::is_dash(path)) {
+            return Err(CliError::usage(format!("{}: {why}", path.display())));
+        }
+        Self::of_any_kind(path, what, replace, inputs)
+    }
+
+    /// As [`new`](Self::new), for what is not made of lines of JSON.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn of_any_kind(
+        path: &Path,
+        what: &'static str,
+        replace: Replace,
+        inputs: &[&Path],
+    ) -> Result<Self, CliError> {
         let target = if input::is_dash(path) {
             Target::Stdout(BufWriter::new(tempfile::tempfile().map_err(|error| cannot_write(what, &error))?))
         } else {
-            if let Some(why) = save::Output::ending_fault(path, what) {
-                return Err(CliError::usage(format!("{}: {why}", path.display())));
-            }
             let output = inputs.iter().fold(save::Output::new(path, replace), |output, input| output.private_as(input));
             let begun = output.try_out().and_then(|()| output.begin());
             let cannot = |error: io::Error| CliError::usage(format!("{}: cannot be written: {error}", path.display()));

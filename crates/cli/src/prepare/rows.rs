@@ -1,12 +1,15 @@
 //! Reads rows, JSON lines or CSV, one at a time.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
+use std::path::Path;
 
 use clap::ValueEnum;
 use minijinja::Value;
 
 use super::quotes::QuoteWatch;
 use super::value;
+use crate::exit::CliError;
+use crate::input;
 use crate::lines;
 
 /// The most bytes one row may have: as many as OpenAI lets a whole input file have
@@ -32,6 +35,30 @@ impl Format {
             Self::Csv => Some(b','),
             Self::Tsv => Some(b'\t'),
         }
+    }
+}
+
+/// How a file of rows is written, as it is said or by the ending of its name; of stdin, by whether values have a delimiter.
+///
+/// # Errors
+/// With exit 2 when the ending does not tell.
+pub(crate) fn format(path: &Path, said: Option<Format>, is_delimited: bool) -> Result<Format, CliError> {
+    if let Some(format) = said {
+        return Ok(format);
+    }
+    if input::is_dash(path) {
+        return Ok(if is_delimited { Format::Csv } else { Format::Jsonl });
+    }
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    match extension.to_ascii_lowercase().as_str() {
+        "jsonl" | "ndjson" | "json" => Ok(Format::Jsonl),
+        "csv" => Ok(Format::Csv),
+        "tsv" => Ok(Format::Tsv),
+        _ => Err(CliError::usage(format!(
+            "{}: the extension does not tell how the rows are written; \
+             add --format jsonl, csv or tsv",
+            path.display()
+        ))),
     }
 }
 

@@ -19,6 +19,7 @@ const COMMANDS: &[&str] = &[
     "files",
     "inspect",
     "join",
+    "export",
     "gateway",
     "completions",
 ];

@@ -10,6 +10,7 @@ mod commands;
 mod common;
 mod dialects;
 mod examples;
+mod export;
 mod files;
 mod folder;
 mod gateway;

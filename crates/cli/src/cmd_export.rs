@@ -1,0 +1,378 @@
+//! `lote export`: from the results of a run to a table.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use lote::save::Replace;
+use serde::Serialize;
+
+use crate::exit::{CliError, Exit};
+use crate::export::answer::Answer;
+use crate::export::beside::Beside;
+use crate::export::cell::Cell;
+use crate::export::columns::{Columns, Fields, Survey};
+use crate::export::npy::{Matrix, Shape};
+use crate::export::results::{Finder, Results, Unreadable};
+use crate::export::table::{Style, Table};
+use crate::input;
+use crate::interrupt::Interrupt;
+use crate::out;
+use crate::prepare::output::Output;
+use crate::prepare::rows::{self, Format};
+
+/// What the command makes, in messages.
+const WHAT: &str = "table";
+
+/// Make a table of the results of a run: CSV, TSV, JSON lines, or a matrix of numpy
+///
+/// Writes one row for each request line, in their order: custom_id, outcome, what was answered,
+/// model, finish_reason, input_tokens, output_tokens, error_code and error_message. When all answers
+/// are JSON objects (structured output), each of their fields is a column, those of objects within
+/// them under names with dots; else the text is one column. Refusals, tool calls, embeddings, images
+/// and other answers have columns where there are any; lists are JSON in their cell.
+///
+/// With --rows the columns of your own table come first, and the results beside them, found by the
+/// same --id that lote prepare was given. A result without a row is refused; a row may have none.
+///
+/// A text that a spreadsheet would take for a formula (it begins with = + - or @, and is no number)
+/// has an apostrophe before it in CSV, and how many have is said; --raw leaves them.
+///
+/// FILE.npy is a matrix of 32-bit floats, a row for each vector; a line without one has a row of NaN.
+/// FILE.rows.jsonl beside it names the custom_id of each row.
+///
+/// All is read twice, a line at a time. Only with --rows in another order than the results are, 40
+/// bytes for each are kept in memory.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  lote export requests.run -o answers.csv
+  lote export requests.run -o answers.csv --rows tickets.csv --id '{{ ticket_id }}'
+  lote export results.jsonl -o - --to jsonl | jq .text
+  lote export requests.run -o embeddings.npy
+
+Exit 0: the table has a row for each result. 1: some lines could not be read and have none. 2: usage, or a file that cannot
+be read or written. 3: refused, such as results that have no row, or vectors of several lengths. 130: interrupted."
+)]
+pub(crate) struct ExportArgs {
+    /// The folder of a run, a file of results, or - for stdin
+    #[arg(value_name = "RUN|RESULTS", value_parser = input::path())]
+    results: PathBuf,
+
+    /// Where the table is to be; - is stdout, and then the summary goes to stderr
+    #[arg(short, long, required = true, value_name = "FILE", value_parser = input::output())]
+    output: PathBuf,
+
+    /// What to write [default: by the ending of FILE; csv for -]
+    #[arg(long, value_enum, value_name = "KIND")]
+    to: Option<Kind>,
+
+    /// Your own table, whose columns come first: a .csv, .tsv, .jsonl or .ndjson file
+    #[arg(long, value_name = "FILE", value_parser = input::path())]
+    rows: Option<PathBuf>,
+
+    /// The template of the custom_id, as lote prepare was given it
+    #[arg(long, value_name = "TEXT", requires = "rows", default_value = "row-{{ row_number }}")]
+    id: String,
+
+    /// How the rows are written [default: by the ending of their file]
+    #[arg(long, value_enum, requires = "rows")]
+    format: Option<Format>,
+
+    /// What stands between the values of CSV rows, such as ';', or tab [default: , or, for tsv, a tab]
+    #[arg(long, value_name = "CHARACTER", requires = "rows", value_parser = rows::delimiter)]
+    delimiter: Option<u8>,
+
+    /// Only these fields of the answers, with dots for those within others
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "text")]
+    fields: Vec<String>,
+
+    /// The answers as they are, in one column, also when they are JSON
+    #[arg(long)]
+    text: bool,
+
+    /// Leave texts that a spreadsheet would take for formulas as they are
+    #[arg(long)]
+    raw: bool,
+
+    /// Begin CSV with a byte order mark, without which Excel on Windows shows other letters
+    #[arg(long)]
+    bom: bool,
+
+    /// Replace the output although it holds something else
+    #[arg(long)]
+    force: bool,
+
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a table can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Comma-separated values under a line of names
+    Csv,
+    /// Tab-separated values under a line of names
+    Tsv,
+    /// One JSON object on each line
+    Jsonl,
+    /// The vectors of embeddings as a matrix of numpy, and the custom_id of each row in a file beside it
+    Npy,
+}
+
+/// What was written, for people and as JSON.
+#[derive(Serialize)]
+struct Summary {
+    output: String,
+    rows: u64,
+    columns: usize,
+    /// Rows of the user's table that have no result.
+    without_result: u64,
+    /// Cells that have an apostrophe before them.
+    made_harmless: u64,
+    unreadable: u64,
+    #[serde(skip)]
+    first_unreadable: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names_of_rows: Option<String>,
+}
+
+/// # Errors
+/// When there is no table, with the exit code that says why.
+pub(crate) fn run(args: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, CliError> {
+    let kind = kind(args)?;
+    let beside = args.rows.as_deref().map(|rows| beside(args, rows)).transpose()?;
+    let results = Results::of(&args.results)?;
+    refuse_overwriting(args, &results)?;
+    let inputs: Vec<&Path> = std::iter::once(results.path()).chain(args.rows.as_deref()).collect();
+    let replace = || if args.force { Replace::Anything } else { Replace::Same };
+    let output = Output::of_any_kind(&args.output, WHAT, replace(), &inputs)?;
+    if let Some(path) = output.half_made() {
+        interrupt.half_made(path);
+    }
+    let style = match kind {
+        Kind::Csv => Style::Csv(b','),
+        Kind::Tsv => Style::Csv(b'\t'),
+        Kind::Jsonl => Style::Jsonl,
+        Kind::Npy => {
+            let names = args.output.with_extension("rows.jsonl");
+            let names_to = Output::of_any_kind(&names, "names of its rows", replace(), &inputs)?;
+            let summary = matrix(&results, output, names_to, interrupt)?;
+            return tell(args, Summary { names_of_rows: Some(names.display().to_string()), ..summary });
+        }
+    };
+    let summary = table(args, &results, beside.as_ref(), style, output, interrupt)?;
+    tell(args, summary)
+}
+
+fn table(
+    args: &ExportArgs,
+    results: &Results,
+    beside: Option<&Beside>,
+    style: Style,
+    output: Output,
+    interrupt: &Interrupt,
+) -> Result<Summary, CliError> {
+    let own = beside.map(|beside| beside.names(interrupt)).transpose()?.unwrap_or_default();
+    let fields = match (args.text, args.fields.as_slice()) {
+        (true, _) => Fields::Text,
+        (false, []) => Fields::Auto,
+        (false, named) => Fields::Named(named.to_vec()),
+    };
+    let mut survey = Survey::new(fields, style != Style::Jsonl);
+    let unreadable = results.each(interrupt, |outcome, answer| {
+        survey.add(outcome, answer);
+        Ok(())
+    })?;
+    let columns = survey.columns(&own).map_err(|why| CliError::refused(format!("{}: {why}", named(args))))?;
+    let names: Vec<String> = own.iter().chain(&columns.names).cloned().collect();
+    let mut summary = Summary { columns: names.len(), ..Summary::new(unreadable) };
+    let mut table = Table::begin(output, style, names, args.raw, args.bom).map_err(|error| cannot_write(&error))?;
+    let mut write = |summary: &mut Summary, cells: &[Cell]| {
+        summary.rows += 1;
+        summary.made_harmless += table.row(cells).map_err(|error| cannot_write(&error))?;
+        Ok(())
+    };
+    match beside {
+        None => {
+            results.each(interrupt, |outcome, answer| write(&mut summary, &columns.cells(outcome, answer)))?;
+        }
+        Some(beside) => {
+            let mut finder = Finder::new(results)?;
+            beside.each(&own, |id, mut cells| {
+                interrupt.check()?;
+                cells.extend(found(&mut finder, &columns, id, &mut summary)?);
+                write(&mut summary, &cells)
+            })?;
+            if let Some((first, count)) = finder.left()? {
+                let count = out::count(count, "result");
+                return Err(CliError::refused(format!(
+                    "{}: no row is that of {count}, first of custom_id {first:?}; is --id that of lote prepare?",
+                    args.rows.as_deref().map(input::shown).unwrap_or_default()
+                )));
+            }
+        }
+    }
+    let output = table.finish().map_err(|error| cannot_write(&error))?;
+    interrupt.check()?;
+    output.finish()?;
+    Ok(summary)
+}
+
+/// The cells of the result of a row, empty ones if it has none.
+fn found(finder: &mut Finder<'_>, columns: &Columns, id: &str, summary: &mut Summary) -> Result<Vec<Cell>, CliError> {
+    Ok(match finder.find(id)? {
+        Some(outcome) => columns.cells(&outcome, &Answer::of(&outcome)),
+        None => {
+            summary.without_result += 1;
+            vec![Cell::Empty; columns.names.len()]
+        }
+    })
+}
+
+fn matrix(results: &Results, output: Output, names: Output, interrupt: &Interrupt) -> Result<Summary, CliError> {
+    let mut shape = Shape::default();
+    let unreadable =
+        results.each(interrupt, |outcome, answer| shape.add(outcome, answer).map_err(CliError::refused))?;
+    let (rows, columns) = shape.size();
+    let mut matrix = Matrix::begin(output, names, &shape).map_err(|error| cannot_write(&error))?;
+    results.each(interrupt, |outcome, answer| matrix.line(outcome, answer).map_err(|error| cannot_write(&error)))?;
+    interrupt.check()?;
+    let (output, names) = matrix.finish();
+    // The names first: a matrix has them whenever it is there.
+    names.finish()?;
+    output.finish()?;
+    Ok(Summary { rows, columns, ..Summary::new(unreadable) })
+}
+
+impl Summary {
+    fn new(unreadable: Unreadable) -> Self {
+        Self {
+            output: String::new(),
+            rows: 0,
+            columns: 0,
+            without_result: 0,
+            made_harmless: 0,
+            unreadable: unreadable.lines,
+            first_unreadable: unreadable.first,
+            names_of_rows: None,
+        }
+    }
+
+    /// For people.
+    fn lines(&self) -> Vec<String> {
+        let (rows, columns) = (out::count(self.rows, "row"), out::count(self.columns as u64, "column"));
+        let mut lines = vec![format!("{}: {rows}, {columns}", self.output)];
+        if let Some(names) = &self.names_of_rows {
+            lines.push(format!("{names}: the custom_id of each row"));
+        }
+        if self.without_result > 0 {
+            lines.push(format!("{} without a result", out::count(self.without_result, "row")));
+        }
+        if self.made_harmless > 0 {
+            let cells = out::count(self.made_harmless, "text");
+            lines.push(format!(
+                "{cells} that a spreadsheet would take for a formula: ' was put before (--raw: leaves them)"
+            ));
+        }
+        if let Some(first) = &self.first_unreadable {
+            lines
+                .push(format!("{} cannot be read and has no row, first: {first}", out::count(self.unreadable, "line")));
+        }
+        lines
+    }
+}
+
+/// What is to be written.
+fn kind(args: &ExportArgs) -> Result<Kind, CliError> {
+    let ending = args.output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let kind = match (args.to, ending.as_str()) {
+        (Some(kind), _) => kind,
+        (None, _) if input::is_dash(&args.output) => Kind::Csv,
+        (None, "csv") => Kind::Csv,
+        (None, "tsv") => Kind::Tsv,
+        (None, "jsonl" | "ndjson") => Kind::Jsonl,
+        (None, "npy") => Kind::Npy,
+        (None, _) => {
+            return Err(CliError::usage(format!(
+                "{}: tables are .csv, .tsv, .jsonl or .npy; name such a file, or say what to write with --to",
+                args.output.display()
+            )));
+        }
+    };
+    let refuse = |why: &str| Err(CliError::usage(format!("{}: {why}", named(args))));
+    match kind {
+        Kind::Npy if input::is_dash(&args.output) => refuse("a matrix has a file of names beside it: name one with -o"),
+        Kind::Npy if args.rows.is_some() => {
+            refuse("a matrix holds vectors alone: leave --rows out, or name a .csv file")
+        }
+        Kind::Npy if args.text || !args.fields.is_empty() => refuse("a matrix has no columns of fields or texts"),
+        Kind::Jsonl | Kind::Npy if args.raw || args.bom => refuse("--raw and --bom are for CSV"),
+        kind => Ok(kind),
+    }
+}
+
+fn beside(args: &ExportArgs, rows: &Path) -> Result<Beside, CliError> {
+    if input::is_dash(rows) {
+        return Err(CliError::usage("--rows -: the rows are read twice; name a file"));
+    }
+    let format = rows::format(rows, args.format, args.delimiter.is_some())?;
+    Beside::new(rows.to_owned(), format, args.delimiter, args.id.clone())
+}
+
+/// Refuses what would write over what is read.
+fn refuse_overwriting(args: &ExportArgs, results: &Results) -> Result<(), CliError> {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    let output = real(&args.output).filter(|_| !input::is_dash(&args.output));
+    for (path, what) in [(Some(results.path()), "results"), (args.rows.as_deref(), "rows")] {
+        if output.is_some() && path.and_then(real) == output {
+            return Err(CliError::usage(format!(
+                "{}: the {what} would be overwritten by the table; choose another -o",
+                args.output.display()
+            )));
+        }
+    }
+    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if args.results.is_dir() && real(folder).zip(real(&args.results)).is_some_and(|(at, run)| at.starts_with(run)) {
+        return Err(CliError::usage(format!(
+            "{}: it is in the folder of the run; choose another -o",
+            args.output.display()
+        )));
+    }
+    Ok(())
+}
+
+fn named(args: &ExportArgs) -> String {
+    input::shown(&args.results)
+}
+
+fn cannot_write(error: &io::Error) -> CliError {
+    CliError::usage(format!("the {WHAT} cannot be written: {error}; nothing was left under the final name"))
+}
+
+fn tell(args: &ExportArgs, summary: Summary) -> Result<Exit, CliError> {
+    let to_stderr = input::is_dash(&args.output);
+    let output = if to_stderr { "stdout".to_owned() } else { args.output.display().to_string() };
+    let summary = Summary { output, ..summary };
+    let exit = if summary.unreadable == 0 { Exit::Success } else { Exit::Incomplete };
+    if args.json {
+        let text = serde_json::to_string(&summary).map_err(|error| CliError::usage(format!("summary: {error}")))?;
+        if to_stderr {
+            out::note_line(text);
+        } else {
+            out::line(text)?;
+        }
+        return Ok(exit);
+    }
+    let lines = summary.lines();
+    if to_stderr {
+        lines.iter().for_each(out::note);
+    } else {
+        out::lines(lines)?;
+    }
+    Ok(exit)
+}

@@ -1,0 +1,10 @@
+//! From results to tables.
+
+pub(crate) mod answer;
+pub(crate) mod beside;
+pub(crate) mod cell;
+pub(crate) mod columns;
+pub(crate) mod npy;
+pub(crate) mod object;
+pub(crate) mod results;
+pub(crate) mod table;
