@@ -82,6 +82,7 @@ Examples:
   lote plan requests.jsonl
   lote run requests.jsonl -o results.jsonl
   lote status requests.run
+  lote export requests.run -o answers.csv
   lote inspect output.jsonl error.jsonl
   lote join requests.jsonl output.jsonl error.jsonl -o results.jsonl
   lote gateway --listen 127.0.0.1:8787";

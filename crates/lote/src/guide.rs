@@ -6,6 +6,7 @@
 //! [waiting]: crate::guide::waiting
 //! [runs]: crate::guide::runs
 //! [parts]: crate::guide::parts
+//! [tables]: crate::guide::tables
 //! [errors]: crate::guide::errors
 //! [multi_user_servers]: crate::guide::multi_user_servers
 //! [testing]: crate::guide::testing
@@ -25,6 +26,7 @@ macro_rules! page {
         #[doc = "[waiting]: crate::guide::waiting"]
         #[doc = "[runs]: crate::guide::runs"]
         #[doc = "[parts]: crate::guide::parts"]
+        #[doc = "[tables]: crate::guide::tables"]
         #[doc = "[errors]: crate::guide::errors"]
         #[doc = "[multi_user_servers]: crate::guide::multi_user_servers"]
         #[doc = "[testing]: crate::guide::testing"]
@@ -76,6 +78,11 @@ page! {
     /// [`Partition`](crate::run::Partition), [`Run::partition`](crate::run::Run::partition),
     /// [`run::join_parts`](crate::run::join_parts), [`PlanOptions`](crate::run::PlanOptions).
     parts
+}
+
+page! {
+    /// [`Outcomes`](crate::Outcomes), [`Outcome`](crate::Outcome), which the rows of a table are made of.
+    tables
 }
 
 page! {

@@ -339,3 +339,27 @@ fn wrong_words_are_refused_before_anything_is_written() {
     assert_eq!(names(place.path()), ["results.jsonl", "rows.csv"]);
     assert_eq!(fs::read(place.path().join("rows.csv")).expect("rows"), b"id\na\n");
 }
+
+#[cfg(unix)]
+#[test]
+fn the_guides_commands_make_the_tables_that_it_tells_of() {
+    use crate::service::Embedded;
+    use crate::shell::{blocks, shell};
+
+    let page = fs::read_to_string(crate::common::repository("docs/guide/tables.md")).expect("the page");
+    let rows = page.split_once("```csv\n").and_then(|(_, rest)| rest.split_once("```")).expect("the rows").0;
+    let place = folder(&[("tickets.csv", rows.as_bytes())]);
+    let gateway = Embedded::start();
+    for code in blocks("docs/guide/tables.md") {
+        let ended = shell(&format!("set -e\n{code}"), &gateway, place.path(), &[]);
+        assert_eq!(ended.code, 0, "{code}: {ended:?}");
+    }
+    let answers = cells(&fs::read(place.path().join("answers.csv")).expect("a table"));
+    let expected = "ticket_id,subject,body,custom_id,outcome,text,model,finish_reason,input_tokens,output_tokens,error_code,\
+        error_message";
+    assert_eq!(answers[0].join(","), expected);
+    let ids: Vec<&str> = answers[1..].iter().map(|row| row[0].as_str()).collect();
+    assert!(ids == ["T1", "T2", "T3"] && answers[1..].iter().all(|row| row[4] == "succeeded"), "{answers:?}");
+    assert_eq!(fs::read_to_string(place.path().join("answers.jsonl")).expect("a table").lines().count(), 3);
+    assert!(fs::read_to_string(place.path().join("answers.tsv")).expect("a table").starts_with("custom_id\toutcome\t"));
+}

@@ -33,6 +33,8 @@ mod resume;
 mod run;
 mod service;
 #[cfg(unix)]
+mod shell;
+#[cfg(unix)]
 mod status;
 mod stdin;
 #[cfg(unix)]

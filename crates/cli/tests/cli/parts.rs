@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Ended, command, ended, folder, lote_in, lote_with, names, repository};
+use crate::common::{command, ended, folder, lote_in, lote_with, names};
 use crate::service::{Embedded, Unasked, at, json, requests};
+use crate::shell::{blocks, shell};
 
 fn ids(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).expect("the results");
@@ -18,32 +18,9 @@ fn ids(path: &Path) -> Vec<String> {
     text.lines().map(id).collect()
 }
 
-/// The shell code of the guide's page on parts, block by block.
-fn blocks() -> Vec<String> {
-    let page = fs::read_to_string(repository("docs/guide/parts.md")).expect("the page");
-    let blocks = page.split("```bash\n").skip(1).map(|part| part.split("```").next().expect("a block").to_owned());
-    blocks.collect()
-}
-
-/// Runs shell code in a folder, with `lote` at this gateway and these settings in the environment.
-fn shell(code: &str, gateway: &Embedded, place: &Path, settings: &[(&str, String)]) -> Ended {
-    let lote = at(gateway.url());
-    let mut shell = Command::new("bash");
-    for (name, value) in lote.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    let program = Path::new(lote.get_program()).parent().expect("a folder").to_owned();
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").expect("a PATH"));
-    shell.env("PATH", path).envs(settings.iter().cloned()).current_dir(place).args(["-c", code]);
-    ended(&mut shell, b"")
-}
-
 #[test]
 fn the_guides_loops_run_all_parts_and_join_them() {
-    let blocks = blocks();
+    let blocks = blocks("docs/guide/parts.md");
     let [in_turn, at_once, kubernetes, slurm, airflow] = blocks.as_slice() else { panic!("{blocks:?}") };
     let prompts = ["a", "b", "[[status=400]] c", "d", "e", "f", "g"];
     let expected: Vec<String> = (1..=7).map(|row| format!("row-{row}")).collect();

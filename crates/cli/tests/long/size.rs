@@ -80,4 +80,7 @@ fn a_run_takes_no_more_memory_for_more_lines() {
         count += 1;
     }
     assert_eq!(count, lines);
+
+    let table = measured(&["export", "joined.jsonl", "-o", "table.csv"]);
+    assert_eq!(table["rows"], lines, "{table}");
 }

@@ -59,7 +59,8 @@ impl Output {
         let sheet = ["xlsx", "xls", "ods"];
         let packed = ["gz", "zst", "bz2", "xz", "zip", "7z"];
         if table.contains(&&*ending) || sheet.contains(&&*ending) {
-            Some(format!("{what} are JSONL, not .{ending}; name a .jsonl file"))
+            let instead = if what == "results" { ", and make a table of it with lote export" } else { "" };
+            Some(format!("{what} are JSONL, not .{ending}; name a .jsonl file{instead}"))
         } else if packed.contains(&&*ending) {
             Some(format!("{what} are JSONL, not compressed; name a .jsonl file, and compress it afterwards"))
         } else {
