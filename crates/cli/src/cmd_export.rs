@@ -42,8 +42,8 @@ const WHAT: &str = "table";
 /// FILE.npy is a matrix of 32-bit floats, a row for each vector; a line without one has a row of NaN.
 /// FILE.rows.jsonl beside it names the custom_id of each row.
 ///
-/// All is read twice, a line at a time. Only with --rows in another order than the results are, 40
-/// bytes for each are kept in memory.
+/// All is read twice, a line at a time. With --rows in another order than the results are, 16 bytes for
+/// each result are kept in memory, and the results in a temporary file.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,

@@ -1,6 +1,5 @@
 //! The results that a table is made of, and finding those of one line.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -111,7 +110,7 @@ impl Results {
 }
 
 /// Finds the result of a line. Where results are in the order in which they are asked for, nothing is kept of them; else
-/// 40 bytes of each are in memory.
+/// 16 bytes for each are in memory.
 pub(crate) struct Finder<'a> {
     results: &'a Results,
     outcomes: Outcomes,
@@ -171,26 +170,22 @@ impl<'a> Finder<'a> {
 /// Where each result is in a temporary file.
 struct Index {
     file: BufReader<File>,
-    places: HashMap<u128, u64>,
-    hashers: (RandomState, RandomState),
+    /// By the hash of the custom_id; of those that were given out the place is [`TAKEN`].
+    places: Vec<(u64, u64)>,
+    hasher: RandomState,
 }
+
+const TAKEN: u64 = u64::MAX;
 
 impl Index {
     /// Of all that come next.
     fn of(finder: &mut Finder<'_>) -> Result<Self, CliError> {
         let file = tempfile::tempfile().map_err(|error| cannot_keep(&error))?;
-        let hashers = (RandomState::new(), RandomState::new());
-        let (mut to, mut places, mut at) = (BufWriter::new(&file), HashMap::new(), 0);
+        let hasher = RandomState::new();
+        let (mut to, mut places, mut at) = (BufWriter::new(&file), Vec::new(), 0);
         let mut next = finder.ahead.take();
         while let Some(outcome) = next {
-            let id = outcome.custom_id();
-            if places.insert(hash(&hashers, id), at).is_some() {
-                let message = format!(
-                    "{}: two results are for custom_id {id:?}; lote join, given the requests, makes one of them",
-                    finder.results.name
-                );
-                return Err(CliError::refused(message));
-            }
+            places.push((hasher.hash_one(outcome.custom_id()), at));
             let line = outcome.line();
             to.write_all(line.as_bytes()).and_then(|()| to.write_all(b"\n")).map_err(|error| cannot_keep(&error))?;
             at += line.len() as u64 + 1;
@@ -198,24 +193,55 @@ impl Index {
         }
         to.flush().map_err(|error| cannot_keep(&error))?;
         drop(to);
-        Ok(Self { file: BufReader::new(file), places, hashers })
+        places.sort_unstable();
+        let mut index = Self { file: BufReader::new(file), places, hasher };
+        if let Some(id) = index.twice()? {
+            let message = format!(
+                "{}: two results are for custom_id {id:?}; lote join, given the requests, makes one of them",
+                finder.results.name
+            );
+            return Err(CliError::refused(message));
+        }
+        Ok(index)
+    }
+
+    /// A custom_id that two results have.
+    fn twice(&mut self) -> Result<Option<String>, CliError> {
+        for at in 1..self.places.len() {
+            let [(before, first), (hash, second)] = [self.places[at - 1], self.places[at]];
+            // Two ids may have one hash.
+            if before == hash {
+                let (first, second) = (self.read(first)?, self.read(second)?);
+                if first.custom_id() == second.custom_id() {
+                    return Ok(Some(first.custom_id().to_owned()));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn take(&mut self, custom_id: &str) -> Result<Option<Outcome>, CliError> {
-        let key = hash(&self.hashers, custom_id);
-        let Some(at) = self.places.remove(&key) else { return Ok(None) };
-        let outcome = self.read(at)?;
-        if outcome.custom_id() == custom_id {
-            return Ok(Some(outcome));
+        let hash = self.hasher.hash_one(custom_id);
+        let from = self.places.partition_point(|(known, _)| *known < hash);
+        for at in (from..self.places.len()).take_while(|at| self.places[*at].0 == hash).collect::<Vec<_>>() {
+            let (_, place) = self.places[at];
+            if place == TAKEN {
+                continue;
+            }
+            let outcome = self.read(place)?;
+            if outcome.custom_id() == custom_id {
+                self.places[at].1 = TAKEN;
+                return Ok(Some(outcome));
+            }
         }
-        self.places.insert(key, at);
         Ok(None)
     }
 
     fn left(&mut self) -> Result<Option<(String, u64)>, CliError> {
-        let count = self.places.len() as u64;
-        let Some(at) = self.places.values().min().copied() else { return Ok(None) };
-        Ok(Some((self.read(at)?.custom_id().to_owned(), count)))
+        let left = || self.places.iter().map(|(_, place)| *place).filter(|place| *place != TAKEN);
+        let (first, count) = (left().min(), left().count() as u64);
+        let Some(first) = first else { return Ok(None) };
+        Ok(Some((self.read(first)?.custom_id().to_owned(), count)))
     }
 
     fn read(&mut self, at: u64) -> Result<Outcome, CliError> {
@@ -225,10 +251,6 @@ impl Index {
         line.truncate(line.trim_end_matches('\n').len());
         Outcome::from_line(line).map_err(|error| cannot_keep(&io::Error::other(error.to_string())))
     }
-}
-
-fn hash((a, b): &(RandomState, RandomState), id: &str) -> u128 {
-    u128::from(a.hash_one(id)) << 64 | u128::from(b.hash_one(id))
 }
 
 fn temporary() -> Result<NamedTempFile, CliError> {
