@@ -35,6 +35,9 @@ mod service;
 mod status;
 mod stdin;
 #[cfg(unix)]
+mod temporary;
+#[cfg(unix)]
 mod terminal;
 #[cfg(unix)]
 mod told;
+mod words;

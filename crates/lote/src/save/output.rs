@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use super::{Access, AtomicFile, Place, place, place::Name, same, sweep};
+use crate::lines::TemporaryError;
 
 /// A file as it was written: what has the same size and hash is that file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +178,11 @@ impl Output {
                 let atomic = AtomicFile::with(&self.path, self.access)?;
                 To::File { atomic, name, replace: self.replace.clone() }
             }
-            Place::Stream(path) => To::Stream { spool: tempfile::tempfile()?, path },
+            Place::Stream(path) => {
+                let spool = tempfile::tempfile();
+                let spool = spool.map_err(|error| TemporaryError::wrap(&std::env::temp_dir(), error))?;
+                To::Stream { spool, path }
+            }
         }))
     }
 
