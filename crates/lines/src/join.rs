@@ -20,6 +20,7 @@ mod answers;
 mod block;
 mod error;
 mod facts;
+mod files;
 mod matching;
 mod requests;
 mod results;
@@ -118,19 +119,21 @@ impl Joined {
 /// - A request line that is answered twice gets the first answer that succeeded and is complete, else the first that
 ///   succeeded although it was cut off or filtered, else the first.
 /// - One that is not answered gets error code `missing`; but `unreadable` when one of the files holds no lines of
-///   JSON at all, such as the page of a login, or its compressed data is cut off or damaged: its answer may have been in
-///   what is lost.
+///   JSON at all, such as the page of a login, holds a list of answers inside an object or another list, or its compressed
+///   data is cut off or damaged: its answer may have been in what is lost.
 /// - Of two answers to it in a file whose compressed data is damaged, not cut off, neither is taken, and it gets
 ///   `unreadable`: the damage may have changed the custom_id of one.
 /// - One whose answer cannot be read gets error code `unreadable` and a message with file and line,
-///   unless another answer to it can be read. The bytes are among the anomalies, with their place.
+///   unless another answer to it can be read. A line that names two custom_ids is nobody's, and of lines that were glued
+///   together, each cut off but the last, every one is its own. The bytes are among the anomalies, with their place.
 /// - Result lines are written as [`Answer::write_normalised`](crate::Answer::write_normalised) writes them.
 /// - Answers that are not taken (duplicates, unreadable lines, custom_ids that nobody asked for) are
 ///   anomalies.
 ///
 /// Files may be compressed, as for [`open_lines`](crate::open_lines()). The answer files are read twice, the
 /// second time in the order of the input; what is compressed is decompressed into a temporary file
-/// first. A line that changes in between is not taken. Memory: the longest line twice, and less than 64 MiB, however many
+/// first. Of any number of files, 64 are open at once, and another one that is read again must be as it was. A line that
+/// changes in between is not taken. Memory: the longest line twice, and less than 64 MiB, however many
 /// there are; what is known of more than 131,072 answers is in temporary files, with less than 300 bytes for each.
 ///
 /// # Errors
@@ -260,6 +263,8 @@ struct Bounds {
     requests: usize,
     /// How many sorted runs are merged at once.
     merged: usize,
+    /// How many answer files are open at once.
+    open: usize,
     /// How many bytes of answers are read before their results are written.
     block_bytes: u64,
     /// How many request lines that are.
@@ -274,6 +279,8 @@ impl Default for Bounds {
             answers: 1 << 17,
             requests: 1 << 18,
             merged: MERGED,
+            // Some systems let a process have no more than 256.
+            open: 64,
             // As much as stays in the cache of a core until it is written.
             block_bytes: 1 << 20,
             block_lines: 1 << 14,
