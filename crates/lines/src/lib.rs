@@ -22,6 +22,7 @@ mod finding;
 mod foreign;
 mod groups;
 mod ids;
+mod index;
 mod inspect;
 mod join;
 mod layout;
