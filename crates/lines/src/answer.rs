@@ -2,6 +2,7 @@
 //! said, only the shape in which it said it, and never decides what to do about it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::{self, Write};
 
 use serde_json::value::RawValue;
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::error_text::{self, Said};
 use crate::fields::{Walk, fields};
 use crate::raw::{self, Kind};
+use crate::tape::Tape;
 use crate::usage::Usage;
 
 mod body;
@@ -23,6 +25,11 @@ pub use outcome::{OutcomeKind, Shortfall};
 pub use unreadable::{Unreadable, UnreadableKind};
 pub(crate) use write::{MISSING_CODE, MISSING_MESSAGE, Pieces, UNREADABLE_CODE, UNREADABLE_MESSAGE, write_unreadable};
 pub use write::{write_error, write_missing};
+
+thread_local! {
+    /// The tape of the line that is read, so that not every line asks for memory.
+    static TAPE: Cell<Tape> = const { Cell::new(Tape::EMPTY) };
+}
 
 /// The code of an answer that failed although nothing says so: its body holds no answer.
 const NO_ANSWER_CODE: &str = "no_answer";
@@ -71,11 +78,13 @@ impl<'a> Answer<'a> {
     /// neither a response nor an error in a shape that is known.
     pub fn parse(line: &'a [u8]) -> Result<Self, Unreadable> {
         let text = raw::utf8(line).map_err(|error| Unreadable::not_utf8(line, error.valid_up_to()))?;
+        let mut tape = TAPE.take();
         let (mut custom_id, mut other_id, mut id, mut response) = (None, None, None, None);
+        let mut response_at = 0;
         // Of several, the last one, and the last one that says something.
         let (mut error, mut saying) = (None, None);
         let mut doubled = Doubled::default();
-        let walked = raw::entries(text, &mut |key, value| {
+        let walked = raw::entries_on(text, &mut tape, &mut |key, value, place| {
             doubled.note(&key);
             match key.as_ref() {
                 "custom_id" => match (custom_id, not_null(value)) {
@@ -83,7 +92,11 @@ impl<'a> Answer<'a> {
                     (first, next) => custom_id = first.or(next),
                 },
                 "id" => id = not_null(value),
-                "response" => response = not_null(value).or(response),
+                "response" => {
+                    if let Some(value) = not_null(value) {
+                        (response, response_at) = (Some(value), place);
+                    }
+                }
                 "error" => {
                     error = Some(value).filter(|error| !is_no_error(error));
                     saying = error.or(saying);
@@ -113,16 +126,17 @@ impl<'a> Answer<'a> {
             seen: Body::absent(),
             decoded: None,
         };
-        let known = response.is_some_and(|response| answer.read_response(response));
+        let mut walk = Walk::on(tape, text, response.unwrap_or_default(), response_at);
+        let known = response.is_some() && answer.read_response(&mut walk);
+        TAPE.set(walk.into_tape());
         let foreign = if known || error.is_some() { None } else { Unreadable::unknown_shape(text, response) };
         foreign.map_or(Ok(answer), Err)
     }
 
     /// Reads the response and its body in one walk. `false` when it is in no shape that is known.
-    fn read_response(&mut self, response: &'a str) -> bool {
+    fn read_response(&mut self, walk: &mut Walk<'a>) -> bool {
         let mut known = false;
         let Self { parts, doubled, seen, decoded, .. } = self;
-        let mut walk = Walk::new(response);
         walk.fields(&mut |key, walk| match key.as_ref() {
             "status_code" => {
                 known = true;

@@ -15,6 +15,7 @@ use crate::raw::clip;
 use crate::reader::{Line, LineReader};
 use crate::scan::BOM;
 use crate::tally::count_models;
+use crate::tape::Tape;
 use crate::uniqueness::Uniqueness;
 use body::Held;
 use many::Many;
@@ -160,6 +161,10 @@ struct Checker<'o> {
     escapes: Finder<'static>,
     /// A line whose CRs had to be replaced.
     rewritten: Vec<u8>,
+    /// What is inside of the line.
+    tape: Tape,
+    /// The line may have control characters.
+    controls: bool,
 }
 
 impl<'o> Checker<'o> {
@@ -189,6 +194,8 @@ impl<'o> Checker<'o> {
             rows: false,
             escapes: Finder::new("\\u"),
             rewritten: Vec::new(),
+            tape: Tape::default(),
+            controls: true,
         }
     }
 
@@ -222,7 +229,7 @@ impl<'o> Checker<'o> {
                 continue;
             }
             let mut rewritten = std::mem::take(&mut self.rewritten);
-            let canonical = if memchr::memchr(b'\r', line.bytes).is_none() {
+            let canonical = if !self.controls || memchr::memchr(b'\r', line.bytes).is_none() {
                 line.bytes
             } else {
                 rewritten.clear();

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use crate::raw::{Kind, text};
+use crate::raw::{Kind, key_text, text};
+use crate::skip::{after_space, after_string, after_value};
+use crate::tape::{Tape, Token};
 
 /// Calls `visit` with each key (escapes undone) and value of the object in `json`, in order.
 ///
@@ -36,18 +38,35 @@ pub(crate) fn levels(json: &str) -> usize {
 }
 
 /// A walk through one JSON value that looks at each byte once, however deep it looks: at each value
-/// it stops at, the caller takes it, steps into it, or leaves it, and then it is passed over.
+/// it stops at, the caller takes it, steps into it, or leaves it, and then it is passed over. Where a [`Tape`] of the line
+/// is at hand, it looks at no byte but the first of each value.
 ///
 /// Of broken JSON anything may be visited, but every walk ends and none panics.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     json: &'a str,
     at: usize,
+    tape: Tape,
+    /// Where the walk is on the tape, if it has one.
+    place: Option<usize>,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(json: &'a str) -> Self {
-        Self { json, at: after_space(json.as_bytes(), 0) }
+        Self { json, at: after_space(json.as_bytes(), 0), tape: Tape::default(), place: None }
+    }
+
+    /// A walk through a value of a line, which is at this place of the line's tape, if that is whole.
+    pub(crate) fn on(tape: Tape, line: &'a str, value: &'a str, place: usize) -> Self {
+        match tape.start(place) {
+            Some(at) if tape.is_whole() => Self { json: line, at, tape, place: Some(place) },
+            _ => Self { tape, ..Self::new(value) },
+        }
+    }
+
+    /// The tape, for another walk.
+    pub(crate) fn into_tape(self) -> Tape {
+        self.tape
     }
 
     /// What the value here is.
@@ -63,8 +82,17 @@ impl<'a> Walk<'a> {
     /// The value here, which is passed over.
     pub(crate) fn value(&mut self) -> &'a str {
         let start = self.at;
-        self.at = after_value(self.json.as_bytes(), start);
+        match self.place {
+            Some(place) => self.pass(place),
+            None => self.at = after_value(self.json.as_bytes(), start),
+        }
         self.json.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Passes over a value on the tape.
+    fn pass(&mut self, place: usize) {
+        self.at = self.tape.end(place).unwrap_or(self.json.len());
+        self.place = Some(self.tape.next(place));
     }
 
     /// Steps into an object: `visit` gets each key (escapes undone), with the walk at its value.
@@ -73,6 +101,9 @@ impl<'a> Walk<'a> {
         let bytes = self.json.as_bytes();
         if bytes.get(self.at) != Some(&b'{') {
             return;
+        }
+        if let Some(place) = self.place {
+            return self.fields_on_tape(place, visit);
         }
         let mut at = self.at + 1;
         loop {
@@ -100,12 +131,42 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn fields_on_tape(&mut self, place: usize, visit: &mut dyn FnMut(Cow<'a, str>, &mut Self)) {
+        let (end, mut next) = (self.tape.next(place), place + 1);
+        while next < end
+            && let Some(Token { start, end: key_end, escapes }) = self.tape.token(next)
+        {
+            let key = self.json.get(start..key_end).unwrap_or_default();
+            self.stop_at(next + 1);
+            visit(key_text(key, escapes), self);
+            next = self.past(next + 1);
+        }
+        self.pass(place);
+    }
+
+    /// Stops at a value on the tape.
+    fn stop_at(&mut self, place: usize) {
+        self.at = self.tape.start(place).unwrap_or(self.json.len());
+        self.place = Some(place);
+    }
+
+    /// The place behind the value at which the walk was stopped.
+    fn past(&self, place: usize) -> usize {
+        match self.place {
+            Some(now) if now > place => now,
+            _ => self.tape.next(place),
+        }
+    }
+
     /// Steps into an array: `visit` gets the walk at each of its values. What is no array is left
     /// where it is.
     pub(crate) fn items(&mut self, visit: &mut dyn FnMut(&mut Self)) {
         let bytes = self.json.as_bytes();
         if bytes.get(self.at) != Some(&b'[') {
             return;
+        }
+        if let Some(place) = self.place {
+            return self.items_on_tape(place, visit);
         }
         let mut at = self.at + 1;
         loop {
@@ -129,6 +190,16 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn items_on_tape(&mut self, place: usize, visit: &mut dyn FnMut(&mut Self)) {
+        let (end, mut next) = (self.tape.next(place), place + 1);
+        while next < end {
+            self.stop_at(next);
+            visit(self);
+            next = self.past(next);
+        }
+        self.pass(place);
+    }
+
     /// The same, with the number of each value, from 0.
     pub(crate) fn numbered(&mut self, visit: &mut dyn FnMut(usize, &mut Self)) {
         let mut index = 0;
@@ -137,114 +208,6 @@ impl<'a> Walk<'a> {
             index += 1;
         });
     }
-}
-
-fn after_space(bytes: &[u8], mut at: usize) -> usize {
-    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-        at += 1;
-    }
-    at
-}
-
-/// The place of the next quote or backslash.
-#[inline]
-pub(crate) fn quote_or_backslash(bytes: &[u8], at: usize) -> Option<usize> {
-    match near(bytes, at, |word| with(word, b'"') | with(word, b'\\')) {
-        Ok(found) => Some(found),
-        Err(at) => memchr::memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found),
-    }
-}
-
-/// The place of the next quote.
-#[inline]
-fn quote(bytes: &[u8], at: usize) -> Option<usize> {
-    match near(bytes, at, |word| with(word, b'"')) {
-        Ok(found) => Some(found),
-        Err(at) => memchr::memchr(b'"', bytes.get(at..)?).map(|found| at + found),
-    }
-}
-
-/// The place of the first backslash.
-#[inline]
-pub(crate) fn backslash(bytes: &[u8]) -> Option<usize> {
-    match near(bytes, 0, |word| with(word, b'\\')) {
-        Ok(found) => Some(found),
-        Err(at) => memchr::memchr(b'\\', bytes.get(at..)?).map(|found| at + found),
-    }
-}
-
-const ONES: u64 = u64::MAX / 0xFF;
-
-/// The high bit of each byte that is this one; above the first of them, of some others too.
-fn with(word: u64, byte: u8) -> u64 {
-    let zeros = word ^ (ONES * u64::from(byte));
-    zeros.wrapping_sub(ONES) & !zeros & (ONES << 7)
-}
-
-/// The place of the first byte that `found` marks among the next few, or the place behind them. Most texts are short: the
-/// search that is faster in long ones takes longer to begin.
-#[inline]
-fn near(bytes: &[u8], at: usize, found: impl Fn(u64) -> u64) -> Result<usize, usize> {
-    const WORDS: usize = 3;
-    let (words, _) = bytes.get(at..).unwrap_or_default().as_chunks();
-    for (number, word) in words.iter().take(WORDS).enumerate() {
-        let found = found(u64::from_le_bytes(*word));
-        if found != 0 {
-            return Ok(at + 8 * number + (found.trailing_zeros() / 8) as usize);
-        }
-    }
-    Err(at + 8 * words.len().min(WORDS))
-}
-
-/// The place after the string whose opening quote is at `at`.
-fn after_string(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(found) = quote(bytes, at) {
-        at = found + 1;
-        let backslashes = bytes[start + 1..found].iter().rev().take_while(|byte| **byte == b'\\').count();
-        if backslashes % 2 == 0 {
-            return at;
-        }
-    }
-    bytes.len()
-}
-
-/// The place after the value that begins at `at`.
-fn after_value(bytes: &[u8], at: usize) -> usize {
-    match bytes.get(at) {
-        Some(b'"') => after_string(bytes, at),
-        Some(b'{') => after_brackets(bytes, at, b'{', b'}'),
-        Some(b'[') => after_brackets(bytes, at, b'[', b']'),
-        _ => {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-            at + rest.iter().position(ends).unwrap_or(rest.len())
-        }
-    }
-}
-
-/// The place after the bracket that closes the one at `at`. In valid JSON brackets of the other
-/// kind need no counting.
-fn after_brackets(bytes: &[u8], mut at: usize, open: u8, close: u8) -> usize {
-    let mut depth = 0_usize;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr3(b'"', open, close, rest)) {
-        at += found;
-        let byte = bytes[at];
-        if byte == b'"' {
-            at = after_string(bytes, at);
-            continue;
-        }
-        at += 1;
-        if byte == open {
-            depth += 1;
-        } else {
-            depth -= 1;
-            if depth == 0 {
-                return at;
-            }
-        }
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

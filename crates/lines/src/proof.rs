@@ -1,68 +1,79 @@
 //! Owns the quick proof that a text is exactly one JSON object, in one pass over its bytes and without a tree or an
 //! allocation. What it cannot prove it does not judge: who asked goes another way, which says what is wrong.
 
-use crate::fields::quote_or_backslash;
+use crate::quotes::{Quote, Quotes};
+use crate::tape::Record;
 
 /// What a proof has seen on its way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// An escape stands for half of a character, which may or may not have its other half.
+    /// An escape stands for half of a character, and may do so without its other half.
     pub(crate) halves: bool,
     /// A value may have more than [`LEVELS`] objects and arrays in each other.
     pub(crate) deep: bool,
+    /// There may be control characters.
+    pub(crate) controls: bool,
 }
 
 impl Seen {
     /// What may be in a text of which nothing was seen.
     pub(crate) const fn anything() -> Self {
-        Self { halves: true, deep: true }
+        Self { halves: true, deep: true, controls: true }
     }
 }
 
 /// Objects and arrays that may stand in each other inside a value, one for each bit of the stack.
 pub(crate) const LEVELS: u32 = u64::BITS;
 
-/// Calls `visit` with each key, in its quotes, and value of the object in `json`, in order.
+/// A key in its quotes, and its value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) key: &'a str,
+    /// The key has escapes.
+    pub(crate) key_escapes: bool,
+    pub(crate) value: &'a str,
+    /// Which token of the record the value is.
+    pub(crate) place: usize,
+}
+
+/// Calls `visit` with each entry of the object in `json`, in order, and keeps in `record` what is inside of them.
 ///
 /// # Errors
 ///
 /// How many times it called `visit` before it came to what it cannot prove: broken JSON, but also control characters, which
 /// may stand between values, and objects or arrays within more than [`LEVELS`] others.
-pub(crate) fn object<'a>(json: &'a str, visit: &mut dyn FnMut(&'a str, &'a str)) -> Result<Seen, usize> {
-    if has_control(json.as_bytes()) {
-        return Err(0);
-    }
-    let mut proof = Proof { bytes: json.as_bytes(), seen: Seen::default() };
+pub(crate) fn object<'a>(
+    json: &'a str,
+    record: &mut impl Record,
+    visit: &mut dyn FnMut(Entry<'a>),
+) -> Result<Seen, usize> {
+    record.begin(json.len());
+    let mut proof = Proof { bytes: json.as_bytes(), quotes: Quotes::new(json.as_bytes()), record };
     let mut visits = 0;
-    proof.entries(json, &mut visits, visit).ok_or(visits).map(|()| proof.seen)
+    proof.entries(json, &mut visits, visit).ok_or(visits)?;
+    Ok(Seen { halves: proof.quotes.halves, ..Seen::default() })
 }
 
-/// Whether there is a control character, which JSON allows nowhere but between values.
-fn has_control(bytes: &[u8]) -> bool {
-    // Without a way out in the middle, so that many bytes are compared at once.
-    let (chunks, rest) = bytes.as_chunks::<64>();
-    let least = |bytes: &[u8]| bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte));
-    chunks.iter().map(|chunk| least(chunk)).fold(least(rest), u8::min) < b' '
-}
-
-struct Proof<'a> {
-    /// Without control characters.
+struct Proof<'a, 'r, R> {
     bytes: &'a [u8],
-    seen: Seen,
+    /// The quotes that were not come to.
+    quotes: Quotes<'a>,
+    record: &'r mut R,
 }
 
-impl<'a> Proof<'a> {
-    fn entries(&mut self, json: &'a str, visits: &mut usize, visit: &mut dyn FnMut(&'a str, &'a str)) -> Option<()> {
+impl<'a, R: Record> Proof<'a, '_, R> {
+    fn entries(&mut self, json: &'a str, visits: &mut usize, visit: &mut dyn FnMut(Entry<'a>)) -> Option<()> {
         let mut at = self.past(self.space(0), b'{')?;
         at = self.space(at);
         if let Some(end) = self.past(at, b'}') {
             return self.end(end);
         }
         loop {
-            let key_end = self.string(at)?;
+            let (key_end, key_escapes) = self.string(at)?;
             let start = self.space(self.past(self.space(key_end), b':')?);
+            let place = self.record.place();
             let end = self.value(start)?;
-            visit(json.get(at..key_end)?, json.get(start..end)?);
+            visit(Entry { key: json.get(at..key_end)?, key_escapes, value: json.get(start..end)?, place });
             *visits += 1;
             at = self.space(end);
             if let Some(end) = self.past(at, b'}') {
@@ -83,15 +94,21 @@ impl<'a> Proof<'a> {
         let (mut open, mut depth) = (0_u64, 0);
         loop {
             match self.bytes.get(at)? {
-                b'"' => at = self.string(at)?,
+                b'"' => {
+                    let (end, escapes) = self.string(at)?;
+                    self.record.scalar(at, end, escapes);
+                    at = end;
+                }
                 bracket @ (b'{' | b'[') => {
                     if depth == LEVELS {
                         return None;
                     }
+                    self.record.open(at);
                     let is_object = *bracket == b'{';
                     at = self.space(at + 1);
                     // The closing brackets are the opening ones and two.
                     if let Some(end) = self.past(at, bracket + 2) {
+                        self.record.close(end);
                         at = end;
                     } else {
                         (open, depth) = (open << 1 | u64::from(is_object), depth + 1);
@@ -101,7 +118,11 @@ impl<'a> Proof<'a> {
                         continue;
                     }
                 }
-                _ => at = self.scalar(at)?,
+                _ => {
+                    let end = self.scalar(at)?;
+                    self.record.scalar(at, end, false);
+                    at = end;
+                }
             }
             loop {
                 if depth == 0 {
@@ -114,10 +135,12 @@ impl<'a> Proof<'a> {
                     b',' => at = self.space(at + 1),
                     b'}' if is_object => {
                         (open, depth, at) = (open >> 1, depth - 1, at + 1);
+                        self.record.close(at);
                         continue;
                     }
                     b']' if !is_object => {
                         (open, depth, at) = (open >> 1, depth - 1, at + 1);
+                        self.record.close(at);
                         continue;
                     }
                     _ => return None,
@@ -129,43 +152,17 @@ impl<'a> Proof<'a> {
 
     /// The place of the value after the key that begins here.
     fn key(&mut self, at: usize) -> Option<usize> {
-        let end = self.string(at)?;
+        let (end, escapes) = self.string(at)?;
+        self.record.scalar(at, end, escapes);
         Some(self.space(self.past(self.space(end), b':')?))
     }
 
-    /// The place after the string that begins here.
-    fn string(&mut self, at: usize) -> Option<usize> {
-        let mut at = self.past(at, b'"')?;
-        loop {
-            at = quote_or_backslash(self.bytes, at)?;
-            if self.bytes[at] == b'"' {
-                return Some(at + 1);
-            }
-            at = self.escapes(at)?;
-        }
-    }
-
-    /// The place after the escapes that follow each other from here.
-    fn escapes(&mut self, mut at: usize) -> Option<usize> {
-        loop {
-            match self.bytes.get(at + 1)? {
-                b'u' => {
-                    let digits: &[u8; 4] = self.bytes.get(at + 2..)?.first_chunk()?;
-                    let values = digits.map(|digit| HEX[usize::from(digit)]);
-                    if values.iter().fold(0, |all, value| all | value) > 0xF {
-                        return None;
-                    }
-                    // From D800 to DFFF.
-                    self.seen.halves |= values[0] == 0xD && values[1] >= 8;
-                    at += 6;
-                }
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
-                _ => return None,
-            }
-            if self.bytes.get(at) != Some(&b'\\') {
-                return Some(at);
-            }
-        }
+    /// The place after the string that begins here, and whether it has escapes.
+    fn string(&mut self, at: usize) -> Option<(usize, bool)> {
+        // The next quote is another one only behind a backslash that stands outside of texts.
+        self.quotes.next().filter(|quote| quote.at == at)?;
+        let Quote { at: end, after_escapes } = self.quotes.next()?;
+        Some((end + 1, after_escapes))
     }
 
     /// The place after the number, the truth value or the null that begins here.
@@ -208,7 +205,7 @@ impl<'a> Proof<'a> {
         (self.bytes.get(at) == Some(&byte)).then_some(at + 1)
     }
 
-    /// The place after the space from here on. There is no other white space, since there are no control characters.
+    /// The place after the space from here on. Other white space is left to who goes another way.
     fn space(&self, mut at: usize) -> usize {
         while self.bytes.get(at) == Some(&b' ') {
             at += 1;
@@ -217,37 +214,85 @@ impl<'a> Proof<'a> {
     }
 }
 
-/// The value of each hexadecimal digit; of any other byte more than they can be.
-const HEX: [u8; 256] = {
-    let mut values = [u8::MAX; 256];
-    let mut at = 0;
-    while at < 256 {
-        // The cast loses nothing below 256, and try_from is not const.
-        let byte = at as u8;
-        if byte.is_ascii_hexdigit() {
-            values[at] = if byte.is_ascii_digit() { byte - b'0' } else { (byte | 0x20) - b'a' + 10 };
-        }
-        at += 1;
-    }
-    values
-};
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
     use serde_json::value::RawValue;
 
     use super::*;
+    use crate::fields::Walk;
+    use crate::raw::Kind;
+    use crate::tape::Tape;
 
     /// What a walk visits, or `None` where nothing is proven.
     fn proven(json: &str) -> Option<(Vec<(String, String)>, Seen)> {
         let mut found = Vec::new();
-        let seen = object(json, &mut |key, value| found.push((key.to_owned(), value.to_owned()))).ok()?;
+        let seen = object(json, &mut (), &mut |Entry { key, key_escapes, value, .. }| {
+            assert_eq!(key_escapes, key.contains('\\'));
+            found.push((key.to_owned(), value.to_owned()));
+        });
+        let seen = seen.ok()?;
         Some((found, seen))
     }
 
     /// Whether it is one whole object to serde_json.
     fn is_object(json: &str) -> bool {
         serde_json::from_str::<&RawValue>(json).is_ok_and(|value| value.get().starts_with('{'))
+    }
+
+    /// The object that walks along a tape make of a line; `None` where nothing is proven.
+    fn by_tape(json: &str) -> Option<Value> {
+        let mut tape = Tape::default();
+        let mut found = Vec::new();
+        object(json, &mut tape, &mut |Entry { key, value, place, .. }| found.push((key, value, place))).ok()?;
+        assert!(tape.is_whole());
+        let mut entries = serde_json::Map::new();
+        for (key, value, place) in found {
+            let mut walk = Walk::on(tape, json, value, place);
+            assert_eq!(walk.rest().map(|rest| rest.starts_with(value)), Some(true));
+            entries.insert(serde_json::from_str(key).ok()?, walked(&mut walk)?);
+            tape = walk.into_tape();
+        }
+        Some(Value::Object(entries))
+    }
+
+    /// A value as a walk sees it, all the way down.
+    fn walked(walk: &mut Walk<'_>) -> Option<Value> {
+        match walk.kind() {
+            Kind::Object => {
+                let mut entries = Vec::new();
+                walk.fields(&mut |key, walk| {
+                    // What is left where it is, is passed over.
+                    if key != "passed" {
+                        entries.push((key.into_owned(), walked(walk)));
+                    }
+                });
+                entries.into_iter().map(|(key, value)| Some((key, value?))).collect::<Option<_>>().map(Value::Object)
+            }
+            Kind::Array => {
+                let mut items = Vec::new();
+                walk.items(&mut |walk| items.push(walked(walk)));
+                items.into_iter().collect::<Option<_>>().map(Value::Array)
+            }
+            _ => serde_json::from_str(walk.value()).ok(),
+        }
+    }
+
+    /// As serde_json reads it; `None` also where a text has half of a character.
+    fn parsed(json: &str) -> Option<Value> {
+        fn without(value: &mut Value) {
+            match value {
+                Value::Object(entries) => {
+                    entries.remove("passed");
+                    entries.values_mut().for_each(without);
+                }
+                Value::Array(items) => items.iter_mut().for_each(without),
+                _ => {}
+            }
+        }
+        let mut value: Value = serde_json::from_str(json).ok()?;
+        value.as_object_mut()?.values_mut().for_each(without);
+        Some(value)
     }
 
     /// A linear congruential generator: the same numbers on every machine.
@@ -283,6 +328,7 @@ mod tests {
                 r#""{[,:""#,
                 r#""\ud83d""#,
             ];
+            const KEYS: [&str; 5] = [r#""k""#, r#""l""#, r#""\u006b\\""#, r#""passed""#, r#""\ud83d""#];
             let space = |numbers: &mut Self| " ".repeat(numbers.below(5) / 4);
             let kind = if levels == 0 { 0 } else { self.below(3) };
             let [open, close] = [["", ""], ["{", "}"], ["[", "]"]][kind];
@@ -291,7 +337,11 @@ mod tests {
             }
             let items: Vec<_> = (0..self.below(4))
                 .map(|_| {
-                    let key = if kind == 1 { format!("\"k\"{}:{}", space(self), space(self)) } else { String::new() };
+                    let key = if kind == 1 {
+                        format!("{}{}:{}", KEYS[self.below(KEYS.len())], space(self), space(self))
+                    } else {
+                        String::new()
+                    };
                     format!("{}{key}{}{}", space(self), self.value(levels - 1), space(self))
                 })
                 .collect();
@@ -303,12 +353,16 @@ mod tests {
     fn what_is_proven_is_valid_and_what_is_valid_is_proven() {
         const BYTES: &[u8] = b"{}[]\",:\\ u0-.eE1tn+\x1f\tX";
         let mut numbers = Numbers(7);
-        let (mut proofs, mut refused) = (0, 0);
+        let (mut proofs, mut refused, mut whole) = (0, 0, 0);
         for _ in 0..4_000 {
             let value = numbers.value(4);
             let json = format!("{{\"a\" :{value}, \"b\":1}}");
             let (found, _) = proven(&json).unwrap_or_else(|| panic!("{json}"));
             assert_eq!(found[0], ("\"a\"".to_owned(), value), "{json}");
+            if let Some(expected) = parsed(&json) {
+                assert_eq!(by_tape(&json), Some(expected), "{json}");
+                whole += 1;
+            }
             // Every cut, and a byte too many, too few or another one anywhere.
             for _ in 0..20 {
                 let (at, byte) = (numbers.below(json.len()), BYTES[numbers.below(BYTES.len())]);
@@ -322,10 +376,13 @@ mod tests {
                 let Ok(broken) = String::from_utf8(broken) else { continue };
                 let plain = !broken.contains(|character: char| character < ' ');
                 assert_eq!(proven(&broken).is_some(), is_object(&broken) && plain, "{broken}");
+                if let (true, Some(expected)) = (plain, parsed(&broken)) {
+                    assert_eq!(by_tape(&broken), Some(expected), "{broken}");
+                }
                 *(if proven(&broken).is_some() { &mut proofs } else { &mut refused }) += 1;
             }
         }
-        assert!(proofs > 10_000 && refused > 30_000, "{proofs} {refused}");
+        assert!(proofs > 10_000 && refused > 30_000 && whole > 1_000, "{proofs} {refused} {whole}");
     }
 
     #[test]
@@ -366,8 +423,8 @@ mod tests {
     #[test]
     fn halves_of_characters_are_seen() {
         let halves = |text: &str| proven(&format!("{{\"k\":\"{text}\"}}")).unwrap().1.halves;
-        assert!(halves(r"\ud800") && halves(r"x\uDFff\ude00") && halves(r"\u0041\\\udabc") && halves(r"\ud83d\ude00"));
-        assert!(!halves(r"\ud7ff\ue000") && !halves(r"\\ud800") && !halves("\u{1f600}"));
+        assert!(halves(r"\ud800") && halves(r"x\uDFff\ude00") && halves(r"\u0041\\\udabc"));
+        assert!(!halves(r"\ud7ff\ue000") && !halves(r"\\ud800") && !halves("\u{1f600}") && !halves(r"\ud83d\ude00"));
     }
 
     #[test]
@@ -385,7 +442,7 @@ mod tests {
         for (json, visits) in
             [("", 0), ("[", 0), ("{\"a\":1,\"b\":2,\"c\"", 2), ("{\"a\":1}x", 1), ("{\"a\":1,}", 1), ("{\"a\":\t1}", 0)]
         {
-            assert_eq!(object(json, &mut |_, _| {}), Err(visits), "{json}");
+            assert_eq!(object(json, &mut (), &mut |_| {}), Err(visits), "{json}");
         }
     }
 }

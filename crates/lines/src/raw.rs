@@ -9,8 +9,9 @@ use std::str::Utf8Error;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::fields::backslash;
-use crate::proof::{self, Seen};
+use crate::proof::{self, Entry, Seen};
+use crate::skip::backslash;
+use crate::tape::{Record, Tape};
 
 /// What a JSON value is, told by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +83,43 @@ impl fmt::Display for Broken {
 /// A key that no Unicode text can hold (a lone surrogate) is passed as it was written, between its
 /// quotes, so that it equals no key that anybody looks for.
 pub(crate) fn entries<'a>(json: &'a str, visit: &mut dyn FnMut(Cow<'a, str>, &'a str)) -> Result<Seen, Broken> {
-    let key_text = |key: &'a str| text(key).unwrap_or(Cow::Borrowed(key));
-    let mut visited = match proof::object(json, &mut |key, value| visit(key_text(key), value)) {
+    recorded(json, &mut (), &mut |key, value, _| visit(key, value))
+}
+
+/// The same, with all that is inside of the values on a tape: `visit` gets the place of each as well, for a
+/// [`Walk`](crate::fields::Walk).
+pub(crate) fn entries_on<'a>(
+    json: &'a str,
+    tape: &mut Tape,
+    visit: &mut dyn FnMut(Cow<'a, str>, &'a str, usize),
+) -> Result<Seen, Broken> {
+    recorded(json, tape, visit)
+}
+
+/// The text of a key, or the key in its quotes where no text can hold it.
+pub(crate) fn key_text(key: &str, escapes: bool) -> Cow<'_, str> {
+    match escapes {
+        true => text(key).unwrap_or(Cow::Borrowed(key)),
+        false => Cow::Borrowed(key.get(1..key.len().saturating_sub(1)).unwrap_or_default()),
+    }
+}
+
+fn recorded<'a>(
+    json: &'a str,
+    record: &mut impl Record,
+    visit: &mut dyn FnMut(Cow<'a, str>, &'a str, usize),
+) -> Result<Seen, Broken> {
+    let proven = proof::object(json, record, &mut |Entry { key, key_escapes, value, place }| {
+        visit(key_text(key, key_escapes), value, place);
+    });
+    let mut visited = match proven {
         Ok(seen) => return Ok(seen),
         Err(visited) => visited,
     };
+    record.give_up();
     let mut visit = |key: &'a str, value: &'a str| match visited.checked_sub(1) {
         Some(fewer) => visited = fewer,
-        None => visit(key_text(key), value),
+        None => visit(key_text(key, true), value, 0),
     };
     let trimmed = json.trim_start_matches(is_json_space);
     let skipped = json.len() - trimmed.len();

@@ -1,19 +1,16 @@
-//! Finds custom_ids that are used twice, of any number of lines in bounded memory: the latest ids are in a map, those
-//! before them in sorted runs in a temporary file, which are merged at the end.
+//! Finds custom_ids that are used twice, of any number of lines in bounded memory: the latest ids are in an index,
+//! those before them in sorted runs in a temporary file, which are merged at the end.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::TemporaryError;
-use crate::ids::{IdHasher, IdMap};
+use crate::ids::IdHasher;
+use crate::index::{Entry, Index};
 use crate::sorter::{MERGED, Runs};
 
-/// How many ids are in the map: seven eighths of 2^18, as many as fit into so many buckets of it, which take 6 MiB. A run
-/// takes 6 MiB more while it is sorted.
+/// How many ids are held, of at most [`index::MOST`](crate::index::MOST): they take 6 MiB, and their index 2.
 const MOST: usize = 229_376;
-
-/// A hash and the place of its line, as they stand in a run.
-type Entry = [u64; 3];
 
 /// The custom_ids of a file, or of several.
 ///
@@ -22,7 +19,7 @@ type Entry = [u64; 3];
 pub(crate) struct Uniqueness {
     hasher: IdHasher,
     /// The place in which each of the latest custom_ids stood first.
-    latest: IdMap<u64>,
+    latest: Index,
     most: usize,
     merged: usize,
     /// Where temporary files are made.
@@ -34,16 +31,16 @@ impl Uniqueness {
     /// Keeps few ids in memory, and the others in temporary files in this folder. They have no name where the system
     /// can do that, and are gone with the process in any case.
     pub(crate) fn spilling(folder: PathBuf) -> Self {
-        let (hasher, latest) = (IdHasher::default(), IdMap::default());
+        let (hasher, latest) = (IdHasher::default(), Index::default());
         Self { hasher, latest, most: MOST, merged: MERGED, folder, spilled: None }
     }
 
     /// Adds an id. Gives back the earlier place of it, if that is known by now; what is not is found at the end. Places
     /// are given in rising order.
     pub(crate) fn insert(&mut self, custom_id: &str, place: u64) -> io::Result<Option<u64>> {
-        let earlier = *self.latest.entry(self.hasher.hash(custom_id)).or_insert(place);
-        if earlier != place {
-            return Ok(Some(earlier));
+        let earlier = self.latest.insert(self.hasher.hash(custom_id), place);
+        if earlier.is_some_and(|earlier| earlier != place) {
+            return Ok(earlier);
         }
         if self.latest.len() >= self.most {
             self.spill().map_err(|error| TemporaryError::wrap(&self.folder, error))?;
@@ -61,8 +58,7 @@ impl Uniqueness {
     }
 
     fn spill(&mut self) -> io::Result<()> {
-        let mut entries: Vec<Entry> = self.latest.drain().map(|([one, other], place)| [one, other, place]).collect();
-        entries.sort_unstable();
+        let entries = self.latest.take_sorted();
         let runs = match &mut self.spilled {
             Some(runs) => runs,
             none => none.insert(Runs::new(&self.folder)?),
@@ -72,7 +68,7 @@ impl Uniqueness {
 
     fn merge(&mut self, twice: &mut dyn FnMut(u64, u64)) -> io::Result<()> {
         self.spill()?;
-        self.latest = IdMap::default();
+        self.latest = Index::default();
         let Some(runs) = self.spilled.take() else { return Ok(()) };
         let mut first: Option<Entry> = None;
         for entry in runs.few_enough(self.merged, &self.folder)?.into_merged()? {
@@ -144,7 +140,7 @@ mod tests {
         let mut ids = small(folder.path(), 100, 4);
         for place in 0..5_000 {
             assert_eq!(ids.insert(&place.to_string(), place).unwrap(), None);
-            assert!(ids.latest.len() < 100 && ids.latest.capacity() < 400);
+            assert!(ids.latest.len() < 100);
         }
         assert!(ids.spilled.is_some());
         ids.finish(&mut |place, _| panic!("{place}")).unwrap();

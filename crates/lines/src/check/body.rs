@@ -58,7 +58,13 @@ pub(super) struct Judge<'j, 'o> {
 
 impl<'o> Checker<'o> {
     /// Reports all that is wrong with a body for this endpoint.
-    pub(super) fn body(&mut self, number: u64, id: Option<&str>, body: &str, held: Option<Held<'o>>) {
+    pub(super) fn body<'a>(
+        &mut self,
+        number: u64,
+        id: Option<&str>,
+        (body, walk): (&'a str, &mut Walk<'a>),
+        held: Option<Held<'o>>,
+    ) {
         let kind = Kind::of(body);
         if kind != Kind::Object {
             let holds_one = raw::text(body).is_some_and(|text| text.trim_start().starts_with('{'));
@@ -67,14 +73,14 @@ impl<'o> Checker<'o> {
         }
         let (mut model, mut stream) = (None, false);
         match held {
-            None => Walk::new(body).fields(&mut |key, walk| match key.as_ref() {
+            None => walk.fields(&mut |key, walk| match key.as_ref() {
                 "model" => model = Some(walk.value()),
                 "stream" => stream |= walk.value() == "true",
                 _ => {}
             }),
             Some(held) => {
                 let mut judge = Judge { checker: self, number, id, held };
-                (model, stream) = judge.body(body);
+                (model, stream) = judge.body(body, walk);
             }
         }
         self.model(number, id, model);
@@ -115,11 +121,11 @@ const TOGETHER: [&str; 2] = ["n", "best_of"];
 
 impl<'a> Judge<'_, '_> {
     /// Judges the fields; gives back the model, and whether a stream is asked for.
-    fn body(&mut self, body: &'a str) -> (Option<&'a str>, bool) {
+    fn body(&mut self, body: &str, walk: &mut Walk<'a>) -> (Option<&'a str>, bool) {
         let rules = self.held.rules;
         let mut seen = Seen::default();
         let mut prompt = None;
-        Walk::new(body).fields(&mut |key, walk| {
+        walk.fields(&mut |key, walk| {
             let kind = walk.kind();
             let Some(at) = rules.fields.iter().position(|field| field.name == key) else {
                 if kind != Kind::Null {

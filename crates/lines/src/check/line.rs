@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use super::{Checker, many, near, syntax};
+use crate::fields::Walk;
 use crate::finding::FindingCode;
 use crate::layout::{Block, Deviation, Part};
 use crate::raw::{self, Broken, Kind, clip};
+use crate::tape::Tape;
 
 const KEYS: [&str; 4] = ["custom_id", "method", "url", "body"];
 
@@ -14,11 +16,21 @@ const KEYS: [&str; 4] = ["custom_id", "method", "url", "body"];
 struct Four<'a> {
     values: [Option<&'a str>; 4],
     times: [usize; 4],
+    /// Where the last value is on the tape.
+    places: [usize; 4],
 }
 
 impl Checker<'_> {
     /// Reports all that is wrong with a line, without its line ending.
     pub(super) fn request_line(&mut self, number: u64, bytes: &[u8]) {
+        // Lines that were held back may be judged before this one, on a tape of their own.
+        let mut tape = std::mem::take(&mut self.tape);
+        self.request_line_on(&mut tape, number, bytes);
+        self.tape = tape;
+    }
+
+    fn request_line_on(&mut self, tape: &mut Tape, number: u64, bytes: &[u8]) {
+        self.controls = true;
         if self.torn.is_some() && self.is_rest(number, bytes) {
             self.deviates = true;
             return;
@@ -31,10 +43,11 @@ impl Checker<'_> {
             return;
         }
         let mut four = Four::default();
-        let walked = raw::entries(text, &mut |key, value| {
+        let walked = raw::entries_on(text, tape, &mut |key, value, place| {
             if let Some(index) = KEYS.iter().position(|name| *name == key) {
                 four.values[index] = Some(value);
                 four.times[index] += 1;
+                four.places[index] = place;
             }
         });
         let id = four.values[0].and_then(raw::text);
@@ -43,6 +56,7 @@ impl Checker<'_> {
             Ok(seen) => seen,
             Err(broken) => return self.deviating(number, id, text, &broken),
         };
+        self.controls = seen.controls;
         // A part of an object over several lines may be an object itself.
         if self.layout.is_open() {
             let is_request = four.times.iter().filter(|times| **times > 0).count() > 1;
@@ -95,7 +109,9 @@ impl Checker<'_> {
                 held = batch.as_deref().and_then(|batch| self.held(batch));
                 self.endpoint = batch;
             }
-            self.body(number, id, body, held);
+            let mut walk = Walk::on(std::mem::take(tape), text, body, four.places[3]);
+            self.body(number, id, (body, &mut walk), held);
+            *tape = walk.into_tape();
         }
     }
 
