@@ -283,3 +283,68 @@ async fn a_part_whose_rest_does_not_fit_is_taken_away() {
     save().await.expect("from the start");
     assert_eq!(std::fs::read(&path).expect("the file"), TEXT);
 }
+
+/// What is saved is compared with what is in the file by then, whether it is hashed on its way or not.
+#[tokio::test]
+async fn what_was_saved_before_a_break_is_compared_with_what_comes_again() {
+    let other: &[u8] = b"one\ntwO\nthree\n";
+    for (again, whole, hashed) in [
+        (TEXT, true, false),
+        (other, false, false),
+        (TEXT, true, true),
+        (other, false, true),
+        (&TEXT[..3], false, false),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        // The second answer breaks off as well, before all that was there has come again.
+        let twice = broken("200", &[], TEXT, 4);
+        let again = if again.len() == TEXT.len() { Reply::new(200, &[], again) } else { broken("200", &[], again, 3) };
+        let odd = Odd::new([broken("200", &[], TEXT, 9), twice, again]);
+        let client = odd.builder().retry(quick()).build().expect("a client");
+        let content = client.files().content(&id()).await.expect("a head");
+        // The service does not know ranges, so that the rest alone never comes.
+        let content = if hashed { content.verify_sha256(&hex(TEXT)) } else { content };
+        let saved = content.save(&path).await;
+        if whole {
+            assert_eq!(saved.expect("whole"), TEXT.len() as u64);
+            assert_eq!(std::fs::read(&path).expect("the file"), TEXT);
+            assert_eq!(names(folder.path()), ["f"]);
+        } else {
+            let error = saved.expect_err("another file");
+            assert!(error.is_undecodable() && error.to_string().contains("has changed"), "{error}");
+            assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_were_taken_before_the_rest_is_saved_are_compared_too() {
+    for (again, same) in [(TEXT, true), (&b"One\ntwo\nthree\n"[..], false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let odd = Odd::new([broken("200", &[], TEXT, 3), broken("200", &[], TEXT, 8), Reply::new(200, &[], again)]);
+        let client = odd.builder().retry(quick()).build().expect("a client");
+        let mut content = client.files().content(&id()).await.expect("a head");
+        let taken = content.chunk().await.expect("bytes").expect("bytes");
+        assert_eq!(taken, TEXT[..3]);
+        assert_eq!(content.save(&path).await.is_ok(), same);
+        assert_eq!(std::fs::read(&path).ok().as_deref(), same.then_some(&TEXT[3..]));
+    }
+}
+
+#[tokio::test]
+async fn a_hash_that_is_named_too_late_is_not_passed_over() {
+    let odd = Odd::new([Reply::new(200, &[], TEXT)]);
+    let mut content = odd.client().files().content(&id()).await.expect("a head");
+    content.chunk().await.expect("bytes").expect("bytes");
+    let mut content = content.verify_sha256(&hex(TEXT));
+    let ended = loop {
+        match content.chunk().await {
+            Ok(Some(_)) => {}
+            ended => break ended,
+        }
+    };
+    let error = ended.expect_err("not hashed");
+    assert!(error.is_invalid() && error.to_string().contains("before its SHA-256"), "{error}");
+}

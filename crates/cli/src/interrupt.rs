@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::exit::{CliError, Exit};
 
@@ -106,7 +106,7 @@ pub(crate) fn outlive_file_limits() {
     use tokio::signal::unix::{SignalKind, signal};
     // SIGXFSZ, but on a few processors that lote is not built for.
     const FILE_LIMIT: i32 = 25;
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    let Ok(runtime) = Builder::new_current_thread().enable_io().build() else { return };
     // The handler stays when this is dropped. Without one the signal does what it did before.
     drop(runtime.block_on(async { signal(SignalKind::from_raw(FILE_LIMIT)) }));
 }
@@ -154,8 +154,9 @@ pub(crate) fn drive_or(
             () = stop.asked() => Err(stopped()),
         }
     };
-    // A blocked read of stdin or write to stdout cannot be cancelled: end without waiting for it.
-    listening(work, Runtime::shutdown_background)
+    // A blocked read of stdin or write to stdout cannot be cancelled: end without waiting for it. There is one call at a
+    // time, which would only wander from thread to thread.
+    listening(Builder::new_current_thread(), work, Runtime::shutdown_background)
 }
 
 /// Runs work of a command that drives a run, which is told of Ctrl-C, SIGTERM and SIGHUP through its argument.
@@ -164,18 +165,18 @@ pub(crate) fn drive_or(
 /// Those of the work.
 pub(crate) fn drive_run(work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>) -> Result<Exit, CliError> {
     // A check or copy that goes on after an interrupt notices, and leaves nothing behind.
-    listening(work, |runtime| runtime.shutdown_timeout(Duration::from_secs(5)))
+    listening(Builder::new_multi_thread(), work, |runtime| runtime.shutdown_timeout(Duration::from_secs(5)))
 }
 
-/// Runs work on all cores, with signals listened for, and ends the runtime.
+/// Runs work with signals listened for, and ends the runtime.
 fn listening(
+    mut builder: Builder,
     work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>,
     shut_down: impl FnOnce(Runtime),
 ) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
+    keep_some_memory();
+    let runtime =
+        builder.enable_all().build().map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(async {
         let mut stop =
             Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
@@ -183,6 +184,13 @@ fn listening(
     });
     shut_down(runtime);
     ended
+}
+
+/// What passes through in large pieces would be given back to the system piece after piece, and each time come from there
+/// as empty pages. glibc keeps twice as much as the largest block that it has seen given back.
+fn keep_some_memory() {
+    #[cfg(target_env = "gnu")]
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 << 20)));
 }
 
 /// Runs blocking work, which is told of Ctrl-C through its argument.
@@ -193,7 +201,7 @@ pub(crate) fn watch<F>(work: F) -> Result<Exit, CliError>
 where
     F: FnOnce(&Interrupt) -> Result<Exit, CliError> + Send + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?;

@@ -2,13 +2,14 @@
 
 mod part;
 mod source;
+mod sum;
+mod writer;
 
 use std::{fmt, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use lote_client::{ByteStream, ResponseValue};
-use sha2::Sha256;
-use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::{
     Cadence, Client, Error, FileId, Tolerance,
@@ -18,9 +19,8 @@ use crate::{
 };
 use part::{Label, Part};
 use source::{Next, Source};
-
-/// How much is gathered before it is written to disk.
-const BUFFER: usize = 256 << 10;
+use sum::{Kind, Sum};
+use writer::Writer;
 
 type OnTrouble = dyn FnMut(&Error) + Send + Sync;
 
@@ -38,8 +38,10 @@ pub struct Content {
     pauses: Pauses,
     on_trouble: Option<Box<OnTrouble>>,
     expected: Expected,
-    /// The hash of all of it, once it is there.
-    ended: Option<Sha256>,
+    /// What is made of what was given out, but for what a [`Writer`] gets.
+    sum: Sum,
+    /// Whether all of it is there.
+    ended: bool,
     deadline: Deadline,
 }
 
@@ -67,7 +69,8 @@ impl Content {
             pauses: cadence.pauses(),
             on_trouble: None,
             expected: Expected::Nothing,
-            ended: None,
+            sum: Kind::Crc32.empty(),
+            ended: false,
             deadline: Deadline::default(),
             client,
             id,
@@ -94,14 +97,23 @@ impl Content {
         self
     }
 
-    /// Verifies at the end that the content has this SHA-256, in hexadecimal digits, such as [`File::sha256`].
+    /// Verifies at the end that the content has this SHA-256, in hexadecimal digits, such as [`File::sha256`]. To be said
+    /// before the first bytes are taken, which are not hashed else: later the end is an error.
     ///
     /// [`File::sha256`]: crate::File::sha256
     #[must_use]
     pub fn verify_sha256(mut self, sha256: &str) -> Self {
+        self.hash();
         self.expected = Expected::Sha256(sha256.to_owned());
         self.source.set_hashed();
         self
+    }
+
+    /// From now on all that comes is hashed, if nothing has come yet.
+    fn hash(&mut self) {
+        if self.source.given() == 0 {
+            self.sum = Kind::Sha256.empty();
+        }
     }
 
     /// Gives up at this instant.
@@ -111,6 +123,7 @@ impl Content {
     }
 
     pub(crate) fn verify_by_service(mut self) -> Self {
+        self.hash();
         self.expected = Expected::AskService;
         self
     }
@@ -122,32 +135,58 @@ impl Content {
     /// before its end once too often; [`is_undecodable`](Error::is_undecodable) when the file has changed meanwhile, or
     /// has not the length or the SHA-256 that it should have.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.chunk_for(None).await
+    }
+
+    /// The next bytes, for this writer if there is one.
+    async fn chunk_for(&mut self, writer: Option<&mut Writer>) -> Result<Option<Bytes>, Error> {
         let deadline = self.deadline;
-        let next = deadline.bound(self.next()).await;
+        let next = deadline.bound(self.next(writer)).await;
         next.map_err(|error| error.context(self.doing()))
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    async fn next(&mut self, mut writer: Option<&mut Writer>) -> Result<Option<Bytes>, Error> {
+        self.source.compare_by(writer.as_ref().map_or(self.sum.kind(), |writer| writer.kind));
         loop {
-            if let Some(digest) = &self.ended {
-                return self.verified(digest).await.map(|()| None);
+            if self.ended {
+                return self.verified(writer).await.map(|()| None);
             }
-            match self.source.next(&self.client, &self.id).await {
+            let error = match self.source.next(&self.client, &self.id).await {
                 Ok(Next::Bytes(bytes)) => {
                     self.trouble.over();
                     self.pauses.restart();
+                    if writer.is_none() {
+                        self.sum.update(&bytes);
+                    }
                     return Ok(Some(bytes));
                 }
-                Ok(Next::End(digest)) => self.ended = Some(digest),
-                Err(error) => {
-                    let error = self.trouble.take(&self.tolerance, error)?;
-                    if let Some(call) = &mut self.on_trouble {
-                        call(&error);
+                Ok(Next::Again(sum)) => {
+                    if sum.is(&self.sum_so_far(&mut writer).await?) {
+                        self.source.is_same();
+                        continue;
                     }
-                    tokio::time::sleep(self.pauses.next(error.retry_after(), None)).await;
-                    self.ask_for_a_proof().await;
+                    self.source.differs()
                 }
+                Ok(Next::End) => {
+                    self.ended = true;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let error = self.trouble.take(&self.tolerance, error)?;
+            if let Some(call) = &mut self.on_trouble {
+                call(&error);
             }
+            tokio::time::sleep(self.pauses.next(error.retry_after(), None)).await;
+            self.ask_for_a_proof().await;
+        }
+    }
+
+    /// Of all that was given out.
+    async fn sum_so_far(&self, writer: &mut Option<&mut Writer>) -> Result<Sum, Error> {
+        match writer {
+            Some(writer) => writer.sum().await.map_err(|error| Error::io("write what has come", error)),
+            None => Ok(self.sum.clone()),
         }
     }
 
@@ -163,7 +202,7 @@ impl Content {
         }
     }
 
-    async fn verified(&self, digest: &Sha256) -> Result<(), Error> {
+    async fn verified(&self, mut writer: Option<&mut Writer>) -> Result<(), Error> {
         let expected = match &self.expected {
             Expected::Nothing => None,
             Expected::Sha256(sha256) => Some(sha256.clone()),
@@ -171,7 +210,9 @@ impl Content {
             Expected::AskService => self.client.files().look(&self.id).await.ok().and_then(|file| file.sha256),
         };
         let Some(expected) = expected else { return Ok(()) };
-        let found = part::hex(digest);
+        let Some(found) = self.sum_so_far(&mut writer).await?.sha256() else {
+            return Err(Error::invalid("its first bytes were taken before its SHA-256 was to be verified"));
+        };
         if found.eq_ignore_ascii_case(&expected) {
             Ok(())
         } else {
@@ -206,34 +247,45 @@ impl Content {
     /// One that [`is_io`](Error::is_io) when the disk refuses, else of [`chunk`](Self::chunk). There is no new file then,
     /// and the one that was there is as it was.
     pub async fn save(self, path: impl AsRef<Path>) -> Result<u64, Error> {
-        self.save_as(&Target::new(path.as_ref())).await.map(|stored| stored.bytes)
+        self.write_as(&Target::new(path.as_ref())).await.map(|(bytes, _)| bytes)
     }
 
+    /// As [`save`](Self::save), and says what was written.
     pub(crate) async fn save_as(mut self, target: &Target) -> Result<Stored, Error> {
+        self.hash();
+        let (bytes, sum) = self.write_as(target).await?;
+        match sum.and_then(|sum| sum.sha256()) {
+            Some(sha256) => Ok(Stored { bytes, sha256 }),
+            None => Err(Error::invalid("its first bytes were taken before it was to be hashed")),
+        }
+    }
+
+    async fn write_as(mut self, target: &Target) -> Result<(u64, Option<Sum>), Error> {
         let path = target.path();
         let failed = |error: io::Error| Error::path("save to", path, error);
         save::sweep(save::folder(path));
         let atomic = target.begin().map_err(failed)?;
         let part = Part::of(&atomic.target());
-        let (mut atomic, part) = self.take_up(atomic, part).await.map_err(failed)?;
-        let file = tokio::fs::File::from_std(atomic.file().try_clone().map_err(failed)?);
-        let mut writer = BufWriter::with_capacity(BUFFER, file);
+        let in_file = self.source.given() == 0;
+        let (mut atomic, part) =
+            if in_file { self.take_up(atomic, part).await.map_err(failed)? } else { (atomic, part) };
+        // No checksum is made of what is in the file: it can be read again.
+        let sum = (!in_file || self.sum.kind() == Kind::Sha256).then(|| self.sum.clone());
+        let mut writer = Writer::new(atomic.file().try_clone().map_err(failed)?, sum);
         loop {
-            match self.chunk().await {
+            match self.chunk_for(Some(&mut writer)).await {
                 Ok(None) => break,
-                Ok(Some(bytes)) => writer.write_all(&bytes).await.map_err(failed)?,
+                Ok(Some(bytes)) => writer.write(bytes).await.map_err(failed)?,
                 Err(error) => {
-                    writer.flush().await.map_err(failed)?;
+                    writer.end().await.map_err(failed)?;
                     return Err(self.give_up(error, atomic, part).await.context(path.display()));
                 }
             }
         }
-        writer.flush().await.map_err(failed)?;
-        let (bytes, digest) = self.source.given();
-        let stored = Stored { bytes, sha256: part::hex(digest) };
+        let sum = writer.end().await.map_err(failed)?;
         let commit = move || atomic.commit().map(|()| part.remove());
         tokio::task::spawn_blocking(commit).await.map_err(io::Error::other).and_then(|done| done).map_err(failed)?;
-        Ok(stored)
+        Ok((self.source.given(), sum))
     }
 
     /// Begins with what an earlier call has kept, if it is of this file as it is now.
@@ -251,7 +303,10 @@ impl Content {
         let (atomic, part, digest) =
             tokio::task::spawn_blocking(copy).await.map_err(io::Error::other).and_then(|done| done)?;
         if let Some(digest) = digest {
-            self.source.go_on_behind(bytes, digest);
+            self.source.go_on_behind(bytes);
+            if self.sum.kind() == Kind::Sha256 {
+                self.sum = digest;
+            }
         }
         Ok((atomic, part))
     }
@@ -268,8 +323,8 @@ impl Content {
     }
 
     /// Keeps what came, if it is worth something, and tells so.
-    async fn give_up(&self, error: Error, atomic: AtomicFile, part: Part) -> Error {
-        let (given, digest) = self.source.given();
+    async fn give_up(&self, error: Error, mut atomic: AtomicFile, part: Part) -> Error {
+        let given = self.source.given();
         if error.is_undecodable() {
             // What is kept is not of the file that is there now.
             part.remove();
@@ -279,15 +334,17 @@ impl Content {
             return error;
         }
         let of = self.length().map_or_else(|| "an unknown number of".to_owned(), |length| length.to_string());
-        let label = Label {
-            base_url: self.client.base_url().to_owned(),
-            file_id: self.id.as_str().to_owned(),
-            entity_tag: self.source.entity_tag().map(str::to_owned),
-            bytes: given,
-            sha256: part::hex(digest),
-        };
+        let (base_url, file_id) = (self.client.base_url().to_owned(), self.id.as_str().to_owned());
+        let entity_tag = self.source.entity_tag().map(str::to_owned);
         let bytes = part.bytes.clone();
-        match tokio::task::spawn_blocking(move || part.keep(&label, atomic)).await {
+        let keep = move || {
+            let Stored { bytes, sha256 } = atomic.stored()?;
+            if bytes != given {
+                return Err(io::Error::other("not all of it is in the file"));
+            }
+            part.keep(&Label { base_url, file_id, entity_tag, bytes, sha256 }, atomic)
+        };
+        match tokio::task::spawn_blocking(keep).await {
             Ok(Ok(())) => error.and(format_args!(
                 "{given} of {of} bytes are kept in {}; fetch file {} to the same place again to go on",
                 bytes.display(),

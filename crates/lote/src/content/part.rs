@@ -4,17 +4,13 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
+use super::sum::{Kind, Sum, each_piece};
 use crate::save;
-
-/// How much is copied at a time.
-const PIECE: usize = 256 << 10;
+use serde::{Deserialize, Serialize};
 
 /// The two names beside a file: the bytes, which people may read, and what they are of.
 pub(super) struct Part {
@@ -56,19 +52,14 @@ impl Part {
 
     /// Copies the part to a file, and gives the hash of it back if it is what the label says. The file is empty again if
     /// it is not.
-    pub(super) fn copy_to(&self, label: &Label, file: &mut fs::File) -> io::Result<Option<Sha256>> {
-        let (mut part, mut digest, mut piece) = (fs::File::open(&self.bytes)?, Sha256::new(), vec![0; PIECE]);
-        loop {
-            match part.read(&mut piece)? {
-                0 => break,
-                count => {
-                    digest.update(&piece[..count]);
-                    file.write_all(&piece[..count])?;
-                }
-            }
-        }
-        if hex(&digest) == label.sha256 {
-            return Ok(Some(digest));
+    pub(super) fn copy_to(&self, label: &Label, file: &mut fs::File) -> io::Result<Option<Sum>> {
+        let mut sum = Kind::Sha256.empty();
+        each_piece(fs::File::open(&self.bytes)?, |piece| {
+            sum.update(piece);
+            file.write_all(piece)
+        })?;
+        if sum.sha256().as_deref() == Some(&label.sha256) {
+            return Ok(Some(sum));
         }
         file.set_len(0)?;
         io::Seek::rewind(file)?;
@@ -97,9 +88,4 @@ impl Part {
             _ => Ok(()),
         }
     }
-}
-
-/// A hash in lowercase hexadecimal digits.
-pub(super) fn hex(digest: &Sha256) -> String {
-    digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,6 @@
 //! Where the bytes of a file come from, and the proof that what comes after a break belongs to what came before.
 
-use std::pin::Pin;
+use std::{mem, pin::Pin};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
@@ -9,8 +9,8 @@ use reqwest::{
     StatusCode,
     header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue},
 };
-use sha2::{Digest, Sha256};
 
+use super::sum::{Kind, Sum};
 use crate::{Client, Error, FileId, call};
 
 type Bodies = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send + Sync>>;
@@ -18,8 +18,10 @@ type Bodies = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send + Sync>>;
 /// What came next.
 pub(super) enum Next {
     Bytes(Bytes),
-    /// The end, and the hash of everything before it.
-    End(Sha256),
+    /// The sum of what was given out before, as it came again. It comes once more, and nothing else, until
+    /// [`Source::is_same`] or [`Source::differs`].
+    Again(Sum),
+    End,
 }
 
 /// The bytes of one file, over as many answers as it takes.
@@ -29,9 +31,12 @@ pub(super) struct Source {
     length: Option<u64>,
     entity_tag: Option<HeaderValue>,
     given: u64,
-    digest: Sha256,
+    /// What is made of bytes that come again, to be compared with what was made of them before.
+    kind: Kind,
     /// What an answer from the start repeats.
     repeated: Option<Repeated>,
+    /// What came with the last of that.
+    rest: Bytes,
     /// Whether the service was seen not to know ranges, or not to say of which file a part is.
     whole_only: bool,
     /// Whether the hash of all of it is compared at the end, so that a part needs no other proof.
@@ -41,7 +46,18 @@ pub(super) struct Source {
 /// Bytes that were given out before, and come again.
 struct Repeated {
     left: u64,
-    digest: Sha256,
+    sum: Sum,
+}
+
+impl Repeated {
+    /// Takes what was given out before off the beginning of these bytes.
+    fn take(&mut self, mut bytes: Bytes) -> Bytes {
+        let old = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.sum.update(&bytes[..old]);
+        self.left -= old as u64;
+        bytes.advance(old);
+        bytes
+    }
 }
 
 impl Source {
@@ -51,8 +67,9 @@ impl Source {
             entity_tag: entity_tag(answer.headers()),
             body: Some(answer.into_inner_stream()),
             given: 0,
-            digest: Sha256::new(),
+            kind: Kind::Crc32,
             repeated: None,
+            rest: Bytes::new(),
             whole_only: false,
             hashed: false,
         }
@@ -73,14 +90,40 @@ impl Source {
         self.entity_tag.as_ref().and_then(|tag| tag.to_str().ok())
     }
 
-    /// How many bytes were given out, and their hash.
-    pub(super) fn given(&self) -> (u64, &Sha256) {
-        (self.given, &self.digest)
+    /// How many bytes were given out.
+    pub(super) fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Which sum is made of what comes again.
+    pub(super) fn compare_by(&mut self, kind: Kind) {
+        if self.kind != kind && self.repeated.is_some() {
+            // It is begun with the other one.
+            self.leave();
+        }
+        self.kind = kind;
     }
 
     /// Goes on behind bytes that were given out by another call.
-    pub(super) fn go_on_behind(&mut self, given: u64, digest: Sha256) {
-        (self.given, self.digest, self.body) = (given, digest, None);
+    pub(super) fn go_on_behind(&mut self, given: u64) {
+        self.leave();
+        self.given = given;
+    }
+
+    /// What came again is what was given out before.
+    pub(super) fn is_same(&mut self) {
+        self.repeated = None;
+    }
+
+    /// It is not.
+    pub(super) fn differs(&mut self) -> Error {
+        self.leave();
+        changed("what it began with is not the same as before")
+    }
+
+    /// Leaves the present answer: the next call takes the content up again.
+    fn leave(&mut self) {
+        (self.body, self.repeated, self.rest) = (None, None, Bytes::new());
     }
 
     pub(super) fn length(&self) -> Option<u64> {
@@ -91,6 +134,13 @@ impl Source {
     /// a call was dropped in the middle.
     pub(super) async fn next(&mut self, client: &Client, id: &FileId) -> Result<Next, Error> {
         loop {
+            if let Some(Repeated { left: 0, sum }) = &self.repeated {
+                return Ok(Next::Again(sum.clone()));
+            }
+            if !self.rest.is_empty() {
+                let rest = mem::take(&mut self.rest);
+                return Ok(self.give(rest));
+            }
             let body = match &mut self.body {
                 Some(body) => body,
                 None => {
@@ -99,10 +149,10 @@ impl Source {
                 }
             };
             match body.next().await {
-                Some(Ok(bytes)) => match self.take(bytes) {
-                    Ok(None) => {}
-                    Ok(Some(bytes)) => return Ok(Next::Bytes(bytes)),
-                    Err(error) => return Err(self.broken(error)),
+                Some(Ok(bytes)) => match &mut self.repeated {
+                    Some(repeated) => self.rest = repeated.take(bytes),
+                    None if bytes.is_empty() => {}
+                    None => return Ok(self.give(bytes)),
                 },
                 Some(Err(error)) => return Err(self.broken(call::transport(client.shared(), error))),
                 None => return self.end().map_err(|error| self.broken(error)),
@@ -111,30 +161,13 @@ impl Source {
     }
 
     fn broken(&mut self, error: Error) -> Error {
-        self.body = None;
+        self.leave();
         error
     }
 
-    /// What of these bytes is new.
-    fn take(&mut self, mut bytes: Bytes) -> Result<Option<Bytes>, Error> {
-        if let Some(repeated) = &mut self.repeated {
-            let old = bytes.len().min(usize::try_from(repeated.left).unwrap_or(usize::MAX));
-            repeated.digest.update(&bytes[..old]);
-            repeated.left -= old as u64;
-            bytes.advance(old);
-            if repeated.left == 0 {
-                if repeated.digest.clone().finalize() != self.digest.clone().finalize() {
-                    return Err(changed("what it began with is not the same as before"));
-                }
-                self.repeated = None;
-            }
-        }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        self.digest.update(&bytes);
+    fn give(&mut self, bytes: Bytes) -> Next {
         self.given += bytes.len() as u64;
-        Ok(Some(bytes))
+        Next::Bytes(bytes)
     }
 
     fn end(&self) -> Result<Next, Error> {
@@ -143,7 +176,7 @@ impl Source {
                 Err(Error::undecodable(format!("it has {} bytes, but the service announced {length}", self.given)))
             }
             _ if self.repeated.is_some() => Err(changed("it has become shorter")),
-            _ => Ok(Next::End(self.digest.clone())),
+            _ => Ok(Next::End),
         }
     }
 
@@ -193,7 +226,7 @@ impl Source {
                 return Err(changed("its length is another"));
             }
             if given > 0 {
-                self.repeated = Some(Repeated { left: given, digest: Sha256::new() });
+                self.repeated = Some(Repeated { left: given, sum: self.kind.empty() });
             }
         }
         Ok(answer.into_inner_stream())

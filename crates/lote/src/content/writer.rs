@@ -1,0 +1,228 @@
+//! Writes what comes to a file, by a thread of its own: more comes meanwhile, and what is to be hashed is hashed there.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice, Seek, Write},
+    mem,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, spawn_blocking},
+};
+
+use super::sum::{Kind, Sum, each_piece};
+
+/// How much is gathered before the thread gets it: to wake it costs as much as to write some kilobytes.
+const BATCH: usize = 768 << 10;
+
+/// How many pieces are written by one call.
+const SLICES: usize = 64;
+
+/// What the thread is to do.
+enum Order {
+    Write(Vec<Bytes>),
+    /// Tell the sum of all that was written.
+    Sum(oneshot::Sender<io::Result<Sum>>),
+}
+
+/// A file that is written to. Dropped before its [`end`](Self::end), it may not have all that it was given.
+pub(super) struct Writer {
+    orders: mpsc::Sender<Order>,
+    /// `None` once its end was waited for.
+    thread: Option<Thread>,
+    gathered: Vec<Bytes>,
+    size: usize,
+    /// The kind of what [`sum`](Self::sum) tells.
+    pub(super) kind: Kind,
+}
+
+impl Writer {
+    /// Behind what the file holds. With a sum, of all that came before, one is made of what is written as well; without,
+    /// the file is read when it is asked for.
+    pub(super) fn new(file: File, sum: Option<Sum>) -> Self {
+        // One batch is on its way while another is written and a third comes in.
+        let (orders, taken) = mpsc::channel(1);
+        let kind = sum.as_ref().map_or(Kind::Sha256, Sum::kind);
+        let thread = Some(spawn_blocking(move || attend(file, sum, taken)));
+        Self { orders, thread, gathered: Vec::new(), size: 0, kind }
+    }
+
+    /// Takes bytes, which are written when there are enough of them.
+    pub(super) async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.size += bytes.len();
+        self.gathered.push(bytes);
+        if self.size < BATCH { Ok(()) } else { self.hand_over().await }
+    }
+
+    async fn hand_over(&mut self) -> io::Result<()> {
+        self.size = 0;
+        let batch = mem::take(&mut self.gathered);
+        if batch.is_empty() { Ok(()) } else { self.order(Order::Write(batch)).await }
+    }
+
+    async fn order(&mut self, order: Order) -> io::Result<()> {
+        match self.orders.send(order).await {
+            Ok(()) => Ok(()),
+            // The thread has ended by itself, since the disk refused something.
+            Err(_) => ended(&mut self.thread).await.and(Err(lost())),
+        }
+    }
+
+    /// The sum of all that there is, of this writer's kind.
+    pub(super) async fn sum(&mut self) -> io::Result<Sum> {
+        self.hand_over().await?;
+        let (tell, told) = oneshot::channel();
+        self.order(Order::Sum(tell)).await?;
+        match told.await {
+            Ok(sum) => sum,
+            Err(_) => Err(ended(&mut self.thread).await.err().unwrap_or_else(lost)),
+        }
+    }
+
+    /// Once all is written: its sum, if one was made.
+    pub(super) async fn end(mut self) -> io::Result<Option<Sum>> {
+        self.hand_over().await?;
+        let Self { orders, mut thread, .. } = self;
+        drop(orders);
+        ended(&mut thread).await
+    }
+}
+
+type Thread = JoinHandle<io::Result<Option<Sum>>>;
+
+async fn ended(thread: &mut Option<Thread>) -> io::Result<Option<Sum>> {
+    let Some(waited_for) = thread else { return Err(lost()) };
+    let ended = waited_for.await;
+    *thread = None;
+    ended.map_err(io::Error::other).and_then(|ended| ended)
+}
+
+fn lost() -> io::Error {
+    io::Error::other("not all of it was written")
+}
+
+/// The life of the thread.
+fn attend(mut file: File, mut sum: Option<Sum>, mut orders: mpsc::Receiver<Order>) -> io::Result<Option<Sum>> {
+    while let Some(order) = orders.blocking_recv() {
+        match order {
+            Order::Write(batch) => {
+                if let Some(sum) = &mut sum {
+                    batch.iter().for_each(|bytes| sum.update(bytes));
+                }
+                write_all(&mut file, &batch)?;
+            }
+            Order::Sum(tell) => {
+                let all = match &sum {
+                    Some(sum) => Ok(sum.clone()),
+                    None => read(&mut file),
+                };
+                // Who asked may have gone.
+                let _ = tell.send(all);
+            }
+        }
+    }
+    Ok(sum)
+}
+
+/// The hash of a whole file; more is written behind it then.
+fn read(file: &mut File) -> io::Result<Sum> {
+    let mut sum = Kind::Sha256.empty();
+    file.rewind()?;
+    each_piece(file, |piece| {
+        sum.update(piece);
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
+/// Small pieces go many at a time.
+fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
+    for some in batch.chunks(SLICES) {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        slices.iter_mut().zip(some).for_each(|(slice, bytes)| *slice = IoSlice::new(bytes));
+        let mut rest = &mut slices[..some.len()];
+        // Those that are empty are passed over.
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match file.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Pieces of many sizes, some of them empty, and all of them together.
+    fn pieces() -> (Vec<Bytes>, Vec<u8>) {
+        let sizes = (0..300).map(|at| [0, 1, 7, 16 << 10, BATCH / 3][at % 5]);
+        let sizes = sizes.chain([2 * BATCH + 1, 0, 3]);
+        let pieces: Vec<Vec<u8>> = sizes.enumerate().map(|(at, size)| vec![(at % 251) as u8; size]).collect();
+        let all = pieces.concat();
+        (pieces.into_iter().map(Bytes::from).collect(), all)
+    }
+
+    fn of(bytes: &[u8], kind: Kind) -> Sum {
+        let mut sum = kind.empty();
+        sum.update(bytes);
+        sum
+    }
+
+    #[tokio::test]
+    async fn all_is_written_in_order_and_its_sum_is_told_at_any_time() {
+        let (pieces, all) = pieces();
+        for kind in [None, Some(Kind::Crc32), Some(Kind::Sha256)] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(b"before").unwrap();
+            let before = kind.map(|kind| of(b"before", kind));
+            let mut writer = Writer::new(file.as_file().try_clone().unwrap(), before);
+            let mut expected = b"before".to_vec();
+            for (at, piece) in pieces.iter().enumerate() {
+                writer.write(piece.clone()).await.unwrap();
+                expected.extend_from_slice(piece);
+                if at % 97 == 0 {
+                    let sum = writer.sum().await.unwrap();
+                    assert_eq!(sum.kind(), writer.kind);
+                    assert!(sum.is(&of(&expected, writer.kind)), "{kind:?} {at}");
+                    // One who does not wait for the answer changes nothing.
+                    let _ = tokio::time::timeout(std::time::Duration::ZERO, writer.sum()).await;
+                }
+            }
+            let sum = writer.end().await.unwrap();
+            assert_eq!(sum.as_ref().map(Sum::kind), kind);
+            assert!(sum.is_none_or(|sum| sum.is(&of(&expected, sum.kind()))));
+            assert!(fs::read(file.path()).unwrap() == [b"before", &all[..]].concat());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_refuses_is_told_and_nothing_hangs() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = || Writer::new(File::open(file.path()).unwrap(), Some(Kind::Crc32.empty()));
+        let mut one = writer();
+        let piece = Bytes::from(vec![0; BATCH]);
+        let mut refused = 0;
+        for _ in 0..5 {
+            refused += usize::from(one.write(piece.clone()).await.is_err());
+        }
+        assert!(refused > 0);
+        assert!(one.sum().await.is_err() && one.end().await.is_err());
+        let mut two = writer();
+        two.write(piece.slice(..5)).await.unwrap();
+        assert!(two.end().await.is_err());
+        let mut three = writer();
+        three.write(piece.slice(..5)).await.unwrap();
+        assert!(three.sum().await.is_err());
+        assert_eq!(file.as_file().metadata().unwrap().len(), 0);
+    }
+}
