@@ -20,6 +20,7 @@ mod answers;
 mod block;
 mod error;
 mod facts;
+mod files;
 mod matching;
 mod requests;
 mod results;
@@ -130,7 +131,8 @@ impl Joined {
 ///
 /// Files may be compressed, as for [`open_lines`](crate::open_lines()). The answer files are read twice, the
 /// second time in the order of the input; what is compressed is decompressed into a temporary file
-/// first. A line that changes in between is not taken. Memory: the longest line twice, and less than 64 MiB, however many
+/// first. Of any number of files, 64 are open at once, and another one that is read again must be as it was. A line that
+/// changes in between is not taken. Memory: the longest line twice, and less than 64 MiB, however many
 /// there are; what is known of more than 131,072 answers is in temporary files, with less than 300 bytes for each.
 ///
 /// # Errors
@@ -260,6 +262,8 @@ struct Bounds {
     requests: usize,
     /// How many sorted runs are merged at once.
     merged: usize,
+    /// How many answer files are open at once.
+    open: usize,
     /// How many bytes of answers are read before their results are written.
     block_bytes: u64,
     /// How many request lines that are.
@@ -274,6 +278,8 @@ impl Default for Bounds {
             answers: 1 << 17,
             requests: 1 << 18,
             merged: MERGED,
+            // Some systems let a process have no more than 256.
+            open: 64,
             // As much as stays in the cache of a core until it is written.
             block_bytes: 1 << 20,
             block_lines: 1 << 14,

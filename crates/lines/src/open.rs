@@ -1,11 +1,12 @@
 //! Owns the opening of a file of lines, with gzip and zstd undone: what a file is, its first bytes say.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek as _, Write as _};
 #[cfg(feature = "compressed")]
 use std::io::{Cursor, Read as _};
 use std::path::Path;
 
+use crate::TemporaryError;
 #[cfg(feature = "compressed")]
 use crate::foreign::{START, peek};
 
@@ -100,36 +101,44 @@ fn peek_before_damage(reader: impl BufRead + Send + 'static) -> io::Result<(Vec<
 ///
 /// When it cannot be read, or the temporary file not be written.
 pub fn open_seekable(path: &Path) -> io::Result<File> {
-    seekable(path, &std::env::temp_dir()).map(|(file, _)| file)
+    let reader = match seekable(path)? {
+        Seekable::Itself(file) => return Ok(file),
+        Seekable::Compressed(reader) => reader,
+    };
+    let folder = std::env::temp_dir();
+    let in_words = |error| TemporaryError::wrap(&folder, error);
+    let mut file = tempfile::tempfile_in(&folder).map_err(in_words)?;
+    spool(reader, &mut file)?.and_then(|_| file.rewind()).map_err(in_words)?;
+    Ok(file)
 }
 
-/// As [`open_seekable`], with the temporary file in this folder, and with what is wrong with the compressed data.
-#[cfg_attr(not(feature = "compressed"), expect(unused_variables, reason = "nothing is decompressed"))]
-pub(crate) fn seekable(path: &Path, folder: &Path) -> io::Result<(File, Option<Damage>)> {
+/// A file that is to be read at any place.
+pub(crate) enum Seekable {
+    /// It is as it is.
+    Itself(File),
+    /// It is compressed: here is what it holds, to be kept elsewhere.
+    Compressed(Box<dyn BufRead + Send>),
+}
+
+pub(crate) fn seekable(path: &Path) -> io::Result<Seekable> {
     let file = File::open(path)?;
     #[cfg(feature = "compressed")]
     {
-        use std::io::Seek as _;
         let mut start = Vec::new();
         (&file).take(8).read_to_end(&mut start)?;
         if gzip::is(&start) || zstd::is(&start) {
-            return spool(open_lines(path)?, folder);
+            return open_lines(path).map(Seekable::Compressed);
         }
         (&file).rewind()?;
     }
-    Ok((file, None))
+    Ok(Seekable::Itself(file))
 }
 
-/// A temporary file without a name in this folder that holds what can be read here, and what is wrong with the rest.
-#[cfg(feature = "compressed")]
-fn spool(reader: impl BufRead, folder: &Path) -> io::Result<(File, Option<Damage>)> {
-    use std::io::{Seek as _, Write as _};
-    let in_words = |error: io::Error| {
-        let folder = folder.display();
-        io::Error::new(error.kind(), format!("a temporary file in {folder} cannot be written: {error}"))
-    };
-    let mut spool = tempfile::tempfile_in(folder).map_err(in_words)?;
+/// Keeps what can be read here: how many bytes that are, and what is wrong with the rest. The inner error is that of
+/// the writing side.
+pub(crate) fn spool(reader: impl BufRead, to: &mut File) -> io::Result<io::Result<(u64, Option<Damage>)>> {
     let mut lines = Salvage::new(reader);
+    let mut length = 0;
     loop {
         let chunk = match lines.fill_buf() {
             Ok(chunk) => chunk,
@@ -137,14 +146,15 @@ fn spool(reader: impl BufRead, folder: &Path) -> io::Result<(File, Option<Damage
             Err(error) => return Err(error),
         };
         if chunk.is_empty() {
-            break;
+            return Ok(Ok((length, lines.into_damage())));
         }
-        spool.write_all(chunk).map_err(in_words)?;
+        if let Err(error) = to.write_all(chunk) {
+            return Ok(Err(error));
+        }
         let read = chunk.len();
+        length += read as u64;
         lines.consume(read);
     }
-    spool.rewind()?;
-    Ok((spool, lines.into_damage()))
 }
 
 #[cfg(all(test, feature = "compressed"))]
@@ -152,18 +162,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_named() {
+    fn what_is_compressed_is_kept_behind_what_was_before() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, gone) = (folder.path().join("output.gz"), folder.path().join("gone"));
+        let path = folder.path().join("output.gz");
         std::fs::write(&path, b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0").unwrap();
-        let (mut spooled, damage) = seekable(&path, folder.path()).unwrap();
         let mut read = Vec::new();
-        spooled.read_to_end(&mut read).unwrap();
-        assert!(read.is_empty() && damage.is_none());
-        let error = seekable(&path, &gone).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        let start = format!("a temporary file in {} cannot be written: ", gone.display());
-        assert!(error.to_string().starts_with(&start), "{error}");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        open_seekable(&path).unwrap().read_to_end(&mut read).unwrap();
+        assert!(read.is_empty());
+        let Seekable::Compressed(_) = seekable(&path).unwrap() else { panic!("it is compressed") };
+        let mut kept = tempfile::tempfile().unwrap();
+        for (text, expected) in [("one", 3), ("", 0), ("two", 3)] {
+            let (length, damage) = spool(text.as_bytes(), &mut kept).unwrap().unwrap();
+            assert!(length == expected && damage.is_none());
+        }
+        kept.rewind().unwrap();
+        kept.read_to_end(&mut read).unwrap();
+        assert_eq!(read, b"onetwo");
     }
 }

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::TemporaryError;
 use crate::ids::{IdHasher, IdMap};
 use crate::sorter::{MERGED, Runs};
 
@@ -45,7 +46,7 @@ impl Uniqueness {
             return Ok(Some(earlier));
         }
         if self.latest.len() >= self.most {
-            self.spill().map_err(|error| self.in_words(&error))?;
+            self.spill().map_err(|error| TemporaryError::wrap(&self.folder, error))?;
         }
         Ok(None)
     }
@@ -56,7 +57,7 @@ impl Uniqueness {
         if self.spilled.is_none() {
             return Ok(());
         }
-        self.merge(twice).map_err(|error| self.in_words(&error))
+        self.merge(twice).map_err(|error| TemporaryError::wrap(&self.folder, error))
     }
 
     fn spill(&mut self) -> io::Result<()> {
@@ -82,11 +83,6 @@ impl Uniqueness {
             }
         }
         Ok(())
-    }
-
-    fn in_words(&self, error: &io::Error) -> io::Error {
-        let folder = self.folder.display();
-        io::Error::new(error.kind(), format!("a temporary file of the custom_ids in {folder} cannot be used: {error}"))
     }
 }
 
@@ -162,7 +158,8 @@ mod tests {
         let mut ids = small(&gone, 1, 4);
         let error = ids.insert("a", 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        let start = format!("a temporary file of the custom_ids in {} cannot be used: ", gone.display());
+        let start = format!("a temporary file in {} cannot be written: ", gone.display());
         assert!(error.to_string().starts_with(&start), "{error}");
+        assert_eq!(TemporaryError::inside(&error).map(TemporaryError::folder), Some(gone.as_path()));
     }
 }

@@ -3,17 +3,14 @@
 //!
 //! A line that cannot be read stands for the custom_id that is legible in it, until a whole one is found for the same.
 
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::path::PathBuf;
+use std::io;
 
 use super::facts::{FACTS, Facts, Found, Plain, Worth, is_small};
+use super::files::AnswerFiles;
 use super::{Bounds, JoinError, Named};
 use crate::anomaly::Anomalies;
 use crate::answer::{Answer, OutcomeKind};
 use crate::ids::IdHasher;
-use crate::open::seekable;
-use crate::read_at::read_exact_at;
 use crate::scan;
 use crate::sorter::Sorter;
 
@@ -26,30 +23,11 @@ const LONGEST_MODEL: usize = 200;
 /// The hash of a custom_id, how many answers were read before, and what is kept of the answer.
 pub(super) type Entry = [u64; 3 + FACTS];
 
-/// A file of answers.
-pub(super) struct AnswerFile {
-    pub(super) path: PathBuf,
-    pub(super) name: String,
-    /// The file, or what it holds decompressed.
-    file: File,
-    /// Its compressed data is damaged, not cut off: bytes may be other ones than were written.
-    pub(super) is_doubtful: bool,
-}
-
-impl AnswerFile {
-    /// Fills the buffer with what stands from this place on.
-    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), JoinError> {
-        read_exact_at(&self.file, buffer, offset).map_err(|error| JoinError::read(&self.path, error))
-    }
-}
-
 /// The answer files, as they were read once.
 pub(super) struct Answers {
     max_line_bytes: usize,
-    /// Where temporary files are made.
-    folder: PathBuf,
     hasher: IdHasher,
-    pub(super) files: Vec<AnswerFile>,
+    pub(super) files: AnswerFiles,
     /// What is kept of each answer.
     pub(super) entries: Sorter<{ 3 + FACTS }>,
     pub(super) models: Vec<String>,
@@ -68,9 +46,8 @@ impl Answers {
     pub(super) fn new(bounds: &Bounds, hasher: IdHasher) -> Self {
         Self {
             max_line_bytes: bounds.max_line_bytes,
-            folder: bounds.folder.clone(),
             hasher,
-            files: Vec::new(),
+            files: AnswerFiles::new(bounds),
             entries: Sorter::new(bounds.spill(bounds.answers)),
             models: Vec::new(),
             read: 0,
@@ -88,12 +65,8 @@ impl Answers {
     ) -> Result<io::Result<()>, JoinError> {
         let path = answers.shown();
         let read = |error| JoinError::read(path, error);
-        let (file, damage) = seekable(answers.path, &self.folder).map_err(read)?;
-        let reader = BufReader::with_capacity(super::AHEAD, file.try_clone().map_err(read)?);
+        let (number, reader, damage) = self.files.add(answers)?;
         let name = path.display().to_string();
-        let is_doubtful = damage.as_ref().is_some_and(|damage| !damage.is_cut());
-        let number = u32::try_from(self.files.len()).map_err(|_| read(io::Error::other("there are too many files")))?;
-        self.files.push(AnswerFile { path: path.to_owned(), name: name.clone(), file, is_doubtful });
         let max_line_bytes = self.max_line_bytes;
         let mut kept = Ok(());
         let mut visit =

@@ -1,8 +1,8 @@
 //! Reads the lines of some answers at once, in the order in which they stand in their files.
 
 use super::JoinError;
-use super::answers::AnswerFile;
 use super::facts::{Facts, Found};
+use super::files::AnswerFiles;
 use super::matching::Taken;
 
 /// How many bytes are read at once of lines that stand beside each other.
@@ -56,7 +56,7 @@ impl Block {
     }
 
     /// Reads the lines of the answers.
-    pub(super) fn read(&mut self, files: &[AnswerFile]) -> Result<(), JoinError> {
+    pub(super) fn read(&mut self, files: &mut AnswerFiles) -> Result<(), JoinError> {
         let Self { pending, order, bytes, .. } = self;
         order.sort_unstable();
         // The cast leaves the number of the request line.
@@ -79,7 +79,7 @@ impl Block {
             if bytes.len() < used + span {
                 bytes.resize(used + span, 0);
             }
-            files[file as usize].read_at(&mut bytes[used..used + span], start)?;
+            files.read_at(file, &mut bytes[used..used + span], start)?;
             for key in &rest[..count] {
                 let pending = &mut pending[line(key)];
                 pending.at = used + (pending.facts.found.offset - start) as usize;

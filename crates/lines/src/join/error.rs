@@ -66,7 +66,7 @@ impl fmt::Display for JoinError {
             Self::Read { path, source } => write!(f, "cannot read {}: {source}", path.display()),
             Self::Input { path, line, message } => write!(f, "{}, line {line}: {message}", path.display()),
             Self::Temporary { folder, source } => {
-                write!(f, "a temporary file of the join in {} cannot be used: {source}", folder.display())
+                write!(f, "a temporary file in {} cannot be written: {source}", folder.display())
             }
             Self::Write { lines, source } => {
                 write!(f, "cannot write the results, at request line {lines}: {source}")

@@ -180,7 +180,7 @@ impl Matching<'_> {
                 entered[2..].copy_from_slice(&words);
                 let is_doubtful = || {
                     let file = Found::of(&words).file;
-                    self.answers.files.get(file as usize).is_some_and(|file| file.is_doubtful)
+                    self.answers.files.get(file).is_some_and(|file| file.is_doubtful)
                 };
                 match best.worth {
                     Worth::Unreadable => Taken::Unreadable,

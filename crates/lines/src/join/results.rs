@@ -60,7 +60,7 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
                 block.push(line, taken, facts, is_read);
                 next = matched.request().map_err(|error| self.bounds.temporary(error))?;
             }
-            block.read(&self.answers.files)?;
+            block.read(&mut self.answers.files)?;
             self.block(&block)?;
         }
         if let Some(refused) = matched.refused.take() {
@@ -108,13 +108,12 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
     /// Tells of an answer that is not taken, with its custom_id.
     fn tell_of(&mut self, found: Found, what: (AnomalyCode, String), buffer: &mut Vec<u8>) -> Result<(), JoinError> {
         let Found { file, line, offset, length } = found;
-        let file = &self.answers.files[file as usize];
         buffer.resize(length as usize, 0);
-        file.read_at(buffer, offset)?;
+        self.answers.files.read_at(file, buffer, offset)?;
         // An object over several lines may have others between them, which were passed over.
         let parsed = Answer::parse(buffer);
         let id = parsed.as_ref().map_or_else(Unreadable::custom_id, |answer| Some(&answer.custom_id));
-        self.anomalies.push_place(&file.name, line, id, what, (offset, length));
+        self.anomalies.push_place(self.answers.files.name(file), line, id, what, (offset, length));
         Ok(())
     }
 
@@ -214,7 +213,7 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
     fn changed(&mut self, found: Found, custom_id: &str) -> io::Result<()> {
         let message = "the line is not the one that stood here when the file was read first";
         let what = (AnomalyCode::ChangedWhileReading, message.to_owned());
-        let name = &self.answers.files[found.file as usize].name;
+        let name = self.answers.files.name(found.file);
         self.anomalies.push_place(name, found.line, Some(custom_id), what, (found.offset, found.length));
         self.unreadable(custom_id, found, message)
     }
@@ -240,6 +239,6 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
     }
 
     fn name(&self, file: u32) -> &str {
-        &self.answers.files[file as usize].name
+        self.answers.files.name(file)
     }
 }

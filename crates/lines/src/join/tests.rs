@@ -65,6 +65,73 @@ fn a_file_that_is_cut_off_between_is_an_error() {
         matches!(&error, JoinError::Read { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof),
         "{error}"
     );
+    let said = error.to_string();
+    assert!(said.starts_with("cannot read output: the file was changed while it was read"), "{said}");
+}
+
+/// Answers of so many files, of which every third is compressed.
+fn many(folder: &Path, count: usize) -> (Vec<String>, Vec<PathBuf>) {
+    let ids: Vec<_> = (0..count).map(|number| format!("row-{number}")).collect();
+    let write = |(number, id): (usize, &String)| {
+        let path = folder.join(format!("output-{number}"));
+        let text = line(id);
+        let compressed = number % 3 == 2 && cfg!(feature = "compressed");
+        fs::write(&path, if compressed { stored_zstd(&text) } else { text.into_bytes() }).unwrap();
+        path
+    };
+    let paths = ids.iter().enumerate().map(write).collect();
+    (ids, paths)
+}
+
+/// A frame of zstd that holds a short text as it is.
+fn stored_zstd(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    let block = (u32::from(length) << 3) | 1;
+    [&b"\x28\xb5\x2f\xfd\x20"[..], &[length], &block.to_le_bytes()[..3], text.as_bytes()].concat()
+}
+
+#[test]
+fn a_bounded_number_of_files_is_open_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ids, paths) = many(folder.path(), 30);
+    let input = folder.path().join("input");
+    let mut shuffled: Vec<_> = ids.iter().map(String::as_str).collect();
+    shuffled.sort_unstable_by_key(|id| (id.len() * 7 + usize::from(id.as_bytes()[id.len() - 1])) % 11);
+    fs::write(&input, requests(&shuffled)).unwrap();
+    for open in [0, 1, 2, 19, 20, 21, 64] {
+        let bounds = Bounds { open, block_lines: 4, ..Bounds::default() };
+        let mut anomalies = Anomalies::default();
+        let named: Vec<_> = paths.iter().map(|path| Named::from(path.as_path())).collect();
+        let (answers, asked) = read(Named::from(input.as_path()), &named, &mut anomalies, &bounds).unwrap();
+        assert_eq!(answers.files.open_now(), open.clamp(1, 20));
+        let mut out = Vec::new();
+        let joined = results(Named::from(input.as_path()), answers, asked, anomalies, bounds, Some(&mut out)).unwrap();
+        assert_eq!((joined.succeeded, joined.lines), (30, 30));
+        let got: Vec<_> = out.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line)).collect();
+        assert!(got.iter().zip(&shuffled).all(|(line, id)| line.contains(&format!("\"{id}\""))), "{got:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_opened_again_is_the_one_that_it_was() {
+    for vanishes in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (ids, paths) = many(folder.path(), 2);
+        let input = folder.path().join("input");
+        fs::write(&input, requests(&ids.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+        let bounds = Bounds { open: 1, ..Bounds::default() };
+        let named = [Named::new(&paths[0], "first"), Named::new(&paths[1], "second")];
+        let mut anomalies = Anomalies::default();
+        let (answers, asked) = read(Named::from(input.as_path()), &named, &mut anomalies, &bounds).unwrap();
+        fs::remove_file(&paths[0]).unwrap();
+        if !vanishes {
+            fs::write(&paths[0], line(&ids[0]) + " ").unwrap();
+        }
+        let joined = results(Named::from(input.as_path()), answers, asked, anomalies, bounds, Some(&mut Vec::new()));
+        let said = joined.unwrap_err().to_string();
+        let expected = if vanishes { "cannot read first: " } else { "cannot read first: the file was changed while" };
+        assert!(said.starts_with(expected), "{said}");
+    }
 }
 
 #[test]
@@ -90,7 +157,7 @@ fn temporary_files_that_cannot_be_made_are_named_with_their_folder() {
         let error = joined(bounds, &file, &file, &["a", "b", "c"]).unwrap_err();
         assert!(!error.is_write());
         assert_eq!(error.io_error().unwrap().kind(), io::ErrorKind::NotFound);
-        let start = format!("a temporary file of the join in {} cannot be used: ", gone.display());
+        let start = format!("a temporary file in {} cannot be written: ", gone.display());
         assert!(error.to_string().starts_with(&start), "{error}");
     }
 }
