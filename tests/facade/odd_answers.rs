@@ -163,9 +163,24 @@ fn answers() -> Vec<Row> {
             good().replace("\"error\"", "\"response\":null,\"error\""),
             "1 succeeded, 0 failed; doubled_key",
         ),
-        row("two custom_ids", good().replace("\"response\"", "\"custom_id\":\"b\",\"response\""), "1 unreadable"),
+        row(
+            "two custom_ids",
+            good().replace("\"response\"", "\"custom_id\":\"b\",\"response\""),
+            "nobody can say which",
+        ),
         row("half of a character in the custom_id", good().replace("\"a\"", r#""a\ud83d""#), "half of a character"),
         row("a line that is cut", good().split_at(60).0, "1 unreadable"),
+        row(
+            "a line that is cut, and the next one glued to it",
+            good().replace("\"a\"", "\"b\"").split_at(60).0.to_owned() + &good(),
+            "1 succeeded",
+        ),
+        bytes(
+            "a wrong byte behind the custom_id",
+            good().replace("\"a\",", "\"a\"\u{1}"),
+            "a line with the byte 01 in the place of the comma",
+            "1 unreadable",
+        ),
         bytes(
             "bytes that are no text",
             [&good().as_bytes()[..80], b"\xff\"}]}}}"].concat(),
@@ -177,6 +192,17 @@ fn answers() -> Vec<Row> {
         row("Gemini's", r#"{"key":"a","response":{"candidates":[]}}"#, "its keys are"),
         row("an object over several lines", good().replace("\"error\"", "\n\"error\""), "1 succeeded"),
         row("an array around the lines", format!("[{}\n]", good()), "1 succeeded"),
+        row(
+            "a list of answers inside an object: told, not read",
+            format!("{{\"data\":[{},{}]}}", good(), good().replace("\"a\"", "\"b\"")),
+            "1 unreadable; unreadable: ",
+        ),
+        row("a list of answers inside a list: told, not read", format!("[[{}]]", good()), "wrapped_list"),
+        row(
+            "an answer behind the end of one over several lines",
+            good().replace("\"a\"", "\"b\"").replace(",\"error\":null}", "\n}") + &good(),
+            "1 succeeded",
+        ),
         row("something after the object", format!("{},", good()), "1 succeeded"),
         row(
             "Git's conflict markers",
@@ -214,6 +240,12 @@ fn answers() -> Vec<Row> {
             "a byte order mark",
             [&b"\xef\xbb\xbf"[..], good().as_bytes()].concat(),
             "a mark of UTF-8, and an answer",
+            "1 succeeded",
+        ),
+        bytes(
+            "a byte order mark between files that were put together",
+            format!("{}\n\u{feff}{}", good().replace("\"a\"", "\"b\""), good()),
+            "two answers, with a mark of UTF-8 between them",
             "1 succeeded",
         ),
         bytes("UTF-16", [&b"\xff\xfe"[..], &utf16(&good())].concat(), "an answer in UTF-16, with a mark", "in UTF-16"),

@@ -22,7 +22,7 @@ pub const MAX_EXCERPT: usize = 1_024;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AnomalyCode {
-    /// The file begins with a byte order mark. It was passed over.
+    /// The file, or a line of it, begins with a byte order mark. It was passed over.
     Bom,
     /// The file holds no lines of JSON: it is compressed, a page, in another encoding, or the like.
     NotJsonl,
@@ -30,6 +30,8 @@ pub enum AnomalyCode {
     DamagedCompression,
     /// The lines stand in a JSON array. They were read.
     ArrayAroundLines,
+    /// The answers stand in a list inside an object, or in a list of lists. They were not read.
+    WrappedList,
     /// An object stands over several lines. It was read, as were others like it.
     ObjectOverLines,
     /// Something follows an object on its line: a comma, or another object, which was read.
@@ -77,6 +79,7 @@ impl AnomalyCode {
             Self::NotJsonl => "not_jsonl",
             Self::DamagedCompression => "damaged_compression",
             Self::ArrayAroundLines => "array_around_lines",
+            Self::WrappedList => "wrapped_list",
             Self::ObjectOverLines => "object_over_lines",
             Self::TextAfterObject => "text_after_object",
             Self::CarriageReturns => "carriage_returns",
@@ -355,6 +358,7 @@ mod tests {
             AnomalyCode::NotJsonl,
             AnomalyCode::DamagedCompression,
             AnomalyCode::ArrayAroundLines,
+            AnomalyCode::WrappedList,
             AnomalyCode::ObjectOverLines,
             AnomalyCode::TextAfterObject,
             AnomalyCode::CarriageReturns,

@@ -94,7 +94,7 @@ impl<'a> Answer<'a> {
         walked.map_err(|broken| Unreadable::broken(text, &broken))?;
         let raw_custom_id = custom_id.ok_or_else(|| Unreadable::no_custom_id(text))?;
         if let Some(other) = other_id {
-            return Err(Unreadable::two_custom_ids(raw_custom_id, other));
+            return Err(Unreadable::two_custom_ids(text, raw_custom_id, other));
         }
         let custom_id = raw::id_text(raw_custom_id).ok_or_else(|| match Kind::of(raw_custom_id) {
             Kind::String => Unreadable::half_custom_id(text, raw_custom_id),
@@ -203,7 +203,12 @@ impl<'a> Answer<'a> {
     pub fn status_code(&self) -> Option<u16> {
         let text = raw::loose_text(self.parts.status_code?)?;
         let text = text.trim();
-        text.strip_suffix(".0").unwrap_or(text).parse().ok()
+        // JSON may write a whole number as 200.0 or 2e2.
+        text.parse().ok().or_else(|| {
+            let number: f64 = text.parse().ok()?;
+            let is_code = number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number);
+            is_code.then_some(number as u16)
+        })
     }
 
     /// The service's id of the HTTP request.

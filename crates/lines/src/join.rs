@@ -119,12 +119,13 @@ impl Joined {
 /// - A request line that is answered twice gets the first answer that succeeded and is complete, else the first that
 ///   succeeded although it was cut off or filtered, else the first.
 /// - One that is not answered gets error code `missing`; but `unreadable` when one of the files holds no lines of
-///   JSON at all, such as the page of a login, or its compressed data is cut off or damaged: its answer may have been in
-///   what is lost.
+///   JSON at all, such as the page of a login, holds a list of answers inside an object or another list, or its compressed
+///   data is cut off or damaged: its answer may have been in what is lost.
 /// - Of two answers to it in a file whose compressed data is damaged, not cut off, neither is taken, and it gets
 ///   `unreadable`: the damage may have changed the custom_id of one.
 /// - One whose answer cannot be read gets error code `unreadable` and a message with file and line,
-///   unless another answer to it can be read. The bytes are among the anomalies, with their place.
+///   unless another answer to it can be read. A line that names two custom_ids is nobody's, and of lines that were glued
+///   together, each cut off but the last, every one is its own. The bytes are among the anomalies, with their place.
 /// - Result lines are written as [`Answer::write_normalised`](crate::Answer::write_normalised) writes them.
 /// - Answers that are not taken (duplicates, unreadable lines, custom_ids that nobody asked for) are
 ///   anomalies.

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
+use crate::scan::BOM;
+
 /// How a file deviates. The words are the same for [`check`](crate::check()) and for all that reads
 /// answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,8 @@ pub(crate) struct Block {
     pub(crate) end: u64,
     /// Its lines, with LF between them.
     pub(crate) bytes: Vec<u8>,
+    /// Where in its last line another object begins, which is to be judged on its own.
+    pub(crate) rest: Option<usize>,
     depth: Depth,
 }
 
@@ -228,7 +232,8 @@ impl Layout {
             if depth.closes(bytes).is_none() && !depth.in_string {
                 let offset = offset + rest.start as u64;
                 let end = offset + bytes.len() as u64;
-                self.block = Some(Block { first: number, last: number, offset, end, bytes: bytes.to_vec(), depth });
+                self.block =
+                    Some(Block { first: number, last: number, offset, end, bytes: bytes.to_vec(), rest: None, depth });
                 objects.rest = None;
             }
         }
@@ -251,8 +256,10 @@ impl Layout {
         let taken = closes.unwrap_or(line.len());
         let fits = block.bytes.len() + taken < self.most;
         let after = &line[taken..];
-        let only_commas = after.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b']'));
-        if !fits || depth.in_string || (closes.is_some() && !only_commas) {
+        let other = after.iter().position(|byte| !(byte.is_ascii_whitespace() || matches!(byte, b',' | b']')));
+        let rest = other.map(|at| taken + at).filter(|at| line[*at] == b'{');
+        let ends_well = closes.is_none() || other.is_none() || rest.is_some();
+        if !fits || depth.in_string || !ends_well || !block.depth.may_go_on_with(line) {
             return Part::Faulty;
         }
         block.depth = depth;
@@ -263,13 +270,21 @@ impl Layout {
         if closes.is_none() {
             return Part::Nothing;
         }
-        let Some(block) = self.block.take() else {
+        let Some(mut block) = self.block.take() else {
             return Part::Faulty;
         };
+        block.rest = rest;
         // An array is taken apart by the same command.
         if !self.told_lines && !self.array && serde_json::from_slice::<&RawValue>(&block.bytes).is_ok() {
             self.told_lines = true;
             self.news.push((block.first, Deviation::OverLines(block.first, block.last)));
+        }
+        if let Some(rest) = rest
+            && !self.array
+            && !self.told_after
+        {
+            self.told_after = true;
+            self.news.push((number, Deviation::AfterObject(rest + 1, advice(&line[rest..]))));
         }
         Part::Record(block)
     }
@@ -281,7 +296,7 @@ fn advice(after: &[u8]) -> &'static str {
         "a comma stands after the object: take it out, since the lines are no list"
     } else if after.starts_with(b"//") || after.starts_with(b"/*") || after.starts_with(b"#") {
         "JSON has no comments: take them out"
-    } else if after.trim_ascii_start().starts_with(b"{") || after.starts_with(b",") {
+    } else if after.strip_prefix(BOM).unwrap_or(after).trim_ascii_start().starts_with(b"{") || after.starts_with(b",") {
         "another object follows: put it on a line of its own"
     } else {
         "each line is one JSON object, with nothing between the lines"
@@ -299,6 +314,8 @@ fn objects(line: &[u8], mut at: usize) -> Objects {
     loop {
         let skipped = line[at..].iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b',').count();
         at += skipped;
+        // A mark, where files were put together and the first was not ended.
+        at += if line[at..].starts_with(BOM) && at > 0 { BOM.len() } else { 0 };
         let rest = &line[at..];
         if rest.is_empty() || rest.trim_ascii() == b"]" || rest.trim_ascii() == b"]," {
             return objects;
@@ -323,11 +340,15 @@ fn is_marker(line: &[u8], after_another: bool) -> bool {
     begins(b"<<<<<<<") || begins(b">>>>>>>") || begins(b"|||||||") || (after_another && line == b"=======")
 }
 
-/// How deep a walk through the bytes of JSON is, from line to line.
+/// How deep a walk through the bytes of JSON is, from line to line, and where in an object or array it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Depth {
     brackets: usize,
     pub(crate) in_string: bool,
+    /// The last byte that is neither white space nor in a text.
+    last: u8,
+    /// A bit for each of the innermost brackets, the last one the lowest: whether it is an object's.
+    objects: u64,
 }
 
 impl Depth {
@@ -338,18 +359,39 @@ impl Depth {
             match (self.in_string, byte) {
                 (true, b'\\') => at += 1,
                 (_, b'"') => self.in_string = !self.in_string,
-                (false, b'{' | b'[') => self.brackets += 1,
+                (false, b'{' | b'[') => {
+                    self.brackets += 1;
+                    self.objects = self.objects << 1 | u64::from(*byte == b'{');
+                }
                 (false, b'}' | b']') => {
                     self.brackets = self.brackets.saturating_sub(1);
+                    self.objects >>= 1;
                     if self.brackets == 0 {
                         return Some(at + 1);
                     }
                 }
                 _ => {}
             }
+            if !self.in_string && !byte.is_ascii_whitespace() {
+                self.last = *byte;
+            }
             at += 1;
         }
         None
+    }
+
+    /// Whether the next line may belong to the same object. A line that begins as an object, an array, a number or a name
+    /// does not, where no value can stand; the others do, whatever is wrong with them.
+    fn may_go_on_with(&self, line: &[u8]) -> bool {
+        let first = line.iter().find(|byte| !byte.is_ascii_whitespace());
+        if !first.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'{' | b'[' | b'-')) {
+            return true;
+        }
+        match self.last {
+            b':' | b'[' => true,
+            b',' => self.objects & 1 == 0,
+            _ => false,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! and never stops at a line that it cannot read: that is an anomaly.
 
 use std::io::{self, BufRead};
+use std::ops::Range;
 
 use crate::anomaly::{Anomalies, Anomaly, AnomalyCode, Bytes};
 use crate::answer::{Answer, Unreadable, UnreadableKind};
@@ -29,6 +30,8 @@ pub(crate) struct Scanned {
     pub(crate) unreadable: u64,
     /// What the file is, when it holds no lines of JSON at all.
     pub(crate) foreign: Option<String>,
+    /// What is said of answers that stand in a list inside a line, where they are not read.
+    pub(crate) wrapped: Option<String>,
     /// What is wrong with its compression.
     pub(crate) damage: Option<Damage>,
 }
@@ -52,10 +55,11 @@ pub(crate) fn answers(
 ) -> io::Result<Scanned> {
     let mut salvage = Salvage::new(reader);
     let (start, reader) = foreign::peek(&mut salvage)?;
-    let mut scan = Scan { file, anomalies, visit, scanned: Scanned::default(), layout: Layout::default() };
+    let mut scan =
+        Scan { file, anomalies, visit, scanned: Scanned::default(), layout: Layout::default(), told_mark: false };
     if let Some(foreign) = foreign::foreign(&start) {
         scan.anomalies.push(file, 1, None, AnomalyCode::NotJsonl, foreign.to_string());
-        return Ok(Scanned { lines: 1, unreadable: 1, foreign: Some(foreign.to_string()), damage });
+        return Ok(Scanned { lines: 1, unreadable: 1, foreign: Some(foreign.to_string()), wrapped: None, damage });
     }
     let mut lines = LineReader::new(reader).max_line_bytes(max_line_bytes);
     while let Some(line) = lines.next_line()? {
@@ -90,16 +94,15 @@ struct Scan<'s, 'e> {
     visit: &'s mut Visit<'s>,
     scanned: Scanned,
     layout: Layout,
+    /// A byte order mark was told that is not at the beginning.
+    told_mark: bool,
 }
 
 impl Scan<'_, '_> {
     fn line(&mut self, line: &Line<'_>) {
         let (mut bytes, mut offset) = (line.bytes, line.offset);
-        if line.number == 1
-            && let Some(rest) = bytes.strip_prefix(BOM)
-        {
-            let message = "the file begins with a byte order mark";
-            self.anomalies.push(self.file, 1, None, AnomalyCode::Bom, message);
+        if let Some(rest) = bytes.strip_prefix(BOM) {
+            self.mark(line.number);
             (bytes, offset) = (rest, offset + BOM.len() as u64);
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return;
@@ -110,7 +113,22 @@ impl Scan<'_, '_> {
             let place = Place { line: line.number, offset, length: line.length };
             return self.unreadable(place, None, &Unreadable::too_long(line.length, line.head), line.head);
         }
-        let place = Place { line: line.number, offset, length: bytes.len() as u64 };
+        self.bytes(Place { line: line.number, offset, length: bytes.len() as u64 }, bytes);
+    }
+
+    /// Tells of a byte order mark, which is passed over.
+    fn mark(&mut self, line: u64) {
+        let message = match line {
+            1 => "the file begins with a byte order mark",
+            _ if self.told_mark => return,
+            _ => "a byte order mark stands before the line, as where files were put together (this is told once)",
+        };
+        self.told_mark |= line > 1;
+        self.anomalies.push(self.file, line, None, AnomalyCode::Bom, message);
+    }
+
+    /// A line, or what begins on one behind the end of an object over several lines.
+    fn bytes(&mut self, place: Place, bytes: &[u8]) {
         if self.layout.is_open() && self.goes_on(place, bytes) {
             return;
         }
@@ -140,7 +158,7 @@ impl Scan<'_, '_> {
         match part {
             Part::Nothing => true,
             Part::Record(block) => {
-                self.block(block);
+                self.record(block, place, bytes);
                 true
             }
             Part::Faulty | Part::Objects(_) => false,
@@ -153,33 +171,47 @@ impl Scan<'_, '_> {
         if self.layout.is_open() && error.custom_id().is_some() && bytes.trim_ascii_start().starts_with(b"{") {
             self.end_block();
         }
-        let mut part = self.layout.judge(place.line, place.offset, bytes);
-        if part == Part::Faulty && self.layout.is_open() {
+        let mut part = Part::Faulty;
+        if self.layout.is_open() {
+            part = self.layout.judge(place.line, place.offset, bytes);
+        }
+        if part == Part::Faulty {
+            let was_open = self.layout.is_open();
             self.end_block();
-            part = match error.is_whole() {
-                true => Part::Faulty,
-                false => self.layout.judge(place.line, place.offset, bytes),
-            };
+            if self.glued(place, bytes, error) {
+                return self.tell();
+            }
+            if !(was_open && error.is_whole()) {
+                part = self.layout.judge(place.line, place.offset, bytes);
+            }
         }
         self.tell();
         match part {
             Part::Nothing => {}
             Part::Faulty => self.unreadable(place, Some(bytes), error, bytes),
-            Part::Record(block) => self.block(block),
+            Part::Record(block) => self.record(block, place, bytes),
             Part::Objects(objects) => {
-                let part_of = |range: &std::ops::Range<usize>| Place {
-                    line: place.line,
-                    offset: place.offset + range.start as u64,
-                    length: range.len() as u64,
-                };
                 for range in objects.whole {
-                    self.object(part_of(&range), &bytes[range], true);
+                    self.object(part_of(place, &range), &bytes[range], true);
                 }
                 if let Some(range) = objects.rest {
-                    self.object(part_of(&range), &bytes[range], true);
+                    self.object(part_of(place, &range), &bytes[range], true);
                 }
             }
         }
+    }
+
+    /// Whether the line is of answers that were glued together, each of which is taken on its own.
+    fn glued(&mut self, place: Place, bytes: &[u8], error: &Unreadable) -> bool {
+        let mut start = 0;
+        for end in glued(bytes, error) {
+            self.object(part_of(place, &(start..end)), &bytes[start..end], true);
+            start = end;
+        }
+        if start > 0 {
+            self.object(part_of(place, &(start..bytes.len())), &bytes[start..], true);
+        }
+        start > 0
     }
 
     /// An object, or what seems to be one, that was taken out of its surroundings.
@@ -188,6 +220,15 @@ impl Scan<'_, '_> {
         match Answer::parse(bytes) {
             Ok(answer) => self.answer(place, in_file, &answer),
             Err(error) => self.unreadable(place, in_file, &error, bytes),
+        }
+    }
+
+    /// An object over several lines, and what begins on the last of them.
+    fn record(&mut self, block: Block, place: Place, last: &[u8]) {
+        let rest = block.rest;
+        self.block(block);
+        if let Some(rest) = rest.map(|rest| rest..last.len()) {
+            self.bytes(part_of(place, &rest), &last[rest]);
         }
     }
 
@@ -223,9 +264,13 @@ impl Scan<'_, '_> {
             UnreadableKind::NoCustomId => AnomalyCode::NoCustomId,
             UnreadableKind::TwoCustomIds => AnomalyCode::DoubledKey,
             UnreadableKind::UnknownShape => AnomalyCode::UnknownShape,
+            UnreadableKind::WrappedList => AnomalyCode::WrappedList,
         };
         let bytes = Bytes { offset: place.offset, length: place.length, known: bytes };
         let message = error.to_string();
+        if error.kind() == UnreadableKind::WrappedList && error.custom_id().is_none() {
+            self.scanned.wrapped.get_or_insert_with(|| message.clone());
+        }
         self.anomalies.push_bytes(self.file, place.line, error.custom_id(), code, message, Some(bytes));
         (self.visit)(place, in_file, Err(error), self.anomalies);
     }
@@ -247,4 +292,26 @@ impl Scan<'_, '_> {
             self.anomalies.push(self.file, line, None, code, deviation.message());
         }
     }
+}
+
+/// A part of what stands at a place.
+fn part_of(place: Place, range: &Range<usize>) -> Place {
+    Place { line: place.line, offset: place.offset + range.start as u64, length: range.len() as u64 }
+}
+
+/// How many answers are told apart that were glued into one line.
+const GLUED: usize = 64;
+
+/// Where the next answer begins in a line that was cut off and to which others were glued. Nowhere, unless the last of them
+/// is whole: what else stands in the line may be a text of the first.
+fn glued(line: &[u8], error: &Unreadable) -> Vec<usize> {
+    let (mut ends, mut next) = (Vec::new(), error.glued_at(line));
+    while let Some(end) = next.filter(|_| ends.len() < GLUED) {
+        ends.push(end);
+        next = match Answer::parse(&line[end..]) {
+            Ok(_) => return ends,
+            Err(error) => error.glued_at(&line[end..]).map(|at| end + at),
+        };
+    }
+    Vec::new()
 }

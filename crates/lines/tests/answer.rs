@@ -244,3 +244,27 @@ fn missing_lines_are_result_lines() {
     let value: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(value["error"]["code"], "missing");
 }
+
+#[test]
+fn a_status_code_is_the_number_that_is_written() {
+    for (json, expected) in [
+        ("200", Some(200)),
+        ("2e2", Some(200)),
+        ("200.00", Some(200)),
+        ("0.2E+3", Some(200)),
+        ("\"2e2\"", Some(200)),
+        ("\" 200 \"", Some(200)),
+        ("4.29e2", Some(429)),
+        ("200.5", None),
+        ("-2e2", None),
+        ("1e9", None),
+        ("\"inf\"", None),
+        ("\"nan\"", None),
+    ] {
+        let line = format!(r#"{{"custom_id":"a","response":{{"status_code":{json},"body":{{"x":1}}}}}}"#);
+        let answer = Answer::parse(line.as_bytes()).unwrap();
+        assert_eq!(answer.status_code(), expected, "{json}");
+        let succeeded = answer.outcome() == OutcomeKind::Succeeded;
+        assert_eq!(succeeded, expected == Some(200), "{json}");
+    }
+}

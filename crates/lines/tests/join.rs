@@ -245,7 +245,6 @@ fn errors_name_the_file_and_the_line() {
         (request("a") + "{\"custom_id\":", 2),
         ("{\"custom_id\":7}".to_owned(), 1),
         ("{}".to_owned(), 1),
-        ("\u{feff}".to_owned() + &request("a"), 1),
     ] {
         let input = files.write("bad", &content);
         let output = files.write("output", ok("a", "1"));

@@ -211,7 +211,7 @@ fn an_array_around_the_lines_is_told_once_and_read() {
     // An array of something else is a faulty line.
     assert_eq!(
         odd(&inspect(b"[1,2]\n[]\n[[{\"custom_id\":\"a\"}]]")),
-        ["1:unreadable_line", "2:unreadable_line", "3:unreadable_line"]
+        ["1:unreadable_line", "2:unreadable_line", "3:wrapped_list"]
     );
 }
 
@@ -283,8 +283,50 @@ fn lines_without_a_quote_go_on_with_an_object_as_others_do() {
     );
     // What does not go on leaves the lines before as they were.
     assert_eq!(of(&[head, "]", "} } } x", "]}}}"]).0, 3);
-    assert_eq!(of(&["{", "{", "{"]), (1, 0, told(&["1:unreadable_line"])));
+    // No object begins where a key belongs.
+    assert_eq!(of(&["{", "{", "{"]).0, 3);
     assert_eq!(of(&["{", "} x", "}"]).0, 3);
+}
+
+#[test]
+fn what_follows_a_line_that_was_not_closed_is_judged_as_it_is_elsewhere() {
+    let whole = request("a").to_string();
+    let alone = |line: &str| -> Vec<_> {
+        // Between two whole lines, so that nothing of it depends on where it stands.
+        let file = [&whole, line, &request("z").to_string()].map(|line| line.to_owned() + "\n").concat();
+        found(file.as_bytes()).into_iter().map(|finding| (finding.code, finding.message)).collect()
+    };
+    let get = request("b").to_string().replace("POST", "GET");
+    for next in [
+        request("b").to_string().replace("\"custom_id\":\"b\",", ""),
+        request("b").to_string().replace("\"b\"", "7"),
+        "{\"method\":\"POST\",\"url\":\"/v1/responses\"}".to_owned(),
+        get.clone(),
+        "[1,2]".to_owned(),
+        "garbage".to_owned(),
+        "{}".to_owned(),
+        "{\"x\":\"y\"}".to_owned(),
+        "17".to_owned(),
+        "nul".to_owned(),
+    ] {
+        let expected = alone(&next);
+        assert!(!expected.is_empty(), "{next}");
+        // Not closed: an object, an object behind a comma or a value, an array, a text.
+        for cut in 0..whole.len() - 1 {
+            let last = whole.as_bytes()[cut];
+            // Where a value may stand, what follows may be one, but a request line is one of its own.
+            if matches!(last, b':' | b'[') && next != get && !next.contains("url") {
+                continue;
+            }
+            let file = format!("{}\n{next}\n{}\n", &whole[..=cut], request("z"));
+            let told: Vec<_> = found(file.as_bytes())
+                .into_iter()
+                .filter(|finding| finding.line == Some(2))
+                .map(|finding| (finding.code, finding.message))
+                .collect();
+            assert_eq!(told, expected, "{file}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use memchr::memmem;
 
-use crate::fields::Walk;
+use crate::fields::{Walk, fields};
 use crate::raw::{self, Broken, Kind, clip};
 
 /// Why a line cannot be read as a result line, and whose answer it was as far as that can be told.
@@ -13,6 +13,8 @@ pub struct Unreadable {
     kind: UnreadableKind,
     message: String,
     custom_id: Option<String>,
+    /// Where the byte stands by which the line is no JSON, if it is one.
+    fault: Option<usize>,
 }
 
 /// What kind of fault makes a line unreadable.
@@ -29,13 +31,15 @@ pub enum UnreadableKind {
     NoCustomId,
     /// The line names two custom_ids that differ, so nobody can say which of them it answers.
     TwoCustomIds,
+    /// The line holds a list of answers, inside an object or another list.
+    WrappedList,
     /// The line is a JSON object, but in no shape that is known, such as `{"custom_id", "result"}`.
     UnknownShape,
 }
 
 impl Unreadable {
     pub(super) fn new(kind: UnreadableKind, message: impl Into<String>, line: &[u8]) -> Self {
-        Self { kind, message: message.into(), custom_id: legible_custom_id(line) }
+        Self { kind, message: message.into(), custom_id: legible_custom_id(line), fault: None }
     }
 
     /// A line of which only the beginning is known.
@@ -44,15 +48,33 @@ impl Unreadable {
     }
 
     pub(super) fn not_utf8(line: &[u8], valid: usize) -> Self {
-        Self::new(UnreadableKind::NotUtf8, format!("invalid UTF-8 at column {}", valid + 1), line)
+        let message = format!("invalid UTF-8 at column {}", valid + 1);
+        Self { fault: Some(valid), ..Self::new(UnreadableKind::NotUtf8, message, line) }
     }
 
     pub(super) fn broken(line: &str, broken: &Broken) -> Self {
-        Self::new(UnreadableKind::NotAnObject, broken.to_string(), line.as_bytes())
+        let wrapped = matches!(broken, Broken::NotAnObject(Kind::Array)).then(|| wrapped(line)).flatten();
+        if let Some(message) = wrapped {
+            return Self::wrapped(message, line);
+        }
+        let fault = match broken {
+            Broken::Syntax { column, .. } => column.checked_sub(1),
+            Broken::Truncated { .. } | Broken::Trailing { .. } | Broken::NotAnObject(_) => None,
+        };
+        Self { fault, ..Self::new(UnreadableKind::NotAnObject, broken.to_string(), line.as_bytes()) }
+    }
+
+    /// A line that holds a list of answers, of which a single one is that of its request.
+    fn wrapped(message: String, line: &str) -> Self {
+        let custom_id = only_custom_id(line.as_bytes());
+        Self { kind: UnreadableKind::WrappedList, message, custom_id, fault: None }
     }
 
     /// A line whose custom_id is absent or no text.
     pub(super) fn no_custom_id(line: &str) -> Self {
+        if let Some(message) = wrapped(line) {
+            return Self::wrapped(message, line);
+        }
         let message = match keys(line) {
             Some(keys) => format!("the line has no custom_id that is a text; its keys are {keys}{}", relative(line)),
             None => "the line has no custom_id that is a text".to_owned(),
@@ -70,15 +92,28 @@ impl Unreadable {
         Self::new(UnreadableKind::NoCustomId, message, line.as_bytes())
     }
 
-    /// A line that names another custom_id after the first.
-    pub(super) fn two_custom_ids(first: &str, other: &str) -> Self {
-        let message = format!(
-            "the line has the key \"custom_id\" twice, with different values: {} and {}",
-            clip(first, 100),
-            clip(other, 100)
-        );
-        let custom_id = raw::id_text(first).or_else(|| raw::id_text(other)).map(|id| id.into_owned());
-        Self { kind: UnreadableKind::TwoCustomIds, message, custom_id }
+    /// A line that names several custom_ids, of which these are two. It is nobody's, unless only one of all can be that of a
+    /// request: nothing says which of them it answers.
+    pub(super) fn two_custom_ids(line: &str, first: &str, other: &str) -> Self {
+        let mut ids = Vec::new();
+        fields(line, &mut |key, value| {
+            if key == "custom_id" {
+                ids.extend(raw::id_text(value));
+            }
+        });
+        ids.sort_unstable();
+        ids.dedup();
+        let (first, other) = (clip(first, 100), clip(other, 100));
+        let mut message =
+            format!("the line has the key \"custom_id\" twice, with different values: {first} and {other}");
+        let custom_id = match &ids[..] {
+            [only] => Some(only.clone().into_owned()),
+            _ => None,
+        };
+        if custom_id.is_none() {
+            message.push_str("; nobody can say which of them it answers");
+        }
+        Self { kind: UnreadableKind::TwoCustomIds, message, custom_id, fault: None }
     }
 
     /// A line with neither a response in a shape that is known nor an error that says something, unless
@@ -109,7 +144,14 @@ impl Unreadable {
     /// Whether the line is one whole JSON object all the same.
     pub(crate) fn is_whole(&self) -> bool {
         use UnreadableKind as Kind;
-        matches!(self.kind, Kind::NoCustomId | Kind::TwoCustomIds | Kind::UnknownShape)
+        matches!(self.kind, Kind::NoCustomId | Kind::TwoCustomIds | Kind::UnknownShape | Kind::WrappedList)
+    }
+
+    /// Where in a line that was cut off the next one begins, which was glued to it: the line is no JSON from there on.
+    pub(crate) fn glued_at(&self, line: &[u8]) -> Option<usize> {
+        let fault = self.fault.filter(|_| line.trim_ascii_start().starts_with(b"{"))?;
+        // The fault may be told behind the bracket and the first quote, and before it stand what is left of a character.
+        (fault.saturating_sub(8)..=fault + 3).find(|at| *at > 0 && line.get(*at..).is_some_and(begins_an_answer))
     }
 
     /// The custom_id, as far as it is legible: it stands before the fault, or is the only one in
@@ -127,6 +169,61 @@ impl fmt::Display for Unreadable {
 }
 
 impl std::error::Error for Unreadable {}
+
+/// Whether these bytes begin as an answer does.
+fn begins_an_answer(bytes: &[u8]) -> bool {
+    let Some(rest) = bytes.strip_prefix(b"{") else { return false };
+    let rest = rest.trim_ascii_start();
+    let key = [&b"\"custom_id\""[..], b"\"id\""].iter().find_map(|key| rest.strip_prefix(*key));
+    key.is_some_and(|rest| rest.trim_ascii_start().starts_with(b":"))
+}
+
+/// How many objects and lists may stand around a list of answers.
+const WRAPPINGS: usize = 3;
+
+/// What is said of a value that holds a list of answers; `None` of any other.
+fn wrapped(json: &str) -> Option<String> {
+    let path = list_of_answers(&mut Walk::new(json), WRAPPINGS).filter(|path| path != "[]")?;
+    let (around, root) =
+        if path.starts_with('[') { ("a list inside a list", ".") } else { ("a list inside an object", "") };
+    Some(format!("a wrapped list: the answers stand in {around}: write one a line (`jq -c '{root}{path}' FILE` does)"))
+}
+
+/// The path, as jq writes it, to a list whose first value is an answer.
+fn list_of_answers(walk: &mut Walk<'_>, levels: usize) -> Option<String> {
+    let fewer = levels.checked_sub(1)?;
+    let mut path = None;
+    match walk.kind() {
+        Kind::Object => walk.fields(&mut |key, walk| {
+            if path.is_none() {
+                let is_name = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+                path = list_of_answers(walk, fewer).map(|rest| match is_name {
+                    true => format!(".{key}{rest}"),
+                    false => format!(".{:?}{rest}", clip(&key, 100)),
+                });
+            }
+        }),
+        Kind::Array => {
+            let mut is_first = true;
+            walk.items(&mut |walk| {
+                if std::mem::take(&mut is_first) {
+                    let is_answer = walk.rest().is_some_and(names_a_custom_id);
+                    let rest = if is_answer { Some(String::new()) } else { list_of_answers(walk, fewer) };
+                    path = rest.map(|rest| format!("[]{rest}"));
+                }
+            });
+        }
+        _ => {}
+    }
+    path
+}
+
+/// Whether the object at the beginning of this has a custom_id.
+fn names_a_custom_id(json: &str) -> bool {
+    let mut names = false;
+    Walk::new(json).fields(&mut |key, _| names |= key == "custom_id");
+    names
+}
 
 /// The first keys of an object, for messages; `None` when it has none.
 fn keys(object: &str) -> Option<String> {
@@ -198,6 +295,11 @@ pub(crate) fn legible_custom_id(line: &[u8]) -> Option<String> {
     if own.is_some() {
         return own;
     }
+    only_custom_id(line).or(other)
+}
+
+/// The custom_id that a line names, wherever it stands, if all that it names are the same.
+fn only_custom_id(line: &[u8]) -> Option<String> {
     let mut found: Option<String> = None;
     for at in memmem::find_iter(line, KEY) {
         if at > 0 && line[at - 1] == b'\\' {
@@ -212,7 +314,7 @@ pub(crate) fn legible_custom_id(line: &[u8]) -> Option<String> {
         }
         found = Some(id);
     }
-    found.or(other)
+    found
 }
 
 /// Whether a key is what others call the custom_id: `customId`, Bedrock's `recordId`, Gemini's `key`.
@@ -222,14 +324,18 @@ fn is_other_name(key: &str) -> bool {
 }
 
 /// The whole text or number at the beginning of `rest`. Not one that may go on after a quote which lacks
-/// its backslash: a comma or a bracket stands before the next quote. One with a replaced byte or half
-/// a character is no id of anybody.
+/// its backslash: a comma or a bracket stands before the next quote, or a single wrong byte in the place of the comma and
+/// then a key. One with a replaced byte or half a character is no id of anybody.
 fn id_at(rest: &str) -> Option<String> {
     let mut walk = Walk::new(rest);
     let value = walk.value();
     let after = rest.get(value.len()..)?;
-    let (until, more) = after.split_once('"').map_or((after, false), |(until, _)| (until, true));
-    if more && !until.contains([',', '}']) {
+    if let Some(id) = unquoted(value, after) {
+        return Some(id);
+    }
+    let (until, more) = after.split_once('"').map_or((after, None), |(until, more)| (until, Some(more)));
+    let is_one_wrong = || until.trim().chars().count() == 1 && more.is_some_and(is_key);
+    if more.is_some() && !until.contains([',', '}']) && !is_one_wrong() {
         return None;
     }
     let id = match Kind::of(value) {
@@ -241,6 +347,25 @@ fn id_at(rest: &str) -> Option<String> {
     (!id.contains('\u{fffd}')).then_some(id)
 }
 
+/// The text before a wrong byte that stands where its quote should end it: a comma follows, and then a key.
+fn unquoted(value: &str, after: &str) -> Option<String> {
+    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    let before = inner.trim_end().strip_suffix(',')?.trim_end();
+    let (id, wrong) = before.split_at(before.char_indices().next_back()?.0);
+    let is_wrong = wrong.contains('\u{fffd}') || wrong.chars().all(char::is_control);
+    let quoted = format!("\"{id}\"");
+    let id = raw::text(&quoted).filter(|id| is_wrong && !id.contains('\u{fffd}'))?;
+    is_key(after).then(|| id.into_owned())
+}
+
+/// Whether this is a key behind its first quote: a name, the other quote, and a colon.
+fn is_key(rest: &str) -> bool {
+    rest.split_once('"').is_some_and(|(name, rest)| {
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_name && rest.trim_start_matches(raw::is_json_space).starts_with(':')
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,7 +374,7 @@ mod tests {
     fn a_custom_id_is_read_from_what_is_legible() {
         let long = format!("{{\"response\":{{\"body\":\"{}\"}},\"custom_id\":\"a\"", "x".repeat(2 * WALKED));
         let deep = format!("{}\"custom_id\":\"a\"", "{\"x\":[".repeat(50_000));
-        let lines: [(&[u8], Option<&str>); 41] = [
+        let lines: [(&[u8], Option<&str>); 52] = [
             (br#"{"custom_id":"a""#, Some("a")),
             (br#"{"id":"x", "custom_id" : "a" , "response":{"body":"cut o"#, Some("a")),
             (br#"{"custom_id":"a\"\u00e9","response":{"#, Some("a\"\u{e9}")),
@@ -264,6 +389,18 @@ mod tests {
             (b"{\"custom_id\":17 \x01,\"x\":1", Some("17")),
             (br#"{"custom_id":17,"response":"#, Some("17")),
             (br#"{"custom_id":17"#, None),
+            // One wrong byte in the place of the comma, or of the quote.
+            (b"{\"custom_id\":\"a\"\xff\"response\":{}}", Some("a")),
+            (b"{\"custom_id\":\"a\"\0\"response\" : {}}", Some("a")),
+            (br#"{"custom_id":"a"x "response":{}}"#, Some("a")),
+            (b"{\"custom_id\":17\xff\"response\":{}}", Some("17")),
+            (br#"{"custom_id":"a"xy"response":{}}"#, None),
+            (br#"{"custom_id":"a"x"re sponse":{}}"#, None),
+            (b"{\"custom_id\":\"a\xff,\"response\":{}}", Some("a")),
+            (b"{\"custom_id\":\"a\\u00e9\x02, \"response\":{}}", Some("a\u{e9}")),
+            (b"{\"custom_id\":\"a\xffb,\"response\":{}}", None),
+            (b"{\"custom_id\":\"\xffa\xff,\"response\":{}}", None),
+            (br#"{"custom_id":"ab,"response":{}}"#, None),
             (br#"{"custom_id":null,"response":"#, None),
             (br#"{"custom_id":tru,"response":"#, None),
             (b"{\"custom_id\":\"a\xff\",\"response\":", None),

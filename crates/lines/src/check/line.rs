@@ -45,7 +45,8 @@ impl Checker<'_> {
         };
         // A part of an object over several lines may be an object itself.
         if self.layout.is_open() {
-            if four.times[0] == 0 {
+            let is_request = four.times.iter().filter(|times| **times > 0).count() > 1;
+            if four.times[0] == 0 && !is_request {
                 return self.deviating(number, id, text, &Broken::NotAnObject(Kind::Object));
             }
             self.end_block();
@@ -155,7 +156,7 @@ impl Checker<'_> {
             (Part::Nothing, _) => {}
             (Part::Faulty, Broken::Truncated { .. }) => self.tear(number, text, broken),
             (Part::Faulty, _) => self.broken(number, id, text, broken),
-            (Part::Record(block), _) => self.block(&block),
+            (Part::Record(block), _) => self.record(&block, bytes),
             (Part::Objects(objects), _) => {
                 let begun = objects.rest.filter(|rest| bytes[rest.start] == b'{');
                 for range in objects.whole.into_iter().chain(begun) {
@@ -177,7 +178,7 @@ impl Checker<'_> {
         match part {
             Part::Nothing => true,
             Part::Record(block) => {
-                self.block(&block);
+                self.record(&block, bytes);
                 true
             }
             Part::Faulty | Part::Objects(_) => false,
@@ -208,6 +209,14 @@ impl Checker<'_> {
         self.mend();
         if let Some(block) = self.layout.take_block() {
             self.block(&block);
+        }
+    }
+
+    /// An object over several lines, and what begins on the last of them.
+    fn record(&mut self, block: &Block, last: &[u8]) {
+        self.block(block);
+        if let Some(rest) = block.rest {
+            self.request_line(block.last, &last[rest..]);
         }
     }
 

@@ -80,7 +80,7 @@ impl Answers {
         let scanned = scanned.map_err(read)?;
         self.lines += scanned.lines;
         self.damaged_files += u64::from(scanned.damage.is_some());
-        let lost = scanned.foreign.or(scanned.damage.map(|damage| damage.to_string()));
+        let lost = scanned.foreign.or(scanned.damage.map(|damage| damage.to_string())).or(scanned.wrapped);
         if let (Some(what), None) = (lost, &self.lost) {
             self.lost = Some((name, what));
         }

@@ -11,6 +11,7 @@ use crate::ids::IdHasher;
 use crate::open::open_lines;
 use crate::raw;
 use crate::reader::{Line, LineReader};
+use crate::scan::BOM;
 use crate::sorter::Sorter;
 
 /// How many bytes of custom_ids are held in memory; more are in a temporary file.
@@ -59,6 +60,10 @@ fn each(input: Named<'_>, visit: &mut dyn FnMut(u64, &str) -> bool) -> Result<()
     }
     let mut reader = LineReader::new(reader);
     while let Some(line) = reader.next_line().map_err(read)? {
+        // A mark of an editor, or of files that were put together: it is no part of a line.
+        if line.bytes.strip_prefix(BOM).is_some_and(|rest| rest.iter().all(u8::is_ascii_whitespace)) {
+            continue;
+        }
         let refuse = |message: String| JoinError::Input { path: shown.to_owned(), line: line.number, message };
         if !visit(line.number, &custom_id(&line).map_err(refuse)?) {
             break;
@@ -72,7 +77,8 @@ fn custom_id<'l>(line: &Line<'l>) -> Result<Cow<'l, str>, String> {
     if line.too_long {
         return Err(format!("the line has {} bytes, which is too long", line.length));
     }
-    let text = raw::utf8(line.bytes).map_err(|error| error.to_string())?;
+    let bytes = line.bytes.strip_prefix(BOM).unwrap_or(line.bytes);
+    let text = raw::utf8(bytes).map_err(|error| error.to_string())?;
     let mut custom_id = None;
     raw::entries(text, &mut |key, value| {
         if key == "custom_id" {
