@@ -86,9 +86,9 @@ pub(super) fn choices(walk: &mut Walk<'_>) -> Choices {
     all
 }
 
-/// The output of a response.
-pub(super) fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
-    // Of endpoints other than responses it may be a text or an object.
+/// A list of what was asked for. `says` tells of each value in it, with the walk at it, whether it says something as an
+/// object; one that is neither an object nor null does. What is no list is an answer if it is not empty.
+fn list(walk: &mut Walk<'_>, says: &mut dyn FnMut(&mut Walk<'_>) -> bool) -> List {
     if walk.kind() != Kind::Array {
         return List::of(!is_empty(walk.value()));
     }
@@ -96,6 +96,14 @@ pub(super) fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
     walk.items(&mut |walk| {
         any |= walk.kind() != Kind::Null;
         some |= !matches!(walk.kind(), Kind::Null | Kind::Object);
+        some |= says(walk);
+    });
+    List::of_items(any, some)
+}
+
+/// The output of a response; of other endpoints it may be a text or an object.
+pub(super) fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
+    list(walk, &mut |walk| {
         // Of a message its content counts, and of any other item that it is there.
         let (mut message, mut typed, mut says, mut more) = (false, false, false, false);
         walk.fields(&mut |key, walk| match key.as_ref() {
@@ -119,9 +127,8 @@ pub(super) fn output(walk: &mut Walk<'_>, short: &mut Shortfall) -> List {
             "id" | "role" => {}
             _ => more |= !is_empty(walk.value()),
         });
-        some |= says || typed || (more && !message);
-    });
-    List::of_items(any, some)
+        says || typed || (more && !message)
+    })
 }
 
 /// A part of a content.
@@ -152,36 +159,26 @@ fn says_value(value: &str) -> bool {
 /// The embeddings, images or other objects of a list. Each embedding is to be there: a list with a gap is no answer to
 /// the texts that were given.
 pub(super) fn data(walk: &mut Walk<'_>) -> List {
-    if walk.kind() != Kind::Array {
-        return List::of(!is_empty(walk.value()));
-    }
-    let (mut any, mut some, mut gap) = (false, false, false);
-    walk.items(&mut |walk| {
-        any |= walk.kind() != Kind::Null;
-        some |= !matches!(walk.kind(), Kind::Null | Kind::Object);
-        let (mut named, mut embedding) = (false, None);
+    let mut gap = false;
+    let found = list(walk, &mut |walk| {
+        let (mut some, mut named, mut embedding) = (false, false, None);
         walk.fields(&mut |key, walk| match key.as_ref() {
             "object" => named = walk.value() == "\"embedding\"",
             "embedding" => embedding = Some(!is_empty(walk.value())),
             "index" | "revised_prompt" => {}
             _ => some |= !is_empty(walk.value()),
         });
-        some |= embedding == Some(true);
         gap |= embedding.map_or(named, |there| !there);
+        some || embedding == Some(true)
     });
-    List::of_items(any, some && !gap)
+    if gap && found == List::Some { List::Hollow } else { found }
 }
 
 /// The results of a moderation, or what else is called so.
 pub(super) fn results(walk: &mut Walk<'_>) -> List {
-    if walk.kind() != Kind::Array {
-        return List::of(!is_empty(walk.value()));
-    }
-    let (mut any, mut some) = (false, false);
-    walk.items(&mut |walk| {
-        any |= walk.kind() != Kind::Null;
-        some |= !matches!(walk.kind(), Kind::Null | Kind::Object);
+    list(walk, &mut |walk| {
+        let mut some = false;
         walk.fields(&mut |_, walk| some |= !is_empty(walk.value()));
-    });
-    List::of_items(any, some)
+        some
+    })
 }
