@@ -145,7 +145,7 @@ fn adopted(text: &str) -> Result<(u32, BatchId), String> {
 pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
     let only_reads = args.adopt.is_empty() && args.no_batch.is_empty() && args.reach.only_reads();
     let (course, service, reach) = (&args.course, &args.service, Some(&args.reach));
-    let there = There { folder: &args.run, course, service, reach, only_reads, matches };
+    let there = There { reach, only_reads, ..There::driven(&args.run, course, service, matches) };
     there.work(async |course, run, stop| {
         let mut run = run.partial(args.partial);
         for (shard, batch) in &args.adopt {
@@ -161,28 +161,14 @@ pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exi
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn cancel(args: &CancelArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There {
-        folder: &args.run,
-        course: &args.course,
-        service: &args.service,
-        reach: None,
-        only_reads: false,
-        matches,
-    };
+    let there = There::driven(&args.run, &args.course, &args.service, matches);
     there.work(async |course, run, stop| course.cancel(run, stop).await)
 }
 
 /// # Errors
 /// When there are no results, with the exit code that says why.
 pub(crate) fn repair(args: &RepairArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
-    let there = There {
-        folder: &args.run,
-        course: &args.course,
-        service: &args.service,
-        reach: None,
-        only_reads: false,
-        matches,
-    };
+    let there = There::driven(&args.run, &args.course, &args.service, matches);
     let repair = Repair::new().refusals(args.all).missing(args.missing);
     there.work(async |course, run, stop| course.repair(run, repair, stop).await)
 }
@@ -198,7 +184,17 @@ struct There<'a> {
     matches: Option<&'a ArgMatches>,
 }
 
-impl There<'_> {
+impl<'a> There<'a> {
+    /// One of which something is asked, whatever came of it.
+    fn driven(
+        folder: &'a Path,
+        course: &'a CourseArgs,
+        service: &'a ServiceArgs,
+        matches: Option<&'a ArgMatches>,
+    ) -> Self {
+        Self { folder, course, service, reach: None, only_reads: false, matches }
+    }
+
     /// Does this work on the run, at its service, or at a gateway inside this process if it had one: the folder says so.
     fn work(
         &self,
