@@ -9,12 +9,12 @@ use clap::Args;
 use lote::run::join_parts;
 use lote::save::Replace;
 use serde::Serialize;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Interrupt;
-use crate::lines::{Join, JoinError, Joined, Named};
+use crate::lines::{CheckOptions, Join, JoinError, Joined, Named, TemporaryError, check};
 use crate::out;
 use crate::prepare::output::Output;
 use crate::shell;
@@ -45,7 +45,7 @@ Examples:
   lote join requests.*-of-5.run -o results.jsonl
 
 Exit 0: every line succeeded. 1: some did not, or a file of answers is damaged. 2: usage, or a file that cannot be read or written.
-3: the requests are refused, such as two with one custom_id. 130: interrupted."
+3: the requests are refused, such as two with one custom_id, or none. 130: interrupted."
 )]
 pub(crate) struct JoinArgs {
     /// The request file, or - for stdin; or the folder of the run of a part
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
             "no file of answers is named: lote join REQUESTS OUTPUT -o RESULTS, with the error file behind the output";
         return Err(CliError::usage(format!("{}: {why}", input::shown(&args.requests))));
     }
-    check(args)?;
+    check_places(args)?;
     let inputs: Vec<&Path> = std::iter::once(&args.requests).chain(&args.answers).map(PathBuf::as_path).collect();
     // The same command again leaves the file as it is.
     let replace = if args.force { Replace::Anything } else { Replace::Same };
@@ -107,6 +107,9 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     }
     let joined = join.write(&mut output).map_err(|error| refused(&error))?;
     interrupt.check()?;
+    if joined.lines == 0 {
+        return Err(without_a_line(&sources[0])?);
+    }
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;
     Ok(if joined.all_succeeded() { Exit::Success } else { Exit::Incomplete })
@@ -148,7 +151,7 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// Refuses what would lose a file, or read stdin twice.
-fn check(args: &JoinArgs) -> Result<(), CliError> {
+fn check_places(args: &JoinArgs) -> Result<(), CliError> {
     let inputs = || std::iter::once(&args.requests).chain(&args.answers);
     if inputs().filter(|path| input::is_dash(path)).count() > 1 {
         return Err(CliError::usage("-: stdin can be only one of the files"));
@@ -169,7 +172,7 @@ fn check(args: &JoinArgs) -> Result<(), CliError> {
 struct Source {
     path: PathBuf,
     name: String,
-    _spool: Option<NamedTempFile>,
+    _spool: Option<TempPath>,
 }
 
 impl Source {
@@ -190,7 +193,9 @@ impl Source {
             NotCopied::Read(error) => input::cannot_read(path, &error),
             NotCopied::Write(error) => cannot_keep(&error),
         })?;
-        Ok(Self { path: spooled.path().to_owned(), name, _spool: Some(spooled) })
+        // Closed, since there may be many of them.
+        let spooled = spooled.into_temp_path();
+        Ok(Self { path: spooled.to_path_buf(), name, _spool: Some(spooled) })
     }
 
     fn named(&self) -> Named<'_> {
@@ -198,7 +203,23 @@ impl Source {
     }
 }
 
+/// What `lote check` says of requests without a line.
+fn without_a_line(requests: &Source) -> Result<CliError, CliError> {
+    let mut said = None;
+    let options = CheckOptions::default();
+    check(input::open(&requests.path)?, &options, &mut |finding| said = said.take().or(Some(finding.message)), None)
+        .map_err(|error| input::cannot_read(&requests.path, &error))?;
+    let said = said.unwrap_or_else(|| "the file was changed while it was read; join again".to_owned());
+    Ok(CliError::refused(format!("{}: {said}", requests.name)))
+}
+
 fn refused(error: &JoinError) -> CliError {
+    if let JoinError::Temporary { folder, .. } = error {
+        return input::temporary(error, folder);
+    }
+    if let Some(temporary) = error.io_error().and_then(TemporaryError::inside) {
+        return input::temporary(temporary, temporary.folder());
+    }
     let exit = if error.io_error().is_some() { Exit::Usage } else { Exit::Refused };
     CliError::new(exit, error.to_string())
 }

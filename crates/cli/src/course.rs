@@ -240,7 +240,7 @@ impl Course<'_> {
     fn end(&self, ended: Result<Option<Report>, RunError>, folder: &Path) -> Result<Exit, CliError> {
         match ended {
             Ok(Some(report)) => {
-                self.print(&report)?;
+                self.print(&report, 0)?;
                 self.print_remote(&report);
                 Ok(if report.all_succeeded() { Exit::Success } else { Exit::Incomplete })
             }
@@ -260,7 +260,7 @@ impl Course<'_> {
             }
             Err(error) => {
                 if let Some(report) = error.report() {
-                    self.print(report)?;
+                    self.print(report, if error.is_held() { error.held().len() } else { 0 })?;
                 }
                 Err(self.ended_early(&error, folder)?)
             }
@@ -288,12 +288,14 @@ impl Course<'_> {
         Ok(Exit::GaveUp)
     }
 
-    fn print(&self, report: &Report) -> Result<(), CliError> {
+    /// What came of the run, of which so many shards are held.
+    fn print(&self, report: &Report, held: usize) -> Result<(), CliError> {
         if self.args.json {
             let text = serde_json::to_string(report).map_err(|error| CliError::usage(format!("summary: {error}")))?;
             return out::line(text);
         }
-        let of = match report.batches.as_slice() {
+        let mut of = match report.batches.as_slice() {
+            [] if held > 0 => String::new(),
             [] => "; there was nothing to send".to_owned(),
             [one] => format!("; batch {} {}", one.id, one.status),
             many => {
@@ -301,6 +303,11 @@ impl Course<'_> {
                 format!("; {completed} of {} batches completed", many.len())
             }
         };
+        match held {
+            0 => {}
+            1 => of.push_str("; 1 shard is held"),
+            several => of.push_str(&format!("; {several} shards are held")),
+        }
         for surplus in &report.surplus {
             let SurplusBatch { shard, id, status, answers, usage, .. } = surplus;
             out::note(format_args!(
@@ -321,6 +328,7 @@ impl Course<'_> {
             out::text(format_args!(
                 "{lines} of those that failed may still be answered: their shards are held or not sent"
             ))?;
+            out::text("what is written are the results of the others, and for these lines why they have none yet")?;
         }
         out::text(format_args!("time: {:.1} s", report.seconds))?;
         out::text(format_args!("results: {}", shell::quoted(&report.results)))
@@ -367,6 +375,7 @@ impl Course<'_> {
         let mut lines = text.split('\n').map(str::to_owned);
         let said = CliError::new(exit(error), lines.next().unwrap_or_default());
         let mut below: Vec<String> = lines.collect();
+        below.extend(error.error().filter(|error| error.is_unreached()).map(|_| self.service.unreached()));
         below.extend(NoRoom::of(error).map(|room| match room {
             NoRoom::Disk => "  the disk is full: make room".to_owned(),
             NoRoom::FileLimit => room.advice(),

@@ -1,6 +1,7 @@
 //! Opens files that commands read, `-` being stdin.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::exit::CliError;
-use crate::lines::decompressed;
+use crate::lines::{TemporaryError, decompressed};
 
 /// Whether this path stands for stdin or stdout.
 pub(crate) fn is_dash(path: &Path) -> bool {
@@ -88,9 +89,19 @@ pub(crate) fn open_as_is(path: &Path) -> Result<Box<dyn BufRead + Send>, CliErro
     Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
 }
 
-/// The error of a file that cannot be opened or read.
+/// The error of a file that cannot be opened or read, or of the temporary file that what is read of it is kept in.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> CliError {
+    if let Some(temporary) = TemporaryError::inside(error) {
+        return self::temporary(temporary, temporary.folder());
+    }
     CliError::usage(format!("{}: cannot be read: {error}", shown(path)))
+}
+
+/// What is said of a temporary file in this folder that cannot be written.
+pub(crate) fn temporary(said: impl Display, folder: &Path) -> CliError {
+    let is_the_systems = folder == std::env::temp_dir();
+    let hint = if is_the_systems && cfg!(unix) { "; TMPDIR names another folder" } else { "" };
+    CliError::usage(format!("{said}{hint}"))
 }
 
 /// What messages call this input.

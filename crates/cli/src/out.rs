@@ -215,7 +215,19 @@ pub(crate) fn usage(mut error: clap::Error) {
         };
         error.insert(kind, value);
     }
-    error.render().to_string().trim_end().lines().for_each(note);
+    error.render().to_string().trim_end().lines().map(in_words).for_each(note);
+}
+
+/// A line of clap's, with what Rust says of numbers in words for people.
+fn in_words(line: &str) -> Cow<'_, str> {
+    let said = [
+        (": invalid digit found in string", "give a whole number"),
+        (": cannot parse integer from empty string", "give a whole number"),
+        (": number too large to fit in target type", "the number is too large"),
+        (": number too small to fit in target type", "the number is too small"),
+    ];
+    let found = said.iter().find_map(|(rust, ours)| Some((line.strip_suffix(rust)?, ours)));
+    found.map_or(Cow::Borrowed(line), |(line, ours)| Cow::Owned(format!("{line}: {ours}")))
 }
 
 fn survive(result: io::Result<()>) -> Result<(), CliError> {

@@ -56,7 +56,8 @@ impl ServiceArgs {
     /// With exit 2 when there is no key or a setting cannot be used. Nothing is sent.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
         let Some(key) = set(&self.api_key) else {
-            return Err(CliError::usage("no API key: set LOTE_API_KEY, or give --api-key; nothing was sent"));
+            let no_key = CliError::usage("no API key: set LOTE_API_KEY, or give --api-key; nothing was sent");
+            return Err(no_key.with(set(&self.base_url).is_none().then(|| self.unreached())));
         };
         let client = self.settings()?.api_key(key).build()?;
         if client.dialect_choice().is_guess() {
@@ -72,6 +73,15 @@ impl ServiceArgs {
     /// With exit 2 when a setting cannot be used.
     pub(crate) fn keyless(&self) -> Result<Client, CliError> {
         Ok(self.settings()?.api_key("-").build()?)
+    }
+
+    /// Where the service is looked for, and what names another place.
+    pub(crate) fn unreached(&self) -> String {
+        let place = match set(&self.base_url) {
+            Some(_) => "is the service there?",
+            None => "no service was named, so that it is MKA1's gateway:",
+        };
+        format!("  {place} --base-url (LOTE_BASE_URL) names another")
     }
 
     /// Another command for the same service and the same end user.
@@ -124,7 +134,8 @@ impl From<lote::Error> for CliError {
     /// What never left this machine is exit 2; what the service or the way to it refused is 4.
     fn from(error: lote::Error) -> Self {
         let exit = if error.is_invalid() || error.is_io() { Exit::Usage } else { Exit::Service };
-        Self::new(exit, error.to_string())
+        let hint = error.is_unreached().then(|| "  --base-url (LOTE_BASE_URL) says where the service is".to_owned());
+        Self::new(exit, error.to_string()).with(hint)
     }
 }
 

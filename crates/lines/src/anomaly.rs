@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw::clip;
+use crate::raw::{SHOWN_ID, clip};
 
 mod held;
 
@@ -160,7 +160,7 @@ impl fmt::Display for Anomaly {
             write!(f, ", line {}", self.line)?;
         }
         if let Some(custom_id) = &self.custom_id {
-            write!(f, " ({custom_id:?})")?;
+            write!(f, " ({:?})", clip(custom_id, SHOWN_ID))?;
         }
         write!(f, ": {}", self.message)
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::raw::{SHOWN_ID, clip};
+
 /// What is wrong with a request line, or with an input file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,7 +153,7 @@ impl fmt::Display for Finding {
         if let Some(line) = self.line {
             write!(f, "line {line}")?;
             if let Some(custom_id) = &self.custom_id {
-                write!(f, " ({custom_id:?})")?;
+                write!(f, " ({:?})", clip(custom_id, SHOWN_ID))?;
             }
             f.write_str(": ")?;
         }

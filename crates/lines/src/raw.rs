@@ -218,6 +218,9 @@ pub(crate) fn is_json_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')
 }
 
+/// How many bytes of a custom_id are shown to people.
+pub(crate) const SHOWN_ID: usize = 100;
+
 /// At most `limit` bytes of a text, for messages.
 pub(crate) fn clip(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {

@@ -25,6 +25,15 @@ impl TemporaryError {
         error.get_ref()?.downcast_ref()
     }
 
+    /// Why it could not be written, of an error that this is; any other error as it is.
+    #[must_use]
+    pub fn cause(error: io::Error) -> io::Error {
+        match error.downcast::<Self>() {
+            Ok(Self { source, .. }) => source,
+            Err(error) => error,
+        }
+    }
+
     /// The folder that temporary files are made in.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -16,7 +16,7 @@ use crate::{
     fetch::{OnTrouble, fetch},
     heavy::blocking,
     late::{LateFiles, count, ended},
-    lines::{Anomaly, AnomalyCode, Inspection, Join, JoinError, Joined, MAX_ANOMALIES, open_lines},
+    lines::{Anomaly, AnomalyCode, Inspection, Join, JoinError, Joined, MAX_ANOMALIES, TemporaryError, open_lines},
     policy::Trouble,
     save::{Access, AtomicFile, Stored, Summing, Target, Written},
     unused::Unused,
@@ -391,8 +391,13 @@ fn join_into(
 ) -> Result<(Joined, Unnamed), Uncollected> {
     let join = Join::new(requests, answers.iter().map(PathBuf::as_path)).telling(&mut each);
     let Some(mut results) = results else {
-        let mut file = tempfile::tempfile().map_err(Uncollected::Unwritten)?;
-        let (joined, _) = written(join, &mut file)?;
+        let folder = std::env::temp_dir();
+        let temporary = |error| Uncollected::Unwritten(TemporaryError::wrap(&folder, error));
+        let mut file = tempfile::tempfile().map_err(temporary)?;
+        let (joined, _) = written(join, &mut file).map_err(|error| match error {
+            Uncollected::Unwritten(error) => temporary(error),
+            error => error,
+        })?;
         return Ok((joined, Unnamed::Temporary(file)));
     };
     // Beside the results there is room, or they are not written either.

@@ -72,7 +72,12 @@ impl Deadline {
     }
 
     fn error(self) -> Error {
-        Error::deadline(format!("the deadline of {:?} has passed", self.0.map_or(Duration::ZERO, |end| end.time)))
+        // What is left of one may be less than anybody would ask for.
+        let asked = self.0.map(|End { time, .. }| Duration::from_millis(time.as_millis() as u64));
+        Error::deadline(match asked.filter(|time| *time >= Duration::from_secs(1)) {
+            Some(time) => format!("the deadline of {time:?} has passed"),
+            None => "the deadline has passed".to_owned(),
+        })
     }
 }
 

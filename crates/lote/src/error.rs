@@ -211,8 +211,8 @@ impl Error {
         matches!(self.0.kind, Kind::Connect | Kind::Connection)
     }
 
-    /// Whether the last try of the call could not make a connection.
-    pub(crate) fn is_unconnected(&self) -> bool {
+    /// No connection to the service could be made, by the last try of the call.
+    pub fn is_unreached(&self) -> bool {
         self.0.kind == Kind::Connect
     }
 

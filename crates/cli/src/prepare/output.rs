@@ -8,6 +8,7 @@ use lote::save::{self, Replace, Writing};
 
 use crate::exit::CliError;
 use crate::input;
+use crate::lines::TemporaryError;
 use crate::out;
 
 /// Where lines go, which is nowhere until [`Output::finish`].
@@ -46,7 +47,8 @@ impl Output {
         inputs: &[&Path],
     ) -> Result<Self, CliError> {
         let target = if input::is_dash(path) {
-            Target::Stdout(BufWriter::new(tempfile::tempfile().map_err(|error| cannot_write(what, &error))?))
+            let spool = tempfile::tempfile().map_err(spooled);
+            Target::Stdout(BufWriter::new(spool.map_err(|error| cannot_write(what, &error))?))
         } else {
             let output = inputs.iter().fold(save::Output::new(path, replace), |output, input| output.private_as(input));
             let begun = output.try_out().and_then(|()| output.begin());
@@ -91,15 +93,24 @@ impl Output {
                 writing.commit().map_err(|error| cannot_write(&error))
             }
             Target::Stdout(spool) => {
-                let mut spool = spool.into_inner().map_err(|error| cannot_write(error.error()))?;
-                spool.rewind().map_err(|error| cannot_write(&error))?;
+                let flushed = spool.into_inner().map_err(io::IntoInnerError::into_error);
+                let rewound = flushed.and_then(|mut spool| spool.rewind().map(|()| spool));
+                let mut spool = rewound.map_err(|error| cannot_write(&spooled(error)))?;
                 out::copy(&mut spool)
             }
         }
     }
 }
 
+/// The error of the file in which what goes to stdout is kept until it is whole.
+fn spooled(error: io::Error) -> io::Error {
+    TemporaryError::wrap(&std::env::temp_dir(), error)
+}
+
 fn cannot_write(what: &str, error: &io::Error) -> CliError {
+    if let Some(temporary) = TemporaryError::inside(error) {
+        return input::temporary(temporary, temporary.folder());
+    }
     CliError::usage(format!("the {what} cannot be written: {error}; nothing was left under the final name"))
 }
 
@@ -107,7 +118,7 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &mut self.target {
             Target::Path(writing) => writing.write(bytes),
-            Target::Stdout(spool) => spool.write(bytes),
+            Target::Stdout(spool) => spool.write(bytes).map_err(spooled),
         }?;
         self.bytes += written as u64;
         Ok(written)
@@ -116,7 +127,7 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.target {
             Target::Path(writing) => writing.flush(),
-            Target::Stdout(spool) => spool.flush(),
+            Target::Stdout(spool) => spool.flush().map_err(spooled),
         }
     }
 }

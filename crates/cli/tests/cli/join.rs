@@ -74,6 +74,9 @@ fn exit_codes_are_those_of_a_run() {
     for (requests, output, code, said) in [
         (REQUESTS, all.as_str(), 0, "3 of 3 lines succeeded, 0 failed, 0 missing\n"),
         (REQUESTS, "", 1, "0 of 3 lines succeeded, 0 failed, 3 missing\n"),
+        ("", all.as_str(), 3, "error: requests.jsonl: the file holds no request line\n"),
+        ("\n \r\n", all.as_str(), 3, "error: requests.jsonl: the file holds no request line\n"),
+        ("\u{feff}\n", &all, 3, "error: requests.jsonl: the file holds no request line, only a byte order mark\n"),
         (REQUESTS, cut, 1, "2 of 3 lines succeeded, 0 failed, 1 unreadable, 0 missing\n"),
         (twice.as_str(), all.as_str(), 3, "requests.jsonl, line 2: custom_id \"a\" was used before"),
         ("<html>", all.as_str(), 3, "requests.jsonl, line 1: "),
@@ -235,4 +238,44 @@ fn compressed_files_are_read_as_they_are() {
     assert_eq!(joined.code, 0, "{joined:?}");
     let joined = join(&place, &["requests.jsonl.gz", "-", "-o", "-"], &output);
     assert_eq!((joined.code, joined.stdout.lines().count()), (0, 3), "{joined:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn more_files_are_joined_than_may_be_open_at_once() {
+    let place = folder(&[]);
+    let (mut requests, mut outputs) = (String::new(), Vec::new());
+    for number in 0..300 {
+        let (id, name) = (format!("row-{number}"), format!("output-{number}.jsonl"));
+        requests += &REQUESTS[..REQUESTS.find('\n').expect("a line") + 1].replace("\"a\"", &format!("\"{id}\""));
+        std::fs::write(place.path().join(&name), answer(&id, "stop")).expect("written");
+        outputs.push(name);
+    }
+    std::fs::write(place.path().join("requests.jsonl"), requests).expect("written");
+    // In no order, so that every file is needed again and again.
+    outputs.sort_by_key(|name| name.bytes().rev().fold(0_u32, |sum, byte| sum.wrapping_mul(31) + u32::from(byte)));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_lote"), "join", "requests.jsonl"]);
+    let joined = ended(shell.args(&outputs).args(["-o", "results.jsonl"]).current_dir(place.path()), b"");
+    assert!(joined.code == 0 && joined.stdout.starts_with("300 of 300 lines succeeded"), "{joined:?}");
+    assert_eq!(results(&place).len(), 300);
+}
+
+#[test]
+fn a_long_custom_id_is_cut_in_what_people_read() {
+    let long = "x".repeat(150_000);
+    let request = REQUESTS[..REQUESTS.find('\n').expect("a line") + 1].replace("\"a\"", &format!("\"{long}\""));
+    let cut = answer(&long, "stop")[..150_200].to_owned() + "\n" + &answer(&format!("{long}y"), "stop");
+    let files = [("requests.jsonl", &request), ("twice.jsonl", &request.repeat(2)), ("output.jsonl", &cut)];
+    let place = folder(&files.map(|(name, text)| (name, text.as_bytes())));
+    for (requests, code) in [("twice.jsonl", 3), ("requests.jsonl", 1)] {
+        let joined = join(&place, &[requests, "output.jsonl", "-o", "results.jsonl"], b"");
+        assert_eq!(joined.code, code, "{requests}");
+        let said = joined.stdout + &joined.stderr;
+        assert!(said.len() < 2_000 && said.contains("xxx…\""), "{requests}: {}", said.len());
+    }
+    let whole = results(&place);
+    assert_eq!((whole[0].0.len(), &whole[0].1), (150_000, &json!("unreadable")));
+    let checked = ended(command().current_dir(place.path()).args(["check", "twice.jsonl"]), b"");
+    assert!(checked.code == 3 && checked.stdout.len() < 2_000, "{}", checked.stdout.len());
 }

@@ -38,6 +38,9 @@ mod shell;
 mod status;
 mod stdin;
 #[cfg(unix)]
+mod temporary;
+#[cfg(unix)]
 mod terminal;
 #[cfg(unix)]
 mod told;
+mod words;

@@ -40,7 +40,11 @@ fn make(parent: &Path) -> io::Result<(TempDir, File)> {
 impl Disk {
     /// A new folder among the temporary ones. Those that nobody uses any more are removed in the background.
     pub(crate) fn new() -> io::Result<Disk> {
-        Disk::new_in(&std::env::temp_dir())
+        let parent = std::env::temp_dir();
+        Disk::new_in(&parent).map_err(|error| {
+            let message = format!("a temporary folder in {} cannot be made: {error}", parent.display());
+            io::Error::new(error.kind(), message)
+        })
     }
 
     fn new_in(parent: &Path) -> io::Result<Disk> {

@@ -274,8 +274,11 @@ fn relative(object: &str) -> &'static str {
     }
 }
 
-/// How much of a line is walked key by key in search of a custom_id.
-const WALKED: usize = 65_536;
+/// How much of a line is walked key by key in search of a custom_id, which may be long itself.
+const WALKED: usize = 1 << 20;
+
+/// How much is looked at of each custom_id that stands elsewhere in a line.
+const LONGEST: usize = 1 << 16;
 
 const KEY: &[u8] = b"\"custom_id\"";
 
@@ -307,7 +310,7 @@ fn only_custom_id(line: &[u8]) -> Option<String> {
         }
         let rest = line[at + KEY.len()..].trim_ascii_start();
         let Some(rest) = rest.strip_prefix(b":") else { continue };
-        let rest = String::from_utf8_lossy(&rest[..rest.len().min(WALKED)]);
+        let rest = String::from_utf8_lossy(&rest[..rest.len().min(LONGEST)]);
         let Some(id) = id_at(rest.trim_start_matches(raw::is_json_space)) else { continue };
         if found.as_ref().is_some_and(|known| *known != id) {
             return None;

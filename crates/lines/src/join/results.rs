@@ -10,6 +10,7 @@ use super::matching::{Duplicate, Matched, Taken};
 use super::{Bounds, JoinError, Joined};
 use crate::anomaly::{Anomalies, AnomalyCode, Held};
 use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, Unreadable, write_missing, write_unreadable};
+use crate::raw::{SHOWN_ID, clip};
 use crate::tally::Tally;
 
 /// Writes the results of request lines.
@@ -142,7 +143,8 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
             from = pending.id_end;
             self.lines += 1;
             if pending.taken == Taken::Before {
-                let message = format!("custom_id {custom_id:?} was used before: make it unique within the file");
+                let shown = clip(custom_id, SHOWN_ID);
+                let message = format!("custom_id {shown:?} was used before: make it unique within the file");
                 return Err(JoinError::Input { path: self.input.to_owned(), line: pending.line, message });
             }
             self.request(block, pending, custom_id).map_err(|source| JoinError::Write { lines: self.lines, source })?;

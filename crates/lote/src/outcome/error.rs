@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use super::Outcome;
-use crate::{OutcomeKind, Usage};
+use crate::{OutcomeKind, Usage, text::shortened};
 
 /// Why an answer could not be read as what was asked for. It keeps the outcome: the answer may have been paid for.
 ///
@@ -53,7 +53,7 @@ pub(super) enum Kind {
 
 impl OutcomeError {
     pub(super) fn new(outcome: &Outcome, wanted: &str, kind: Kind, found: impl fmt::Display) -> Self {
-        let message = format!("outcome {:?}: wanted {wanted}, but {found}", outcome.custom_id());
+        let message = format!("outcome {:?}: wanted {wanted}, but {found}", shortened(outcome.custom_id(), 100));
         Self(Box::new(Repr { outcome: outcome.clone(), kind, message }))
     }
 

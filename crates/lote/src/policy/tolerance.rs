@@ -106,7 +106,7 @@ impl Tolerance {
     /// Whether an error is survived for any time.
     fn outlasts(&self, error: &Error) -> bool {
         let reached = self.reached.as_ref().is_some_and(|reached| reached.load(Ordering::Relaxed));
-        reached && error.is_unconnected()
+        reached && error.is_unreached()
     }
 
     /// For how long files may be late.

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{Endpoint, Error};
+use crate::{Endpoint, Error, text::shortened};
 
 /// The longest name that every service takes.
 const LONGEST: usize = 64;
@@ -41,7 +41,7 @@ impl CustomId {
             None => Ok(Self(text)),
             Some(fault) => {
                 let advice = "derive one with CustomId::from_key";
-                Err(Error::invalid(format!("custom_id {text:?}: {fault}; {advice}")))
+                Err(Error::invalid(format!("custom_id {:?}: {fault}; {advice}", shortened(&text, 100))))
             }
         }
     }

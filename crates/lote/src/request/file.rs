@@ -12,6 +12,7 @@ use crate::{
     Error,
     lines::CustomIds,
     save::{self, AtomicFile},
+    text::shortened,
 };
 
 /// A file of request lines on its way to its name: it appears, synced to disk, when it is [finished](Self::finish), and
@@ -107,7 +108,7 @@ impl RequestFile {
         line.write_to(&mut self.buffer).map_err(|error| self.failed(error))?;
         if !self.ids.insert(&line.custom_id) {
             let problem = "it was used before; make it unique within the file";
-            return Err(Error::invalid(format!("custom_id {:?}: {problem}", line.custom_id)));
+            return Err(Error::invalid(format!("custom_id {:?}: {problem}", shortened(&line.custom_id, 100))));
         }
         if let Err(error) = self.out.write_all(&self.buffer) {
             self.broken = true;
@@ -159,7 +160,10 @@ impl RequestFile {
         if self.portable
             && let Some(fault) = custom_id::fault(id)
         {
-            return Err(Error::invalid(format!("custom_id {id:?}: {fault}; derive one with CustomId::from_key")));
+            return Err(Error::invalid(format!(
+                "custom_id {:?}: {fault}; derive one with CustomId::from_key",
+                shortened(id, 100)
+            )));
         }
         match &self.written.endpoint {
             Some(endpoint) if *endpoint != line.url => Err(Error::invalid(format!(

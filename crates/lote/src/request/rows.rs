@@ -1,7 +1,7 @@
 //! Makes many request lines that differ in their content alone, one at a time.
 
 use super::{ChatCompletion, Embeddings, ImageGeneration, Input, Messages, ModelResponse};
-use crate::{Endpoint, Error, lines::RequestLine};
+use crate::{Endpoint, Error, lines::RequestLine, text::shortened};
 
 /// Keeps [`Request`] to the builders of this module.
 pub trait Sealed {}
@@ -90,7 +90,7 @@ impl<R: Request> RequestLines<R> {
     pub fn line(&self, custom_id: impl Into<String>, content: impl Into<R::Content>) -> Result<RequestLine, Error> {
         let custom_id = custom_id.into();
         let line = self.shared.clone().content(content.into()).into_line(custom_id.clone());
-        line.map_err(|error| error.context(format_args!("request line {custom_id:?}")))
+        line.map_err(|error| error.context(format_args!("request line {:?}", shortened(&custom_id, 100))))
     }
 
     /// One line for each row, made when it is asked for.

@@ -136,7 +136,7 @@ impl RunError {
     /// The error of a call that was not answered, and can be made again without doing anything twice.
     pub(super) fn unanswered(&self) -> Option<&Error> {
         let error = self.error()?;
-        let nothing_sent = error.is_unconnected() && !error.is_ambiguous() && matches!(self.0.kind, Kind::Service(_));
+        let nothing_sent = error.is_unreached() && !error.is_ambiguous() && matches!(self.0.kind, Kind::Service(_));
         (nothing_sent || self.0.repeatable && error.is_unanswered()).then_some(error)
     }
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::partition::Partition;
 use crate::{
-    lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Limits},
+    lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Limits, TemporaryError},
     save::Hashing,
 };
 
@@ -250,7 +250,7 @@ pub(super) fn plan<S: Shards>(
 
 fn not_checked(error: CheckManyError, path: &Path, spill: &Path) -> PlanError {
     match error {
-        CheckManyError::Spill(error) => PlanError::io("use the folder", spill, error),
+        CheckManyError::Spill(error) => PlanError::io("write a temporary file in", spill, TemporaryError::cause(error)),
         CheckManyError::Read(error) | CheckManyError::Line(error) => PlanError::io("read", path, error),
         error => PlanError::io("check", path, io::Error::other(error)),
     }

@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Access, AtomicFile, Place, Stored, Written, place, place::Name, same, sweep};
+use crate::lines::TemporaryError;
 
 /// Which file that is there may be replaced. An empty one always is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +101,11 @@ impl Output {
                 let atomic = AtomicFile::with(&self.path, self.access)?;
                 To::File { atomic, name, replace: self.replace.clone() }
             }
-            Place::Stream(path) => To::Stream { spool: tempfile::tempfile()?, path },
+            Place::Stream(path) => {
+                let spool = tempfile::tempfile();
+                let spool = spool.map_err(|error| TemporaryError::wrap(&std::env::temp_dir(), error))?;
+                To::Stream { spool, path }
+            }
         }))
     }
 

@@ -85,7 +85,7 @@ impl Reach {
     /// Tells of an error that is survived. That a service is not reached which was reached before is told the first time,
     /// and then less and less often.
     pub(super) fn trouble(&self, error: &Error) {
-        let say = if error.is_unconnected() && self.reached.load(Ordering::Relaxed) {
+        let say = if error.is_unreached() && self.reached.load(Ordering::Relaxed) {
             self.still_away(error)
         } else {
             *self.away() = None;

@@ -116,7 +116,7 @@ impl Driver {
                 Ok(any)
             }
             Err(error) if error.is_deadline() => Err(self.service(error)),
-            Err(error) if error.is_unconnected() && self.outlasts_any() => Err(self.service(error).repeatable()),
+            Err(error) if error.is_unreached() && self.outlasts_any() => Err(self.service(error).repeatable()),
             Err(error) => {
                 self.tell(Progress::Trouble(&error));
                 Ok(false)

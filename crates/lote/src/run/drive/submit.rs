@@ -157,7 +157,7 @@ impl Driver {
             };
         }
         // Nothing was sent: it is when there is a connection again.
-        if error.is_unconnected() {
+        if error.is_unreached() {
             return Err(self.service(error));
         }
         if refusal::is_too_big(&error) {
@@ -225,7 +225,7 @@ impl Driver {
         match self.manner.deadline.bound(twins).await {
             Ok(twins) if !twins.is_empty() => Err(self.ended(Kind::Twins(twins))),
             Err(error) if error.is_deadline() => Err(self.service(before(error))),
-            Err(error) if error.is_unconnected() && self.outlasts_any() => Err(self.service(error).repeatable()),
+            Err(error) if error.is_unreached() && self.outlasts_any() => Err(self.service(error).repeatable()),
             _ => Ok(()),
         }
     }

@@ -204,7 +204,8 @@ impl Draft<'_> {
         if let Some(what) = record.asked.differs(&asked) {
             return Ok(Some(what));
         }
-        let spill = tempfile::tempdir().map_err(|error| RunError::io("make", &std::env::temp_dir(), error))?;
+        let spill = tempfile::tempdir()
+            .map_err(|error| RunError::io("make a temporary folder in", &std::env::temp_dir(), error))?;
         let planned: Planned = plan::plan(
             self.inputs,
             self.check,
