@@ -156,10 +156,22 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             inside.shutdown().await;
             ended
         } else {
-            let run = course_args.apply(plan(args, &requests, spooled, &args.service.client()?)?)?;
-            course.execute(run, stop).await
+            let run = match args.service.client() {
+                // A finished run is told, and its -o written, without a call.
+                Err(error) => finished(args, &requests, spooled).await.ok_or(error)?,
+                Ok(client) => plan(args, &requests, spooled, &client)?,
+            };
+            course.execute(course_args.apply(run)?, stop).await
         }
     })
+}
+
+/// The run without a key, if its folder has all that came of it and nothing more is asked.
+async fn finished(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>) -> Option<Run> {
+    let client = args.service.keyless().ok().filter(|_| args.reach.only_reads())?;
+    let run = plan(args, requests, spooled, &client).ok()?;
+    let came_of_it = Run::open(&client, run.folder_path()).finished().await;
+    matches!(came_of_it, Ok(Some(_))).then_some(run)
 }
 
 fn plan(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {

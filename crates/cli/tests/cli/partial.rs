@@ -6,7 +6,7 @@ use lote_gateway::Gateway;
 use lote_gateway::faults::{Effect, Fault, Operation, Refusal};
 
 use crate::common::{folder, lote_in};
-use crate::service::{Embedded, at, json, requests};
+use crate::service::{Embedded, Steady, at, json, requests};
 
 #[test]
 fn held_shards_are_exit_6_with_the_results_of_the_others() {
@@ -25,7 +25,9 @@ fn held_shards_are_exit_6_with_the_results_of_the_others() {
     let partial = lote_in(at(gateway.url()), place.path(), &[&resume[..], &["--partial"]].concat());
     assert_eq!(partial.code, 6, "{partial:?}");
     assert!(
-        partial.stdout.starts_with("1 of 3 lines succeeded, 2 failed, 0 missing; 2 of 2 batches completed\n"),
+        partial
+            .stdout
+            .starts_with("1 of 3 lines succeeded, 2 failed, 0 missing; 2 of 2 batches completed; 1 shard is held\n"),
         "{partial:?}"
     );
     let undecided = "\n1 line of those that failed may still be answered: their shards are held or not sent\n";
@@ -50,4 +52,30 @@ fn held_shards_are_exit_6_with_the_results_of_the_others() {
     fs::write(place.path().join("results.jsonl"), "mine\n").expect("written");
     let somebodys = lote_in(at(gateway.url()), place.path(), &resume);
     assert!(somebodys.code == 2 && somebodys.stderr.contains("not as it was written here"), "{somebodys:?}");
+}
+
+#[test]
+fn where_all_shards_are_held_that_is_told_and_what_was_written() {
+    // Its creates are answered with nothing that can be read, and its list shows nothing at all.
+    let service = Steady::answering(|head| match head.split(' ').next() {
+        Some("POST") if head.contains("/files") => serde_json::json!({"id": "file-1"}),
+        Some("POST") => serde_json::json!({}),
+        _ => serde_json::json!({"object": "list", "data": [], "has_more": false}),
+    });
+    for (prompts, said) in [(&["a"][..], "1 shard is held"), (&["a", "b"], "2 shards are held")] {
+        let place = folder(&[("requests.jsonl", &requests(prompts))]);
+        let quickly = ["-o", "results.jsonl", "--settle-after-loss", "50ms"];
+        let run = [&["run", "requests.jsonl", "--shard-lines", "1"][..], &quickly].concat();
+        let first = lote_in(at(service.url()), place.path(), &run);
+        assert_eq!((first.code, first.stdout.as_str()), (6, ""), "{first:?}");
+        let resume = [&["resume", "requests.run", "--partial"][..], &quickly].concat();
+        let partial = lote_in(at(service.url()), place.path(), &resume);
+        let lines = if prompts.len() == 1 { "1 line" } else { "2 lines" };
+        let begins = format!("0 of {lines} succeeded, {} failed, 0 missing; {said}\n", prompts.len());
+        assert!(partial.code == 6 && partial.stdout.starts_with(&begins), "{partial:?}");
+        assert!(partial.stdout.contains("\nwhat is written are the results of the others"), "{partial:?}");
+        assert!(partial.stdout.contains("\nresults: results.jsonl\n"), "{partial:?}");
+        let written = fs::read_to_string(place.path().join("results.jsonl")).expect("the results");
+        assert_eq!(written.matches("\"held\"").count(), prompts.len());
+    }
 }

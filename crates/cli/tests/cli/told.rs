@@ -224,12 +224,31 @@ fn who_only_reads_a_finished_run_needs_no_key_and_writes_nothing() {
         fs::read(place.path().join("out.jsonl")).expect("written"),
         fs::read(run.join("results.jsonl")).expect("results")
     );
+    // So does the command that began the run, also where the service is not there any more.
+    let url = gateway.url().to_owned();
+    drop(gateway);
+    let keyless = || {
+        let mut lote = command();
+        lote.env("LOTE_BASE_URL", &url);
+        lote
+    };
+    let begun = ["run", "requests.jsonl", "-o", "out.jsonl"];
+    for more in [&[][..], &["--deadline", "0s"], &["--detach"]] {
+        let same = lote_in(keyless(), place.path(), &[&begun[..], more].concat());
+        assert!(same.code == 0 && same.stdout.starts_with("2 of 2 lines succeeded"), "{more:?}: {same:?}");
+    }
+    let other = lote_in(keyless(), place.path(), &[&begun[..], &["--limit", "1"]].concat());
+    assert!(other.code == 2 && other.stderr.contains("the limit of lines"), "{other:?}");
     // What asks the service needs a key.
     let remote = lote_in(keyless(), place.path(), &[&resume[..], &["--clean-remote"]].concat());
     assert!(remote.code == 2 && remote.stderr.contains("no API key"), "{remote:?}");
     fs::write(run.join("results.jsonl"), "damaged\n").expect("written");
     let again = lote_in(keyless(), place.path(), &["resume", "requests.run"]);
     assert!(again.code == 2 && again.stderr.contains("no API key"), "{again:?}");
+    for args in [&begun[..], &["run", "requests.jsonl", "--attempts", "2"]] {
+        let lost = lote_in(keyless(), place.path(), args);
+        assert!(lost.code == 2 && lost.stderr.contains("no API key"), "{lost:?}");
+    }
     unasked.assert("a finished run");
 }
 
