@@ -154,7 +154,7 @@ fn refuses_every_fault_by_its_name() {
         (second("/v1/responses", "/nope").into(), &["3@url_differs"]),
         (with(r#""stream":true"#).into(), &["1@stream_requested"]),
         (with(r#""str\u0065am":true"#).into(), &["1@stream_requested"]),
-        (with(r#""stream":true,"stream":false"#).into(), &["1@stream_requested"]),
+        (with(r#""stream":true,"stream":false"#).into(), &["1@duplicate_key", "1@stream_requested"]),
         // 127 levels are taken, of which the body is one; brackets in a text are none.
         (with(&format!("\"x\":{}{}", "[".repeat(127), "]".repeat(127))).into(), &["1@out_of_range"]),
         (with(&format!("\"x\":{}{}", "{\"a\":[".repeat(50_000), "]}".repeat(50_000))).into(), &["1@out_of_range"]),

@@ -125,6 +125,7 @@ impl<'a> Judge<'_, '_> {
         let rules = self.held.rules;
         let mut seen = Seen::default();
         let mut prompt = None;
+        let (mut named, mut doubled) = (0_u64, 0_u64);
         walk.fields(&mut |key, walk| {
             let kind = walk.kind();
             let Some(at) = rules.fields.iter().position(|field| field.name == key) else {
@@ -134,6 +135,8 @@ impl<'a> Judge<'_, '_> {
                 return;
             };
             let (field, bit) = (&rules.fields[at], 1 << at);
+            doubled |= named & bit;
+            named |= bit;
             let own = self.held.own_fields & bit != 0;
             if kind == Kind::Null && !field.takes.takes(kind, "") {
                 // Anywhere else than in what is needed, it means the same as leaving the field out.
@@ -165,10 +168,22 @@ impl<'a> Judge<'_, '_> {
                 self.scalar(field, kind, json);
             }
         });
+        if doubled != 0 {
+            let is_doubled = |at: &usize| doubled & 1 << at != 0;
+            for at in (0..rules.fields.len()).filter(is_doubled) {
+                self.doubled(format_args!("body.{}", rules.fields[at].name));
+            }
+        }
         self.absent(body, &seen);
         self.of_model(&seen, prompt);
         self.not_less(&seen);
         (seen.model, seen.stream)
+    }
+
+    /// Reports a key that an object gives more than once: readers of JSON take one or the other.
+    pub(super) fn doubled(&mut self, path: impl std::fmt::Display) {
+        let message = format!("{path} is given twice: services take one of the two, nobody knows which: leave one");
+        self.find(FindingCode::DuplicateKey, message);
     }
 
     /// Reports a field that belongs to another endpoint; gives back the bit of the one that is meant.

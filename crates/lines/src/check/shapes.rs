@@ -75,15 +75,19 @@ impl<'a> Judge<'_, '_> {
                 return self.first(&mut told, FindingCode::WrongType, message);
             }
             let mut message = Message::default();
+            let mut doubled = [false; 2];
             walk.fields(&mut |key, walk| match key.as_ref() {
-                "role" => message.role = Some(walk.value()),
+                "role" => doubled[0] |= message.role.replace(walk.value()).is_some(),
                 "type" => message.kind = Some(walk.value()),
                 "content" => {
-                    message.content = Some(walk.kind());
+                    doubled[1] |= message.content.replace(walk.kind()).is_some();
                     message.parts = self.content(walk, list, index, &mut told);
                 }
                 _ => {}
             });
+            for (key, _) in ["role", "content"].iter().zip(doubled).filter(|(_, is_doubled)| *is_doubled) {
+                self.doubled(format_args!("body.{list}[{index}].{key}"));
+            }
             self.message(&message, list, index, &mut told);
         });
         length

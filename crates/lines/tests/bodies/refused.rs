@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lote_lines::CheckOptions;
 use serde_json::{Value, json};
 
-use super::{CHAT, EMBEDDINGS, IMAGES, RESPONSES, chat, response, told, without};
+use super::{CHAT, EMBEDDINGS, IMAGES, RESPONSES, chat, response, run, told, without};
 
 #[test]
 fn what_an_endpoint_would_refuse_is_told() {
@@ -293,5 +293,44 @@ fn a_model_has_limits_of_its_own() {
     ] {
         let got = told(IMAGES, &body, &CheckOptions::default()).concat();
         assert!(if expected.is_empty() { got.is_empty() } else { got.starts_with(expected) }, "{got}");
+    }
+}
+
+#[test]
+fn a_field_that_is_given_twice_is_named_by_its_path() {
+    let of = |endpoint: &str, body: &str| -> Vec<String> {
+        let line = format!(r#"{{"custom_id":"a","method":"POST","url":"{endpoint}","body":{body}}}"#);
+        let (_, findings) = run(&line, &CheckOptions::default());
+        findings.iter().map(|finding| format!("{}: {}", finding.code, finding.message)).collect()
+    };
+    let message = r#"{"role":"user","content":"x"}"#;
+    for (endpoint, body, paths) in [
+        (CHAT, format!(r#"{{"model":"m","model":"n","messages":[{message}]}}"#), &["body.model"][..]),
+        (CHAT, format!(r#"{{"model":"m","messages":[{message}],"n":null,"mod\u0065l":"m"}}"#), &["body.model"]),
+        (CHAT, format!(r#"{{"model":"m","n":null,"messages":[{message}],"n":1}}"#), &["body.n"]),
+        (EMBEDDINGS, r#"{"model":"m","input":"x","input":["x"],"input":"y"}"#.to_owned(), &["body.input"]),
+        (
+            CHAT,
+            format!(
+                r#"{{"model":"m","messages":[{message},{{"role":"user","content":"x","role":"system","content":"y"}}]}}"#
+            ),
+            &["body.messages[1].role", "body.messages[1].content"],
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"m","input":[{"role":"user","content":"x","content":"y"}]}"#.to_owned(),
+            &["body.input[0].content"],
+        ),
+        (CHAT, format!(r#"{{"model":"m","messages":[{message},{message}],"x":1,"x":2}}"#), &[]),
+    ] {
+        let expected: Vec<_> = paths
+            .iter()
+            .map(|path| {
+                format!(
+                    "duplicate_key: {path} is given twice: services take one of the two, nobody knows which: leave one"
+                )
+            })
+            .collect();
+        assert_eq!(of(endpoint, &body), expected, "{body}");
     }
 }
