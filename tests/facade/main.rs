@@ -26,6 +26,7 @@ mod requests;
 mod runs;
 mod runs_clean;
 mod runs_common;
+mod runs_damaged;
 mod runs_events;
 mod runs_fetched;
 mod runs_halved;

@@ -120,7 +120,7 @@ fn record_at(stage: &str) -> Value {
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_refused_and_never_with_the_advice_to_delete_it() {
     let odd = Odd::new([]);
-    let newer = json!({"format": 3, "lote": "9.1.0", "shards": []}).to_string();
+    let newer = json!({"format": 4, "lote": "9.1.0", "shards": []}).to_string();
     let torn = record_at("created").to_string();
     for (text, part) in [
         (newer.as_str(), "made by lote 9.1.0"),

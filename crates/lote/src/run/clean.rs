@@ -16,6 +16,7 @@ use super::{
     merge::{Fault, read_summary},
     record::{Record, shard_folder},
     report::{Summary, shown},
+    seal,
     state::{Phase, State},
 };
 use crate::{
@@ -170,8 +171,7 @@ fn candidates(path: &Path, record: &Record, state: &State) -> Result<Vec<(PathBu
 /// Whether each line of a finished run has succeeded: none can be tried again then.
 pub(super) fn all_succeeded(path: &Path, state: &State) -> Result<bool, RunError> {
     let path = path.join(SUMMARY);
-    let read = fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
-    let Summary { joined, .. } = read.map_err(|error| RunError::io("read", &path, error).of(state))?;
+    let Summary { joined, .. } = seal::read(&path).map_err(|error| RunError::io("read", &path, error).of(state))?;
     Ok(state.finished.is_some() && joined.succeeded == joined.lines)
 }
 

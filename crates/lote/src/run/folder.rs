@@ -20,12 +20,14 @@ use super::{
     merge::{read_summary, read_surplus},
     record::{Found, Record, shard_folder, surplus_folder},
     report::Summary,
+    seal,
     seam::{Rule, kept},
     state::{Phase, State, SurplusPhase},
 };
 use crate::save::{self, Access, AtomicFile, Dir, Stored, Written};
 
 mod appear;
+mod mend;
 
 pub(super) use appear::{Draft, Prepared, ToFolder};
 
@@ -50,6 +52,9 @@ pub(super) const BATCH: &str = "batch.json";
 /// What is said of a run whose results are wanted and are not there.
 pub(super) const NOT_FINISHED: &str =
     "its results are not there as they were written, or it is not finished: go on with it first";
+
+/// What is said of a file in the folder that was damaged, or that somebody has changed.
+pub(super) const ALTERED: &str = "it is not as this run has written it";
 
 /// How many batches are named of a folder whose record is lost.
 const NAMED: usize = 20;
@@ -271,9 +276,9 @@ impl Folder {
         self.access
     }
 
-    pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
+    pub(super) fn write_sealed(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
         self.check()?;
-        let written = self.begin(name).and_then(|atomic| write_json(atomic, value));
+        let written = self.begin(name).and_then(|atomic| seal::write(atomic, value));
         written.map_err(|error| self.failed("write", name, error))
     }
 
@@ -380,7 +385,7 @@ impl Folder {
 /// Whether the results of a finished run are in its folder as they were written, with a summary that can be read.
 fn are_there(path: &Path, finished: &Written) -> Result<bool, RunError> {
     let results = path.join(RESULTS);
-    let summary = || fs::read(path.join(SUMMARY)).is_ok_and(|text| serde_json::from_slice::<Summary>(&text).is_ok());
+    let summary = || seal::read::<Summary>(&path.join(SUMMARY)).is_ok();
     match Written::of(&results) {
         Ok(found) => Ok(found == *finished && summary()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -74,10 +74,10 @@ impl<'a> Writing<'a> {
         self.out.write_all(line).map_err(|error| Fault(self.to.at.join(shard_folder(number)), error))
     }
 
-    fn finish(mut self) -> Result<ShardPlan, Fault> {
+    fn finish(self) -> Result<ShardPlan, Fault> {
         let number = self.plan.number;
         let out = self.out.into_inner().map_err(io::IntoInnerError::into_error);
-        let written = out.and_then(|out| self.to.finish(number, out));
+        let written = out.and_then(|out| self.to.end(number, &out));
         written.map_err(|error| Fault(self.to.at.join(shard_folder(number)), error))?;
         Ok(ShardPlan { sha256: hex(self.hash), ..self.plan })
     }
@@ -129,7 +129,7 @@ mod tests {
             hash.update(&line);
             bytes += line.len();
         }
-        to.finish(1, out).unwrap();
+        to.end(1, &out).unwrap();
         let plan = serde_json::json!({
             "number": 1, "endpoint": "/v1/embeddings", "model": "m", "lines": lines.len(), "bytes": bytes, "inputs": 9,
             "sha256": hex(hash),

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     RunError,
-    folder::{ANOMALIES, FAILED, Folder, RESULTS, SUMMARY},
+    folder::{ALTERED, ANOMALIES, FAILED, Folder, RESULTS, SUMMARY},
     plan::ShardPlan,
-    record::{shard_folder, surplus_folder},
+    record::{Record, shard_folder, surplus_folder},
     report::Summary,
+    seal,
     state::{Phase, State, SurplusPhase},
 };
 use crate::{
@@ -55,7 +56,7 @@ pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Wri
     let mut merged = merged.map_err(|Fault(path, error)| failed("put together", &path, error))?;
     // The words are those of the result lines.
     client.shared().secrets().blank_summary(&mut merged.joined);
-    folder.write_json(SUMMARY, &Summary::new(folder, merged.joined, merged.undecided))?;
+    folder.write_sealed(SUMMARY, &Summary::new(folder, merged.joined, merged.undecided))?;
     Ok(merged.results)
 }
 
@@ -73,6 +74,8 @@ struct Merge {
 pub(super) struct Parts {
     shards: BTreeMap<u32, Part>,
     in_order: bool,
+    /// What `order` was written with, of a run whose shards are not in the order of the input.
+    order: Option<Written>,
 }
 
 /// A shard, and what came of it.
@@ -223,7 +226,7 @@ impl Visit for Writing<'_> {
         }
         match copying.into_parts().1 == **written {
             true => Ok(true),
-            false => Err(read(io::Error::other("it is not as this run has written it"))),
+            false => Err(read(io::Error::other(ALTERED))),
         }
     }
 
@@ -251,11 +254,11 @@ impl Visit for Writing<'_> {
 impl Parts {
     /// As the state of the run has them.
     pub(super) fn of(folder: &Folder) -> Self {
-        Self::in_state(&folder.state, folder.record.in_order)
+        Self::in_state(&folder.state, &folder.record)
     }
 
-    /// As a state has them; `in_order` as the record of the run says.
-    pub(super) fn in_state(state: &State, in_order: bool) -> Self {
+    /// As a state has them, in the order that the record of the run says.
+    pub(super) fn in_state(state: &State, record: &Record) -> Self {
         let part = |shard: &super::state::Shard| {
             let nothing = |code, why: &str| Came::Nothing { code, why: why.to_owned() };
             let came = match &shard.phase {
@@ -282,14 +285,14 @@ impl Parts {
             }
         };
         let shards = state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
-        Self { shards, in_order }
+        Self { shards, in_order: record.in_order, order: record.order.clone() }
     }
 
     /// One shard alone, if it was settled: its lines in their order.
     pub(super) fn only(mut self, shard: u32) -> Option<Self> {
         let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results(_)))?;
         let part = Part { attempt: 1, is_half: false, ..part };
-        Some(Self { shards: [(shard, part)].into(), in_order: true })
+        Some(Self { shards: [(shard, part)].into(), in_order: true, order: None })
     }
 
     /// How many lines there are, and how many of them have no outcome yet.
@@ -317,7 +320,7 @@ impl Parts {
 
     /// Walks through the request lines in the order of the input, each with the best result of all attempts.
     pub(super) fn walk(&self, root: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
-        Pairs::new(root, &self.shards, self.in_order).walk(visit)
+        Pairs::new(root, self).walk(visit)
     }
 }
 
@@ -331,8 +334,7 @@ pub(super) fn read_surplus(root: &Path, shard: u32, folder: &Path) -> Result<Sha
 }
 
 fn summary(path: PathBuf) -> Result<ShardSummary, Fault> {
-    let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice(&text)?));
-    read.map_err(|error| Fault(path, error))
+    seal::read(&path).map_err(|error| Fault(path, error))
 }
 
 /// What is odd about the answers of a shard, or of a surplus batch of it in a folder below, each with whose it is.

@@ -28,6 +28,7 @@ mod refuse;
 mod repair;
 mod report;
 mod schedule;
+mod seal;
 mod seam;
 #[cfg(test)]
 mod sim;

@@ -90,7 +90,7 @@ impl fmt::Debug for RunOutcomes {
 pub fn outcomes(folder: impl AsRef<Path>) -> Result<RunOutcomes, RunError> {
     let path = folder.as_ref();
     let seen = Folder::look(path)?;
-    let parts = Parts::in_state(&seen.state, seen.record.in_order);
+    let parts = Parts::in_state(&seen.state, &seen.record);
     let (lines, undecided) = parts.lines();
     let source = match seen.state.finished {
         Some(_) => {
@@ -122,7 +122,7 @@ impl RunOutcomes {
     /// One that [`is_place`](RunError::is_place) when the run has no such shard, or it is not settled.
     pub fn of_shard(self, shard: u32) -> Result<Self, RunError> {
         let seen = Folder::look(&self.folder)?;
-        let Some(only) = Parts::in_state(&seen.state, seen.record.in_order).only(shard) else {
+        let Some(only) = Parts::in_state(&seen.state, &seen.record).only(shard) else {
             return Err(RunError::place(&self.folder, format!("its run has no shard {shard} that is settled")));
         };
         let (lines, undecided) = only.lines();

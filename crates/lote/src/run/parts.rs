@@ -12,6 +12,7 @@ use super::{
     folder::{Folder, RESULTS, SUMMARY},
     plan::Whole,
     report::Summary,
+    seal,
 };
 use crate::{
     lines::{Answer, Joined, Sum},
@@ -143,8 +144,7 @@ impl Part {
     /// What was odd about its answers.
     fn found(&self) -> Result<Joined, RunError> {
         let path = self.folder.join(SUMMARY);
-        let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
-        read.map(|summary| summary.joined).map_err(|error| RunError::io("read", &path, error))
+        seal::read::<Summary>(&path).map(|summary| summary.joined).map_err(|error| RunError::io("read", &path, error))
     }
 
     /// The next line, with its end. One that grows beyond what the run has written is of a file that was changed.

@@ -130,7 +130,7 @@ pub(super) trait Shards {
     fn begin(&mut self, number: u32) -> io::Result<Self::Out>;
 
     /// Ends a shard, which all its lines were written to.
-    fn finish(&mut self, number: u32, out: Self::Out) -> io::Result<()>;
+    fn finish(&mut self, number: u32, out: Self::Out, sha256: &str) -> io::Result<()>;
 }
 
 /// What was read of one source.
@@ -349,7 +349,7 @@ impl<'a, S: Shards> Cutter<'a, S> {
         let finished = out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|hashing| {
             let (out, stored) = hashing.into_parts();
             plan.sha256 = stored.sha256;
-            self.shards.finish(number, out)
+            self.shards.finish(number, out, &plan.sha256)
         });
         finished.map_err(|error| (format!("write shard {number} of"), error))
     }

@@ -13,11 +13,12 @@ use serde_json::{Map, Value};
 use super::{
     Cut, Partition,
     plan::{Planned, ShardPlan, Taken, Whole},
+    seal,
 };
-use crate::{BatchOptions, Client, Error, UnixSeconds};
+use crate::{BatchOptions, Client, Error, UnixSeconds, save::Written};
 
 /// The number of the format of `run.json`.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// More bytes than any `run.json` has.
 const LONGEST: u64 = 64 << 20;
@@ -46,6 +47,9 @@ pub(super) struct Record {
     pub(super) shards: Vec<ShardPlan>,
     /// Whether the shards, one after another, hold the lines in the order of the input. If not, `order` says it.
     pub(super) in_order: bool,
+    /// What `order` was written with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) order: Option<Written>,
 }
 
 /// The identity of a run: the lines, and all that is sent with them.
@@ -139,7 +143,7 @@ impl Record {
     /// The name of the file in the folder.
     pub(super) const NAME: &'static str = "run.json";
 
-    pub(super) fn new(asked: Asked, planned: &Planned) -> Self {
+    pub(super) fn new(asked: Asked, planned: &Planned, order: Written) -> Self {
         let sources = planned.sources.iter().map(|source| Source {
             path: source.path.to_string_lossy().into_owned(),
             lines: source.lines,
@@ -159,6 +163,7 @@ impl Record {
             models: planned.checked.models.clone(),
             shards: planned.shards.clone(),
             in_order: planned.in_order,
+            order: Some(order).filter(|_| !planned.in_order),
         }
     }
 
@@ -184,16 +189,22 @@ impl Record {
             Ok(value) => value,
             Err(error) => return Found::Unreadable(error.to_string()),
         };
-        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let word = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         match value.get("format").and_then(Value::as_u64) {
-            Some(1) => Found::First { batch: text("batch_id"), stage: text("stage").unwrap_or_default() },
+            Some(1) => Found::First { batch: word("batch_id"), stage: word("stage").unwrap_or_default() },
             Some(format) if format > u64::from(FORMAT) => {
-                let made_by = text("lote").unwrap_or_else(|| "of unknown version".to_owned());
+                let made_by = word("lote").unwrap_or_else(|| "of unknown version".to_owned());
                 let ours = env!("CARGO_PKG_VERSION");
                 Found::Unreadable(format!(
                     "it has format {format}, made by lote {made_by}; this is lote {ours}, which knows formats up to \
                      {FORMAT}: go on with the newer lote"
                 ))
+            }
+            format
+                if (format == Some(u64::from(FORMAT)) || value.get("crc32").is_some())
+                    && seal::check(&text).is_err() =>
+            {
+                Found::Unreadable("it is not as it was written: its checksum differs".to_owned())
             }
             _ => match serde_json::from_value(value) {
                 Ok(record) => Found::Record(Box::new(record)),

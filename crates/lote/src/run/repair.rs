@@ -154,7 +154,7 @@ impl Search {
     fn finish(&self, filling: Filling) -> Result<ShardPlan, Fault> {
         let Filling { plan, hash, out } = filling;
         let out = out.into_inner().map_err(std::io::IntoInnerError::into_error);
-        let written = out.and_then(|out| ToFolder { at: &self.root, access: self.access }.finish(plan.number, out));
+        let written = out.and_then(|out| ToFolder { at: &self.root, access: self.access }.end(plan.number, &out));
         written.map_err(|error| Fault(self.root.join(shard_folder(plan.number)), error))?;
         Ok(ShardPlan { sha256: hex(hash), ..plan })
     }

@@ -14,6 +14,7 @@ use super::{
     merge::read_summary,
     report::{Summary, shown},
     schedule::Schedule,
+    seal,
     state::{Next, Phase},
 };
 use crate::{BatchId, UnixSeconds, lines::Joined};
@@ -132,10 +133,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let path = folder.as_ref();
     let Seen { record, state, holder } = Folder::look(path)?;
     let noted = Noted::read(path);
-    let results = state.finished.as_ref().and_then(|_| {
-        let text = fs::read(path.join(SUMMARY)).ok()?;
-        Some(serde_json::from_slice::<Summary>(&text).ok()?.joined)
-    });
+    let results = state.finished.as_ref().and_then(|_| Some(seal::read::<Summary>(&path.join(SUMMARY)).ok()?.joined));
     let mut shards = Vec::new();
     for (number, shard) in &state.shards {
         let noted =

@@ -19,6 +19,7 @@ use super::{
     refuse::check_endpoint,
     repair::Search,
     report::Summary,
+    seal,
     state::{Phase, Shard, State},
     status,
 };
@@ -378,9 +379,8 @@ impl Run {
     /// The report of a finished run, and its results where they are wanted as well.
     async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
-        let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Summary>(&text)?));
         let Summary { run, batches, undecided, surplus, joined } =
-            read.map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
+            seal::read(&path).map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
         let mut report = Report {
             run,
             batches,

@@ -22,7 +22,7 @@ pub(crate) use output::same_file;
 pub use output::{Output, Replace, Writing};
 pub use place::descriptor;
 pub(crate) use place::{Place, place};
-pub(crate) use stored::{Hashing, Passed, Summed, Summing};
+pub(crate) use stored::{Hashed, Hashing, Passed, Summed, Summing};
 pub use stored::{Stored, Written};
 pub(crate) use temporary::{host, is_staging, is_temporary, staging_name, sweep};
 

@@ -15,7 +15,7 @@ use crate::{
         event::{Event, Fetched},
         folder::{ANOMALIES, BATCH, ERRORS, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
         merge::ShardSummary,
-        refusal,
+        refusal, seal,
         state::Phase,
     },
     save::{AtomicFile, Dir, Stored},
@@ -66,6 +66,9 @@ impl Driver {
     /// Joins the files that were fetched with the requests, into the shard's results.
     async fn join(&mut self, number: u32, files: &Fetched) -> Result<(), RunError> {
         let at = self.folder.shard(number);
+        if let Some(error) = self.altered_requests(number).await {
+            return self.lacks_requests(number, error);
+        }
         let read = std::fs::read(at.join(BATCH)).and_then(|text| Ok(serde_json::from_slice(&text)?));
         let batch: Batch = read.map_err(|error| self.failed("read", &at.join(BATCH), error))?;
         self.folder.check()?;
@@ -82,7 +85,7 @@ impl Driver {
         let written = written.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
         let summary = ShardSummary { batch, joined };
-        let put = self.folder.begin_in(number, SUMMARY).and_then(|atomic| write_json(atomic, &summary));
+        let put = self.folder.begin_in(number, SUMMARY).and_then(|atomic| seal::write(atomic, &summary));
         put.map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
         self.folder.say(Event::Settled { shard: number, results: written })?;
         self.tell(Progress::Settled { shard: number, joined: &summary.joined });

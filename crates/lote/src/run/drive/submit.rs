@@ -1,6 +1,6 @@
 //! Uploads the lines of a shard and creates its batch.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -16,7 +16,7 @@ use crate::{
         record::random_name,
         refusal::{self, Lack},
         seam::{self, Rule, kept},
-        state::Phase,
+        state::{Phase, Shard},
     },
     save::Stored,
 };
@@ -69,17 +69,12 @@ impl Driver {
 
     /// The lines of a shard at the service; none when it was too big for that, and was halved.
     async fn upload(&mut self, number: u32) -> Result<Option<FileId>, RunError> {
-        let path = self.folder.shard(number).join(REQUESTS);
-        let shard = self.folder.state.shards.get(&number).map(|shard| shard.plan.clone());
-        let read = path.clone();
-        let stored = blocking(move || Stored::of(&read)).await;
-        let stored = stored.map_err(|error| RunError::io("read", &path, error).at(self.folder.path()))?;
-        if shard.as_ref().is_some_and(|plan| plan.sha256 != stored.sha256) && kept(Rule::Checked) {
-            let error =
-                std::io::Error::other("it is not as it was written: it holds other request lines than were checked");
-            return Err(RunError::io("send", &path, error).at(self.folder.path()).of(&self.folder.state));
+        if let Some(error) = self.altered_requests(number).await {
+            return self.lacks_requests(number, error).map(|()| None);
         }
-        let (total, on_progress) = (stored.bytes, Arc::clone(&self.manner.on_progress));
+        let path = self.folder.shard(number).join(REQUESTS);
+        let total = self.folder.state.shards.get(&number).map_or(0, |shard| shard.plan.bytes);
+        let on_progress = Arc::clone(&self.manner.on_progress);
         let run = self.folder.record.run.get(..8).unwrap_or_default();
         let upload = self
             .client
@@ -106,6 +101,28 @@ impl Driver {
                 }
             },
         }
+    }
+
+    /// Why the request lines of a shard cannot be read, or are others than were checked.
+    pub(super) async fn altered_requests(&self, number: u32) -> Option<io::Error> {
+        let sha256 = self.folder.state.shards.get(&number).map(|shard| shard.plan.sha256.clone());
+        let path = self.folder.shard(number).join(REQUESTS);
+        match blocking(move || Stored::of(&path)).await {
+            Ok(stored) if sha256.is_none_or(|sha256| sha256 == stored.sha256) || !kept(Rule::Checked) => None,
+            Ok(_) => Some(io::Error::other("it holds other request lines than were checked")),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// The request lines of a shard are lost or damaged. While there is something to be done for others, it waits.
+    pub(super) fn lacks_requests(&mut self, number: u32, error: io::Error) -> Result<(), RunError> {
+        let error =
+            io::Error::new(error.kind(), format!("{error}; lote run, given the same requests, writes them anew"));
+        let goes_on = |shard: &Shard| shard.held.is_none() && !shard.is_ended();
+        if self.folder.state.shards.iter().any(|(other, shard)| *other != number && goes_on(shard)) {
+            return self.hold(number, format!("{}: {error}", self.folder.shard(number).join(REQUESTS).display()));
+        }
+        Err(self.failed("read", &self.folder.shard(number).join(REQUESTS), error))
     }
 
     pub(super) async fn create(&self, number: u32, file: &FileId, nonce: &str) -> Result<Batch, Error> {

@@ -9,8 +9,9 @@ use crate::{
         Progress, RunError,
         error::Kind,
         event::Event,
-        folder::{ANOMALIES, REQUESTS, RESULTS, SUMMARY, write_json},
+        folder::{ANOMALIES, REQUESTS, RESULTS, SUMMARY},
         merge::ShardSummary,
+        seal,
         state::SurplusPhase,
     },
     save::{AtomicFile, Dir},
@@ -97,7 +98,7 @@ impl Driver {
         self.folder.check()?;
         let summary = Dir::open(&at).and_then(|dir| AtomicFile::within(dir, SUMMARY.as_ref(), self.folder.access()));
         summary
-            .and_then(|atomic| write_json(atomic, &ShardSummary { batch, joined }))
+            .and_then(|atomic| seal::write(atomic, &ShardSummary { batch, joined }))
             .map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
         self.folder.say(Event::SurplusSettled { shard: number, batch: id, results: Some(written) })
     }

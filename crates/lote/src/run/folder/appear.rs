@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{BEGUN, Folder, ORDER, REQUESTS, SHARDS, There, clear, names, not_held, what_is, write_json};
+use super::{
+    BEGUN, Folder, ORDER, REQUESTS, SHARDS, There, clear,
+    mend::{self, Mending},
+    names, not_held, what_is,
+};
 use crate::{
     lines::{CheckOptions, Checked},
     run::{
@@ -17,9 +21,10 @@ use crate::{
         log::Log,
         plan::{self, PlanError, Planned, Shards},
         record::{Asked, Record, shard_folder},
+        seal,
         state::State,
     },
-    save::{self, Access, Dir},
+    save::{self, Access, Dir, Summing},
 };
 
 /// How many names of a staging folder are tried.
@@ -55,7 +60,7 @@ impl Folder {
             There::Free => draft.in_place(None, wanted).map(made),
             There::Run(_) => {
                 let folder = Self::open(path)?;
-                match draft.differs(&folder.record, wanted)? {
+                match draft.differs(&folder, wanted)? {
                     None => Ok(Prepared { folder, checked: None, replaces: None }),
                     // Nobody can owe or be owed anything: it gives way.
                     Some(what) if folder.state.owes_nothing() => {
@@ -171,7 +176,7 @@ impl Draft<'_> {
         let mut shards = ToFolder { at, access };
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
-        let mut sink = BufWriter::new(order.file());
+        let mut sink = BufWriter::new(Summing::new(order.file()));
         let planned = plan::plan(
             self.inputs,
             self.check,
@@ -183,41 +188,47 @@ impl Draft<'_> {
             wanted,
         )
         .map_err(plan_error)?;
-        let flushed = sink.into_inner().map(drop).map_err(|error| error.into_error());
-        flushed.map_err(|error| failed(ORDER, error))?;
+        let summing = sink.into_inner().map_err(|error| failed(ORDER, error.into_error()))?;
+        let (_, written) = summing.into_parts();
         if !planned.in_order {
             order.commit().map_err(|error| failed(ORDER, error))?;
         }
         let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
-        let record = Record::new(self.asked.clone(), &planned);
+        let record = Record::new(self.asked.clone(), &planned, written);
         // A part without a line has no shard, and the folder all the same.
         let written = make_folder(&at.join(SHARDS), access)
             .and_then(|()| Dir::open(&at.join(SHARDS))?.sync())
-            .and_then(|()| write_json(lock.begin(Record::NAME, access)?, &record));
+            .and_then(|()| seal::write(lock.begin(Record::NAME, access)?, &record));
         written.map_err(|error| failed(Record::NAME, error))?;
         Ok((record, log, planned.checked))
     }
 
-    /// How this run differs from the one in a folder.
-    fn differs(&self, record: &Record, wanted: &dyn Fn() -> bool) -> Result<Option<String>, RunError> {
+    /// How this run differs from the one in a folder. What shards lack of their request lines is written.
+    fn differs(&self, folder: &Folder, wanted: &dyn Fn() -> bool) -> Result<Option<String>, RunError> {
+        let record = &folder.record;
         let asked = Asked { sha256: record.asked.sha256.clone(), ..self.asked.clone() };
         if let Some(what) = record.asked.differs(&asked) {
             return Ok(Some(what));
         }
         let spill = tempfile::tempdir()
             .map_err(|error| RunError::io("make a temporary folder in", &std::env::temp_dir(), error))?;
+        let mut order = mend::order(folder).map_err(|error| folder.failed("write", ORDER, error))?;
         let planned: Planned = plan::plan(
             self.inputs,
             self.check,
             &self.asked.cut,
             self.asked.taken(),
             spill.path(),
-            &mut Nowhere,
-            &mut io::sink(),
+            &mut Mending::of(folder),
+            &mut order,
             wanted,
         )
         .map_err(plan_error)?;
-        Ok(record.asked.differs(&Asked { sha256: planned.checked.sha256, ..asked }))
+        let differs = record.asked.differs(&Asked { sha256: planned.checked.sha256, ..asked });
+        if differs.is_none() {
+            order.commit().map_err(|error| folder.failed("write", ORDER, error))?;
+        }
+        Ok(differs)
     }
 
     /// Nobody is to read the folder who may not read the whole input.
@@ -239,7 +250,14 @@ impl Shards for ToFolder<'_> {
         begin_shard(self.at, self.access, number)
     }
 
-    fn finish(&mut self, number: u32, out: Self::Out) -> io::Result<()> {
+    fn finish(&mut self, number: u32, out: Self::Out, _: &str) -> io::Result<()> {
+        self.end(number, &out)
+    }
+}
+
+impl ToFolder<'_> {
+    /// Makes the lines of a shard durable.
+    pub(in crate::run) fn end(&self, number: u32, out: &File) -> io::Result<()> {
         out.sync_all()?;
         Dir::open(&self.at.join(shard_folder(number)))?.sync()
     }
@@ -256,21 +274,6 @@ fn begin_shard(at: &Path, access: Access, number: u32) -> io::Result<File> {
     let file = dir.create_new(REQUESTS.as_ref(), access.file_mode())?;
     access.narrow(&file)?;
     Ok(file)
-}
-
-/// Lines that are only looked at.
-struct Nowhere;
-
-impl Shards for Nowhere {
-    type Out = io::Sink;
-
-    fn begin(&mut self, _: u32) -> io::Result<io::Sink> {
-        Ok(io::sink())
-    }
-
-    fn finish(&mut self, _: u32, _: io::Sink) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn plan_error(error: PlanError) -> RunError {

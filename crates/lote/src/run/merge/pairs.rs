@@ -9,14 +9,15 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Came, Fault, Pair, Part};
+use super::{Came, Fault, Pair, Part, Parts};
 use crate::{
     lines::{Answer, OutcomeKind, write_error},
     run::{
-        folder::{ORDER, REQUESTS, RESULTS},
+        folder::{ALTERED, ORDER, REQUESTS, RESULTS},
         plan::ShardPlan,
         record::shard_folder,
     },
+    save::{Hashed, Passed, Summed, Written},
 };
 
 /// Takes request lines with their results.
@@ -41,6 +42,8 @@ pub(super) struct Pairs<'a> {
     root: &'a Path,
     shards: &'a BTreeMap<u32, Part>,
     in_order: bool,
+    /// What `order` was written with.
+    order: Option<&'a Written>,
     /// The shards of the first attempt that are being read.
     open: BTreeMap<u32, Chain<'a>>,
     /// The further attempts, by endpoint and model: the shards of each, one after another, hold a part of the lines of the
@@ -86,7 +89,9 @@ const NONE: Rank = (false, false);
 struct Reader {
     number: u32,
     left: u64,
-    requests: Lines,
+    requests: Proven<Hashed>,
+    /// The hash of all request lines.
+    sha256: String,
     results: Results,
     above: Above,
     request: Vec<u8>,
@@ -101,6 +106,37 @@ enum Results {
 struct Lines {
     path: PathBuf,
     reader: BufReader<File>,
+}
+
+/// Lines that are held against what was written, once they are read.
+struct Proven<P> {
+    lines: Lines,
+    passed: P,
+}
+
+impl<P: Passed> Proven<P> {
+    fn open(path: PathBuf) -> Result<Self, Fault> {
+        Ok(Self { lines: Lines::open(path)?, passed: P::default() })
+    }
+
+    fn next(&mut self, line: &mut Vec<u8>) -> Result<(), Fault> {
+        self.lines.next(line)?;
+        self.passed.add(line);
+        self.passed.add(b"\n");
+        Ok(())
+    }
+
+    /// All lines were read.
+    fn end(&mut self, is: impl FnOnce(P::Made) -> bool) -> Result<(), Fault> {
+        let all = std::mem::take(&mut self.passed).made();
+        let rest =
+            self.lines.reader.fill_buf().map(<[u8]>::len).map_err(|error| Fault(self.lines.path.clone(), error))?;
+        if rest == 0 && is(all) { Ok(()) } else { Err(altered(&self.lines.path)) }
+    }
+}
+
+fn altered(path: &Path) -> Fault {
+    Fault(path.to_owned(), io::Error::other(ALTERED))
 }
 
 impl Lines {
@@ -136,7 +172,8 @@ impl Reader {
         Ok(Self {
             number: part.plan.number,
             left: part.plan.lines,
-            requests: Lines::open(folder.join(REQUESTS))?,
+            requests: Proven::open(folder.join(REQUESTS))?,
+            sha256: part.plan.sha256.clone(),
             results,
             above: Above::open(root, part)?,
             request: Vec::new(),
@@ -147,11 +184,14 @@ impl Reader {
     fn next(&mut self) -> Result<(), Fault> {
         self.left -= 1;
         self.requests.next(&mut self.request)?;
+        if self.left == 0 {
+            self.requests.end(|read| read.sha256 == self.sha256)?;
+        }
         match &mut self.results {
             Results::Lines(lines) => lines.next(&mut self.result)?,
             Results::Nothing { code, why } => {
                 self.result.clear();
-                let at = |error| Fault(self.requests.path.clone(), error);
+                let at = |error| Fault(self.requests.lines.path.clone(), error);
                 let custom_id = custom_id(&self.request).map_err(at)?;
                 write_error(&custom_id, code, why, &mut self.result).map_err(at)?;
                 self.result.pop();
@@ -205,7 +245,7 @@ impl Again<'_> {
             return Ok(());
         }
         let Some(reader) = self.chain.next(root)? else { return Ok(()) };
-        let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.path.clone(), error))?;
+        let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.lines.path.clone(), error))?;
         let result = std::mem::take(&mut reader.result);
         let rank = rank(&result);
         self.head = Some(Head { custom_id, shard: reader.number, result, rank });
@@ -246,7 +286,8 @@ impl<'a> Chain<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    pub(super) fn new(root: &'a Path, shards: &'a BTreeMap<u32, Part>, in_order: bool) -> Self {
+    pub(super) fn new(root: &'a Path, parts: &'a Parts) -> Self {
+        let Parts { shards, in_order, order } = parts;
         let mut lanes: BTreeMap<_, Vec<&Part>> = BTreeMap::new();
         for part in shards.values().filter(|part| part.attempt > 1 && !part.is_half) {
             let ShardPlan { endpoint, model, .. } = &part.plan;
@@ -256,7 +297,8 @@ impl<'a> Pairs<'a> {
             let chain = Chain::of(shards, parts.into_iter().rev().collect());
             (lane, Again { chain, head: None })
         });
-        Self { root, shards, in_order, open: BTreeMap::new(), again: again.collect() }
+        let (in_order, order) = (*in_order, order.as_ref());
+        Self { root, shards, in_order, order, open: BTreeMap::new(), again: again.collect() }
     }
 
     pub(super) fn walk(&mut self, visit: &mut dyn Visit) -> Result<(), Fault> {
@@ -271,7 +313,7 @@ impl<'a> Pairs<'a> {
                 self.stretch(shard, count, visit)
             });
         }
-        let mut order = Lines::open(self.root.join(ORDER))?;
+        let mut order: Proven<Summed> = Proven::open(self.root.join(ORDER))?;
         let mut left: u64 = first.map(|part| part.plan.lines).sum();
         let mut text = Vec::new();
         while left > 0 {
@@ -280,12 +322,12 @@ impl<'a> Pairs<'a> {
                 let (shard, count) = text.split_once(' ')?;
                 Some((shard.parse().ok()?, count.parse::<u64>().ok()?))
             });
-            let fault = || Fault(order.path.clone(), io::Error::other("it holds a line that this run did not write"));
+            let fault = || altered(&order.lines.path);
             let (shard, count) = run.filter(|(_, count)| *count <= left).ok_or_else(fault)?;
             self.stretch(shard, count, visit)?;
             left -= count;
         }
-        Ok(())
+        order.end(|read| self.order.as_ref().is_none_or(|written| **written == read))
     }
 
     /// So many lines of a shard, as the first attempt had it, one after another.
@@ -303,7 +345,7 @@ impl<'a> Pairs<'a> {
             };
             let mut best: Option<Head> = None;
             if !self.again.is_empty() {
-                let at = |error| Fault(reader.requests.path.clone(), error);
+                let at = |error| Fault(reader.requests.lines.path.clone(), error);
                 let custom_id = custom_id(&reader.request).map_err(at)?;
                 let plan =
                     self.shards.get(&shard).map(|part| (part.plan.endpoint.as_str(), part.plan.model.as_deref()));

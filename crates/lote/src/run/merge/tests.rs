@@ -13,7 +13,7 @@ use crate::{
     lines::{CheckOptions, Limits},
     run::{
         event::{Event, Opened},
-        folder::{Draft, ERRORS, OUTPUT, REQUESTS, write_json},
+        folder::{Draft, ERRORS, OUTPUT, REQUESTS},
         halve::halve,
         plan::Cut,
         record::Asked,
@@ -166,7 +166,7 @@ impl World {
         let Ok((joined, results)) = join_all(requests, &files, Some(begin(RESULTS)), Some(unused), &batch) else {
             panic!("it was not joined")
         };
-        write_json(begin(SUMMARY), &ShardSummary { batch, joined }).unwrap();
+        seal::write(begin(SUMMARY), &ShardSummary { batch, joined }).unwrap();
         let stored = results.written().unwrap();
         assert_eq!(stored, Written::of(&at.join(RESULTS)).unwrap());
         stored

@@ -131,7 +131,7 @@ impl Shards for Dropped {
         Ok(io::sink())
     }
 
-    fn finish(&mut self, _: u32, _: io::Sink) -> io::Result<()> {
+    fn finish(&mut self, _: u32, _: io::Sink, _: &str) -> io::Result<()> {
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Shards for Kept {
         Ok(KeptOut(Rc::clone(&self.shards), number))
     }
 
-    fn finish(&mut self, number: u32, out: KeptOut) -> io::Result<()> {
+    fn finish(&mut self, number: u32, out: KeptOut, _: &str) -> io::Result<()> {
         assert_eq!(out.1, number);
         self.finished.push(number);
         Ok(())
@@ -363,7 +363,7 @@ impl Shards for Failing {
         if fails("begin") { Err(io::Error::other("disk full")) } else { Ok(FailingOut(fails("write"))) }
     }
 
-    fn finish(&mut self, number: u32, _: FailingOut) -> io::Result<()> {
+    fn finish(&mut self, number: u32, _: FailingOut, _: &str) -> io::Result<()> {
         if self.0 == number && self.1 == "finish" { Err(io::Error::other("disk full")) } else { Ok(()) }
     }
 }

@@ -1,0 +1,87 @@
+//! The request lines of shards, and their order, that were lost or damaged: cut from the input once more when that is given
+//! again.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    path::Path,
+};
+
+use super::{Folder, ORDER, REQUESTS, appear::make_folder};
+use crate::{
+    run::{plan::Shards, record::shard_folder},
+    save::{Access, AtomicFile, Dir, Stored, Written},
+};
+
+/// Takes the lines of the shards that lack them.
+pub(super) struct Mending<'a> {
+    at: &'a Path,
+    access: Access,
+    /// The hash of the lines of each.
+    lacking: BTreeMap<u32, String>,
+}
+
+/// The lines of a shard; of one that has them nothing is kept.
+pub(super) struct Out(Option<AtomicFile>);
+
+impl<'a> Mending<'a> {
+    /// Those of a run that is not finished: of one that is, they may have been cleaned away.
+    pub(super) fn of(folder: &'a Folder) -> Self {
+        let plans = folder.record.shards.iter().filter(|_| folder.state.finished.is_none());
+        let lacks = |path: &Path, sha256: &str| match Stored::of(path) {
+            Ok(found) => found.sha256 != sha256,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let lacking = plans.filter(|plan| lacks(&folder.shard(plan.number).join(REQUESTS), &plan.sha256));
+        let lacking = lacking.map(|plan| (plan.number, plan.sha256.clone())).collect();
+        Self { at: folder.path(), access: folder.access(), lacking }
+    }
+}
+
+/// The order of the lines, of a run that is not finished and lacks it.
+pub(super) fn order(folder: &Folder) -> io::Result<Out> {
+    let is_there = |written: &Written| Written::of(&folder.join(ORDER)).is_ok_and(|found| found == *written);
+    let lacks = folder.state.finished.is_none() && folder.record.order.as_ref().is_some_and(|order| !is_there(order));
+    Ok(Out(if lacks { Some(folder.begin(ORDER)?) } else { None }))
+}
+
+impl Out {
+    /// What was written is what was lacking.
+    pub(super) fn commit(self) -> io::Result<()> {
+        self.0.map_or(Ok(()), AtomicFile::commit)
+    }
+}
+
+impl Shards for Mending<'_> {
+    type Out = Out;
+
+    fn begin(&mut self, number: u32) -> io::Result<Out> {
+        if !self.lacking.contains_key(&number) {
+            return Ok(Out(None));
+        }
+        let folder = self.at.join(shard_folder(number));
+        make_folder(&folder, self.access)?;
+        AtomicFile::within(Dir::open(&folder)?, REQUESTS.as_ref(), self.access).map(Some).map(Out)
+    }
+
+    fn finish(&mut self, number: u32, Out(file): Out, sha256: &str) -> io::Result<()> {
+        match file {
+            Some(file) if self.lacking.get(&number).is_some_and(|lacks| lacks == sha256) => file.commit(),
+            // They are those of another input.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Some(file) => file.file().write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().map_or(Ok(()), |file| file.file().flush())
+    }
+}
