@@ -114,7 +114,7 @@ fn a_wrapped_list_of_answers_is_told_by_name_and_what_to_do() {
         (format!("{{\"batch\":{{\"out put\":[{list}]}}}}"), ".batch.\"out put\"[]"),
         (format!("[[{list}]]"), ".[][]"),
         (format!("[[{list}],[{}]]", answer("c")), ".[][]"),
-        (format!("{{\n  \"data\": [\n    {{\n\"custom_id\": \"a\"}},\n{{\n\"custom_id\": \"b\"}}\n]\n}}"), ".data[]"),
+        ("{\n  \"data\": [\n    {\n\"custom_id\": \"a\"},\n{\n\"custom_id\": \"b\"}\n]\n}".to_owned(), ".data[]"),
     ] {
         let (joined, outcomes) = joined(&["a", "b"], &file);
         assert_eq!(outcomes, [Unreadable, Unreadable], "{file}: {:?}", joined.anomalies);
