@@ -28,7 +28,7 @@ use crate::summary;
 /// exit codes. A request that no file answers has error.code "missing", one whose answer cannot be
 /// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are; of
 /// answers whose compressed data is cut off or damaged what came is taken, and the rest is "unreadable".
-/// The memory does not grow with the lines: what is known of more than 131,072 answers is in temporary
+/// The memory does not grow with the lines: what is known of more than 262,144 answers is in temporary
 /// files beside the results, less than 300 bytes for each, of which nothing is left.
 ///
 /// Given the folders of the runs of all parts of one input (lote run --partition), in any order, it puts

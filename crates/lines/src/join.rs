@@ -131,7 +131,7 @@ impl Joined {
 /// Files may be compressed, as for [`open_lines`](crate::open_lines()). The answer files are read twice, the
 /// second time in the order of the input; what is compressed is decompressed into a temporary file
 /// first. A line that changes in between is not taken. Memory: the longest line twice, and less than 64 MiB, however many
-/// there are; what is known of more than 131,072 answers is in temporary files, with less than 300 bytes for each.
+/// there are; what is known of more than 262,144 answers is in temporary files, with less than 300 bytes for each.
 ///
 /// # Errors
 ///
@@ -271,7 +271,7 @@ impl Default for Bounds {
         Self {
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
             folder: env::temp_dir(),
-            answers: 1 << 17,
+            answers: 1 << 18,
             requests: 1 << 18,
             merged: MERGED,
             // As much as stays in the cache of a core until it is written.
