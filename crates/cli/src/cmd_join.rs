@@ -28,7 +28,7 @@ use crate::summary;
 /// exit codes. A request that no file answers has error.code "missing", one whose answer cannot be
 /// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are; of
 /// answers whose compressed data is cut off or damaged what came is taken, and the rest is "unreadable".
-/// The memory does not grow with the lines: what is known of more than 131,072 answers is in temporary
+/// The memory does not grow with the lines: what is known of more than 262,144 answers is in temporary
 /// files beside the results, less than 300 bytes for each, of which nothing is left.
 ///
 /// Given the folders of the runs of all parts of one input (lote run --partition), in any order, it puts
@@ -56,7 +56,8 @@ pub(crate) struct JoinArgs {
     #[arg(value_parser = input::path())]
     answers: Vec<PathBuf>,
 
-    /// Where the results are to be; - is stdout, and then the summary goes to stderr
+    /// Where the results are to be; - is stdout, and then the summary goes to stderr. For the summary alone, /dev/null:
+    /// answers are then read once and not twice
     #[arg(short, long, required = true, value_name = "FILE", value_parser = input::output())]
     output: PathBuf,
 
@@ -105,7 +106,8 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     if !input::is_dash(&args.output) {
         join = join.folder(folder(&args.output));
     }
-    let joined = join.write(&mut output).map_err(|error| refused(&error))?;
+    let joined = if is_null(&args.output) { join.count() } else { join.write(&mut output) };
+    let joined = joined.map_err(|error| refused(&error))?;
     interrupt.check()?;
     if joined.lines == 0 {
         return Err(without_a_line(&sources[0])?);
@@ -113,6 +115,22 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;
     Ok(if joined.all_succeeded() { Exit::Success } else { Exit::Incomplete })
+}
+
+/// Whether nobody can read what is written to a path: it is `/dev/null`.
+#[cfg(unix)]
+fn is_null(path: &Path) -> bool {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let device = |path: &Path| {
+        let found = fs::metadata(path).ok().filter(|found| found.file_type().is_char_device());
+        found.map(|found| found.rdev())
+    };
+    !input::is_dash(path) && device(path).is_some_and(|number| device(Path::new("/dev/null")) == Some(number))
+}
+
+#[cfg(not(unix))]
+fn is_null(_: &Path) -> bool {
+    false
 }
 
 /// Puts the results of parts together.

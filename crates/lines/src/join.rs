@@ -134,7 +134,7 @@ impl Joined {
 /// second time in the order of the input; what is compressed is decompressed into a temporary file
 /// first. Of any number of files, 64 are open at once, and another one that is read again must be as it was. A line that
 /// changes in between is not taken. Memory: the longest line twice, and less than 64 MiB, however many
-/// there are; what is known of more than 131,072 answers is in temporary files, with less than 300 bytes for each.
+/// there are; what is known of more than 262,144 answers is in temporary files, with less than 300 bytes for each.
 ///
 /// # Errors
 ///
@@ -276,7 +276,7 @@ impl Default for Bounds {
         Self {
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
             folder: env::temp_dir(),
-            answers: 1 << 17,
+            answers: 1 << 18,
             requests: 1 << 18,
             merged: MERGED,
             // Some systems let a process have no more than 256.

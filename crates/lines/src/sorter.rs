@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -17,6 +18,9 @@ pub(crate) const MERGED: usize = 64;
 
 /// How many bytes are read of a run at once, at the most.
 const AHEAD: usize = 32_768;
+
+/// How many entries are looked up together.
+pub(crate) const TOGETHER: usize = 256;
 
 /// How many words at the beginning of an entry decide where it stands. No two entries that are merged are the same in them.
 const KEY: usize = 3;
@@ -67,8 +71,7 @@ impl<const N: usize> Sorter<N> {
     /// The entries in their order.
     pub(crate) fn finish(mut self) -> io::Result<Sorted<N>> {
         if self.runs.is_none() {
-            let order = in_order(&self.latest).into_iter();
-            return Ok(Sorted::Held { entries: self.latest, order });
+            return Ok(Sorted::Held(Held::new(self.latest)));
         }
         if !self.latest.is_empty() {
             self.spill()?;
@@ -77,7 +80,7 @@ impl<const N: usize> Sorter<N> {
         drop(latest);
         match runs {
             Some(runs) => Ok(Sorted::Merged(runs.few_enough(spill.merged, &spill.folder)?.into_merged()?)),
-            None => Ok(Sorted::Held { entries: Vec::new(), order: Vec::new().into_iter() }),
+            None => Ok(Sorted::Held(Held::new(Vec::new()))),
         }
     }
 }
@@ -99,16 +102,71 @@ fn in_order<const N: usize>(entries: &[[u64; N]]) -> Vec<u32> {
 /// Entries in their order.
 #[derive(Debug)]
 pub(crate) enum Sorted<const N: usize> {
-    Held { entries: Vec<[u64; N]>, order: std::vec::IntoIter<u32> },
+    Held(Held<N>),
     Merged(Merged<File, N>),
 }
 
 impl<const N: usize> Sorted<N> {
     pub(crate) fn next(&mut self) -> io::Result<Option<[u64; N]>> {
         match self {
-            Self::Held { entries, order } => Ok(order.next().map(|at| entries[at as usize])),
+            Self::Held(held) => Ok(held.next().map(|(_, entry)| entry)),
             Self::Merged(merged) => merged.next().transpose(),
         }
+    }
+}
+
+/// Entries of which none had to be put into a file: they stand where they were put, and are given in their order.
+#[derive(Debug)]
+pub(crate) struct Held<const N: usize> {
+    pub(crate) entries: Vec<[u64; N]>,
+    order: std::vec::IntoIter<u32>,
+    /// The next ones, looked up together: else each would be waited for in memory before the next is asked for.
+    ahead: Ahead<(u32, [u64; N])>,
+}
+
+/// What was looked up before it was asked for.
+#[derive(Debug)]
+pub(crate) struct Ahead<T> {
+    found: Vec<T>,
+    given: usize,
+}
+
+impl<T: Copy> Ahead<T> {
+    pub(crate) const fn new() -> Self {
+        Self { found: Vec::new(), given: 0 }
+    }
+
+    /// The next one. When none is left, `look` is to put more of them into the vector.
+    pub(crate) fn next<E>(&mut self, look: impl FnOnce(&mut Vec<T>) -> Result<(), E>) -> Result<Option<T>, E> {
+        if self.given == self.found.len() {
+            self.found.clear();
+            self.given = 0;
+            look(&mut self.found)?;
+        }
+        let next = self.found.get(self.given).copied();
+        self.given += usize::from(next.is_some());
+        Ok(next)
+    }
+}
+
+impl<const N: usize> Held<N> {
+    fn new(entries: Vec<[u64; N]>) -> Self {
+        let order = in_order(&entries).into_iter();
+        Self { entries, order, ahead: Ahead::new() }
+    }
+}
+
+/// The next entry and where it stands.
+impl<const N: usize> Iterator for Held<N> {
+    type Item = (u32, [u64; N]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self { entries, order, ahead } = self;
+        let Ok(next) = ahead.next(|found| {
+            found.extend(order.take(TOGETHER).map(|at| (at, entries[at as usize])));
+            Ok::<(), Infallible>(())
+        });
+        next
     }
 }
 
@@ -134,9 +192,7 @@ impl<const N: usize> Runs<N> {
         (&self.file).seek(SeekFrom::Start(end * Self::ENTRY as u64))?;
         let mut file = BufWriter::with_capacity(2 * AHEAD, &self.file);
         for entry in entries {
-            for number in entry? {
-                file.write_all(&number.to_le_bytes())?;
-            }
+            file.write_all(entry?.map(u64::to_le_bytes).as_flattened())?;
             end += 1;
         }
         file.flush()?;

@@ -37,15 +37,32 @@ fn size_of(set: Set, bytes: u64) -> String {
     format!("{} lines of {} KB, {style} ({} MB)", thousands(set.lines), set.kilobytes, bytes / 1_000_000)
 }
 
+/// How many findings there are, as a summary says it.
+fn found(findings: u8) -> String {
+    match findings {
+        0 => "no findings".to_owned(),
+        1 => "1 finding".to_owned(),
+        more => format!("{more} findings"),
+    }
+}
+
 pub(super) fn check(scene: &Scene<'_>, name: &'static str, out: &mut dyn Write) -> Result<Work, Failure> {
     let (set, rounds) = variant(scene.scale, name);
     let (file, bytes) = requests(scene, set, out)?;
     let read = format!("{} request lines", set.lines);
     // Of a file that is more than one batch takes, that is the only finding.
     let findings = u8::from(set.lines > MOST_LINES) + u8::from(bytes > MOST_BYTES);
-    let says = [format!("\"lines\":{}", set.lines), format!("\"findings_total\":{findings}")];
-    let mut contenders =
-        vec![Contender::new("lote check", [&word(scene.lote), "check", "--json", &file]).exits(&[0, 3]).says(says)];
+    let says = [read.clone(), format!("; {}", found(findings))];
+    let lote = word(scene.lote);
+    let mut contenders = vec![Contender::new("lote check", [&lote, "check", &file]).exits(&[0, 3]).says(says)];
+    if name == "check" {
+        let says = [format!("\"lines\":{}", set.lines), format!("\"findings_total\":{findings}")];
+        contenders.push(
+            Contender::new("lote check --json, with SHA-256", [&lote, "check", "--json", &file])
+                .exits(&[0, 3])
+                .says(says),
+        );
+    }
     if let Some(floor) = scene.floor.map(word) {
         let parse = |name, mode: &str| Contender::new(name, [floor.as_str(), mode, &file]).says([&read]);
         contenders.push(

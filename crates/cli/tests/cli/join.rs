@@ -39,6 +39,31 @@ fn results(place: &tempfile::TempDir) -> Vec<(String, Value)> {
     text.lines().map(line).collect()
 }
 
+#[cfg(unix)]
+#[test]
+fn a_summary_is_the_same_without_results() {
+    let output = answer("c", "stop") + &answer("a", "length") + &answer("a", "stop") + "no JSON\n";
+    let place = folder(&[
+        ("requests.jsonl", REQUESTS.as_bytes()),
+        ("output.jsonl", output.as_bytes()),
+        ("errors.jsonl", failed("b").as_bytes()),
+    ]);
+    std::os::unix::fs::symlink("/dev/null", place.path().join("null")).expect("a link");
+    let summary = |output: &str, code: i32| {
+        let joined = join(&place, &["requests.jsonl", "output.jsonl", "errors.jsonl", "-o", output, "--json"], b"");
+        assert_eq!((joined.code, joined.stderr.as_str()), (code, ""), "{joined:?}");
+        let mut summary: Value = serde_json::from_str(&joined.stdout).expect("a summary");
+        assert_eq!(summary["results"].take(), output);
+        summary["seconds"].take();
+        summary
+    };
+    let whole = summary("results.jsonl", 1);
+    assert_eq!((whole["succeeded"].as_u64(), whole["failed"].as_u64()), (Some(2), Some(1)), "{whole}");
+    for null in ["/dev/null", "null"] {
+        assert_eq!(summary(null, 1), whole);
+    }
+}
+
 #[test]
 fn answers_come_into_the_order_of_their_requests() {
     let output = answer("c", "stop") + &answer("a", "length");

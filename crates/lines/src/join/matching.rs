@@ -7,7 +7,7 @@ use super::answers::{Answers, Entry};
 use super::facts::{FACTS, Facts, Found, Worth};
 use super::requests::{CustomIds, Requests};
 use super::{Bounds, JoinError};
-use crate::sorter::{Sorted, Sorter};
+use crate::sorter::{Ahead, Sorted, Sorter, TOGETHER};
 
 /// The number of a request line, what there is for it, and what is kept of that.
 type Entered = [u64; 2 + FACTS];
@@ -39,8 +39,9 @@ pub(super) struct Duplicate {
 
 /// Request lines with what there is for each, and the answers that are left over.
 pub(super) struct Matched {
-    /// In the order of the request lines.
-    requests: Sorted<{ 2 + FACTS }>,
+    requests: Asked,
+    /// What is kept of the answers, if all of it is held.
+    entries: Vec<Entry>,
     pub(super) custom_ids: CustomIds,
     pub(super) refused: Option<JoinError>,
     /// In the order in which they were seen.
@@ -53,7 +54,7 @@ pub(super) struct Matched {
 impl Matched {
     /// The next request line: its number, what there is for it, and which answer that is.
     pub(super) fn request(&mut self) -> io::Result<Option<(u64, Taken, Facts)>> {
-        let Some(entered) = self.requests.next()? else { return Ok(None) };
+        let Some(entered) = self.requests.next(&self.entries)? else { return Ok(None) };
         let taken = match entered[1] {
             0 => Taken::Before,
             1 => Taken::Nothing,
@@ -79,6 +80,45 @@ impl Matched {
     }
 }
 
+/// Request lines in their order, with what there is for each.
+enum Asked {
+    /// With the place of the answer among those that are held, and with the next ones looked up together.
+    Held(Sorted<3>, Ahead<Entered>),
+    /// With what is kept of the answer.
+    Copied(Sorted<{ 2 + FACTS }>),
+}
+
+impl Asked {
+    fn next(&mut self, entries: &[Entry]) -> io::Result<Option<Entered>> {
+        let (lines, ahead) = match self {
+            Self::Copied(sorted) => return sorted.next(),
+            Self::Held(lines, ahead) => (lines, ahead),
+        };
+        ahead.next(|found| {
+            while found.len() < TOGETHER
+                && let Some([line, taken, at]) = lines.next()?
+            {
+                let mut entered: Entered = [0; _];
+                (entered[0], entered[1]) = (line, taken);
+                if let Some(entry) = entries.get(at as usize) {
+                    entered[2..].copy_from_slice(&facts(entry));
+                }
+                found.push(entered);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The same while they are matched, in the order of their hashes.
+enum Asking {
+    Held(Sorter<3>),
+    Copied(Sorter<{ 2 + FACTS }>),
+}
+
+/// No answer is held for a request line.
+const NOWHERE: u64 = u64::MAX;
+
 /// The facts at the end of an entry.
 fn facts<const N: usize>(entry: &[u64; N]) -> [u64; FACTS] {
     entry.last_chunk().copied().unwrap_or([0; FACTS])
@@ -87,28 +127,31 @@ fn facts<const N: usize>(entry: &[u64; N]) -> [u64; FACTS] {
 /// Brings answers and request lines together. `answers` keeps its files.
 pub(super) fn matched(answers: &mut Answers, requests: Requests, bounds: &Bounds) -> io::Result<Matched> {
     let entries = std::mem::replace(&mut answers.entries, Sorter::new(bounds.spill(0)));
+    let (mut entries, mut asked) = (entries.finish()?, requests.entries.finish()?);
     let mut matching = Matching {
         answers,
-        entered: Sorter::new(bounds.spill(bounds.answers)),
+        asking: match &entries {
+            Sorted::Held(_) => Asking::Held(Sorter::new(bounds.spill(bounds.requests))),
+            Sorted::Merged(_) => Asking::Copied(Sorter::new(bounds.spill(bounds.answers))),
+        },
         duplicates: Sorter::new(bounds.spill(bounds.requests)),
         foreign: Sorter::new(bounds.spill(bounds.requests)),
         foreign_count: 0,
     };
-    let (mut entries, mut asked) = (entries.finish()?, requests.entries.finish()?);
-    let (mut entry, mut request) = (entries.next()?, asked.next()?);
+    let (mut entry, mut request) = (next(&mut entries)?, asked.next()?);
     loop {
         let hash = match (&entry, &request) {
-            (Some([one, other, ..]), Some([this, that, _])) => [*one, *other].min([*this, *that]),
-            (Some([one, other, ..]), None) | (None, Some([one, other, _])) => [*one, *other],
+            (Some((_, [one, other, ..])), Some([this, that, _])) => [*one, *other].min([*this, *that]),
+            (Some((_, [one, other, ..])), None) | (None, Some([one, other, _])) => [*one, *other],
             (None, None) => break,
         };
         let mut best: Option<Best> = None;
-        while let Some(next) = entry.filter(|entry| entry[..2] == hash) {
+        while let Some((at, next_one)) = entry.filter(|(_, entry)| entry[..2] == hash) {
             match &mut best {
-                Some(best) => matching.compete(best, next)?,
-                None => best = Some(Best { entry: next, worth: Worth::of(&facts(&next)), twice: false }),
+                Some(best) => matching.compete(best, (at, next_one))?,
+                None => best = Some(Best { at, entry: next_one, worth: Worth::of(&facts(&next_one)), twice: false }),
             }
-            entry = entries.next()?;
+            entry = next(&mut entries)?;
         }
         let mut is_asked = false;
         while let Some([_, _, line]) = request.filter(|request| request[..2] == hash) {
@@ -120,9 +163,17 @@ pub(super) fn matched(answers: &mut Answers, requests: Requests, bounds: &Bounds
             matching.leave(&best)?;
         }
     }
-    drop((entries, asked));
+    drop(asked);
+    let entries = match entries {
+        Sorted::Held(held) => held.entries,
+        Sorted::Merged(_) => Vec::new(),
+    };
     Ok(Matched {
-        requests: matching.entered.finish()?,
+        requests: match matching.asking {
+            Asking::Held(lines) => Asked::Held(lines.finish()?, Ahead::new()),
+            Asking::Copied(entered) => Asked::Copied(entered.finish()?),
+        },
+        entries,
         custom_ids: requests.custom_ids.finish()?,
         refused: requests.refused,
         duplicates: matching.duplicates.finish()?,
@@ -131,8 +182,17 @@ pub(super) fn matched(answers: &mut Answers, requests: Requests, bounds: &Bounds
     })
 }
 
+/// The next entry, and where it stands among those that are held.
+fn next(entries: &mut Sorted<{ 3 + FACTS }>) -> io::Result<Option<(u64, Entry)>> {
+    match entries {
+        Sorted::Held(held) => Ok(held.next().map(|(at, entry)| (at.into(), entry))),
+        Sorted::Merged(merged) => Ok(merged.next().transpose()?.map(|entry| (NOWHERE, entry))),
+    }
+}
+
 /// The best answer to a custom_id so far.
 struct Best {
+    at: u64,
     entry: Entry,
     worth: Worth,
     /// Whether several whole lines answer it.
@@ -141,7 +201,7 @@ struct Best {
 
 struct Matching<'a> {
     answers: &'a Answers,
-    entered: Sorter<{ 2 + FACTS }>,
+    asking: Asking,
     duplicates: Sorter<7>,
     foreign: Sorter<4>,
     foreign_count: u64,
@@ -149,12 +209,13 @@ struct Matching<'a> {
 
 impl Matching<'_> {
     /// One more answer to the same custom_id, which stands behind the others.
-    fn compete(&mut self, best: &mut Best, entry: Entry) -> io::Result<()> {
+    fn compete(&mut self, best: &mut Best, (mut place, entry): (u64, Entry)) -> io::Result<()> {
         let at = entry[2];
         let worth = Worth::of(&facts(&entry));
         let (mut loser, mut lost) = (entry, worth);
         if worth > best.worth {
             std::mem::swap(&mut loser, &mut best.entry);
+            std::mem::swap(&mut place, &mut best.at);
             std::mem::swap(&mut lost, &mut best.worth);
         }
         // An unreadable line is among the anomalies already.
@@ -170,16 +231,12 @@ impl Matching<'_> {
 
     /// A request line, and the best answer to it.
     fn enter(&mut self, line: u64, best: Option<&Best>, before: bool) -> io::Result<()> {
-        let mut entered: Entered = [0; _];
-        entered[0] = line;
         let taken = match best {
             _ if before => Taken::Before,
             None => Taken::Nothing,
             Some(best) => {
-                let words = facts(&best.entry);
-                entered[2..].copy_from_slice(&words);
                 let is_doubtful = || {
-                    let file = Found::of(&words).file;
+                    let file = Found::of(&facts(&best.entry)).file;
                     self.answers.files.get(file).is_some_and(|file| file.is_doubtful)
                 };
                 match best.worth {
@@ -189,8 +246,18 @@ impl Matching<'_> {
                 }
             }
         };
-        entered[1] = taken as u64;
-        self.entered.push(entered)
+        let best = best.filter(|_| !before);
+        match &mut self.asking {
+            Asking::Held(lines) => lines.push([line, taken as u64, best.map_or(NOWHERE, |best| best.at)]),
+            Asking::Copied(sorter) => {
+                let mut entered: Entered = [0; _];
+                (entered[0], entered[1]) = (line, taken as u64);
+                if let Some(best) = best {
+                    entered[2..].copy_from_slice(&facts(&best.entry));
+                }
+                sorter.push(entered)
+            }
+        }
     }
 
     /// An answer that nobody asked for.
