@@ -1,6 +1,6 @@
 //! The shape of the command line: the commands and their order.
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use crate::cmd_batches::BatchesArgs;
 use crate::cmd_check::CheckArgs;
@@ -26,24 +26,88 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The commands, in the order of the help.
+/// The commands, in the order of the help, each with the first line of its own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Prepare(PrepareArgs),
-    Check(CheckArgs),
-    Plan(PlanArgs),
-    Run(RunArgs),
-    Resume(ResumeArgs),
-    Status(StatusArgs),
-    Runs(RunsArgs),
-    Cancel(CancelArgs),
-    Repair(RepairArgs),
-    Clean(CleanArgs),
-    Batches(BatchesArgs),
-    Files(FilesArgs),
-    Inspect(InspectArgs),
-    Join(JoinArgs),
-    Export(ExportArgs),
-    Gateway(GatewayArgs),
-    Completions(CompletionsArgs),
+    /// Make request lines from rows and a template
+    Prepare(Late<PrepareArgs>),
+    /// Check a request file before a byte of it is sent
+    Check(Late<CheckArgs>),
+    /// Say into which shards requests would be cut
+    Plan(Late<PlanArgs>),
+    /// Run files of requests to a file of results
+    Run(Late<RunArgs>),
+    /// Go on with a run, without naming its requests again
+    Resume(Late<ResumeArgs>),
+    /// Say how far a run has come
+    Status(Late<StatusArgs>),
+    /// List the runs in a folder
+    Runs(Late<RunsArgs>),
+    /// Cancel a run: stop its batches, and fetch what they finished
+    Cancel(Late<CancelArgs>),
+    /// Try again what did not succeed
+    Repair(Late<RepairArgs>),
+    /// Remove what a finished run needs no more
+    Clean(Late<CleanArgs>),
+    /// Create, look at, list, cancel and wait for batches
+    Batches(Late<BatchesArgs>),
+    /// Upload, look at, list, download and delete files
+    Files(Late<FilesArgs>),
+    /// Say what output and error files hold
+    Inspect(Late<InspectArgs>),
+    /// Put answers that are here into the order of their requests
+    Join(Late<JoinArgs>),
+    /// Make a table of the results of a run: CSV, TSV, JSON lines, or a matrix of numpy
+    Export(Late<ExportArgs>),
+    /// Run the embedded gateway alone
+    Gateway(Late<GatewayArgs>),
+    /// Print a completion script for a shell
+    Completions(Late<CompletionsArgs>),
+}
+
+/// The arguments of a command, which are spelt out when it is the one that is given: to spell out those of all takes
+/// longer than what many commands do.
+#[derive(Debug)]
+pub(crate) struct Late<T>(pub(crate) T);
+
+impl<T: Args> Args for Late<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args_for_update)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Late<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_begins_as_the_list_of_them_says() {
+        let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
+        let listed: Vec<_> =
+            Cli::command().get_subcommands().map(|command| (command.get_name().to_owned(), about(command))).collect();
+        let mut built = Cli::command();
+        built.build();
+        for (name, listed) in &listed {
+            let command = built.find_subcommand(name).unwrap();
+            assert!(command.get_arguments().count() > 1, "{name}");
+            assert!(listed.is_some() && *listed == about(command), "{name}: {listed:?}");
+        }
+        built.debug_assert();
+    }
 }

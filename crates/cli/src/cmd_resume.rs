@@ -209,7 +209,7 @@ impl<'a> There<'a> {
         }
         let Self { course: args, service, reach, .. } = *self;
         let course = Course { args, service, reach, embedded, inputs: &[], spooled: None };
-        interrupt::drive_run(async |stop| {
+        interrupt::drive_run(embedded, async |stop| {
             if !embedded {
                 let client = match self.service.client() {
                     // What came of a finished run is told without a key: nothing is asked of the service.

@@ -130,7 +130,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         return Err(CliError::usage(message));
     }
     let requests = input::files(&args.requests)?;
-    interrupt::drive_run(async |stop| {
+    interrupt::drive_run(args.embedded, async |stop| {
         let started = Instant::now();
         let spooled = match requests.as_slice() {
             [one] if input::is_dash(one) => Some(Spooled::read(stop, args.course.deadline()).await?),

@@ -159,13 +159,18 @@ pub(crate) fn drive_or(
     listening(Builder::new_current_thread(), work, Runtime::shutdown_background)
 }
 
-/// Runs work of a command that drives a run, which is told of Ctrl-C, SIGTERM and SIGHUP through its argument.
+/// Runs work of a command that drives a run, which is told of Ctrl-C, SIGTERM and SIGHUP through its argument. A gateway
+/// inside the process works on all cores.
 ///
 /// # Errors
 /// Those of the work.
-pub(crate) fn drive_run(work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>) -> Result<Exit, CliError> {
+pub(crate) fn drive_run(
+    embedded: bool,
+    work: impl AsyncFnOnce(&mut Stop) -> Result<Exit, CliError>,
+) -> Result<Exit, CliError> {
+    let builder = if embedded { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     // A check or copy that goes on after an interrupt notices, and leaves nothing behind.
-    listening(Builder::new_multi_thread(), work, |runtime| runtime.shutdown_timeout(Duration::from_secs(5)))
+    listening(builder, work, |runtime| runtime.shutdown_timeout(Duration::from_secs(5)))
 }
 
 /// Runs work with signals listened for, and ends the runtime.

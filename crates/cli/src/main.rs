@@ -39,7 +39,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use lote::lines;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Late};
 
 fn main() -> ExitCode {
     // Before anything is opened: see `input::output`.
@@ -55,23 +55,23 @@ fn main() -> ExitCode {
     };
     interrupt::outlive_file_limits();
     let ended = match command {
-        Command::Prepare(args) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),
-        Command::Check(args) => interrupt::watch(move |_| cmd_check::run(&args)),
-        Command::Plan(args) => interrupt::watch(move |_| cmd_plan::run(&args)),
-        Command::Run(args) => cmd_run::run(&args, matches.subcommand_matches("run")),
-        Command::Resume(args) => cmd_resume::run(&args, matches.subcommand_matches("resume")),
-        Command::Status(args) => cmd_status::run(&args),
-        Command::Runs(args) => cmd_status::runs(&args),
-        Command::Cancel(args) => cmd_resume::cancel(&args, matches.subcommand_matches("cancel")),
-        Command::Repair(args) => cmd_resume::repair(&args, matches.subcommand_matches("repair")),
-        Command::Clean(args) => cmd_clean::run(&args),
-        Command::Batches(args) => cmd_batches::run(args),
-        Command::Files(args) => cmd_files::run(args),
-        Command::Inspect(args) => interrupt::watch(move |_| cmd_inspect::run(&args)),
-        Command::Join(args) => interrupt::watch(move |flag| cmd_join::run(&args, flag)),
-        Command::Export(args) => interrupt::watch(move |flag| cmd_export::run(&args, flag)),
-        Command::Gateway(args) => cmd_gateway::run(&args),
-        Command::Completions(args) => cmd_completions::run(&args),
+        Command::Prepare(Late(args)) => interrupt::watch(move |flag| cmd_prepare::run(&args, flag)),
+        Command::Check(Late(args)) => interrupt::watch(move |_| cmd_check::run(&args)),
+        Command::Plan(Late(args)) => interrupt::watch(move |_| cmd_plan::run(&args)),
+        Command::Run(Late(args)) => cmd_run::run(&args, matches.subcommand_matches("run")),
+        Command::Resume(Late(args)) => cmd_resume::run(&args, matches.subcommand_matches("resume")),
+        Command::Status(Late(args)) => cmd_status::run(&args),
+        Command::Runs(Late(args)) => cmd_status::runs(&args),
+        Command::Cancel(Late(args)) => cmd_resume::cancel(&args, matches.subcommand_matches("cancel")),
+        Command::Repair(Late(args)) => cmd_resume::repair(&args, matches.subcommand_matches("repair")),
+        Command::Clean(Late(args)) => cmd_clean::run(&args),
+        Command::Batches(Late(args)) => cmd_batches::run(args),
+        Command::Files(Late(args)) => cmd_files::run(args),
+        Command::Inspect(Late(args)) => interrupt::watch(move |_| cmd_inspect::run(&args)),
+        Command::Join(Late(args)) => interrupt::watch(move |flag| cmd_join::run(&args, flag)),
+        Command::Export(Late(args)) => interrupt::watch(move |flag| cmd_export::run(&args, flag)),
+        Command::Gateway(Late(args)) => cmd_gateway::run(&args),
+        Command::Completions(Late(args)) => cmd_completions::run(&args),
     };
     match ended {
         Ok(exit) => exit.into(),

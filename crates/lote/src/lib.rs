@@ -51,6 +51,7 @@ mod batch;
 mod batches;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod blocks;
 pub mod bound;
 mod call;
 mod client;

@@ -22,13 +22,12 @@ use tokio::{
 use tokio_util::io::ReaderStream;
 
 use crate::{
-    Client, Error, File, UploadPurpose, bound,
+    Client, Error, File, UploadPurpose,
+    blocks::{BLOCK, blocks},
+    bound,
     call::{decode, map_error},
     dialect::Form,
 };
-
-/// How much is read at a time: each time another thread does it, and is waited for.
-const BLOCK: usize = 512 << 10;
 
 /// How much is handed on at a time: what is handed on tells that something moves, also on a slow line.
 const CHUNK: usize = 64 << 10;
@@ -61,6 +60,9 @@ enum Source {
     Path(PathBuf),
     Reader(Pin<Box<dyn AsyncRead + Send>>),
 }
+
+/// What is sent, as it is read.
+type Blocks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 type OnProgress = Arc<dyn Fn(u64) + Send + Sync>;
 
@@ -146,13 +148,13 @@ impl Upload {
         let form = form.map_err(|error| error.context(&doing))?;
         let attempt = Attempt { client: &client, doing: &doing, purpose, form, on_progress };
         match source {
-            Source::Reader(reader) => attempt.send(reader, length).await,
+            Source::Reader(reader) => attempt.send(of_reader(reader, length), length).await,
             Source::Path(path) => {
                 let (attempt, path) = (&attempt, path.as_path());
                 // A file is opened anew for each try.
                 let send = |_| async move {
-                    let (file, found) = open(path).await.map_err(|error| error.context(attempt.doing))?;
-                    attempt.send(Box::pin(file), length.or(found)).await
+                    let (blocks, length) = open(path, length).await.map_err(|error| error.context(attempt.doing))?;
+                    attempt.send(blocks, length).await
                 };
                 client.shared().retried_unsent(send).await
             }
@@ -170,16 +172,11 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn send(&self, reader: Pin<Box<dyn AsyncRead + Send>>, length: Option<u64>) -> Result<File, Error> {
+    async fn send(&self, blocks: Blocks, length: Option<u64>) -> Result<File, Error> {
         let (shared, doing) = (self.client.shared(), self.doing);
         if let (UploadPurpose::Batch, Some(length)) = (self.purpose, length) {
             shared.dialect().input_bytes(length).map_err(|error| error.context(doing))?;
         }
-        // If the file has grown meanwhile, send only the bytes that Content-Length announced.
-        let reader: Pin<Box<dyn AsyncRead + Send>> = match length {
-            Some(length) => Box::pin(reader.take(length)),
-            None => reader,
-        };
         let watch = Arc::new(Watch::default());
         let Form { path, fields, file_name, media_type } = self.form.clone();
         let upload = lote_client::Upload {
@@ -187,7 +184,7 @@ impl Attempt<'_> {
             fields,
             file_name,
             media_type,
-            body: reqwest::Body::wrap_stream(watched(reader, Arc::clone(&watch), self.on_progress.clone())),
+            body: reqwest::Body::wrap_stream(watched(blocks, Arc::clone(&watch), self.on_progress.clone())),
             length,
         };
         let result = tokio::select! {
@@ -228,15 +225,15 @@ impl Watch {
     }
 }
 
-/// The bytes of a reader, each step of them seen.
+/// The bytes of a file or reader, each step of them seen.
 fn watched(
-    reader: Pin<Box<dyn AsyncRead + Send>>,
+    blocks: Blocks,
     watch: Arc<Watch>,
     on_progress: Option<OnProgress>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let end = Arc::clone(&watch);
     let mut sent = 0;
-    let chunks = ReaderStream::with_capacity(reader, BLOCK).flat_map(|block| stream::iter(chunks(block)));
+    let chunks = blocks.flat_map(|block| stream::iter(chunks(block)));
     let chunks = chunks.map(move |chunk| {
         watch.moved.notify_one();
         match chunk {
@@ -274,15 +271,28 @@ fn chunks(block: io::Result<Bytes>) -> impl Iterator<Item = io::Result<Bytes>> {
     })
 }
 
-async fn open(path: &Path) -> Result<(tokio::fs::File, Option<u64>), Error> {
+/// The bytes of a reader, no more than were announced.
+fn of_reader(reader: Pin<Box<dyn AsyncRead + Send>>, length: Option<u64>) -> Blocks {
+    match length {
+        Some(length) => Box::pin(ReaderStream::with_capacity(reader.take(length), BLOCK)),
+        None => Box::pin(ReaderStream::with_capacity(reader, BLOCK)),
+    }
+}
+
+/// The bytes of what is on disk, and how many there are to be. If the file grows meanwhile, no more than that are sent.
+async fn open(path: &Path, length: Option<u64>) -> Result<(Blocks, Option<u64>), Error> {
     let failed = |error| Error::path("open", path, error);
     let file = tokio::fs::File::open(path).await.map_err(failed)?;
     let metadata = file.metadata().await.map_err(failed)?;
     if metadata.is_dir() {
         return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
     }
-    // A pipe has no length that is known before its end.
-    Ok((file, metadata.is_file().then_some(metadata.len())))
+    if metadata.is_file() {
+        let length = length.unwrap_or(metadata.len());
+        return Ok((Box::pin(blocks(file.into_std().await, length)), Some(length)));
+    }
+    // A pipe has no length that is known before its end, and what comes through it is handed on as it comes.
+    Ok((of_reader(Box::pin(file), length), length))
 }
 
 #[cfg(test)]
@@ -318,7 +328,8 @@ mod tests {
             move |so_far| sent.lock().unwrap().push(so_far)
         });
         let reader = Box::pin(io::Cursor::new(bytes.clone()));
-        let chunks: Vec<_> = watched(reader, Arc::default(), Some(on_progress)).map(Result::unwrap).collect().await;
+        let chunks: Vec<_> =
+            watched(of_reader(reader, None), Arc::default(), Some(on_progress)).map(Result::unwrap).collect().await;
         assert!(chunks.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK));
         assert_eq!(chunks.concat(), bytes);
         let sent = sent.lock().unwrap();
@@ -328,7 +339,7 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_bytes_is_seen() {
         let watch = Arc::new(Watch::default());
-        let chunks: Vec<_> = watched(Box::pin(&b"abc"[..]), Arc::clone(&watch), None).collect().await;
+        let chunks: Vec<_> = watched(of_reader(Box::pin(&b"abc"[..]), None), Arc::clone(&watch), None).collect().await;
         assert_eq!(chunks.len(), 1);
         assert!(watch.all_taken.load(Ordering::Relaxed));
     }

@@ -1,4 +1,4 @@
-//! Writes what comes to a file, by a thread of its own: more comes meanwhile, and what is to be hashed is hashed there.
+//! Writes what comes to a file, off the runtime: more comes meanwhile, and what is to be hashed is hashed there.
 
 use std::{
     fs::File,
@@ -7,46 +7,43 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::{JoinHandle, spawn_blocking},
-};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::sum::{Kind, Sum, each_piece};
 
-/// How much is gathered before the thread gets it: to wake it costs as much as to write some kilobytes.
+/// How much is gathered before it is handed over: that costs as much as to write some kilobytes.
 const BATCH: usize = 768 << 10;
 
 /// How many pieces are written by one call.
 const SLICES: usize = 64;
 
-/// What the thread is to do.
-enum Order {
-    Write(Vec<Bytes>),
-    /// Tell the sum of all that was written.
-    Sum(oneshot::Sender<io::Result<Sum>>),
-}
-
-/// A file that is written to. Dropped before its [`end`](Self::end), it may not have all that it was given.
+/// A file that is written to. What was taken last may not be in it before its [`end`](Self::end).
 pub(super) struct Writer {
-    orders: mpsc::Sender<Order>,
-    /// `None` once its end was waited for.
-    thread: Option<Thread>,
+    /// `None` while a job has it, and after one that failed.
+    sink: Option<Sink>,
+    /// One at a time: the next batch is gathered meanwhile.
+    job: Option<Job>,
     gathered: Vec<Bytes>,
     size: usize,
     /// The kind of what [`sum`](Self::sum) tells.
     pub(super) kind: Kind,
 }
 
+/// Where it goes, and what is made of all that went there.
+struct Sink {
+    file: File,
+    sum: Option<Sum>,
+}
+
+/// The hash of the whole file is what comes of a job that reads it.
+type Job = JoinHandle<io::Result<(Sink, Option<Sum>)>>;
+
 impl Writer {
     /// Behind what the file holds. With a sum, of all that came before, one is made of what is written as well; without,
     /// the file is read when it is asked for.
     pub(super) fn new(file: File, sum: Option<Sum>) -> Self {
-        // One batch is on its way while another is written and a third comes in.
-        let (orders, taken) = mpsc::channel(1);
         let kind = sum.as_ref().map_or(Kind::Sha256, Sum::kind);
-        let thread = Some(spawn_blocking(move || attend(file, sum, taken)));
-        Self { orders, thread, gathered: Vec::new(), size: 0, kind }
+        Self { sink: Some(Sink { file, sum }), job: None, gathered: Vec::new(), size: 0, kind }
     }
 
     /// Takes bytes, which are written when there are enough of them.
@@ -57,73 +54,61 @@ impl Writer {
     }
 
     async fn hand_over(&mut self) -> io::Result<()> {
+        self.done().await?;
         self.size = 0;
         let batch = mem::take(&mut self.gathered);
-        if batch.is_empty() { Ok(()) } else { self.order(Order::Write(batch)).await }
+        if !batch.is_empty() {
+            self.begin(move |sink| sink.write(&batch).map(|()| None))?;
+        }
+        Ok(())
     }
 
-    async fn order(&mut self, order: Order) -> io::Result<()> {
-        match self.orders.send(order).await {
-            Ok(()) => Ok(()),
-            // The thread has ended by itself, since the disk refused something.
-            Err(_) => ended(&mut self.thread).await.and(Err(lost())),
-        }
+    fn begin(&mut self, work: impl FnOnce(&mut Sink) -> io::Result<Option<Sum>> + Send + 'static) -> io::Result<()> {
+        let mut sink = self.sink.take().ok_or_else(lost)?;
+        self.job = Some(spawn_blocking(move || work(&mut sink).map(|made| (sink, made))));
+        Ok(())
+    }
+
+    /// Waits for the job, and says what came of it. Dropped before, it can be waited for again.
+    async fn done(&mut self) -> io::Result<Option<Sum>> {
+        let Some(job) = &mut self.job else { return Ok(None) };
+        let done = job.await;
+        self.job = None;
+        let (sink, made) = done.map_err(io::Error::other).and_then(|done| done)?;
+        self.sink = Some(sink);
+        Ok(made)
     }
 
     /// The sum of all that there is, of this writer's kind.
     pub(super) async fn sum(&mut self) -> io::Result<Sum> {
         self.hand_over().await?;
-        let (tell, told) = oneshot::channel();
-        self.order(Order::Sum(tell)).await?;
-        match told.await {
-            Ok(sum) => sum,
-            Err(_) => Err(ended(&mut self.thread).await.err().unwrap_or_else(lost)),
+        self.done().await?;
+        if let Some(sum) = self.sink.as_ref().and_then(|sink| sink.sum.clone()) {
+            return Ok(sum);
         }
+        self.begin(|sink| read(&mut sink.file).map(Some))?;
+        self.done().await?.ok_or_else(lost)
     }
 
     /// Once all is written: its sum, if one was made.
     pub(super) async fn end(mut self) -> io::Result<Option<Sum>> {
         self.hand_over().await?;
-        let Self { orders, mut thread, .. } = self;
-        drop(orders);
-        ended(&mut thread).await
+        self.done().await?;
+        self.sink.map(|sink| sink.sum).ok_or_else(lost)
     }
-}
-
-type Thread = JoinHandle<io::Result<Option<Sum>>>;
-
-async fn ended(thread: &mut Option<Thread>) -> io::Result<Option<Sum>> {
-    let Some(waited_for) = thread else { return Err(lost()) };
-    let ended = waited_for.await;
-    *thread = None;
-    ended.map_err(io::Error::other).and_then(|ended| ended)
 }
 
 fn lost() -> io::Error {
     io::Error::other("not all of it was written")
 }
 
-/// The life of the thread.
-fn attend(mut file: File, mut sum: Option<Sum>, mut orders: mpsc::Receiver<Order>) -> io::Result<Option<Sum>> {
-    while let Some(order) = orders.blocking_recv() {
-        match order {
-            Order::Write(batch) => {
-                if let Some(sum) = &mut sum {
-                    batch.iter().for_each(|bytes| sum.update(bytes));
-                }
-                write_all(&mut file, &batch)?;
-            }
-            Order::Sum(tell) => {
-                let all = match &sum {
-                    Some(sum) => Ok(sum.clone()),
-                    None => read(&mut file),
-                };
-                // Who asked may have gone.
-                let _ = tell.send(all);
-            }
+impl Sink {
+    fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        if let Some(sum) = &mut self.sum {
+            batch.iter().for_each(|bytes| sum.update(bytes));
         }
+        write_all(&mut self.file, batch)
     }
-    Ok(sum)
 }
 
 /// The hash of a whole file; more is written behind it then.

@@ -179,6 +179,9 @@ fn scene(when: When, what: What) -> (Arc<Way>, Client, tempfile::TempDir) {
     let service = || Service::new(Nature::plain(), seconds);
     let mut world = World::new(7, Choices::scripted(Vec::new()), [service(), service()]);
     world.bad_endings = false;
+    // What a client of ours does, which is made later here.
+    #[cfg(feature = "rustls")]
+    drop(rustls::crypto::ring::default_provider().install_default());
     let way = Arc::new(Way {
         wire: Wire::new(world),
         nowhere: reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(Nowhere)).build().unwrap(),
