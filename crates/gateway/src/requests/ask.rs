@@ -57,7 +57,7 @@ impl Ask {
     /// The answer, from the model or, to a key that had one, the same as before. Only a success is kept.
     pub(super) async fn answer(&self) -> Result<Answered, ApiError> {
         let held = self.held().await?;
-        let streaming = Streaming::asked(&held.request.body);
+        let streaming = Streaming::asked(self.caller.view, &held.request.body);
         let asked = Asked::of(self.caller.view.prefix(), self.endpoint.path(), &self.body.sha256);
         let Some(key) = self.key.as_deref().filter(|_| self.is_kept()) else {
             return self.run(held, asked, streaming).await;

@@ -5,7 +5,7 @@ use lote_gateway::faults::{Effect, Fault, Operation};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{Caller, OPENAI, PREFIXES, plain, send, start};
+use crate::common::{Caller, MKA1, OPENAI, PREFIXES, plain, send, start};
 
 /// The name of each event, where it has one, and its data.
 async fn events(caller: &Caller, path: &str, body: &Value) -> Vec<(Option<String>, String)> {
@@ -132,6 +132,8 @@ async fn a_response_comes_as_its_events() {
                 (&first["status"], &first["output"], &first["id"]),
                 (&json!("in_progress"), &json!([]), &whole["id"])
             );
+            let tokens = |response: &Value| response["usage"]["total_tokens"].as_u64();
+            assert_eq!(tokens(first), (prefix == MKA1).then_some(0));
             let item = &found[found.len() - 2]["item"];
             assert_eq!(*item, whole["output"][0]);
             assert_eq!(found[2]["item"]["id"], item["id"]);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::contract::Endpoint;
+use crate::contract::{Endpoint, View};
 use crate::run::Body;
 
 /// Characters in a piece of text: about four tokens.
@@ -19,6 +19,7 @@ const PIECE: usize = 16;
 /// What is asked of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Streaming {
+    view: View,
     /// Whether the usage is to come at the end (`stream_options.include_usage`).
     usage: bool,
 }
@@ -28,7 +29,7 @@ pub(super) type Events = Box<dyn Iterator<Item = Bytes> + Send>;
 
 impl Streaming {
     /// Set when a body asks for a stream. What is no boolean the model refuses.
-    pub(super) fn asked(body: &RawValue) -> Option<Streaming> {
+    pub(super) fn asked(view: View, body: &RawValue) -> Option<Streaming> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Options {
@@ -38,7 +39,7 @@ impl Streaming {
         body.stream.filter(|stream| stream.get() == "true")?;
         let options: Options =
             body.stream_options.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        Some(Streaming { usage: options.include_usage == Some(true) })
+        Some(Streaming { view, usage: options.include_usage == Some(true) })
     }
 }
 
@@ -134,7 +135,7 @@ mod tests {
             ("{}", None),
         ] {
             let raw = RawValue::from_string(body.to_owned()).unwrap();
-            assert_eq!(Streaming::asked(&raw).map(|streaming| streaming.usage), usage, "{body}");
+            assert_eq!(Streaming::asked(View::OpenAi, &raw).map(|streaming| streaming.usage), usage, "{body}");
         }
     }
 
@@ -172,7 +173,8 @@ mod tests {
             ]
         };
         let bytes = answer.to_string().into_bytes();
-        let found = |usage| joined(events(Endpoint::ChatCompletions, Streaming { usage }, &bytes).unwrap());
+        let found =
+            |usage| joined(events(Endpoint::ChatCompletions, Streaming { view: View::OpenAi, usage }, &bytes).unwrap());
         let mut plain = expected("");
         plain.push("data: [DONE]\n\n".to_owned());
         assert_eq!(found(false), plain);
@@ -180,6 +182,6 @@ mod tests {
         counted.push(format!("{head}\"choices\":[],\"usage\":{{\"total_tokens\":3}}}}\n\n"));
         counted.push("data: [DONE]\n\n".to_owned());
         assert_eq!(found(true), counted);
-        assert!(events(Endpoint::Embeddings, Streaming { usage: false }, &bytes).is_none());
+        assert!(events(Endpoint::Embeddings, Streaming { view: View::OpenAi, usage: false }, &bytes).is_none());
     }
 }

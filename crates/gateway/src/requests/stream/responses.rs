@@ -3,15 +3,22 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::contract::View;
 use crate::requests::stream::{Events, Streaming, list, named, pieces};
 
-pub(super) fn events(mut answer: Value, _: Streaming) -> Events {
+pub(super) fn events(mut answer: Value, streaming: Streaming) -> Events {
     let mut begun = answer.clone();
+    // MKA1's client wants numbers also before there are any.
+    let usage = match streaming.view {
+        View::Mka1 => zeros(&answer["usage"]),
+        View::OpenAi => Value::Null,
+    };
     for (name, value) in [
         ("status", json!("in_progress")),
         ("incomplete_details", Value::Null),
+        ("completed_at", Value::Null),
         ("output", json!([])),
-        ("usage", Value::Null),
+        ("usage", usage),
     ] {
         begun[name] = value;
     }
@@ -22,6 +29,14 @@ pub(super) fn events(mut answer: Value, _: Streaming) -> Events {
     let said = messages.into_iter().flat_map(|(index, message)| said(index, message));
     let last = json!({"type": ended, "response": answer});
     Box::new(first.into_iter().chain(said).chain([last]).enumerate().map(numbered))
+}
+
+/// The same with zero for each number.
+fn zeros(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), zeros(value))).collect(),
+        _ => json!(0),
+    }
 }
 
 fn numbered((number, mut event): (usize, Value)) -> Bytes {
