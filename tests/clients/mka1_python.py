@@ -74,6 +74,23 @@ with check("list of batches, page by page"):
     equal("the first page", ([one.id for one in page.data], page.has_more), (made[:0:-1], True))
     page = batches.list(limit=3, after=page.last_id)
     equal("the second page", ([one.id for one in page.data], page.has_more), (made[:1], False))
+with check("requests that are answered at once"):
+    messages = [{"role": "user", "content": "What is 6*7?"}]
+    answer = sdk.llm.chat.create_chat(model="small", messages=messages)
+    equal("the answer of chat", answer.choices[0].message.content[:2], "42")
+    whole = sdk.llm.responses.create(model="small", input="What is 6*7?")
+    events = [event.data for event in sdk.llm.responses.create(model="small", input="What is 6*7?", stream=True)]
+    equal("the events that it does not know", [event for event in events if event.type == "UNKNOWN"], [])
+    said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    equal("what is said", said, whole.output[0].content[0].text)
+    equal("the vectors", len(sdk.llm.embeddings.embed(model="small", input=["one", "two"]).data), 2)
+    equal("the pictures", len(sdk.llm.images.create(model="small", prompt="a house").data), 1)
+with check("models"):
+    names = [model.id for model in sdk.llm.models.list().data]
+    equal("their names", names, ["lote-builtin", "lote-builtin-large"])
+    equal("one of them", sdk.llm.models.get(model_id=names[0]).id, names[0])
+    with refused(SDKError, 404):
+        sdk.llm.models.get(model_id="small")
 with check("a user on whose behalf it asks has a store of their own"):
     other = upload(lines("one"), x_on_behalf_of="user-7")
     equal("its content", text(other.id, x_on_behalf_of="user-7").encode(), lines("one"))

@@ -101,6 +101,50 @@ await check('list of batches, page by page', async () => {
   const next = await page.getNextPage();
   assert.deepEqual([next.data.map((one) => one.id), next.has_more], [made.slice(2), false]);
 });
+const messages = [{ role: 'user', content: 'What is 6*7?' }];
+
+await check('models', async () => {
+  assert.deepEqual(await ids(client.models.list()), ['lote-builtin', 'lote-builtin-large']);
+  assert.equal((await client.models.retrieve('lote-builtin')).object, 'model');
+  await assert.rejects(client.models.retrieve('small'), refused(404));
+});
+await check('chat, whole and streamed', async () => {
+  const whole = await client.chat.completions.create({ model: 'small', messages });
+  let said = '';
+  for await (const chunk of await client.chat.completions.create({ model: 'small', messages, stream: true })) {
+    said += chunk.choices[0].delta.content ?? '';
+  }
+  assert.equal(said, whole.choices[0].message.content);
+  assert.match(said, /^42 /);
+  const helper = client.chat.completions.stream({ model: 'small', messages });
+  assert.equal(await helper.finalContent(), said);
+});
+await check('responses, whole and streamed', async () => {
+  const asked = { model: 'small', input: 'hello' };
+  const whole = await client.responses.create(asked);
+  assert.match(whole.output_text, /hello/);
+  const helper = client.responses.stream(asked);
+  assert.equal((await helper.finalResponse()).output_text, whole.output_text);
+});
+await check('embeddings', async () => {
+  const asked = { model: 'small', input: ['one', 'two'], dimensions: 8 };
+  const floats = await client.embeddings.create({ ...asked, encoding_format: 'float' });
+  // By itself this client asks for Base64.
+  const packed = await client.embeddings.create(asked);
+  assert.equal(floats.data.length, 2);
+  floats.data[1].embedding.forEach((one, at) => assert.ok(Math.abs(one - packed.data[1].embedding[at]) < 1e-6));
+});
+await check('requests that fail, and one that this client tries again', async () => {
+  const ask = (content, patience = client) =>
+    patience.chat.completions.create({ model: 'small', messages: [{ role: 'user', content }] });
+  await assert.rejects(ask('[[status=429]] [[retry-after=7]]'), (error) => {
+    assert.ok(error instanceof OpenAI.RateLimitError, String(error));
+    assert.equal(error.headers.get('retry-after'), '7');
+    return true;
+  });
+  const answer = await ask('[[fail=2:503]] 6*7', new OpenAI({ ...options, maxRetries: 2 }));
+  assert.match(answer.choices[0].message.content, /^42 /);
+});
 await check('delete, and what is gone', async () => {
   assert.equal((await client.files.delete(good.id)).deleted, true);
   await assert.rejects(client.files.retrieve(good.id), refused(404));

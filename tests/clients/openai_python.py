@@ -1,5 +1,6 @@
 """Owns the run of openai-python, unchanged and with strict validation, against the gateway at the URL it is given."""
 
+import json
 import sys
 
 import openai
@@ -89,6 +90,65 @@ with check("list of batches, page by page"):
     equal("the first page", ([one.id for one in page.data], page.has_more), (made[:0:-1], True))
     page = page.get_next_page()
     equal("the second page", ([one.id for one in page.data], page.has_more), (made[:1], False))
+messages = [{"role": "user", "content": "What is 6*7?"}]
+
+
+def chat(content, client=client, **more):
+    asked = [{"role": "user", "content": content}]
+    return client.chat.completions.create(model="small", messages=asked, **more)
+
+
+with check("models"):
+    names = [model.id for model in client.models.list()]
+    equal("their names", names, ["lote-builtin", "lote-builtin-large"])
+    equal("one of them", client.models.retrieve(names[0]).id, names[0])
+    with refused(openai.NotFoundError, 404):
+        client.models.retrieve("small")
+with check("chat, at once, and as the batch answered it"):
+    answer = chat("one")
+    results = [json.loads(line) for line in client.files.content(batch.output_file_id).text.splitlines()]
+    first = next(result for result in results if result["custom_id"] == "line-0")
+    equal("the choices", answer.to_dict()["choices"], first["response"]["body"]["choices"])
+    equal("that there is a request id", bool(answer._request_id), True)
+with check("chat, streamed"):
+    whole = chat("What is 6*7?", n=2)
+    chunks = list(chat("What is 6*7?", n=2, stream=True, stream_options={"include_usage": True}))
+    said = {0: "", 1: ""}
+    for choice in (choice for chunk in chunks for choice in chunk.choices):
+        said[choice.index] += choice.delta.content or ""
+    equal("what is said", said, {choice.index: choice.message.content for choice in whole.choices})
+    equal("the usage", chunks[-1].usage, whole.usage)
+    with client.chat.completions.stream(model="small", messages=messages) as stream:
+        equal("what the helper has", stream.get_final_completion().choices[0].message.content, said[0])
+with check("responses, whole and streamed"):
+    whole = client.responses.create(model="small", input="What is 6*7?")
+    equal("the answer", whole.output_text, said[0])
+    with client.responses.stream(model="small", input="What is 6*7?") as stream:
+        equal("the last event", [event.type for event in stream][-1], "response.completed")
+        equal("what the helper has", stream.get_final_response().output_text, whole.output_text)
+with check("embeddings"):
+    asked = {"model": "small", "input": ["one", "two"], "dimensions": 8}
+    vectors = client.embeddings.create(**asked, encoding_format="float")
+    equal("their sizes", [len(one.embedding) for one in vectors.data], [8, 8])
+    # Strict validation refuses the Base64 that this client asks for by itself.
+    packed = openai.OpenAI(api_key=client.api_key, base_url=client.base_url, max_retries=0).embeddings.create(**asked)
+    near = [abs(a - b) < 1e-6 for a, b in zip(packed.data[1].embedding, vectors.data[1].embedding, strict=True)]
+    equal("that both forms are the same", all(near), True)
+with check("images, completions, moderations"):
+    equal("the pictures", len(client.images.generate(prompt="a house", model="gpt-image-1", n=2).data), 2)
+    stream = client.images.generate(prompt="a house", model="gpt-image-1", stream=True)
+    equal("the events of a picture", [event.type for event in stream], ["image_generation.completed"])
+    equal("the reason", client.completions.create(model="small", prompt="a").choices[0].finish_reason, "stop")
+    equal("what is flagged", client.moderations.create(input="a").results[0].flagged, False)
+with check("requests that fail, and one that this client tries again"):
+    with refused(openai.RateLimitError, 429) as caught:
+        chat("[[status=429]] [[retry-after=7]]", stream=True)
+    equal("when to try again", caught[0].response.headers["retry-after"], "7")
+    with refused(openai.BadRequestError, 400) as caught:
+        client.responses.create(model="small", input="a", temperature=7)
+    equal("the param", caught[0].param, "temperature")
+    patient = client.with_options(max_retries=2)
+    equal("the answer to the third try", chat("[[fail=2:503]] 6*7", patient).choices[0].message.content[:2], "42")
 with check("delete, and what is gone"):
     equal("the answer", client.files.delete(good.id).deleted, True)
     for gone in (client.files.retrieve, client.files.content, client.files.delete):

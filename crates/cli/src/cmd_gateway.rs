@@ -25,9 +25,14 @@ use crate::out;
 /// base URLs: as MKA1 under /api/v1/llm, as OpenAI under /v1. No account, no network; nothing
 /// is kept once it stops. Ctrl-C or SIGTERM stops it, with exit 0.
 ///
+/// It also answers single requests at once, streamed or whole, by the same model: POST to
+/// chat/completions, responses, embeddings and images/generations, as OpenAI also to
+/// completions, moderations, images/edits and videos. GET models lists the model's names.
+///
 /// Directives in a prompt ask for trouble: [[status=429]] makes the line fail with that HTTP
 /// status, [[sleep=1500]] takes that many milliseconds, [[fail=2:503]] fails twice inside the
-/// batch and then succeeds.
+/// batch and then succeeds. Of a single request it fails the first two tries of the client, and
+/// [[retry-after=2]] beside it, or beside a status, says when to try again.
 ///
 /// --faults scripts trouble for whole operations: lost answers, rate limits, lagging lists,
 /// distorted results. The page of lote-gateway has the table of faults and an example.
@@ -71,11 +76,11 @@ pub(crate) struct GatewayArgs {
     #[arg(long)]
     journal: bool,
 
-    /// Obey Idempotency-Key on creates, as OGX does; MKA1 and OpenAI do not say that they do
+    /// Obey Idempotency-Key on creates, as OGX does, and on single requests; MKA1 and OpenAI do not say that they do
     #[arg(long)]
     idempotency: bool,
 
-    /// Longest request line, in bytes; a batch with a longer one fails [default: 16777216]
+    /// Longest request line and single request, in bytes; a batch with a longer line fails [default: 16777216]
     #[arg(long, value_name = "N")]
     max_line_bytes: Option<u64>,
 

@@ -11,8 +11,9 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Keys;
 use crate::clock::Clock;
 use crate::executor::Executor;
+use crate::failures::Failures;
 use crate::faults::{Hidden, Renamed, Script};
-use crate::idempotency::Idempotency;
+use crate::idempotency::{Answers, Idempotency};
 use crate::ids::Ids;
 use crate::journal::Journal;
 use crate::limits::Shares;
@@ -20,7 +21,8 @@ use crate::model::BuiltIn;
 use crate::settings::{Settings, Setup};
 use crate::store::{Accounts, Disk, Memory, Store};
 
-/// Units of [`App::line_memory`]: kibibytes of request lines held at once, over all batches.
+/// Units of [`App::line_memory`] and of [`App::request_memory`]: kibibytes of requests held at once, over all batches, and
+/// beside them.
 pub(crate) const LINE_MEMORY_KIB: u32 = 32 * 1024;
 
 /// The shared state of one gateway.
@@ -34,12 +36,16 @@ pub(crate) struct App {
     pub(crate) renamed: Renamed,
     pub(crate) journal: Journal,
     pub(crate) idempotency: Idempotency,
+    pub(crate) answers: Answers,
+    pub(crate) failures: Failures,
     pub(crate) disk: Disk,
     pub(crate) accounts: Accounts,
     pub(crate) store: Box<dyn Store>,
     pub(crate) executor: Arc<dyn Executor>,
     /// Keeps large request lines of many batches from filling the memory together.
     pub(crate) line_memory: Arc<Semaphore>,
+    /// The same for large requests that are answered at once: no line of a batch is in their way.
+    pub(crate) request_memory: Arc<Semaphore>,
     /// Places for running batches.
     pub(crate) running: Semaphore,
     /// Places for reading single lines again.
@@ -74,7 +80,10 @@ impl App {
             hidden: Hidden::default(),
             renamed: Renamed::default(),
             idempotency: Idempotency::new(setup.idempotency),
+            answers: Answers::new(setup.idempotency),
+            failures: Failures::default(),
             line_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
+            request_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             cancels: Mutex::default(),

@@ -54,6 +54,11 @@ impl Endpoint {
         }
     }
 
+    /// The path below a prefix where requests are answered at once.
+    pub(crate) fn operation(self) -> &'static str {
+        self.path().trim_start_matches("/v1")
+    }
+
     /// Whether a body must name a model there. Moderations, images and videos have defaults.
     pub(crate) fn needs_model(self) -> bool {
         matches!(self, Endpoint::ChatCompletions | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Completions)

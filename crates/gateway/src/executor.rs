@@ -1,4 +1,4 @@
-//! The border between a batch and whoever answers its lines.
+//! The border between a request line, of a batch or sent alone, and whoever answers it.
 
 use std::time::Duration;
 
@@ -12,8 +12,7 @@ use crate::contract::{Endpoint, View};
 /// One request line to be answered.
 #[derive(Debug)]
 pub(crate) struct LineRequest {
-    pub(crate) custom_id: String,
-    /// Under which prefix its batch was created: the two services differ in what they are known to refuse.
+    /// Under which prefix it came, or its batch was created: the two services differ in what they are known to refuse.
     pub(crate) origin: View,
     pub(crate) endpoint: Endpoint,
     /// A JSON object, as the client wrote it.
@@ -30,15 +29,18 @@ pub(crate) struct LineAnswer {
     pub(crate) usage: Value,
     /// The room in memory that a large answer takes, until it is written.
     pub(crate) _room: Option<OwnedSemaphorePermit>,
-    /// Set when another try is worth it, after this long. The batch decides how often it is.
-    pub(crate) retry_after: Option<Duration>,
+    /// Set when another try is worth it, after this long. The batch decides how often it is; who sent it alone
+    /// decides that.
+    pub(crate) again_after: Option<Duration>,
+    /// Seconds, for the header `Retry-After`. A result line has no headers.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl LineAnswer {
     /// An answer that is small enough to be a tree.
     pub(crate) fn new(status_code: u16, body: &Value) -> LineAnswer {
         let usage = body.get("usage").cloned().unwrap_or_default();
-        LineAnswer { status_code, body: raw(body), usage, _room: None, retry_after: None }
+        LineAnswer { status_code, body: raw(body), usage, _room: None, again_after: None, retry_after: None }
     }
 }
 
@@ -68,4 +70,7 @@ pub(crate) struct Turn {
 /// Answers request lines: the built-in model today; forwarding to a real server belongs here.
 pub(crate) trait Executor: Send + Sync + 'static {
     fn answer<'a>(&'a self, line: &'a LineRequest, turn: Turn) -> BoxFuture<'a, Reply>;
+
+    /// The models that it names when it is asked for them.
+    fn models(&self) -> &[&'static str];
 }

@@ -77,6 +77,28 @@ pub enum Event {
         /// From 1; more when the line was tried again inside the batch.
         attempt: u32,
     },
+    /// A request that is answered at once was handed to the model: what a real service charges for. It has no custom_id.
+    RequestExecuted {
+        /// As batches name it, such as `/v1/chat/completions`, under both prefixes.
+        endpoint: String,
+        /// The `x-request-id` of its answer.
+        request_id: String,
+        /// Of the bytes of its body, in lowercase hex.
+        sha256: String,
+        /// The `Idempotency-Key` that was sent, whether or not it is obeyed.
+        idempotency_key: Option<String>,
+        /// From 1; more when the same body came again after failures that a directive in it asks for.
+        attempt: u32,
+    },
+    /// A request came again with the same `Idempotency-Key` and got the answer of the first time, without the model.
+    RequestRepeated {
+        /// As batches name it.
+        endpoint: String,
+        /// The `x-request-id` of this answer.
+        request_id: String,
+        /// The key of both.
+        idempotency_key: String,
+    },
 }
 
 /// Most tenants whose names are kept.
@@ -99,6 +121,13 @@ impl Entry {
             }
             Event::FileDeleted { file_id } => file_id.len(),
             Event::LineExecuted { batch_id, custom_id, attempt: _ } => batch_id.len() + custom_id.len(),
+            Event::RequestExecuted { endpoint, request_id, sha256, idempotency_key, attempt: _ } => {
+                let key = idempotency_key.as_ref().map_or(0, String::len);
+                endpoint.len() + request_id.len() + sha256.len() + key
+            }
+            Event::RequestRepeated { endpoint, request_id, idempotency_key } => {
+                endpoint.len() + request_id.len() + idempotency_key.len()
+            }
         };
         let who = self.tenant.len() + self.on_behalf_of.as_ref().map_or(0, String::len);
         size_of::<(Tenant, Entry)>() + who + texts
@@ -111,7 +140,11 @@ impl Entry {
                 clip(input_file_id);
                 idempotency_key.as_mut().map(clip);
             }
-            Event::CreateRepeated { batch_id: _, idempotency_key } => clip(idempotency_key),
+            Event::CreateRepeated { batch_id: _, idempotency_key }
+            | Event::RequestRepeated { endpoint: _, request_id: _, idempotency_key } => clip(idempotency_key),
+            Event::RequestExecuted { endpoint: _, request_id: _, sha256: _, idempotency_key, attempt: _ } => {
+                idempotency_key.as_mut().map(clip);
+            }
             Event::FileUploaded { file_id: _, filename, purpose, bytes: _, sha256: _ } => {
                 clip(filename);
                 clip(purpose);

@@ -1,5 +1,5 @@
-//! An embedded gateway for tests and trials: the nine batch and file operations of an LLM service, served for real, with
-//! no account and no network. It shares no code with the client, so that a mistake of one is seen by the other.
+//! An embedded gateway for tests and trials: the nine batch and file operations of an LLM service, and the endpoints that
+//! its batches are for, served for real, with no account and no network. It shares no code with the client, so that a mistake of one is seen by the other.
 //!
 //! It is served twice from one store: under `/api/v1/llm` it behaves as MKA1 does, under `/v1` as
 //! OpenAI does. A batch walks the real lifecycle and its request lines are answered by a
@@ -10,6 +10,10 @@
 //! | `[[status=429]]` | the line fails with that HTTP status (400 to 599) and lands in the error file |
 //! | `[[sleep=1500]]` | the line takes that many milliseconds (at most a day) |
 //! | `[[fail=2:503]]` | the line fails twice with 503 inside the batch, is tried again, and succeeds |
+//! | `[[retry-after=2]]` | beside one that refuses: says so in `Retry-After`, where there is no batch; a batch waits as long |
+//!
+//! A request that is sent alone, as `POST /v1/chat/completions`, is answered at once by the same model, with the same
+//! directives: it is refused where a line would fail, and for `[[fail=2:503]]` it is the client who tries again.
 //!
 //! Directives may be combined. One that is not spelled exactly so is plain text.
 //!
@@ -48,6 +52,7 @@
 //!   only.
 //! - `max_concurrency` above the gateway's ceiling is lowered to it, and the batch says so.
 
+mod answering;
 mod app;
 mod auth;
 mod batches;
@@ -58,6 +63,7 @@ mod control;
 mod error;
 mod executor;
 mod expiry;
+mod failures;
 pub mod faults;
 mod files;
 mod http;
@@ -66,7 +72,9 @@ mod ids;
 mod journal;
 mod limits;
 mod model;
+mod models;
 mod places;
+mod requests;
 mod routes;
 mod run;
 mod server;

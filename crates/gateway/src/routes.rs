@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::contract::View;
 use crate::error::ApiError;
 use crate::http::frame;
-use crate::{batches, control, files};
+use crate::{batches, control, files, models, requests};
 
 /// All routes of a gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -28,7 +28,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// The nine operations under one prefix.
+/// The nine operations of the contract under one prefix, and those that the services have beside them.
 fn operations(view: View) -> Router<Arc<App>> {
     let at = |path: &str| format!("{}{path}", view.prefix());
     Router::new()
@@ -38,6 +38,9 @@ fn operations(view: View) -> Router<Arc<App>> {
         .route(&at("/files"), get(files::list).post(files::upload))
         .route(&at("/files/{file_id}"), get(files::get).delete(files::delete))
         .route(&at("/files/{file_id}/content"), get(files::content))
+        .route(&at("/models"), get(models::list))
+        .route(&at("/models/{model}"), get(models::get))
+        .merge(requests::routes(view))
         .layer(Extension(view))
 }
 

@@ -1,9 +1,31 @@
-//! The File, Batch and list objects as clients see them: what belongs to `/api/v1/llm` (MKA1) and what to `/v1` (OpenAI).
+//! The File, Batch, Model and list objects as clients see them: what belongs to `/api/v1/llm` (MKA1) and what to `/v1` (OpenAI).
 
 use serde_json::{Map, Value, json};
 
 use crate::contract::View;
 use crate::store::{BatchRecord, FileRecord};
+
+/// When the models were made: on 2026-01-01.
+const MODEL_CREATED: i64 = 1_767_225_600;
+
+/// What MKA1's registry does not say of a model is null.
+const MODEL_UNRECORDED: [&str; 15] = [
+    "context_window",
+    "max_image_resolution",
+    "min_image_resolution",
+    "embedding_dimension_range",
+    "parameter_count",
+    "active_parameter_count",
+    "release_date",
+    "serving_locations",
+    "developer",
+    "base_model",
+    "weights",
+    "license",
+    "languages",
+    "tts",
+    "limitations",
+];
 
 impl View {
     /// The File object.
@@ -64,6 +86,29 @@ impl View {
                     body["usage"] = batch.usage.body();
                 }
             }
+        }
+        body
+    }
+
+    /// The Model object. MKA1's client wants much more of it, where what is not recorded is null.
+    pub(crate) fn model(self, name: &str) -> Value {
+        let mut body = json!({"id": name, "object": "model", "created": MODEL_CREATED, "owned_by": "lote"});
+        if self == View::Mka1 {
+            body["model_type"] = json!("llm");
+            body["input_modalities"] = json!(["text"]);
+            body["output_modalities"] = json!(["text"]);
+            for field in MODEL_UNRECORDED {
+                body[field] = Value::Null;
+            }
+            body["lifecycle"] =
+                json!({"status": "active", "deprecated_at": null, "retires_at": null, "successor": null});
+            body["capabilities"] = json!({
+                "supports_temperature": true,
+                "supports_top_p": true,
+                "supports_reasoning": false,
+                "supports_reasoning_effort": false,
+                "supports_structured_outputs": true,
+            });
         }
         body
     }

@@ -81,25 +81,37 @@ pub(crate) fn mutilate(strike: &Strike, abort: &Abort, response: Response) -> Re
     Response::from_parts(parts, body)
 }
 
-/// The first bytes of a body; then the connection ends.
+/// The first bytes of a body; then the connection ends. The last byte is withheld also where nobody knew the length: so a
+/// piece is sent when the next one is there.
 fn cut(pieces: BodyDataStream, after: u64, abort: &Abort, how: Aborts) -> Body {
     let abort = abort.clone();
-    Body::from_stream(stream::unfold((pieces, after), move |(mut pieces, left)| {
+    Body::from_stream(stream::unfold((pieces, Bytes::new(), after), move |(mut pieces, mut held, left)| {
         let abort = abort.clone();
         async move {
-            if left == 0 {
+            let mut ends = left == 0;
+            while held.is_empty() && !ends {
+                match pieces.next().await {
+                    Some(Ok(piece)) => held = piece,
+                    Some(Err(error)) => return Some((Err(error), (pieces, held, left))),
+                    None => ends = true,
+                }
+            }
+            if ends {
                 tokio::time::sleep(FLUSH).await;
                 abort.end(how).await;
             }
-            match pieces.next().await? {
-                Ok(mut piece) => {
-                    let most = usize::try_from(left).unwrap_or(usize::MAX);
-                    piece.truncate(most);
-                    let left = left - piece.len() as u64;
-                    Some((Ok(piece), (pieces, left)))
-                }
-                Err(error) => Some((Err(error), (pieces, left))),
+            let next = pieces.next().await;
+            let mut piece = std::mem::take(&mut held);
+            // All that there is would be the whole.
+            let most = if next.is_none() { piece.len() - 1 } else { piece.len() };
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX).min(most));
+            let left = if next.is_none() { 0 } else { left - piece.len() as u64 };
+            match next {
+                Some(Ok(next)) => held = next,
+                Some(Err(error)) => return Some((Err(error), (pieces, held, left))),
+                None => {}
             }
+            Some((Ok(piece), (pieces, held, left)))
         }
     }))
 }

@@ -39,9 +39,9 @@ pub enum Effect {
     /// OpenAI try a 5xx again by themselves, and so create a second batch.
     AnswerReplaced(Refusal),
     /// `late`: the connection is reset at once, or answered with an error, and what was asked for happens only so much
-    /// later, by the gateway's clock. A create that outlasts the patience of a client, or of a proxy, takes effect after
-    /// both have given it up (pasqal-io/pasqal-cloud#285, HumeAI/hume-python-sdk#80). Whether it is refused then, nobody
-    /// hears.
+    /// later, by the gateway's clock. A create, or a request to the model, that outlasts the patience of a client, or of a
+    /// proxy, takes effect after both have given it up (pasqal-io/pasqal-cloud#285, HumeAI/hume-python-sdk#80). Whether it
+    /// is refused then, nobody hears.
     Late {
         /// How much later.
         after: Duration,
@@ -368,7 +368,9 @@ impl Effect {
         use Operation::{CancelBatch, CreateBatch, ErrorFile, ListBatches, ListFiles, OutputFile, UploadFile};
         match (self.stage(), self) {
             // What only reads has no effect that could come later, and an upload would be held in memory.
-            (_, Effect::Late { .. }) => matches!(operation, CreateBatch | CancelBatch),
+            (_, Effect::Late { .. }) => {
+                matches!(operation, CreateBatch | CancelBatch) || operation.is_answered_at_once()
+            }
             (_, Effect::Deduplicated) => operation == UploadFile,
             (_, Effect::CancellingForEver) => operation == CancelBatch,
             (_, Effect::NamedLate(_)) => matches!(operation, OutputFile | ErrorFile),

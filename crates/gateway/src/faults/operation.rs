@@ -4,7 +4,9 @@ use std::fmt;
 
 use axum::http::Method;
 
-/// What a fault strikes: one of the nine operations, or something the gateway does by itself.
+use crate::contract::{Endpoint, View};
+
+/// What a fault strikes: an operation, or something the gateway does by itself.
 ///
 /// In a faults file the names are those of [`Display`](fmt::Display): `create-batch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,7 +14,7 @@ use axum::http::Method;
 pub enum Operation {
     /// `connection`: a connection that is being made, before anything is read from it.
     Connection,
-    /// `any`: each of the nine operations.
+    /// `any`: each of the operations that a client can ask for.
     Any,
     /// `create-batch`: `POST /batches`
     CreateBatch,
@@ -32,6 +34,28 @@ pub enum Operation {
     DeleteFile,
     /// `file-content`: `GET /files/{file_id}/content`
     FileContent,
+    /// `request`: each of the eight below, which the model answers at once.
+    Request,
+    /// `chat`: `POST /chat/completions`
+    Chat,
+    /// `responses`: `POST /responses`
+    Responses,
+    /// `embeddings`: `POST /embeddings`
+    Embeddings,
+    /// `images`: `POST /images/generations`
+    Images,
+    /// `completions`: `POST /completions`
+    Completions,
+    /// `moderations`: `POST /moderations`
+    Moderations,
+    /// `image-edits`: `POST /images/edits`
+    ImageEdits,
+    /// `videos`: `POST /videos`
+    Videos,
+    /// `list-models`: `GET /models`
+    ListModels,
+    /// `get-model`: `GET /models/{model}`
+    GetModel,
     /// `output-file`: the making of an output file, once for each batch that ran.
     OutputFile,
     /// `error-file`: the making of an error file, once for each batch that ran, also when there is
@@ -40,7 +64,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [Operation; 13] = [
+    pub(crate) const ALL: [Operation; 24] = [
         Operation::Connection,
         Operation::Any,
         Operation::CreateBatch,
@@ -52,6 +76,17 @@ impl Operation {
         Operation::ListFiles,
         Operation::DeleteFile,
         Operation::FileContent,
+        Operation::Request,
+        Operation::Chat,
+        Operation::Responses,
+        Operation::Embeddings,
+        Operation::Images,
+        Operation::Completions,
+        Operation::Moderations,
+        Operation::ImageEdits,
+        Operation::Videos,
+        Operation::ListModels,
+        Operation::GetModel,
         Operation::OutputFile,
         Operation::ErrorFile,
     ];
@@ -69,13 +104,28 @@ impl Operation {
             Operation::ListFiles => "list-files",
             Operation::DeleteFile => "delete-file",
             Operation::FileContent => "file-content",
+            Operation::Request => "request",
+            Operation::Chat => "chat",
+            Operation::Responses => "responses",
+            Operation::Embeddings => "embeddings",
+            Operation::Images => "images",
+            Operation::Completions => "completions",
+            Operation::Moderations => "moderations",
+            Operation::ImageEdits => "image-edits",
+            Operation::Videos => "videos",
+            Operation::ListModels => "list-models",
+            Operation::GetModel => "get-model",
             Operation::OutputFile => "output-file",
             Operation::ErrorFile => "error-file",
         }
     }
 
-    /// The operation that a request asks for, if it is one of the nine. `path` is without prefix.
-    pub(crate) fn of(method: &Method, path: &str) -> Option<Operation> {
+    /// The operation that a request asks for, if it is one. `path` is without prefix.
+    pub(crate) fn of(view: View, method: &Method, path: &str) -> Option<Operation> {
+        let endpoint = view.endpoints().iter().find(|endpoint| endpoint.operation() == path);
+        if let Some(endpoint) = endpoint {
+            return (method == Method::POST).then(|| Operation::at(*endpoint));
+        }
         let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let get = method == Method::GET || method == Method::HEAD;
         let post = method == Method::POST;
@@ -89,11 +139,31 @@ impl Operation {
             ["files", _] if get => Operation::GetFile,
             ["files", _] if method == Method::DELETE => Operation::DeleteFile,
             ["files", _, "content"] if get => Operation::FileContent,
+            ["models"] if get => Operation::ListModels,
+            ["models", _] if get => Operation::GetModel,
             _ => return None,
         })
     }
 
-    /// Whether it is one of the nine, or all of them.
+    fn at(endpoint: Endpoint) -> Operation {
+        match endpoint {
+            Endpoint::ChatCompletions => Operation::Chat,
+            Endpoint::Responses => Operation::Responses,
+            Endpoint::Embeddings => Operation::Embeddings,
+            Endpoint::ImageGenerations => Operation::Images,
+            Endpoint::Completions => Operation::Completions,
+            Endpoint::Moderations => Operation::Moderations,
+            Endpoint::ImageEdits => Operation::ImageEdits,
+            Endpoint::Videos => Operation::Videos,
+        }
+    }
+
+    /// Whether the model answers it at once.
+    pub(crate) fn is_answered_at_once(self) -> bool {
+        self == Operation::Request || Endpoint::ALL.iter().any(|endpoint| self == Operation::at(*endpoint))
+    }
+
+    /// Whether it is what a client can ask for, or several of those.
     pub(crate) fn is_request(self) -> bool {
         !matches!(self, Operation::Connection | Operation::OutputFile | Operation::ErrorFile)
     }
@@ -110,7 +180,11 @@ impl Operation {
     }
 
     pub(crate) fn covers(self, other: Operation) -> bool {
-        self == other || (self == Operation::Any && other.is_request())
+        match self {
+            Operation::Any => other.is_request(),
+            Operation::Request => other.is_answered_at_once(),
+            one => one == other,
+        }
     }
 }
 

@@ -34,6 +34,10 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
+/// The id that the answer has as `x-request-id`, in the extensions of every request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// The id in the path, whatever a client put there.
 #[derive(Debug)]
 pub(crate) struct Id(pub(crate) String);

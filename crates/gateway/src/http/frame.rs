@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::clock::http_date;
 use crate::contract::View;
 use crate::faults::Operation;
+use crate::http::RequestId;
 use crate::http::patience::{Floor, GuardedBody};
 use crate::http::struck;
 
@@ -20,12 +21,13 @@ pub(crate) async fn frame(State(app): State<Arc<App>>, request: Request, next: N
     let floor = Floor { stall: app.settings.stall_timeout, rate: app.settings.min_upload_rate };
     // A client that waits for "100 Continue" sends nothing once it has the answer.
     let linger = !request.headers().contains_key(header::EXPECT);
-    let request = request.map(|body| Body::new(GuardedBody::new(body, floor, linger)));
+    let mut request = request.map(|body| Body::new(GuardedBody::new(body, floor, linger)));
     let operation = operation(&request);
     if operation.is_some() {
         app.clock.quiet().await;
     }
     let id = app.ids.next("req_");
+    request.extensions_mut().insert(RequestId(id.clone()));
     let fired = operation.map(|operation| app.script.fire(operation)).unwrap_or_default();
     let mut response =
         if fired.is_empty() { next.run(request).await } else { struck::answer(&app, request, next, fired).await };
@@ -47,9 +49,10 @@ pub(super) fn sign(app: &App, id: &str, response: &mut Response) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// Which of the nine operations is asked for.
+/// Which operation is asked for.
 fn operation(request: &Request) -> Option<Operation> {
     let path = request.uri().path();
-    let path = [View::Mka1, View::OpenAi].iter().find_map(|view| path.strip_prefix(view.prefix()))?;
-    Operation::of(request.method(), path)
+    [View::Mka1, View::OpenAi]
+        .into_iter()
+        .find_map(|view| Operation::of(view, request.method(), path.strip_prefix(view.prefix())?))
 }

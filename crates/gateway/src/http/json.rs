@@ -18,12 +18,7 @@ const TREE_LIMIT: u64 = 4 * 1024 * 1024;
 ///
 /// Another type is a 415, a larger body a 413, anything that is no JSON object a 400.
 pub(crate) async fn json_object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, ApiError> {
-    if media_type(headers).as_deref() != Some("application/json") {
-        return Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Unsupported content type: send a JSON body with 'Content-Type: application/json'.",
-        ));
-    }
+    expect_json(headers)?;
     let bytes =
         text(body.into_data_stream(), JSON_LIMIT).await?.ok_or_else(|| ApiError::too_large(JSON_LIMIT as u64))?;
     if weight(&bytes) > TREE_LIMIT {
@@ -37,6 +32,17 @@ pub(crate) async fn json_object(headers: &HeaderMap, body: Body) -> Result<Map<S
             format!("We could not parse the JSON body of your request: {error}."),
         )),
     }
+}
+
+/// Refuses a body whose type is not JSON's, with a 415.
+pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if media_type(headers).as_deref() == Some("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported content type: send a JSON body with 'Content-Type: application/json'.",
+    ))
 }
 
 /// All bytes of a stream that has to be short; none when it is longer than `limit`.

@@ -9,9 +9,9 @@ mod query;
 mod struck;
 mod unheard;
 
-pub(crate) use extract::{Caller, Id};
+pub(crate) use extract::{Caller, Id, RequestId};
 pub(crate) use frame::frame;
 pub(crate) use guard::StallGuard;
-pub(crate) use json::{json_object, text};
+pub(crate) use json::{expect_json, json_object, text};
 pub(crate) use query::Params;
 pub(crate) use unheard::{Talk, Unheard, refuse};

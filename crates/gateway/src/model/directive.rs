@@ -17,6 +17,8 @@ pub(super) struct Directives {
     pub(super) sleep: Duration,
     /// `[[fail=2:503]]`: so many times, with this status
     pub(super) fail: Option<(u32, u16)>,
+    /// `[[retry-after=2]]`, seconds: said by a refusal of the two above
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Directives {
@@ -31,6 +33,10 @@ impl Directives {
                     sleep = sleep.or(number(value).filter(|ms| *ms <= LONGEST_SLEEP));
                 }
                 Some(("fail", value)) => found.fail = found.fail.or_else(|| fail(value)),
+                Some(("retry-after", value)) => {
+                    let seconds = number(value).filter(|seconds| *seconds <= LONGEST_SLEEP / 1000);
+                    found.retry_after = found.retry_after.or(seconds);
+                }
                 _ => {}
             }
         }
@@ -69,10 +75,15 @@ mod tests {
             ("[[fail=2:503]]", Directives { fail: Some((2, 503)), ..none() }),
             (
                 "[[sleep=5]] [[fail=1:500]][[status=404]]",
-                Directives { status: Some(404), sleep: ms(5), fail: Some((1, 500)) },
+                Directives { status: Some(404), sleep: ms(5), fail: Some((1, 500)), ..none() },
             ),
             ("[[status=400]][[status=500]]", Directives { status: Some(400), ..none() }),
             ("[[status=x]][[status=500]]", Directives { status: Some(500), ..none() }),
+            ("[[status=429]][[retry-after=2]]", Directives { status: Some(429), retry_after: Some(2), ..none() }),
+            ("[[retry-after=86400]][[retry-after=1]]", Directives { retry_after: Some(86_400), ..none() }),
+            ("[[retry-after=86401]]", none()),
+            ("[[retry-after=1.5]]", none()),
+            ("[[retry_after=2]]", none()),
             ("[[[status=429]]", Directives::default()),
             ("[[[[status=429]]", Directives { status: Some(429), ..none() }),
             ("[[status=200]]", none()),

@@ -35,7 +35,7 @@ pub(super) async fn answer(ask: &Ask<'_>, all_room: &Arc<Semaphore>) -> Result<L
     let usage = json!({"prompt_tokens": ask.prompt.tokens, "total_tokens": ask.prompt.tokens});
     let body = write(ask, dimensions, base64, &usage)
         .map_err(|error| Refusal::new(format!("The answer could not be written: {error}.")))?;
-    Ok(LineAnswer { status_code: 200, body, usage, _room: room, retry_after: None })
+    Ok(LineAnswer { status_code: 200, body, usage, _room: room, again_after: None, retry_after: None })
 }
 
 /// The answer as text, vector by vector.

@@ -31,8 +31,12 @@ use crate::model::directive::Directives;
 use crate::model::prompt::Prompt;
 use crate::weight::{levels, weight};
 
-/// Pause before another try of a line that a directive made fail.
+/// Pause before another try of a line that a directive made fail, unless it says how long.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// The names by which it goes where no other is given. It answers to every name; by one that ends with `-large`, its
+/// vectors are long.
+const NAMES: [&str; 2] = ["lote-builtin", "lote-builtin-large"];
 
 /// Room for all answers in memory at once.
 const ROOM_KIB: u32 = 64 * 1024;
@@ -153,7 +157,7 @@ impl BuiltIn {
         let is_template = line.endpoint == Endpoint::Responses && body::has_template(&body);
         let model = match body.get("model") {
             Some(Value::String(model)) if !model.trim().is_empty() => model,
-            None | Some(Value::Null) if !line.endpoint.needs_model() || is_template => "lote-builtin",
+            None | Some(Value::Null) if !line.endpoint.needs_model() || is_template => NAMES[0],
             None | Some(Value::Null | Value::String(_)) => {
                 return Err(
                     Refusal::param("model", "you must provide a model parameter").code("missing_required_parameter")
@@ -171,13 +175,15 @@ impl BuiltIn {
         if turn.attempt == 1 && !turn.has_paused && !directives.sleep.is_zero() {
             return Ok(Reply::Pause(directives.sleep));
         }
+        let retry_after = directives.retry_after;
         if let Some((times, status)) = directives.fail
             && turn.attempt <= times
         {
-            return Ok(Reply::Answer(LineAnswer { retry_after: Some(RETRY_PAUSE), ..refused(status) }));
+            let again_after = Some(retry_after.map_or(RETRY_PAUSE, Duration::from_secs));
+            return Ok(Reply::Answer(LineAnswer { again_after, retry_after, ..refused(status) }));
         }
         if let Some(status) = directives.status {
-            return Ok(Reply::Answer(refused(status)));
+            return Ok(Reply::Answer(LineAnswer { retry_after, ..refused(status) }));
         }
         checked?;
         let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
@@ -208,6 +214,10 @@ impl Executor for BuiltIn {
                 })
             })
             .boxed()
+    }
+
+    fn models(&self) -> &[&'static str] {
+        &NAMES
     }
 }
 

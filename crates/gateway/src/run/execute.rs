@@ -3,18 +3,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::app::LINE_MEMORY_KIB;
-use crate::executor::{LineAnswer, LineRequest, Reply, Turn};
+use crate::answering::{self, Held, Room, Source};
+use crate::executor::{LineAnswer, LineRequest};
 use crate::journal::Event;
 use crate::run::Run;
 use crate::run::in_flight::InFlight;
-use crate::run::line::{Line, string};
+use crate::run::line::{Line as RequestLine, string};
 use crate::run::reader::{self, FoundLine, LineReader, Place};
 use crate::run::results::{Results, Unanswered};
 use crate::store::{Blob, FileRecord};
@@ -22,8 +20,33 @@ use crate::store::{Blob, FileRecord};
 /// Most tries of one line, when its executor says that another is worth it.
 const MOST_ATTEMPTS: u32 = 10;
 
-/// A part of the line memory, until it is dropped.
-type Room = Option<OwnedSemaphorePermit>;
+/// A line that is about to be answered.
+struct Line {
+    custom_id: String,
+    held: Held,
+}
+
+/// A line in its input file.
+struct InFile<'a> {
+    run: &'a Run,
+    blob: &'a Blob,
+    place: Place,
+}
+
+impl Source for InFile<'_> {
+    async fn read(&self) -> Option<Held> {
+        let app = &self.run.app;
+        let room = self.run.room(self.place.bytes).await;
+        let read = async {
+            // The semaphore is never closed.
+            let _place = app.reads.acquire().await;
+            reader::read(self.blob, self.place).await
+        };
+        let bytes = app.clock.working(read).await.ok()?;
+        let (_, request) = self.run.request(&bytes)?;
+        Some(Held { request, _room: room })
+    }
+}
 
 /// Why the running of lines ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +77,8 @@ impl Run {
             None => clock.working(lines.next()).await?,
         } {
             let _room = self.room(line.place.bytes).await;
-            if let Some(request) = self.request(&clock.working(lines.read(line)).await?) {
-                clock.working(results.unanswered(&request.custom_id, why)).await?;
+            if let Some((custom_id, _)) = self.request(&clock.working(lines.read(line)).await?) {
+                clock.working(results.unanswered(&custom_id, why)).await?;
             }
         }
         Ok(ending)
@@ -110,77 +133,40 @@ impl Run {
                     room = None;
                     let Some(line) = next.take() else { continue };
                     let place = line.place;
-                    if let Some(request) = self.request(&app.clock.working(lines.read(line)).await?) {
+                    if let Some((custom_id, request)) = self.request(&app.clock.working(lines.read(line)).await?) {
                         let (run, blob) = (self.clone(), Arc::clone(lines.blob()));
-                        in_flight.begin(request.custom_id.clone(), async move {
-                            run.answer(&blob, place, (request, taken)).await
-                        });
+                        let line = Line { custom_id: custom_id.clone(), held: Held { request, _room: taken } };
+                        in_flight.begin(custom_id, async move { run.answer(&blob, place, line).await });
                     }
                 }
             }
         }
     }
 
-    /// Room for a line of so many bytes; one larger than all room takes all of it. It is only held by who is at work,
-    /// never by who waits for time to pass: so nobody's slow lines are in the way of anybody else's.
+    /// Room for a line of so many bytes.
     pub(super) async fn room(&self, bytes: u64) -> Room {
-        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(LINE_MEMORY_KIB);
-        // The semaphore is never closed.
-        Arc::clone(&self.app.line_memory).acquire_many_owned(kib).await.ok()
+        answering::room(&self.app.line_memory, bytes).await
     }
 
-    /// A line that has been validated before.
-    fn request(&self, bytes: &[u8]) -> Option<LineRequest> {
-        let line = Line::parse(bytes).ok()?;
-        Some(LineRequest {
-            custom_id: string(line.custom_id?, "custom_id").ok()?,
-            origin: self.batch.origin,
-            endpoint: self.batch.endpoint,
-            body: line.body?.to_owned(),
-        })
+    /// The custom_id and the request of a line that has been validated before.
+    fn request(&self, bytes: &[u8]) -> Option<(String, LineRequest)> {
+        let line = RequestLine::parse(bytes).ok()?;
+        let custom_id = string(line.custom_id?, "custom_id").ok()?;
+        let (origin, endpoint) = (self.batch.origin, self.batch.endpoint);
+        Some((custom_id, LineRequest { origin, endpoint, body: line.body?.to_owned() }))
     }
 
-    /// Tries until the executor is content, or it has been tried often enough. The line is let go for every pause, and
-    /// read again after it; none when that fails.
-    async fn answer(&self, blob: &Blob, place: Place, line: (LineRequest, Room)) -> Option<LineAnswer> {
-        let app = &self.app;
-        let mut line = Some(line);
-        let mut turn = Turn { attempt: 1, has_paused: false };
-        loop {
-            let (request, room) = match line.take() {
-                Some(line) => line,
-                None => {
-                    let room = self.room(place.bytes).await;
-                    let read = async {
-                        // The semaphore is never closed.
-                        let _place = app.reads.acquire().await;
-                        reader::read(blob, place).await
-                    };
-                    let bytes = app.clock.working(read).await.ok()?;
-                    (self.request(&bytes)?, room)
-                }
-            };
-            if !turn.has_paused {
-                app.journal.record(self.tenant, app.clock.now(), || Event::LineExecuted {
-                    batch_id: self.batch.id.clone(),
-                    custom_id: request.custom_id.clone(),
-                    attempt: turn.attempt,
-                });
-            }
-            let pause = match app.executor.answer(&request, turn).await {
-                Reply::Pause(pause) => {
-                    turn.has_paused = true;
-                    pause
-                }
-                Reply::Answer(LineAnswer { retry_after: Some(pause), .. }) if turn.attempt < MOST_ATTEMPTS => {
-                    turn = Turn { attempt: turn.attempt + 1, has_paused: false };
-                    pause
-                }
-                Reply::Answer(answer) => return Some(answer),
-            };
-            drop((request, room));
-            app.clock.sleep(pause.max(Duration::from_millis(1))).await;
-        }
+    /// The answer to a line; none when it could not be read again.
+    async fn answer(&self, blob: &Blob, place: Place, line: Line) -> Option<LineAnswer> {
+        let Line { custom_id, held } = line;
+        let handed = |attempt| {
+            self.app.journal.record(self.tenant, self.app.clock.now(), || Event::LineExecuted {
+                batch_id: self.batch.id.clone(),
+                custom_id: custom_id.clone(),
+                attempt,
+            });
+        };
+        answering::answer(&self.app, held, &InFile { run: self, blob, place }, 1..=MOST_ATTEMPTS, handed).await
     }
 
     /// Writes the result of a line and counts it.

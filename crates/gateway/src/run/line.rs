@@ -72,11 +72,12 @@ pub(super) fn string(value: &RawValue, param: &str) -> Result<String, Finding> {
     })
 }
 
-/// What validation looks at in a body; of a repeated field, the last.
+/// What is looked at in a body before the model has it; of a repeated field, the last.
 #[derive(Debug, Default)]
-pub(super) struct Body<'a> {
+pub(crate) struct Body<'a> {
     pub(super) model: Option<&'a RawValue>,
-    pub(super) stream: Option<&'a RawValue>,
+    pub(crate) stream: Option<&'a RawValue>,
+    pub(crate) stream_options: Option<&'a RawValue>,
     pub(super) input: Option<&'a RawValue>,
     pub(super) prompt: Option<&'a RawValue>,
 }
@@ -97,6 +98,7 @@ impl<'a> Body<'a> {
 enum BodyKey {
     Model,
     Stream,
+    StreamOptions,
     Input,
     Prompt,
     #[serde(other)]
@@ -120,6 +122,7 @@ impl<'de> Deserialize<'de> for Body<'de> {
                     match key {
                         BodyKey::Model => body.model = Some(fields.next_value()?),
                         BodyKey::Stream => body.stream = Some(fields.next_value()?),
+                        BodyKey::StreamOptions => body.stream_options = Some(fields.next_value()?),
                         BodyKey::Input => body.input = Some(fields.next_value()?),
                         BodyKey::Prompt => body.prompt = Some(fields.next_value()?),
                         BodyKey::Other => {

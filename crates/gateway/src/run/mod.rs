@@ -23,6 +23,8 @@ use crate::run::validate::Report;
 use crate::store::{Account, BatchRecord, FileRecord, Finding, Full};
 use crate::tenant::Tenant;
 
+pub(crate) use line::Body;
+
 /// One batch on its way.
 #[derive(Clone)]
 pub(crate) struct Run {

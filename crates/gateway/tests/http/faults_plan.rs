@@ -152,6 +152,16 @@ fn the_readme_lists_every_effect_with_its_keys() {
     assert_eq!(names, known);
 }
 
+/// A faults file that names another operation is told all that there are; the README names the same.
+#[test]
+fn the_readme_lists_every_operation() {
+    let error = Faults::from_toml("[[fault]]\non = \"fetch\"").unwrap_err().to_string();
+    let (_, known) = error.split_once("known are: ").unwrap();
+    let listed = README.lines().find(|line| line.starts_with("Operations: ")).unwrap();
+    let names: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+    assert_eq!(names, known.split(", ").collect::<Vec<_>>());
+}
+
 /// The example in the README, run from end to end: everything in it happens.
 #[tokio::test]
 async fn the_example_of_the_readme_runs() {

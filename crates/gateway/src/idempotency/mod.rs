@@ -1,5 +1,7 @@
-//! Which batch an `Idempotency-Key` has made. Off unless it is enabled: neither MKA1 nor OpenAI documents such a key for
-//! batches; OGX does.
+//! Which batch an `Idempotency-Key` has made, and which answer it has got. Off unless it is enabled: neither MKA1 nor OpenAI
+//! documents such a key; OGX does, for batches.
+
+mod answers;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::auth::once;
 use crate::error::ApiError;
 use crate::tenant::Tenant;
+
+pub(crate) use answers::Answers;
 
 /// Longest key, in bytes: Stripe's bound, since OGX names none.
 const LONGEST: usize = 255;
@@ -31,6 +35,21 @@ impl Parameters {
         let mut digest = Sha256::new();
         digest_object(&mut digest, body);
         Parameters(digest.finalize().into())
+    }
+}
+
+/// The digest of a request that is answered at once: of its prefix, its endpoint and the bytes of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Asked([u8; 32]);
+
+impl Asked {
+    pub(crate) fn of(prefix: &str, endpoint: &str, sha256: &str) -> Asked {
+        let mut digest = Sha256::new();
+        for part in [prefix, endpoint, sha256] {
+            digest_head(&mut digest, b'"', part.len());
+            digest.update(part);
+        }
+        Asked(digest.finalize().into())
     }
 }
 
@@ -90,10 +109,7 @@ impl Idempotency {
         create: impl FnOnce() -> Result<String, ApiError>,
     ) -> Result<Outcome, ApiError> {
         let (Some(made), Some(key)) = (&self.0, key) else { return create().map(|_| Outcome::New) };
-        if key.is_empty() || key.len() > LONGEST {
-            let message = format!("Invalid 'Idempotency-Key': expected 1 to {LONGEST} bytes, got {}.", key.len());
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, message));
-        }
+        checked(key)?;
         let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (tenant, key.to_owned());
         match made.get(&place) {
@@ -111,7 +127,16 @@ impl Idempotency {
     }
 }
 
-/// The key in a create's headers, as text. Two are a 400.
+/// Refuses a key that is blank or too long.
+fn checked(key: &str) -> Result<(), ApiError> {
+    if !key.is_empty() && key.len() <= LONGEST {
+        return Ok(());
+    }
+    let message = format!("Invalid 'Idempotency-Key': expected 1 to {LONGEST} bytes, got {}.", key.len());
+    Err(ApiError::new(StatusCode::BAD_REQUEST, message))
+}
+
+/// The key in the headers of a request, as text. Two are a 400.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let key = once(headers, "Idempotency-Key")?;
     Ok(key.map(|key| String::from_utf8_lossy(key.as_bytes()).trim().to_owned()))

@@ -1,0 +1,130 @@
+//! One request on its way to its answer.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::answering::{self, Held, Source};
+use crate::app::App;
+use crate::contract::Endpoint;
+use crate::error::ApiError;
+use crate::executor::{LineAnswer, LineRequest};
+use crate::http::Caller;
+use crate::idempotency::Asked;
+use crate::journal::Event;
+use crate::requests::body::Received;
+use crate::requests::stream::Streaming;
+
+/// A request and whose it is.
+pub(super) struct Ask {
+    pub(super) app: Arc<App>,
+    pub(super) caller: Caller,
+    pub(super) endpoint: Endpoint,
+    pub(super) request_id: String,
+    /// The `Idempotency-Key` that was sent.
+    pub(super) key: Option<String>,
+    pub(super) body: Received,
+}
+
+/// What is answered.
+pub(super) struct Answered {
+    pub(super) status: u16,
+    /// JSON.
+    pub(super) body: Bytes,
+    /// Seconds.
+    pub(super) retry_after: Option<u64>,
+    /// Set when it is to come as events.
+    pub(super) streaming: Option<Streaming>,
+    /// The room that a large answer takes until it is sent.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+impl Source for Ask {
+    async fn read(&self) -> Option<Held> {
+        self.held().await.ok()
+    }
+}
+
+impl Ask {
+    /// Whether its answer is kept for those that come with the same key.
+    pub(super) fn is_kept(&self) -> bool {
+        self.key.is_some() && self.app.answers.is_enabled()
+    }
+
+    /// The answer, from the model or, to a key that had one, the same as before. Only a success is kept.
+    pub(super) async fn answer(&self) -> Result<Answered, ApiError> {
+        let held = self.held().await?;
+        let streaming = Streaming::asked(self.caller.view, &held.request.body);
+        let asked = Asked::of(self.caller.view.prefix(), self.endpoint.path(), &self.body.sha256);
+        let Some(key) = self.key.as_deref().filter(|_| self.is_kept()) else {
+            return self.run(held, asked, streaming).await;
+        };
+        // Whoever waits for others holds nothing.
+        drop(held);
+        let Some(turn) = self.app.answers.turn(self.caller.tenant, key, asked).await? else { return Err(broken()) };
+        if let Some(body) = turn.answer() {
+            self.journal(|| Event::RequestRepeated {
+                endpoint: self.endpoint.path().to_owned(),
+                request_id: self.request_id.clone(),
+                idempotency_key: key.to_owned(),
+            });
+            return Ok(Answered { status: 200, body, retry_after: None, streaming, room: None });
+        }
+        let answered = self.run(self.held().await?, asked, streaming).await?;
+        if answered.status == 200 {
+            turn.keep(&answered.body);
+        }
+        Ok(answered)
+    }
+
+    /// Asks the model once: whoever sent it sends it again, should that be worth it.
+    async fn run(&self, held: Held, asked: Asked, streaming: Option<Streaming>) -> Result<Answered, ApiError> {
+        let (app, tenant) = (&self.app, self.caller.tenant);
+        let attempt = app.failures.attempt(tenant, asked);
+        let handed = |attempt| {
+            self.journal(|| Event::RequestExecuted {
+                endpoint: self.endpoint.path().to_owned(),
+                request_id: self.request_id.clone(),
+                sha256: self.body.sha256.clone(),
+                idempotency_key: self.key.clone(),
+                attempt,
+            });
+        };
+        let answer = answering::answer(app, held, self, attempt..=attempt, handed).await.ok_or_else(broken)?;
+        let LineAnswer { status_code, body, usage: _, _room: room, again_after, retry_after } = answer;
+        match again_after {
+            Some(_) => app.failures.failed(tenant, asked),
+            None => app.failures.answered(tenant, asked),
+        }
+        let body = Bytes::from(String::from(Box::<str>::from(body)));
+        let streaming = streaming.filter(|_| status_code == 200);
+        Ok(Answered { status: status_code, body, retry_after, streaming, room })
+    }
+
+    /// The request in memory. What is no JSON object is a 400.
+    async fn held(&self) -> Result<Held, ApiError> {
+        let (bytes, room) = self.body.bytes(&self.app).await?;
+        let refused = |message: String| ApiError::new(StatusCode::BAD_REQUEST, message);
+        let text =
+            String::from_utf8(bytes).map_err(|_| refused("The body of your request is not valid UTF-8.".to_owned()))?;
+        let body = RawValue::from_string(text)
+            .map_err(|error| refused(format!("We could not parse the JSON body of your request: {error}.")))?;
+        if !body.get().starts_with('{') {
+            return Err(refused("The body must be a JSON object.".to_owned()));
+        }
+        let request = LineRequest { origin: self.caller.view, endpoint: self.endpoint, body };
+        Ok(Held { request, _room: room })
+    }
+
+    fn journal(&self, event: impl FnOnce() -> Event) {
+        self.app.journal.record(self.caller.tenant, self.app.clock.now(), event);
+    }
+}
+
+/// The gateway's own storage failed the request.
+fn broken() -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The request could not be read again.")
+}
