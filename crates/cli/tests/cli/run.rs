@@ -358,8 +358,8 @@ fn a_run_that_is_stopped_when_its_batch_is_over_says_how_to_go_on() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("it starts");
-    // The second look is made when the first was understood.
-    crate::common::until("it asks again", || looks.load(Ordering::Relaxed) > 1);
+    // The list is read once before the create. The second look is made when the first was understood.
+    crate::common::until("it asks again", || looks.load(Ordering::Relaxed) > 2);
     crate::common::signal(&child, "INT");
     let output = child.wait_with_output().expect("it ends");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");

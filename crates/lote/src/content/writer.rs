@@ -23,6 +23,8 @@ pub(super) struct Writer {
     sink: Option<Sink>,
     /// One at a time: the next batch is gathered meanwhile.
     job: Option<Job>,
+    /// What the system said when it refused something: all that comes later fails for that too.
+    refused: Option<i32>,
     gathered: Vec<Bytes>,
     size: usize,
     /// The kind of what [`sum`](Self::sum) tells.
@@ -43,7 +45,7 @@ impl Writer {
     /// the file is read when it is asked for.
     pub(super) fn new(file: File, sum: Option<Sum>) -> Self {
         let kind = sum.as_ref().map_or(Kind::Sha256, Sum::kind);
-        Self { sink: Some(Sink { file, sum }), job: None, gathered: Vec::new(), size: 0, kind }
+        Self { sink: Some(Sink { file, sum }), job: None, refused: None, gathered: Vec::new(), size: 0, kind }
     }
 
     /// Takes bytes, which are written when there are enough of them.
@@ -64,7 +66,7 @@ impl Writer {
     }
 
     fn begin(&mut self, work: impl FnOnce(&mut Sink) -> io::Result<Option<Sum>> + Send + 'static) -> io::Result<()> {
-        let mut sink = self.sink.take().ok_or_else(lost)?;
+        let mut sink = self.sink.take().ok_or_else(|| lost(self.refused))?;
         self.job = Some(spawn_blocking(move || work(&mut sink).map(|made| (sink, made))));
         Ok(())
     }
@@ -74,7 +76,8 @@ impl Writer {
         let Some(job) = &mut self.job else { return Ok(None) };
         let done = job.await;
         self.job = None;
-        let (sink, made) = done.map_err(io::Error::other).and_then(|done| done)?;
+        let done = done.map_err(io::Error::other).and_then(|done| done);
+        let (sink, made) = done.inspect_err(|error| self.refused = error.raw_os_error())?;
         self.sink = Some(sink);
         Ok(made)
     }
@@ -87,19 +90,19 @@ impl Writer {
             return Ok(sum);
         }
         self.begin(|sink| read(&mut sink.file).map(Some))?;
-        self.done().await?.ok_or_else(lost)
+        self.done().await?.ok_or_else(|| lost(self.refused))
     }
 
     /// Once all is written: its sum, if one was made.
     pub(super) async fn end(mut self) -> io::Result<Option<Sum>> {
         self.hand_over().await?;
         self.done().await?;
-        self.sink.map(|sink| sink.sum).ok_or_else(lost)
+        self.sink.map(|sink| sink.sum).ok_or_else(|| lost(self.refused))
     }
 }
 
-fn lost() -> io::Error {
-    io::Error::other("not all of it was written")
+fn lost(refused: Option<i32>) -> io::Error {
+    refused.map_or_else(|| io::Error::other("not all of it was written"), io::Error::from_raw_os_error)
 }
 
 impl Sink {
