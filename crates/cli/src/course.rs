@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use lote::BatchId;
-use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch, status};
+use lote::run::{
+    GivenUpBatch, Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, ShardStatus, SurplusBatch, status,
+};
 use lote::text::visible;
 use serde_json::json;
 
@@ -25,6 +27,9 @@ use crate::values;
 
 /// How many findings are printed when the input is refused.
 const SHOWN_FINDINGS: usize = 20;
+
+/// Of how many held shards it is printed how to buy their lines again.
+const SHOWN_HELD: usize = 3;
 
 /// How a run is driven, whatever it is a run of. None of it is part of what the run is: it may differ each time.
 #[derive(Clone, Debug, Default, Args)]
@@ -101,11 +106,6 @@ impl CourseArgs {
         self.deadline
     }
 
-    /// What is left of it after this time.
-    pub(crate) fn after(&self, passed: Duration) -> Self {
-        Self { deadline: self.deadline.map(|deadline| deadline.saturating_sub(passed)), ..self.clone() }
-    }
-
     /// A run with these settings.
     ///
     /// # Errors
@@ -167,7 +167,23 @@ impl Course<'_> {
             return Err(CliError::usage(format!("{why}; leave it out")));
         }
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
+        let own = run.folder_path();
+        let placed = tokio::select! {
+            placed = run.placed() => placed,
+            () = stop.asked() => return Err(self.interrupted(&bar, &own)),
+        };
+        let run = match placed {
+            Ok(run) => run,
+            Err(error) => {
+                bar.clear();
+                return self.end(Err(error), &own);
+            }
+        };
         let folder = run.folder_path();
+        if folder != own {
+            let (own, folder) = (shell::quoted(&own), shell::quoted(&folder));
+            bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
+        }
         let run = shown(run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote), &bar);
         if reach.detach {
             let ended = tokio::select! {
@@ -317,6 +333,12 @@ impl Course<'_> {
                 usage.total_tokens,
             ));
         }
+        for GivenUpBatch { shard, id, lines, .. } in &report.given_up {
+            out::note(format_args!(
+                "batch {id} of shard {shard} was given up: what it did of its {} may be charged as well",
+                out::count(*lines, "line"),
+            ));
+        }
         for batch in &report.batches {
             for error in &batch.errors {
                 out::note(format_args!("batch {}: {error}", batch.id));
@@ -445,14 +467,30 @@ impl Course<'_> {
         if status.phase == RunPhase::Finished {
             return vec![format!("  {}  # writes -o again", resume())];
         }
-        let what = if held.is_some() { "looks for it again" } else { "goes on" };
+        let what = match held {
+            None => "goes on",
+            Some(held) if held.iter().all(|(number, _)| has_batch(&status, *number)) => "looks again",
+            Some(_) => "looks for it again",
+        };
         let mut lines = vec![format!("  {}  # {what}", resume())];
         if let Some(held) = held {
-            let list = self.service.again("batches list").switch("--all");
-            lines.push(format!("  {list} | grep {}  # whether there is a batch of it", shell::quoted(&status.run)));
-            if let Some((shard, _)) = held.first() {
+            let of = |number: u32| status.shards.iter().find(|shard| shard.shard == number);
+            let held: Vec<&ShardStatus> = held.iter().filter_map(|(number, _)| of(*number)).collect();
+            // Of a batch that is known nobody need ask whether there is one: only whether its lines are bought again.
+            let (known, unknown): (Vec<_>, Vec<_>) = held.into_iter().partition(|shard| shard.batch.is_some());
+            if let Some(ShardStatus { shard, .. }) = unknown.first() {
+                let list = self.service.again("batches list").switch("--all");
+                lines.push(format!("  {list} | grep {}  # whether there is a batch of it", shell::quoted(&status.run)));
                 lines.push(format!("  {}  # there is one", resume().flag("--adopt", format!("{shard}=BATCH"))));
                 lines.push(format!("  {}  # there is none", resume().flag("--no-batch", shard.to_string())));
+            }
+            for ShardStatus { shard, lines: count, .. } in known.iter().take(SHOWN_HELD) {
+                let again = resume().flag("--no-batch", shard.to_string());
+                let what = match count {
+                    1 => "its line".to_owned(),
+                    several => format!("its {several} lines"),
+                };
+                lines.push(format!("  {again}  # gives up its batch, and buys {what} again"));
             }
             if !partial && status.shards.iter().any(|shard| shard.phase == "settled") {
                 lines.push(format!("  {}  # writes the results of the others now", resume().switch("--partial")));
@@ -487,6 +525,11 @@ impl Course<'_> {
         let message = format!("interrupted; {message}");
         say(message).with(self.go_on(folder, None, false))
     }
+}
+
+/// Whether the batch of a shard is known.
+fn has_batch(status: &RunStatus, number: u32) -> bool {
+    status.shards.iter().any(|shard| shard.shard == number && shard.batch.is_some())
 }
 
 /// The run, with its steps shown.

@@ -1,5 +1,7 @@
 //! Owns the list of the process tests of `lote`: one module for each command. Never a test itself.
 
+#[cfg(unix)]
+mod anew;
 mod batches;
 #[cfg(unix)]
 mod beside;
@@ -14,6 +16,8 @@ mod export;
 mod files;
 mod folder;
 mod gateway;
+#[cfg(unix)]
+mod held;
 mod help;
 mod inspect;
 mod join;
@@ -43,4 +47,5 @@ mod temporary;
 mod terminal;
 #[cfg(unix)]
 mod told;
+mod within;
 mod words;

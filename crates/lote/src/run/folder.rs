@@ -25,6 +25,7 @@ use super::{
 };
 use crate::save::{self, Access, AtomicFile, Dir, Stored, Written};
 
+mod another;
 mod appear;
 
 pub(super) use appear::{Draft, Prepared, ToFolder};

@@ -12,7 +12,7 @@ use super::{
     drive::{Noted, Unreached},
     folder::{Folder, SUMMARY, Seen},
     merge::read_summary,
-    report::{Summary, shown},
+    report::{GivenUpBatch, Summary, shown},
     schedule::Schedule,
     state::{Next, Phase},
 };
@@ -67,6 +67,9 @@ pub struct RunStatus {
     /// [`SurplusBatch`](super::SurplusBatch).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub surplus: Vec<BatchId>,
+    /// Batches that a person has given up, whose lines were bought again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUpBatch>,
     /// Since when no connection to the service can be made, as the process at work on it says, or as the last one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreached: Option<Unreached>,
@@ -201,27 +204,9 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         succeeded,
         waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
         unreached: noted.unreached.filter(|_| phase != RunPhase::Finished),
+        given_up: GivenUpBatch::of(&state),
         surplus: state.open_surplus().into_iter().map(|(_, batch)| batch).collect(),
         shards,
         results,
     })
-}
-
-/// The runs in the folders of a folder, the youngest first; those that cannot be read are told with why.
-///
-/// # Errors
-/// One that [`is_place`](RunError::is_place) when the folder cannot be read.
-pub fn list(parent: impl AsRef<Path>) -> Result<Vec<Result<RunStatus, RunError>>, RunError> {
-    let parent = parent.as_ref();
-    let entries = fs::read_dir(parent).map_err(|error| RunError::place(parent, error.to_string()))?;
-    let mut runs = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| RunError::place(parent, error.to_string()))?;
-        let path = entry.path();
-        if path.join(super::record::Record::NAME).is_file() && !crate::save::is_staging(&entry.file_name()) {
-            runs.push(status(&path));
-        }
-    }
-    runs.sort_by_key(|run| std::cmp::Reverse(run.as_ref().map_or(i64::MIN, |run| run.begun_at.get())));
-    Ok(runs)
 }

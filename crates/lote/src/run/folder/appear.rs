@@ -200,10 +200,29 @@ impl Draft<'_> {
 
     /// How this run differs from the one in a folder.
     fn differs(&self, record: &Record, wanted: &dyn Fn() -> bool) -> Result<Option<String>, RunError> {
+        self.differs_from(record, &mut None, wanted)
+    }
+
+    /// The same, of one of several runs: the hash of the lines is made once.
+    pub(super) fn differs_from(
+        &self,
+        record: &Record,
+        lines: &mut Option<String>,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<String>, RunError> {
         let asked = Asked { sha256: record.asked.sha256.clone(), ..self.asked.clone() };
         if let Some(what) = record.asked.differs(&asked) {
             return Ok(Some(what));
         }
+        let sha256 = match lines {
+            Some(known) => known.clone(),
+            None => lines.insert(self.sha256(wanted)?).clone(),
+        };
+        Ok(record.asked.differs(&Asked { sha256, ..asked }))
+    }
+
+    /// The hash of the lines, which are only looked at.
+    fn sha256(&self, wanted: &dyn Fn() -> bool) -> Result<String, RunError> {
         let spill = tempfile::tempdir()
             .map_err(|error| RunError::io("make a temporary folder in", &std::env::temp_dir(), error))?;
         let planned: Planned = plan::plan(
@@ -217,7 +236,7 @@ impl Draft<'_> {
             wanted,
         )
         .map_err(plan_error)?;
-        Ok(record.asked.differs(&Asked { sha256: planned.checked.sha256, ..asked }))
+        Ok(planned.checked.sha256)
     }
 
     /// Nobody is to read the folder who may not read the whole input.
