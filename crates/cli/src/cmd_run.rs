@@ -136,7 +136,10 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
     interrupt::drive_run(async |stop| {
         let started = Instant::now();
         let spooled = match requests.as_slice() {
-            [one] if input::is_dash(one) => Some(Spooled::read(stop, args.course.deadline()).await?),
+            [one] if input::is_dash(one) => {
+                let read = Spooled::read(stop, args.course.deadline()).await;
+                Some(read.or_else(|said| args.course.before_it_began(said))?)
+            }
             several if several.iter().any(|one| input::is_dash(one)) => {
                 return Err(CliError::usage("-: requests from stdin are given alone; nothing was sent"));
             }

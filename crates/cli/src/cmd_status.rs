@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use lote::BatchId;
 use lote::run::{GivenUpBatch, RunError, RunPhase, RunStatus, ShardStatus, list, list_below, status};
 use lote::text::visible;
 
@@ -206,14 +207,17 @@ pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", shell::quoted(&status.folder), phase(status)), came(status)];
     lines.extend(status.partition.map(|part| format!("part {part} of its requests")));
     if let Some(unreached) = &status.unreached {
-        let (since, why) = (unreached.since, visible(&unreached.why));
+        let (since, why) = (unreached.since, out::short(&unreached.why));
         lines.push(match status.holder {
             Some(_) => format!("the service is not reached since {since}: {why}"),
             None => format!("the service was not reached when it was asked last, since {since}: {why}"),
         });
     }
+    if let Some(why) = &status.refused {
+        lines.push(format!("no batch is created: {}", out::short(why)));
+    }
     if let Some(why) = &status.waits {
-        lines.push(format!("no other batch is created for now: {}", visible(why)));
+        lines.push(format!("no other batch is created for now: {}", out::short(why)));
     }
     lines.extend(status.given_up.iter().take(SHOWN).map(|GivenUpBatch { shard, id, lines, .. }| {
         format!(
@@ -238,11 +242,16 @@ fn shard(shard: &ShardStatus) -> String {
         (Some(id), None) => format!(", batch {id}"),
         _ => String::new(),
     };
-    let why = shard.why.as_ref().map(|why| format!(": {}", visible(why))).unwrap_or_default();
+    let why = shard.why.as_ref().map(|why| format!(": {}", out::short(why))).unwrap_or_default();
+    let surplus: Vec<&str> = shard.surplus.iter().map(BatchId::as_str).collect();
+    let surplus = match surplus.as_slice() {
+        [] => String::new(),
+        ids => format!(", made a second time as {}, which may be charged", ids.join(", ")),
+    };
     let held = if shard.held { ", held" } else { "" };
     let came = match shard.phase {
         "settled" => format!("{} of {} succeeded", shard.succeeded, out::count(shard.lines, "line")),
         _ => ended(shard.ended, shard.lines),
     };
-    format!("  shard {}{attempt}: {}{held}{batch}, {came}{why}", shard.shard, shard.phase)
+    format!("  shard {}{attempt}: {}{held}{batch}{surplus}, {came}{why}", shard.shard, shard.phase)
 }

@@ -11,6 +11,8 @@ mod clean;
 mod commands;
 mod common;
 mod dialects;
+#[cfg(unix)]
+mod early;
 mod examples;
 mod export;
 mod files;
@@ -35,6 +37,8 @@ mod repair;
 #[cfg(unix)]
 mod resume;
 mod run;
+#[cfg(unix)]
+mod said;
 mod service;
 #[cfg(unix)]
 mod shell;

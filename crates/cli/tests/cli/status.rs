@@ -166,3 +166,43 @@ fn why_shards_wait_is_told_and_what_a_service_takes_is_kept() {
     assert!(anew.stdout.contains("for now: 2 creates an hour, as was asked for"), "{anew:?}");
     assert!(anew.stderr.contains("1 of 3 shards are sent by nobody"), "{anew:?}");
 }
+
+#[test]
+fn lines_that_are_tried_again_have_not_ended() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "[[sleep=1000]] [[status=503]] b", "[[status=400]] c"]))]);
+    let gateway = Embedded::standing(Gateway::builder());
+    let lote = |args: &[&str]| lote_in(at(gateway.url()), place.path(), args);
+    assert_eq!(gateway.passing(|| lote(&["run", "requests.jsonl"])).code, 1);
+    let told = lote_in(command(), place.path(), &["status"]);
+    assert!(told.stdout.contains("\n1 of 3 lines succeeded, 2 failed, 0 missing\n"), "{told:?}");
+    assert_eq!(lote(&["repair", "requests.run", "--deadline", "1s"]).code, 5);
+    let told = lote_in(command(), place.path(), &["status"]);
+    assert!(told.stdout.contains("\n2 of 3 lines ended, 1 succeeded\n"), "{told:?}");
+    assert!(told.stdout.contains("shard 2, attempt 2: created, batch "), "{told:?}");
+    let told = json(&lote_in(command(), place.path(), &["status", "--json"]));
+    assert_eq!((&told["ended"], &told["succeeded"]), (&2.into(), &1.into()), "{told}");
+    assert_eq!(gateway.passing(|| lote(&["resume", "requests.run"])).code, 1);
+    let told = lote_in(command(), place.path(), &["status"]);
+    assert!(told.stdout.contains("\n1 of 3 lines succeeded, 2 failed, 0 missing\n"), "{told:?}");
+}
+
+#[test]
+fn what_is_refused_until_a_person_says_is_not_said_to_go_on() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let gateway = Embedded::start();
+    let lote = |args: &[&str]| lote_in(at(gateway.url()), place.path(), args);
+    let run = ["run", "requests.jsonl"];
+    assert_eq!(lote(&run).code, 0);
+    fs::remove_dir_all(place.path().join("requests.run")).expect("lost");
+    let told = || lote_in(command(), place.path(), &["status"]);
+    for refused in [&run[..], &["resume", "requests.run"]] {
+        assert_eq!(lote(refused).code, 2);
+        let told = told();
+        assert!(told.stdout.starts_with("requests.run: held: lote resume says what for\n"), "{told:?}");
+        let why = "\nno batch is created: a run whose folder is lost has made batches of the same lines (batch_";
+        assert!(told.stdout.contains(why) && !told.stdout.contains("goes on"), "{told:?}");
+    }
+    assert_eq!(lote(&["run", "requests.jsonl", "--new"]).code, 0);
+    let told = told();
+    assert!(told.stdout.starts_with("requests.run: finished\n") && !told.stdout.contains("lost"), "{told:?}");
+}

@@ -95,6 +95,16 @@ impl Run {
         self.inner.folder_path()
     }
 
+    /// The run in the folder in which it will be.
+    ///
+    /// # Errors
+    /// See [`RunError`]. In async code one that is refused.
+    pub fn placed(self) -> Result<Self, RunError> {
+        let Self { driver, inner } = self;
+        let placed = driver.run(inner.placed()).unwrap_or_else(|error| Err(RunError::refused(error)))?;
+        Ok(Self { driver, inner: placed })
+    }
+
     /// Runs it.
     ///
     /// # Errors

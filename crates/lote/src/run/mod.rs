@@ -112,6 +112,12 @@ pub enum Progress<'a> {
         /// How long it takes to be certain that there is no batch.
         at_least: Duration,
     },
+    /// The service's list of batches is read, and goes on after many pages. Without a [deadline](Run::deadline) it is read to
+    /// its end, if it has one.
+    Listing {
+        /// The pages that were read so far.
+        pages: u64,
+    },
     /// Results were written although some lines have no outcome yet, before lost creates are looked for.
     Partial {
         /// Where they are.
@@ -144,6 +150,9 @@ pub enum Progress<'a> {
     Waiting(&'a Batch),
     /// An error that is survived: the same is tried again.
     Trouble(&'a Error),
+    /// An error that is survived without trying the same again, such as that of a create: what is done about it is told
+    /// next, or at the end.
+    Survived(&'a Error),
     /// No connection to the service can be made, which was reached before: the run goes on when there is one again. Told
     /// again once in a while.
     Unreached {

@@ -14,7 +14,7 @@ use super::{
     merge::read_summary,
     report::{GivenUpBatch, Summary, shown},
     schedule::Schedule,
-    state::{Next, Phase},
+    state::{Next, Phase, Shard, State},
 };
 use crate::{BatchId, UnixSeconds, lines::Joined};
 
@@ -61,6 +61,10 @@ pub struct RunStatus {
     pub ended: u64,
     /// Lines that are known to have succeeded.
     pub succeeded: u64,
+    /// Why it is not gone on with until a person says what is paid for again, as when a run whose folder is lost has made
+    /// batches of the same lines: see [`RunError::is_twin`] and [`RunError::is_behind`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Why no other shard is submitted now, when some are left to be.
     pub waits: Option<String>,
     /// Batches that were made of the same lines for nothing, and are not over: see
@@ -102,6 +106,9 @@ pub struct ShardStatus {
     pub ended: u64,
     /// Lines that succeeded.
     pub succeeded: u64,
+    /// Batches that were made of the same lines a second time, those that are over included: what they did may be charged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<BatchId>,
     /// Whether it waits for a word of a person.
     pub held: bool,
     /// Why it does so, or failed.
@@ -173,22 +180,25 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
             ended,
             succeeded,
+            surplus: shard.surplus.iter().map(|surplus| surplus.batch.clone()).collect(),
             held: shard.held.is_some(),
             why: shard.held.clone().or(failed).or_else(|| shard.why.clone()),
         });
     }
+    let unsent = |shard: &ShardStatus| matches!(shard.phase, "planned" | "uploaded");
+    let refused = noted.refused.filter(|_| holder.is_none() && !state.anew && shards.iter().any(unsent));
     let phase = match &holder {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
         None if state.next(&Schedule::unbounded(), UnixSeconds::now()) == Next::Held => RunPhase::Held,
+        None if refused.is_some() => RunPhase::Held,
         // The others wait for a place that a held one has.
         None if noted.held && state.is_stuck() => RunPhase::Held,
         None => RunPhase::Stopped,
     };
-    let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
     let (ended, succeeded) = match &results {
         Some(joined) => (joined.lines, joined.succeeded),
-        None => (first(|shard| shard.ended), first(|shard| shard.succeeded)),
+        None => came(&state, &shards),
     };
     Ok(RunStatus {
         run: record.run,
@@ -202,11 +212,25 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         lines: record.lines,
         ended,
         succeeded,
-        waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
+        refused,
+        waits: noted.waits.filter(|_| shards.iter().any(unsent)),
         unreached: noted.unreached.filter(|_| phase != RunPhase::Finished),
         given_up: GivenUpBatch::of(&state),
         surplus: state.open_surplus().into_iter().map(|(_, batch)| batch).collect(),
         shards,
         results,
     })
+}
+
+/// How many lines have ended, and how many of them succeeded. A line that is tried again has not succeeded before, and has
+/// ended when its last attempt has.
+fn came(state: &State, shards: &[ShardStatus]) -> (u64, u64) {
+    let again = |shard: &&ShardStatus| shard.attempt > 1 && shard.phase != "halved";
+    let sum = |count: fn(&ShardStatus) -> u64| -> u64 { shards.iter().map(count).sum() };
+    let first =
+        |count: fn(&ShardStatus) -> u64| -> u64 { shards.iter().filter(|shard| shard.attempt == 1).map(count).sum() };
+    let is_ended = |number: u32| state.shards.get(&number).is_some_and(Shard::is_ended);
+    let open = shards.iter().filter(again).filter(|shard| !is_ended(shard.shard));
+    let open: u64 = open.map(|shard| shard.lines.saturating_sub(shard.ended)).sum();
+    (first(|shard| shard.ended).saturating_sub(open), sum(|shard| shard.succeeded))
 }

@@ -147,7 +147,10 @@ impl Driver {
             match self.step().await {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.went_on(),
-                Err(Stopped::Failed(error)) => self.outlast(error).await?,
+                Err(Stopped::Failed(error)) => {
+                    self.note_refused(&error);
+                    self.outlast(error).await?;
+                }
                 Err(stopped) => return Err(stopped),
             }
         }

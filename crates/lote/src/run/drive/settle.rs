@@ -154,7 +154,7 @@ impl Driver {
         if error.is_deadline() || error.is_io() || error.is_connection() {
             return Err(self.ended(Kind::Unfetched(error)));
         }
-        self.tell(Progress::Trouble(&error));
+        self.tell(Progress::Survived(&error));
         self.hold(number, error.to_string())
     }
 }
