@@ -19,6 +19,8 @@ mod parts;
 mod runs;
 #[path = "../../examples/structured_outputs.rs"]
 mod structured_outputs;
+#[path = "../../examples/tables.rs"]
+mod tables;
 #[path = "../../examples/testing.rs"]
 mod testing;
 #[path = "../../examples/waiting.rs"]
@@ -27,13 +29,14 @@ mod waiting;
 type Main = fn() -> Result<(), Box<dyn Error>>;
 
 /// The name of a page and of its example, and what runs it.
-const PAGES: [(&str, Main); 10] = [
+const PAGES: [(&str, Main); 11] = [
     ("first_batch", first_batch::main),
     ("structured_outputs", structured_outputs::main),
     ("embeddings", embeddings::main),
     ("waiting", waiting::main),
     ("runs", runs::main),
     ("parts", parts::main),
+    ("tables", tables::main),
     ("errors", errors::main),
     ("multi_user_servers", multi_user_servers::main),
     ("testing", testing::main),

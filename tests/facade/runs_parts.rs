@@ -132,7 +132,9 @@ async fn what_is_no_set_of_finished_parts_of_one_input_is_not_put_together() {
     assert!(refused(&[folder(2)]).contains("these are missing: 1"));
     assert!(refused(&[folder(1), folder(1), folder(2)]).contains("is of part 1/2, as is that in"));
     assert!(refused(&[folder(1), other.path("requests.2-of-2.run")]).contains("of another input than that in"));
-    assert!(refused(&[folder(1), place.path("requests.1-of-3.run")]).contains("of one of 3 parts than that in"));
+    assert!(
+        refused(&[folder(1), place.path("requests.1-of-3.run")]).contains("its run is one of 3 parts, and that in")
+    );
     assert!(refused(&[folder(1), place.path("requests.run")]).contains("not that of a part"));
     assert!(refused(&[folder(1), place.path("nowhere")]).contains("holds no run"));
 

@@ -90,6 +90,13 @@ async fn what_a_second_batch_has_finished_is_among_the_results() {
         .sum::<u64>();
     assert_eq!(report.joined.usage.total_tokens, usage);
     assert_eq!(paid(&gateway).0, 2);
+    // Also from outside, once it is over.
+    let told = status(place.path("requests.run")).expect("its status");
+    assert_eq!(
+        (told.shards[0].surplus.as_slice(), told.surplus.len()),
+        ([surplus.id.clone()].as_slice(), 0),
+        "{told:?}"
+    );
     // The same run says the same.
     let same = place.run(&client, 50).execute().await.expect("the same");
     assert_eq!((same.surplus, same.joined), (report.surplus, report.joined));

@@ -336,13 +336,6 @@ fn refuse_overwriting(args: &ExportArgs, results: &Results) -> Result<(), CliErr
             )));
         }
     }
-    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if args.results.is_dir() && real(folder).zip(real(&args.results)).is_some_and(|(at, run)| at.starts_with(run)) {
-        return Err(CliError::usage(format!(
-            "{}: it is in the folder of the run; choose another -o",
-            args.output.display()
-        )));
-    }
     Ok(())
 }
 

@@ -140,15 +140,6 @@ fn parts(args: &JoinArgs, interrupt: &Interrupt, started: Instant) -> Result<Exi
         let message = format!("{}: no folder: the parts of an input are the folders of their runs", file.display());
         return Err(CliError::usage(message));
     }
-    let real = |path: &Path| fs::canonicalize(path).ok();
-    let at = real(folder(&args.output)).filter(|_| !input::is_dash(&args.output));
-    if let Some(run) =
-        folders.iter().find(|run| at.as_deref().zip(real(run)).is_some_and(|(at, run)| at.starts_with(run)))
-    {
-        let message =
-            format!("{}: it is in the folder of a run ({}); choose another -o", args.output.display(), run.display());
-        return Err(CliError::usage(message));
-    }
     let results: Vec<PathBuf> = folders.iter().map(|folder| folder.join("results.jsonl")).collect();
     let inputs: Vec<&Path> = results.iter().map(PathBuf::as_path).collect();
     let replace = if args.force { Replace::Anything } else { Replace::Same };

@@ -80,6 +80,10 @@ pub(crate) struct PlanArgs {
 /// When a file cannot be read or stdout cannot be written.
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
     let requests = input::files(&args.requests)?;
+    let stdins = requests.iter().filter(|path| input::is_dash(path) || path.as_path() == Path::new(STDIN)).count();
+    if stdins > 1 {
+        return Err(CliError::usage("-: stdin can be only one of the files"));
+    }
     let sources = requests.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
     match plan(sources, &options(args)?) {
         Ok(plan) => {

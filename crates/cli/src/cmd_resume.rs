@@ -47,6 +47,9 @@ pub(crate) struct ResumeArgs {
     adopt: Vec<(u32, BatchId)>,
 
     /// The lost create of this shard has made no batch, as you have made sure yourself: it is created again
+    ///
+    /// Of a held shard whose batch is known, but not at the service any more or without its files: the
+    /// batch is given up, and the lines are bought again. It stays in the status and the summary.
     #[arg(long, value_name = "SHARD")]
     no_batch: Vec<u32>,
 

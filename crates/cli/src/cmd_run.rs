@@ -29,7 +29,7 @@ use crate::spool::Spooled;
 /// same command again goes on with it, whatever ended it: a crash, Ctrl-C, a closed laptop. Nothing
 /// is created twice: the intent is written down before it is sent, and a create whose answer was
 /// lost is looked for in the service's list, twice, before another is sent. A finished run makes no
-/// call. A folder that holds a run of something else is refused; so are lines of which a run whose
+/// call; --new begins another one beside it. A folder that holds a run of something else is refused; so are lines of which a run whose
 /// folder is lost has made batches within a day (--new, or lote resume --adopt).
 ///
 /// What a batch says of itself is held against what came. A batch that is over and names no
@@ -57,7 +57,7 @@ Exit 0: every line succeeded. 1: some did not, a file of answers is damaged, or 
 batch expired or was cancelled.
 2: usage, the folder holds something else, or the disk refuses. 3: the input was refused.
 4: the service refused, could not be reached, or failed all batches. 5: gave up waiting, or detached.
-6: a person must say what became of a create. 130: interrupted."
+6: a person must say what became of a create or of a batch. 130: interrupted."
 )]
 pub(crate) struct RunArgs {
     /// The request files, one after another, or patterns of their names, or - for stdin; gzip and zstd
@@ -103,7 +103,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     shard_bytes: Option<u64>,
 
-    /// Create batches although a run whose folder is lost has made some of the same lines within a day
+    /// Begin another run where the one in the folder is finished, beside it: requests.2.run, or the next that is free
+    ///
+    /// One that is not finished is gone on with, as without the flag. With --dir that folder has to be
+    /// free. Batches are made of the lines although a run whose folder is lost has made some within a day.
     #[arg(long)]
     new: bool,
 
@@ -133,16 +136,18 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
     interrupt::drive_run(args.embedded, async |stop| {
         let started = Instant::now();
         let spooled = match requests.as_slice() {
-            [one] if input::is_dash(one) => Some(Spooled::read(stop, args.course.deadline()).await?),
+            [one] if input::is_dash(one) => {
+                let read = Spooled::read(stop, args.course.deadline()).await;
+                Some(read.or_else(|said| args.course.before_it_began(said))?)
+            }
             several if several.iter().any(|one| input::is_dash(one)) => {
                 return Err(CliError::usage("-: requests from stdin are given alone; nothing was sent"));
             }
             _ => None,
         };
         let spooled = spooled.as_ref();
-        let course_args = args.course.after(started.elapsed());
         let course = Course {
-            args: &course_args,
+            args: &args.course,
             service: &args.service,
             reach: Some(&args.reach),
             embedded: args.embedded,
@@ -151,7 +156,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         };
         if args.embedded {
             let inside = Inside::start().await?;
-            let run = inside.run(course_args.apply(plan(args, &requests, spooled, inside.client())?)?);
+            let run = inside.run(args.course.apply(plan(args, &requests, spooled, inside.client())?)?.begun(started));
             let ended = course.execute(run, stop).await;
             inside.shutdown().await;
             ended
@@ -161,14 +166,14 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
                 Err(error) => finished(args, &requests, spooled).await.ok_or(error)?,
                 Ok(client) => plan(args, &requests, spooled, &client)?,
             };
-            course.execute(course_args.apply(run)?, stop).await
+            course.execute(args.course.apply(run)?.begun(started), stop).await
         }
     })
 }
 
 /// The run without a key, if its folder has all that came of it and nothing more is asked.
 async fn finished(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>) -> Option<Run> {
-    let client = args.service.keyless().ok().filter(|_| args.reach.only_reads())?;
+    let client = args.service.keyless().ok().filter(|_| args.reach.only_reads() && !args.new)?;
     let run = plan(args, requests, spooled, &client).ok()?;
     let came_of_it = Run::open(&client, run.folder_path()).finished().await;
     matches!(came_of_it, Ok(Some(_))).then_some(run)
@@ -176,7 +181,7 @@ async fn finished(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled
 
 fn plan(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>, client: &Client) -> Result<Run, CliError> {
     let run = match spooled {
-        Some(spooled) => Run::new(client, spooled.path()).folder(spooled.folder(args.partition)),
+        Some(spooled) => Run::new(client, spooled.path()).default_folder(spooled.folder(args.partition)),
         None => Run::of_files(client, requests),
     };
     let mut run = run.options(args.batch.options()?).anew(args.new);

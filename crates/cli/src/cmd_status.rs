@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use lote::run::{RunPhase, RunStatus, ShardStatus, list, status};
+use lote::BatchId;
+use lote::run::{GivenUpBatch, RunError, RunPhase, RunStatus, ShardStatus, list, list_below, status};
 use lote::text::visible;
 
 use crate::exit::{CliError, Exit};
@@ -46,9 +47,11 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
-/// List the runs in a folder
+/// List the runs below a folder
 ///
-/// The youngest first: state, lines, when they were begun.
+/// All of them, however deep, the youngest first: state, lines, when they were begun. Links are not
+/// followed, and the folder of a run is not looked into. A run or folder that cannot be read has a
+/// line of its own, at the end.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -57,10 +60,10 @@ Examples:
   lote runs
   lote runs ~/batches --json | jq -r 'select(.phase == \"stopped\").folder'
 
-Exit 0: the folder could be read. 2: it could not, or the state of a run in it."
+Exit 0: the folder could be read. 2: it could not, or a run or folder in it."
 )]
 pub(crate) struct RunsArgs {
-    /// The folder that the runs are in
+    /// The folder that the runs are below
     #[arg(default_value = ".")]
     folder: PathBuf,
 
@@ -94,41 +97,68 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
     }
 }
 
+/// The only run in the current folder. What was passed over, since it cannot be read, is told.
 fn only_run() -> Result<PathBuf, CliError> {
     let runs = list(".").map_err(|error| CliError::usage(error.to_string()))?;
-    let mut folders = runs.into_iter().filter_map(|run| Some(here(&run.ok()?.folder)));
+    let (runs, unread): (Vec<_>, Vec<_>) = runs.into_iter().partition(Result::is_ok);
+    for error in unread.into_iter().filter_map(Result::err) {
+        out::note(format_args!("passed over: {}", unreadable(&error)));
+    }
+    let mut folders = runs.into_iter().flatten().map(|run| here(&run.folder));
     match (folders.next(), folders.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(CliError::usage("there is no run in this folder; name one")),
+        (None, _) => Err(CliError::usage("there is no run in this folder that can be read; name one (lote runs)")),
         (Some(_), Some(_)) => Err(CliError::usage("there are several runs in this folder; name one (lote runs)")),
     }
 }
 
+/// Why a run cannot be read, behind its folder.
+fn unreadable(error: &RunError) -> String {
+    let folder = error.folder().map(here).unwrap_or_default();
+    let why = error.to_string();
+    let of_folder = |why: &str| Some(why.strip_prefix(&*error.folder()?.to_string_lossy())?.to_owned());
+    let why = of_folder(&why).unwrap_or(why);
+    let why = why.trim_start_matches([':', '/', ' ']);
+    format!("{}  cannot be read: {why}", shell::quoted(&folder))
+}
+
 /// A path without the `./` of a folder in the current one.
 fn here(path: &Path) -> PathBuf {
-    path.strip_prefix(".").unwrap_or(path).to_owned()
+    path.strip_prefix(".").ok().filter(|path| !path.as_os_str().is_empty()).unwrap_or(path).to_owned()
 }
 
 /// # Errors
-/// With exit 2 when the folder, or a run in it, cannot be read.
+/// With exit 2 when the folder cannot be read.
 pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
+    let found = list_below(&args.folder).map_err(|error| CliError::usage(error.to_string()))?;
+    if found.is_empty() {
+        out::note(format_args!("there is no run below {}", shell::quoted(&args.folder)));
+    }
     let mut exit = Exit::Success;
-    for mut run in list(&args.folder).map_err(|error| CliError::usage(error.to_string()))? {
-        if let Ok(status) = &mut run {
-            status.folder = here(&status.folder);
-        }
+    for run in found {
         match run {
-            Ok(status) if args.json => out::line(json(&status)?)?,
-            Ok(status) => out::text(format_args!(
-                "{}  {}  {}  begun {}",
-                shell::quoted(&status.folder),
-                phase(&status),
-                came(&status),
-                status.begun_at
-            ))?,
+            Ok(mut status) => {
+                status.folder = here(&status.folder);
+                match args.json {
+                    true => out::line(json(&status)?)?,
+                    false => out::text(format_args!(
+                        "{}  {}  {}  begun {}",
+                        shell::quoted(&status.folder),
+                        phase(&status),
+                        came(&status),
+                        status.begun_at
+                    ))?,
+                }
+            }
             Err(error) => {
-                out::note(error);
                 exit = Exit::Usage;
+                match args.json {
+                    true => out::line(serde_json::json!({
+                        "folder": error.folder().map(|folder| here(folder).display().to_string()),
+                        "unreadable": error.to_string(),
+                    }))?,
+                    false => out::text(unreadable(&error))?,
+                }
             }
         }
     }
@@ -177,15 +207,24 @@ pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", shell::quoted(&status.folder), phase(status)), came(status)];
     lines.extend(status.partition.map(|part| format!("part {part} of its requests")));
     if let Some(unreached) = &status.unreached {
-        let (since, why) = (unreached.since, visible(&unreached.why));
+        let (since, why) = (unreached.since, out::short(&unreached.why));
         lines.push(match status.holder {
             Some(_) => format!("the service is not reached since {since}: {why}"),
             None => format!("the service was not reached when it was asked last, since {since}: {why}"),
         });
     }
-    if let Some(why) = &status.waits {
-        lines.push(format!("no other batch is created for now: {}", visible(why)));
+    if let Some(why) = &status.refused {
+        lines.push(format!("no batch is created: {}", out::short(why)));
     }
+    if let Some(why) = &status.waits {
+        lines.push(format!("no other batch is created for now: {}", out::short(why)));
+    }
+    lines.extend(status.given_up.iter().take(SHOWN).map(|GivenUpBatch { shard, id, lines, .. }| {
+        format!(
+            "batch {id} of shard {shard} was given up: what it did of its {} may be charged",
+            out::count(*lines, "line")
+        )
+    }));
     // Those that are at work, or stand in the way, before those that are done.
     let mut shards: Vec<&ShardStatus> = status.shards.iter().collect();
     shards.sort_by_key(|shard| (matches!(shard.phase, "settled"), shard.shard));
@@ -203,11 +242,16 @@ fn shard(shard: &ShardStatus) -> String {
         (Some(id), None) => format!(", batch {id}"),
         _ => String::new(),
     };
-    let why = shard.why.as_ref().map(|why| format!(": {}", visible(why))).unwrap_or_default();
+    let why = shard.why.as_ref().map(|why| format!(": {}", out::short(why))).unwrap_or_default();
+    let surplus: Vec<&str> = shard.surplus.iter().map(BatchId::as_str).collect();
+    let surplus = match surplus.as_slice() {
+        [] => String::new(),
+        ids => format!(", made a second time as {}, which may be charged", ids.join(", ")),
+    };
     let held = if shard.held { ", held" } else { "" };
     let came = match shard.phase {
         "settled" => format!("{} of {} succeeded", shard.succeeded, out::count(shard.lines, "line")),
         _ => ended(shard.ended, shard.lines),
     };
-    format!("  shard {}{attempt}: {}{held}{batch}, {came}{why}", shard.shard, shard.phase)
+    format!("  shard {}{attempt}: {}{held}{batch}{surplus}, {came}{why}", shard.shard, shard.phase)
 }

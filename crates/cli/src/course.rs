@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use lote::BatchId;
-use lote::run::{Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch, status};
+use lote::run::{GivenUpBatch, Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch};
 use lote::text::visible;
 use serde_json::json;
 
 use crate::cmd_clean;
 use crate::cmd_status;
 use crate::exit::{CliError, Exit};
-use crate::fetch::NoRoom;
 use crate::input;
 use crate::interrupt::Stop;
 use crate::out;
@@ -23,8 +21,9 @@ use crate::state_dir;
 use crate::summary;
 use crate::values;
 
-/// How many findings are printed when the input is refused.
-const SHOWN_FINDINGS: usize = 20;
+mod early;
+
+pub(crate) use early::exit;
 
 /// How a run is driven, whatever it is a run of. None of it is part of what the run is: it may differ each time.
 #[derive(Clone, Debug, Default, Args)]
@@ -65,6 +64,10 @@ pub(crate) struct CourseArgs {
     settle_after_loss: Option<Duration>,
 
     /// Print the summary as one JSON object
+    ///
+    /// A run that ends before it is finished (exit 4, 5, 6 or 130) has one too: exit_code, error, folder,
+    /// the batches with their states, and the shards that are held, with why. With --detach it is that
+    /// of lote status, and exit_code.
     #[arg(long)]
     json: bool,
 }
@@ -101,9 +104,18 @@ impl CourseArgs {
         self.deadline
     }
 
-    /// What is left of it after this time.
-    pub(crate) fn after(&self, passed: Duration) -> Self {
-        Self { deadline: self.deadline.map(|deadline| deadline.saturating_sub(passed)), ..self.clone() }
+    /// The same error of what went wrong before there was a run, printed as JSON if that was asked for.
+    ///
+    /// # Errors
+    /// That one.
+    pub(crate) fn before_it_began<T>(&self, said: CliError) -> Result<T, CliError> {
+        if self.json && matches!(said.exit(), Exit::GaveUp | Exit::Interrupted) {
+            let mut object = json!({ "run": null, "folder": null, "batches": [], "held": [] });
+            object["error"] = said.to_string().into();
+            object["exit_code"] = said.exit().code().into();
+            out::line(object)?;
+        }
+        Err(said)
     }
 
     /// A run with these settings.
@@ -167,12 +179,28 @@ impl Course<'_> {
             return Err(CliError::usage(format!("{why}; leave it out")));
         }
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
+        let own = run.folder_path();
+        let placed = tokio::select! {
+            placed = run.placed() => placed,
+            () = stop.asked() => return Err(self.interrupted(&bar, &own)?),
+        };
+        let run = match placed {
+            Ok(run) => run,
+            Err(error) => {
+                bar.clear();
+                return self.end(Err(error), &own);
+            }
+        };
         let folder = run.folder_path();
+        if folder != own {
+            let (own, folder) = (shell::quoted(&own), shell::quoted(&folder));
+            bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
+        }
         let run = shown(run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote), &bar);
         if reach.detach {
             let ended = tokio::select! {
                 ended = run.clone().submit() => ended,
-                () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+                () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
             };
             match ended {
                 // Its results are told, and put where they are wanted, as those of any other.
@@ -188,7 +216,7 @@ impl Course<'_> {
         }
         let ended = tokio::select! {
             ended = run.execute() => ended.map(Some),
-            () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+            () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
         };
         bar.clear();
         self.end(ended, &folder)
@@ -216,7 +244,7 @@ impl Course<'_> {
         let folder = run.folder_path();
         let ended = tokio::select! {
             ended = shown(run, &bar).cancel() => ended,
-            () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+            () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
         };
         bar.clear();
         self.end(ended, &folder)
@@ -231,7 +259,7 @@ impl Course<'_> {
         let folder = run.folder_path();
         let ended = tokio::select! {
             ended = shown(run, &bar).repair(repair) => ended.map(Some),
-            () = stop.asked() => return Err(self.interrupted(&bar, &folder)),
+            () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
         };
         bar.clear();
         self.end(ended, &folder)
@@ -259,17 +287,22 @@ impl Course<'_> {
                 Ok(Exit::Success)
             }
             Err(error) => {
-                if let Some(report) = error.report() {
+                if let Some(report) = error.report().filter(|_| !self.args.json) {
                     self.print(report, if error.is_held() { error.held().len() } else { 0 })?;
                 }
-                Err(self.ended_early(&error, folder)?)
+                let said = self.ended_early(&error, folder)?;
+                if self.args.json {
+                    self.print_early(Some(&error), &said, folder)?;
+                }
+                Err(said)
             }
         }
     }
 
     fn detached(&self, status: &RunStatus) -> Result<Exit, CliError> {
         if self.args.json {
-            let text = serde_json::to_string(status).map_err(|error| CliError::usage(format!("status: {error}")))?;
+            let mut text = serde_json::to_value(status).map_err(|error| CliError::usage(format!("status: {error}")))?;
+            text["exit_code"] = Exit::GaveUp.code().into();
             out::line(text)?;
         } else {
             out::lines(cmd_status::lines(status))?;
@@ -317,9 +350,15 @@ impl Course<'_> {
                 usage.total_tokens,
             ));
         }
+        for GivenUpBatch { shard, id, lines, .. } in &report.given_up {
+            out::note(format_args!(
+                "batch {id} of shard {shard} was given up: what it did of its {} may be charged as well",
+                out::count(*lines, "line"),
+            ));
+        }
         for batch in &report.batches {
             for error in &batch.errors {
-                out::note(format_args!("batch {}: {error}", batch.id));
+                out::note(format_args!("batch {}: {}", batch.id, out::short(error)));
             }
         }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
@@ -342,66 +381,6 @@ impl Course<'_> {
             let again = self.service.again("clean").word(&report.folder).switch("--remote");
             out::note(format_args!("  {again}  # tries it again"));
         }
-    }
-
-    /// What is said when there are no results: the error, and the commands that go on from there.
-    fn ended_early(&self, error: &RunError, folder: &Path) -> Result<CliError, CliError> {
-        if let Some(checked) = error.checked() {
-            let total = checked.findings;
-            if self.args.json {
-                let findings: Vec<_> = error.findings().iter().flat_map(|source| &source.findings).collect();
-                out::line(json!({ "findings": findings, "findings_total": total }))?;
-            }
-            let several = self.inputs.len() > 1;
-            for source in error.findings() {
-                for group in source.groups.groups().iter().take(SHOWN_FINDINGS) {
-                    match several {
-                        true => out::note(format_args!("{}: {group}", source.source.display())),
-                        false => out::note(group),
-                    }
-                }
-            }
-            let names: Vec<String> = self.inputs.iter().map(|input| input::shown(input)).collect();
-            return Ok(CliError::refused(format!(
-                "{}: {}; nothing was sent; see all with lote check",
-                names.join(", "),
-                out::count(total, "finding")
-            )));
-        }
-        let mut text = error.to_string();
-        if let Some(spooled) = self.spooled {
-            text = text.replace(&*spooled.to_string_lossy(), "stdin");
-        }
-        let mut lines = text.split('\n').map(str::to_owned);
-        let said = CliError::new(exit(error), lines.next().unwrap_or_default());
-        let mut below: Vec<String> = lines.collect();
-        below.extend(error.error().filter(|error| error.is_unreached()).map(|_| self.service.unreached()));
-        below.extend(NoRoom::of(error).map(|room| match room {
-            NoRoom::Disk => "  the disk is full: make room".to_owned(),
-            NoRoom::FileLimit => room.advice(),
-        }));
-        if error.is_taken() || error.is_busy() || error.is_unreadable() {
-            // Only a run that is given with its requests can have another folder.
-            if !self.inputs.is_empty() {
-                below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());
-            }
-        } else if self.embedded {
-            if !error.batches().is_empty() {
-                below.push("  the embedded gateway and its batches ended with this command; give it again".to_owned());
-            }
-        } else if error.is_twin() {
-            let mut adopt = self.service.again("resume").word(folder);
-            for twin in error.twins() {
-                adopt = adopt.flag("--adopt", format!("{}={}", twin.shard, twin.batch));
-            }
-            below.push(format!("  {adopt}  # takes them over"));
-            below.push(format!("  {} pays for the lines again", self.anew()));
-        } else if error.is_behind() {
-            below.push(format!("  go on with the newer folder; {} pays for the lines again", self.anew()));
-        } else if error.folder().is_some() && !error.is_lost() {
-            below.extend(self.go_on(folder, error.is_held().then(|| error.held()), error.report().is_some()));
-        }
-        Ok(said.with(below))
     }
 
     /// The command that makes batches anew, in words: only `lote run` has the flag.
@@ -437,116 +416,10 @@ impl Course<'_> {
             Some(output) => line.flag("-o", output),
         }
     }
-
-    /// The commands that go on with what is in the folder: each works as it stands.
-    fn go_on(&self, folder: &Path, held: Option<&[(u32, String)]>, partial: bool) -> Vec<String> {
-        let Ok(status) = status(folder) else { return Vec::new() };
-        let resume = || self.resume(folder);
-        if status.phase == RunPhase::Finished {
-            return vec![format!("  {}  # writes -o again", resume())];
-        }
-        let what = if held.is_some() { "looks for it again" } else { "goes on" };
-        let mut lines = vec![format!("  {}  # {what}", resume())];
-        if let Some(held) = held {
-            let list = self.service.again("batches list").switch("--all");
-            lines.push(format!("  {list} | grep {}  # whether there is a batch of it", shell::quoted(&status.run)));
-            if let Some((shard, _)) = held.first() {
-                lines.push(format!("  {}  # there is one", resume().flag("--adopt", format!("{shard}=BATCH"))));
-                lines.push(format!("  {}  # there is none", resume().flag("--no-batch", shard.to_string())));
-            }
-            if !partial && status.shards.iter().any(|shard| shard.phase == "settled") {
-                lines.push(format!("  {}  # writes the results of the others now", resume().switch("--partial")));
-            }
-        }
-        if status.open() + status.unanswered() > 0 {
-            let cancel = self.with_output(self.service.again("cancel").word(folder));
-            lines.push(format!("  {cancel}  # stops what is at work"));
-        }
-        lines
-    }
-
-    fn interrupted(&self, bar: &Bar, folder: &Path) -> CliError {
-        bar.clear();
-        let say = |message: String| CliError::new(Exit::Interrupted, message);
-        if self.embedded {
-            return say("interrupted; the embedded gateway and its batches ended with this command".to_owned());
-        }
-        let Ok(status) = status(folder) else {
-            return say("interrupted; no batch was created".to_owned());
-        };
-        let made = status.shards.iter().filter(|shard| shard.batch.is_some()).count();
-        let message = match (status.phase, at_the_service(&status)) {
-            (RunPhase::Finished, _) => "the run is finished".to_owned(),
-            (_, Some(said)) => said,
-            (_, None) => match made {
-                0 => "no batch was created".to_owned(),
-                1 => "its batch is over, and the results are not all here yet".to_owned(),
-                _ => "its batches are over, and the results are not all here yet".to_owned(),
-            },
-        };
-        let message = format!("interrupted; {message}");
-        say(message).with(self.go_on(folder, None, false))
-    }
 }
 
 /// The run, with its steps shown.
 fn shown(run: Run, bar: &Bar) -> Run {
     let bar = bar.clone();
     run.on_progress(move |progress: Progress<'_>| bar.show(&progress))
-}
-
-/// What of a run goes on although its command was interrupted; none when nothing does.
-fn at_the_service(status: &RunStatus) -> Option<String> {
-    let created =
-        status.shards.iter().filter(|shard| shard.phase == "created").filter_map(|shard| shard.batch.as_ref());
-    let open: Vec<&BatchId> = created.chain(&status.surplus).collect();
-    let open = match (open.as_slice(), status.cancelled) {
-        ([], _) => None,
-        ([id], false) => Some(format!("batch {id} at work goes on, and will be charged")),
-        (open, false) => Some(format!("{} batches at work go on, and will be charged", open.len())),
-        ([id], true) => {
-            Some(format!("batch {id} is to stop, as the run was cancelled: what it finishes until then is charged"))
-        }
-        (open, true) => Some(format!(
-            "{} batches are to stop, as the run was cancelled: what they finish until then is charged",
-            open.len()
-        )),
-    };
-    let lost = match status.unanswered() {
-        0 => None,
-        1 => Some(
-            "a create was sent whose answer has not come: if there is a batch, it goes on, and will be charged"
-                .to_owned(),
-        ),
-        lost => Some(format!(
-            "the answers to {lost} creates were lost: what they made, if anything, goes on, and will be charged"
-        )),
-    };
-    let said: Vec<String> = open.into_iter().chain(lost).collect();
-    (!said.is_empty()).then(|| said.join("; "))
-}
-
-/// The exit code of a run that ended early.
-pub(crate) fn exit(error: &RunError) -> Exit {
-    let ours = |error: &lote::Error| error.is_invalid() || error.is_io();
-    if error.gave_up() {
-        Exit::GaveUp
-    } else if error.is_held() {
-        Exit::Held
-    } else if error.is_input() {
-        Exit::Refused
-    } else if error.is_place()
-        || error.is_taken()
-        || error.is_busy()
-        || error.is_twin()
-        || error.is_behind()
-        || error.is_unreadable()
-        || error.is_lost()
-        || error.is_io()
-        || error.error().is_some_and(ours)
-    {
-        Exit::Usage
-    } else {
-        Exit::Service
-    }
 }

@@ -18,7 +18,7 @@ pub(crate) enum Exit {
     Service,
     /// 5: gave up waiting.
     GaveUp,
-    /// 6: a person must say what became of a create.
+    /// 6: a person must say what became of a create or of a batch.
     Held,
     /// 130: interrupted.
     Interrupted,
@@ -73,7 +73,7 @@ Exit codes:
   3    the input was refused
   4    the service refused, could not be reached, or failed the batch at validation
   5    gave up waiting, or detached work goes on
-  6    a person must say what became of a create whose answer was lost
+  6    a person must say what became of a create whose answer was lost, or of a batch
   130  interrupted
 
 Examples:

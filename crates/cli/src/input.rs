@@ -48,7 +48,8 @@ pub(crate) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
 
 /// Where output goes: the names that systems have for stdout are stdout, which may be somebody's file, to be written to
 /// and not to be replaced. The number of an open file is refused if whoever started us has not opened it: the command
-/// line is read before anything is opened here, which could have that number later.
+/// line is read before anything is opened here, which could have that number later. A file in the folder of a run is
+/// refused, whichever run that is.
 pub(crate) fn output() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|text| {
         let path = named(text)?;
@@ -57,7 +58,8 @@ pub(crate) fn output() -> impl TypedValueParser<Value = PathBuf> {
             Some(number) if std::fs::metadata(&path).is_err() => Err(format!(
                 "no file is open as number {number}: open one for lote, as with {number}>>FILE, or name a file"
             )),
-            _ => Ok(path),
+            _ if is_dash(&path) => Ok(path),
+            _ => lote::run::folder_of(&path).map_or(Ok(path), |run| Err(lote::run::within_a_run(&run))),
         }
     })
 }

@@ -19,6 +19,21 @@ pub(crate) fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}{plural}") }
 }
 
+/// How much of a text of others is shown to people: a service may say anything, at any length.
+const SHOWN: usize = 600;
+
+/// A text of others for people: so much of it as anybody reads. Files and `--json` have all of it.
+pub(crate) fn short(text: impl Display) -> String {
+    let text = text.to_string();
+    match text.char_indices().nth(SHOWN) {
+        None => text,
+        Some((end, _)) => {
+            let (shown, rest) = text.split_at(end);
+            format!("{shown}… and {} characters more", rest.chars().count())
+        }
+    }
+}
+
 /// Prints one line of text for people to stdout. What a service or a file says must neither steer the terminal nor look
 /// like a line of ours: every character that would not be seen is made visible, ends of lines too.
 ///

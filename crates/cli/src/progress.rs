@@ -80,7 +80,7 @@ impl Bar {
             )),
             Progress::Halved { shard, halves: [first, second], why } => self.note(format_args!(
                 "shard {shard} is too big ({}): its lines go into shards {first} and {second}",
-                visible(why),
+                out::short(why),
             )),
             Progress::Resolving { shards, at_least } => {
                 let lost = match shards.len() {
@@ -90,12 +90,17 @@ impl Bar {
                 let time = at_least.as_secs();
                 self.note(format_args!("{lost}, for {time} s at least, before another is sent"));
             }
+            Progress::Listing { pages } => self.note(format_args!(
+                "the service's list of batches is read: {pages} pages so far, and it goes on (--deadline bounds it)"
+            )),
             Progress::Partial { results, undecided } => self.note(format_args!(
                 "results so far: {}; {} without an outcome yet",
                 shell::quoted(results),
                 out::count(*undecided, "line"),
             )),
-            Progress::Waits { why } => self.note(format_args!("no other batch is created for now: {}", visible(why))),
+            Progress::Waits { why } => {
+                self.note(format_args!("no other batch is created for now: {}", out::short(why)))
+            }
             Progress::LimitsUnread { file, why } => self.note(format_args!(
                 "{}: {}; what services take is learned anew",
                 visible(&file.display().to_string()),
@@ -110,9 +115,11 @@ impl Bar {
                 self.batch(batch);
             }
             Progress::Downloading { name } => self.say(format!("downloading {name}")),
-            Progress::Trouble(error) => self.note(format_args!("{error}; asking again")),
+            Progress::Trouble(error) => self.note(format_args!("{}; asking again", out::short(error))),
+            Progress::Survived(error) => self.note(out::short(error)),
             Progress::Unreached { since, error } => self.note(format_args!(
-                "{error}; not reached for {}: the run goes on when there is a connection again",
+                "{}; not reached for {}: the run goes on when there is a connection again",
+                out::short(error),
                 out::count(since.as_secs() / 60, "minute"),
             )),
             Progress::Cleaned(file) => self.note(cmd_clean::told(file)),

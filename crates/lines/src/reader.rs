@@ -7,6 +7,10 @@ use std::io::{self, BufRead};
 /// 200 MB everywhere; result lines with images in base64 stay far below this.
 pub const DEFAULT_MAX_LINE_BYTES: usize = 536_870_912;
 
+/// The longest line that is held of answers although it can be no JSON, as that of a service that sends anything: what is
+/// wrong with a longer one is not looked for.
+pub(crate) const LONGEST_BROKEN: usize = 16 << 20;
+
 /// How much is kept of a line that is too long: enough to say whose it was.
 const HEAD: usize = 16_384;
 
@@ -22,7 +26,8 @@ pub struct Line<'a> {
     pub bytes: &'a [u8],
     /// The length of the line in bytes, also of one that is too long.
     pub length: u64,
-    /// The line is longer than the limit and was skipped without being buffered.
+    /// The line is longer than the limit, of all lines or of those that can be no JSON, and was skipped without being
+    /// buffered.
     pub too_long: bool,
     /// The first kilobytes of a line that is too long; empty for any other.
     pub head: &'a [u8],
@@ -37,6 +42,7 @@ pub struct LineReader<R> {
     /// How much of the buffer of `inner` the last line takes, which was given there.
     given: usize,
     max_line_bytes: usize,
+    max_broken_bytes: usize,
     number: u64,
     offset: u64,
     /// The last line had no end.
@@ -55,13 +61,21 @@ impl<R: BufRead> LineReader<R> {
     /// is asked for.
     pub fn new(inner: R) -> Self {
         let (buffer, max_line_bytes) = (Vec::new(), DEFAULT_MAX_LINE_BYTES);
-        Self { inner, buffer, given: 0, max_line_bytes, number: 0, offset: 0, unended: false }
+        let max_broken_bytes = usize::MAX;
+        Self { inner, buffer, given: 0, max_line_bytes, max_broken_bytes, number: 0, offset: 0, unended: false }
     }
 
     /// Sets the longest line, in bytes without its ending. A longer one is reported, not buffered.
     #[must_use]
     pub fn max_line_bytes(mut self, bytes: usize) -> Self {
         self.max_line_bytes = bytes;
+        self
+    }
+
+    /// Sets the longest line that can be no JSON, as far as its texts and what stands between them tell.
+    #[must_use]
+    pub(crate) fn max_broken_bytes(mut self, bytes: usize) -> Self {
+        self.max_broken_bytes = bytes;
         self
     }
 
@@ -117,6 +131,7 @@ impl<R: BufRead> LineReader<R> {
         let mut read = Read { length: 0, too_long: false, blank: true };
         let mut last = None;
         let mut any = false;
+        let mut texts: Option<Texts> = None;
         loop {
             let chunk = match self.inner.fill_buf() {
                 Ok(chunk) => chunk,
@@ -144,6 +159,11 @@ impl<R: BufRead> LineReader<R> {
             read.blank = read.blank && part.iter().all(is_blank);
             read.length += part.len() as u64;
             last = part.last().copied().or(last);
+            if !read.too_long && self.buffer.len() + part.len() > self.max_broken_bytes {
+                let texts = texts.get_or_insert_with(|| Texts::default().and(&self.buffer));
+                *texts = std::mem::take(texts).and(part);
+                read.too_long = texts.broken;
+            }
             if read.too_long || part.len() > room - self.buffer.len() {
                 read.too_long = true;
                 let more = HEAD.saturating_sub(self.buffer.len()).min(part.len());
@@ -177,6 +197,43 @@ impl<R: BufRead> LineReader<R> {
         }
         Ok(Some(read))
     }
+}
+
+/// Whether bytes may be JSON, as far as that is told by what stands outside of its texts: brackets, numbers, names of values
+/// and white space, and the byte order mark and the separator that may stand before.
+#[derive(Debug, Default)]
+struct Texts {
+    /// In a text, and behind a backslash in it.
+    inside: bool,
+    escaped: bool,
+    broken: bool,
+}
+
+impl Texts {
+    /// With the bytes that follow.
+    fn and(mut self, mut bytes: &[u8]) -> Self {
+        while let (Some((first, rest)), false) = (bytes.split_first(), self.broken) {
+            if std::mem::take(&mut self.escaped) {
+                bytes = rest;
+            } else if self.inside {
+                let Some(at) = memchr::memchr2(b'"', b'\\', bytes) else { break };
+                (self.inside, self.escaped) = (bytes[at] != b'"', bytes[at] == b'\\');
+                bytes = &bytes[at + 1..];
+            } else {
+                self.inside = *first == b'"';
+                self.broken = !(self.inside || is_outside(*first));
+                bytes = rest;
+            }
+        }
+        self
+    }
+}
+
+fn is_outside(byte: u8) -> bool {
+    matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',' | b'0'..=b'9' | b'+' | b'-' | b'.' | b'E' | b' ' | b'\t' | b'\r')
+        // Of true, false and null, and of numbers.
+        || b"truefalsn".contains(&byte)
+        || matches!(byte, 0xEF | 0xBB | 0xBF | 0x1E)
 }
 
 fn is_blank(byte: &u8) -> bool {
@@ -243,6 +300,34 @@ mod tests {
         let mut reader = LineReader::new(&b"12345\n12"[..]).max_line_bytes(4);
         assert_eq!(reader.next_line().unwrap().unwrap().head, b"12345");
         assert_eq!(reader.next_line().unwrap().unwrap().head, b"");
+    }
+
+    #[test]
+    fn a_line_that_can_be_no_json_is_held_so_far_and_no_further() {
+        const MOST: usize = 1 << 16;
+        let long = "x".repeat(8 * MOST);
+        for (line, held) in [
+            (long.clone(), false),
+            (format!("{{\"a\":\"\\\"\"{long}"), false),
+            (format!("{{\"a\":\"{long}\", b{long}"), false),
+            (format!("<html>{long}"), false),
+            (format!("{{\"a\":\"\\\"{long}"), true),
+            (format!("\u{feff}{{\"a\":[{}null,-1.5E+3],\"b\":\"{long}\\\\\"}}", "true,false,".repeat(MOST)), true),
+            (format!("\"b64\": \"{long}\","), true),
+            (long[..MOST].to_owned(), true),
+        ] {
+            for capacity in [999, MOST - 1, MOST + 1] {
+                let text = format!("{line}\n{{}}\n");
+                let mut reader = LineReader::new(BufReader::with_capacity(capacity, text.as_bytes()));
+                reader = reader.max_broken_bytes(MOST);
+                let read = reader.next_line().unwrap().unwrap();
+                let what = &line[..line.len().min(30)];
+                assert_eq!((read.too_long, read.length), (!held, line.len() as u64), "{what}, {capacity}");
+                assert_eq!(read.head.len(), if held { 0 } else { HEAD }, "{what}, {capacity}");
+                assert!(held || reader.buffer.capacity() <= 2 * HEAD, "{what}, {capacity}");
+                assert_eq!(reader.next_line().unwrap().unwrap().bytes, b"{}", "{what}, {capacity}");
+            }
+        }
     }
 
     #[test]

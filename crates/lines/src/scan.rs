@@ -9,7 +9,7 @@ use crate::answer::{Answer, Unreadable, UnreadableKind};
 use crate::foreign;
 use crate::layout::{Block, Deviation, Layout, Part};
 use crate::open::{Damage, Salvage};
-use crate::reader::{Line, LineReader, Passed};
+use crate::reader::{LONGEST_BROKEN, Line, LineReader, Passed};
 
 pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -61,7 +61,7 @@ pub(crate) fn answers(
         scan.anomalies.push(file, 1, None, AnomalyCode::NotJsonl, foreign.to_string());
         return Ok(Scanned { lines: 1, unreadable: 1, foreign: Some(foreign.to_string()), wrapped: None, damage });
     }
-    let mut lines = LineReader::new(reader).max_line_bytes(max_line_bytes);
+    let mut lines = LineReader::new(reader).max_line_bytes(max_line_bytes).max_broken_bytes(LONGEST_BROKEN);
     while let Some(line) = lines.next_line()? {
         scan.line(&line);
     }

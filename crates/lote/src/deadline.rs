@@ -35,6 +35,14 @@ impl Deadline {
         }))
     }
 
+    /// So far from when the work was begun, if that is not now.
+    pub(crate) fn since(time: Option<Duration>, begun: Option<std::time::Instant>) -> Self {
+        let Some(passed) = begun.map(|begun| begun.elapsed()) else { return Self::after(time) };
+        let Self(end) = Self::after(time.map(|time| time.saturating_sub(passed)));
+        // What is said of it is what was asked for.
+        Self(end.zip(time).map(|(end, time)| End { time, ..end }))
+    }
+
     /// How long there is left, if there is an end.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.map(|End { at, wall: end, .. }| {
@@ -72,7 +80,6 @@ impl Deadline {
     }
 
     fn error(self) -> Error {
-        // What is left of one may be less than anybody would ask for.
         let asked = self.0.map(|End { time, .. }| Duration::from_millis(time.as_millis() as u64));
         Error::deadline(match asked.filter(|time| *time >= Duration::from_secs(1)) {
             Some(time) => format!("the deadline of {time:?} has passed"),

@@ -26,7 +26,6 @@ macro_rules! page {
         #[doc = "[waiting]: crate::guide::waiting"]
         #[doc = "[runs]: crate::guide::runs"]
         #[doc = "[parts]: crate::guide::parts"]
-        #[doc = "[tables]: crate::guide::tables"]
         #[doc = "[errors]: crate::guide::errors"]
         #[doc = "[multi_user_servers]: crate::guide::multi_user_servers"]
         #[doc = "[testing]: crate::guide::testing"]

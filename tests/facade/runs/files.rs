@@ -157,7 +157,7 @@ async fn files_that_are_never_named_are_told_and_nothing_is_taken_for_missing() 
         let error = run.execute().await.expect_err("late");
         let text = error.to_string();
         assert!(text.contains("batch batch_1 is completed, and ") && text.contains(said), "{text}");
-        assert!(error.is_unfetched() && error.error().is_some_and(lote::Error::is_late), "{text}");
+        assert!(error.is_held(), "{text}");
         assert!(!error.is_ambiguous(), "{text}");
         assert!(!place.path("requests.run/results.jsonl").exists());
         assert_eq!(place.shard(), ("over", Some("batch_1".to_owned())));

@@ -378,7 +378,7 @@ fn judge_lines(batch: &Batch) -> Exit {
             let run = batch.output_file_id.is_some() || batch.error_file_id.is_some();
             let failed = if run { "failed; what it finished is in its files" } else { "failed at validation" };
             out::note(format_args!("batch {} {failed}", batch.id));
-            for error in batch.errors.iter().take(SHOWN_ERRORS) {
+            for error in batch.errors.iter().take(SHOWN_ERRORS).map(out::short) {
                 out::note(format_args!("  {error}"));
             }
             return Exit::Service;

@@ -1,5 +1,7 @@
 //! Owns the list of the process tests of `lote`: one module for each command. Never a test itself.
 
+#[cfg(unix)]
+mod anew;
 mod batches;
 #[cfg(unix)]
 mod beside;
@@ -9,11 +11,15 @@ mod clean;
 mod commands;
 mod common;
 mod dialects;
+#[cfg(unix)]
+mod early;
 mod examples;
 mod export;
 mod files;
 mod folder;
 mod gateway;
+#[cfg(unix)]
+mod held;
 mod help;
 mod inspect;
 mod join;
@@ -31,6 +37,8 @@ mod repair;
 #[cfg(unix)]
 mod resume;
 mod run;
+#[cfg(unix)]
+mod said;
 mod service;
 #[cfg(unix)]
 mod shell;
@@ -43,4 +51,5 @@ mod temporary;
 mod terminal;
 #[cfg(unix)]
 mod told;
+mod within;
 mod words;

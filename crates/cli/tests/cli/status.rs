@@ -62,9 +62,10 @@ fn runs_are_listed_and_one_is_named_where_there_are_several() {
     let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
     let none = lote_in(command(), place.path(), &["status"]);
     assert_eq!((none.code, none.stdout.as_str()), (2, ""), "{none:?}");
-    assert!(none.stderr.contains("there is no run in this folder"), "{none:?}");
+    assert!(none.stderr.contains("there is no run in this folder that can be read"), "{none:?}");
     let none = lote_in(command(), place.path(), &["runs"]);
-    assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", ""), "{none:?}");
+    let said = "there is no run below .\n";
+    assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", said), "{none:?}");
     for run in ["one.run", "an other.run"] {
         assert_eq!(lote_in(command(), place.path(), &["run", "requests.jsonl", "--embedded", "--dir", run]).code, 0);
     }
@@ -91,11 +92,46 @@ fn runs_are_listed_and_one_is_named_where_there_are_several() {
         assert!(damaged.stderr.contains("one.run/log.jsonl: "), "{damaged:?}");
     }
     let listed = lote_in(command(), place.path(), &["runs"]);
-    assert_eq!((listed.code, listed.stdout.lines().count()), (2, 1), "{listed:?}");
-    assert!(listed.stderr.contains("one.run/log.jsonl: "), "{listed:?}");
+    assert_eq!((listed.code, listed.stdout.lines().count(), listed.stderr.as_str()), (2, 2, ""), "{listed:?}");
+    assert!(listed.stdout.contains("\none.run  cannot be read: log.jsonl: "), "{listed:?}");
     let resumed = lote_in(command(), place.path(), &["run", "requests.jsonl", "--embedded", "--dir", "one.run"]);
     assert_eq!(resumed.code, 2, "{resumed:?}");
     assert!(resumed.stderr.contains("keep the folder") && resumed.stderr.contains("--dir"), "{resumed:?}");
+}
+
+#[test]
+fn runs_are_listed_however_deep_and_none_is_passed_over_in_silence() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    for run in ["near.run", "deep/er/far.run", "near.run/shards/0001/within.run"] {
+        fs::create_dir_all(place.path().join(run).parent().expect("a folder")).expect("made");
+        assert_eq!(lote_in(command(), place.path(), &["run", "requests.jsonl", "--embedded", "--dir", run]).code, 0);
+    }
+    std::os::unix::fs::symlink("deep", place.path().join("link")).expect("a link");
+    for broken in ["b1.run", "b2.run"] {
+        fs::create_dir_all(place.path().join(broken)).expect("made");
+        fs::write(place.path().join(broken).join("run.json"), "{").expect("written");
+    }
+    let listed = lote_in(command(), place.path(), &["runs"]);
+    let starts: Vec<&str> = listed.stdout.lines().filter_map(|line| line.split("  ").next()).collect();
+    assert_eq!((listed.code, listed.stderr.as_str()), (2, ""), "{listed:?}");
+    assert!(starts[..2].contains(&"near.run") && starts[..2].contains(&"deep/er/far.run"), "{listed:?}");
+    assert_eq!(starts[2..], ["b1.run", "b2.run"], "{listed:?}");
+    assert!(listed.stdout.contains("b1.run  cannot be read: run.json: "), "{listed:?}");
+    let listed = lote_in(command(), place.path(), &["runs", "--json"]);
+    let lines = json_lines(&listed);
+    assert_eq!((listed.code, lines.len()), (2, 4), "{listed:?}");
+    assert!(lines[3]["folder"] == "b2.run" && lines[3]["unreadable"].is_string(), "{listed:?}");
+    let below = lote_in(command(), place.path(), &["runs", "deep"]);
+    assert!(below.code == 0 && below.stdout.starts_with("deep/er/far.run  finished  "), "{below:?}");
+    // The only one that can be read is told, and what was passed over.
+    let only = lote_in(command(), place.path(), &["status"]);
+    assert!(only.code == 0 && only.stdout.starts_with("near.run: finished\n"), "{only:?}");
+    for broken in ["passed over: b1.run  cannot be read: run.json: ", "passed over: b2.run  cannot be read: "] {
+        assert!(only.stderr.contains(broken), "{broken}: {only:?}");
+    }
+    fs::remove_dir_all(place.path().join("near.run")).expect("removed");
+    let none = lote_in(command(), place.path(), &["status"]);
+    assert!(none.code == 2 && none.stderr.contains("passed over: b1.run"), "{none:?}");
 }
 
 #[test]
@@ -129,4 +165,44 @@ fn why_shards_wait_is_told_and_what_a_service_takes_is_kept() {
     assert!(anew.stderr.contains("what services take is learned anew"), "{anew:?}");
     assert!(anew.stdout.contains("for now: 2 creates an hour, as was asked for"), "{anew:?}");
     assert!(anew.stderr.contains("1 of 3 shards are sent by nobody"), "{anew:?}");
+}
+
+#[test]
+fn lines_that_are_tried_again_have_not_ended() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "[[sleep=1000]] [[status=503]] b", "[[status=400]] c"]))]);
+    let gateway = Embedded::standing(Gateway::builder());
+    let lote = |args: &[&str]| lote_in(at(gateway.url()), place.path(), args);
+    assert_eq!(gateway.passing(|| lote(&["run", "requests.jsonl"])).code, 1);
+    let told = lote_in(command(), place.path(), &["status"]);
+    assert!(told.stdout.contains("\n1 of 3 lines succeeded, 2 failed, 0 missing\n"), "{told:?}");
+    assert_eq!(lote(&["repair", "requests.run", "--deadline", "1s"]).code, 5);
+    let told = lote_in(command(), place.path(), &["status"]);
+    assert!(told.stdout.contains("\n2 of 3 lines ended, 1 succeeded\n"), "{told:?}");
+    assert!(told.stdout.contains("shard 2, attempt 2: created, batch "), "{told:?}");
+    let told = json(&lote_in(command(), place.path(), &["status", "--json"]));
+    assert_eq!((&told["ended"], &told["succeeded"]), (&2.into(), &1.into()), "{told}");
+    assert_eq!(gateway.passing(|| lote(&["resume", "requests.run"])).code, 1);
+    let told = lote_in(command(), place.path(), &["status"]);
+    assert!(told.stdout.contains("\n1 of 3 lines succeeded, 2 failed, 0 missing\n"), "{told:?}");
+}
+
+#[test]
+fn what_is_refused_until_a_person_says_is_not_said_to_go_on() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"]))]);
+    let gateway = Embedded::start();
+    let lote = |args: &[&str]| lote_in(at(gateway.url()), place.path(), args);
+    let run = ["run", "requests.jsonl"];
+    assert_eq!(lote(&run).code, 0);
+    fs::remove_dir_all(place.path().join("requests.run")).expect("lost");
+    let told = || lote_in(command(), place.path(), &["status"]);
+    for refused in [&run[..], &["resume", "requests.run"]] {
+        assert_eq!(lote(refused).code, 2);
+        let told = told();
+        assert!(told.stdout.starts_with("requests.run: held: lote resume says what for\n"), "{told:?}");
+        let why = "\nno batch is created: a run whose folder is lost has made batches of the same lines (batch_";
+        assert!(told.stdout.contains(why) && !told.stdout.contains("goes on"), "{told:?}");
+    }
+    assert_eq!(lote(&["run", "requests.jsonl", "--new"]).code, 0);
+    let told = told();
+    assert!(told.stdout.starts_with("requests.run: finished\n") && !told.stdout.contains("lost"), "{told:?}");
 }

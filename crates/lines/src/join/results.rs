@@ -11,6 +11,7 @@ use super::{Bounds, JoinError, Joined};
 use crate::anomaly::{Anomalies, AnomalyCode, Held};
 use crate::answer::{Answer, MISSING_CODE, MISSING_MESSAGE, Unreadable, write_missing, write_unreadable};
 use crate::raw::{SHOWN_ID, clip};
+use crate::reader::LONGEST_BROKEN;
 use crate::tally::Tally;
 
 /// Writes the results of request lines.
@@ -155,7 +156,7 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
     /// Whether an answer is read again for its result.
     fn is_read(&self, taken: Taken, facts: &Facts) -> bool {
         let is_known = self.out.is_none() && facts.plain.is_some();
-        matches!(taken, Taken::Answer | Taken::Unreadable) && !is_known && !self.is_too_long(facts.found.length)
+        matches!(taken, Taken::Answer | Taken::Unreadable) && !is_known && !self.is_too_long(taken, facts)
     }
 
     /// Writes the result of one request line.
@@ -166,7 +167,7 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
                 let why = "it is answered twice, and the file is damaged: one of the two may be another request's";
                 self.unreadable(custom_id, pending.facts.found, why)
             }
-            Taken::Answer | Taken::Unreadable if self.is_too_long(pending.facts.found.length) => {
+            Taken::Answer | Taken::Unreadable if self.is_too_long(pending.taken, &pending.facts) => {
                 let why = Unreadable::too_long(pending.facts.found.length, &[]).to_string();
                 self.unreadable(custom_id, pending.facts.found, &why)
             }
@@ -235,9 +236,11 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
         self.out.as_mut().map_or(Ok(()), |out| write_missing(custom_id, out))
     }
 
-    /// Whether a line is longer than what is held.
-    fn is_too_long(&self, length: u64) -> bool {
-        length > self.bounds.max_line_bytes as u64
+    /// Whether a line is longer than what is held; of one that cannot be read, and was not held, not so much is.
+    fn is_too_long(&self, taken: Taken, facts: &Facts) -> bool {
+        let was_held = facts.sum.is_some() || taken != Taken::Unreadable;
+        let most = if was_held { self.bounds.max_line_bytes } else { self.bounds.max_line_bytes.min(LONGEST_BROKEN) };
+        facts.found.length > most as u64
     }
 
     fn name(&self, file: u32) -> &str {

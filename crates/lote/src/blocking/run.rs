@@ -1,6 +1,9 @@
 //! The blocking run.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{Each, driver::Driver, mirror::mirror};
 use crate::{
@@ -53,6 +56,7 @@ mirror! {
     #[must_use = "nothing runs until it is executed"]
     Run of run {
         fn folder(folder: impl Into<PathBuf>);
+        fn default_folder(folder: impl Into<PathBuf>);
         fn output(output: impl Into<PathBuf>);
         fn replace_output(replace: bool);
         fn endpoint(endpoint: impl Into<String>);
@@ -72,6 +76,7 @@ mirror! {
         fn no_batch(shard: u32);
         fn adopt(shard: u32, batch: BatchId);
         fn deadline(deadline: Duration);
+        fn begun(begun: Instant);
         fn cadence(cadence: Cadence);
         fn tolerance(tolerance: Tolerance);
         fn on_progress(call: impl Fn(Progress<'_>) + Send + Sync + 'static);
@@ -88,6 +93,16 @@ impl Run {
     /// The folder that the run will have.
     pub fn folder_path(&self) -> PathBuf {
         self.inner.folder_path()
+    }
+
+    /// The run in the folder in which it will be.
+    ///
+    /// # Errors
+    /// See [`RunError`]. In async code one that is refused.
+    pub fn placed(self) -> Result<Self, RunError> {
+        let Self { driver, inner } = self;
+        let placed = driver.run(inner.placed()).unwrap_or_else(|error| Err(RunError::refused(error)))?;
+        Ok(Self { driver, inner: placed })
     }
 
     /// Runs it.

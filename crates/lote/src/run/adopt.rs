@@ -10,6 +10,7 @@ use lote_client::types as wire;
 use serde_json::Value;
 
 use super::{
+    OnProgress, Progress,
     error::Twin,
     record::{Found, Record},
     seam::{self, Rule, kept},
@@ -28,6 +29,10 @@ const CLOCKS: i64 = 600;
 
 /// For how long a batch of the same lines counts after it was made, in seconds.
 const DAY: i64 = 24 * 60 * 60;
+
+/// After how many pages of the list it is told that it goes on, and then each time after twice as many: a service may have a
+/// list without an end.
+const MANY_PAGES: u64 = 100;
 
 /// How many batches that may be a shard's own are named.
 const NAMED: usize = 10;
@@ -108,18 +113,29 @@ impl Listed {
 
 /// Reads the list to its end, and keeps the batches that are of a shard. Entries of others that cannot be read are passed
 /// over.
-pub(super) async fn list(client: &Client, of: impl Fn(&Batch) -> Whose + Send) -> Result<Listed, Error> {
-    list_since(client, None, of).await
+pub(super) async fn list(
+    client: &Client,
+    on_progress: &OnProgress,
+    of: impl Fn(&Batch) -> Whose + Send,
+) -> Result<Listed, Error> {
+    list_since(client, on_progress, None, of).await
 }
 
 /// As [`list`], but only so far as pages have a batch that was made since then: most services list the youngest first.
 async fn list_since(
     client: &Client,
+    on_progress: &OnProgress,
     since: Option<UnixSeconds>,
     of: impl Fn(&Batch) -> Whose + Send,
 ) -> Result<Listed, Error> {
     let (mut listed, mut after, mut cursors) = (Listed::default(), None::<String>, HashSet::new());
+    let (mut pages, mut told) = (0_u64, MANY_PAGES);
     loop {
+        if pages == told {
+            on_progress(Progress::Listing { pages });
+            told = told.saturating_mul(2);
+        }
+        pages += 1;
         let (shared, from) = (client.shared(), after.as_deref());
         let page = |_| async move {
             map_error(shared, "list batches", shared.calls().list_batches(from, Some(bound::BATCH_PAGE.max)).await)
@@ -253,7 +269,13 @@ pub(super) fn is_stray(batch: &Batch, run: &str, state: &State) -> bool {
 
 /// Batches of the same lines that another run has made whose folder is not beside this one: live, or over for less than a
 /// day; the youngest of each shard. Whoever has lost that folder would pay for the lines again.
-pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &State) -> Result<Vec<Twin>, Error> {
+pub(super) async fn twins(
+    client: &Client,
+    on_progress: &OnProgress,
+    folder: &Path,
+    run: &str,
+    state: &State,
+) -> Result<Vec<Twin>, Error> {
     if !state.shards.values().any(is_new) {
         return Ok(Vec::new());
     }
@@ -267,7 +289,7 @@ pub(super) async fn twins(client: &Client, folder: &Path, run: &str, state: &Sta
     };
     let of = |batch: &Batch| Whose::from(of(batch));
     let mut twins: Vec<Twin> = Vec::new();
-    for (shard, batch) in list_since(client, Some(since), of).await?.found {
+    for (shard, batch) in list_since(client, on_progress, Some(since), of).await?.found {
         if twins.iter().all(|known| known.shard != shard) {
             twins.push(Twin { shard, batch: batch.id, status: batch.status.to_string() });
         }

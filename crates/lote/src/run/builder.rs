@@ -1,6 +1,11 @@
 //! What a user sets of a run.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{OnProgress, Partition, Progress, adopt, schedule::Bounds, stream::Queue};
 use crate::{BatchId, BatchOptions, Cadence, Client, Tolerance, lines::Limits, options};
@@ -39,6 +44,10 @@ pub struct Run {
     /// None of a run that is there, which knows them.
     pub(super) inputs: Option<Vec<PathBuf>>,
     pub(super) folder: Option<PathBuf>,
+    /// What is its folder when none was named.
+    pub(super) default_folder: Option<PathBuf>,
+    /// Whether its folder is the one in which it will be.
+    pub(super) is_placed: bool,
     pub(super) output: Option<PathBuf>,
     pub(super) replace_output: bool,
     pub(super) endpoint: Option<String>,
@@ -47,6 +56,8 @@ pub struct Run {
     pub(super) partition: Option<Partition>,
     pub(crate) options: BatchOptions,
     pub(super) deadline: Option<Duration>,
+    /// Since when that counts, if not since it is executed.
+    pub(super) begun: Option<Instant>,
     pub(super) cadence: Cadence,
     pub(super) tolerance: Option<Tolerance>,
     pub(super) bounds: Bounds,
@@ -105,6 +116,8 @@ impl Run {
             client: client.clone(),
             inputs,
             folder: None,
+            default_folder: None,
+            is_placed: false,
             output: None,
             replace_output: false,
             endpoint: None,
@@ -113,6 +126,7 @@ impl Run {
             partition: None,
             options: BatchOptions::new(),
             deadline: None,
+            begun: None,
             cadence: Cadence::default(),
             tolerance: None,
             bounds: Bounds { max_open: usize::MAX, max_enqueued_tokens: None, creates_per_hour: None },
@@ -133,6 +147,13 @@ impl Run {
     /// `requests.jsonl`, `requests.2-of-5.run` for a [part](Self::partition) of it.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
+        self
+    }
+
+    /// The folder of a run whose input says nothing by its own place, such as a temporary file, unless one is
+    /// [named](Self::folder).
+    pub fn default_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.default_folder = Some(folder.into());
         self
     }
 
@@ -229,6 +250,12 @@ impl Run {
         self
     }
 
+    /// Since when the [deadline](Self::deadline) counts. The default is since the run is executed.
+    pub fn begun(mut self, begun: Instant) -> Self {
+        self.begun = Some(begun);
+        self
+    }
+
     /// How often to look at the batches. The default is [`Cadence::default`].
     pub fn cadence(mut self, cadence: Cadence) -> Self {
         self.cadence = cadence;
@@ -251,7 +278,8 @@ impl Run {
     }
 
     /// Makes batches of these lines although a run whose folder is lost has made some within a day: see
-    /// [`RunError::is_twin`](super::RunError::is_twin).
+    /// [`RunError::is_twin`](super::RunError::is_twin). When a run of the same is finished in the folder, another one begins
+    /// beside it: see [`placed`](Self::placed). One that is not finished is gone on with.
     pub fn anew(mut self, anew: bool) -> Self {
         self.anew = anew;
         self
@@ -275,7 +303,8 @@ impl Run {
     }
 
     /// A person has made sure that the lost create of a shard that was [held](super::RunError::held) has made no batch: it
-    /// is created again.
+    /// is created again. Of a held shard whose batch is known, but not at the service any more or without its files, this
+    /// gives up that batch ([`GivenUpBatch`](super::GivenUpBatch)), and buys the lines again.
     pub fn no_batch(mut self, shard: u32) -> Self {
         self.words.push(Word::NoBatch(shard));
         self
@@ -302,6 +331,6 @@ impl Run {
             Some([first, ..]) => first.with_extension(ending()),
             _ => PathBuf::from("requests").with_extension(ending()),
         };
-        self.folder.clone().unwrap_or_else(beside)
+        self.folder.clone().or_else(|| self.default_folder.clone()).unwrap_or_else(beside)
     }
 }

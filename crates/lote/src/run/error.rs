@@ -62,8 +62,8 @@ pub(super) enum Kind {
     Twins(Vec<Twin>),
     /// The service has batches of this run that its log does not know.
     Behind(Vec<BatchId>),
-    /// It cannot be told what became of some shards.
-    Held(Vec<(u32, String)>),
+    /// It cannot be told what became of some shards, of which some may have batches that are not known.
+    Held { shards: Vec<(u32, String)>, may_have_others: bool },
     /// It was time to give up.
     GaveUp,
     /// All batches failed at validation, or were refused to the last line.
@@ -189,16 +189,17 @@ impl RunError {
         matches!(self.0.kind, Kind::Service(_)) && self.0.batches.is_empty()
     }
 
-    /// It cannot be told whether a create whose answer was lost has made a batch, or what became of a batch: a person
-    /// must say. See [`held`](Self::held).
+    /// It cannot be told whether a create whose answer was lost has made a batch, or what became of a batch, as when the
+    /// service does not know it any more or its files could not be fetched: a person must say, unless the same run, given
+    /// again, finds it. See [`held`](Self::held).
     pub fn is_held(&self) -> bool {
-        matches!(self.0.kind, Kind::Held(_))
+        matches!(self.0.kind, Kind::Held { .. })
     }
 
     /// There may be a batch that this run does not know of. The same run looks for it again.
     pub fn is_ambiguous(&self) -> bool {
         match &self.0.kind {
-            Kind::Held(_) => true,
+            Kind::Held { may_have_others, .. } => *may_have_others,
             Kind::Service(error) => error.is_ambiguous(),
             _ => false,
         }
@@ -225,7 +226,8 @@ impl RunError {
         }
     }
 
-    /// The batches exist, but could not be followed, or their files not be fetched. The same run tries again.
+    /// The batches exist, but could not be followed, or their files not be fetched, for want of a connection or of time. The
+    /// same run tries again. Where one batch alone is at fault, its shard is [held](Self::is_held).
     pub fn is_unfetched(&self) -> bool {
         matches!(self.0.kind, Kind::Unfetched(_))
     }
@@ -273,7 +275,7 @@ impl RunError {
     /// The shards of which it cannot be told what became of them, each with why.
     pub fn held(&self) -> &[(u32, String)] {
         match &self.0.kind {
-            Kind::Held(held) => held,
+            Kind::Held { shards, .. } => shards,
             _ => &[],
         }
     }
@@ -377,12 +379,12 @@ impl fmt::Display for RunError {
                     ids.join(", ")
                 )
             }
-            Kind::Held(held) => {
-                match held.len() {
+            Kind::Held { shards, .. } => {
+                match shards.len() {
                     1 => write!(f, "1 shard waits for a word of yours:")?,
                     several => write!(f, "{several} shards wait for a word of yours:")?,
                 }
-                for (shard, why) in held {
+                for (shard, why) in shards {
                     write!(f, "\n  shard {shard}: {why}")?;
                 }
                 Ok(())

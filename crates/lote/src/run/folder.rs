@@ -26,6 +26,7 @@ use super::{
 };
 use crate::save::{self, Access, AtomicFile, Dir, Stored, Written};
 
+mod another;
 mod appear;
 mod mend;
 

@@ -13,6 +13,7 @@ mod drive;
 mod error;
 mod event;
 mod folder;
+mod found;
 mod halve;
 mod limits;
 mod lock;
@@ -45,6 +46,7 @@ pub use builder::Run;
 pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKind, RemoteState, clean};
 pub use drive::Unreached;
 pub use error::{RunError, Twin};
+pub use found::{folder_of, list, list_below, within_a_run};
 pub use lock::Holder;
 pub use outcomes::{RunOutcomes, outcomes};
 pub use partition::Partition;
@@ -52,8 +54,8 @@ pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
-pub use report::{EndedBatch, Report, SurplusBatch};
-pub use status::{RunPhase, RunStatus, ShardStatus, list, status};
+pub use report::{EndedBatch, GivenUpBatch, Report, SurplusBatch};
+pub use status::{RunPhase, RunStatus, ShardStatus, status};
 pub use stream::RunEvent;
 
 use self::plan::Cut;
@@ -111,6 +113,12 @@ pub enum Progress<'a> {
         /// How long it takes to be certain that there is no batch.
         at_least: Duration,
     },
+    /// The service's list of batches is read, and goes on after many pages. Without a [deadline](Run::deadline) it is read to
+    /// its end, if it has one.
+    Listing {
+        /// The pages that were read so far.
+        pages: u64,
+    },
     /// Results were written although some lines have no outcome yet, before lost creates are looked for.
     Partial {
         /// Where they are.
@@ -143,6 +151,9 @@ pub enum Progress<'a> {
     Waiting(&'a Batch),
     /// An error that is survived: the same is tried again.
     Trouble(&'a Error),
+    /// An error that is survived without trying the same again, such as that of a create: what is done about it is told
+    /// next, or at the end.
+    Survived(&'a Error),
     /// No connection to the service can be made, which was reached before: the run goes on when there is one again. Told
     /// again once in a while.
     Unreached {

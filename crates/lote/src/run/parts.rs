@@ -78,11 +78,11 @@ pub fn join_parts(
         let (other, of, limit, whole) =
             first.get_or_insert_with(|| (folder.to_owned(), input.0, input.1, input.2.clone()));
         if (*of, *limit, &*whole) != (input.0, input.1, &input.2) {
-            let of = if *of == input.0 { "another input".to_owned() } else { format!("one of {} parts", input.0) };
-            return refuse(format!(
-                "its run is of {of} than that in {} (lote join puts them together by custom_id, given the requests)",
-                other.display()
-            ));
+            let differs = match *of == input.0 {
+                true => format!("its run is of another input than that in {}", other.display()),
+                false => format!("its run is one of {} parts, and that in {} one of {of}", input.0, other.display()),
+            };
+            return refuse(format!("{differs} (lote join puts them together by custom_id, given the requests)"));
         }
         if let Some(twice) = parts.get(&partition.part()) {
             return refuse(format!("its run is of part {partition}, as is that in {}", twice.folder.display()));

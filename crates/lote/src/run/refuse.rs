@@ -7,6 +7,7 @@ use super::{
     error::Kind,
     event::Opened,
     folder::Folder,
+    found::{folder_of, resolved, within_a_run},
     plan::Cut,
     record::Asked,
     seam::{Rule, kept},
@@ -106,7 +107,7 @@ impl Run {
                 Ok(found) if found.is_dir() => {
                     return Err(RunError::place(input, "it is a folder; name a file of requests"));
                 }
-                Ok(found) if !found.is_file() && self.folder.is_none() => {
+                Ok(found) if !found.is_file() && self.folder.is_none() && self.default_folder.is_none() => {
                     let why = "it is no regular file to stand beside; name the folder of the run";
                     return Err(RunError::place(input, why));
                 }
@@ -135,6 +136,9 @@ impl Run {
         }
         if real.starts_with(&real_folder) {
             return refuse("it is in the folder of the run, which keeps its own results; name another file");
+        }
+        if let Some(other) = folder_of(output) {
+            return refuse(&within_a_run(&other));
         }
         let is_input = |input: &PathBuf| real == resolved(input) || save::same_file(output, input);
         if self.inputs.iter().flatten().any(is_input) {
@@ -165,17 +169,4 @@ pub(super) fn check_endpoint(client: &Client, endpoint: &str) -> Result<(), Erro
         return Err(Error::invalid(problem));
     }
     client.shared().dialect().check_endpoint(endpoint)
-}
-
-/// A path as far as it exists without links, and the rest as it is written.
-fn resolved(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let there = path.ancestors().find_map(|part| Some((part, std::fs::canonicalize(part).ok()?)));
-    match there {
-        Some((part, real)) => path.strip_prefix(part).map_or_else(
-            |_| path.clone(),
-            |rest| if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) },
-        ),
-        None => path,
-    }
 }

@@ -9,7 +9,7 @@ use super::{
     folder::Folder,
     merge::{read_summary, read_surplus},
     record::surplus_folder,
-    state::{Phase, SurplusPhase},
+    state::{Phase, Shard, State, SurplusPhase},
 };
 use crate::{BatchId, Error, lines::Joined};
 
@@ -24,6 +24,9 @@ pub struct Report {
     /// Batches that were made of the same lines for nothing, and what they may be charged for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub surplus: Vec<SurplusBatch>,
+    /// Batches that a person has given up: see [`Run::no_batch`](super::Run::no_batch).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUpBatch>,
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
@@ -81,6 +84,30 @@ pub struct SurplusBatch {
     pub usage: crate::lines::Usage,
 }
 
+/// A batch that a person has given up, since the service did not know it any more or its files could not be fetched: its
+/// lines were bought again, or another batch counts in its place. What it did may be charged all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GivenUpBatch {
+    /// The number of the shard, from 1.
+    pub shard: u32,
+    /// The batch.
+    pub id: BatchId,
+    /// How many request lines it had.
+    pub lines: u64,
+}
+
+impl GivenUpBatch {
+    /// All of a run.
+    pub(super) fn of(state: &State) -> Vec<Self> {
+        let of = |(number, shard): (&u32, &Shard)| {
+            let (shard, lines, ids) = (*number, shard.plan.lines, shard.given_up.clone());
+            ids.into_iter().map(move |id| Self { shard, id, lines })
+        };
+        state.shards.iter().flat_map(of).collect()
+    }
+}
+
 fn is_none(lines: &u64) -> bool {
     *lines == 0
 }
@@ -116,6 +143,8 @@ pub(super) struct Summary {
     pub(super) undecided: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) surplus: Vec<SurplusBatch>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) given_up: Vec<GivenUpBatch>,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
@@ -162,6 +191,7 @@ impl Summary {
                 });
             }
         }
-        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, surplus, joined }
+        let given_up = GivenUpBatch::of(&folder.state);
+        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, surplus, given_up, joined }
     }
 }

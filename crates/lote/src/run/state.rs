@@ -66,6 +66,8 @@ pub(super) struct Shard {
     pub(super) refused: bool,
     /// All batches that were made for it, the one that counts last.
     pub(super) batches: Vec<BatchId>,
+    /// Those of them that a person has given up: what they did may be charged.
+    pub(super) given_up: Vec<BatchId>,
     /// Whether a person has said which batch counts.
     pub(super) said: bool,
     /// The status of the batch when it was over.
@@ -171,6 +173,7 @@ impl Shard {
             absent: None,
             refused: false,
             batches: Vec::new(),
+            given_up: Vec::new(),
             said: false,
             status: None,
             fetched: None,

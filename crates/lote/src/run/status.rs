@@ -1,9 +1,6 @@
 //! How far runs have come, as their folders say: nothing is asked of a service, and nothing is written.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,10 +9,10 @@ use super::{
     drive::{Noted, Unreached},
     folder::{Folder, SUMMARY, Seen},
     merge::read_summary,
-    report::{Summary, shown},
+    report::{GivenUpBatch, Summary, shown},
     schedule::Schedule,
     seal,
-    state::{Next, Phase},
+    state::{Next, Phase, Shard, State},
 };
 use crate::{BatchId, UnixSeconds, lines::Joined};
 
@@ -62,12 +59,19 @@ pub struct RunStatus {
     pub ended: u64,
     /// Lines that are known to have succeeded.
     pub succeeded: u64,
+    /// Why it is not gone on with until a person says what is paid for again, as when a run whose folder is lost has made
+    /// batches of the same lines: see [`RunError::is_twin`] and [`RunError::is_behind`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Why no other shard is submitted now, when some are left to be.
     pub waits: Option<String>,
     /// Batches that were made of the same lines for nothing, and are not over: see
     /// [`SurplusBatch`](super::SurplusBatch).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub surplus: Vec<BatchId>,
+    /// Batches that a person has given up, whose lines were bought again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUpBatch>,
     /// Since when no connection to the service can be made, as the process at work on it says, or as the last one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreached: Option<Unreached>,
@@ -100,6 +104,9 @@ pub struct ShardStatus {
     pub ended: u64,
     /// Lines that succeeded.
     pub succeeded: u64,
+    /// Batches that were made of the same lines a second time, those that are over included: what they did may be charged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<BatchId>,
     /// Whether it waits for a word of a person.
     pub held: bool,
     /// Why it does so, or failed.
@@ -168,22 +175,25 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
             ended,
             succeeded,
+            surplus: shard.surplus.iter().map(|surplus| surplus.batch.clone()).collect(),
             held: shard.held.is_some(),
             why: shard.held.clone().or(failed).or_else(|| shard.why.clone()),
         });
     }
+    let unsent = |shard: &ShardStatus| matches!(shard.phase, "planned" | "uploaded");
+    let refused = noted.refused.filter(|_| holder.is_none() && !state.anew && shards.iter().any(unsent));
     let phase = match &holder {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,
         None if state.next(&Schedule::unbounded(), UnixSeconds::now()) == Next::Held => RunPhase::Held,
+        None if refused.is_some() => RunPhase::Held,
         // The others wait for a place that a held one has.
         None if noted.held && state.is_stuck() => RunPhase::Held,
         None => RunPhase::Stopped,
     };
-    let first = |count: fn(&ShardStatus) -> u64| shards.iter().filter(|shard| shard.attempt == 1).map(count).sum();
     let (ended, succeeded) = match &results {
         Some(joined) => (joined.lines, joined.succeeded),
-        None => (first(|shard| shard.ended), first(|shard| shard.succeeded)),
+        None => came(&state, &shards),
     };
     Ok(RunStatus {
         run: record.run,
@@ -197,29 +207,25 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         lines: record.lines,
         ended,
         succeeded,
-        waits: noted.waits.filter(|_| shards.iter().any(|shard| matches!(shard.phase, "planned" | "uploaded"))),
+        refused,
+        waits: noted.waits.filter(|_| shards.iter().any(unsent)),
         unreached: noted.unreached.filter(|_| phase != RunPhase::Finished),
+        given_up: GivenUpBatch::of(&state),
         surplus: state.open_surplus().into_iter().map(|(_, batch)| batch).collect(),
         shards,
         results,
     })
 }
 
-/// The runs in the folders of a folder, the youngest first; those that cannot be read are told with why.
-///
-/// # Errors
-/// One that [`is_place`](RunError::is_place) when the folder cannot be read.
-pub fn list(parent: impl AsRef<Path>) -> Result<Vec<Result<RunStatus, RunError>>, RunError> {
-    let parent = parent.as_ref();
-    let entries = fs::read_dir(parent).map_err(|error| RunError::place(parent, error.to_string()))?;
-    let mut runs = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| RunError::place(parent, error.to_string()))?;
-        let path = entry.path();
-        if path.join(super::record::Record::NAME).is_file() && !crate::save::is_staging(&entry.file_name()) {
-            runs.push(status(&path));
-        }
-    }
-    runs.sort_by_key(|run| std::cmp::Reverse(run.as_ref().map_or(i64::MIN, |run| run.begun_at.get())));
-    Ok(runs)
+/// How many lines have ended, and how many of them succeeded. A line that is tried again has not succeeded before, and has
+/// ended when its last attempt has.
+fn came(state: &State, shards: &[ShardStatus]) -> (u64, u64) {
+    let again = |shard: &&ShardStatus| shard.attempt > 1 && shard.phase != "halved";
+    let sum = |count: fn(&ShardStatus) -> u64| -> u64 { shards.iter().map(count).sum() };
+    let first =
+        |count: fn(&ShardStatus) -> u64| -> u64 { shards.iter().filter(|shard| shard.attempt == 1).map(count).sum() };
+    let is_ended = |number: u32| state.shards.get(&number).is_some_and(Shard::is_ended);
+    let open = shards.iter().filter(again).filter(|shard| !is_ended(shard.shard));
+    let open: u64 = open.map(|shard| shard.lines.saturating_sub(shard.ended)).sum();
+    (first(|shard| shard.ended).saturating_sub(open), sum(|shard| shard.succeeded))
 }

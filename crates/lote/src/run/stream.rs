@@ -71,6 +71,11 @@ pub enum RunEvent {
         /// How long it takes to be certain that there is no batch.
         at_least: Duration,
     },
+    /// The service's list of batches is read, and goes on after many pages.
+    Listing {
+        /// The pages that were read so far.
+        pages: u64,
+    },
     /// Results were written although some lines have no outcome yet, before lost creates are looked for.
     Partial {
         /// Where they are.
@@ -102,6 +107,8 @@ pub enum RunEvent {
     Waiting(Box<Batch>),
     /// An error that is survived, in words: the same is tried again.
     Trouble(String),
+    /// An error that is survived without trying the same again, in words: what is done about it is told next, or at the end.
+    Survived(String),
     /// No connection to the service can be made, which was reached before: the run goes on when there is one again.
     Unreached {
         /// For how long.
@@ -149,12 +156,14 @@ impl RunEvent {
             Progress::Replaces { folder, what } => Self::Replaces { folder: folder.to_owned(), what: what.to_owned() },
             Progress::Halved { shard, halves, why } => Self::Halved { shard, halves, why: why.to_owned() },
             Progress::Resolving { shards, at_least } => Self::Resolving { shards: shards.to_owned(), at_least },
+            Progress::Listing { pages } => Self::Listing { pages },
             Progress::Partial { results, undecided } => Self::Partial { results: results.to_owned(), undecided },
             Progress::Surplus { shard, batch } => Self::Surplus { shard, batch: Box::new(batch.clone()) },
             Progress::Waits { why } => Self::Waits { why: why.to_owned() },
             Progress::LimitsUnread { file, why } => Self::LimitsUnread { file: file.to_owned(), why: why.to_owned() },
             Progress::Waiting(batch) => Self::Waiting(Box::new(batch.clone())),
             Progress::Trouble(error) => Self::Trouble(error.to_string()),
+            Progress::Survived(error) => Self::Survived(error.to_string()),
             Progress::Unreached { since, error } => Self::Unreached { since, why: error.to_string() },
             Progress::Downloading { name } => Self::Downloading { name },
             Progress::Joining => Self::Joining,

@@ -37,6 +37,10 @@ impl Run {
     /// See [`RunError`], whose predicates tell what was paid for by then.
     pub async fn execute(self) -> Result<Report, RunError> {
         let started = Instant::now();
+        self.placed().await?.executed(started).await
+    }
+
+    async fn executed(self, started: Instant) -> Result<Report, RunError> {
         if self.only_reads()
             && let Some(report) = self.finished().await?
         {
@@ -67,6 +71,10 @@ impl Run {
     /// See [`RunError`].
     pub async fn submit(self) -> Result<RunStatus, RunError> {
         let started = Instant::now();
+        self.placed().await?.submitted(started).await
+    }
+
+    async fn submitted(self, started: Instant) -> Result<RunStatus, RunError> {
         if self.only_reads() && self.is_finished().await? {
             return status(self.folder_path());
         }
@@ -82,6 +90,36 @@ impl Run {
             }
             Err(Stopped::Failed(error)) => Err(self.broke_off(driver, error)),
         }
+    }
+
+    /// The run in the folder in which it will be. That is its own, but for one that is to be made [anew](Self::anew) while a
+    /// run of the same is finished there: then that of an unfinished one beside it, or the first that is free
+    /// (`requests.2.run`). [`execute`](Self::execute) and [`submit`](Self::submit) find it themselves; this tells it before.
+    ///
+    /// # Errors
+    /// One that [`is_taken`](RunError::is_taken) when the folder was [named](Self::folder), and holds a finished run of the
+    /// same; those of reading the input.
+    pub async fn placed(self) -> Result<Self, RunError> {
+        let Some(inputs) = self.inputs.clone().filter(|_| self.anew && !self.is_placed) else { return Ok(self) };
+        let (path, check, asked, who) = (self.folder_path(), self.check_rules(), self.asked(), self.who());
+        let is_named = self.folder.is_some();
+        let here = Arc::new(());
+        let seen = Arc::downgrade(&here);
+        let wanted = move || seen.strong_count() > 0;
+        let another = blocking(move || {
+            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who };
+            draft.another(is_named, &wanted)
+        });
+        let another = self.ends().within(another).await;
+        drop(here);
+        let folder =
+            another.map_err(|error| RunError::refused(error.context("gave up before the end of the check")))??;
+        Ok(Self { folder: Some(folder), is_placed: true, ..self })
+    }
+
+    /// When all of it has to be done.
+    fn ends(&self) -> Deadline {
+        Deadline::since(self.deadline, self.begun)
     }
 
     /// What came of a run that is finished, read from its folder: no call is made, and nothing is written but the
@@ -124,7 +162,7 @@ impl Run {
             Err(error) if error.is_busy() => Folder::ask_to_cancel(&path).map(|()| None),
             Err(error) => Err(error),
             Ok(folder) => {
-                let mut driver = self.enter(folder, Deadline::after(self.deadline), false).await?;
+                let mut driver = self.enter(folder, self.ends(), false).await?;
                 if driver.folder.state.finished.is_none() && !driver.folder.state.cancelled {
                     driver.folder.say(Event::Cancelled)?;
                 }
@@ -163,7 +201,7 @@ impl Run {
     /// That a file could not be deleted is no error: see [`CleanedRemote::kept`].
     pub async fn delete_remote(self, clean: Clean) -> Result<CleanedRemote, RunError> {
         let mut folder = Folder::open(&self.folder_path())?;
-        self.delete_files(&mut folder, Deadline::after(self.deadline), clean).await
+        self.delete_files(&mut folder, self.ends(), clean).await
     }
 
     async fn delete_files(
@@ -231,7 +269,7 @@ impl Run {
 
     /// The folder is made or opened, and this process is at work in it.
     async fn begin(&self, detach: bool) -> Result<Driver, RunError> {
-        let deadline = Deadline::after(self.deadline);
+        let deadline = self.ends();
         self.check_options().map_err(RunError::refused)?;
         self.check_places()?;
         let folder = match &self.inputs {
@@ -379,12 +417,13 @@ impl Run {
     /// The report of a finished run, and its results where they are wanted as well.
     async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
-        let Summary { run, batches, undecided, surplus, joined } =
+        let Summary { run, batches, undecided, surplus, given_up, joined } =
             seal::read(&path).map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
         let mut report = Report {
             run,
             batches,
             surplus,
+            given_up,
             joined,
             undecided,
             folder: folder.to_owned(),

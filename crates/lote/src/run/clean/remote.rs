@@ -222,7 +222,7 @@ impl Remote<'_> {
             let file = batch.input_file_id.as_ref().filter(|_| !batch.is_terminal());
             Whose::from(file.filter(|file| read.contains(*file)).map(|_| 0))
         };
-        let listed = self.deadline.bound(adopt::list(self.client, at_work)).await;
+        let listed = self.deadline.bound(adopt::list(self.client, self.on_progress, at_work)).await;
         let listed = listed.map_err(|error| format!("a batch at work may read it: {error}"))?;
         if !listed.whole {
             return Err("a batch at work may read it: the service's list does not say where it ends".to_owned());

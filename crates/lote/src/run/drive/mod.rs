@@ -147,7 +147,10 @@ impl Driver {
             match self.step().await {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.went_on(),
-                Err(Stopped::Failed(error)) => self.outlast(error).await?,
+                Err(Stopped::Failed(error)) => {
+                    self.note_refused(&error);
+                    self.outlast(error).await?;
+                }
                 Err(stopped) => return Err(stopped),
             }
         }
@@ -283,7 +286,11 @@ impl Driver {
 
     fn held(&self) -> RunError {
         let held = self.folder.state.shards.iter().filter_map(|(number, shard)| Some((*number, shard.held.clone()?)));
-        self.ended(Kind::Held(held.collect()))
+        // Where the batch is known, there is none to be looked for.
+        let known = |phase: &Phase| matches!(phase, Phase::Created | Phase::Over | Phase::Fetched);
+        let mut shards = self.folder.state.shards.values().filter(|shard| shard.held.is_some());
+        let may_have_others = shards.any(|shard| !known(&shard.phase));
+        self.ended(Kind::Held { shards: held.collect(), may_have_others })
     }
 
     fn failed(&self, doing: &str, path: &std::path::Path, error: std::io::Error) -> RunError {

@@ -17,6 +17,9 @@ pub(in crate::run) struct Noted {
     /// Whether nothing goes on without a word of a person, as many shards as wait.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::run) held: bool,
+    /// Why it was refused to go on, until a person says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::run) refused: Option<String>,
     /// Since when no connection can be made to the service, which was reached before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::run) unreached: Option<Unreached>,

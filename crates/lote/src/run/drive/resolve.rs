@@ -66,7 +66,7 @@ impl Driver {
                 None => Whose::Unclear(unclear),
             }
         };
-        let listed = self.manner.deadline.bound(adopt::list(&self.client, of)).await?;
+        let listed = self.manner.deadline.bound(adopt::list(&self.client, &self.manner.on_progress, of)).await?;
         self.reach.answered();
         Ok(listed)
     }
@@ -118,7 +118,7 @@ impl Driver {
             Err(error) if error.is_deadline() => Err(self.service(error)),
             Err(error) if error.is_unreached() && self.outlasts_any() => Err(self.service(error).repeatable()),
             Err(error) => {
-                self.tell(Progress::Trouble(&error));
+                self.tell(Progress::Survived(&error));
                 Ok(false)
             }
         }
@@ -219,7 +219,7 @@ impl Driver {
                 Ok(batch) => self.created(number, batch, true)?,
                 Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
                 // What the lost one has done, no refusal of this one undoes: the list tells.
-                Err(error) => self.tell(Progress::Trouble(&error)),
+                Err(error) => self.tell(Progress::Survived(&error)),
             }
         }
         Ok(())

@@ -151,14 +151,13 @@ impl Driver {
         self.folder.say(Event::Failed { shard: number, why })
     }
 
-    /// What a batch has could not be fetched. One of several is left for later when only it is at fault.
+    /// What a batch has could not be fetched, and only it is at fault: what is not there may never be, and a person can say
+    /// so. The others go on, if there are any.
     fn unfetched(&mut self, number: u32, error: Error) -> Result<(), RunError> {
-        // What is not there may never be: a person can say so.
-        let alone = self.folder.state.shards.len() == 1 && !error.is_not_found();
-        if error.is_deadline() || error.is_io() || alone || error.is_connection() {
+        if error.is_deadline() || error.is_io() || error.is_connection() {
             return Err(self.ended(Kind::Unfetched(error)));
         }
-        self.tell(Progress::Trouble(&error));
+        self.tell(Progress::Survived(&error));
         self.hold(number, error.to_string())
     }
 }

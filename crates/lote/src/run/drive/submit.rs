@@ -152,7 +152,7 @@ impl Driver {
             // There is a batch although its answer cannot be read.
             let written =
                 self.folder.say(Event::Created { shard: number, batch: batch.clone(), adopted: false, said: false });
-            self.tell(Progress::Trouble(&error));
+            self.tell(Progress::Survived(&error));
             written.map_err(|error| error.and(batch))?;
             return Ok(());
         }
@@ -160,7 +160,7 @@ impl Driver {
             if error.is_deadline() {
                 return Err(self.service(error));
             }
-            self.tell(Progress::Trouble(&error));
+            self.tell(Progress::Survived(&error));
             // What became of it is looked for next.
             if kept(Rule::Look) {
                 return Ok(());
@@ -189,7 +189,7 @@ impl Driver {
         if self.folder.state.batches().is_empty() {
             return Err(self.service(error));
         }
-        self.tell(Progress::Trouble(&error));
+        self.tell(Progress::Survived(&error));
         self.hold(number, format!("its batch was not created: {error}"))
     }
 
@@ -238,7 +238,8 @@ impl Driver {
     /// Stops when another run, whose folder is lost, has made a batch of the same lines. A list that cannot be read stops
     /// nobody.
     async fn look_for_twins(&mut self) -> Result<(), RunError> {
-        let twins = adopt::twins(&self.client, self.folder.path(), &self.folder.record.run, &self.folder.state);
+        let (folder, on_progress) = (&self.folder, &self.manner.on_progress);
+        let twins = adopt::twins(&self.client, on_progress, folder.path(), &folder.record.run, &folder.state);
         match self.manner.deadline.bound(twins).await {
             Ok(twins) if !twins.is_empty() => Err(self.ended(Kind::Twins(twins))),
             Err(error) if error.is_deadline() => Err(self.service(before(error))),

@@ -48,7 +48,7 @@ impl Driver {
 
     /// The service does not know a surplus batch any more: nothing can be fetched of it.
     pub(super) fn surplus_unknown(&mut self, shard: u32, id: BatchId, error: &Error) -> Result<(), RunError> {
-        self.tell(Progress::Trouble(error));
+        self.tell(Progress::Survived(error));
         self.folder.say(Event::SurplusOver { shard, batch: id.clone(), status: NOT_FOUND.to_owned() })?;
         self.folder.say(Event::SurplusSettled { shard, batch: id, results: None })
     }
@@ -108,7 +108,7 @@ impl Driver {
         if !error.is_late() && !error.is_not_found() {
             return Err(self.ended(Kind::Unfetched(error)));
         }
-        self.tell(Progress::Trouble(&error));
+        self.tell(Progress::Survived(&error));
         self.folder.say(Event::SurplusSettled { shard: number, batch: id, results: None })
     }
 }

@@ -29,6 +29,9 @@ use crate::{
 /// How often a process at work looks whether it was asked to cancel, and tells how far it is.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How many batches are named of those for which a run is not gone on with.
+const NAMED: usize = 5;
+
 /// The batch of several that a wait has ended for first, and how.
 type Ended = Option<(BatchId, Waited)>;
 
@@ -137,6 +140,21 @@ impl Driver {
     pub(super) fn note_held(&mut self) {
         self.noted.waits = self.why_waiting().map(|why| why.to_string());
         self.noted.held = true;
+        self.folder.note(&self.noted);
+    }
+
+    /// Leaves that the run is not gone on with by itself, since a person must say what of it is paid for again.
+    pub(super) fn note_refused(&mut self, error: &RunError) {
+        let batches = |ids: Vec<&str>| ids.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+        let why = if error.is_twin() {
+            let twins = batches(error.twins().iter().map(|twin| twin.batch.as_str()).collect());
+            format!("a run whose folder is lost has made batches of the same lines ({twins})")
+        } else if error.is_behind() {
+            "this is an older copy of its folder: the service has batches of the run that it does not know".to_owned()
+        } else {
+            return;
+        };
+        self.noted.refused = Some(why);
         self.folder.note(&self.noted);
     }
 

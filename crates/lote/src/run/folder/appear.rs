@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File},
-    io::{self, BufWriter},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,7 @@ use crate::{
         event::Opened,
         lock::{Lock, NotHeld},
         log::Log,
-        plan::{self, PlanError, Planned, Shards},
+        plan::{self, PlanError, Planned, Shards, dry::Dropped},
         record::{Asked, Record, shard_folder},
         seal,
         state::State,
@@ -210,25 +210,54 @@ impl Draft<'_> {
         if let Some(what) = record.asked.differs(&asked) {
             return Ok(Some(what));
         }
+        let mut order = mend::order(folder).map_err(|error| folder.failed("write", ORDER, error))?;
+        let sha256 = self.sha256(&mut Mending::of(folder), &mut order, wanted)?;
+        let differs = record.asked.differs(&Asked { sha256, ..asked });
+        if differs.is_none() {
+            order.commit().map_err(|error| folder.failed("write", ORDER, error))?;
+        }
+        Ok(differs)
+    }
+
+    /// How this run differs from one of several: the hash of the lines is made once.
+    pub(super) fn differs_from(
+        &self,
+        record: &Record,
+        lines: &mut Option<String>,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<String>, RunError> {
+        let asked = Asked { sha256: record.asked.sha256.clone(), ..self.asked.clone() };
+        if let Some(what) = record.asked.differs(&asked) {
+            return Ok(Some(what));
+        }
+        let sha256 = match lines {
+            Some(known) => known.clone(),
+            None => lines.insert(self.sha256(&mut Dropped, &mut io::sink(), wanted)?).clone(),
+        };
+        Ok(record.asked.differs(&Asked { sha256, ..asked }))
+    }
+
+    /// The hash of the lines, which go into these shards.
+    fn sha256(
+        &self,
+        shards: &mut impl Shards,
+        order: &mut dyn Write,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<String, RunError> {
         let spill = tempfile::tempdir()
             .map_err(|error| RunError::io("make a temporary folder in", &std::env::temp_dir(), error))?;
-        let mut order = mend::order(folder).map_err(|error| folder.failed("write", ORDER, error))?;
         let planned: Planned = plan::plan(
             self.inputs,
             self.check,
             &self.asked.cut,
             self.asked.taken(),
             spill.path(),
-            &mut Mending::of(folder),
-            &mut order,
+            shards,
+            order,
             wanted,
         )
         .map_err(plan_error)?;
-        let differs = record.asked.differs(&Asked { sha256: planned.checked.sha256, ..asked });
-        if differs.is_none() {
-            order.commit().map_err(|error| folder.failed("write", ORDER, error))?;
-        }
-        Ok(differs)
+        Ok(planned.checked.sha256)
     }
 
     /// Nobody is to read the folder who may not read the whole input.

@@ -9,7 +9,11 @@ use std::{
 
 use super::{Folder, ORDER, REQUESTS, appear::make_folder};
 use crate::{
-    run::{plan::Shards, record::shard_folder},
+    run::{
+        plan::Shards,
+        record::shard_folder,
+        seam::{Rule, kept},
+    },
     save::{Access, AtomicFile, Dir, Stored, Written},
 };
 
@@ -29,7 +33,7 @@ impl<'a> Mending<'a> {
     pub(super) fn of(folder: &'a Folder) -> Self {
         let plans = folder.record.shards.iter().filter(|_| folder.state.finished.is_none());
         let lacks = |path: &Path, sha256: &str| match Stored::of(path) {
-            Ok(found) => found.sha256 != sha256,
+            Ok(found) => found.sha256 != sha256 && kept(Rule::Checked),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         let lacking = plans.filter(|plan| lacks(&folder.shard(plan.number).join(REQUESTS), &plan.sha256));

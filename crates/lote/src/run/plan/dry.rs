@@ -122,7 +122,7 @@ pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &Pla
 }
 
 /// Drops the lines.
-struct Dropped;
+pub(in crate::run) struct Dropped;
 
 impl Shards for Dropped {
     type Out = io::Sink;

@@ -113,7 +113,9 @@ impl State {
         if let Event::Created { batch, .. } = event {
             // One that a person has given up, and has found again.
             shard.batches.retain(|known| known != batch);
+            shard.given_up.retain(|known| known != batch);
         }
+        let counted = shard.batch().cloned();
         let phase = match (event, &shard.phase) {
             (Event::Uploaded { file, .. }, Planned | Uploaded) => {
                 shard.file = Some(file.clone());
@@ -142,6 +144,7 @@ impl State {
             }
             // A person has said what became of a batch that the service does not know any more, or that was named before.
             (Event::NoBatch { why, .. }, Created | Over) if shard.held.is_some() || shard.said => {
+                shard.given_up.extend(counted);
                 shard.why = Some(why.clone());
                 shard.status = None;
                 free
@@ -152,6 +155,7 @@ impl State {
                 Uploaded
             }
             (Event::Created { batch, adopted: true, .. }, Created | Over) if shard.held.is_some() || shard.said => {
+                shard.given_up.extend(counted.filter(|counted| counted != batch));
                 shard.batches.push(batch.clone());
                 shard.status = None;
                 Created
