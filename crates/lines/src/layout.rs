@@ -153,6 +153,10 @@ impl Layout {
     /// [is open](Self::is_open), and the answer is [`Part::Faulty`], the block is to be taken.
     pub(crate) fn judge(&mut self, number: u64, offset: u64, line: &[u8]) -> Part {
         if is_marker(line, self.told_markers) {
+            // What is put together of lines is to stand in the file as it is.
+            if self.block.is_some() {
+                return Part::Faulty;
+            }
             if !self.told_markers {
                 self.told_markers = true;
                 self.news.push((number, Deviation::Markers));

@@ -160,6 +160,26 @@ fn an_answer_that_begins_behind_the_end_of_another_is_read() {
 }
 
 #[test]
+fn an_object_with_conflict_markers_in_it_is_no_file_that_was_changed() {
+    let response = "\"response\":{\"status_code\":200,\"body\":{\"x\":\"y\"}}\n}\n";
+    for (file, of_a) in [
+        (format!("{{\n\"custom_id\":\"a\",\n<<<<<<< ours\n{response}"), Unreadable),
+        (
+            format!(
+                "{{\n<<<<<<< ours\n\"custom_id\":\"a\",\n=======\n\"custom_id\":\"b\",\n>>>>>>> theirs\n{response}"
+            ),
+            Missing,
+        ),
+        (format!("{{\n\"id\":1,\n<<<<<<< ours\n{{\"x\":\n\"custom_id\":\"a\",\n{response}"), Unreadable),
+    ] {
+        let (joined, outcomes) = joined(&["a", "b"], &file);
+        assert_eq!(outcomes, [of_a, Missing], "{file}: {:?}", joined.anomalies);
+        let is_told = |code: &str| joined.anomalies.iter().any(|anomaly| anomaly.code.as_str() == code);
+        assert!(is_told("conflict_markers") && !is_told("changed_while_reading"), "{file}: {:?}", joined.anomalies);
+    }
+}
+
+#[test]
 fn byte_order_marks_are_passed_over_wherever_files_were_put_together() {
     let request = |id: &str| format!("{{\"custom_id\":\"{id}\"}}\n");
     let mark = "\u{feff}";
