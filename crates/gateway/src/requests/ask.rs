@@ -115,7 +115,7 @@ impl Ask {
         if !body.get().starts_with('{') {
             return Err(refused("The body must be a JSON object.".to_owned()));
         }
-        let request = LineRequest { origin: self.caller.view, endpoint: self.endpoint, body };
+        let request = LineRequest { origin: self.caller.view, endpoint: self.endpoint, at_once: true, body };
         Ok(Held { request, _room: room })
     }
 

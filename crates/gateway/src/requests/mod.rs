@@ -4,6 +4,7 @@ mod ask;
 mod body;
 mod stream;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -69,18 +70,13 @@ fn response(endpoint: Endpoint, answered: Answered) -> Response {
     let length = body.len();
     let events = streaming.and_then(|streaming| stream::events(endpoint, streaming, &body));
     let is_stream = events.is_some();
+    let pieces = events.unwrap_or_else(|| Box::new(std::iter::once(body)));
     // The room is held until the last of it is sent.
-    let body = match events {
-        Some(events) => Body::from_stream(streams::iter(events.map(move |event| {
-            let _ = &room;
-            Ok::<_, std::convert::Infallible>(event)
-        }))),
-        None => Body::from_stream(streams::iter([body].into_iter().map(move |body| {
-            let _ = &room;
-            Ok::<_, std::convert::Infallible>(body)
-        }))),
-    };
-    let mut response = Response::new(body);
+    let pieces = pieces.map(move |piece| {
+        let _ = &room;
+        Ok::<_, Infallible>(piece)
+    });
+    let mut response = Response::new(Body::from_stream(streams::iter(pieces)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if is_stream {

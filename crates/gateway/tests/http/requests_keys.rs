@@ -108,8 +108,7 @@ async fn whoever_comes_meanwhile_waits_for_the_one_answer() {
     assert_eq!((answers.len(), counts(&gateway)), (1, (1, 19)));
 }
 
-/// A client that lost its patience, or its life, finds the answer when it comes again; without a key it is as if it had
-/// never come.
+/// A client that lost its patience, or its life, finds the answer when it comes again.
 #[tokio::test]
 async fn a_request_with_a_key_outlives_its_client() {
     let gateway = start(Gateway::builder().idempotency(true).journal(true).virtual_clock()).await;
@@ -122,6 +121,26 @@ async fn a_request_with_a_key_outlives_its_client() {
     gateway.advance(Duration::from_secs(60)).await;
     let (status, _) = answer(asking(&caller, "/embeddings", "k", &body)).await;
     assert_eq!((status.as_u16(), counts(&gateway)), (200, (1, 1)));
+}
+
+/// What it asked for does not fail later, when nobody hears it: so the next one is another first attempt.
+#[tokio::test]
+async fn a_request_without_a_key_ends_with_its_client() {
+    let gateway = start(Gateway::builder().idempotency(true).journal(true).virtual_clock().max_connections(1)).await;
+    let body = json!({"model": "m", "input": "[[sleep=60000]][[fail=1:503]]", "dimensions": 4});
+    for times in 1..=2 {
+        let caller = Caller::new(&gateway, OPENAI, "sk-test");
+        let ask = tokio::spawn(send(caller.request(Method::POST, "/embeddings").json(&body)));
+        executed(&gateway, times).await;
+        ask.abort();
+        assert!(ask.await.is_err());
+        drop(caller);
+        // There is one place: whoever gets it comes after the end of that connection.
+        assert_eq!(Caller::new(&gateway, OPENAI, "sk-test").get("/models").await.0, 200);
+        gateway.advance(Duration::from_secs(60)).await;
+    }
+    let attempts: Vec<Event> = gateway.journal().into_iter().map(|entry| entry.event).collect();
+    assert!(attempts.iter().all(|event| matches!(event, Event::RequestExecuted { attempt: 1, .. })), "{attempts:?}");
 }
 
 #[tokio::test]
