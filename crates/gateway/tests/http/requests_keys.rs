@@ -7,7 +7,7 @@ use lote_gateway::{Entry, Event, Gateway};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::common::{Caller, MKA1, OPENAI, PREFIXES, answer, send, start};
+use crate::common::{Caller, MKA1, OPENAI, PATIENCE, PREFIXES, answer, send, start};
 
 fn asking(caller: &Caller, path: &str, key: &str, body: &Value) -> RequestBuilder {
     caller.request(Method::POST, path).header("idempotency-key", key).json(body)
@@ -23,9 +23,12 @@ fn counts(gateway: &Gateway) -> (usize, usize) {
 }
 
 async fn executed(gateway: &Gateway, times: usize) {
-    while counts(gateway).0 < times {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let waiting = async {
+        while counts(gateway).0 < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
 }
 
 #[tokio::test]
