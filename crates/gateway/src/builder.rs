@@ -117,8 +117,8 @@ impl Builder {
     }
 
     /// Obeys `Idempotency-Key` on creates: the same key and the same body of one tenant get
-    /// the batch that they made the first time, as it is now; another body a 409. Off by
-    /// default, since neither MKA1 nor OpenAI documents it; OGX does.
+    /// the batch that they made the first time, as it is now; another body a 409. Requests that are answered at once get
+    /// the answer of the first time. Off by default, since neither MKA1 nor OpenAI documents it; OGX does, for batches.
     pub fn idempotency(mut self, enabled: bool) -> Self {
         self.setup.idempotency = enabled;
         self
@@ -133,7 +133,8 @@ impl Builder {
 
     /// Longest request line in an input file, in bytes without its line break; the default is 16,777,216 (16 MiB), room
     /// for a picture in Base64. No service names a limit. A batch with a longer line fails with `invalid_request` and
-    /// the number of the line, which is not held in memory for that. Answering one takes several times its length.
+    /// the number of the line, which is not held in memory for that. Answering one takes several times its length. The body
+    /// of a request that is answered at once may be as long, or it is a 413.
     pub fn max_line_bytes(mut self, bytes: u64) -> Self {
         self.setup.settings.max_line_bytes = bytes;
         self

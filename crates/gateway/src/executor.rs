@@ -15,6 +15,8 @@ pub(crate) struct LineRequest {
     /// Under which prefix it came, or its batch was created: the two services differ in what they are known to refuse.
     pub(crate) origin: View,
     pub(crate) endpoint: Endpoint,
+    /// Whether a client waits for the answer: it is not to wait for the lines of batches.
+    pub(crate) at_once: bool,
     /// A JSON object, as the client wrote it.
     pub(crate) body: Box<RawValue>,
 }

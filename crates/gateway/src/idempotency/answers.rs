@@ -14,6 +14,9 @@ use crate::tenant::Tenant;
 /// The most memory that answers take, in bytes; beyond it the oldest are forgotten.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
+/// Most keys whose requests are being answered, or wait for that: they may have outlived their clients.
+const MOST_OPEN: usize = 16_384;
+
 /// About what an answer takes beside its body and its key.
 const ENTRY: usize = 512;
 
@@ -30,6 +33,7 @@ pub(crate) struct Answers(Option<Mutex<Book>>);
 #[derive(Debug)]
 struct Book {
     most: usize,
+    most_open: usize,
     places: HashMap<Name, Place>,
     /// Names with an answer, the oldest first.
     answered: VecDeque<Name>,
@@ -54,11 +58,12 @@ pub(crate) struct Turn<'a> {
 
 impl Answers {
     pub(crate) fn new(enabled: bool) -> Answers {
-        Answers::within(enabled, MOST_BYTES)
+        Answers::within(enabled, MOST_BYTES, MOST_OPEN)
     }
 
-    fn within(enabled: bool, most: usize) -> Answers {
-        let book = || Mutex::new(Book { most, places: HashMap::new(), answered: VecDeque::new(), bytes: 0 });
+    fn within(enabled: bool, most: usize, most_open: usize) -> Answers {
+        let (places, answered) = (HashMap::new, VecDeque::new);
+        let book = || Mutex::new(Book { most, most_open, places: places(), answered: answered(), bytes: 0 });
         Answers(enabled.then(book))
     }
 
@@ -69,7 +74,7 @@ impl Answers {
 
     /// Waits until no other request with this key is being answered; none where keys are not obeyed.
     ///
-    /// A key that was used for something else is a 409.
+    /// A key that was used for something else is a 409, one too many a 503.
     pub(crate) async fn turn(&self, tenant: Tenant, key: &str, asked: Asked) -> Result<Option<Turn<'_>>, ApiError> {
         let name = (tenant, key.to_owned());
         let Some(slot) = self.slot(&name, asked)? else { return Ok(None) };
@@ -79,6 +84,11 @@ impl Answers {
     fn slot(&self, name: &Name, asked: Asked) -> Result<Option<Slot>, ApiError> {
         let Some(mut book) = self.book() else { return Ok(None) };
         checked(&name.1)?;
+        let open = book.places.len() - book.answered.len();
+        if open >= book.most_open && !book.places.contains_key(name) {
+            let message = "Too many requests with an Idempotency-Key are being answered; try again later.";
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message));
+        }
         let place = book.places.entry(name.clone()).or_insert_with(|| Place { asked, slot: Slot::default(), bytes: 0 });
         if place.asked != asked {
             let message = "This Idempotency-Key was used with another body; use another key for another request.";
@@ -145,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_without_an_answer_is_free_again() {
-        let answers = Answers::within(true, 10_000);
+        let answers = Answers::within(true, 10_000, 100);
         let first = turn(&answers, "k", 1).await.unwrap();
         assert!(turn(&answers, "k", 2).await.is_err(), "while it is being answered");
         let mut second = std::pin::pin!(turn(&answers, "k", 1));
@@ -162,8 +172,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_that_are_open_are_bounded() {
+        let answers = Answers::within(true, 10_000, 2);
+        for n in 0..5 {
+            turn(&answers, &n.to_string(), 1).await.unwrap().keep(&Bytes::new());
+        }
+        let first = turn(&answers, "a", 1).await.unwrap();
+        let _second = turn(&answers, "b", 1).await.unwrap();
+        assert!(turn(&answers, "c", 1).await.is_err());
+        assert!(turn(&answers, "4", 1).await.unwrap().answer().is_some());
+        drop(first);
+        assert!(turn(&answers, "c", 1).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn the_oldest_answers_make_room() {
-        let answers = Answers::within(true, 10_000);
+        let answers = Answers::within(true, 10_000, 100);
         for n in 0..100 {
             turn(&answers, &n.to_string(), 1).await.unwrap().keep(&Bytes::from(vec![0; 1_000]));
         }

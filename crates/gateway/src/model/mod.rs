@@ -38,10 +38,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// vectors are long.
 const NAMES: [&str; 2] = ["lote-builtin", "lote-builtin-large"];
 
-/// Room for all answers in memory at once.
+/// Room for all answers in memory at once: to lines of batches, and as much to other requests.
 const ROOM_KIB: u32 = 64 * 1024;
 
-/// Room for all bodies in memory at once, once they are read.
+/// Room for all bodies in memory at once, once they are read: of lines of batches, and as much for other requests.
 const TREES_KIB: u32 = 64 * 1024;
 
 /// The most memory that the values of one body may take, beside its texts. Enough for the 300,000 tokens that OpenAI takes
@@ -55,10 +55,26 @@ const MOST_LEVELS: usize = 127;
 #[derive(Debug)]
 pub(crate) struct BuiltIn {
     clock: Clock,
-    /// Room for all answers in the making, and until they are written, in KiB.
-    room: Arc<Semaphore>,
-    /// Room for the trees of bodies, in KiB.
+    /// For the lines of batches.
+    lines: Rooms,
+    /// For requests that are answered at once.
+    at_once: Rooms,
+}
+
+/// What requests of one kind may take of the memory together, in KiB.
+#[derive(Debug)]
+struct Rooms {
+    /// For answers in the making, and until they are written.
+    answers: Arc<Semaphore>,
+    /// For the trees of bodies.
     trees: Arc<Semaphore>,
+}
+
+impl Rooms {
+    fn new() -> Rooms {
+        let room = |kib| Arc::new(Semaphore::new(kib as usize));
+        Rooms { answers: room(ROOM_KIB), trees: room(TREES_KIB) }
+    }
 }
 
 /// A request that the model does not take: OpenAI's 400 for a synchronous call.
@@ -131,8 +147,7 @@ async fn room(room: &Arc<Semaphore>, kib: u64) -> Option<OwnedSemaphorePermit> {
 
 impl BuiltIn {
     pub(crate) fn new(clock: Clock) -> BuiltIn {
-        let room = |kib| Arc::new(Semaphore::new(kib as usize));
-        BuiltIn { clock, room: room(ROOM_KIB), trees: room(TREES_KIB) }
+        BuiltIn { clock, lines: Rooms::new(), at_once: Rooms::new() }
     }
 
     async fn try_answer(&self, line: &LineRequest, turn: Turn) -> Result<Reply, Refusal> {
@@ -152,7 +167,8 @@ impl BuiltIn {
                 "The body is nested {levels} levels deep, and at most {MOST_LEVELS} may be."
             )));
         }
-        let _tree = room(&self.trees, kib + text.len() as u64 / 1024).await;
+        let rooms = if line.at_once { &self.at_once } else { &self.lines };
+        let _tree = room(&rooms.trees, kib + text.len() as u64 / 1024).await;
         let body: Map<String, Value> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
         let is_template = line.endpoint == Endpoint::Responses && body::has_template(&body);
         let model = match body.get("model") {
@@ -189,10 +205,10 @@ impl BuiltIn {
         let ask = Ask { body: &body, model, prompt: &prompt, now: self.clock.now() };
         let room = match line.endpoint {
             Endpoint::Embeddings => None,
-            _ => room(&self.room, ask.most_kib(line.body.get().len())).await,
+            _ => room(&rooms.answers, ask.most_kib(line.body.get().len())).await,
         };
         let body = match line.endpoint {
-            Endpoint::Embeddings => return embeddings::answer(&ask, &self.room).await.map(Reply::Answer),
+            Endpoint::Embeddings => return embeddings::answer(&ask, &rooms.answers).await.map(Reply::Answer),
             Endpoint::ChatCompletions => chat::answer(&ask),
             Endpoint::Responses => responses::answer(&ask),
             Endpoint::ImageGenerations | Endpoint::ImageEdits => images::answer(&ask),

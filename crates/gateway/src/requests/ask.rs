@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answering::{self, Held, Source};
 use crate::app::App;
@@ -15,6 +14,7 @@ use crate::executor::{LineAnswer, LineRequest};
 use crate::http::Caller;
 use crate::idempotency::Asked;
 use crate::journal::Event;
+use crate::requests::answered::Answered;
 use crate::requests::body::Received;
 use crate::requests::stream::Streaming;
 
@@ -27,19 +27,6 @@ pub(super) struct Ask {
     /// The `Idempotency-Key` that was sent.
     pub(super) key: Option<String>,
     pub(super) body: Received,
-}
-
-/// What is answered.
-pub(super) struct Answered {
-    pub(super) status: u16,
-    /// JSON.
-    pub(super) body: Bytes,
-    /// Seconds.
-    pub(super) retry_after: Option<u64>,
-    /// Set when it is to come as events.
-    pub(super) streaming: Option<Streaming>,
-    /// The room that a large answer takes until it is sent.
-    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 impl Source for Ask {
@@ -60,7 +47,7 @@ impl Ask {
         let streaming = Streaming::asked(self.caller.view, &held.request.body);
         let asked = Asked::of(self.caller.view.prefix(), self.endpoint.path(), &self.body.sha256);
         let Some(key) = self.key.as_deref().filter(|_| self.is_kept()) else {
-            return self.run(held, asked, streaming).await;
+            return self.run(held, asked, streaming, |_| {}).await;
         };
         // Whoever waits for others holds nothing.
         drop(held);
@@ -71,17 +58,22 @@ impl Ask {
                 request_id: self.request_id.clone(),
                 idempotency_key: key.to_owned(),
             });
-            return Ok(Answered { status: 200, body, retry_after: None, streaming, room: None });
+            return self.answered((200, None), body, streaming).await;
         }
-        let answered = self.run(self.held().await?, asked, streaming).await?;
-        if answered.status == 200 {
-            turn.keep(&answered.body);
-        }
-        Ok(answered)
+        let held = self.held().await?;
+        let keep = move |body: &Bytes| turn.keep(body);
+        self.run(held, asked, streaming, keep).await
     }
 
     /// Asks the model once: whoever sent it sends it again, should that be worth it.
-    async fn run(&self, held: Held, asked: Asked, streaming: Option<Streaming>) -> Result<Answered, ApiError> {
+    /// A success is for `keep`.
+    async fn run(
+        &self,
+        held: Held,
+        asked: Asked,
+        streaming: Option<Streaming>,
+        keep: impl FnOnce(&Bytes) + Send,
+    ) -> Result<Answered, ApiError> {
         let (app, tenant) = (&self.app, self.caller.tenant);
         let attempt = app.failures.attempt(tenant, asked);
         let handed = |attempt| {
@@ -94,14 +86,26 @@ impl Ask {
             });
         };
         let answer = answering::answer(app, held, self, attempt..=attempt, handed).await.ok_or_else(broken)?;
-        let LineAnswer { status_code, body, usage: _, _room: room, again_after, retry_after } = answer;
+        // The room is held until the answer is where it waits for its client.
+        let LineAnswer { status_code, body, usage: _, _room, again_after, retry_after } = answer;
         match again_after {
             Some(_) => app.failures.failed(tenant, asked),
             None => app.failures.answered(tenant, asked),
         }
         let body = Bytes::from(String::from(Box::<str>::from(body)));
-        let streaming = streaming.filter(|_| status_code == 200);
-        Ok(Answered { status: status_code, body, retry_after, streaming, room })
+        if status_code == 200 {
+            keep(&body);
+        }
+        self.answered((status_code, retry_after), body, streaming).await
+    }
+
+    async fn answered(
+        &self,
+        head: (u16, Option<u64>),
+        body: Bytes,
+        streaming: Option<Streaming>,
+    ) -> Result<Answered, ApiError> {
+        Answered::new(&self.app, self.caller, self.endpoint, head, body, streaming).await
     }
 
     /// The request in memory. What is no JSON object is a 400.
@@ -115,7 +119,7 @@ impl Ask {
         if !body.get().starts_with('{') {
             return Err(refused("The body must be a JSON object.".to_owned()));
         }
-        let request = LineRequest { origin: self.caller.view, endpoint: self.endpoint, body };
+        let request = LineRequest { origin: self.caller.view, endpoint: self.endpoint, at_once: true, body };
         Ok(Held { request, _room: room })
     }
 

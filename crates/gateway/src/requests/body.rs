@@ -14,8 +14,8 @@ use crate::http::{Caller, expect_json};
 use crate::ids::hex;
 use crate::store::Blob;
 
-/// A body of at most so many bytes is held in memory.
-const SMALL: usize = 64 * 1024;
+/// A body of at most so many bytes is held in memory, and so is an answer.
+pub(super) const SMALL: usize = 64 * 1024;
 
 /// A body that has come whole.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Requests that are answered at once: the same bodies, by the same model, as the lines of batches.
 
+mod answered;
 mod ask;
 mod body;
 mod stream;
@@ -8,10 +9,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::{Extension, Router};
-use futures_util::stream as streams;
 use tokio::sync::oneshot;
 
 use crate::app::App;
@@ -19,7 +19,7 @@ use crate::contract::{Endpoint, View};
 use crate::error::ApiError;
 use crate::http::{Caller, RequestId};
 use crate::idempotency;
-use crate::requests::ask::{Answered, Ask};
+use crate::requests::ask::Ask;
 use crate::requests::body::Received;
 
 /// `POST` to each endpoint that batches may have under this prefix.
@@ -55,43 +55,11 @@ async fn answer(
         drop(sender.send(answered));
     }));
     match receiver.await {
-        Ok(answered) => Ok(response(endpoint, answered?)),
+        Ok(answered) => answered?.response().await,
         Err(_) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The request could not be processed.")),
     }
 }
 
 fn stopping() -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The gateway is stopping.")
-}
-
-fn response(endpoint: Endpoint, answered: Answered) -> Response {
-    let Answered { status, body, retry_after, streaming, room } = answered;
-    let length = body.len();
-    let events = streaming.and_then(|streaming| stream::events(endpoint, streaming, &body));
-    let is_stream = events.is_some();
-    // The room is held until the last of it is sent.
-    let body = match events {
-        Some(events) => Body::from_stream(streams::iter(events.map(move |event| {
-            let _ = &room;
-            Ok::<_, std::convert::Infallible>(event)
-        }))),
-        None => Body::from_stream(streams::iter([body].into_iter().map(move |body| {
-            let _ = &room;
-            Ok::<_, std::convert::Infallible>(body)
-        }))),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    if is_stream {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    } else {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::CONTENT_LENGTH, length.into());
-    }
-    if let Some(seconds) = retry_after {
-        headers.insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
 }

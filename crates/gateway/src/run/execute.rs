@@ -153,7 +153,7 @@ impl Run {
         let line = RequestLine::parse(bytes).ok()?;
         let custom_id = string(line.custom_id?, "custom_id").ok()?;
         let (origin, endpoint) = (self.batch.origin, self.batch.endpoint);
-        Some((custom_id, LineRequest { origin, endpoint, body: line.body?.to_owned() }))
+        Some((custom_id, LineRequest { origin, endpoint, at_once: false, body: line.body?.to_owned() }))
     }
 
     /// The answer to a line; none when it could not be read again.

@@ -235,6 +235,12 @@ async fn sequence(seed: u64) -> String {
         let file = bytes(&mut log, caller.request(Method::POST, "/files").multipart(form)).await;
         let body = create_body(file["id"].as_str().unwrap(), CHAT);
         batches.push(bytes(&mut log, caller.request(Method::POST, "/batches").json(&body)).await);
+        for stream in [false, true] {
+            let ask = json!({"model": "m", "input": format!("{round} [[fail=1:503]]"), "stream": stream});
+            for _ in 0..2 {
+                bytes(&mut log, caller.request(Method::POST, "/responses").json(&ask)).await;
+            }
+        }
         gateway.advance(Duration::from_millis(500)).await;
     }
     let path = |batch: &Value, rest: &str| format!("/batches/{}{rest}", batch["id"].as_str().unwrap());

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::common::{Caller, MKA1, OPENAI, PREFIXES, answer, by_id, http, line, plain, send, start};
+use crate::common::{Caller, MKA1, OPENAI, PATIENCE, PREFIXES, answer, by_id, http, line, plain, send, start};
 
 /// Below a prefix, as batches name it, and a body that it takes.
 fn endpoints() -> [(&'static str, Value); 8] {
@@ -203,9 +203,12 @@ async fn directives_are_obeyed_and_the_client_tries_again() {
 
 /// Waits until the journal has so many entries.
 async fn journaled(gateway: &Gateway, entries: usize) {
-    while gateway.journal().len() < entries {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let waiting = async {
+        while gateway.journal().len() < entries {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
 }
 
 #[tokio::test]
@@ -314,6 +317,33 @@ async fn requests_do_not_wait_for_the_lines_of_batches() {
     let lines = caller.lines(&batch["output_file_id"]).await;
     let (_, alone) = caller.post("/embeddings", &body).await;
     assert_eq!(by_id(&lines, "0")["response"]["body"], alone);
+}
+
+/// Together their answers are larger than what all answers may take of the memory: they wait on disk for their clients.
+#[tokio::test]
+async fn whoever_does_not_read_is_in_nobodys_way() {
+    let gateway = start(Gateway::builder().max_stored_files(3)).await;
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
+    let body = json!({"model": "m", "input": ["a", "b"], "dimensions": 1_500_000, "encoding_format": "base64"});
+    let mut unread = Vec::new();
+    for _ in 0..2 {
+        let response = send(caller.request(Method::POST, "/embeddings").json(&body)).await;
+        assert_eq!(response.status(), 200);
+        unread.push(response);
+    }
+    assert_eq!(caller.post("/embeddings", &json!({"model": "m", "input": "a"})).await.0, 200);
+    // What they are given is whole all the same, and gone with them.
+    for response in unread {
+        let length = response.content_length().unwrap();
+        assert!(length > 15_000_000, "{length}");
+        assert_eq!(response.bytes().await.unwrap().len() as u64, length);
+    }
+    let mut stored = caller.post("/embeddings", &json!({"model": "m", "input": "x".repeat(70_000)})).await;
+    while stored.0 == 403 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        stored = caller.post("/embeddings", &json!({"model": "m", "input": "x".repeat(70_000)})).await;
+    }
+    assert_eq!(stored.0, 200);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use lote_gateway::{Entry, Event, Gateway};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::common::{Caller, MKA1, OPENAI, PREFIXES, answer, send, start};
+use crate::common::{Caller, MKA1, OPENAI, PATIENCE, PREFIXES, answer, send, start};
 
 fn asking(caller: &Caller, path: &str, key: &str, body: &Value) -> RequestBuilder {
     caller.request(Method::POST, path).header("idempotency-key", key).json(body)
@@ -23,9 +23,12 @@ fn counts(gateway: &Gateway) -> (usize, usize) {
 }
 
 async fn executed(gateway: &Gateway, times: usize) {
-    while counts(gateway).0 < times {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let waiting = async {
+        while counts(gateway).0 < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
 }
 
 #[tokio::test]
@@ -108,8 +111,7 @@ async fn whoever_comes_meanwhile_waits_for_the_one_answer() {
     assert_eq!((answers.len(), counts(&gateway)), (1, (1, 19)));
 }
 
-/// A client that lost its patience, or its life, finds the answer when it comes again; without a key it is as if it had
-/// never come.
+/// A client that lost its patience, or its life, finds the answer when it comes again.
 #[tokio::test]
 async fn a_request_with_a_key_outlives_its_client() {
     let gateway = start(Gateway::builder().idempotency(true).journal(true).virtual_clock()).await;
@@ -122,6 +124,26 @@ async fn a_request_with_a_key_outlives_its_client() {
     gateway.advance(Duration::from_secs(60)).await;
     let (status, _) = answer(asking(&caller, "/embeddings", "k", &body)).await;
     assert_eq!((status.as_u16(), counts(&gateway)), (200, (1, 1)));
+}
+
+/// What it asked for does not fail later, when nobody hears it: so the next one is another first attempt.
+#[tokio::test]
+async fn a_request_without_a_key_ends_with_its_client() {
+    let gateway = start(Gateway::builder().idempotency(true).journal(true).virtual_clock().max_connections(1)).await;
+    let body = json!({"model": "m", "input": "[[sleep=60000]][[fail=1:503]]", "dimensions": 4});
+    for times in 1..=2 {
+        let caller = Caller::new(&gateway, OPENAI, "sk-test");
+        let ask = tokio::spawn(send(caller.request(Method::POST, "/embeddings").json(&body)));
+        executed(&gateway, times).await;
+        ask.abort();
+        assert!(ask.await.is_err());
+        drop(caller);
+        // There is one place: whoever gets it comes after the end of that connection.
+        assert_eq!(Caller::new(&gateway, OPENAI, "sk-test").get("/models").await.0, 200);
+        gateway.advance(Duration::from_secs(60)).await;
+    }
+    let attempts: Vec<Event> = gateway.journal().into_iter().map(|entry| entry.event).collect();
+    assert!(attempts.iter().all(|event| matches!(event, Event::RequestExecuted { attempt: 1, .. })), "{attempts:?}");
 }
 
 #[tokio::test]

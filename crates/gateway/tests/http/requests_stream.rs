@@ -141,6 +141,24 @@ async fn a_response_comes_as_its_events() {
     }
 }
 
+/// So large that it waits on disk for its client.
+#[tokio::test]
+async fn a_large_answer_is_streamed_as_well() {
+    let gateway = start(Gateway::builder().virtual_clock()).await;
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
+    let body = json!({"model": "m", "n": 128, "prompt": ["one", "two", "three", "four", "five", "six"]});
+    let (_, whole) = caller.post("/completions", &body).await;
+    assert!(whole.to_string().len() > 70_000);
+    let mut said = vec![String::new(); 768];
+    for chunk in chunks(&caller, "/completions", &streamed(&body)).await {
+        let choice = &chunk["choices"][0];
+        said[usize::try_from(choice["index"].as_u64().unwrap()).unwrap()].push_str(choice["text"].as_str().unwrap());
+    }
+    let texts: Vec<&str> =
+        whole["choices"].as_array().unwrap().iter().map(|choice| choice["text"].as_str().unwrap()).collect();
+    assert_eq!(said, texts);
+}
+
 #[tokio::test]
 async fn pictures_come_one_by_one() {
     let (_gateway, caller) = plain(OPENAI).await;

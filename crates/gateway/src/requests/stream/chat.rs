@@ -12,7 +12,11 @@ pub(super) fn events(answer: Value, streaming: Streaming) -> Events {
 fn choice(mut choice: Value) -> impl Iterator<Item = Value> + Send + use<> {
     let content = choice["message"]["content"].take();
     let (index, reason) = (choice["index"].take(), choice["finish_reason"].take());
-    let delta = |index: &Value, delta: Value, reason: Value| json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": reason});
+    let delta = |index: &Value, delta: Value, reason: Value| {
+        let mut part = json!({"index": index, "delta": delta, "logprobs": null});
+        part["finish_reason"] = reason;
+        part
+    };
     let first = delta(&index, json!({"role": "assistant", "content": "", "refusal": null}), Value::Null);
     let last = delta(&index, json!({}), reason);
     let said = pieces(content).map(move |piece| delta(&index, json!({"content": piece}), Value::Null));

@@ -11,7 +11,11 @@ pub(super) fn events(answer: Value, streaming: Streaming) -> Events {
 fn choice(mut choice: Value) -> impl Iterator<Item = Value> + Send + use<> {
     let text = choice["text"].take();
     let (index, reason) = (choice["index"].take(), choice["finish_reason"].take());
-    let part = |index: &Value, text: String, reason: Value| json!({"text": text, "index": index, "logprobs": null, "finish_reason": reason});
+    let part = |index: &Value, text: String, reason: Value| {
+        let mut part = json!({"text": text, "index": index, "logprobs": null});
+        part["finish_reason"] = reason;
+        part
+    };
     let last = part(&index, String::new(), reason);
     pieces(text).map(move |piece| part(&index, piece, Value::Null)).chain([last])
 }

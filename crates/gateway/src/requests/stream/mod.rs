@@ -43,18 +43,29 @@ impl Streaming {
     }
 }
 
+/// What makes events of an answer.
+type Maker = fn(Value, Streaming) -> Events;
+
+fn maker(endpoint: Endpoint) -> Option<Maker> {
+    match endpoint {
+        Endpoint::ChatCompletions => Some(chat::events),
+        Endpoint::Completions => Some(completions::events),
+        Endpoint::Responses => Some(responses::events),
+        Endpoint::ImageGenerations => Some(images::generated),
+        Endpoint::ImageEdits => Some(images::edited),
+        Endpoint::Embeddings | Endpoint::Moderations | Endpoint::Videos => None,
+    }
+}
+
+/// Whether an endpoint has a stream.
+pub(super) fn has(endpoint: Endpoint) -> bool {
+    maker(endpoint).is_some()
+}
+
 /// The events of a successful answer; none where an endpoint has no stream.
 pub(super) fn events(endpoint: Endpoint, streaming: Streaming, answer: &[u8]) -> Option<Events> {
-    let events = match endpoint {
-        Endpoint::ChatCompletions => chat::events,
-        Endpoint::Completions => completions::events,
-        Endpoint::Responses => responses::events,
-        Endpoint::ImageGenerations => images::generated,
-        Endpoint::ImageEdits => images::edited,
-        Endpoint::Embeddings | Endpoint::Moderations | Endpoint::Videos => return None,
-    };
     // The gateway wrote it.
-    Some(events(serde_json::from_slice(answer).ok()?, streaming))
+    Some(maker(endpoint)?(serde_json::from_slice(answer).ok()?, streaming))
 }
 
 /// An event without a name.
