@@ -14,7 +14,7 @@ use crate::reader::{Line, LineReader};
 use crate::sorter::Sorter;
 
 /// How many bytes of custom_ids are held in memory; more are in a temporary file.
-const TEXTS: usize = 1 << 20;
+const TEXTS: usize = 1 << 23;
 
 /// The request lines of an input file.
 pub(super) struct Requests {
