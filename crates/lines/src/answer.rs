@@ -188,7 +188,7 @@ impl<'a> Answer<'a> {
 
     /// Whether the status code is 2xx, or the service left it out.
     fn is_accepted(&self) -> bool {
-        self.parts.status_code.is_none() || matches!(self.status_code(), Some(200..=299))
+        matches!(self.parts.status_code, None | Some("200")) || matches!(self.status_code(), Some(200..=299))
     }
 
     /// What an answer that succeeded falls short of; nothing, if it did not succeed.
@@ -202,9 +202,10 @@ impl<'a> Answer<'a> {
         self.doubled
     }
 
-    /// Where the parts of its result line stand in the line that it was parsed of, if it succeeded and each is kept as it is.
+    /// Where the parts of its result line stand in the line that it was parsed of, if each is kept as it is. It is one that
+    /// succeeded.
     pub(crate) fn pieces(&self, line: &[u8]) -> Option<Pieces> {
-        if self.outcome() == OutcomeKind::Succeeded { Pieces::of(self, line) } else { None }
+        Pieces::of(self, line)
     }
 
     /// What the body says.

@@ -86,24 +86,26 @@ impl<'a> Quotes<'a> {
     /// Judges the escape that begins here.
     #[inline]
     fn escape(&mut self, at: usize) -> Option<()> {
-        match self.bytes.get(at + 1)? {
-            b'u' => {
-                let [first, second, ..] = self.digits(at)?;
-                // From D800 to DFFF.
-                if first == 0xD && second >= 8 {
-                    self.half(at, second);
-                }
-            }
-            b'"' | b'\\' => {
-                let place = at + 1 - self.block;
-                if place < BLOCK {
-                    self.marks &= !(1 << place);
-                } else {
-                    self.escaped = 1;
-                }
-            }
-            b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-            _ => return None,
+        let byte = *self.bytes.get(at + 1)?;
+        if !IS_PLAIN[usize::from(byte)] {
+            return self.unit(at, byte);
+        }
+        // What is escaped is no mark. Which byte it is need not be asked: others are none either.
+        let place = at + 1 - self.block;
+        self.marks &= !1_u64.checked_shl(place as u32).unwrap_or(0);
+        self.escaped = u64::from(place == BLOCK);
+        Some(())
+    }
+
+    /// Judges an escape by four digits.
+    fn unit(&mut self, at: usize, letter: u8) -> Option<()> {
+        if letter != b'u' {
+            return None;
+        }
+        let [first, second, ..] = self.digits(at)?;
+        // From D800 to DFFF.
+        if first == 0xD && second >= 8 {
+            self.half(at, second);
         }
         Some(())
     }
@@ -140,6 +142,16 @@ fn marks(block: &[u8; BLOCK]) -> u64 {
     let bits = words.iter().map(|word| u64::from_le_bytes(*word).wrapping_mul(SIDE_BY_SIDE) >> 56);
     bits.zip(0..).fold(0, |marks, (bits, number)| marks | bits << (8 * number))
 }
+
+/// Which bytes are a whole escape behind a backslash.
+const IS_PLAIN: [bool; 256] = {
+    let (mut plain, mut at) = ([false; 256], 0);
+    while at < 256 {
+        plain[at] = matches!(at as u8, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't');
+        at += 1;
+    }
+    plain
+};
 
 /// The value of each hexadecimal digit; of any other byte more than they can be.
 const HEX: [u8; 256] = {

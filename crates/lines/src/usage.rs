@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fields::fields;
+use crate::fields::Walk;
 
 /// Tokens used, of one answer or of many. Sums stop at [`u64::MAX`] instead of wrapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,19 +38,19 @@ impl AddAssign for Usage {
 }
 
 impl Usage {
-    /// Reads a `usage` object; `None` when it is none or counts nothing that is known.
-    pub(crate) fn read(usage: &str) -> Option<Self> {
+    /// Reads the `usage` at which a walk stands; `None` when it is no object or counts nothing that is known.
+    pub(crate) fn read(walk: &mut Walk<'_>) -> Option<Self> {
         let (mut input, mut output, mut total) = (None, None, None);
         let (mut cached, mut reasoning) = (0, 0);
-        fields(usage, &mut |key, value| match key.as_ref() {
-            "prompt_tokens" | "input_tokens" => input = count(value).or(input),
-            "completion_tokens" | "output_tokens" => output = count(value).or(output),
-            "total_tokens" => total = count(value),
+        walk.fields(&mut |key, walk| match key.as_ref() {
+            "prompt_tokens" | "input_tokens" => input = count(walk.value()).or(input),
+            "completion_tokens" | "output_tokens" => output = count(walk.value()).or(output),
+            "total_tokens" => total = count(walk.value()),
             "prompt_tokens_details" | "input_tokens_details" => {
-                cached = detail(value, "cached_tokens").unwrap_or(cached);
+                cached = detail(walk, "cached_tokens").unwrap_or(cached);
             }
             "completion_tokens_details" | "output_tokens_details" => {
-                reasoning = detail(value, "reasoning_tokens").unwrap_or(reasoning);
+                reasoning = detail(walk, "reasoning_tokens").unwrap_or(reasoning);
             }
             _ => {}
         });
@@ -68,11 +68,11 @@ impl Usage {
     }
 }
 
-fn detail(details: &str, name: &str) -> Option<u64> {
+fn detail(walk: &mut Walk<'_>, name: &str) -> Option<u64> {
     let mut found = None;
-    fields(details, &mut |key, value| {
+    walk.fields(&mut |key, walk| {
         if key == name {
-            found = count(value);
+            found = count(walk.value());
         }
     });
     found
@@ -121,7 +121,7 @@ mod tests {
             ("[]", None),
             ("12", None),
         ] {
-            assert_eq!(Usage::read(json), expected, "{json}");
+            assert_eq!(Usage::read(&mut Walk::new(json)), expected, "{json}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{Shortfall, not_null};
+use super::Shortfall;
 use crate::fields::Walk;
 use crate::raw::{self, Kind};
 use crate::usage::Usage;
@@ -17,7 +17,7 @@ mod lists;
 mod plain;
 mod signs;
 
-use signs::{BARE, Signs};
+use signs::{Signs, is_bare};
 
 /// What one body says.
 #[derive(Debug, Clone, Default)]
@@ -100,7 +100,7 @@ fn object<'a>(walk: &mut Walk<'a>) -> Body<'a> {
     let mut body = Body::default();
     walk.fields(&mut |key, walk| {
         signs.keys += 1;
-        signs.bare += u32::from(BARE.contains(&key.as_ref()));
+        signs.bare += u32::from(is_bare(&key));
         match key.as_ref() {
             "model" => {
                 let model = walk.value();
@@ -109,10 +109,9 @@ fn object<'a>(walk: &mut Walk<'a>) -> Body<'a> {
                 body.model = raw::lossy_text(model);
             }
             "usage" => {
-                let usage = walk.value();
                 signs.told_cost = true;
-                signs.answered |= not_null(usage).is_some();
-                body.usage = Usage::read(usage);
+                signs.answered |= walk.kind() != Kind::Null;
+                body.usage = Usage::read(walk);
             }
             name => signs.see(name, walk),
         }

@@ -79,7 +79,7 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
-    /// The pieces of an answer to `line`, if it succeeded and nothing of it changes on being written. `line` is what it was
+    /// The pieces of an answer that succeeded, if nothing of it changes on being written. `line` is what it was
     /// parsed of.
     pub(super) fn of(answer: &Answer<'_>, line: &[u8]) -> Option<Self> {
         let response = answer.response?;

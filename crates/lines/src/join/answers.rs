@@ -100,7 +100,9 @@ impl Answers {
         };
         let Some(id) = id else { return Ok(()) };
         let found = Found { file, line: place.line, offset: place.offset, length: place.length };
-        let plain = bytes.zip(read.ok()).and_then(|(bytes, answer)| self.plain(answer, bytes));
+        let has_succeeded = matches!(worth, Worth::Short | Worth::Succeeded);
+        let plain = bytes.zip(read.ok()).filter(|_| has_succeeded);
+        let plain = plain.and_then(|(bytes, answer)| self.plain(answer, bytes));
         let facts = Facts { found, worth, sum: bytes.map(crc32fast::hash), plain };
         let mut entry: Entry = [0; _];
         entry[..2].copy_from_slice(&self.hasher.hash(id));

@@ -15,7 +15,7 @@ use crate::scan::BOM;
 use crate::sorter::Sorter;
 
 /// How many bytes of custom_ids are held in memory; more are in a temporary file.
-const TEXTS: usize = 1 << 20;
+const TEXTS: usize = 1 << 23;
 
 /// The request lines of an input file.
 pub(super) struct Requests {

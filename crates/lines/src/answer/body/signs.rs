@@ -67,9 +67,20 @@ pub(super) struct Signs {
 
 const BESIDE: &str = "the body has nothing in it but what stands beside an answer";
 
-/// Keys beside which an answer stands, and which are none.
-pub(super) const BARE: [&str; 9] =
-    ["id", "object", "created", "created_at", "model", "usage", "service_tier", "system_fingerprint", "status"];
+/// Whether an answer stands beside this key, which is none.
+pub(super) fn is_bare(key: &str) -> bool {
+    matches!(
+        key,
+        "id" | "object"
+            | "created"
+            | "created_at"
+            | "model"
+            | "usage"
+            | "service_tier"
+            | "system_fingerprint"
+            | "status"
+    )
+}
 
 impl Signs {
     pub(super) fn see(&mut self, name: &str, walk: &mut Walk<'_>) {
