@@ -125,7 +125,7 @@ const STEPS: [Step; 14] = [
     Step {
         name: "docs",
         runs: Runs::Cargo(
-            &["doc", "--workspace", "--no-deps", "--features", "lote/blocking,lote/webhook"],
+            &["doc", "--workspace", "--no-deps", "--features", "lote/blocking,lote/schema,lote/webhook"],
             &[("RUSTDOCFLAGS", "-D warnings")],
         ),
         needs: &[],

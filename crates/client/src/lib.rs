@@ -4,6 +4,7 @@
 
 mod answer;
 mod download;
+mod form;
 #[rustfmt::skip]
 #[allow(
     missing_docs, unreachable_pub, clippy::allow_attributes, clippy::allow_attributes_without_reason,

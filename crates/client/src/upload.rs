@@ -1,18 +1,22 @@
 //! Owns the multipart upload, which progenitor does not generate; never opens or names a file.
 
+use std::{io, pin::Pin};
+
+use bytes::Bytes;
+use futures_util::Stream;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{
     Body,
-    multipart::{Form, Part},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
 use crate::{
     answer,
+    form::Form,
     generated::{Client, Error, ResponseValue, types},
 };
 
 /// The parts of an upload.
-#[derive(Debug)]
 pub struct Upload {
     /// Where it goes, below the base URL: `/files`.
     pub path: String,
@@ -22,31 +26,36 @@ pub struct Upload {
     pub file_name: String,
     /// The media type that the service is told.
     pub media_type: String,
-    /// The bytes, as a stream.
-    pub body: Body,
+    /// The bytes.
+    pub body: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
     /// How many bytes there are, when it is known: a service may refuse a body without a length.
     pub length: Option<u64>,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload").field("path", &self.path).field("length", &self.length).finish_non_exhaustive()
+    }
 }
 
 impl Client {
     /// Uploads a file: `POST /files`, or to another path.
     pub async fn upload_file(&self, upload: Upload) -> Result<ResponseValue<types::File>, Error<()>> {
         let Upload { path, fields, file_name, media_type, body, length } = upload;
-        let part = match length {
-            Some(length) => Part::stream_with_length(body, length),
-            None => Part::stream(body),
-        };
-        let part = part.file_name(file_name).mime_str(&media_type)?;
+        if media_type.contains(char::is_control) {
+            return Err(Error::InvalidRequest(format!("a media type is one line: {media_type:?}")));
+        }
         // The purpose before the file, so that a server knows it when the bytes arrive.
-        let form = fields.into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
-        let form = form.part("file", part);
-
+        let form = Form::new(&fields, &file_name, &media_type);
         let mut request = self
             .client
             .post(format!("{}{path}", self.baseurl))
-            .header(reqwest::header::ACCEPT, "application/json")
-            .multipart(form)
-            .build()?;
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, form.content_type());
+        if let Some(length) = length {
+            request = request.header(CONTENT_LENGTH, form.length(length));
+        }
+        let mut request = request.body(Body::wrap_stream(form.around(body))).build()?;
         let info = OperationInfo { operation_id: "upload_file" };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;

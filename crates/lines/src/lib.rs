@@ -35,6 +35,7 @@ mod reader;
 mod request;
 mod result;
 mod scan;
+#[cfg(feature = "schemas")]
 mod schema;
 mod skip;
 mod sorter;
@@ -60,6 +61,7 @@ pub use raw::replace_lone_surrogates;
 pub use reader::{DEFAULT_MAX_LINE_BYTES, Line, LineReader};
 pub use request::{Method, RequestLine};
 pub use result::{ResultError, ResultLine, ResultResponse};
+#[cfg(feature = "schemas")]
 pub use schema::schemas;
 pub use sum::Sum;
 pub use tally::{ErrorCount, TOP_ERRORS};

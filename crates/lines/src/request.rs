@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,14 +10,15 @@ use crate::to_json::{NotJson, to_json_object};
 /// One line of a batch's input file: a request to one endpoint, to be sent when the service has
 /// time for it. A file holds one JSON object a line, with no array around them and no byte order
 /// mark.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RequestLine {
     /// The caller's own name for this request, unique within the file. Answers come in any order
     /// and are told apart by it alone. ASCII of at most 64 characters is accepted everywhere.
-    #[schemars(length(min = 1))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1)))]
     pub custom_id: String,
     /// The HTTP method. Batches know only POST.
-    #[schemars(schema_with = "method_schema")]
+    #[cfg_attr(feature = "schemas", schemars(schema_with = "method_schema"))]
     pub method: Method,
     /// The endpoint that the request is for, as a path relative to the service such as
     /// `/v1/chat/completions`. It equals the batch's endpoint on every line of a file.
@@ -78,8 +78,9 @@ pub enum Method {
     Post,
 }
 
-fn method_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": ["POST"] })
+#[cfg(feature = "schemas")]
+fn method_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "enum": ["POST"] })
 }
 
 #[cfg(test)]

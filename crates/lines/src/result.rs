@@ -1,14 +1,14 @@
 //! Owns the result line: one record of an output or error file, in the shape that the contract
 //! gives it. It never reads what deviates from it; see [`Answer`](crate::Answer).
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// One line of a batch's output or error file: the answer to one request line. It succeeded when
 /// `response` is present, its `status_code` is 2xx, and `error` is null.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(example = failed_line())]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", schemars(example = failed_line()))]
 #[non_exhaustive]
 pub struct ResultLine {
     /// The service's own id of this answer.
@@ -22,6 +22,7 @@ pub struct ResultLine {
 }
 
 /// The failing line of MKA1's page "batch processing".
+#[cfg(feature = "schemas")]
 fn failed_line() -> Value {
     serde_json::json!({
         "id": "response_def456",
@@ -32,11 +33,12 @@ fn failed_line() -> Value {
 }
 
 /// The HTTP answer of the endpoint to one request line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ResultResponse {
     /// The HTTP status code.
-    #[schemars(range(min = 100, max = 599))]
+    #[cfg_attr(feature = "schemas", schemars(range(min = 100, max = 599)))]
     pub status_code: u16,
     /// The service's id of the HTTP request, to name when asking its support.
     pub request_id: Option<String>,
@@ -47,16 +49,17 @@ pub struct ResultResponse {
 }
 
 /// Why a request line has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ResultError {
     /// A name for programs, such as `batch_expired`, `batch_cancelled` or `request_timeout`.
     #[serde(default, deserialize_with = "loose_text")]
-    #[schemars(with = "Option<String>")]
+    #[cfg_attr(feature = "schemas", schemars(with = "Option<String>"))]
     pub code: Option<String>,
     /// The reason in words.
     #[serde(default, deserialize_with = "loose_text")]
-    #[schemars(with = "Option<String>")]
+    #[cfg_attr(feature = "schemas", schemars(with = "Option<String>"))]
     pub message: Option<String>,
 }
 

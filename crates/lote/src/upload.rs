@@ -184,7 +184,7 @@ impl Attempt<'_> {
             fields,
             file_name,
             media_type,
-            body: reqwest::Body::wrap_stream(watched(blocks, Arc::clone(&watch), self.on_progress.clone())),
+            body: Box::pin(watched(blocks, Arc::clone(&watch), self.on_progress.clone())),
             length,
         };
         let result = tokio::select! {

@@ -185,7 +185,7 @@ impl Content {
     /// Of all that was given out.
     async fn sum_so_far(&self, writer: &mut Option<&mut Writer>) -> Result<Sum, Error> {
         match writer {
-            Some(writer) => writer.sum().await.map_err(|error| Error::io("write what has come", error)),
+            Some(writer) => writer.sum().await.map_err(|error| Error::path("save to", writer.path(), error)),
             None => Ok(self.sum.clone()),
         }
     }
@@ -271,13 +271,16 @@ impl Content {
             if in_file { self.take_up(atomic, part).await.map_err(failed)? } else { (atomic, part) };
         // No checksum is made of what is in the file: it can be read again.
         let sum = (!in_file || self.sum.kind() == Kind::Sha256).then(|| self.sum.clone());
-        let mut writer = Writer::new(atomic.file().try_clone().map_err(failed)?, sum);
+        let mut writer = Writer::new(path, atomic.file().try_clone().map_err(failed)?, sum);
         loop {
             match self.chunk_for(Some(&mut writer)).await {
                 Ok(None) => break,
                 Ok(Some(bytes)) => writer.write(bytes).await.map_err(failed)?,
                 Err(error) => {
-                    writer.end().await.map_err(failed)?;
+                    if let Err(refused) = writer.end().await {
+                        // The first error of the disk is the one to tell.
+                        return Err(if error.is_io() { error } else { failed(refused) });
+                    }
                     return Err(self.give_up(error, atomic, part).await.context(path.display()));
                 }
             }

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, IoSlice, Seek, Write},
     mem,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
@@ -19,6 +20,8 @@ const SLICES: usize = 64;
 
 /// A file that is written to. What was taken last may not be in it before its [`end`](Self::end).
 pub(super) struct Writer {
+    /// Where it will be, to be told.
+    path: PathBuf,
     /// `None` while a job has it, and after one that failed.
     sink: Option<Sink>,
     /// One at a time: the next batch is gathered meanwhile.
@@ -43,9 +46,14 @@ type Job = JoinHandle<io::Result<(Sink, Option<Sum>)>>;
 impl Writer {
     /// Behind what the file holds. With a sum, of all that came before, one is made of what is written as well; without,
     /// the file is read when it is asked for.
-    pub(super) fn new(file: File, sum: Option<Sum>) -> Self {
+    pub(super) fn new(path: &Path, file: File, sum: Option<Sum>) -> Self {
         let kind = sum.as_ref().map_or(Kind::Sha256, Sum::kind);
-        Self { sink: Some(Sink { file, sum }), job: None, refused: None, gathered: Vec::new(), size: 0, kind }
+        let sink = Some(Sink { file, sum });
+        Self { path: path.to_owned(), sink, job: None, refused: None, gathered: Vec::new(), size: 0, kind }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Takes bytes, which are written when there are enough of them.
@@ -173,7 +181,7 @@ mod tests {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(b"before").unwrap();
             let before = kind.map(|kind| of(b"before", kind));
-            let mut writer = Writer::new(file.as_file().try_clone().unwrap(), before);
+            let mut writer = Writer::new(file.path(), file.as_file().try_clone().unwrap(), before);
             let mut expected = b"before".to_vec();
             for (at, piece) in pieces.iter().enumerate() {
                 writer.write(piece.clone()).await.unwrap();
@@ -196,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_disk_refuses_is_told_and_nothing_hangs() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let writer = || Writer::new(File::open(file.path()).unwrap(), Some(Kind::Crc32.empty()));
+        let writer = || Writer::new(file.path(), File::open(file.path()).unwrap(), Some(Kind::Crc32.empty()));
         let mut one = writer();
         let piece = Bytes::from(vec![0; BATCH]);
         let mut refused = 0;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -181,7 +180,8 @@ impl ChatCompletion {
     /// What strict mode cannot say, each with the path of its field and with what to do instead: a `T` that is no
     /// object, maps, tuples, any-JSON values such as `serde_json::Value`, flattened maps and enums, and more than the
     /// limits of the service.
-    pub fn json_output<T: JsonSchema>(mut self) -> Self {
+    #[cfg(feature = "schema")]
+    pub fn json_output<T: schemars::JsonSchema>(mut self) -> Self {
         let format =
             schema::json_schema_format(Wire::Chat, &schema::name_of::<T>(), schema::strict_schema_of::<T>(), true);
         self.body.set_made("response_format", format.map_err(|problem| format!("json_output: {problem}")));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -108,7 +107,8 @@ impl ModelResponse {
 
     /// Asks for an answer that is JSON of `T`, through `text.format`: see
     /// [`ChatCompletion::json_output`](super::ChatCompletion::json_output) for what `T` may be.
-    pub fn json_output<T: JsonSchema>(self) -> Self {
+    #[cfg(feature = "schema")]
+    pub fn json_output<T: schemars::JsonSchema>(self) -> Self {
         let (name, schema) = (schema::name_of::<T>(), schema::strict_schema_of::<T>());
         self.format(schema::json_schema_format(Wire::Responses, &name, schema, true), "json_output: ")
     }

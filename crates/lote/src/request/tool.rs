@@ -1,6 +1,5 @@
 //! Tools that a model may call, as chat completions and as responses write them.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -75,7 +74,8 @@ impl Tool {
     /// What the function takes: a `T`, whose schema is made strict as for
     /// [`json_output`](super::ChatCompletion::json_output). Read the call back with
     /// [`ToolCall::arguments_as`](crate::ToolCall::arguments_as).
-    pub fn parameters_of<T: JsonSchema>(self) -> Self {
+    #[cfg(feature = "schema")]
+    pub fn parameters_of<T: schemars::JsonSchema>(self) -> Self {
         self.function_with(|function| {
             function.parameters = Some(schema::strict_schema_of::<T>());
             function.strict = Some(true);

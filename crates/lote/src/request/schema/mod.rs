@@ -1,28 +1,18 @@
 //! The schema and the name of a type whose JSON a model is to answer with.
 
+#[cfg(feature = "schema")]
+mod derived;
+#[cfg(feature = "schema")]
 mod strict;
 
-use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::Wire;
+#[cfg(feature = "schema")]
+pub(super) use derived::{name_of, strict_schema_of};
 
 /// The longest name that is taken for a schema or a function.
 const LONGEST_NAME: usize = 64;
-
-/// The schema of a type in the strict subset, or all that cannot be expressed in it.
-pub(super) fn strict_schema_of<T: JsonSchema>() -> Result<Value, String> {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
-    strict::strict(&T::schema_name(), schema.into())
-}
-
-/// The name of the schema of a type: the type's, with what is not allowed in it replaced.
-pub(super) fn name_of<T: JsonSchema>() -> String {
-    let name = T::schema_name();
-    let name: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(LONGEST_NAME).collect();
-    if name.is_empty() { "output".to_owned() } else { name }
-}
 
 /// Whether a service takes this as the name of a schema or a function: 1 to 64 of a-z, A-Z, 0-9, `_` and `-` (OpenAI's
 /// document of 2026-08-21, `ResponseFormatJsonSchema` and `FunctionObject`).
@@ -52,5 +42,5 @@ pub(super) fn json_schema_format(
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "schema"))]
 mod tests;
