@@ -41,7 +41,7 @@ pub(crate) enum Command {
     Resume(Late<ResumeArgs>),
     /// Say how far a run has come
     Status(Late<StatusArgs>),
-    /// List the runs in a folder
+    /// List the runs below a folder
     Runs(Late<RunsArgs>),
     /// Cancel a run: stop its batches, and fetch what they finished
     Cancel(Late<CancelArgs>),

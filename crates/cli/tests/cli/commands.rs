@@ -74,7 +74,8 @@ fn the_commands_of_a_run_work_as_they_stand() {
     // It is over, and a file cannot be fetched: nothing is there to be stopped.
     let over = json!({"id": BATCH, "status": "completed", "output_file_id": OUTPUT, "error_file_id": DASHED});
     let (ended, _) = run([ok(&over), refused()], place.path());
-    let expected = [words("resume")];
+    let gives_up = words("resume").into_iter().chain(["--no-batch", "1"].map(str::to_owned)).collect();
+    let expected = [words("resume"), gives_up];
     assert_eq!(without_urls(pasted(&ended, place.path())), expected);
     fs::remove_dir_all(place.path().join("a run")).expect("the folder of the run");
     assert_eq!(names(place.path()), before);

@@ -380,7 +380,7 @@ fn a_create_that_nobody_can_tell_of_is_exit_6_until_a_person_has_said_what_becam
     let first = lote_in(at(service.url()), place.path(), &[&["run", "requests.jsonl"][..], &quickly].concat());
     assert_eq!((first.code, first.stdout.as_str()), (6, ""), "{first:?}");
     for said in [
-        "\n  shard 1: the answer to its create was lost, and the service's list shows no batch, not even an old one\n",
+        "\n- shard 1: the answer to its create was lost, and the service's list shows no batch, not even an old one\n",
         "error: 1 shard waits for a word of yours:\n",
         "  # looks for it again\n",
         " --all | grep ",

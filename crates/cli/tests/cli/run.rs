@@ -313,14 +313,11 @@ fn files_that_cannot_be_fetched_are_told_with_the_command_that_goes_on() {
         said("403 Forbidden", serde_json::json!({"error": {"message": "not today"}})),
     ]);
     let ended = run_in(at(odd.url()), place.path(), [] as [&str; 0]);
-    assert_eq!(ended.code, 4, "{ended:?}");
+    assert_eq!(ended.code, 6, "{ended:?}");
     let lines: Vec<&str> = ended.stderr.lines().collect();
-    let [.., error, resume] = lines.as_slice() else { panic!("{ended:?}") };
-    assert!(
-        error.contains("not today") && error.contains("batch batch_1 waits at the service to be fetched"),
-        "{ended:?}"
-    );
-    assert!(resume.starts_with("  lote resume requests.run ") && resume.ends_with("  # goes on"), "{ended:?}");
+    let [.., why, resume, _] = lines.as_slice() else { panic!("{ended:?}") };
+    assert!(why.starts_with("- shard 1: ") && why.contains("not today"), "{ended:?}");
+    assert!(resume.starts_with("  lote resume requests.run ") && resume.ends_with("  # looks again"), "{ended:?}");
     // There is nothing to stop.
     assert!(!ended.stderr.contains("lote cancel"), "{ended:?}");
 }
@@ -369,7 +366,7 @@ fn a_run_that_is_stopped_when_its_batch_is_over_says_how_to_go_on() {
 }
 
 #[test]
-fn files_that_are_never_named_are_exit_4_with_the_command_that_asks_again() {
+fn files_that_are_never_named_are_exit_6_with_the_command_that_asks_again() {
     let place = folder(&[("requests.jsonl", &requests(&["a", "b", "c"]))]);
     let counts = serde_json::json!({"total": 3, "completed": 3, "failed": 0});
     let over = serde_json::json!({"id": "batch_1", "status": "completed", "request_counts": counts});
@@ -380,7 +377,7 @@ fn files_that_are_never_named_are_exit_4_with_the_command_that_asks_again() {
     });
     // The deadline ends the looks for the files too.
     let ended = run_in(at(service.url()), place.path(), ["--deadline", "6s"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (4, ""), "{ended:?}");
+    assert_eq!((ended.code, ended.stdout.as_str()), (6, ""), "{ended:?}");
     for part in ["its counts say that 3 lines succeeded, but it names no output file", "\n  lote resume requests.run "]
     {
         assert!(ended.stderr.contains(part), "{part}: {ended:?}");

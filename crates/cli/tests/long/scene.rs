@@ -168,7 +168,7 @@ impl<'a> Scene<'a> {
     fn answer(&mut self, said: &str) {
         let status = lote::run::status(self.place.path().join("requests.run")).expect("its status");
         let held: BTreeSet<u32> =
-            said.lines().filter_map(|line| line.strip_prefix("  shard ")?.split(':').next()?.parse().ok()).collect();
+            said.lines().filter_map(|line| line.strip_prefix("- shard ")?.split(':').next()?.parse().ok()).collect();
         assert!(!held.is_empty(), "nobody can tell what is held");
         let mut args = vec!["resume".to_owned(), "requests.run".to_owned()];
         for shard in held {

@@ -385,7 +385,7 @@ impl fmt::Display for RunError {
                     several => write!(f, "{several} shards wait for a word of yours:")?,
                 }
                 for (shard, why) in shards {
-                    write!(f, "\n  shard {shard}: {why}")?;
+                    write!(f, "\n- shard {shard}: {why}")?;
                 }
                 Ok(())
             }

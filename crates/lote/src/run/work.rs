@@ -20,6 +20,7 @@ use super::{
     repair::Search,
     report::Summary,
     seal,
+    seam::{Rule, kept},
     state::{Phase, Shard, State},
     status,
 };
@@ -107,7 +108,7 @@ impl Run {
         let seen = Arc::downgrade(&here);
         let wanted = move || seen.strong_count() > 0;
         let another = blocking(move || {
-            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who };
+            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends: false };
             draft.another(is_named, &wanted)
         });
         let another = self.ends().within(another).await;
@@ -290,13 +291,13 @@ impl Run {
     /// Checks and cuts the input, or finds the run of it that is there.
     async fn prepare(&self, inputs: &[PathBuf]) -> Result<Folder, RunError> {
         let (path, inputs, check, asked) = (self.folder_path(), inputs.to_vec(), self.check_rules(), self.asked());
-        let who = self.who();
+        let (who, mends) = (self.who(), kept(Rule::Checked));
         // The thread does not stop when this future is dropped: it asks `wanted` whether to go on.
         let here = Arc::new(());
         let seen = Arc::downgrade(&here);
         let wanted = move || seen.strong_count() > 0;
         let prepared = blocking(move || {
-            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who };
+            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends };
             Folder::prepare(draft, &wanted)
         })
         .await;

@@ -37,6 +37,8 @@ pub(in crate::run) struct Draft<'a> {
     pub(in crate::run) check: &'a CheckOptions,
     pub(in crate::run) asked: Asked,
     pub(in crate::run) who: Opened,
+    /// Whether lines that shards lack are written anew.
+    pub(in crate::run) mends: bool,
 }
 
 /// A folder that is ready for its run.
@@ -211,7 +213,7 @@ impl Draft<'_> {
             return Ok(Some(what));
         }
         let mut order = mend::order(folder).map_err(|error| folder.failed("write", ORDER, error))?;
-        let sha256 = self.sha256(&mut Mending::of(folder), &mut order, wanted)?;
+        let sha256 = self.sha256(&mut Mending::of(folder, self.mends), &mut order, wanted)?;
         let differs = record.asked.differs(&Asked { sha256, ..asked });
         if differs.is_none() {
             order.commit().map_err(|error| folder.failed("write", ORDER, error))?;

@@ -9,11 +9,7 @@ use std::{
 
 use super::{Folder, ORDER, REQUESTS, appear::make_folder};
 use crate::{
-    run::{
-        plan::Shards,
-        record::shard_folder,
-        seam::{Rule, kept},
-    },
+    run::{plan::Shards, record::shard_folder},
     save::{Access, AtomicFile, Dir, Stored, Written},
 };
 
@@ -30,10 +26,10 @@ pub(super) struct Out(Option<AtomicFile>);
 
 impl<'a> Mending<'a> {
     /// Those of a run that is not finished: of one that is, they may have been cleaned away.
-    pub(super) fn of(folder: &'a Folder) -> Self {
-        let plans = folder.record.shards.iter().filter(|_| folder.state.finished.is_none());
+    pub(super) fn of(folder: &'a Folder, mends: bool) -> Self {
+        let plans = folder.record.shards.iter().filter(|_| mends && folder.state.finished.is_none());
         let lacks = |path: &Path, sha256: &str| match Stored::of(path) {
-            Ok(found) => found.sha256 != sha256 && kept(Rule::Checked),
+            Ok(found) => found.sha256 != sha256,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         let lacking = plans.filter(|plan| lacks(&folder.shard(plan.number).join(REQUESTS), &plan.sha256));

@@ -297,7 +297,7 @@ proptest! {
         let asked = Asked { cut: Cut::of(&check), ..Asked::new(&client, false, &BatchOptions::new(), None) };
         let path = root.path().join("requests.run");
         let inputs = [input];
-        let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who: Opened::default() };
+        let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who: Opened::default(), mends: true };
         let folder = Folder::prepare(draft, &|| true).unwrap().folder;
         let mut world = World { folder, kinds, batches: 0, came: Vec::new() };
         world.settle_all();
