@@ -59,7 +59,13 @@ pub(crate) fn output() -> impl TypedValueParser<Value = PathBuf> {
                 "no file is open as number {number}: open one for lote, as with {number}>>FILE, or name a file"
             )),
             _ if is_dash(&path) => Ok(path),
-            _ => lote::run::folder_of(&path).map_or(Ok(path), |run| Err(lote::run::within_a_run(&run))),
+            _ => match lote::run::folder_of(&path) {
+                None => Ok(path),
+                Some(run) => Err(format!(
+                    "it is in the folder of a run, {}, which keeps its own results; name another file",
+                    run.display()
+                )),
+            },
         }
     })
 }

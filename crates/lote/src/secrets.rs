@@ -1,6 +1,6 @@
 //! Blanks the key, and other values that may be secret, out of what a service sent.
 
-use std::{cmp::Reverse, collections::BTreeMap, mem};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap, mem};
 
 use serde_json::Value;
 
@@ -56,6 +56,16 @@ impl Secrets {
         let mut text = text.to_owned();
         self.blank_text(&mut text, SHORTEST_KEY);
         text
+    }
+
+    /// The same of a text that may be large: it is copied only when one of them is in it.
+    pub(crate) fn blanked_out_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.are_in(text) { Cow::Owned(self.blanked(text)) } else { Cow::Borrowed(text) }
+    }
+
+    /// Whether any of them is in a message.
+    pub(crate) fn are_in(&self, text: &str) -> bool {
+        self.0.iter().any(|secret| text.contains(&secret.value))
     }
 
     /// Blanks them out of a JSON answer: its texts and its keys.

@@ -1,7 +1,6 @@
 //! Writes what is odd about answers, with the bytes of the lines that were not used.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
@@ -18,6 +17,9 @@ use crate::{
 
 /// The longest line whose bytes are repeated: it is held in memory.
 const LONGEST: usize = 16 << 20;
+
+/// How much of a line is written as base64 at a time: a multiple of three bytes, so that nothing stands between the pieces.
+const PIECE: usize = 3 << 12;
 
 /// A file with one anomaly a line, as JSON. Where it is about a line of a file, the bytes of that follow: `text` when they
 /// are UTF-8, else `base64`; but not of a line of more than 16 MiB, of which the place is told.
@@ -93,13 +95,27 @@ fn write_bytes(
 ) -> io::Result<()> {
     line.resize(length, 0);
     file.read_exact(line)?;
-    let text = String::from_utf8_lossy(line);
-    let blanked = secrets.blanked(&text);
-    if matches!(text, Cow::Borrowed(_)) || blanked != text {
+    if let Ok(text) = str::from_utf8(line) {
         out.write_all(b",\"text\":")?;
-        return Ok(serde_json::to_writer(out, &blanked)?);
+        return Ok(serde_json::to_writer(out, &secrets.blanked_out_of(text))?);
     }
-    write!(out, ",\"base64\":\"{}\"", STANDARD.encode(line))
+    // Piece by piece: a copy would be a third longer than the line, or three times as long.
+    if line.utf8_chunks().any(|chunk| secrets.are_in(chunk.valid())) {
+        out.write_all(b",\"text\":\"")?;
+        for chunk in line.utf8_chunks() {
+            let json = serde_json::to_string(&secrets.blanked_out_of(chunk.valid()))?;
+            out.write_all(json[1..json.len() - 1].as_bytes())?;
+            if !chunk.invalid().is_empty() {
+                out.write_all("\u{fffd}".as_bytes())?;
+            }
+        }
+    } else {
+        out.write_all(b",\"base64\":\"")?;
+        for piece in line.chunks(PIECE) {
+            out.write_all(STANDARD.encode(piece).as_bytes())?;
+        }
+    }
+    out.write_all(b"\"")
 }
 
 #[cfg(test)]
@@ -108,6 +124,32 @@ mod tests {
 
     use super::*;
     use crate::{lines::AnomalyCode, save::Access};
+
+    #[test]
+    fn a_long_line_is_written_in_pieces_that_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output.jsonl");
+        let secrets = Secrets::new("sk-hunter22", []);
+        for length in [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 2] {
+            let bytes: Vec<u8> = (0..length).map(|at| if at % 7 == 0 { 0xff } else { b'a' }).collect();
+            for secret in [&b""[..], b"sk-hunter22"] {
+                let line = [&bytes, secret].concat();
+                std::fs::write(&path, &line).unwrap();
+                let mut written = b"{\"code\":1".to_vec();
+                let mut file = File::open(&path).unwrap();
+                write_bytes(&mut file, line.len(), &mut Vec::new(), &secrets, &mut written).unwrap();
+                written.push(b'}');
+                let told: Value = serde_json::from_slice(&written).unwrap();
+                match secret {
+                    b"" => assert!(STANDARD.decode(told["base64"].as_str().unwrap()).unwrap() == line, "{length}"),
+                    _ => {
+                        let expected = String::from_utf8_lossy(&line).replace("sk-hunter22", "[key]");
+                        assert!(told["text"] == expected.as_str(), "{length}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_bytes_of_a_line_are_kept_whatever_they_are() {

@@ -25,7 +25,7 @@ pub fn folder_of(path: impl AsRef<Path>) -> Option<PathBuf> {
 }
 
 /// Why nothing else is written into the folder of a run, in words that follow the path.
-pub fn within_a_run(folder: &Path) -> String {
+pub(super) fn within_a_run(folder: &Path) -> String {
     format!("it is in the folder of a run, {}, which keeps its own results; name another file", folder.display())
 }
 

@@ -46,7 +46,7 @@ pub use builder::Run;
 pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKind, RemoteState, clean};
 pub use drive::Unreached;
 pub use error::{RunError, Twin};
-pub use found::{folder_of, list, list_below, within_a_run};
+pub use found::{folder_of, list, list_below};
 pub use lock::Holder;
 pub use outcomes::{RunOutcomes, outcomes};
 pub use partition::Partition;

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) opened: Option<Opened>,
     /// Batches are to be made whatever another run has made of the same lines.
     pub(super) anew: bool,
+    /// So is what the run itself has made and its log does not know: a person has said so of a run that was begun before.
+    pub(super) anew_when_behind: bool,
     /// When creates were about to be sent lately.
     pub(super) creates: Vec<UnixSeconds>,
     /// There may be batches of it that the log does not hold: a lost create was given up, which may take effect later all

@@ -181,7 +181,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         });
     }
     let unsent = |shard: &ShardStatus| matches!(shard.phase, "planned" | "uploaded");
-    let refused = noted.refused.filter(|_| holder.is_none() && !state.anew && shards.iter().any(unsent));
+    let refused = noted.refused.filter(|_| holder.is_none() && shards.iter().any(unsent));
     let phase = match &holder {
         Some(_) => RunPhase::Working,
         None if state.finished.is_some() => RunPhase::Finished,

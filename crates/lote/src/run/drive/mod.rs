@@ -114,7 +114,11 @@ impl Driver {
             (Reach::new(Arc::clone(&manner.on_progress)), Unanswered::new(manner.cadence.pauses()));
         let schedule = Schedule::new(manner.bounds.clone(), learned);
         // What the process before has left is so until this one knows better.
-        let unreached = Noted::read(folder.path()).unreached;
+        let Noted { unreached, refused, .. } = Noted::read(folder.path());
+        let noted = Noted { unreached, ..Noted::default() };
+        if refused.is_some() {
+            folder.note(&noted);
+        }
         Self {
             client,
             folder,
@@ -122,7 +126,7 @@ impl Driver {
             manner,
             schedule,
             paused_until: None,
-            noted: Noted { unreached, ..Noted::default() },
+            noted,
             told: BTreeSet::new(),
             seen: BTreeMap::new(),
             stopped: BTreeSet::new(),

@@ -62,7 +62,7 @@ impl Driver {
             }
             match is_surplus(batch, &run, &state) {
                 Some(shard) => Whose::Shard(shard),
-                None if !state.anew && is_stray(batch, &run, &state) => Whose::Stray,
+                None if !state.anew_when_behind && is_stray(batch, &run, &state) => Whose::Stray,
                 None => Whose::Unclear(unclear),
             }
         };

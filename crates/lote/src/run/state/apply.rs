@@ -217,6 +217,7 @@ impl State {
     fn entered(&mut self, opened: &Opened) {
         self.anew |= opened.anew;
         let before = self.opened.replace(opened.clone());
+        self.anew_when_behind |= opened.anew && before.is_some();
         let elsewhere = before.as_ref().is_some_and(|before| {
             (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
         });
