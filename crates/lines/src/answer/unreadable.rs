@@ -396,7 +396,7 @@ mod tests {
             (b"{\"custom_id\":\"a\"\xff\"response\":{}}", Some("a")),
             (b"{\"custom_id\":\"a\"\0\"response\" : {}}", Some("a")),
             (br#"{"custom_id":"a"x "response":{}}"#, Some("a")),
-            (b"{\"custom_id\":17\xff\"response\":{}}", Some("17")),
+            (b"{\"custom_id\":17\xff\"response\":{}}", None),
             (br#"{"custom_id":"a"xy"response":{}}"#, None),
             (br#"{"custom_id":"a"x"re sponse":{}}"#, None),
             (b"{\"custom_id\":\"a\xff,\"response\":{}}", Some("a")),
