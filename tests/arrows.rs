@@ -91,3 +91,34 @@ fn crates_from_elsewhere_stay_where_they_belong() {
         }
     }
 }
+
+/// What whoever depends on `lote` compiles, `lote` and its two rooms among them. Fewer is better: lower the number then.
+/// Twenty-two of them are what host names beyond ASCII take (`idna_adapter` and ICU's data).
+#[test]
+fn a_dependant_compiles_no_crate_more_than_it_did() {
+    const CRATES: usize = 129;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--package",
+            "lote",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--offline",
+        ])
+        .args(["--no-dedupe", "--target", "x86_64-unknown-linux-gnu"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let name = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let crates: BTreeSet<String> = text.lines().map(name).filter(|name| !name.is_empty()).collect();
+    assert!(crates.len() <= CRATES, "{}: {crates:#?}", crates.len());
+    assert!(crates.iter().any(|name| name.starts_with("reqwest ")), "{crates:?}");
+}
