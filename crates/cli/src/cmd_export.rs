@@ -38,8 +38,8 @@ const WHAT: &str = "table";
 /// and other answers have columns where there are any; lists are JSON in their cell.
 ///
 /// cost is what each result cost in its batch, in dollars, from its own model and tokens; empty where
-/// the price is not known. The column is there when the price of any is known: those of OpenAI's
-/// models are built in, and --prices names a table of your own, which comes first.
+/// the price is not known. The column is there when the price of any is known: what OpenAI charges is
+/// built in, and --prices names a table of your own, which comes first.
 ///
 /// With --rows the columns of your own table come first, and the results beside them, found by the
 /// same --id that lote prepare was given. A result without a row is refused; a row may have none.

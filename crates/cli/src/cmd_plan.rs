@@ -34,9 +34,9 @@ const SHOWN_NAME: usize = 60;
 /// Says what they will cost in batches, by model and shard: about, for input, where a token is taken
 /// for each 4 bytes of a line (text in English has about as many; another script has more, a picture
 /// far fewer); at most, for output, from the limits that the lines set themselves (max_tokens,
-/// max_completion_tokens, max_output_tokens, times n or best_of). Prices are built in, of OpenAI's
-/// models, each with the date when it was read; --prices names a table of your own, which comes
-/// first. A model whose price is not known is said as such, and is in no sum.
+/// max_completion_tokens, max_output_tokens, times n or best_of). What OpenAI charges is built in,
+/// with the date when it was read; --prices names a table of your own, which comes first. A model
+/// whose price is not known is said as such, and is in no sum.
 ///
 /// Exit 0: there is a plan. Exit 3: findings.
 #[derive(Debug, Args)]

@@ -40,7 +40,7 @@ pub(super) fn read(from: &str, text: &str) -> Result<Vec<Price>, Error> {
     for (price, at) in &entries {
         for name in &price.models {
             if let Some(before) = seen.insert(name.as_str(), at.clone()) {
-                let line = text[..before.start].matches('\n').count() + 1;
+                let line = text.get(..before.start).unwrap_or_default().matches('\n').count() + 1;
                 return Err(fault((at.clone(), format!("the model {name:?} has a price in line {line} already"))));
             }
         }

@@ -179,6 +179,21 @@ fn a_fault_names_its_line_and_what_to_do() {
     assert!(Prices::from_file(&path).unwrap().find("o3").is_some());
 }
 
+#[test]
+fn no_table_is_so_odd_that_it_panics() {
+    let table = "[[price]] # é\nmodels = ['é', \"b\"]\ninput = 1.25\nbatch = 0.5\ndate = 2026-11-05\n[[price.tier]]\nabove = 9\ninput = 2\n";
+    assert!(Prices::from_toml(&format!("\u{feff}{table}")).unwrap().find("b").is_some());
+    for (at, _) in table.char_indices() {
+        let (before, after) = table.split_at(at);
+        let _ = Prices::from_toml(before);
+        for odd in ["", "\0", "\r", "'", "=", "[", "]", "9", "é", "\u{feff}"] {
+            let _ = Prices::from_toml(&format!("{before}{odd}{after}"));
+            let rest = after.chars().skip(1).collect::<String>();
+            let _ = Prices::from_toml(&format!("{before}{odd}{rest}"));
+        }
+    }
+}
+
 /// A price that is absurd, or that nobody can look up, is worse than none.
 #[test]
 fn every_built_in_price_is_sane_and_says_where_and_when_it_was_read() {

@@ -83,7 +83,7 @@ impl PlanOptions {
     /// std::fs::write(&requests, (1..=500).map(line).collect::<String>())?;
     /// let plan = plan([requests], &PlanOptions::new().prices(Prices::built_in()))?;
     /// let quote = plan.quote.expect("prices were given");
-    /// assert_eq!(quote.input.to_string(), "$0.0046"); // about
+    /// assert_eq!(quote.input.to_string(), "$0.0043"); // about
     /// assert_eq!(quote.output_at_most.to_string(), "$0.40");
     /// assert_eq!((quote.unlimited_lines, quote.unpriced_lines), (0, 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
