@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, env, error::Error, fs, path::Path, process::Command};
 
+#[path = "../../examples/cost.rs"]
+mod cost;
 #[path = "../../examples/embeddings.rs"]
 mod embeddings;
 #[path = "../../examples/errors.rs"]
@@ -29,7 +31,7 @@ mod waiting;
 type Main = fn() -> Result<(), Box<dyn Error>>;
 
 /// The name of a page and of its example, and what runs it.
-const PAGES: [(&str, Main); 11] = [
+const PAGES: [(&str, Main); 12] = [
     ("first_batch", first_batch::main),
     ("structured_outputs", structured_outputs::main),
     ("embeddings", embeddings::main),
@@ -37,6 +39,7 @@ const PAGES: [(&str, Main); 11] = [
     ("runs", runs::main),
     ("parts", parts::main),
     ("tables", tables::main),
+    ("cost", cost::main),
     ("errors", errors::main),
     ("multi_user_servers", multi_user_servers::main),
     ("testing", testing::main),

@@ -5,14 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use lote::prices::Cost;
 use lote::save::Replace;
 use serde::Serialize;
 
+use crate::embedded;
 use crate::exit::{CliError, Exit};
 use crate::export::answer::Answer;
 use crate::export::beside::Beside;
 use crate::export::cell::Cell;
 use crate::export::columns::{Columns, Fields, Survey};
+use crate::export::costs::{Costs, Sum};
 use crate::export::npy::{Matrix, Shape};
 use crate::export::results::{Finder, Results, Unreadable};
 use crate::export::table::{Style, Table};
@@ -21,6 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::out;
 use crate::prepare::output::Output;
 use crate::prepare::rows::{self, Format};
+use crate::prices::PricesArgs;
 
 /// What the command makes, in messages.
 const WHAT: &str = "table";
@@ -32,6 +36,10 @@ const WHAT: &str = "table";
 /// are JSON objects (structured output), each of their fields is a column, those of objects within
 /// them under names with dots; else the text is one column. Refusals, tool calls, embeddings, images
 /// and other answers have columns where there are any; lists are JSON in their cell.
+///
+/// cost is what each result cost in its batch, in dollars, from its own model and tokens; empty where
+/// the price is not known. The column is there when the price of any is known: what OpenAI charges is
+/// built in, and --prices names a table of your own, which comes first.
 ///
 /// With --rows the columns of your own table come first, and the results beside them, found by the
 /// same --id that lote prepare was given. A result without a row is refused; a row may have none.
@@ -53,6 +61,7 @@ Examples:
   lote export requests.run -o answers.csv --rows tickets.csv --id '{{ ticket_id }}'
   lote export results.jsonl -o - --to jsonl | jq .text
   lote export requests.run -o embeddings.npy
+  lote export requests.run -o answers.csv --prices prices.toml
 
 Exit 0: the table has a row for each result. 1: some lines could not be read and have none. 2: usage, or a file that cannot
 be read or written. 3: refused, such as results that have no row, or vectors of several lengths. 130: interrupted."
@@ -102,6 +111,9 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     bom: bool,
 
+    #[command(flatten)]
+    prices: PricesArgs,
+
     /// Replace the output although it holds something else
     #[arg(long)]
     force: bool,
@@ -135,6 +147,12 @@ struct Summary {
     /// Cells that have an apostrophe before them.
     made_harmless: u64,
     unreadable: u64,
+    /// What the rows cost whose price is known, in dollars; none when there is no such.
+    cost: Option<Cost>,
+    /// Rows that used tokens of a model whose price is not known.
+    without_price: u64,
+    #[serde(skip)]
+    sum: Sum,
     #[serde(skip)]
     first_unreadable: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,14 +201,18 @@ fn table(
         (false, []) => Fields::Auto,
         (false, named) => Fields::Named(named.to_vec()),
     };
-    let mut survey = Survey::new(fields, style != Style::Jsonl);
+    let costs = Costs::new(args.prices.load()?, args.results.is_dir() && embedded::is_run_of(&args.results));
+    let mut survey = Survey::new(fields, style != Style::Jsonl, costs);
     let unreadable = results.each(interrupt, |outcome, answer| {
         survey.add(outcome, answer);
         Ok(())
     })?;
+    let sum = survey.sum;
     let columns = survey.columns(&own).map_err(|why| CliError::refused(format!("{}: {why}", named(args))))?;
     let names: Vec<String> = own.iter().chain(&columns.names).cloned().collect();
-    let mut summary = Summary { columns: names.len(), ..Summary::new(unreadable) };
+    let Sum { cost, unpriced: without_price, embedded } = sum;
+    let cost = cost.or(embedded.then_some(Cost::ZERO));
+    let mut summary = Summary { columns: names.len(), cost, without_price, sum, ..Summary::new(unreadable) };
     let mut table = Table::begin(output, style, names, args.raw, args.bom).map_err(|error| cannot_write(&error))?;
     let mut write = |summary: &mut Summary, cells: &[Cell]| {
         summary.rows += 1;
@@ -258,6 +280,9 @@ impl Summary {
             without_result: 0,
             made_harmless: 0,
             unreadable: unreadable.lines,
+            cost: None,
+            without_price: 0,
+            sum: Sum::default(),
             first_unreadable: unreadable.first,
             names_of_rows: None,
         }
@@ -279,6 +304,7 @@ impl Summary {
                 "{cells} that a spreadsheet would take for a formula: ' was put before (--raw: leaves them)"
             ));
         }
+        lines.extend(self.sum.line());
         if let Some(first) = &self.first_unreadable {
             lines
                 .push(format!("{} cannot be read and has no row, first: {first}", out::count(self.unreadable, "line")));
@@ -311,6 +337,7 @@ fn kind(args: &ExportArgs) -> Result<Kind, CliError> {
             refuse("a matrix holds vectors alone: leave --rows out, or name a .csv file")
         }
         Kind::Npy if args.text || !args.fields.is_empty() => refuse("a matrix has no columns of fields or texts"),
+        Kind::Npy if args.prices.is_given() => refuse("a matrix has no column of costs"),
         Kind::Jsonl | Kind::Npy if args.raw || args.bom => refuse("--raw and --bom are for CSV"),
         kind => Ok(kind),
     }

@@ -13,6 +13,8 @@ use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::out;
+use crate::prices::PricesArgs;
+use crate::quote;
 use crate::summary;
 
 /// How many findings are listed, those that are the same counting as one.
@@ -29,6 +31,13 @@ const SHOWN_NAME: usize = 60;
 /// where a batch has one model. No custom_id may be in two places of all files. Nothing is sent,
 /// and no key is needed.
 ///
+/// Says what they will cost in batches, by model and shard: about, for input, where a token is taken
+/// for each 4 bytes of a line (text in English has about as many; another script has more, a picture
+/// far fewer); at most, for output, from the limits that the lines set themselves (max_tokens,
+/// max_completion_tokens, max_output_tokens, times n or best_of). What OpenAI charges is built in,
+/// with the date when it was read; --prices names a table of your own, which comes first. A model
+/// whose price is not known is said as such, and is in no sum.
+///
 /// Exit 0: there is a plan. Exit 3: findings.
 #[derive(Debug, Args)]
 #[command(
@@ -38,7 +47,8 @@ Examples:
   lote plan requests.jsonl
   lote plan part-1.jsonl part-2.jsonl.gz --shard-lines 10000
   lote plan requests.jsonl --partition 2/5
-  lote plan requests.jsonl --dialect openai --json | jq .shards"
+  lote plan requests.jsonl --prices prices.toml
+  lote plan requests.jsonl --dialect openai --json | jq .quote"
 )]
 pub(crate) struct PlanArgs {
     /// The request files, in the order of their lines, or patterns of their names; - is stdin
@@ -71,7 +81,12 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
     dialect: Option<String>,
 
-    /// Print one JSON object: shards, lines, bytes, models, sha256; with --partition, that too
+    #[command(flatten)]
+    prices: PricesArgs,
+
+    /// Print one JSON object: shards, lines, bytes, models, sha256, quote; with --partition, that too
+    ///
+    /// Costs are texts, in dollars with every digit, such as "0.0042".
     #[arg(long)]
     json: bool,
 }
@@ -102,7 +117,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
 }
 
 fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
-    let mut options = PlanOptions::new();
+    let mut options = PlanOptions::new().prices(args.prices.load()?);
     if let Some(dialect) = args.dialect.as_deref().map(str::trim).filter(|dialect| !dialect.is_empty()) {
         options = options.dialect(&Dialect::load(dialect)?);
     }
@@ -137,7 +152,7 @@ fn print(args: &PlanArgs, plan: &Plan) -> Result<(), CliError> {
         let plan = serde_json::to_value(plan).map_err(|error| CliError::usage(error.to_string()))?;
         return out::line(plan);
     }
-    out::lines(table(&plan.shards))?;
+    out::lines(table(plan))?;
     let of = plan.partition.map(|part| format!("part {part}, ")).unwrap_or_default();
     let mut text = format!(
         "{of}{}: {}, {} bytes",
@@ -149,41 +164,44 @@ fn print(args: &PlanArgs, plan: &Plan) -> Result<(), CliError> {
     if let Some(models) = summary::models(&plan.models, without) {
         text.push_str(&format!(", models: {models}"));
     }
-    out::text(text)
+    out::text(text)?;
+    out::lines(plan.quote.iter().flat_map(quote::lines))
 }
 
 /// The shards under a line of headings: numbers to the right, names to the left. What no shard has is no column.
-fn table(shards: &[ShardPlan]) -> Vec<String> {
+fn table(plan: &Plan) -> Vec<String> {
+    let shards = &plan.shards;
     let name = |name: &str| -> String {
         let seen = visible(name);
         let cut: String = seen.chars().take(SHOWN_NAME).collect();
         if cut.len() < seen.len() { cut + "…" } else { cut }
     };
-    let (inputs, models) =
-        (shards.iter().any(|shard| shard.inputs > 0), shards.iter().any(|shard| shard.model.is_some()));
-    let row = |number: String, lines: String, bytes: String, texts: String, endpoint: String, model: String| {
-        let texts = inputs.then_some((texts, true));
-        let model = models.then_some((model, false));
-        let columns = [Some((number, true)), Some((lines, true)), Some((bytes, true)), texts, Some((endpoint, false))];
-        columns.into_iter().chain([model]).flatten().collect::<Vec<_>>()
+    let column = |heading: &str, right: bool, cell: &dyn Fn(&ShardPlan) -> String| {
+        (right, std::iter::once(heading.to_owned()).chain(shards.iter().map(cell)).collect::<Vec<_>>())
     };
-    let heading = ["shard", "lines", "bytes", "texts", "endpoint", "model"].map(str::to_owned);
-    let [number, lines, bytes, texts, endpoint, model] = heading;
-    let mut rows = vec![row(number, lines, bytes, texts, endpoint, model)];
-    rows.extend(shards.iter().map(|shard| {
-        let model = shard.model.as_deref().map_or_else(|| "-".to_owned(), name);
-        let [number, lines, bytes, texts] =
-            [u64::from(shard.number), shard.lines, shard.bytes, shard.inputs].map(|number| number.to_string());
-        row(number, lines, bytes, texts, name(&shard.endpoint), model)
-    }));
-    let width = |column: usize| rows.iter().map(|row| row[column].0.chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    let aligned = |((text, right), width): (&(String, bool), &usize)| match right {
-        true => format!("{text:>width$}"),
-        false => format!("{text:<width$}"),
-    };
-    let line = |row: &Vec<(String, bool)>| row.iter().zip(&widths).map(aligned).collect::<Vec<_>>().join("  ");
-    rows.iter().map(|row| line(row).trim_end().to_owned()).collect()
+    let mut columns = vec![
+        column("shard", true, &|shard| shard.number.to_string()),
+        column("lines", true, &|shard| shard.lines.to_string()),
+        column("bytes", true, &|shard| shard.bytes.to_string()),
+    ];
+    if shards.iter().any(|shard| shard.inputs > 0) {
+        columns.push(column("texts", true, &|shard| shard.inputs.to_string()));
+    }
+    if let Some(costs) = plan.quote.as_ref().and_then(quote::cells) {
+        columns.push((true, std::iter::once("input".to_owned()).chain(costs).collect()));
+    }
+    columns.push(column("endpoint", false, &|shard| name(&shard.endpoint)));
+    if shards.iter().any(|shard| shard.model.is_some()) {
+        columns.push(column("model", false, &|shard| shard.model.as_deref().map_or_else(|| "-".to_owned(), name)));
+    }
+    for (right, cells) in &mut columns {
+        let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or_default();
+        for cell in cells {
+            *cell = if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+        }
+    }
+    let line = |row: usize| columns.iter().map(|(_, cells)| cells[row].as_str()).collect::<Vec<_>>().join("  ");
+    (0..=shards.len()).map(|row| line(row).trim_end().to_owned()).collect()
 }
 
 fn refused(args: &PlanArgs, findings: u64, sources: &[SourceFindings]) -> Result<(), CliError> {

@@ -203,7 +203,7 @@ impl<'a> There<'a> {
         &self,
         work: impl AsyncFnOnce(&Course<'_>, Run, &mut Stop) -> Result<Exit, CliError>,
     ) -> Result<Exit, CliError> {
-        let embedded = status(self.folder).is_ok_and(|status| status.base_url == "embedded");
+        let embedded = embedded::is_run_of(self.folder);
         if let (true, Some(flag)) = (embedded, embedded::service_flag(self.matches)) {
             return Err(CliError::usage(format!(
                 "{}: its gateway is inside the command, and {flag} names a service: leave that out; nothing was sent",

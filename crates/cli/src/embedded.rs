@@ -1,6 +1,7 @@
 //! The gateway inside this process that an embedded run has in place of a service.
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -46,6 +47,11 @@ impl Inside {
     pub(crate) async fn shutdown(self) {
         self.gateway.shutdown().await;
     }
+}
+
+/// Whether the run in a folder has a gateway inside the command in place of a service.
+pub(crate) fn is_run_of(folder: &Path) -> bool {
+    lote::run::status(folder).is_ok_and(|status| status.base_url == "embedded")
 }
 
 /// The flag that names a service, if one was given. Settings in the environment are not meant for an embedded run; whoever

@@ -7,6 +7,7 @@
 //! [runs]: crate::guide::runs
 //! [parts]: crate::guide::parts
 //! [tables]: crate::guide::tables
+//! [cost]: crate::guide::cost
 //! [errors]: crate::guide::errors
 //! [multi_user_servers]: crate::guide::multi_user_servers
 //! [testing]: crate::guide::testing
@@ -26,6 +27,7 @@ macro_rules! page {
         #[doc = "[waiting]: crate::guide::waiting"]
         #[doc = "[runs]: crate::guide::runs"]
         #[doc = "[parts]: crate::guide::parts"]
+        #[doc = "[cost]: crate::guide::cost"]
         #[doc = "[errors]: crate::guide::errors"]
         #[doc = "[multi_user_servers]: crate::guide::multi_user_servers"]
         #[doc = "[testing]: crate::guide::testing"]
@@ -82,6 +84,12 @@ page! {
 page! {
     /// [`Outcomes`](crate::Outcomes), [`Outcome`](crate::Outcome), which the rows of a table are made of.
     tables
+}
+
+page! {
+    /// [`Prices`](crate::prices::Prices), [`Price`](crate::prices::Price), [`Cost`](crate::prices::Cost),
+    /// [`PlanOptions::prices`](crate::run::PlanOptions::prices), [`Quote`](crate::run::Quote).
+    cost
 }
 
 page! {

@@ -76,11 +76,13 @@ mod options;
 mod outcome;
 mod page;
 mod policy;
+pub mod prices;
 pub mod request;
 pub mod run;
 #[doc(hidden)]
 pub mod save;
 mod secrets;
+mod settings;
 pub mod text;
 mod time;
 mod unused;

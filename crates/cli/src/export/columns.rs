@@ -6,6 +6,7 @@ use lote::Outcome;
 
 use super::answer::Answer;
 use super::cell::Cell;
+use super::costs::{Costs, Sum};
 use super::object::Path;
 
 /// The most columns that are made of the fields of answers.
@@ -31,6 +32,9 @@ pub(crate) struct Survey {
     texts: u64,
     objects: u64,
     found: Found,
+    costs: Costs,
+    /// What all results cost.
+    pub(crate) sum: Sum,
     paths: Vec<Path>,
     known: HashSet<Path>,
     /// The answers have more different fields than a table can.
@@ -48,14 +52,15 @@ struct Found {
 }
 
 impl Survey {
-    pub(crate) fn new(fields: Fields, apart: bool) -> Self {
+    pub(crate) fn new(fields: Fields, apart: bool, costs: Costs) -> Self {
         let (paths, known) = (Vec::new(), HashSet::new());
-        let (rows, texts, objects) = (0, 0, 0);
-        Self { fields, apart, rows, texts, objects, found: Found::default(), paths, known, too_many: false }
+        let (rows, texts, objects, found, sum) = (0, 0, 0, Found::default(), Sum::default());
+        Self { fields, apart, rows, texts, objects, found, costs, sum, paths, known, too_many: false }
     }
 
     pub(crate) fn add(&mut self, outcome: &Outcome, answer: &Answer) {
         self.rows += 1;
+        self.costs.add(outcome, &mut self.sum);
         self.found.refusals |= answer.refusal.is_some();
         self.found.calls |= answer.calls.is_some();
         self.found.vectors |= !answer.vectors.is_empty();
@@ -118,10 +123,12 @@ impl Survey {
             (others, Part::Other),
         ];
         parts.extend(said.into_iter().filter_map(|(is_there, part)| is_there.then_some(part)));
-        parts.extend([Part::Model, Part::Finish, Part::Input, Part::Output, Part::Code, Part::Message]);
+        parts.extend([Part::Model, Part::Finish, Part::Input, Part::Output]);
+        parts.extend(self.sum.cost.map(|_| Part::Cost));
+        parts.extend([Part::Code, Part::Message]);
         let mut taken: HashSet<String> = rows.iter().cloned().collect();
         let names = parts.iter().map(|part| part.name(&mut taken)).collect();
-        Ok(Columns { names, parts, apart: self.apart })
+        Ok(Columns { names, parts, apart: self.apart, costs: self.costs })
     }
 }
 
@@ -130,6 +137,7 @@ pub(crate) struct Columns {
     pub(crate) names: Vec<String>,
     parts: Vec<Part>,
     apart: bool,
+    costs: Costs,
 }
 
 enum Part {
@@ -146,6 +154,7 @@ enum Part {
     Finish,
     Input,
     Output,
+    Cost,
     Code,
     Message,
 }
@@ -167,6 +176,7 @@ impl Part {
             Self::Finish => "finish_reason",
             Self::Input => "input_tokens",
             Self::Output => "output_tokens",
+            Self::Cost => "cost",
             Self::Code => "error_code",
             Self::Message => "error_message",
         };
@@ -201,6 +211,7 @@ impl Columns {
             Part::Finish => Cell::text(outcome.finish_reason().ok().map(|reason| reason.to_string())),
             Part::Input => Cell::number(usage.as_ref().map(|usage| usage.input_tokens)),
             Part::Output => Cell::number(usage.as_ref().map(|usage| usage.output_tokens)),
+            Part::Cost => self.costs.of(outcome).map_or(Cell::Empty, |cost| Cell::Plain(cost.exact())),
             Part::Code => Cell::text(outcome.error_code()),
             Part::Message => Cell::text(outcome.error_message()),
         };

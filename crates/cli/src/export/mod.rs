@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod beside;
 pub(crate) mod cell;
 pub(crate) mod columns;
+pub(crate) mod costs;
 pub(crate) mod npy;
 pub(crate) mod object;
 pub(crate) mod results;

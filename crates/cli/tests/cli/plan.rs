@@ -32,8 +32,23 @@ fn the_shards_are_a_table() {
          {:>5}  {:>5}  {three:>5}  {:>5}  /v1/chat/completions\n\
          {:>5}  {:>5}  {one_text:>5}  {:>5}  /v1/chat/completions\n\
          {:>5}  {:>5}  {texts:>5}  {:>5}  /v1/embeddings\n\
-         3 shards: 5 request lines, {total} bytes, models: m (3), e (1), n (1)\n",
-        1, 3, 0, 2, 1, 0, 3, 1, 2
+         3 shards: 5 request lines, {total} bytes, models: m (3), e (1), n (1)\n\
+         cost: not known, as no model here has a known price; --prices names a table of yours\n  \
+         m: 3 lines, about {} tokens; its price is not known\n  \
+         e: 1 line, about {} tokens; its price is not known\n  \
+         n: 1 line, about {} tokens; its price is not known\n",
+        1,
+        3,
+        0,
+        2,
+        1,
+        0,
+        3,
+        1,
+        2,
+        3 * one.div_ceil(4),
+        texts.div_ceil(4),
+        one.div_ceil(4)
     );
     assert_eq!((plain.code, plain.stdout, plain.stderr.as_str()), (0, expected, ""));
     // OpenAI's batches have one model.
@@ -43,6 +58,90 @@ fn the_shards_are_a_table() {
     assert!(openai.stdout.contains("  /v1/chat/completions  n\n2 shards: 4 request lines, "), "{openai:?}");
     // Nothing was written.
     assert_eq!(names(files.path()), ["a.jsonl", "b.jsonl"]);
+}
+
+const PRICES: &str = "
+[[price]]
+models = ['m']
+input = 1000
+output = 4000
+batch = 0.5
+date = 2026-11-05
+";
+
+/// A line whose canonical form has so many bytes, with its end.
+fn long(custom_id: &str, model: &str, more: &str, bytes: usize) -> String {
+    let line = |pad: usize| {
+        let line = chat(custom_id, model);
+        line.replace(r#""content":"x"}]"#, &format!(r#""content":"{}"}}]{more}"#, "x".repeat(pad)))
+    };
+    let line = line(1 + bytes - line(1).len());
+    assert_eq!(line.len(), bytes);
+    line
+}
+
+#[test]
+fn the_quote_is_told_by_shard_and_model() {
+    let limited = r#","max_completion_tokens":10,"n":2"#;
+    let files = folder(&[
+        (
+            "a.jsonl",
+            (long("1", "m-2026-01-02", limited, 400) + &long("2", "m-2026-01-02", "", 401) + &embeddings("3"))
+                .as_bytes(),
+        ),
+        ("b.jsonl", (long("4", "m", limited, 800) + &long("5", "gpt-4.1-mini", "", 4000)).as_bytes()),
+        ("prices.toml", PRICES.as_bytes()),
+    ]);
+    let run = |args: &[&str]| lote_in(command(), files.path(), &[&["plan", "--prices", "prices.toml"], args].concat());
+    let plain = run(&["a.jsonl", "b.jsonl"]);
+    assert_eq!((plain.code, plain.stderr.as_str()), (0, ""), "{plain:?}");
+    let (tokens, total) = (embeddings("3").len().div_ceil(4), embeddings("3").len() + 5601);
+    // 201, 200 and 1000 tokens at half of $1000 and $0.40 a million; 20 tokens of output twice at half of $4000.
+    let expected = format!(
+        "shard  lines  bytes  texts  input  endpoint\n    \
+         1      4   5601      0  $0.21  /v1/chat/completions\n    \
+         2      1    {:>3}      2      ?  /v1/embeddings\n\
+         2 shards: 5 request lines, {total} bytes, models: m-2026-01-02 (2), e (1), gpt-4.1-mini (1), m (1)\n\
+         cost in batches: about $0.21 for input (a token for 4 bytes), no most for output, as 2 lines set no limit, by \
+         prices of 2026-09-13 to 2026-11-05; not counted: 1 line whose price is not known\n  \
+         m-2026-01-02: 2 lines, about 201 tokens; input about $0.11, output at most $0.04, but 1 line sets no limit\n  \
+         e: 1 line, about {tokens} tokens; its price is not known\n  \
+         gpt-4.1-mini: 1 line, about 1000 tokens; input about $0.0002, output without a limit\n  \
+         m: 1 line, about 200 tokens; input about $0.10, output at most $0.04\n",
+        embeddings("3").len()
+    );
+    assert_eq!(plain.stdout, expected);
+    let quote: Value = serde_json::from_str(&run(&["a.jsonl", "b.jsonl", "--json"]).stdout).expect("JSON");
+    let quote = &quote["quote"];
+    assert_eq!((&quote["input"], &quote["output_at_most"]), (&json!("0.2007"), &json!("0.08")), "{quote}");
+    assert_eq!((&quote["unlimited_lines"], &quote["unpriced_lines"]), (&json!(2), &json!(1)), "{quote}");
+    assert_eq!(quote["shards"][1], json!({"number": 2, "input": "0", "unpriced_lines": 1}));
+    assert_eq!(
+        quote["models"][3],
+        json!({
+            "model": "m-2026-01-02", "lines": 2, "tokens": 201, "price": {"source": null, "date": "2026-11-05"},
+            "input": "0.1005", "output_tokens_at_most": 20, "output_at_most": "0.04", "unlimited_lines": 1,
+        })
+    );
+    assert_eq!(quote["models"][0]["input"], json!(null));
+    // All limited: there is a most.
+    let limited = run(&["b.jsonl", "--limit", "1"]).stdout;
+    let told = "cost in batches: about $0.10 for input (a token for 4 bytes), at most $0.04 for output, by prices of 2026-11-05\n";
+    assert!(limited.contains(told), "{limited}");
+}
+
+#[test]
+fn a_fault_of_the_prices_is_told_by_file_and_line() {
+    let files =
+        folder(&[("a.jsonl", chat("1", "m").as_bytes()), ("bad.toml", b"[[price]]\nmodels = ['m']\ninput = -1\n")]);
+    for (args, said) in [
+        (["plan", "a.jsonl", "--prices", "bad.toml"], "error: prices bad.toml, line 3, at input: input is less than 0"),
+        (["plan", "a.jsonl", "--prices", "gone.toml"], "error: prices gone.toml: "),
+    ] {
+        let ended = lote_in(command(), files.path(), &args);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
+        assert!(ended.stderr.contains(said), "{ended:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod rewrite;
 mod table;
 mod window;
 
-use std::{fmt, fs, io::Read, ops::Range, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use toml::Value as Toml;
 
@@ -16,7 +16,7 @@ pub use choice::DialectChoice;
 pub(crate) use chosen::{ChosenDialect, Form};
 
 use self::table::{Idempotency, LineKey, Most, Table};
-use crate::{BatchOptions, Endpoint, Error, lines};
+use crate::{BatchOptions, Endpoint, Error, lines, settings};
 
 /// How a service deviates from the contract: a table of what it is sent, and of what its answers look like.
 ///
@@ -63,9 +63,6 @@ known! { "mka1" "openai" "azure" "groq" "together" "ogx" "litellm" "vllm" "doubl
 /// For how long an idempotency key is trusted where it is not known for how long it is kept.
 const KEYS_KEPT: Duration = Duration::from_secs(10 * 60);
 
-/// The most bytes of a file that are read.
-const LONGEST: u64 = 1 << 20;
-
 impl Dialect {
     /// The names of the known dialects; the first is the default.
     pub const KNOWN: &[&str] = KNOWN;
@@ -104,13 +101,7 @@ impl Dialect {
     /// One that [`is_invalid`](Error::is_invalid) and names the file, the line and the key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let failed = |error: &dyn fmt::Display| Error::invalid(format!("dialect {}: {error}", path.display()));
-        let mut text = String::new();
-        let file = fs::File::open(path).map_err(|error| failed(&error))?;
-        file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
-        if text.len() as u64 > LONGEST {
-            return Err(failed(&"it is longer than 1 MiB: that is no dialect"));
-        }
+        let text = settings::text("dialect", path)?;
         read(&path.display().to_string(), &text)
     }
 
@@ -275,14 +266,9 @@ fn lay(below: &mut toml::Table, above: toml::Table) {
     }
 }
 
-/// An error at its line. Of the line only the key is shown: the value may be a secret.
+/// An error at its line.
 fn refused(from: &str, text: &str, at: Option<Range<usize>>, message: &str) -> Error {
-    let Some(before) = at.and_then(|at| text.get(..at.start)) else {
-        return Error::invalid(format!("dialect {from}: {message}"));
-    };
-    let number = before.matches('\n').count();
-    let key = text.lines().nth(number).and_then(|line| line.split(['=', '#']).next()).unwrap_or_default().trim();
-    Error::invalid(format!("dialect {from}, line {}, at {key}: {message}", number + 1))
+    settings::refused("dialect", from, text, at, message)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Tests of the tables and of their format; what services answer is tested in tests/facade/conformance.rs.
 
+use std::fs;
+
 use serde_json::json;
 
 use super::*;

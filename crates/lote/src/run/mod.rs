@@ -52,6 +52,7 @@ pub use outcomes::{RunOutcomes, outcomes};
 pub use partition::Partition;
 pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
+pub use plan::quote::{ModelQuote, Quote, ShardQuote};
 pub use plan::{PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
 pub use report::{EndedBatch, GivenUpBatch, Report, SurplusBatch};

@@ -19,6 +19,7 @@ use crate::{
 
 pub(super) mod dry;
 mod error;
+pub(super) mod quote;
 #[cfg(test)]
 mod tests;
 
@@ -125,6 +126,9 @@ pub(super) fn hex(hash: Sha256) -> String {
 pub(super) trait Shards {
     /// Takes the lines of one shard. It need not be buffered.
     type Out: Write;
+
+    /// A line was put into a shard, after its bytes were written.
+    fn put(&mut self, _number: u32, _line: &CheckedLine<'_>) {}
 
     /// Begins a shard. Several may be begun at once.
     fn begin(&mut self, number: u32) -> io::Result<Self::Out>;
@@ -302,6 +306,7 @@ impl<'a, S: Shards> Cutter<'a, S> {
         plan.tokens = plan.tokens.saturating_add(tokens(bytes));
         plan.inputs = plan.inputs.saturating_add(line.inputs);
         let number = plan.number;
+        self.shards.put(number, line);
         if self.group.0 != number {
             self.end_group()?;
             self.in_order &= number == self.group.0 + 1;

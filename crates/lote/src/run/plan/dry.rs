@@ -4,10 +4,14 @@ use std::{collections::BTreeMap, io, num::NonZeroU64, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{Cut, PlanError, ShardPlan, Shards, Taken};
+use super::{
+    Cut, PlanError, ShardPlan, Shards, Taken,
+    quote::{Quote, Quoting},
+};
 use crate::{
     Dialect,
-    lines::{CheckOptions, Checked, Limits},
+    lines::{CheckOptions, Checked, CheckedLine, Limits},
+    prices::Prices,
     run::Partition,
 };
 
@@ -21,6 +25,7 @@ pub struct PlanOptions {
     partition: Option<Partition>,
     shard_lines: Option<NonZeroU64>,
     shard_bytes: Option<NonZeroU64>,
+    prices: Option<Prices>,
 }
 
 impl PlanOptions {
@@ -64,6 +69,29 @@ impl PlanOptions {
         self.shard_bytes = Some(bytes);
         self
     }
+
+    /// Says by these prices what the lines will cost, as [`Plan::quote`]. Without them nothing is computed.
+    ///
+    /// ```
+    /// use lote::{prices::Prices, run::{PlanOptions, plan}};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let requests = folder.path().join("requests.jsonl");
+    /// let line = |id| format!("{{\"custom_id\":\"{id}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\
+    ///                          \"body\":{{\"model\":\"gpt-4.1-mini\",\"max_completion_tokens\":1000,\
+    ///                          \"messages\":[{{\"role\":\"user\",\"content\":\"x\"}}]}}}}\n");
+    /// std::fs::write(&requests, (1..=500).map(line).collect::<String>())?;
+    /// let plan = plan([requests], &PlanOptions::new().prices(Prices::built_in()))?;
+    /// let quote = plan.quote.expect("prices were given");
+    /// assert_eq!(quote.input.to_string(), "$0.0043"); // about
+    /// assert_eq!(quote.output_at_most.to_string(), "$0.40");
+    /// assert_eq!((quote.unlimited_lines, quote.unpriced_lines), (0, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = Some(prices);
+        self
+    }
 }
 
 /// The shards that a run of some files would have.
@@ -83,6 +111,9 @@ pub struct Plan {
     pub models: BTreeMap<String, u64>,
     /// SHA-256 of the canonical lines in the order of the files, each with its LF, in lower-case hex.
     pub sha256: String,
+    /// What the lines will cost, when [prices](PlanOptions::prices) were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
 }
 
 /// Checks files of request lines and says which shards a run of them would have. Nothing is sent, and nothing stays
@@ -105,7 +136,7 @@ pub struct Plan {
 /// # Errors
 /// When the lines are not fit to be sent, or a file cannot be read.
 pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &PlanOptions) -> Result<Plan, PlanError> {
-    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes } = options;
+    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes, prices } = options;
     let sources: Vec<PathBuf> = sources.into_iter().map(Into::into).collect();
     let check = dialect.as_ref().map_or_else(CheckOptions::default, Dialect::check_options);
     let limits = Limits {
@@ -115,10 +146,12 @@ pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &Pla
     let check = CheckOptions { endpoint: endpoint.clone(), limits, ..check };
     let taken = Taken { limit: limit.map(NonZeroU64::get), partition: *partition };
     let spill = std::env::temp_dir();
+    let mut summed = Summed { quoting: prices.clone().map(Quoting::new) };
     let planned =
-        super::plan(&sources, &check, &Cut::of(&check), taken, &spill, &mut Dropped, &mut io::sink(), &|| true)?;
+        super::plan(&sources, &check, &Cut::of(&check), taken, &spill, &mut summed, &mut io::sink(), &|| true)?;
     let Checked { lines, bytes, models, sha256, .. } = planned.checked;
-    Ok(Plan { partition: *partition, shards: planned.shards, lines, bytes, models, sha256 })
+    let quote = summed.quoting.map(Quoting::finish);
+    Ok(Plan { partition: *partition, shards: planned.shards, lines, bytes, models, sha256, quote })
 }
 
 /// Drops the lines.
@@ -133,5 +166,28 @@ impl Shards for Dropped {
 
     fn finish(&mut self, _: u32, _: io::Sink, _: &str) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Drops the lines when what they cost was summed up, if that is wanted.
+struct Summed {
+    quoting: Option<Quoting>,
+}
+
+impl Shards for Summed {
+    type Out = io::Sink;
+
+    fn put(&mut self, number: u32, line: &CheckedLine<'_>) {
+        if let Some(quoting) = &mut self.quoting {
+            quoting.line(number, line);
+        }
+    }
+
+    fn begin(&mut self, number: u32) -> io::Result<io::Sink> {
+        Dropped.begin(number)
+    }
+
+    fn finish(&mut self, number: u32, out: io::Sink, sha256: &str) -> io::Result<()> {
+        Dropped.finish(number, out, sha256)
     }
 }
