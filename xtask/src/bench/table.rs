@@ -102,7 +102,8 @@ fn write_page(page: &mut String, all: &[Figures], peers: &Peers) -> std::fmt::Re
     )?;
     writeln!(
         page,
-        "\n## Bounds\n\nWhat lote is to reach, and what it took here.\n\n| work | bound | measured | |\n| --- | --- | --- | --- |"
+        "\n## Bounds\n\nWhat lote is to reach, and what it took here. [SPEED.md](SPEED.md) says where the time of \
+         check and join goes, and why a bound of theirs is not met.\n\n| work | bound | measured | |\n| --- | --- | --- | --- |"
     )?;
     for Held { work, text, measured, holds } in limits::held(all) {
         let holds = if holds { "holds" } else { "**not yet**" };
