@@ -70,6 +70,12 @@ pub(super) fn held(all: &[Figures]) -> Vec<Held> {
     LIMITS.iter().filter_map(|limit| limit.hold(all)).collect()
 }
 
+/// Whether this work has any.
+#[cfg(test)]
+pub(super) fn are_of(work: &str) -> bool {
+    LIMITS.iter().any(|limit| limit.work == work)
+}
+
 pub(super) fn print(all: &[Figures], out: &mut dyn Write) -> io::Result<()> {
     let held = held(all);
     if held.is_empty() {

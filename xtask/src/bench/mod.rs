@@ -11,6 +11,7 @@ mod network;
 mod offline;
 mod peers;
 mod programs;
+mod reasons;
 mod service;
 mod table;
 mod text;

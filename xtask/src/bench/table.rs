@@ -12,6 +12,7 @@ use super::{
     limits::{self, Held},
     measure::Spread,
     peers::{PACKAGES, Peers},
+    reasons::REASONS,
 };
 
 /// Seconds, or milliseconds where they are few.
@@ -108,6 +109,11 @@ fn write_page(page: &mut String, all: &[Figures], peers: &Peers) -> std::fmt::Re
     for Held { work, text, measured, holds } in limits::held(all) {
         let holds = if holds { "holds" } else { "**not yet**" };
         writeln!(page, "| `{work}` | {text} | {measured} | {holds} |")?;
+    }
+    for (work, reason) in REASONS {
+        if limits::held(all).iter().any(|held| held.work == work && !held.holds) {
+            writeln!(page, "\n`{work}`: {reason}")?;
+        }
     }
     for figures in all {
         let Figures { name, title, rounds, commit, load, commands } = figures;

@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::sum::{Kind, Sum, each_piece};
 
 /// How much is gathered before it is handed over: that costs as much as to write some kilobytes.
-const BATCH: usize = 768 << 10;
+const BATCH: usize = 384 << 10;
 
 /// How many pieces are written by one call.
 const SLICES: usize = 64;
