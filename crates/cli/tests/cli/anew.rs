@@ -79,6 +79,11 @@ fn a_folder_that_was_named_is_the_folder_or_none_is() {
     assert_eq!((refused.code, refused.stdout.as_str(), batches(&gateway)), (2, "", 1), "{refused:?}");
     assert!(refused.stderr.contains("mine.run holds a finished run, and another one needs a folder"), "{refused:?}");
     assert_eq!(names(place.path()), ["mine.run", "requests.jsonl"]);
+    // What is not there is told as always, and what can be read once has no other folder either.
+    fs::rename(place.path().join("requests.jsonl"), place.path().join("gone.jsonl")).expect("renamed");
+    let gone = lote(&named);
+    assert!(gone.code == 2 && gone.stderr.contains("requests.jsonl: No such file"), "{gone:?}");
+    fs::rename(place.path().join("gone.jsonl"), place.path().join("requests.jsonl")).expect("renamed");
     // Lines from stdin have a folder of their own each time.
     for made in [2, 3] {
         let piped = crate::common::ended(

@@ -26,7 +26,10 @@ impl Draft<'_> {
     /// first free one, `requests.2.run` for `requests.run`. Where the folder `is_named` by a person, no other takes its place.
     pub(in crate::run) fn another(&self, is_named: bool, wanted: &dyn Fn() -> bool) -> Result<PathBuf, RunError> {
         let mut lines = None;
-        if self.inputs.iter().any(|input| !std::fs::metadata(input).is_ok_and(|found| found.is_file())) {
+        let found: Result<Vec<_>, _> = self.inputs.iter().map(std::fs::metadata).collect();
+        // That one is not there is told by whoever begins it.
+        let Ok(found) = found else { return Ok(self.path.to_owned()) };
+        if found.iter().any(|found| !found.is_file()) {
             // What can be read once is not read to be compared.
             let is_over = Folder::look(self.path).is_ok_and(|seen| is_over(&seen.state));
             return if is_over { Err(self.needs_another()) } else { Ok(self.path.to_owned()) };
