@@ -181,7 +181,8 @@ fn a_fault_names_its_line_and_what_to_do() {
 
 #[test]
 fn no_table_is_so_odd_that_it_panics() {
-    let table = "[[price]] # é\nmodels = ['é', \"b\"]\ninput = 1.25\nbatch = 0.5\ndate = 2026-11-05\n[[price.tier]]\nabove = 9\ninput = 2\n";
+    let table = "[[price]] # é\nmodels = ['é', \"b\"]\ninput = 1.25\nbatch = 0.5\ndate = 2026-11-05\n\
+                 [[price.tier]]\nabove = 9\ninput = 2\n";
     assert!(Prices::from_toml(&format!("\u{feff}{table}")).unwrap().find("b").is_some());
     for (at, _) in table.char_indices() {
         let (before, after) = table.split_at(at);
