@@ -104,7 +104,7 @@ fn write_bytes(
         out.write_all(b",\"text\":\"")?;
         for chunk in line.utf8_chunks() {
             let json = serde_json::to_string(&secrets.blanked_out_of(chunk.valid()))?;
-            out.write_all(json[1..json.len() - 1].as_bytes())?;
+            out.write_all(&json.as_bytes()[1..json.len() - 1])?;
             if !chunk.invalid().is_empty() {
                 out.write_all("\u{fffd}".as_bytes())?;
             }
