@@ -117,6 +117,7 @@ pub(crate) enum Seekable {
     /// It is as it is.
     Itself(File),
     /// It is compressed: here is what it holds, to be kept elsewhere.
+    #[cfg_attr(not(feature = "compressed"), expect(dead_code, reason = "nothing is taken for compressed then"))]
     Compressed(Box<dyn BufRead + Send>),
 }
 
