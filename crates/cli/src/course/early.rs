@@ -90,7 +90,7 @@ impl Course<'_> {
         }
         let what = match held {
             None => "goes on",
-            Some(held) if held.iter().all(|(number, _)| has_batch(&status, *number)) => "looks again",
+            Some(held) if held.iter().all(|(number, _)| has_no_other(&status, *number)) => "looks again",
             Some(_) => "looks for it again",
         };
         let mut lines = vec![format!("  {}  # {what}", resume())];
@@ -98,7 +98,10 @@ impl Course<'_> {
             let of = |number: u32| status.shards.iter().find(|shard| shard.shard == number);
             let held: Vec<&ShardStatus> = held.iter().filter_map(|(number, _)| of(*number)).collect();
             // Of a batch that is known nobody need ask whether there is one: only whether its lines are bought again.
-            let (known, unknown): (Vec<_>, Vec<_>) = held.into_iter().partition(|shard| shard.batch.is_some());
+            // What was never sent, or is fetched by now, waits for its own lines, and for nobody's word.
+            let asks = |shard: &&ShardStatus| !matches!(shard.phase, "planned" | "fetched");
+            let (known, unknown): (Vec<_>, Vec<_>) =
+                held.into_iter().filter(asks).partition(|shard| shard.batch.is_some());
             if let Some(ShardStatus { shard, .. }) = unknown.first() {
                 let list = self.service.again("batches list").switch("--all");
                 lines.push(format!("  {list} | grep {}  # whether there is a batch of it", shell::quoted(&status.run)));
@@ -201,9 +204,10 @@ impl Course<'_> {
     }
 }
 
-/// Whether the batch of a shard is known.
-fn has_batch(status: &RunStatus, number: u32) -> bool {
-    status.shards.iter().any(|shard| shard.shard == number && shard.batch.is_some())
+/// Whether a shard has no batch beside one that is known, if it has any.
+fn has_no_other(status: &RunStatus, number: u32) -> bool {
+    let known = |shard: &ShardStatus| shard.batch.is_some() || shard.phase == "planned";
+    status.shards.iter().any(|shard| shard.shard == number && known(shard))
 }
 
 /// What of a run goes on although its command was interrupted; none when nothing does.

@@ -69,3 +69,28 @@ fn batch_of(held: &Ended, gateway: &Embedded) -> String {
         .expect("it is named")
         .to_owned()
 }
+
+#[test]
+fn a_shard_that_lacks_its_lines_is_not_offered_for_sale() {
+    let place = folder(&[("requests.jsonl", &requests(&["a", "b", "c"]))]);
+    let gateway = Embedded::start();
+    let run = ["run", "requests.jsonl", "--shard-lines", "1"];
+    assert_eq!(lote(&gateway, place.path(), &[&run[..], &["--creates-per-hour", "1", "--detach"]].concat()).code, 5);
+    std::fs::remove_file(place.path().join("requests.run/shards/0003/requests.jsonl")).expect("it was there");
+    let held = lote(&gateway, place.path(), &["resume", "requests.run"]);
+    assert_eq!(held.code, 6, "{held:?}");
+    assert!(held.stderr.contains("lote run, given the same requests, writes them anew"), "{held:?}");
+    assert!(held.stderr.contains("  # looks again\n"), "{held:?}");
+    for wrong in ["--no-batch", "--adopt", "# whether there is a batch", "# looks for it again"] {
+        assert!(!held.stderr.contains(wrong), "{wrong}: {held:?}");
+    }
+    let ended = lote(&gateway, place.path(), &run);
+    assert_eq!((ended.code, batches(&gateway)), (0, 3), "{ended:?}");
+
+    // What clean has removed is cut again as well.
+    assert_eq!(lote(&gateway, place.path(), &["clean", "requests.run"]).code, 0);
+    std::fs::remove_file(place.path().join("requests.run/results.jsonl")).expect("it was there");
+    let ended = lote(&gateway, place.path(), &run);
+    assert_eq!((ended.code, batches(&gateway)), (0, 3), "{ended:?}");
+    assert!(place.path().join("requests.run/results.jsonl").exists());
+}

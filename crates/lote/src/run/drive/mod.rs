@@ -290,8 +290,8 @@ impl Driver {
 
     fn held(&self) -> RunError {
         let held = self.folder.state.shards.iter().filter_map(|(number, shard)| Some((*number, shard.held.clone()?)));
-        // Where the batch is known, there is none to be looked for.
-        let known = |phase: &Phase| matches!(phase, Phase::Created | Phase::Over | Phase::Fetched);
+        // Where the batch is known, or no create was sent, there is none to be looked for.
+        let known = |phase: &Phase| matches!(phase, Phase::Planned | Phase::Created | Phase::Over | Phase::Fetched);
         let mut shards = self.folder.state.shards.values().filter(|shard| shard.held.is_some());
         let may_have_others = shards.any(|shard| !known(&shard.phase));
         self.ended(Kind::Held { shards: held.collect(), may_have_others })

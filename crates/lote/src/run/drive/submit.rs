@@ -116,13 +116,16 @@ impl Driver {
 
     /// The request lines of a shard are lost or damaged. While there is something to be done for others, it waits.
     pub(super) fn lacks_requests(&mut self, number: u32, error: io::Error) -> Result<(), RunError> {
-        let error =
-            io::Error::new(error.kind(), format!("{error}; lote run, given the same requests, writes them anew"));
+        let path = self.folder.shard(number).join(REQUESTS);
+        // Those of attempts and halves are made of other shards, not of the input.
+        let is_of_input = self.folder.record.shards.iter().any(|plan| plan.number == number);
+        let hint = if is_of_input { "; lote run, given the same requests, writes them anew" } else { "" };
+        let error = io::Error::new(error.kind(), format!("{error}{hint}"));
         let goes_on = |shard: &Shard| shard.held.is_none() && !shard.is_ended();
         if self.folder.state.shards.iter().any(|(other, shard)| *other != number && goes_on(shard)) {
-            return self.hold(number, format!("{}: {error}", self.folder.shard(number).join(REQUESTS).display()));
+            return self.hold(number, format!("{}: {error}", path.display()));
         }
-        Err(self.failed("read", &self.folder.shard(number).join(REQUESTS), error))
+        Err(self.failed("read", &path, error))
     }
 
     pub(super) async fn create(&self, number: u32, file: &FileId, nonce: &str) -> Result<Batch, Error> {

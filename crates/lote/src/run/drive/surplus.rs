@@ -59,6 +59,9 @@ impl Driver {
         let surplus = self.folder.state.shards.get(&number).map(|shard| shard.surplus.as_slice()).unwrap_or_default();
         let found = surplus.iter().enumerate().find(|(_, surplus)| surplus.phase == SurplusPhase::Over);
         let Some((place, id)) = found.map(|(place, surplus)| (place, surplus.batch.clone())) else { return Ok(()) };
+        if let Some(error) = self.altered_requests(number).await {
+            return Err(self.failed("read", &self.folder.shard(number).join(REQUESTS), error));
+        }
         let batch = match self.seen.remove(&id).filter(Batch::is_terminal) {
             Some(batch) => batch,
             None => match self.manner.deadline.bound(self.client.batches().get(&id)).await {

@@ -9,14 +9,13 @@ use std::{
 
 use super::{Folder, ORDER, REQUESTS, appear::make_folder};
 use crate::{
-    run::{plan::Shards, record::shard_folder},
-    save::{Access, AtomicFile, Dir, Stored, Written},
+    run::plan::Shards,
+    save::{AtomicFile, Stored, Written},
 };
 
 /// Takes the lines of the shards that lack them.
 pub(super) struct Mending<'a> {
-    at: &'a Path,
-    access: Access,
+    folder: &'a Folder,
     /// The hash of the lines of each.
     lacking: BTreeMap<u32, String>,
 }
@@ -34,7 +33,7 @@ impl<'a> Mending<'a> {
         };
         let lacking = plans.filter(|plan| lacks(&folder.shard(plan.number).join(REQUESTS), &plan.sha256));
         let lacking = lacking.map(|plan| (plan.number, plan.sha256.clone())).collect();
-        Self { at: folder.path(), access: folder.access(), lacking }
+        Self { folder, lacking }
     }
 }
 
@@ -59,9 +58,11 @@ impl Shards for Mending<'_> {
         if !self.lacking.contains_key(&number) {
             return Ok(Out(None));
         }
-        let folder = self.at.join(shard_folder(number));
-        make_folder(&folder, self.access)?;
-        AtomicFile::within(Dir::open(&folder)?, REQUESTS.as_ref(), self.access).map(Some).map(Out)
+        if !self.folder.is_ours() {
+            return Err(io::Error::other("the folder of the run is no longer the one that was opened"));
+        }
+        make_folder(&self.folder.shard(number), self.folder.access())?;
+        self.folder.begin_in(number, REQUESTS).map(Some).map(Out)
     }
 
     fn finish(&mut self, number: u32, Out(file): Out, sha256: &str) -> io::Result<()> {
