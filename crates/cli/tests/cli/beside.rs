@@ -101,7 +101,9 @@ fn a_run_is_cancelled_while_a_create_is_in_flight() {
         let output = first.wait_with_output().expect("it ends");
         assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
         let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(summary["cancelled"], 3, "{name}: {summary}");
+        // A batch that is cancelled while it is validated has no file that says so of its line.
+        let ended = ["cancelled", "missing"].map(|kind| summary[kind].as_u64().expect("a count"));
+        assert!(ended[0] > 0 && ended[0] + ended[1] == 3, "{name}: {summary}");
         // The one that was in flight was found, and asked to stop; the third was never made.
         assert_eq!(watched.batches(), (2, 2), "{name}");
     }
