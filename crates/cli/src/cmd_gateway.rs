@@ -61,6 +61,12 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
 
+    /// Another address for those who run it: /healthz, /readyz and /metrics, without a key
+    ///
+    /// Without it the first two are at --listen, and so is /metrics when any key is let in.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    admin_listen: Option<SocketAddr>,
+
     /// A key to let in, each a tenant of its own (repeatable) [default: any key is let in]
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     key: Vec<String>,
@@ -169,6 +175,9 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
             None => builder.key(key),
         };
     }
+    if let Some(address) = args.admin_listen {
+        builder = builder.admin_listen(address);
+    }
     if let Some(faults) = faults {
         builder = builder.faults(faults);
     }
@@ -207,7 +216,7 @@ async fn serve(
     if args.json {
         out::line(json!({
             "listen": gateway.addr().to_string(), "base_urls": [mka1, openai], "keys": keys.len(),
-            "upstreams": who_answers.len(),
+            "upstreams": who_answers.len(), "admin": gateway.admin_addr().map(|address| address.to_string()),
         }))?;
     } else {
         let who = match keys.len() {
@@ -216,6 +225,7 @@ async fn serve(
         };
         let mut lines = vec![format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI")];
         lines.extend(who_answers);
+        lines.extend(gateway.admin_addr().map(|address| format!("http://{address}/metrics  for operators")));
         lines.push(format!("{who}; Ctrl-C stops"));
         out::lines(lines)?;
     }

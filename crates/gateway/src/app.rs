@@ -17,6 +17,7 @@ use crate::idempotency::{Answers, Idempotency};
 use crate::ids::Ids;
 use crate::journal::Journal;
 use crate::limits::Shares;
+use crate::metrics::Metrics;
 use crate::model::BuiltIn;
 use crate::settings::{Settings, Setup};
 use crate::store::{Accounts, Disk, Memory, Store};
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) hidden: Hidden,
     pub(crate) renamed: Renamed,
     pub(crate) journal: Journal,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) idempotency: Idempotency,
     pub(crate) answers: Answers,
     pub(crate) failures: Failures,
@@ -64,9 +66,10 @@ impl App {
     pub(crate) fn new(setup: Setup) -> io::Result<App> {
         let shares = Shares::now();
         let clock = setup.virtual_start.map_or(Clock::System, Clock::at);
+        let metrics = Arc::new(Metrics::default());
         let executor: Arc<dyn Executor> = match setup.upstreams.is_empty() {
             true => Arc::new(BuiltIn::new(clock.clone())),
-            false => Arc::new(Upstreams::new(setup.upstreams)?),
+            false => Arc::new(Upstreams::new(setup.upstreams, Arc::clone(&metrics))?),
         };
         Ok(App {
             running: Semaphore::new(setup.settings.max_running_batches.min(shares.batches).min(Semaphore::MAX_PERMITS)),
@@ -79,6 +82,7 @@ impl App {
             disk: Disk::new()?,
             store: Box::new(Memory::default()),
             executor,
+            metrics,
             clock,
             ids: Ids::new(setup.seed),
             script: Script::new(setup.faults, setup.seed.unwrap_or(0)),

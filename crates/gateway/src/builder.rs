@@ -37,6 +37,13 @@ impl Builder {
         self
     }
 
+    /// Another address to listen on, for those who run the gateway: `/healthz`, `/readyz`, `/metrics`. Nobody is asked for a
+    /// key there. Without it, what is counted is told beside the API, and only when any key is let in.
+    pub fn admin_listen(mut self, address: SocketAddr) -> Self {
+        self.setup.admin_listen = Some(address);
+        self
+    }
+
     /// Lets this key in, and with it only the keys given so. May be repeated; each key is a tenant
     /// of its own. Without any, every non-empty bearer key is let in.
     pub fn key(mut self, key: impl AsRef<str>) -> Self {

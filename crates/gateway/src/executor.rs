@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::contract::{Endpoint, View};
+use crate::metrics::Load;
 use crate::tenant::Tenant;
 
 /// One request line to be answered.
@@ -156,6 +157,11 @@ pub(crate) trait Executor: Send + Sync + 'static {
     /// that is whole.
     fn stream<'a>(&'a self, _request: &'a LineRequest) -> Option<BoxFuture<'a, Result<Streamed, Reply>>> {
         None
+    }
+
+    /// How much there is to do, for each server that answers.
+    fn loads(&self) -> Vec<Load> {
+        Vec::new()
     }
 
     /// The models that it names when it is asked for them.

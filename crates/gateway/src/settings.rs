@@ -12,6 +12,8 @@ use crate::upstream::Upstream;
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) listen: SocketAddr,
+    /// Where operators ask, if that is another address.
+    pub(crate) admin_listen: Option<SocketAddr>,
     pub(crate) keys: Keys,
     /// A key that is made at the start, in place of all others.
     pub(crate) only_random_key: bool,
@@ -53,6 +55,7 @@ impl Default for Setup {
     fn default() -> Self {
         Setup {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin_listen: None,
             keys: Keys::default(),
             only_random_key: false,
             faults: Faults::default(),

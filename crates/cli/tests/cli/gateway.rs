@@ -521,12 +521,15 @@ fn the_page_does_what_it_says() {
     let folder = folder(&[("gateway.toml", config.as_bytes()), ("keys.txt", b"mine = sk-client\n")]);
     let commands: Vec<String> = block("sh").iter().flat_map(|block| block.lines()).map(here).collect();
     let gateways: Vec<_> = commands.iter().filter_map(|line| line.strip_prefix("lote gateway ")).collect();
-    assert_eq!(gateways.len(), 3, "{commands:?}");
+    assert_eq!(gateways.len(), 4, "{commands:?}");
     for flags in gateways {
         let mut flags: Vec<&str> = flags.split(' ').collect();
         // Ports of its own.
         if let Some(at) = flags.iter().position(|flag| *flag == "--listen") {
             flags.drain(at..at + 2);
+        }
+        if let Some(at) = flags.iter().position(|flag| *flag == "--admin-listen") {
+            flags[at + 1] = "127.0.0.1:0";
         }
         let mut there = command();
         there.current_dir(folder.path()).env("SERVER_KEY", "sk-of-the-server");
@@ -536,5 +539,12 @@ fn the_page_does_what_it_says() {
         let gateway = Running::run(there, &flags);
         assert!(gateway.ready["upstreams"].as_u64() > Some(0), "{}", gateway.ready);
         assert_eq!(chat(&gateway, "x").0, 200, "{flags:?}");
+        if let Some(admin) = gateway.ready["admin"].as_str() {
+            let mut stream = TcpStream::connect(admin).expect("it listens");
+            write!(stream, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n").expect("it is sent");
+            let mut text = String::new();
+            stream.read_to_string(&mut text).expect("an answer");
+            assert!(text.contains("lote_gateway_upstream_answers_total{"), "{text}");
+        }
     }
 }

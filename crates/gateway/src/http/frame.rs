@@ -32,6 +32,9 @@ pub(crate) async fn frame(State(app): State<Arc<App>>, request: Request, next: N
     let mut response =
         if fired.is_empty() { next.run(request).await } else { struck::answer(&app, request, next, fired).await };
     sign(&app, &id, &mut response);
+    if let Some(operation) = operation {
+        app.metrics.request(operation, response.status().as_u16());
+    }
     response
 }
 

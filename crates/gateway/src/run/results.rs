@@ -25,6 +25,15 @@ pub(super) enum Unanswered<'a> {
 }
 
 impl Unanswered<'_> {
+    /// As it is counted.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Unanswered::Expired => "expired",
+            Unanswered::Cancelled => "cancelled",
+            Unanswered::Failed(_) => "failed",
+        }
+    }
+
     fn error(self) -> Value {
         let (code, message) = match self {
             Unanswered::Expired => {

@@ -171,6 +171,14 @@ impl Speaker {
 }
 
 impl Lost {
+    /// As it is counted.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Lost::Unreached => "unreachable",
+            Lost::Failed(failure) => failure.code,
+        }
+    }
+
     /// What the gate learns from it.
     pub(super) fn came(&self) -> Came {
         match self {

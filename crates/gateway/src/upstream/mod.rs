@@ -39,10 +39,11 @@ use tokio::time::Instant;
 
 use self::body::Asked;
 use self::call::{Lost, ROOM_KIB, Speaker, Whole, came, pause};
-use self::gate::{Bounds, Gate};
+use self::gate::{Bounds, Gate, Look};
 use crate::error::quote;
 use crate::executor::{Executor, Failure, LineAnswer, LineRequest, Reply, Streamed, Turn, Whose};
 use crate::ids::hex;
+use crate::metrics::{Load, Metrics};
 
 pub use self::config::{Upstream, UpstreamError, from_toml};
 
@@ -61,6 +62,7 @@ pub(crate) struct Upstreams {
     lines: Arc<Semaphore>,
     at_once: Arc<Semaphore>,
     names: Mutex<Option<(Instant, Vec<String>)>>,
+    metrics: Arc<Metrics>,
 }
 
 /// The way to one upstream.
@@ -80,7 +82,7 @@ struct Unreached {
 }
 
 impl Upstreams {
-    pub(crate) fn new(upstreams: Vec<Upstream>) -> io::Result<Upstreams> {
+    pub(crate) fn new(upstreams: Vec<Upstream>, metrics: Arc<Metrics>) -> io::Result<Upstreams> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
         let way = |upstream: Upstream| {
@@ -99,6 +101,7 @@ impl Upstreams {
             lines: room(),
             at_once: room(),
             names: Mutex::default(),
+            metrics,
         })
     }
 
@@ -173,7 +176,13 @@ impl Upstreams {
             let retries = way.speaker.upstream().retries;
             (turn.attempt <= retries).then(|| after.unwrap_or_else(|| pause(turn.attempt)))
         };
-        match way.speaker.whole(request.endpoint, body, key.as_deref(), room).await {
+        let came_of_it = way.speaker.whole(request.endpoint, body, key.as_deref(), room).await;
+        let (answer, took) = match &came_of_it {
+            Ok(whole) => (whole.status.to_string(), Some(pass.elapsed())),
+            Err(lost) => (lost.name().to_owned(), None),
+        };
+        self.metrics.upstream(way.speaker.upstream().url(), &answer, took);
+        match came_of_it {
             Ok(whole) => {
                 way.reached();
                 let Whole { status, body, usage, retry_after, room } = whole;
@@ -214,7 +223,13 @@ impl Upstreams {
         let pass = way.gate.enter(&request.whose, asked.tokens).await;
         let pass = pass.ok_or_else(|| Reply::Failed(Failure::broken()))?;
         let key = self.key(&request.whose);
-        way.speaker.streamed(request.endpoint, body, key.as_deref(), pass).await.map_err(|lost| {
+        let came_of_it = way.speaker.streamed(request.endpoint, body, key.as_deref(), pass).await;
+        let answer = match &came_of_it {
+            Ok(streamed) => streamed.status.to_string(),
+            Err(lost) => lost.name().to_owned(),
+        };
+        self.metrics.upstream(way.speaker.upstream().url(), &answer, None);
+        came_of_it.map_err(|lost| {
             Reply::Failed(match lost {
                 Lost::Unreached => Failure::unreached(),
                 Lost::Failed(failure) => failure,
@@ -286,6 +301,14 @@ impl Executor for Upstreams {
 
     fn stream<'a>(&'a self, request: &'a LineRequest) -> Option<BoxFuture<'a, Result<Streamed, Reply>>> {
         Some(self.try_stream(request).boxed())
+    }
+
+    fn loads(&self) -> Vec<Load> {
+        let load = |way: &Way| {
+            let Look { limit, in_flight, waiting } = way.gate.look();
+            Load { url: way.speaker.upstream().url().to_owned(), limit, in_flight, waiting }
+        };
+        self.all.iter().map(load).collect()
     }
 
     fn models(&self) -> BoxFuture<'_, Vec<String>> {

@@ -18,6 +18,7 @@ mod faults_wire;
 mod journal;
 mod lifecycle;
 mod limits;
+mod operators;
 mod pages;
 mod requests;
 mod requests_faults;
