@@ -1,6 +1,7 @@
 //! `lote gateway`: its flags, its start and its end.
 
 mod keys;
+mod log;
 mod upstreams;
 
 use std::fs::File;
@@ -11,8 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use lote_gateway::faults::Faults;
-use lote_gateway::upstream::Upstream;
-use lote_gateway::{Builder, Gateway};
+use lote_gateway::{Builder, Config, Gateway};
 use serde_json::json;
 
 use self::keys::Key;
@@ -54,7 +54,7 @@ Examples:
   lote gateway --faults faults.toml --seed 7 --journal
   lote gateway --clock virtual
   lote gateway --upstream http://127.0.0.1:11434/v1
-  lote gateway --config gateway.toml --key-file keys.txt"
+  lote gateway --config gateway.toml --key-file keys.txt --log text"
 )]
 pub(crate) struct GatewayArgs {
     /// The address to listen on; port 0 takes a free one
@@ -83,8 +83,11 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "NAME", requires = "upstream", value_parser = NonEmptyStringValueParser::new())]
     upstream_key_env: Option<String>,
 
-    /// A TOML file of [[upstream]] servers: url, key_env, models, max_concurrency, requests_per_minute,
-    /// tokens_per_minute, timeout, retries
+    /// A TOML file of servers: those that answer ([[upstream]]) and those that are told when a batch has
+    /// ended ([[webhook]])
+    ///
+    /// [[upstream]] has url, key_env, models, max_concurrency, requests_per_minute, tokens_per_minute,
+    /// timeout and retries; [[webhook]] has url, secret_env and events. docs/gateway.md has an example.
     #[arg(long, value_name = "FILE", value_parser = input::path())]
     config: Option<PathBuf>,
 
@@ -124,6 +127,12 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "N")]
     max_stored_batches: Option<u64>,
 
+    /// Write a line to stderr for each request, and each step of a batch: for people, or as JSON
+    ///
+    /// No line holds a prompt, a key or the name of an end user.
+    #[arg(long, value_enum, value_name = "HOW")]
+    log: Option<LogKind>,
+
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -141,6 +150,15 @@ enum ClockKind {
     Virtual,
 }
 
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogKind {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
 impl std::fmt::Debug for GatewayArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GatewayArgs").field("listen", &self.listen).finish_non_exhaustive()
@@ -152,7 +170,7 @@ impl std::fmt::Debug for GatewayArgs {
 pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
     let keys = keys(args)?;
     let faults = args.faults.as_deref().map(faults).transpose()?;
-    let upstreams = upstreams::of(args)?;
+    let config = upstreams::of(args)?;
     if keys.is_empty() && !args.listen.ip().is_loopback() {
         return Err(CliError::usage(format!(
             "{}: anyone who reaches this address could use the gateway; \
@@ -164,7 +182,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?
-        .block_on(serve(args, &keys, faults, upstreams))
+        .block_on(serve(args, &keys, faults, config))
 }
 
 fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder {
@@ -174,6 +192,9 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
             Some(name) => builder.named_key(name, key),
             None => builder.key(key),
         };
+    }
+    if let Some(kind) = args.log {
+        builder = builder.notices(move |notice| log::write(kind, notice));
     }
     if let Some(address) = args.admin_listen {
         builder = builder.admin_listen(address);
@@ -201,15 +222,10 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
     }
 }
 
-async fn serve(
-    args: &GatewayArgs,
-    keys: &[Key],
-    faults: Option<Faults>,
-    upstreams: Vec<Upstream>,
-) -> Result<Exit, CliError> {
+async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>, config: Config) -> Result<Exit, CliError> {
     let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-    let who_answers = upstreams::told(&upstreams);
-    let builder = upstreams.into_iter().fold(builder(args, keys, faults), Builder::upstream);
+    let who_answers = upstreams::told(&config.upstreams);
+    let builder = builder(args, keys, faults).config(config);
     let gateway = builder.start().await.map_err(|error| cannot_listen(args, &error))?;
     let url = gateway.url();
     let (mka1, openai) = (format!("{url}/api/v1/llm"), format!("{url}/v1"));

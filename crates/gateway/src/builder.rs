@@ -5,10 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::faults::{Fault, Faults};
+use crate::notices::{Notice, Notices};
 use crate::server::Gateway;
 use crate::settings::Setup;
 use crate::upstream::Upstream;
+use crate::webhook::Webhook;
 
 /// Sets up a [`Gateway`]. Made by [`Gateway::builder`].
 #[derive(Clone, Default)]
@@ -89,6 +92,26 @@ impl Builder {
     /// request goes to the one that has its model and, of several, the least to do.
     pub fn upstream(mut self, upstream: Upstream) -> Self {
         self.setup.upstreams.push(upstream);
+        self
+    }
+
+    /// Tells this server when a batch has ended. May be repeated. What is not taken is tried again for a day, as long as the
+    /// gateway runs.
+    pub fn webhook(mut self, webhook: Webhook) -> Self {
+        self.setup.webhooks.push(webhook);
+        self
+    }
+
+    /// All [upstreams](Builder::upstream) and [webhooks](Builder::webhook) of a file.
+    pub fn config(mut self, config: Config) -> Self {
+        self.setup.upstreams.extend(config.upstreams);
+        self.setup.webhooks.extend(config.webhooks);
+        self
+    }
+
+    /// Tells what happens, for a log. It is called by whoever is at work, and must not take long.
+    pub fn notices(mut self, told: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        self.setup.notices = Notices::to(told);
         self
     }
 

@@ -156,6 +156,11 @@ impl Metrics {
         }
     }
 
+    /// What the operator calls a tenant, if anything.
+    pub(crate) fn name(&self, tenant: Tenant) -> Option<String> {
+        self.names().get(&tenant).cloned()
+    }
+
     pub(crate) fn request(&self, operation: impl fmt::Display, status: u16) {
         self.requests.get_or_create(&Request { operation: operation.to_string(), status }).inc();
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::auth::Keys;
 use crate::faults::Faults;
+use crate::notices::Notices;
 use crate::store::Bounds;
 use crate::upstream::Upstream;
+use crate::webhook::Webhook;
 
 /// All that a gateway is started with.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Setup {
     pub(crate) faults: Faults,
     /// Who answers; the built-in model when there is none.
     pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) notices: Notices,
     pub(crate) seed: Option<u64>,
     /// What a virtual clock shows at first, in seconds since 1970.
     pub(crate) virtual_start: Option<i64>,
@@ -60,6 +64,8 @@ impl Default for Setup {
             only_random_key: false,
             faults: Faults::default(),
             upstreams: Vec::new(),
+            webhooks: Vec::new(),
+            notices: Notices::default(),
             seed: None,
             virtual_start: None,
             journal: false,

@@ -532,7 +532,10 @@ fn the_page_does_what_it_says() {
             flags[at + 1] = "127.0.0.1:0";
         }
         let mut there = command();
-        there.current_dir(folder.path()).env("SERVER_KEY", "sk-of-the-server");
+        there
+            .current_dir(folder.path())
+            .env("SERVER_KEY", "sk-of-the-server")
+            .env("HOOK_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZg==");
         if !flags.contains(&"--config") && !flags.contains(&"--upstream-key-env") {
             flags.extend(["--upstream-key-env", "SERVER_KEY"]);
         }
@@ -545,6 +548,27 @@ fn the_page_does_what_it_says() {
             let mut text = String::new();
             stream.read_to_string(&mut text).expect("an answer");
             assert!(text.contains("lote_gateway_upstream_answers_total{"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_log_is_for_people_or_for_programs() {
+    for kind in ["text", "json"] {
+        let mut gateway = Running::start(&["--log", kind]);
+        assert_eq!(chat(&gateway, "a prompt of mine").0, 200);
+        gateway.child.kill().expect("it runs");
+        let mut log = String::new();
+        gateway.child.stderr.take().expect("a pipe").read_to_string(&mut log).expect("UTF-8");
+        assert!(log.contains("chat") && log.contains("req_") && !log.contains("prompt"), "{log}");
+        let line = log.lines().next().expect("a line");
+        match kind {
+            "json" => {
+                let notice: Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!((&notice["notice"], &notice["status"]), (&json!("answered"), &json!(200)));
+                assert!(notice["at"].is_string(), "{line}");
+            }
+            _ => assert!(line.contains("chat 200 in "), "{line}"),
         }
     }
 }

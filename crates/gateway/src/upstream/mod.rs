@@ -44,8 +44,9 @@ use crate::error::quote;
 use crate::executor::{Executor, Failure, LineAnswer, LineRequest, Reply, Streamed, Turn, Whose};
 use crate::ids::hex;
 use crate::metrics::{Load, Metrics};
+use crate::notices::{Notice, Notices};
 
-pub use self::config::{Upstream, UpstreamError, from_toml};
+pub use self::config::Upstream;
 
 /// Lines wait so long for an upstream that cannot be reached, counted from when it was last reached: servers restart.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -63,6 +64,7 @@ pub(crate) struct Upstreams {
     at_once: Arc<Semaphore>,
     names: Mutex<Option<(Instant, Vec<String>)>>,
     metrics: Arc<Metrics>,
+    notices: Notices,
 }
 
 /// The way to one upstream.
@@ -82,7 +84,7 @@ struct Unreached {
 }
 
 impl Upstreams {
-    pub(crate) fn new(upstreams: Vec<Upstream>, metrics: Arc<Metrics>) -> io::Result<Upstreams> {
+    pub(crate) fn new(upstreams: Vec<Upstream>, metrics: Arc<Metrics>, notices: Notices) -> io::Result<Upstreams> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
         let way = |upstream: Upstream| {
@@ -102,6 +104,7 @@ impl Upstreams {
             at_once: room(),
             names: Mutex::default(),
             metrics,
+            notices,
         })
     }
 
@@ -184,7 +187,7 @@ impl Upstreams {
         self.metrics.upstream(way.speaker.upstream().url(), &answer, took);
         match came_of_it {
             Ok(whole) => {
-                way.reached();
+                way.reached(&self.notices);
                 let Whole { status, body, usage, retry_after, room } = whole;
                 let of = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
                 pass.came(came(of, retry_after, &usage));
@@ -202,10 +205,10 @@ impl Upstreams {
                 pass.came(lost.came());
                 match lost {
                     Lost::Failed(failure) => {
-                        way.reached();
+                        way.reached(&self.notices);
                         Ok(Reply::Failed(Failure { again_after: again(None), ..failure }))
                     }
-                    Lost::Unreached => Err(way.unreached()),
+                    Lost::Unreached => Err(way.unreached(&self.notices)),
                 }
             }
         }
@@ -271,13 +274,19 @@ impl Way {
         if until.is_some_and(|until| Instant::now() < until) { f64::INFINITY } else { self.gate.load() }
     }
 
-    fn reached(&self) {
-        *self.unreached.lock().unwrap_or_else(PoisonError::into_inner) = Unreached::default();
+    fn reached(&self, notices: &Notices) {
+        let before = std::mem::take(&mut *self.unreached.lock().unwrap_or_else(PoisonError::into_inner));
+        if before.since.is_some() {
+            notices.tell(|| Notice::UpstreamReached { upstream: self.speaker.upstream().url().to_owned() });
+        }
     }
 
     /// How long it is left alone; none when it could not be reached for too long.
-    fn unreached(&self) -> Option<Duration> {
+    fn unreached(&self, notices: &Notices) -> Option<Duration> {
         let mut unreached = self.unreached.lock().unwrap_or_else(PoisonError::into_inner);
+        if unreached.since.is_none() {
+            notices.tell(|| Notice::UpstreamUnreachable { upstream: self.speaker.upstream().url().to_owned() });
+        }
         let since = *unreached.since.get_or_insert_with(Instant::now);
         let now = Instant::now();
         // Those that were on their way together are one try.

@@ -28,4 +28,5 @@ mod stored;
 mod tenants;
 mod upstream;
 mod validation;
+mod webhooks;
 mod wire;
