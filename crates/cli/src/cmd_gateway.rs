@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use lote_gateway::faults::Faults;
-use lote_gateway::{Builder, Config, Gateway};
+use lote_gateway::{Builder, Config, Gateway, Replay};
 use serde_json::json;
 
 use self::keys::Key;
@@ -54,6 +54,7 @@ Examples:
   lote gateway --faults faults.toml --seed 7 --journal
   lote gateway --clock virtual
   lote gateway --upstream http://127.0.0.1:11434/v1
+  lote gateway --replay requests.run/results.jsonl --replay-requests requests.jsonl
   lote gateway --config gateway.toml --key-file keys.txt --log text"
 )]
 pub(crate) struct GatewayArgs {
@@ -90,6 +91,14 @@ pub(crate) struct GatewayArgs {
     /// timeout and retries; [[webhook]] has url, secret_env and events. docs/gateway.md has an example.
     #[arg(long, value_name = "FILE", value_parser = input::path())]
     config: Option<PathBuf>,
+
+    /// Answer with the recorded result lines of this file, by custom_id, in place of the built-in model
+    #[arg(long, value_name = "RESULTS", conflicts_with = "upstream", value_parser = input::path())]
+    replay: Option<PathBuf>,
+
+    /// The request lines that were answered so: then the same body is answered so as well
+    #[arg(long, value_name = "REQUESTS", requires = "replay", value_parser = input::path())]
+    replay_requests: Vec<PathBuf>,
 
     /// A TOML file of what is to go wrong, and when
     #[arg(long, value_name = "FILE", value_parser = input::path())]
@@ -171,6 +180,10 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
     let keys = keys(args)?;
     let faults = args.faults.as_deref().map(faults).transpose()?;
     let config = upstreams::of(args)?;
+    let replay = replay(args)?;
+    if replay.is_some() && !config.upstreams.is_empty() {
+        return Err(CliError::usage("--replay and an [[upstream]]: only one of them can answer; leave one out"));
+    }
     if keys.is_empty() && !args.listen.ip().is_loopback() {
         return Err(CliError::usage(format!(
             "{}: anyone who reaches this address could use the gateway; \
@@ -182,7 +195,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?
-        .block_on(serve(args, &keys, faults, config))
+        .block_on(serve(args, &keys, faults, config, replay))
 }
 
 fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder {
@@ -222,10 +235,19 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
     }
 }
 
-async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>, config: Config) -> Result<Exit, CliError> {
+async fn serve(
+    args: &GatewayArgs,
+    keys: &[Key],
+    faults: Option<Faults>,
+    config: Config,
+    replay: Option<Replay>,
+) -> Result<Exit, CliError> {
     let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
     let who_answers = upstreams::told(&config.upstreams);
-    let builder = builder(args, keys, faults).config(config);
+    let mut builder = builder(args, keys, faults).config(config);
+    if let Some(replay) = replay {
+        builder = builder.replay(replay);
+    }
     let gateway = builder.start().await.map_err(|error| cannot_listen(args, &error))?;
     let url = gateway.url();
     let (mka1, openai) = (format!("{url}/api/v1/llm"), format!("{url}/v1"));
@@ -264,6 +286,17 @@ async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>, config:
 
 fn faults(path: &Path) -> Result<Faults, CliError> {
     Faults::from_toml(&small_text(path)?).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
+}
+
+/// The recorded answers, if they are to be given.
+fn replay(args: &GatewayArgs) -> Result<Option<Replay>, CliError> {
+    let Some(path) = &args.replay else { return Ok(None) };
+    let wrong = |path: &Path, error| CliError::usage(format!("{}: {error}", path.display()));
+    let mut replay = Replay::open(path).map_err(|error| wrong(path, error))?;
+    for path in &args.replay_requests {
+        replay = replay.requests(path).map_err(|error| wrong(path, error))?;
+    }
+    Ok(Some(replay))
 }
 
 fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {

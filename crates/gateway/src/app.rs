@@ -20,6 +20,7 @@ use crate::limits::Shares;
 use crate::metrics::Metrics;
 use crate::model::BuiltIn;
 use crate::notices::{Notice, Notices};
+use crate::replay::Recorded;
 use crate::settings::{Settings, Setup};
 use crate::store::{Accounts, BatchRecord, Disk, Memory, Store};
 use crate::tenant::Tenant;
@@ -72,9 +73,10 @@ impl App {
         let shares = Shares::now();
         let clock = setup.virtual_start.map_or(Clock::System, Clock::at);
         let metrics = Arc::new(Metrics::default());
-        let executor: Arc<dyn Executor> = match setup.upstreams.is_empty() {
-            true => Arc::new(BuiltIn::new(clock.clone())),
-            false => Arc::new(Upstreams::new(setup.upstreams, Arc::clone(&metrics), setup.notices.clone())?),
+        let executor: Arc<dyn Executor> = match (setup.replay, setup.upstreams.is_empty()) {
+            (Some(replay), _) => Arc::new(Recorded::new(replay)),
+            (None, true) => Arc::new(BuiltIn::new(clock.clone())),
+            (None, false) => Arc::new(Upstreams::new(setup.upstreams, Arc::clone(&metrics), setup.notices.clone())?),
         };
         Ok(App {
             running: Semaphore::new(setup.settings.max_running_batches.min(shares.batches).min(Semaphore::MAX_PERMITS)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::faults::{Fault, Faults};
 use crate::notices::{Notice, Notices};
+use crate::replay::Replay;
 use crate::server::Gateway;
 use crate::settings::Setup;
 use crate::upstream::Upstream;
@@ -92,6 +93,12 @@ impl Builder {
     /// request goes to the one that has its model and, of several, the least to do.
     pub fn upstream(mut self, upstream: Upstream) -> Self {
         self.setup.upstreams.push(upstream);
+        self
+    }
+
+    /// Answers with what was recorded, in place of the built-in model.
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.setup.replay = Some(replay);
         self
     }
 
@@ -291,10 +298,14 @@ impl Builder {
     /// # Errors
     ///
     /// When the address is not loopback and no key is set, a key is blank, a fault cannot happen, or there is an upstream
-    /// beside a virtual clock, which the upstream does not follow (kind `InvalidInput`); when the address cannot be listened on, or when no temporary folder can be made.
+    /// beside recorded answers or a virtual clock, which it does not follow (kind `InvalidInput`); when the address cannot be listened on, or when no temporary folder can be made.
     pub async fn start(mut self) -> io::Result<Gateway> {
         if self.setup.virtual_start.is_some() && !self.setup.upstreams.is_empty() {
             let message = "an upstream takes real time: leave the virtual clock out";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if self.setup.replay.is_some() && !self.setup.upstreams.is_empty() {
+            let message = "recorded answers and an upstream: only one of them can answer";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         self.setup.settle();

@@ -1,5 +1,6 @@
 //! The border between a request line, of a batch or sent alone, and whoever answers it.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,20 +47,25 @@ impl Whose {
 /// Why there is no HTTP answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     /// Set when another try is worth it, after this long.
     pub(crate) again_after: Option<Duration>,
 }
 
 impl Failure {
-    fn new(code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), again_after: None }
+    fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Failure {
+        Failure { code: code.into(), message: message.into(), again_after: None }
     }
 
     /// The gateway itself broke on it.
     pub(crate) fn broken() -> Failure {
         Failure::new("processing_error", "The request could not be processed.")
+    }
+
+    /// As it was once.
+    pub(crate) fn recorded(code: String, message: String) -> Failure {
+        Failure::new(code, message)
     }
 
     pub(crate) fn unreached() -> Failure {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::auth::Keys;
 use crate::faults::Faults;
 use crate::notices::Notices;
+use crate::replay::Replay;
 use crate::store::Bounds;
 use crate::upstream::Upstream;
 use crate::webhook::Webhook;
@@ -22,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) faults: Faults,
     /// Who answers; the built-in model when there is none.
     pub(crate) upstreams: Vec<Upstream>,
+    /// Answers that were recorded, in place of a model.
+    pub(crate) replay: Option<Replay>,
     pub(crate) webhooks: Vec<Webhook>,
     pub(crate) notices: Notices,
     pub(crate) seed: Option<u64>,
@@ -64,6 +67,7 @@ impl Default for Setup {
             only_random_key: false,
             faults: Faults::default(),
             upstreams: Vec::new(),
+            replay: None,
             webhooks: Vec::new(),
             notices: Notices::default(),
             seed: None,

@@ -521,7 +521,9 @@ fn the_page_does_what_it_says() {
     let folder = folder(&[("gateway.toml", config.as_bytes()), ("keys.txt", b"mine = sk-client\n")]);
     let commands: Vec<String> = block("sh").iter().flat_map(|block| block.lines()).map(here).collect();
     let gateways: Vec<_> = commands.iter().filter_map(|line| line.strip_prefix("lote gateway ")).collect();
-    assert_eq!(gateways.len(), 4, "{commands:?}");
+    let (replays, gateways): (Vec<&str>, Vec<&str>) =
+        gateways.into_iter().partition(|flags| flags.contains("--replay"));
+    assert_eq!((replays.len(), gateways.len()), (1, 4), "{commands:?}");
     for flags in gateways {
         let mut flags: Vec<&str> = flags.split(' ').collect();
         // Ports of its own.
@@ -571,4 +573,22 @@ fn a_log_is_for_people_or_for_programs() {
             _ => assert!(line.contains("chat 200 in "), "{line}"),
         }
     }
+}
+
+#[test]
+fn recorded_answers_come_again() {
+    let answer = r#"{"custom_id":"a","response":{"status_code":200,"body":{"choices":[],"said":"once"}},"error":null}"#;
+    let request = r#"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[{"role":"user","content":"x"}]}}"#;
+    let files =
+        [("results.jsonl", answer.as_bytes()), ("requests.jsonl", request.as_bytes()), ("odd.jsonl", b"{}".as_slice())];
+    let folder = folder(&files);
+    let mut here = command();
+    here.current_dir(folder.path());
+    let gateway = Running::run(here, &["--replay", "results.jsonl", "--replay-requests", "requests.jsonl"]);
+    let (status, answer) = chat(&gateway, "x");
+    assert!(status == 200 && answer.contains("once"), "{answer}");
+    assert_eq!(chat(&gateway, "y").0, 404);
+    let odd = folder.path().join("odd.jsonl");
+    let ended = lote(["gateway", "--replay", odd.to_str().expect("UTF-8")]);
+    assert!(ended.code == 2 && ended.stderr.contains("line 1"), "{}", ended.stderr);
 }

@@ -149,12 +149,12 @@ impl Ask {
 
 /// The upstream gave no answer.
 fn unanswered(failure: &Failure) -> ApiError {
-    let status = match failure.code {
+    let status = match &*failure.code {
         "processing_error" => StatusCode::INTERNAL_SERVER_ERROR,
         _ if failure.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    ApiError::new(status, failure.message.clone()).code(failure.code)
+    ApiError::new(status, failure.message.clone()).code(failure.code.clone())
 }
 
 /// The gateway's own storage failed the request.

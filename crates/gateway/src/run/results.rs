@@ -42,7 +42,7 @@ impl Unanswered<'_> {
             Unanswered::Cancelled => {
                 ("batch_cancelled", "This request was not executed because the batch was cancelled.")
             }
-            Unanswered::Failed(failure) => (failure.code, failure.message.as_str()),
+            Unanswered::Failed(failure) => (&*failure.code, failure.message.as_str()),
         };
         json!({"code": code, "message": message})
     }

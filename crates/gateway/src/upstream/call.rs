@@ -158,10 +158,10 @@ impl Speaker {
 
 impl Lost {
     /// As it is counted.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &str {
         match self {
             Lost::Unreached => "unreachable",
-            Lost::Failed(failure) => failure.code,
+            Lost::Failed(failure) => &failure.code,
         }
     }
 

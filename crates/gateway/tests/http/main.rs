@@ -20,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod operators;
 mod pages;
+mod replay;
 mod requests;
 mod requests_faults;
 mod requests_keys;
