@@ -31,7 +31,7 @@ pub(super) const SECONDS: &[u64] = &[
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Range {
     pub(super) label: String,
-    pub(super) count: u64,
+    pub(super) count: String,
     /// Of the fullest range, in percent.
     pub(super) width: f64,
 }
@@ -77,7 +77,7 @@ impl Histogram {
         let fullest = self.counts.iter().copied().max().unwrap_or(1);
         let ranges = (first..=last).map(|at| Range {
             label: range(self.ranges[at], self.ranges.get(at + 1).copied()),
-            count: self.counts[at],
+            count: words::count(self.counts[at]),
             width: words::percent(self.counts[at], fullest),
         });
         let mean = u64::try_from(self.sum / u128::from(self.count)).unwrap_or(u64::MAX);
@@ -147,8 +147,8 @@ mod tests {
         let labels: Vec<&str> = shown.ranges.iter().map(|range| range.label.as_str()).collect();
         assert_eq!((labels[0], labels[1], labels[5]), ("5–9", "10–19", "200–499"));
         assert_eq!(*labels.last().unwrap(), "10,000,000 and more");
-        assert_eq!((shown.ranges[0].count, shown.ranges[0].width), (3, 100.0));
-        assert_eq!((shown.ranges[2].count, shown.ranges[2].width), (0, 0.0));
+        assert_eq!((shown.ranges[0].count.as_str(), shown.ranges[0].width), ("3", 100.0));
+        assert_eq!((shown.ranges[2].count.as_str(), shown.ranges[2].width), ("0", 0.0));
         assert_eq!((shown.half.as_str(), shown.most.as_str()), ("12", "18,446,744,073,709,551,615"));
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::histogram::{Histogram, SECONDS, Shown};
 use super::words;
+use crate::out;
 
 /// How many shards are drawn one by one.
 const DRAWN: usize = 100;
@@ -106,11 +107,11 @@ impl Timeline {
             others,
             over: scale.curve(over.iter().map(|(at, lines)| (*at, i64::try_from(*lines).unwrap_or(i64::MAX)))),
             at_work: scale.curve(at_work).filter(|_| history.shards.len() > 1),
-            pace: (lines > 0).then(|| match last {
-                0 => format!("{} lines within a second", words::count(lines)),
-                1..60 => format!("{} lines a second", words::count(pace(1))),
-                60..7_200 => format!("{} lines a minute", words::count(pace(60))),
-                _ => format!("{} lines an hour", words::count(pace(3_600))),
+            pace: (lines > 0).then(|| match (pace(1), pace(60)) {
+                _ if last == 0 => format!("{} within a second", out::count(lines, "line")),
+                (10.., _) => format!("{} lines a second", words::count(pace(1))),
+                (_, 10..) => format!("{} lines a minute", words::count(pace(60))),
+                _ => format!("{} an hour", out::count(pace(3_600), "line")),
             }),
             timed: batches.count(),
             batches: batches.shown(words::time, words::times).filter(|_| batches.count() > 1),
@@ -129,7 +130,8 @@ struct Scale {
 
 impl Scale {
     fn new(history: &RunHistory, status: &RunStatus, now: UnixSeconds) -> Self {
-        let from = history.begun_at;
+        // A clock may have been set in between.
+        let from = history.opened_at.iter().copied().min().unwrap_or(history.begun_at).min(history.begun_at);
         let goes_on = history.finished_at.is_none() && (status.open() > 0 || status.unanswered() > 0);
         let to = history.finished_at.unwrap_or(if goes_on { now.max(history.last_at) } else { history.last_at });
         Self { from, to, seconds: between(from, to), goes_on }
@@ -167,7 +169,7 @@ impl Scale {
         let pieces = spans.into_iter().filter_map(|(class, what, from, to)| {
             let (from, to) = (from?, to?);
             let at = self.place(from).min(100.0 - NARROWEST);
-            let width = (self.place(to) - at).max(NARROWEST);
+            let width = words::rounded((self.place(to) - at).max(NARROWEST));
             let title = format!("{what}: {}, from {}", words::time(between(from, to)), words::instant(from));
             Some(Piece { class, from: at, width, title })
         });

@@ -68,7 +68,12 @@ pub(super) fn shown(text: &str) -> String {
 
 /// A share, in percent with two decimals.
 pub(super) fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { (part as f64 / whole as f64 * 10_000.0).round() / 100.0 }
+    if whole == 0 { 0.0 } else { rounded(part as f64 / whole as f64 * 100.0) }
+}
+
+/// With two decimals: no picture shows more.
+pub(super) fn rounded(percent: f64) -> f64 {
+    (percent * 100.0).round() / 100.0
 }
 
 /// A share in words, which never says all or nothing of what is not.

@@ -195,6 +195,78 @@ fn what_cannot_be_told_of_is_refused_and_leaves_nothing() {
     assert!(ended.code == 1 && ended.stdout.contains("1 result line cannot be read"), "{ended:?}");
 }
 
+/// Gives the steps of a run, as its log has them, other times: so many seconds after the first. Each is a frame with its own
+/// checksum.
+fn at_times(run: &Path, seconds: impl Fn(&str, u64) -> u64) {
+    let log = run.join("log.jsonl");
+    let text = fs::read_to_string(&log).expect("the log");
+    let mut first = None;
+    let frames = text.lines().map(|frame| {
+        let (body, _) = frame.rsplit_once(",\"crc32\":").expect("a checksum");
+        let (before, after) = body.split_once("\"wall\":").expect("a time");
+        let (wall, after) = after.split_once(',').expect("the end of the time");
+        let first = *first.get_or_insert(wall.parse::<u64>().expect("a number"));
+        let events: Value = serde_json::from_str(&format!("{body}}}")).expect("JSON");
+        let event = &events["events"][0];
+        let at = seconds(event["event"].as_str().expect("a name"), event["shard"].as_u64().unwrap_or(0));
+        let body = format!("{before}\"wall\":{},{after}", first + at);
+        format!("{body},\"crc32\":\"{:08x}\"}}\n", crc32(body.as_bytes()))
+    });
+    fs::write(&log, frames.collect::<String>()).expect("written");
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, _| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 };
+    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step))
+}
+
+#[test]
+fn the_page_draws_when_the_shards_were_at_work() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"; 4]))]);
+    assert_eq!(lote(&place, &["run", "requests.jsonl", "--embedded", "--shard-lines", "1"]).code, 0);
+    // Shard N is at the service from 100 s on, N times 900 s long.
+    at_times(&place.path().join("requests.run"), |event, shard| match event {
+        "uploaded" | "creating" => 0,
+        "created" => 100,
+        "over" | "fetched" => 100 + shard * 900,
+        "settled" => 136 + shard * 900,
+        "finished" => 4_000,
+        _ => 0,
+    });
+    assert_eq!(lote(&place, &["report", "requests.run", "-o", "report.html"]).code, 0);
+    let page = page(&place, "report.html");
+    let said = text(&page);
+    // From 100 s of 4,000 s on, for 900 s: 2.5 % and 22.5 %.
+    let bar = r#"<rect class="fill-works" x="2.5%" width="22.5%" height="100%"><title>at the service: 15 min, from "#;
+    assert_eq!(page.matches(bar).count(), 1, "{page}");
+    assert!(page.contains(r#"<rect class="fill-fetches" x="25.0%" width="0.9%""#), "{page}");
+    assert_eq!(page.matches(r#"<rect class="fill-waits" x="0.0%" width="2.5%""#).count(), 4, "{page}");
+    // One line after the other was over, and first all were at work.
+    assert!(page.contains(r#"d="M0 100H250V76V76H475V51V51H700V27V27H925V2V2H1000""#), "{page}");
+    assert!(page.contains(r#"d="M0 100H25V2V2H250V27V27H475V51V51H700V76V76H925V100V100H1000""#), "{page}");
+    for words in
+        ["1 h 6 min", "3 lines an hour", "15 min", "How long 4 batches took", "20 min to 30 min", "4 at the most"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn of_very_many_shards_those_are_drawn_that_took_longest() {
+    let place = folder(&[("requests.jsonl", &requests(&["a"; 120]))]);
+    assert_eq!(lote(&place, &["run", "requests.jsonl", "--embedded", "--shard-lines", "1"]).code, 0);
+    at_times(&place.path().join("requests.run"), |event, shard| match event {
+        "over" | "fetched" | "settled" => shard * 10,
+        "finished" => 2_000,
+        _ => 0,
+    });
+    assert_eq!(lote(&place, &["report", "requests.run", "-o", "report.html"]).code, 0);
+    let page = page(&place, "report.html");
+    assert!(page.contains("20 others are not drawn"), "{page}");
+    assert_eq!(page.matches("aria-label=\"shard ").count(), 100);
+    assert!(!page.contains("aria-label=\"shard 20\"") && page.contains("aria-label=\"shard 21\""), "{page}");
+}
+
 /// A browser without a window, if one is installed.
 fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("LOTE_CHROMIUM").map(PathBuf::from);
