@@ -8,6 +8,7 @@ which is kept: what is installed there is used again until what it was installed
 
 import argparse
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -23,6 +24,8 @@ ROOT = HERE.parent.parent
 PASSED, FAILED, SKIPPED = 0, 1, 77
 # Seconds; the last three are for one prefix, for one client, and for all readers of tables.
 INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES = 240, 20, 10, 45, 30, 60
+# What webhooks are signed with.
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
 # What pip and npm print when no registry answers; anything else is a failure, such as a version that is not there.
 UNREACHABLE = (
     "Retrying (Retry(",
@@ -132,12 +135,38 @@ def node(work):
 
 
 @contextlib.contextmanager
-def gateway(lote, work):
+def webhooks(work):
+    """The URL of a receiver on a free port, and the file into which it writes what comes, a JSON line each."""
+    told = work / "webhooks.jsonl"
+    told.write_bytes(b"")
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            with told.open("a") as file:
+                file.write(json.dumps({"headers": dict(self.headers), "body": body.decode()}) + "\n")
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", told
+        finally:
+            server.shutdown()
+
+
+@contextlib.contextmanager
+def gateway(lote, work, *flags):
     """The address of a gateway on a free port, which must last to the end and then stop as it is asked to."""
     with open(work / "gateway.log", "wb") as log:
         child = subprocess.Popen(
-            [lote, "gateway", "--listen", "127.0.0.1:0", "--json"],
+            [lote, "gateway", "--listen", "127.0.0.1:0", "--json", *flags],
             stdin=subprocess.DEVNULL,
+            env=os.environ | {"HOOK_SECRET": SECRET},
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
@@ -214,9 +243,12 @@ def clients(lote, work):
             say(f"skipped: {names}: {reason}")
     if not commands:
         raise Skip("no client is there to run")
-    with gateway(lote, work) as root:
-        for name, command in commands.items():
-            must_pass(name, [*command, root], CLIENT)
+    with webhooks(work) as (url, told):
+        config = work / "gateway.toml"
+        config.write_text(f'[[webhook]]\nurl = "{url}"\nsecret_env = "HOOK_SECRET"\n')
+        with gateway(lote, work, "--config", config) as root:
+            for name, command in commands.items():
+                must_pass(name, [*command, root, told, SECRET], CLIENT)
 
 
 def tables(lote, work):
