@@ -393,3 +393,17 @@ fn cargo_with(root: &Path, words: &[&str], environment: &[(&str, &str)]) -> Comm
 fn no_cargo(error: io::Error) -> Failure {
     Failure::new(format!("cargo cannot be run, or what it prints cannot be passed on: {error}"), "install Rust")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_are_those_that_contributing_names() {
+        let page = include_str!("../../CONTRIBUTING.md");
+        let table = page.split_once("| step | command |\n").unwrap().1.split("\n\n").next().unwrap();
+        let named: Vec<&str> =
+            table.lines().skip(1).map(|row| row.trim_start_matches("| `").split('`').next().unwrap()).collect();
+        assert_eq!(named, names());
+    }
+}
