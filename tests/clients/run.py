@@ -1,7 +1,7 @@
-"""Owns the steps schemathesis and clients of `cargo xtask ci`: what they install, the gateway they start, and how long
-each part may take; never a check.
+"""Owns the steps schemathesis, clients and tables of `cargo xtask ci`: what they install, the gateway they start, and how
+long each part may take; never a check.
 
-Usage: run.py schemathesis|clients [--lote BINARY]. All that is written goes to the folder `clients` beside the binary,
+Usage: run.py schemathesis|clients|tables [--lote BINARY]. All that is written goes to the folder `clients` beside the binary,
 which is kept: what is installed there is used again until what it was installed from changes. Exit codes: 0 passed,
 1 failed, 77 skipped. A line `skipped: …` says what was left out and why.
 """
@@ -22,8 +22,8 @@ import threading
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PASSED, FAILED, SKIPPED = 0, 1, 77
-# Seconds; the last two are for one prefix and for one client.
-INSTALL, START, STOP, SCHEMATHESIS, CLIENT = 240, 20, 10, 45, 30
+# Seconds; the last three are for one prefix, for one client, and for all readers of tables.
+INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES = 240, 20, 10, 45, 30, 60
 # What webhooks are signed with.
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
 # What pip and npm print when no registry answers; anything else is a failure, such as a version that is not there.
@@ -37,6 +37,11 @@ UNREACHABLE = (
     "ETIMEDOUT",
     "ERR_SOCKET_TIMEOUT",
 )
+
+
+# What builds the program that a step needs.
+BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote")
+BUILD["tables"] = BUILD["clients"] + " --features lote-cli/full"
 
 
 class Skip(Exception):
@@ -246,9 +251,17 @@ def clients(lote, work):
                 must_pass(name, [*command, root, told, SECRET], CLIENT)
 
 
+def tables(lote, work):
+    python = venv(work, HERE / "requirements-tables.txt")
+    folder = work / "tables"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    must_pass("DuckDB, pandas, Polars and numpy", [python, HERE / "tables_python.py", lote, folder], TABLES)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("step", choices=["schemathesis", "clients"])
+    parser.add_argument("step", choices=["schemathesis", "clients", "tables"])
     parser.add_argument("--lote", default=ROOT / "target" / "debug" / "lote", type=pathlib.Path)
     asked = parser.parse_args()
     lote = asked.lote.resolve()
@@ -256,10 +269,10 @@ def main():
     # So that what was started is stopped as well.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    step = {"schemathesis": schemathesis, "clients": clients}[asked.step]
+    step = {"schemathesis": schemathesis, "clients": clients, "tables": tables}[asked.step]
     try:
         if not lote.is_file():
-            raise Failed(f"{lote} is not there; cargo build --workspace --bin lote")
+            raise Failed(f"{lote} is not there; {BUILD[asked.step]}")
         work.mkdir(exist_ok=True)
         step(lote, work)
     except Skip as reason:

@@ -15,6 +15,7 @@ mod event;
 mod folder;
 mod found;
 mod halve;
+mod history;
 mod limits;
 mod lock;
 mod log;
@@ -47,6 +48,7 @@ pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKi
 pub use drive::Unreached;
 pub use error::{RunError, Twin};
 pub use found::{folder_of, list, list_below};
+pub use history::{RunHistory, RunInput, ShardHistory, history};
 pub use lock::Holder;
 pub use outcomes::{RunOutcomes, outcomes};
 pub use partition::Partition;
