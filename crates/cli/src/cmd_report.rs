@@ -36,7 +36,7 @@ Examples:
   lote report requests.run -o report.html
   lote report requests.run -o report.html --prices prices.toml
 
-Exit 0: the page is written, whatever became of the run. 1: it is, but some result lines cannot be read. 2: usage, or a
+Exit 0: the page is written, whatever became of the run. 1: it is, but not all results can be read. 2: usage, or a
 run or file that cannot be read or written. 130: interrupted."
 )]
 pub(crate) struct ReportArgs {
@@ -91,6 +91,7 @@ pub(crate) fn run(args: &ReportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
             "lines": told.lines,
             "without_outcome": told.without_outcome,
             "unreadable": told.damaged,
+            "unread": told.unread,
         });
         if is_dash { out::note_line(object) } else { out::line(object)? }
     } else {
@@ -99,11 +100,14 @@ pub(crate) fn run(args: &ReportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
             true => format!("{place}: a run of {lines}"),
             false => format!("{place}: a run of {lines}, {} without an outcome yet", told.without_outcome),
         })?;
+        if let Some(why) = &told.unread {
+            tell(format!("not all of its results can be read, which the page says: {}", out::short(why)))?;
+        }
         if told.damaged > 0 {
             tell(format!("{} cannot be read, and counted as nothing", out::count(told.damaged, "result line")))?;
         }
     }
-    Ok(if told.damaged == 0 { Exit::Success } else { Exit::Incomplete })
+    Ok(if told.damaged == 0 && told.unread.is_none() { Exit::Success } else { Exit::Incomplete })
 }
 
 /// Whether a file is a page that this command has made, of whatever run: it can be made again.

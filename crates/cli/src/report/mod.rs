@@ -40,6 +40,8 @@ pub(crate) struct Page {
     state: State,
     /// What is left, of a run that is not finished.
     unfinished: Option<String>,
+    /// Why not all of its results are told of.
+    unread: Option<String>,
     made: String,
     lote: &'static str,
     lines: String,
@@ -119,6 +121,8 @@ pub(crate) struct Told {
     pub(crate) lines: u64,
     pub(crate) without_outcome: u64,
     pub(crate) damaged: u64,
+    /// Why not all results were read, if they were not.
+    pub(crate) unread: Option<String>,
 }
 
 impl Page {
@@ -130,20 +134,27 @@ impl Page {
         let failed = |error: lote::run::RunError| CliError::usage(error.to_string());
         let status = lote::run::status(folder).map_err(failed)?;
         let history = lote::run::history(folder).map_err(failed)?;
-        let outcomes = lote::run::outcomes(folder).map_err(failed)?;
-        let undecided = outcomes.undecided();
         let mut tally = Tally::new(Costs::new(prices, status.base_url == "embedded"));
-        for outcome in outcomes {
-            interrupt.check()?;
-            match outcome {
-                Ok(outcome) => tally.add(&outcome),
-                Err(error) if error.is_undecodable() => tally.damaged += 1,
-                Err(error) => return Err(CliError::usage(format!("{}: {error}", folder.display()))),
+        let (mut undecided, mut unread) = (0, None);
+        match lote::run::outcomes(folder) {
+            Ok(outcomes) => {
+                undecided = outcomes.undecided();
+                for outcome in outcomes {
+                    interrupt.check()?;
+                    match outcome {
+                        Ok(outcome) => tally.add(&outcome),
+                        Err(error) if error.is_undecodable() => tally.damaged += 1,
+                        // What else is known of the run is told all the same.
+                        Err(error) => unread = Some(error.to_string()),
+                    }
+                }
             }
+            Err(error) => unread = Some(error.to_string()),
         }
-        let finished = status.phase == RunPhase::Finished;
-        let told = Told { finished, lines: status.lines, without_outcome: undecided, damaged: tally.damaged };
-        Ok((Self::new(&status, &history, &tally, undecided), told))
+        let (finished, damaged) = (status.phase == RunPhase::Finished, tally.damaged);
+        let unread_words = unread.as_deref().map(words::shown);
+        let told = Told { finished, lines: status.lines, without_outcome: undecided, damaged, unread };
+        Ok((Self { unread: unread_words, ..Self::new(&status, &history, &tally, undecided) }, told))
     }
 
     fn new(status: &RunStatus, history: &RunHistory, tally: &Tally, undecided: u64) -> Self {
@@ -161,6 +172,7 @@ impl Page {
             run: words::shown(&status.run),
             state: state(status),
             unfinished: unfinished(status, undecided),
+            unread: None,
             made: words::instant(now),
             lote: env!("CARGO_PKG_VERSION"),
             lines: words::count(status.lines),

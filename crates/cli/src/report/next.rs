@@ -36,20 +36,7 @@ pub(super) fn steps(status: &RunStatus, tally: &Tally) -> Vec<Step> {
     if let Some(why) = &status.refused {
         add(format!("No batch is created: {}", words::shown(why)), Some(at_service("resume")));
     }
-    for shard in status.shards.iter().filter(|shard| shard.held).take(SHOWN) {
-        let why = shard.why.as_deref().map(words::shown).unwrap_or_default();
-        let number = shard.shard;
-        let ask = match &shard.batch {
-            Some(batch) => format!(
-                "Look again for what batch {batch} has; --no-batch {number} gives it up, and buys its lines again"
-            ),
-            None => format!(
-                "Look for its batch with lote batches list --all, then say what you found, with --adopt {number}=BATCH or \
-                 --no-batch {number}"
-            ),
-        };
-        add(format!("Shard {number} is held: {why}. {ask}:"), Some(at_service("resume")));
-    }
+    held(status, &at_service, &mut add);
     match status.phase {
         RunPhase::Working => {
             let line = CommandLine::new("status").word(folder).switch("--watch");
@@ -69,6 +56,42 @@ pub(super) fn steps(status: &RunStatus, tally: &Tally) -> Vec<Step> {
         );
     }
     steps
+}
+
+/// What releases held shards: to look again costs nothing, and what is bought again is told.
+fn held(
+    status: &RunStatus,
+    at_service: &dyn Fn(&str) -> CommandLine,
+    add: &mut dyn FnMut(String, Option<CommandLine>),
+) {
+    let held: Vec<_> = status.shards.iter().filter(|shard| shard.held).take(SHOWN).collect();
+    for shard in &held {
+        let why = shard.why.as_deref().map(words::shown).unwrap_or_default();
+        add(format!("Shard {} is held: {why}.", shard.shard), None);
+    }
+    if !held.is_empty() {
+        add("Look again, which costs nothing:".to_owned(), Some(at_service("resume")));
+    }
+    // What was never sent, or is fetched by now, waits for its own lines, and for nobody's word.
+    for shard in held.iter().filter(|shard| !matches!(shard.phase, "planned" | "fetched")) {
+        let (number, lines) = (shard.shard, out::count(shard.lines, "line"));
+        let none = at_service("resume").flag("--no-batch", number.to_string());
+        match &shard.batch {
+            Some(batch) => add(format!("Or give batch {batch} up, and buy its {lines} again:"), Some(none)),
+            None => {
+                let list = CommandLine::new("batches list").switch("--all");
+                add(
+                    format!(
+                        "Or look yourself whether there is a batch of shard {number}: {list} shows it with lote_run {}. \
+                             If there is one:",
+                        status.run
+                    ),
+                    Some(at_service("resume").flag("--adopt", format!("{number}=BATCH"))),
+                );
+                add(format!("If there is none, so that its {lines} can be sent again:"), Some(none));
+            }
+        }
+    }
 }
 
 fn finished(

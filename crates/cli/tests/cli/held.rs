@@ -42,6 +42,11 @@ fn a_batch_that_is_known_is_never_said_to_be_none() {
         let buys = format!(" --no-batch {shard}  # gives up its batch, and buys {its} again\n");
         assert!(held.stderr.contains("  # looks again\n") && held.stderr.contains(&buys), "{held:?}");
         let first = batch_of(&held, &gateway);
+        let page = page(place.path());
+        for said in [format!("Or give batch {first} up, and buy its "), format!(" --no-batch {shard}</code>")] {
+            assert!(page.contains(&said), "{said}: {page}");
+        }
+        assert!(page.contains("held</span>") && !page.contains("=BATCH"), "{page}");
         // It looks again, and buys nothing.
         let again = lote(&gateway, place.path(), &["resume", "requests.run", "--deadline", "1s"]);
         assert_eq!((again.code, batches(&gateway)), (6, batches_of_run), "{again:?}");
@@ -58,6 +63,13 @@ fn a_batch_that_is_known_is_never_said_to_be_none() {
         let again = lote(&gateway, place.path(), &asked);
         assert!(again.code == 0 && again.stderr.contains(&told), "{again:?}");
     }
+}
+
+/// The page of the run.
+fn page(place: &Path) -> String {
+    let ended = lote_in(command(), place, &["report", "requests.run", "-o", "-"]);
+    assert!(ended.code <= 1, "{ended:?}");
+    ended.stdout
 }
 
 /// The first batch of the run, as its status has it.
@@ -84,6 +96,8 @@ fn a_shard_that_lacks_its_lines_is_not_offered_for_sale() {
     for wrong in ["--no-batch", "--adopt", "# whether there is a batch", "# looks for it again"] {
         assert!(!held.stderr.contains(wrong), "{wrong}: {held:?}");
     }
+    let page = page(place.path());
+    assert!(page.contains("Look again, which costs nothing:") && !page.contains("--no-batch"), "{page}");
     let ended = lote(&gateway, place.path(), &run);
     assert_eq!((ended.code, batches(&gateway)), (0, 3), "{ended:?}");
 

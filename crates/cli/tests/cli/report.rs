@@ -148,7 +148,7 @@ fn a_run_that_goes_on_has_a_page_that_says_so_and_is_made_again() {
     assert_eq!(lote(&["run", "requests.jsonl", "--detach"]).code, 5);
     let ended = lote(&["report", "requests.run", "-o", "r.html", "--json"]);
     let told: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    let expected = json!({"output": "r.html", "finished": false, "lines": 3, "without_outcome": 3, "unreadable": 0});
+    let expected = json!({"output": "r.html", "finished": false, "lines": 3, "without_outcome": 3, "unreadable": 0, "unread": null});
     assert_eq!((ended.code, told), (0, expected), "{ended:?}");
     let said = text(&page(&place, "r.html"));
     let resume = format!("lote resume requests.run --base-url {}", gateway.url());
@@ -193,6 +193,12 @@ fn what_cannot_be_told_of_is_refused_and_leaves_nothing() {
     fs::write(&results, format!("{whole}{{\n")).expect("written");
     let ended = lote(&place, &["report", "requests.run", "-o", "r.html"]);
     assert!(ended.code == 1 && ended.stdout.contains("1 result line cannot be read"), "{ended:?}");
+    // Results that are gone are told of, and all else of the run is there.
+    fs::remove_file(&results).expect("they were there");
+    let ended = lote(&place, &["report", "requests.run", "-o", "r.html"]);
+    assert!(ended.code == 1 && ended.stdout.contains("not all of its results can be read"), "{ended:?}");
+    let said = text(&page(&place, "r.html"));
+    assert!(said.contains("Not all of its results can be read: ") && said.contains("When it happened"), "{said}");
 }
 
 /// Gives the steps of a run, as its log has them, other times: so many seconds after the first. Each is a frame with its own
