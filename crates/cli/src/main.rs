@@ -24,6 +24,7 @@ mod export;
 mod fetch;
 mod input;
 mod interrupt;
+mod one_by_one;
 mod out;
 mod prepare;
 mod prices;

@@ -45,6 +45,7 @@ mod shell;
 #[cfg(unix)]
 mod status;
 mod stdin;
+mod sync;
 #[cfg(unix)]
 mod temporary;
 #[cfg(unix)]
