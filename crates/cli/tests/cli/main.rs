@@ -46,6 +46,7 @@ mod shell;
 #[cfg(unix)]
 mod status;
 mod stdin;
+mod sync;
 #[cfg(unix)]
 mod temporary;
 #[cfg(unix)]

@@ -424,6 +424,7 @@ fn may_owe(path: &Path) -> Option<String> {
             | Event::Postponed { shard, .. }
             | Event::Failed { shard, .. }
             | Event::Halved { shard, .. } => drop(open.remove(shard)),
+            Event::Synchronous { shard, .. } => surplus.push(format!("the lines of shard {shard}, sent one by one")),
             Event::Surplus { batch, .. } => surplus.push(batch.to_string()),
             Event::Unknown => surplus.push("what a newer lote has done".to_owned()),
             _ => {}
