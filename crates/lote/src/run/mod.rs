@@ -53,9 +53,9 @@ pub use partition::Partition;
 pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::quote::{ModelQuote, Quote, ShardQuote};
-pub use plan::{PlanError, ShardPlan, SourceFindings};
+pub use plan::{EqualLines, PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
-pub use report::{EndedBatch, GivenUpBatch, Report, SurplusBatch};
+pub use report::{Deduplicated, EndedBatch, GivenUpBatch, Report, SurplusBatch};
 pub use status::{RunPhase, RunStatus, ShardStatus, status};
 pub use stream::RunEvent;
 
