@@ -10,6 +10,7 @@ mod clean;
 #[cfg(unix)]
 mod commands;
 mod common;
+mod dedupe;
 mod dialects;
 #[cfg(unix)]
 mod early;
