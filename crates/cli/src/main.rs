@@ -26,6 +26,7 @@ mod fetch;
 mod full;
 mod input;
 mod interrupt;
+mod one_by_one;
 mod out;
 mod prepare;
 mod prices;
