@@ -28,7 +28,7 @@ async fn the_past_of_a_run_is_told_from_its_folder() {
         assert_eq!((shard.plan.lines, shard.attempt), (lines, 1));
         let instants = [shard.uploaded_at, shard.created_at, shard.over_at, shard.fetched_at, shard.settled_at];
         assert!(instants.iter().all(Option::is_some) && instants.is_sorted(), "{shard:?}");
-        assert_eq!((shard.failed_at, shard.halved_at), (None, None));
+        assert_eq!((shard.synchronous_at, shard.failed_at, shard.halved_at), (None, None, None));
     }
     let json: Value = serde_json::to_value(&told).expect("JSON");
     assert!(json["shards"][0]["number"] == 1 && json["shards"][0]["settled_at"].is_i64(), "{json}");

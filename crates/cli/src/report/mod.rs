@@ -187,7 +187,7 @@ impl Page {
             input: tally.input.shown(words::count, words::range),
             output: tally.output.shown(words::count, words::range),
             timeline,
-            charged: charged(status),
+            charged: charged(status, history),
             odd: anomalies.iter().take(SHOWN).map(|odd| words::shown(&odd.to_string())).collect(),
             odd_left: anomalies.len().saturating_sub(SHOWN) as u64 + omitted,
             inputs: history.inputs.iter().take(SHOWN).map(input).collect(),
@@ -273,7 +273,11 @@ fn cards(status: &RunStatus, tally: &Tally, timeline: &Timeline) -> Vec<Card> {
         (false, None, 0) => ("–".to_owned(), "no answer says what it used".to_owned()),
         (false, None, _) => ("not known".to_owned(), "lote report --prices names prices".to_owned()),
     };
-    let tokens = tally.input_tokens.saturating_add(tally.output_tokens);
+    // Of lines that equal others, the results are counted each, and the tokens once.
+    let (input, output) = match &status.results {
+        Some(joined) => (joined.usage.input_tokens, joined.usage.output_tokens),
+        None => (tally.input_tokens, tally.output_tokens),
+    };
     vec![
         Card {
             what: "succeeded",
@@ -282,8 +286,8 @@ fn cards(status: &RunStatus, tally: &Tally, timeline: &Timeline) -> Vec<Card> {
         },
         Card {
             what: "tokens",
-            figure: words::count(tokens),
-            below: format!("{} in, {} out", words::count(tally.input_tokens), words::count(tally.output_tokens)),
+            figure: words::count(input.saturating_add(output)),
+            below: format!("{} in, {} out", words::count(input), words::count(output)),
         },
         Card { what: "cost", figure: cost.0, below: cost.1 },
         Card {
@@ -322,14 +326,18 @@ fn short(tally: &Tally) -> Vec<Fact> {
 }
 
 /// What may be charged beside the answers.
-fn charged(status: &RunStatus) -> Vec<String> {
+fn charged(status: &RunStatus, history: &RunHistory) -> Vec<String> {
     let surplus = status.shards.iter().flat_map(|shard| shard.surplus.iter().map(move |batch| (shard.shard, batch)));
     let surplus = surplus.map(|(shard, batch)| format!("Batch {batch} was made of shard {shard} a second time."));
     let given_up = status.given_up.iter().map(|given_up| {
         let lines = crate::out::count(given_up.lines, "line");
         format!("Batch {} of shard {}, with {lines}, was given up.", given_up.id, given_up.shard)
     });
-    surplus.chain(given_up).take(SHOWN).map(|text| words::shown(&text)).collect()
+    let again = history.synchronous.filter(|lines| lines.sent_again > 0).map(|lines| {
+        let requests = crate::out::count(lines.sent_again, "request");
+        format!("{requests} of lines that were sent one by one had no answer that came, and may have been answered all the same.")
+    });
+    again.into_iter().chain(surplus).chain(given_up).take(SHOWN).map(|text| words::shown(&text)).collect()
 }
 
 fn input(input: &lote::run::RunInput) -> Fact {
@@ -366,6 +374,10 @@ fn facts(status: &RunStatus, history: &RunHistory) -> Vec<Fact> {
         ("begun by", format!("lote {}", history.lote)),
         ("processes at work on it so far", words::count(history.opened_at.len() as u64)),
     ];
+    facts.extend(history.synchronous.map(|lines| ("lines sent one by one", words::count(lines.lines))));
+    if status.deduplicated > 0 {
+        facts.push(("lines that equal others, and were not sent", words::count(status.deduplicated)));
+    }
     facts.extend(status.partition.map(|part| ("part of its input", part.to_string())));
     let options = history.options.iter().map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -33,6 +33,8 @@ pub(super) struct Timeline {
     at_work: Option<Curve>,
     /// Of lines that were over.
     pace: Option<String>,
+    /// Whether lines were sent one by one.
+    one_by_one: bool,
     /// How long batches took.
     batches: Option<Shown>,
     /// How many did.
@@ -60,7 +62,7 @@ struct Bar {
 /// What a shard was at for a while.
 #[derive(Serialize)]
 struct Piece {
-    /// A class of the style: `waits`, `works` or `fetches`.
+    /// A class of the style: `waits`, `works`, `asks` or `fetches`.
     class: &'static str,
     from: f64,
     width: f64,
@@ -113,6 +115,7 @@ impl Timeline {
                 (_, 10..) => format!("{} lines a minute", words::count(pace(60))),
                 _ => format!("{} an hour", out::count(pace(3_600), "line")),
             }),
+            one_by_one: history.shards.iter().any(|shard| shard.synchronous_at.is_some()),
             timed: batches.count(),
             batches: batches.shown(words::time, words::times).filter(|_| batches.count() > 1),
         }
@@ -132,7 +135,8 @@ impl Scale {
     fn new(history: &RunHistory, status: &RunStatus, now: UnixSeconds) -> Self {
         // A clock may have been set in between.
         let from = history.opened_at.iter().copied().min().unwrap_or(history.begun_at).min(history.begun_at);
-        let goes_on = history.finished_at.is_none() && (status.open() > 0 || status.unanswered() > 0);
+        let goes_on =
+            history.finished_at.is_none() && (status.open() > 0 || status.unanswered() > 0 || status.holder.is_some());
         let to = history.finished_at.unwrap_or(if goes_on { now.max(history.last_at) } else { history.last_at });
         Self { from, to, seconds: between(from, to), goes_on }
     }
@@ -155,7 +159,8 @@ impl Scale {
     }
 
     fn length(&self, shard: &ShardHistory) -> u64 {
-        shard.created_at.map_or(0, |created| between(created, shard.over_at.unwrap_or(self.to)))
+        let from = shard.created_at.or(shard.synchronous_at);
+        from.map_or(0, |from| between(from, ended(shard).unwrap_or(self.to)))
     }
 
     fn bar(&self, shard: &ShardHistory, status: Option<&ShardStatus>) -> Bar {
@@ -164,7 +169,8 @@ impl Scale {
         let spans = [
             ("waits", "waited for its batch", shard.uploaded_at, shard.created_at.or(shard.failed_at).or_else(open)),
             ("works", "at the service", shard.created_at, shard.over_at.or(shard.failed_at).or_else(open)),
-            ("fetches", "fetched and joined", shard.over_at, shard.settled_at),
+            ("asks", "sent one by one", shard.synchronous_at, shard.fetched_at.or_else(open)),
+            ("fetches", "fetched and joined", shard.over_at.or(shard.fetched_at), shard.settled_at),
         ];
         let pieces = spans.into_iter().filter_map(|(class, what, from, to)| {
             let (from, to) = (from?, to?);
@@ -225,7 +231,7 @@ impl Scale {
 
 /// When the lines of a shard had ended.
 fn ended(shard: &ShardHistory) -> Option<UnixSeconds> {
-    shard.over_at.or(shard.settled_at).or(shard.failed_at)
+    shard.over_at.or(shard.fetched_at).or(shard.settled_at).or(shard.failed_at)
 }
 
 fn between(from: UnixSeconds, to: UnixSeconds) -> u64 {

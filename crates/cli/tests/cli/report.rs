@@ -273,6 +273,29 @@ fn of_very_many_shards_those_are_drawn_that_took_longest() {
     assert!(!page.contains("aria-label=\"shard 20\"") && page.contains("aria-label=\"shard 21\""), "{page}");
 }
 
+#[test]
+fn lines_that_were_sent_one_by_one_and_those_that_equal_others_are_told_of() {
+    let lines = ["a", "b", "c", "d"].map(|id| line(id, if id == "d" { "2?" } else { "1?" }, "auto")).concat();
+    let place = folder(&[("requests.jsonl", lines.as_bytes())]);
+    let ended = lote(&place, &["run", "requests.jsonl", "--embedded", "--sync", "--dedupe", "--json"]);
+    let summary: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((ended.code, &summary["deduplicated"]["lines"]), (0, &json!(2)), "{ended:?}");
+    at_times(&place.path().join("requests.run"), |event, _| match event {
+        "fetched" | "settled" | "finished" => 100,
+        _ => 0,
+    });
+    assert_eq!(lote(&place, &["report", "requests.run", "-o", "report.html"]).code, 0);
+    let page = page(&place, "report.html");
+    assert!(page.contains(r#"<rect class="fill-asks" x="0.0%" width="100.0%""#), "{page}");
+    for fact in ["lines that equal others, and were not sent", "lines sent one by one"] {
+        assert!(page.contains(&format!("<dt>{fact}</dt><dd>2</dd>")), "{fact}: {page}");
+    }
+    // The answer that three lines share was paid for once.
+    let usage = &summary["usage"];
+    let figure = format!("<dd class=\"figure\">{}</dd>", usage["total_tokens"]);
+    assert!(page.contains("4 of 4 lines") && page.contains(&figure), "{usage} {page}");
+}
+
 /// A browser without a window, if one is installed.
 fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("LOTE_CHROMIUM").map(PathBuf::from);

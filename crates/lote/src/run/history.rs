@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    RunError, ShardPlan,
+    RunError, ShardPlan, SynchronousLines,
     event::Event,
     folder::Folder,
     log::{Frame, Log},
@@ -42,6 +42,8 @@ pub struct RunHistory {
     pub last_at: UnixSeconds,
     /// When its results were all there, if they are.
     pub finished_at: Option<UnixSeconds>,
+    /// Lines that were sent one by one and have ended, if any were.
+    pub synchronous: Option<SynchronousLines>,
     /// Its shards.
     pub shards: Vec<ShardHistory>,
 }
@@ -74,9 +76,11 @@ pub struct ShardHistory {
     pub uploaded_at: Option<UnixSeconds>,
     /// When its batch was created, or found.
     pub created_at: Option<UnixSeconds>,
+    /// When its lines began to be sent one by one, in place of a batch.
+    pub synchronous_at: Option<UnixSeconds>,
     /// When its batch was seen to be over.
     pub over_at: Option<UnixSeconds>,
-    /// When what its batch has was here.
+    /// When what its batch has was here, or each line that was sent one by one had an answer.
     pub fetched_at: Option<UnixSeconds>,
     /// When each of its lines had a result.
     pub settled_at: Option<UnixSeconds>,
@@ -124,6 +128,7 @@ pub fn history(folder: impl AsRef<Path>) -> Result<RunHistory, RunError> {
         begun_at: record.begun_at,
         opened_at,
         last_at: last,
+        synchronous: SynchronousLines::of(&seen.state),
         finished_at: finished_at.filter(|_| seen.state.finished.is_some()),
         shards: shards.into_values().collect(),
     })
@@ -143,6 +148,7 @@ impl ShardHistory {
             attempt: shard.attempt,
             uploaded_at: None,
             created_at: None,
+            synchronous_at: None,
             over_at: None,
             fetched_at: None,
             settled_at: None,
@@ -154,10 +160,16 @@ impl ShardHistory {
     fn add(&mut self, event: &Event, at: UnixSeconds) {
         match event {
             Event::Uploaded { .. } => self.uploaded_at = Some(at),
-            // A batch that counts no more has taken its time with it.
-            Event::Creating { .. } | Event::Refused { .. } | Event::NoBatch { .. } | Event::Postponed { .. } => {
-                (self.created_at, self.over_at, self.fetched_at, self.settled_at) = (None, None, None, None);
+            // A batch that counts no more has taken its time with it, and so have lines of which none was taken.
+            Event::Creating { .. }
+            | Event::Refused { .. }
+            | Event::NoBatch { .. }
+            | Event::Postponed { .. }
+            | Event::Unsent { .. } => {
+                (self.created_at, self.synchronous_at) = (None, None);
+                (self.over_at, self.fetched_at, self.settled_at) = (None, None, None);
             }
+            Event::Synchronous { .. } => self.synchronous_at = Some(at),
             Event::Created { .. } => self.created_at = Some(at),
             Event::Over { .. } => self.over_at = Some(at),
             Event::Fetched { .. } => self.fetched_at = Some(at),
@@ -182,6 +194,8 @@ fn number(event: &Event) -> Option<u32> {
         | Event::Refused { shard, .. }
         | Event::NoBatch { shard, .. }
         | Event::Postponed { shard, .. }
+        | Event::Synchronous { shard, .. }
+        | Event::Unsent { shard, .. }
         | Event::Over { shard, .. }
         | Event::Fetched { shard, .. }
         | Event::Unsettled { shard, .. }
