@@ -117,7 +117,7 @@ impl Timeline {
             }),
             one_by_one: history.shards.iter().any(|shard| shard.synchronous_at.is_some()),
             timed: batches.count(),
-            batches: batches.shown(words::time, words::times).filter(|_| batches.count() > 1),
+            batches: batches.shown(words::time, words::times).filter(|_| batches.count() > 1 && batches.most() > 0),
         }
     }
 }
@@ -194,7 +194,7 @@ impl Scale {
         Bar {
             shard: shard.plan.number,
             attempt: shard.attempt,
-            lines: words::count(shard.plan.lines),
+            lines: out::count(shard.plan.lines, "line"),
             what,
             is_bad,
             pieces: pieces.collect(),
