@@ -27,6 +27,7 @@ mod runs;
 mod runs_clean;
 mod runs_common;
 mod runs_damaged;
+mod runs_dedupe;
 mod runs_events;
 mod runs_fetched;
 mod runs_halved;

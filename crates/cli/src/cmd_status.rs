@@ -206,6 +206,12 @@ fn ended(ended: u64, lines: u64) -> String {
 pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", shell::quoted(&status.folder), phase(status)), came(status)];
     lines.extend(status.partition.map(|part| format!("part {part} of its requests")));
+    if status.deduplicated > 0 {
+        lines.push(format!(
+            "{} equal others: they are not sent, and end with those",
+            out::count(status.deduplicated, "line")
+        ));
+    }
     if let Some(unreached) = &status.unreached {
         let (since, why) = (unreached.since, out::short(&unreached.why));
         lines.push(match status.holder {

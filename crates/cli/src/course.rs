@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use lote::run::{
-    GivenUpBatch, Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch, SynchronousLines,
+    Deduplicated, GivenUpBatch, Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch,
+    SynchronousLines,
 };
 use lote::text::visible;
 use serde_json::json;
@@ -383,6 +384,10 @@ impl Course<'_> {
             }
         }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        if let Some(Deduplicated { lines, usage, .. }) = &report.deduplicated {
+            let (lines, tokens) = (out::count(*lines, "line"), usage.total_tokens);
+            out::text(format_args!("{lines} equal others and were not sent: {tokens} tokens were not used for them"))?;
+        }
         if report.undecided > 0 {
             let lines = out::count(report.undecided, "line");
             out::text(format_args!(

@@ -10,6 +10,7 @@ mod clean;
 #[cfg(unix)]
 mod commands;
 mod common;
+mod dedupe;
 mod dialects;
 #[cfg(unix)]
 mod early;
@@ -34,6 +35,7 @@ mod prepare;
 mod readme;
 #[cfg(unix)]
 mod repair;
+mod report;
 #[cfg(unix)]
 mod resume;
 mod run;

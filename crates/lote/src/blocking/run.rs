@@ -63,6 +63,7 @@ mirror! {
         fn limits(limits: Limits);
         fn first_lines(lines: u64);
         fn partition(part: Partition);
+        fn dedupe(dedupe: bool);
         fn max_open(batches: usize);
         fn max_enqueued_tokens(tokens: u64);
         fn creates_per_hour(batches: u32);

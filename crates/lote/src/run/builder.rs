@@ -54,6 +54,7 @@ pub struct Run {
     pub(super) limits: Option<Limits>,
     pub(super) limit: Option<u64>,
     pub(super) partition: Option<Partition>,
+    pub(super) dedupe: bool,
     pub(crate) options: BatchOptions,
     pub(super) deadline: Option<Duration>,
     /// Since when that counts, if not since it is executed.
@@ -128,6 +129,7 @@ impl Run {
             limits: None,
             limit: None,
             partition: None,
+            dedupe: false,
             options: BatchOptions::new(),
             deadline: None,
             begun: None,
@@ -204,6 +206,19 @@ impl Run {
     /// without a line is a run of nothing, which finishes at once.
     pub fn partition(mut self, part: Partition) -> Self {
         self.partition = Some(part);
+        self
+    }
+
+    /// Whether lines that ask for the same are sent once: the first of them, whose outcome each of the others gets under its
+    /// own custom_id, also where it failed and is tried again. Equal are lines whose url and body are the same byte for
+    /// byte, but for white space between the values; the order of keys counts, since that in a schema is the one in which a
+    /// model answers. Tokens are counted once; [`Report::deduplicated`](super::Report::deduplicated) says what was saved.
+    ///
+    /// Where a model would give several answers to the same question, as at a temperature above 0, there is one: leave this
+    /// off where you ask several times on purpose. Lines are equal within one run, so within a [part](Self::partition).
+    /// What is told while the run goes on, shard by shard, is told of the lines that are sent.
+    pub fn dedupe(mut self, dedupe: bool) -> Self {
+        self.dedupe = dedupe;
         self
     }
 

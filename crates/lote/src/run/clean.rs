@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     RunError,
     error::Kind,
-    folder::{ERRORS, Folder, NOT_FINISHED, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
+    folder::{COPIES, ERRORS, Folder, NOT_FINISHED, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
     log::Log,
     merge::{Fault, read_summary},
     record::{Record, shard_folder},
@@ -150,6 +150,7 @@ fn candidates(path: &Path, record: &Record, state: &State) -> Result<Vec<(PathBu
     let input_is_there = whole && holds_the_lines(record);
     if whole {
         add(top, ORDER);
+        add(top, COPIES);
     }
     for (number, shard) in &state.shards {
         let within = shard_folder(*number);

@@ -14,8 +14,8 @@ use super::{
     RunError,
     folder::{ALTERED, ANOMALIES, FAILED, Folder, RESULTS, SUMMARY},
     plan::ShardPlan,
-    record::{Record, shard_folder, surplus_folder},
-    report::Summary,
+    record::{Copies, Record, shard_folder, surplus_folder},
+    report::{Deduplicated, Summary},
     seal,
     state::{Phase, State, SurplusPhase},
 };
@@ -26,6 +26,7 @@ use crate::{
     save::{AtomicFile, Summing, Written},
 };
 
+mod copies;
 mod pairs;
 #[cfg(test)]
 mod tests;
@@ -59,8 +60,9 @@ pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Wri
     let mut merged = merged.map_err(|Fault(path, error)| failed("put together", &path, error))?;
     // The words are those of the result lines.
     client.shared().secrets().blank_summary(&mut merged.joined);
-    folder.write_sealed(SUMMARY, &Summary::new(folder, merged.joined, merged.undecided))?;
-    Ok(merged.results)
+    let results = merged.results.clone();
+    folder.write_sealed(SUMMARY, &Summary::new(folder, merged))?;
+    Ok(results)
 }
 
 /// What all of it is put together from.
@@ -79,6 +81,8 @@ pub(super) struct Parts {
     in_order: bool,
     /// What `order` was written with, of a run whose shards are not in the order of the input.
     order: Option<Written>,
+    /// The lines that are in no shard, since each equals one that is.
+    copies: Option<Copies>,
 }
 
 /// A shard, and what came of it.
@@ -106,11 +110,13 @@ enum Came {
 }
 
 /// What was put together.
-struct Merged {
-    joined: Joined,
+pub(super) struct Merged {
+    pub(super) joined: Joined,
     /// Lines that have no outcome yet.
-    undecided: u64,
-    results: Written,
+    pub(super) undecided: u64,
+    /// Lines that were not sent, since they equal others.
+    pub(super) deduplicated: Option<Deduplicated>,
+    pub(super) results: Written,
 }
 
 /// Which file could not be read or written.
@@ -125,6 +131,8 @@ pub(super) struct Pair<'a> {
     pub(super) from: u32,
     pub(super) request: &'a [u8],
     pub(super) result: &'a [u8],
+    /// Whether the line is in no shard, but equals one that is, and has its result.
+    pub(super) is_copy: bool,
 }
 
 impl Merge {
@@ -171,7 +179,7 @@ impl Merge {
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
         }
-        let (results, sum, undecided) = {
+        let (results, sum, undecided, deduplicated) = {
             let mut writing = Writing {
                 root: &root,
                 parts: &self.parts,
@@ -180,16 +188,18 @@ impl Merge {
                 failed: BufWriter::new(self.failed.file()),
                 sum,
                 undecided: 0,
+                deduplicated: Deduplicated::default(),
             };
-            self.parts.walk(&root, &mut writing)?;
+            self.parts.walk(&root, &root, &mut writing)?;
             writing.failed.flush().map_err(at(FAILED))?;
             let results = writing.results.into_inner().map_err(|error| at(RESULTS)(error.into_error()))?;
-            (results.into_parts().1, writing.sum, writing.undecided)
+            (results.into_parts().1, writing.sum, writing.undecided, writing.deduplicated)
         };
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
-        Ok(Merged { joined: sum.finish(), undecided, results })
+        let deduplicated = self.parts.copies.is_some().then_some(deduplicated);
+        Ok(Merged { joined: sum.finish(), undecided, deduplicated, results })
     }
 }
 
@@ -204,6 +214,7 @@ struct Writing<'m> {
     sum: Sum,
     /// Lines that have no outcome yet.
     undecided: u64,
+    deduplicated: Deduplicated,
 }
 
 impl Writing<'_> {
@@ -240,14 +251,21 @@ impl Visit for Writing<'_> {
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
         self.results.write_all(pair.result).map_err(self.at(RESULTS))?;
         self.results.write_all(b"\n").map_err(self.at(RESULTS))?;
-        if self.counted.contains_key(&pair.from) {
+        if self.counted.contains_key(&pair.from) && !pair.is_copy {
             return Ok(());
         }
         let Ok(answer) = Answer::parse(pair.result) else {
             let path = self.root.join(shard_folder(pair.from)).join(RESULTS);
             return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
         };
-        self.sum.add_line(&answer);
+        match pair.is_copy {
+            false => self.sum.add_line(&answer),
+            true => {
+                self.sum.add_copy(&answer);
+                self.deduplicated.lines += 1;
+                self.deduplicated.usage += answer.usage().unwrap_or_default();
+            }
+        }
         if self.parts.is_undecided(pair.from) {
             self.undecided += 1;
         } else if answer.outcome() != OutcomeKind::Succeeded {
@@ -294,21 +312,22 @@ impl Parts {
             }
         };
         let shards = state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
-        Self { shards, in_order: record.in_order, order: record.order.clone() }
+        Self { shards, in_order: record.in_order, order: record.order.clone(), copies: record.copies.clone() }
     }
 
-    /// One shard alone, if it was settled: its lines in their order.
+    /// One shard alone, if it was settled: its lines in their order, without those that equal them.
     pub(super) fn only(mut self, shard: u32) -> Option<Self> {
         let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results(_)))?;
         let part = Part { attempt: 1, is_part: false, ..part };
-        Some(Self { shards: [(shard, part)].into(), in_order: true, order: None })
+        Some(Self { shards: [(shard, part)].into(), in_order: true, order: None, copies: None })
     }
 
-    /// How many lines there are, and how many of them have no outcome yet.
+    /// How many lines there are, and how many of those in shards have no outcome yet.
     pub(super) fn lines(&self) -> (u64, u64) {
+        let copies = self.copies.as_ref().map_or(0, |copies| copies.equal.lines);
         let whole = self.shards.values().filter(|part| part.attempt == 1 && !part.is_part);
         let open = self.shards.values().filter(|part| self.is_undecided(part.plan.number));
-        (whole.map(|part| part.plan.lines).sum(), open.map(|part| part.plan.lines).sum())
+        (whole.map(|part| part.plan.lines).sum::<u64>().saturating_add(copies), open.map(|part| part.plan.lines).sum())
     }
 
     pub(super) fn plan(&self, shard: u32) -> Option<&ShardPlan> {
@@ -327,9 +346,23 @@ impl Parts {
         matches!(code, Some(Came::Nothing { code: "batch_cancelled", .. }))
     }
 
-    /// Walks through the request lines in the order of the input, each with the best result of all attempts.
-    pub(super) fn walk(&self, root: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
+    /// Walks through the request lines in the order of the input, each with the best result of all attempts. What is kept
+    /// of lines that others equal is in temporary files in `spill`.
+    pub(super) fn walk(&self, root: &Path, spill: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
+        match &self.copies {
+            None => self.walk_sent(root, visit),
+            Some(copies) => copies::walk(root, spill, self, copies, visit),
+        }
+    }
+
+    /// Walks through those of them that are in shards.
+    pub(super) fn walk_sent(&self, root: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
         Pairs::new(root, self).walk(visit)
+    }
+
+    /// Whether lines equal others.
+    pub(super) fn has_copies(&self) -> bool {
+        self.copies.is_some()
     }
 }
 

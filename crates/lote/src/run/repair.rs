@@ -118,7 +118,8 @@ impl Search {
         let mut open: BTreeMap<(String, Option<String>, u32), Filling> = BTreeMap::new();
         let mut done = Vec::new();
         let root = self.root.clone();
-        parts.walk(&root, &mut |pair: Pair<'_>| {
+        // Of equal lines the one that was sent is sent again, for all of them.
+        parts.walk_sent(&root, &mut |pair: Pair<'_>| {
             let Some(plan) = parts.plan(pair.shard) else { return Ok(()) };
             if parts.was_never_sent(pair.from) || !self.repair.takes(pair.result, self.is_trusted(pair.from)) {
                 return Ok(());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{
     CleanedRemote,
     folder::Folder,
-    merge::{read_summary, read_surplus},
+    merge::{Merged, read_summary, read_surplus},
     record::surplus_folder,
     state::{Phase, Shard, State, SurplusPhase},
 };
@@ -37,6 +37,9 @@ pub struct Report {
     /// [`Run::partial`](super::Run::partial). Their result lines are counted as failed.
     #[serde(skip_serializing_if = "is_none")]
     pub undecided: u64,
+    /// Lines that were not sent, since they equal others: see [`Run::dedupe`](super::Run::dedupe).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deduplicated: Option<Deduplicated>,
     /// The folder of the run.
     #[serde(serialize_with = "shown")]
     pub folder: PathBuf,
@@ -67,6 +70,17 @@ pub struct EndedBatch {
     /// What the service found wrong with it, of a batch that failed; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
+}
+
+/// Lines of a run that were not sent, since each equals one that was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Deduplicated {
+    /// How many there are. They are counted among the lines of the report by how they ended.
+    pub lines: u64,
+    /// The tokens of the answers that they share, as often as they do: what was not paid. They are not among those of the
+    /// report.
+    pub usage: crate::lines::Usage,
 }
 
 /// A batch that was made of the lines of a shard although there was one, after a create whose answer was lost. It was
@@ -133,7 +147,7 @@ impl GivenUpBatch {
     }
 }
 
-fn is_none(lines: &u64) -> bool {
+pub(super) fn is_none(lines: &u64) -> bool {
     *lines == 0
 }
 
@@ -172,12 +186,15 @@ pub(super) struct Summary {
     pub(super) given_up: Vec<GivenUpBatch>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) synchronous: Option<SynchronousLines>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deduplicated: Option<Deduplicated>,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
 
 impl Summary {
-    pub(super) fn new(folder: &Folder, joined: Joined, undecided: u64) -> Self {
+    pub(super) fn new(folder: &Folder, merged: Merged) -> Self {
+        let Merged { joined, undecided, deduplicated, results: _ } = merged;
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
                 Phase::Failed(why) => {
@@ -220,6 +237,6 @@ impl Summary {
         }
         let (given_up, synchronous) = (GivenUpBatch::of(&folder.state), SynchronousLines::of(&folder.state));
         let (run, batches) = (folder.record.run.clone(), batches.collect());
-        Self { run, batches, undecided, surplus, given_up, synchronous, joined }
+        Self { run, batches, undecided, surplus, given_up, synchronous, deduplicated, joined }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     drive::{Noted, Unreached},
     folder::{Folder, SUMMARY, Seen},
     merge::read_summary,
-    report::{GivenUpBatch, Summary, shown},
+    report::{GivenUpBatch, Summary, is_none, shown},
     schedule::Schedule,
     seal,
     state::{Next, Phase, Shard, State},
@@ -55,6 +55,9 @@ pub struct RunStatus {
     pub partition: Option<Partition>,
     /// How many request lines it has.
     pub lines: u64,
+    /// How many of those equal others and are not sent: they end with those. See [`Run::dedupe`](super::Run::dedupe).
+    #[serde(skip_serializing_if = "is_none")]
+    pub deduplicated: u64,
     /// Lines that are known to have ended: those of shards that are settled, and those that batches count.
     pub ended: u64,
     /// Lines that are known to have succeeded.
@@ -215,6 +218,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         cancelled: state.cancelled,
         partition: record.asked.partition,
         lines: record.lines,
+        deduplicated: record.copies.map_or(0, |copies| copies.equal.lines),
         ended,
         succeeded,
         refused,

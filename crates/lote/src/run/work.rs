@@ -422,7 +422,7 @@ impl Run {
     /// The report of a finished run, and its results where they are wanted as well.
     async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
-        let Summary { run, batches, undecided, surplus, given_up, synchronous, joined } =
+        let Summary { run, batches, undecided, surplus, given_up, synchronous, deduplicated, joined } =
             seal::read(&path).map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
         let mut report = Report {
             run,
@@ -432,6 +432,7 @@ impl Run {
             synchronous,
             joined,
             undecided,
+            deduplicated,
             folder: folder.to_owned(),
             results: folder.join(RESULTS),
             seconds: started.elapsed().as_secs_f64(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    BEGUN, Folder, ORDER, REQUESTS, SHARDS, There, clear,
+    BEGUN, COPIES, Folder, ORDER, REQUESTS, SHARDS, There, clear,
     mend::{self, Mending},
     names, not_held, what_is,
 };
@@ -24,7 +24,7 @@ use crate::{
         seal,
         state::State,
     },
-    save::{self, Access, Dir, Summing},
+    save::{self, Access, AtomicFile, Dir, Passed, Summed, Summing, Written},
 };
 
 /// How many names of a staging folder are tried.
@@ -175,8 +175,10 @@ impl Draft<'_> {
     /// Checks the input and cuts it into shards, and writes down what was asked. A refused input changes nothing.
     fn fill(&self, lock: &Lock, wanted: &dyn Fn() -> bool) -> Result<(Record, Log, Checked), RunError> {
         let (path, access, at) = (self.path, self.access(), lock.dir().path());
-        let mut shards = ToFolder { at, access };
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
+        let copies = self.asked.dedupe.then(|| lock.begin(COPIES, access)).transpose();
+        let copies = copies.map_err(|error| failed(COPIES, error))?.map(Listing::new);
+        let mut shards = AndCopies { to: ToFolder { at, access }, copies };
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
         let mut sink = BufWriter::new(Summing::new(order.file()));
         let planned = plan::plan(
@@ -195,8 +197,10 @@ impl Draft<'_> {
         if !planned.in_order {
             order.commit().map_err(|error| failed(ORDER, error))?;
         }
+        let equal = shards.copies.filter(|_| planned.copies.lines > 0).map(Listing::commit).transpose();
+        let equal = equal.map_err(|error| failed(COPIES, error))?;
         let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
-        let record = Record::new(self.asked.clone(), &planned, written);
+        let record = Record::new(self.asked.clone(), &planned, written, equal);
         // A part without a line has no shard, and the folder all the same.
         let written = make_folder(&at.join(SHARDS), access)
             .and_then(|()| Dir::open(&at.join(SHARDS))?.sync())
@@ -212,11 +216,14 @@ impl Draft<'_> {
         if let Some(what) = record.asked.differs(&asked) {
             return Ok(Some(what));
         }
-        let mut order = mend::order(folder).map_err(|error| folder.failed("write", ORDER, error))?;
-        let sha256 = self.sha256(&mut Mending::of(folder, self.mends), &mut order, wanted)?;
+        let mut order =
+            mend::beside(folder, ORDER, record.order.as_ref()).map_err(|error| folder.failed("write", ORDER, error))?;
+        let mut mending = Mending::of(folder, self.mends).map_err(|error| folder.failed("write", COPIES, error))?;
+        let sha256 = self.sha256(&mut mending, &mut order, wanted)?;
         let differs = record.asked.differs(&Asked { sha256, ..asked });
         if differs.is_none() {
             order.commit().map_err(|error| folder.failed("write", ORDER, error))?;
+            mending.commit().map_err(|error| folder.failed("write", COPIES, error))?;
         }
         Ok(differs)
     }
@@ -283,6 +290,62 @@ impl Shards for ToFolder<'_> {
 
     fn finish(&mut self, number: u32, out: Self::Out, _: &str) -> io::Result<()> {
         self.end(number, &out)
+    }
+}
+
+/// Puts the lines of a new run into its folder, and beside them what says which are equal.
+struct AndCopies<'a> {
+    to: ToFolder<'a>,
+    copies: Option<Listing>,
+}
+
+/// The file that says which lines are equal, while it is written.
+struct Listing {
+    file: AtomicFile,
+    /// What is not in the file yet.
+    text: Vec<u8>,
+    sum: Summed,
+}
+
+impl Listing {
+    /// How many bytes are written at once.
+    const BUFFER: usize = 1 << 15;
+
+    fn new(file: AtomicFile) -> Self {
+        Self { file, text: Vec::new(), sum: Summed::default() }
+    }
+
+    fn add(&mut self, text: &[u8]) -> io::Result<()> {
+        self.sum.add(text);
+        self.text.extend_from_slice(text);
+        if self.text.len() < Self::BUFFER {
+            return Ok(());
+        }
+        let written = self.file.file().write_all(&self.text);
+        self.text.clear();
+        written
+    }
+
+    fn commit(mut self) -> io::Result<Written> {
+        self.file.file().write_all(&self.text)?;
+        self.file.commit()?;
+        Ok(self.sum.made())
+    }
+}
+
+impl Shards for AndCopies<'_> {
+    type Out = File;
+
+    fn begin(&mut self, number: u32) -> io::Result<Self::Out> {
+        self.to.begin(number)
+    }
+
+    fn copy(&mut self, text: &[u8]) -> io::Result<()> {
+        self.copies.as_mut().map_or(Ok(()), |copies| copies.add(text))
+    }
+
+    fn finish(&mut self, number: u32, out: Self::Out, sha256: &str) -> io::Result<()> {
+        self.to.finish(number, out, sha256)
     }
 }
 

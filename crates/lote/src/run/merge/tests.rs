@@ -343,6 +343,7 @@ fn a_shard_is_copied_as_it_was_written_or_not_at_all() {
             failed: BufWriter::new(&mut failed),
             sum: Sum::default(),
             undecided: 0,
+            deduplicated: Deduplicated::default(),
         };
         assert!(!writing.whole(2).unwrap());
         match writing.whole(1) {

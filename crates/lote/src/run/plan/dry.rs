@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, num::NonZeroU64, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Cut, PlanError, ShardPlan, Shards, Taken,
+    Cut, EqualLines, PlanError, ShardPlan, Shards, Taken,
     quote::{Quote, Quoting},
 };
 use crate::{
@@ -26,6 +26,7 @@ pub struct PlanOptions {
     shard_lines: Option<NonZeroU64>,
     shard_bytes: Option<NonZeroU64>,
     prices: Option<Prices>,
+    dedupe: bool,
 }
 
 impl PlanOptions {
@@ -55,6 +56,13 @@ impl PlanOptions {
     /// Only one part of the lines, of the first ones if there is a limit. All of them are read and checked.
     pub fn partition(mut self, part: Partition) -> Self {
         self.partition = Some(part);
+        self
+    }
+
+    /// Whether lines that equal an earlier one in all but their custom_id are in no shard: see
+    /// [`Run::dedupe`](crate::run::Run::dedupe).
+    pub fn dedupe(mut self, dedupe: bool) -> Self {
+        self.dedupe = dedupe;
         self
     }
 
@@ -103,7 +111,7 @@ pub struct Plan {
     pub partition: Option<Partition>,
     /// The shards by number, each one batch.
     pub shards: Vec<ShardPlan>,
-    /// Request lines in all.
+    /// Request lines in all, those that are in no shard among them.
     pub lines: u64,
     /// Bytes of the canonical lines, each with its LF.
     pub bytes: u64,
@@ -111,6 +119,10 @@ pub struct Plan {
     pub models: BTreeMap<String, u64>,
     /// SHA-256 of the canonical lines in the order of the files, each with its LF, in lower-case hex.
     pub sha256: String,
+    /// The lines that equal earlier ones and are in no shard, where equal ones are to be sent
+    /// [once](PlanOptions::dedupe).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deduplicated: Option<EqualLines>,
     /// What the lines will cost, when [prices](PlanOptions::prices) were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
@@ -136,7 +148,7 @@ pub struct Plan {
 /// # Errors
 /// When the lines are not fit to be sent, or a file cannot be read.
 pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &PlanOptions) -> Result<Plan, PlanError> {
-    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes, prices } = options;
+    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes, prices, dedupe } = options;
     let sources: Vec<PathBuf> = sources.into_iter().map(Into::into).collect();
     let check = dialect.as_ref().map_or_else(CheckOptions::default, Dialect::check_options);
     let limits = Limits {
@@ -144,14 +156,15 @@ pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &Pla
         max_bytes: shard_bytes.map_or(check.limits.max_bytes, NonZeroU64::get),
     };
     let check = CheckOptions { endpoint: endpoint.clone(), limits, ..check };
-    let taken = Taken { limit: limit.map(NonZeroU64::get), partition: *partition };
+    let taken = Taken { limit: limit.map(NonZeroU64::get), partition: *partition, dedupe: *dedupe };
     let spill = std::env::temp_dir();
     let mut summed = Summed { quoting: prices.clone().map(Quoting::new) };
     let planned =
         super::plan(&sources, &check, &Cut::of(&check), taken, &spill, &mut summed, &mut io::sink(), &|| true)?;
     let Checked { lines, bytes, models, sha256, .. } = planned.checked;
     let quote = summed.quoting.map(Quoting::finish);
-    Ok(Plan { partition: *partition, shards: planned.shards, lines, bytes, models, sha256, quote })
+    let deduplicated = dedupe.then_some(planned.copies);
+    Ok(Plan { partition: *partition, shards: planned.shards, lines, bytes, models, sha256, deduplicated, quote })
 }
 
 /// Drops the lines.
