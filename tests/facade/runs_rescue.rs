@@ -146,6 +146,22 @@ async fn what_has_expired_meanwhile_is_sent_as_well() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_an_answer_and_no_line_that_a_batch_has_left() {
+    let (gateway, client) = service(Vec::new()).await;
+    let place =
+        Place::new(&[chat("a", "[[status=500]] x"), chat("b", "[[sleep=86000000]] y"), chat("c", "[[status=400]] z")]);
+    submitted(&place, &client, 6).await;
+    gateway.advance(HOUR * 11).await;
+    let report = rescued(&gateway, again(&client, &place).rescue_before(HOUR * 2)).await;
+    assert_eq!((report.joined.succeeded, report.joined.failed), (1, 2), "{report:?}");
+    assert_eq!((report.synchronous.expect("it was").lines, executed(&gateway).1), (1, 1));
+    // Another attempt may try what it always tries, in a batch or one by one.
+    let run = again(&client, &place).synchronous(true).attempts(2);
+    let report = rescued(&gateway, run).await;
+    assert_eq!((report.joined.failed, report.synchronous.expect("it was").lines), (2, 2));
+}
+
+#[tokio::test]
 async fn what_was_decided_is_done_by_whoever_goes_on() {
     let (gateway, client) = service(Vec::new()).await;
     let place = Place::new(&lines());

@@ -44,6 +44,11 @@ impl Windows {
 
     /// Takes note of what a batch says of its window, at this time of the service's.
     pub(super) fn seen(&self, batch: &Batch, now: UnixSeconds) {
+        // One that is over is late for nothing.
+        if batch.is_terminal() {
+            self.all().remove(&batch.id);
+            return;
+        }
         let after = || {
             let window = seconds(batch.completion_window.as_deref()?)?;
             batch.created_at?.get().checked_add(window)
@@ -237,5 +242,8 @@ mod tests {
         said["expires_at"] = 5.into();
         windows.seen(&batch(said), now);
         assert_eq!(windows.of(&id), Some(Window { end: 5, seen: 9 }));
+        let over = serde_json::json!({"id": "b", "status": "cancelled", "expires_at": 5});
+        windows.seen(&batch(over), UnixSeconds::new(99).unwrap());
+        assert_eq!(windows.of(&id), None);
     }
 }

@@ -103,7 +103,7 @@ pub(super) enum Way {
 impl Way {
     fn drawn(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x0eda);
-        match rng.usize(..6) {
+        match rng.usize(..5) {
             0 => Self::OneByOne,
             1 => Self::Rescue([1, 30, 200, 600][rng.usize(..4)]),
             _ => Self::Batches,

@@ -336,7 +336,7 @@ impl World {
             1 => return Way::CrashBefore,
             2 => return Way::Answered(Reply::error(503, "overloaded")),
             3 => return Way::Answered(Reply::error(429, "rate_limit_exceeded")),
-            4 => {
+            4 | 9 => {
                 self.refused_until = now + Duration::from_secs(1);
                 return Way::Answered(Reply::error(401, "invalid_api_key"));
             }
