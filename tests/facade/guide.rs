@@ -17,6 +17,8 @@ mod moving;
 mod multi_user_servers;
 #[path = "../../examples/parts.rs"]
 mod parts;
+#[path = "../../examples/rescue.rs"]
+mod rescue;
 #[path = "../../examples/runs.rs"]
 mod runs;
 #[path = "../../examples/structured_outputs.rs"]
@@ -31,12 +33,13 @@ mod waiting;
 type Main = fn() -> Result<(), Box<dyn Error>>;
 
 /// The name of a page and of its example, and what runs it.
-const PAGES: [(&str, Main); 12] = [
+const PAGES: [(&str, Main); 13] = [
     ("first_batch", first_batch::main),
     ("structured_outputs", structured_outputs::main),
     ("embeddings", embeddings::main),
     ("waiting", waiting::main),
     ("runs", runs::main),
+    ("rescue", rescue::main),
     ("parts", parts::main),
     ("tables", tables::main),
     ("cost", cost::main),

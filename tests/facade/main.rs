@@ -33,6 +33,7 @@ mod runs_fetched;
 mod runs_halved;
 mod runs_partial;
 mod runs_parts;
+mod runs_rescue;
 mod runs_scheduled;
 mod runs_shards;
 mod runs_surplus;

@@ -255,9 +255,14 @@ fn shard(shard: &ShardStatus) -> String {
         ids => format!(", made a second time as {}, which may be charged", ids.join(", ")),
     };
     let held = if shard.held { ", held" } else { "" };
+    let rescued = match (shard.rescued, shard.rest_of) {
+        (Some(_), _) => ", rescued".to_owned(),
+        (None, Some(of)) => format!(", what shard {of} has left"),
+        (None, None) => String::new(),
+    };
     let came = match shard.phase {
         "settled" => format!("{} of {} succeeded", shard.succeeded, out::count(shard.lines, "line")),
         _ => ended(shard.ended, shard.lines),
     };
-    format!("  shard {}{attempt}: {}{held}{batch}{surplus}, {came}{why}", shard.shard, shard.phase)
+    format!("  shard {}{attempt}: {}{held}{rescued}{batch}{surplus}, {came}{why}", shard.shard, shard.phase)
 }

@@ -22,6 +22,18 @@ pub(crate) struct OneByOneArgs {
     #[arg(long)]
     sync: bool,
 
+    /// So long before a batch's window ends, stop it, and send what it leaves one by one, such as 2h
+    ///
+    /// The batch is waited for until it is over, and fetched, before any of its lines is sent: none is
+    /// that it may still answer. Lines that expired are sent as well. The service's clock counts. Where a
+    /// cancel does not bring what was finished, the end of the batch is waited for.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    rescue_before: Option<Duration>,
+
+    /// Send the lines of a rescued batch although it has not ended when its window is over: they may be charged twice
+    #[arg(long)]
+    rescue_anyway: bool,
+
     /// How many requests may be in flight at once; fewer are, as the service takes them [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_in_flight: Option<u32>,
@@ -58,7 +70,11 @@ impl OneByOneArgs {
         if let Some(timeout) = self.request_timeout {
             pace = pace.timeout(timeout);
         }
-        run.synchronous(self.sync).pace(pace)
+        let run = run.synchronous(self.sync).rescue_anyway(self.rescue_anyway).pace(pace);
+        match self.rescue_before {
+            Some(time) => run.rescue_before(time),
+            None => run,
+        }
     }
 
     /// # Errors
@@ -84,6 +100,7 @@ impl OneByOneArgs {
             line = line.switch("--sync");
         }
         let values = [
+            ("--rescue-before", self.rescue_before.map(values::shown)),
             ("--max-in-flight", self.max_in_flight.map(|most| most.to_string())),
             ("--requests-per-minute", self.requests_per_minute.map(|most| most.to_string())),
             ("--tokens-per-minute", self.tokens_per_minute.map(|most| most.to_string())),

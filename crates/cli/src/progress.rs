@@ -123,6 +123,25 @@ impl Bar {
                 out::count(since.as_secs() / 60, "minute"),
             )),
             Progress::Cleaned(file) => self.note(cmd_clean::told(file)),
+            Progress::Rescued { shard, batch, ends_at } => self.note(match ends_at {
+                Some(end) => format!(
+                    "the window of batch {batch} of shard {shard} ends at {end}: what it leaves is sent one by one when it is over"
+                ),
+                None => format!("batch {batch} of shard {shard} has expired: what it leaves is sent one by one"),
+            }),
+            Progress::Rest { shard, lines, .. } => self.note(format_args!(
+                "the batch of shard {shard} is over and fetched; {} left to be sent one by one",
+                match lines {
+                    0 => "no line is".to_owned(),
+                    1 => "1 line is".to_owned(),
+                    several => format!("{several} lines are"),
+                }
+            )),
+            Progress::RescuedAnyway { shard, batch, lines } => self.note(format_args!(
+                "batch {batch} of shard {shard} has not ended, and is given up: all of its lines are sent one by one, and \
+                 up to {} may be charged twice",
+                out::count(*lines, "line"),
+            )),
             Progress::Answering { shard, lines, succeeded, failed } => {
                 let ended = succeeded.saturating_add(*failed);
                 let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };

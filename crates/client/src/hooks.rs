@@ -4,7 +4,7 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tracing::{Instrument, Span, debug, debug_span, field::Empty};
 
@@ -29,6 +29,9 @@ pub trait Answers: fmt::Debug + Send + Sync {
     /// Changes the JSON answer of a successful operation, such as `get_batch`, where it is not of the contract's shape,
     /// or holds a secret. Never called for the content of a file.
     fn to_contract(&self, operation: &str, answer: &mut Value);
+
+    /// Takes note of the `Date` of an answer.
+    fn told_date(&self, date: &str);
 
     /// A text of a header without secrets, for a span.
     fn without_secrets(&self, text: &str) -> String;
@@ -119,6 +122,9 @@ impl ClientHooks<Inner> for Client {
         };
         let response = sent.inspect_err(|error| tell_failure(&span, error))?;
         span.record("status", response.status().as_u16());
+        if let Some(date) = response.headers().get(DATE).and_then(|date| date.to_str().ok()) {
+            self.inner().answers.told_date(date);
+        }
         if let Some(id) = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
             span.record("request_id", self.inner().answers.without_secrets(id));
         }

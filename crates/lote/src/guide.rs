@@ -5,6 +5,7 @@
 //! [embeddings]: crate::guide::embeddings
 //! [waiting]: crate::guide::waiting
 //! [runs]: crate::guide::runs
+//! [rescue]: crate::guide::rescue
 //! [parts]: crate::guide::parts
 //! [tables]: crate::guide::tables
 //! [cost]: crate::guide::cost
@@ -26,6 +27,7 @@ macro_rules! page {
         #[doc = "[structured_outputs]: crate::guide::structured_outputs"]
         #[doc = "[waiting]: crate::guide::waiting"]
         #[doc = "[runs]: crate::guide::runs"]
+        #[doc = "[rescue]: crate::guide::rescue"]
         #[doc = "[parts]: crate::guide::parts"]
         #[doc = "[cost]: crate::guide::cost"]
         #[doc = "[errors]: crate::guide::errors"]
@@ -73,6 +75,14 @@ page! {
     /// [`RunStatus`](crate::run::RunStatus), [`Repair`](crate::run::Repair),
     /// [`RunError`](crate::run::RunError), [`RunEvent`](crate::run::RunEvent), [`run::outcomes`](crate::run::outcomes()).
     runs
+}
+
+page! {
+    /// [`Run::synchronous`](crate::run::Run::synchronous), [`Run::rescue_before`](crate::run::Run::rescue_before),
+    /// [`Run::rescue_anyway`](crate::run::Run::rescue_anyway), [`Pace`](crate::run::Pace),
+    /// [`SynchronousLines`](crate::run::SynchronousLines),
+    /// [`Dialect::cancel_delivers`](crate::Dialect::cancel_delivers).
+    rescue
 }
 
 page! {

@@ -1,5 +1,7 @@
 //! Owns the tests of lines that are sent one by one: `--sync` and how fast.
 
+use std::time::Duration;
+
 use lote_gateway::Gateway;
 use lote_gateway::faults::{Effect, Fault, Operation, Refusal};
 
@@ -96,4 +98,30 @@ fn a_service_that_takes_no_line_leaves_nothing() {
     let ended = lote_in(at(gateway.url()), place.path(), &["run", "requests.jsonl", "--sync"]);
     assert_eq!(ended.code, 4, "{ended:?}");
     assert_eq!(names(place.path()), ["requests.jsonl"]);
+}
+
+#[test]
+fn a_batch_that_would_be_late_is_rescued_and_that_is_said() {
+    let day = Duration::from_secs(24 * 3600);
+    let gateway = Embedded::standing(Gateway::builder().window(day / 2));
+    let place = folder(&[("requests.jsonl", &requests(&["1", "[[sleep=50000000]] 2", "[[sleep=50000000]] 3"]))]);
+    let lote = |args: &[&str]| lote_in(at(gateway.url()), place.path(), args);
+    let begun = lote(&["run", "requests.jsonl", "--detach", "--rescue-before", "2h"]);
+    assert_eq!(begun.code, 5, "{begun:?}");
+    assert!(begun.stderr.contains(" --rescue-before 7200s\n"), "{begun:?}");
+    gateway.pass(day * 11 / 24);
+    // A tick decides, and stops the batch.
+    let tick = lote(&["resume", "requests.run", "--detach", "--rescue-before", "2h"]);
+    assert!(tick.code == 5 && tick.stderr.contains("what it leaves is sent one by one when it is over"), "{tick:?}");
+    let status = lote_in(command(), place.path(), &["status", "requests.run"]);
+    assert!(status.stdout.contains("shard 1: created, rescued, batch batch_"), "{status:?}");
+    gateway.pass(Duration::from_secs(3600));
+    let late = lote(&["resume", "requests.run", "--deadline", "1s", "--max-in-flight", "1"]);
+    assert_eq!(late.code, 5, "{late:?}");
+    assert!(late.stderr.contains("2 lines are left to be sent one by one"), "{late:?}");
+    let status = lote_in(command(), place.path(), &["status", "requests.run"]);
+    assert!(status.stdout.contains("shard 2: synchronous, what shard 1 has left, 0 of 2 lines ended"), "{status:?}");
+    assert!(status.stdout.contains("1 of 3 lines ended, 1 succeeded"), "{status:?}");
+    let cancelled = lote(&["cancel", "requests.run", "--json"]);
+    assert_eq!((cancelled.code, &json(&cancelled)["cancelled"]), (1, &2.into()), "{cancelled:?}");
 }

@@ -1,12 +1,13 @@
 //! Lines that are sent one by one, by real processes that are killed: no line is sent again that has its answer, and what is
 //! sent again is what was in flight, which the summary tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use lote::save::Stored;
 use lote_gateway::{Event, Gateway};
@@ -136,4 +137,95 @@ fn lines_that_are_sent_one_by_one_are_sent_again_only_when_they_were_in_flight()
         assert!(!batches && names(place.path()) == ["requests.jsonl", "requests.run"]);
         println!("{KILLS} kills, {told} of {LINES} lines sent again, {surplus} of them paid twice");
     }
+}
+
+/// Lets a gateway's time pass as long as this is done, half a minute at a time.
+fn passing<T>(runtime: &Runtime, gateway: &Arc<Gateway>, work: impl FnOnce() -> T) -> T {
+    let passes = Arc::clone(gateway);
+    let passes = runtime.spawn(async move {
+        loop {
+            passes.advance(Duration::from_secs(30)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    let done = work();
+    passes.abort();
+    done
+}
+
+/// A line that takes half an hour, of which a batch does one after another.
+fn slow(number: usize) -> String {
+    line(number).replace("[[sleep=", "[[sleep=1800000]] [[was=")
+}
+
+#[test]
+fn a_rescue_that_is_killed_sends_no_line_that_its_batch_has_answered_nor_one_twice() {
+    let runtime = Runtime::new().expect("a runtime");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let builder = Gateway::builder().journal(true).virtual_clock_at(now.try_into().expect("a time"));
+    let builder = builder.window(Duration::from_secs(12 * 3600)).line_concurrency(1);
+    let gateway = Arc::new(runtime.block_on(builder.start()).expect("it starts"));
+    let lines = 80;
+    let requests: String = (0..lines).map(slow).collect();
+    let place = folder(&[("requests.jsonl", requests.as_bytes())]);
+    let lote = |args: &[&str]| {
+        let mut command = at(&gateway.url());
+        command.current_dir(place.path()).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let begun = lote(&["run", "requests.jsonl", "--detach"]).output().expect("it starts");
+    assert_eq!(begun.status.code(), Some(5), "{}", String::from_utf8_lossy(&begun.stderr));
+    runtime.block_on(gateway.advance(Duration::from_secs(7 * 3600)));
+    let run = || {
+        let mut command = lote(&["resume", "requests.run", "--rescue-before", "6h", "--max-in-flight", "2", "--json"]);
+        // So that its requests are not in the way of each other.
+        command.env("LOTE_RETRIES", "3");
+        command
+    };
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut phases = BTreeSet::new();
+    let last = passing(&runtime, &gateway, || {
+        for kill in 0..KILLS {
+            let before: usize = asked(&gateway).values().sum();
+            let mut child = run().spawn().expect("it starts");
+            let until = Instant::now() + Duration::from_millis(30 + kill as u64 * 37 % 150);
+            while Instant::now() < until || asked(&gateway).values().sum::<usize>() < before.min(1) + kill % 3 {
+                if child.try_wait().expect("a child").is_some() || Instant::now() > until + Duration::from_secs(60) {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            signal(&child, "KILL");
+            child.wait().expect("it is dead");
+            let finished = finished(place.path(), &gateway);
+            for (line, times) in &known {
+                assert_eq!(finished.get(line), Some(times), "a line that had its answer was sent again, or lost it");
+            }
+            known = finished;
+            let status = lote::run::status(place.path().join("requests.run")).expect("its status");
+            phases.extend(status.shards.iter().map(|shard| (shard.rest_of.is_some(), shard.phase)));
+        }
+        run().output().expect("it starts")
+    });
+    assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
+    println!("killed at {phases:?}");
+    assert!(phases.contains(&(true, "synchronous")), "{phases:?}");
+    for (line, times) in known {
+        assert_eq!(finished(place.path(), &gateway).get(&line), Some(&times), "a finished line was sent again");
+    }
+    let summary: Value = serde_json::from_slice(&last.stdout).expect("a summary");
+    assert_eq!((&summary["succeeded"], &summary["batches"][0]["status"]), (&lines.into(), &"cancelled".into()));
+    // What the batch has answered nobody else was asked for.
+    let answered = fs::read_to_string(place.path().join("requests.run/shards/0001/output.jsonl")).expect("answers");
+    let answered = answered.lines().count();
+    let asked = asked(&gateway);
+    assert!(answered > 0 && answered + asked.len() == lines, "{answered} by the batch, {} alone", asked.len());
+    let surplus: usize = asked.values().map(|times| times - 1).sum();
+    let told = summary["synchronous"]["sent_again"].as_u64().expect("a number");
+    assert_eq!(summary["synchronous"]["lines"], asked.len());
+    assert!(surplus as u64 <= told && told <= (KILLS * 2) as u64, "{surplus} paid twice, {told} told");
+    let batches = gateway.journal().into_iter().filter(|entry| matches!(entry.event, Event::BatchCreated { .. }));
+    assert_eq!(batches.count(), 1);
+    println!("{KILLS} kills, {answered} lines by the batch, {} alone, {told} of them sent again", asked.len());
 }

@@ -74,6 +74,8 @@ mirror! {
         fn clean_remote(clean: bool);
         fn partial(partial: bool);
         fn synchronous(synchronous: bool);
+        fn rescue_before(time: Duration);
+        fn rescue_anyway(anyway: bool);
         fn pace(pace: Pace);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);

@@ -13,6 +13,7 @@ use super::{
     Account, Client, Shared,
     address::Address,
     border::Border,
+    clock::ServiceClock,
     connections::{self, Connections},
 };
 use crate::{Dialect, Error, Retry, policy::Budget};
@@ -181,8 +182,9 @@ impl ClientBuilder {
         let headers = dialect.headers(on_behalf_of)?;
         let user_agent = header("user agent", &self.user_agent)?;
         let secrets = dialect.secrets(key);
+        let clock = Arc::new(ServiceClock::new());
         let answers: Arc<dyn lote_client::Answers> =
-            Arc::new(Border { dialect: dialect.dialect.clone(), secrets: secrets.clone() });
+            Arc::new(Border { dialect: dialect.dialect.clone(), secrets: secrets.clone(), clock: Arc::clone(&clock) });
 
         let connections = Connections {
             user_agent,
@@ -207,6 +209,7 @@ impl ClientBuilder {
             base_url,
             dialect,
             secrets,
+            clock,
             account,
             idle_timeout: self.idle_timeout,
             call_timeout: self.call_timeout,

@@ -4,16 +4,18 @@ mod account;
 mod address;
 mod border;
 mod builder;
+mod clock;
 mod connections;
 
 use std::{env, fmt, future::Future, sync::Arc, time::Duration};
 
 pub(crate) use account::Account;
 pub use builder::ClientBuilder;
+use clock::ServiceClock;
 use connections::Connections;
 
 use crate::{
-    Batches, Dialect, DialectChoice, Error, Files, Retry,
+    Batches, Dialect, DialectChoice, Error, Files, Retry, UnixSeconds,
     dialect::ChosenDialect,
     policy::{Budget, Try},
     secrets::Secrets,
@@ -31,6 +33,7 @@ pub(crate) struct Shared {
     base_url: String,
     dialect: ChosenDialect,
     secrets: Secrets,
+    clock: Arc<ServiceClock>,
     account: Account,
     idle_timeout: Duration,
     call_timeout: Duration,
@@ -55,6 +58,11 @@ impl Shared {
     /// The dialect, as it was chosen.
     pub(crate) fn dialect(&self) -> &ChosenDialect {
         &self.dialect
+    }
+
+    /// The service's time, as its answers tell it.
+    pub(crate) fn time(&self) -> UnixSeconds {
+        self.clock.now()
     }
 
     /// What is to be blanked out of texts.

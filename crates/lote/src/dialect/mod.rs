@@ -191,6 +191,12 @@ impl Dialect {
         }
     }
 
+    /// Whether a batch that is cancelled brings what it has finished by then, as far as that is known. A
+    /// [rescue](crate::run::Run::rescue_before) stops batches only where it does; elsewhere it waits for their end.
+    pub fn cancel_delivers(&self) -> bool {
+        self.0.cancel.delivers
+    }
+
     /// Whether `X-On-Behalf-Of` is understood.
     pub fn understands_on_behalf_of(&self) -> bool {
         self.0.on_behalf_of

@@ -26,6 +26,7 @@ pub(super) struct Table {
     pub(super) query: BTreeMap<String, String>,
     pub(super) upload: Upload,
     pub(super) create: Create,
+    pub(super) cancel: Cancel,
     pub(super) lines: Lines,
     pub(super) limits: Limits,
     pub(super) list: List,
@@ -47,6 +48,7 @@ impl Default for Table {
             query: BTreeMap::new(),
             upload: Upload::default(),
             create: Create::default(),
+            cancel: Cancel::default(),
             lines: Lines::default(),
             limits: Limits::default(),
             list: List::default(),
@@ -167,6 +169,14 @@ pub(super) enum Idempotency {
     None,
     Header(Name),
     Field(String),
+}
+
+/// What a cancel brings.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Cancel {
+    /// Whether what a batch has finished is in its files when it was cancelled.
+    pub(super) delivers: bool,
 }
 
 /// What a request line looks like.

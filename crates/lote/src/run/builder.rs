@@ -69,6 +69,8 @@ pub struct Run {
     pub(super) clean_remote: bool,
     pub(super) partial: bool,
     pub(super) synchronous: bool,
+    pub(super) rescue_before: Option<Duration>,
+    pub(super) rescue_anyway: bool,
     pub(super) pace: Pace,
     pub(super) gateway: Option<String>,
     /// What a person has said of shards that were held.
@@ -141,6 +143,8 @@ impl Run {
             clean_remote: false,
             partial: false,
             synchronous: false,
+            rescue_before: None,
+            rescue_anyway: false,
             pace: Pace::new(),
             gateway: None,
             words: Vec::new(),
@@ -332,6 +336,27 @@ impl Run {
     /// shard that went this way stays on it, whatever is set later.
     pub fn synchronous(mut self, synchronous: bool) -> Self {
         self.synchronous = synchronous;
+        self
+    }
+
+    /// Rescues what would not be done in time: so long before a batch's window ends, by the service's clock, the batch is
+    /// stopped, waited for until it is over, and fetched; the lines that it has left unanswered are sent one by one
+    /// ([`pace`](Self::pace)). So are those that a batch has left which expired. No line is sent that may still be answered
+    /// by its batch.
+    ///
+    /// Where stopping a batch does not bring what it has finished ([`Dialect::cancel_delivers`](crate::Dialect::cancel_delivers)),
+    /// its end is waited for. One that does not come to its end although its window is over holds its shard: see
+    /// [`rescue_anyway`](Self::rescue_anyway). Once it was decided for a shard, it is done by every process that goes on.
+    pub fn rescue_before(mut self, time: Duration) -> Self {
+        self.rescue_before = Some(time);
+        self
+    }
+
+    /// Sends the lines of a rescued batch one by one although it has not ended when its window is over: all of them, of
+    /// which it may have answered some, or answer them later, and may charge all. The batch is
+    /// [given up](super::Report::given_up).
+    pub fn rescue_anyway(mut self, anyway: bool) -> Self {
+        self.rescue_anyway = anyway;
         self
     }
 

@@ -77,6 +77,11 @@ pub(super) enum Event {
     Synchronous { shard: u32, nonce: String },
     /// The service took none of the lines that were to be sent one by one, and was sent none that can be charged.
     Unsent { shard: u32, why: String },
+    /// No more is bought of a batch: what it leaves unanswered is sent one by one once it is over, and not before.
+    Rescued { shard: u32, at: UnixSeconds },
+    /// The lines that the batch of a rescued shard has left unanswered, as a shard of their own that is sent one by one; none
+    /// where it has left none.
+    Rest { shard: u32, rest: Option<ShardPlan> },
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,

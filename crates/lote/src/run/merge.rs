@@ -90,7 +90,11 @@ struct Part {
     plan: ShardPlan,
     attempt: u32,
     /// Whether its lines are a part of those of another shard, which stands for them in the order of the input.
-    is_half: bool,
+    is_part: bool,
+    /// The shard that has the lines which its batch has left unanswered, in their order.
+    rest: Option<u32>,
+    /// Whether it is such a one.
+    is_rest: bool,
     /// Batches that were made of the same lines for nothing, and where what they finished is.
     surplus: Vec<(BatchId, PathBuf)>,
     came: Came,
@@ -159,7 +163,7 @@ impl Merge {
             for (number, part) in &self.parts.shards {
                 if let Came::Results(written) = &part.came {
                     let joined = read_summary(&self.root, *number)?.joined;
-                    if tried_once && joined.succeeded == joined.lines {
+                    if tried_once && !part.is_rest && joined.succeeded == joined.lines {
                         sum.add(&joined);
                         counted.insert(*number, written);
                     } else {
@@ -300,7 +304,9 @@ impl Parts {
             Part {
                 plan: shard.plan.clone(),
                 attempt: shard.attempt,
-                is_half: shard.half_of.is_some(),
+                is_part: shard.half_of.is_some() || shard.rest_of.is_some(),
+                rest: shard.rest,
+                is_rest: shard.rest_of.is_some(),
                 surplus: surplus.collect(),
                 came,
             }
@@ -312,14 +318,14 @@ impl Parts {
     /// One shard alone, if it was settled: its lines in their order, without those that equal them.
     pub(super) fn only(mut self, shard: u32) -> Option<Self> {
         let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results(_)))?;
-        let part = Part { attempt: 1, is_half: false, ..part };
+        let part = Part { attempt: 1, is_part: false, ..part };
         Some(Self { shards: [(shard, part)].into(), in_order: true, order: None, copies: None })
     }
 
     /// How many lines there are, and how many of those in shards have no outcome yet.
     pub(super) fn lines(&self) -> (u64, u64) {
         let copies = self.copies.as_ref().map_or(0, |copies| copies.equal.lines);
-        let whole = self.shards.values().filter(|part| part.attempt == 1 && !part.is_half);
+        let whole = self.shards.values().filter(|part| part.attempt == 1 && !part.is_part);
         let open = self.shards.values().filter(|part| self.is_undecided(part.plan.number));
         (whole.map(|part| part.plan.lines).sum::<u64>().saturating_add(copies), open.map(|part| part.plan.lines).sum())
     }

@@ -66,7 +66,7 @@ pub use sync::Pace;
 use self::plan::Cut;
 pub(crate) use self::seam::wall;
 use crate::{
-    Batch, BatchId, Error,
+    Batch, BatchId, Error, UnixSeconds,
     lines::{Checked, Joined},
 };
 
@@ -154,6 +154,34 @@ pub enum Progress<'a> {
     },
     /// A look at a batch.
     Waiting(&'a Batch),
+    /// The window of a batch ends soon, or is over: no more is bought of it, and what it leaves is sent one by one.
+    Rescued {
+        /// The shard.
+        shard: u32,
+        /// The batch.
+        batch: &'a BatchId,
+        /// When its window ends, by the service's clock; none where it has ended.
+        ends_at: Option<UnixSeconds>,
+    },
+    /// What the batch of a rescued shard has left unanswered is known.
+    Rest {
+        /// The shard.
+        shard: u32,
+        /// How many lines that are.
+        lines: u64,
+        /// The shard that has them now, if there are any.
+        rest: Option<u32>,
+    },
+    /// A rescued batch has not ended although its window is over, and its lines are sent one by one all the same: so many
+    /// may be charged twice.
+    RescuedAnyway {
+        /// The shard.
+        shard: u32,
+        /// The batch.
+        batch: &'a BatchId,
+        /// How many lines it has.
+        lines: u64,
+    },
     /// The lines of a shard are sent one by one, and so many of them have come to an end.
     Answering {
         /// The shard.

@@ -28,6 +28,8 @@ use crate::{
 pub struct Repair {
     refusals: bool,
     missing: bool,
+    /// Only what was never answered.
+    unanswered: bool,
 }
 
 impl Repair {
@@ -48,6 +50,11 @@ impl Repair {
         self
     }
 
+    /// What a batch that ended before its time has left.
+    fn unanswered() -> Self {
+        Self { unanswered: true, ..Self::default() }
+    }
+
     /// Whether a line with this result is tried again. `trusted` when the files of its batch hold what its counts say.
     fn takes(self, result: &[u8], trusted: bool) -> bool {
         let Ok(answer) = Answer::parse(result) else { return false };
@@ -55,6 +62,7 @@ impl Repair {
             OutcomeKind::Succeeded => false,
             OutcomeKind::Expired | OutcomeKind::Cancelled => true,
             OutcomeKind::Missing | OutcomeKind::Unreadable => trusted || self.missing,
+            _ if self.unanswered => false,
             _ => match answer.status_code() {
                 Some(408 | 409 | 425 | 429 | 500..=599 | 200..=299) => true,
                 Some(_) => self.refusals,
@@ -95,6 +103,13 @@ impl Search {
             trusted: BTreeMap::new(),
             next: folder.state.next_number(),
         }
+    }
+
+    /// For the lines of one shard that was settled which have no answer.
+    pub(super) fn of_rest(folder: &Folder, shard: u32) -> Option<Self> {
+        let search = Self::new(folder, Repair::unanswered());
+        let parts = Parts::of(folder).only(shard)?;
+        Some(Self { parts, ..search })
     }
 
     /// Writes the lines to be tried again into shards of their own.

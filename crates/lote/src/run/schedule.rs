@@ -239,7 +239,9 @@ impl State {
     /// The shards that nobody has submitted, in the order in which they are to be. Halves go first, the smallest of them
     /// before all: what a service takes is known sooner than it was asked for everything else.
     fn unsent(&self) -> impl Iterator<Item = &Shard> {
-        let unsent = |shard: &&Shard| shard.held.is_none() && matches!(shard.phase, Phase::Planned | Phase::Uploaded);
+        let unsent = |shard: &&Shard| {
+            shard.held.is_none() && matches!(shard.phase, Phase::Planned | Phase::Uploaded) && !shard.is_for_rescue()
+        };
         let all = self.shards.values().filter(unsent);
         let mut halves: Vec<&Shard> = all.clone().filter(|shard| shard.half_of.is_some()).collect();
         halves.sort_by_key(|shard| (shard.plan.lines, shard.plan.number));

@@ -38,12 +38,16 @@ pub(super) enum Rule {
     Twins,
     /// 14: what an embedded gateway did ended with it.
     Embedded,
+    /// 15: what a batch may still answer is not sent one by one.
+    Over,
+    /// 16: a line that was sent by itself and has its answer is not sent again.
+    Recorded,
 }
 
 #[cfg(test)]
 impl Rule {
     /// All of them.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Intent,
         Self::Look,
         Self::Proof,
@@ -58,6 +62,8 @@ impl Rule {
         Self::Cancelled,
         Self::Twins,
         Self::Embedded,
+        Self::Over,
+        Self::Recorded,
     ];
 }
 

@@ -84,6 +84,14 @@ pub(super) struct Shard {
     pub(super) half_of: Option<u32>,
     /// Batches that were made of the same lines for nothing.
     pub(super) surplus: Vec<Surplus>,
+    /// When it was decided that what its batch leaves is sent one by one.
+    pub(super) rescued: Option<UnixSeconds>,
+    /// Whether it is known what that is; or it is to be sent no more, or by another attempt.
+    pub(super) is_rest_known: bool,
+    /// The shard that has it.
+    pub(super) rest: Option<u32>,
+    /// The shard whose batch has left these lines.
+    pub(super) rest_of: Option<u32>,
     /// Whether its lines are sent one by one.
     pub(super) synchronous: bool,
     /// How many of those had their answers in its folder when all had come: what is not there any more was lost here.
@@ -147,6 +155,8 @@ pub(super) enum Next {
     Submit(u32),
     /// Send the lines of a shard one by one.
     Answer(u32),
+    /// Put the lines that a rescued shard has left unanswered into another one.
+    Rest(u32),
     /// Put the lines of a shard into two others: it is too big for this.
     Halve(u32, Than),
     /// Wait until a batch is over, or another may be created.
@@ -191,6 +201,10 @@ impl Shard {
             why: None,
             half_of: None,
             surplus: Vec::new(),
+            rescued: None,
+            is_rest_known: false,
+            rest: None,
+            rest_of: None,
             synchronous: false,
             answered: 0,
         }
@@ -204,6 +218,17 @@ impl Shard {
             Phase::Cancelled | Phase::Halved(_) => None,
             Phase::Created | Phase::Over | Phase::Fetched | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
         }
+    }
+
+    /// Whether its lines are sent one by one whatever is asked: no batch of them would end in time.
+    pub(super) fn is_for_rescue(&self) -> bool {
+        self.rescued.is_some() || self.rest_of.is_some()
+    }
+
+    /// Whether its batch was rescued and is settled, and what it has left is not known yet.
+    fn leaves_a_rest(&self) -> bool {
+        let is_settled = matches!(self.phase, Phase::Settled(_)) && !self.synchronous;
+        is_settled && self.rescued.is_some() && !self.is_rest_known
     }
 
     /// Whether nothing more is to come of it.
@@ -236,18 +261,24 @@ impl State {
         if let Some(shard) = find(&|shard| matches!(shard.phase, Phase::Over | Phase::Fetched)) {
             return Next::Settle(shard);
         }
+        if let Some(shard) = find(&Shard::leaves_a_rest) {
+            return Next::Rest(shard);
+        }
         if find(&|shard| shard.phase == Phase::Creating).is_some() {
             return Next::Resolve;
         }
         // One that was begun goes before those that were not.
-        let unsent = |shard: &Shard| matches!(shard.phase, Phase::Planned | Phase::Uploaded);
+        let unsent = |shard: &Shard| {
+            let is_unsent = matches!(shard.phase, Phase::Planned | Phase::Uploaded);
+            is_unsent && (schedule.synchronous || shard.is_for_rescue())
+        };
         let answering = find(&|shard| shard.phase == Phase::Synchronous);
-        let begins = || find(&unsent).filter(|_| schedule.synchronous && !self.cancelled);
+        let begins = || find(&unsent).filter(|_| !self.cancelled);
         match schedule.turn(self, now) {
             Turn::Submit(shard) => return Next::Submit(shard),
             Turn::Halve(shard, than) => return Next::Halve(shard, than),
             // Batches are at work meanwhile.
-            _ if answering.is_some() => {}
+            _ if answering.is_some() || begins().is_some() => {}
             // Room comes by itself when a pause is over; else a batch must end, and those of held shards do not.
             Turn::Wait(Why::Paused | Why::Creates { .. }) => return Next::Wait,
             Turn::Wait(Why::Open { .. } | Why::Tokens { .. }) | Turn::None => {}

@@ -99,6 +99,12 @@ pub struct ShardStatus {
     pub phase: &'static str,
     /// The shard that it is a half of.
     pub half_of: Option<u32>,
+    /// Since when what its batch leaves is to be sent one by one: see [`Run::rescue_before`](super::Run::rescue_before).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rescued: Option<UnixSeconds>,
+    /// The rescued shard whose batch has left its lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest_of: Option<u32>,
     /// Its batch.
     pub batch: Option<BatchId>,
     /// The status of that, as it was last seen.
@@ -176,6 +182,8 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             lines: shard.plan.lines,
             phase,
             half_of: shard.half_of,
+            rescued: shard.rescued,
+            rest_of: shard.rest_of,
             batch: shard.batch().cloned(),
             status: shard.status.clone().or_else(|| Some(noted?.status.clone()).filter(|_| !shard.synchronous)),
             ended,
@@ -226,10 +234,12 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
 /// How many lines have ended, and how many of them succeeded. A line that is tried again has not succeeded before, and has
 /// ended when its last attempt has.
 fn came(state: &State, shards: &[ShardStatus]) -> (u64, u64) {
-    let again = |shard: &&ShardStatus| shard.attempt > 1 && shard.phase != "halved";
+    let again = |shard: &&ShardStatus| (shard.attempt > 1 || shard.rest_of.is_some()) && shard.phase != "halved";
     let sum = |count: fn(&ShardStatus) -> u64| -> u64 { shards.iter().map(count).sum() };
-    let first =
-        |count: fn(&ShardStatus) -> u64| -> u64 { shards.iter().filter(|shard| shard.attempt == 1).map(count).sum() };
+    let first = |count: fn(&ShardStatus) -> u64| -> u64 {
+        let first = shards.iter().filter(|shard| shard.attempt == 1 && shard.rest_of.is_none());
+        first.map(count).sum()
+    };
     let is_ended = |number: u32| state.shards.get(&number).is_some_and(Shard::is_ended);
     let open = shards.iter().filter(again).filter(|shard| !is_ended(shard.shard));
     let open: u64 = open.map(|shard| shard.lines.saturating_sub(shard.ended)).sum();

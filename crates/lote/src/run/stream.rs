@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::{Progress, RemoteFile, Report, Run, RunError};
 use crate::{
-    Batch, BatchId,
+    Batch, BatchId, UnixSeconds,
     lines::{Checked, Joined},
 };
 
@@ -105,6 +105,34 @@ pub enum RunEvent {
     /// A look at a batch, with its [counts](Batch::request_counts). Of several looks at one batch that were not taken in
     /// time the last one comes.
     Waiting(Box<Batch>),
+    /// The window of a batch ends soon, or is over: no more is bought of it, and what it leaves is sent one by one.
+    Rescued {
+        /// The shard.
+        shard: u32,
+        /// The batch.
+        batch: BatchId,
+        /// When its window ends, by the service's clock; none where it has ended.
+        ends_at: Option<UnixSeconds>,
+    },
+    /// What the batch of a rescued shard has left unanswered is known.
+    Rest {
+        /// The shard.
+        shard: u32,
+        /// How many lines that are.
+        lines: u64,
+        /// The shard that has them now, if there are any.
+        rest: Option<u32>,
+    },
+    /// A rescued batch has not ended although its window is over, and its lines are sent one by one all the same: so many
+    /// may be charged twice.
+    RescuedAnyway {
+        /// The shard.
+        shard: u32,
+        /// The batch.
+        batch: BatchId,
+        /// How many lines it has.
+        lines: u64,
+    },
     /// The lines of a shard are sent one by one, and so many of them have come to an end. Of several that were not taken in
     /// time the last one comes.
     Answering {
@@ -174,6 +202,11 @@ impl RunEvent {
             Progress::Waits { why } => Self::Waits { why: why.to_owned() },
             Progress::LimitsUnread { file, why } => Self::LimitsUnread { file: file.to_owned(), why: why.to_owned() },
             Progress::Waiting(batch) => Self::Waiting(Box::new(batch.clone())),
+            Progress::Rescued { shard, batch, ends_at } => Self::Rescued { shard, batch: batch.clone(), ends_at },
+            Progress::Rest { shard, lines, rest } => Self::Rest { shard, lines, rest },
+            Progress::RescuedAnyway { shard, batch, lines } => {
+                Self::RescuedAnyway { shard, batch: batch.clone(), lines }
+            }
             Progress::Answering { shard, lines, succeeded, failed } => {
                 Self::Answering { shard, lines, succeeded, failed }
             }

@@ -352,6 +352,8 @@ impl Run {
             detach,
             partial: self.partial,
             synchronous: self.synchronous,
+            rescue_before: self.rescue_before,
+            rescue_anyway: self.rescue_anyway,
             pace: self.pace.clone(),
             on_progress: Arc::clone(&self.on_progress),
             told: self.told.clone(),

@@ -3,6 +3,7 @@
 mod halve;
 mod noted;
 mod reach;
+mod rescue;
 mod resolve;
 mod settle;
 mod submit;
@@ -20,7 +21,10 @@ use tokio::time::Instant;
 
 pub(super) use self::noted::Noted;
 pub use self::noted::Unreached;
-use self::reach::{Reach, Unanswered};
+use self::{
+    reach::{Reach, Unanswered},
+    rescue::Windows,
+};
 use super::{
     OnProgress, Progress, RunError,
     error::Kind,
@@ -53,6 +57,9 @@ pub(super) struct Manner {
     /// Lines are sent one by one where no batch of them was begun.
     pub(super) synchronous: bool,
     pub(super) pace: Pace,
+    /// How long before its window ends a batch is stopped, if at all.
+    pub(super) rescue_before: Option<Duration>,
+    pub(super) rescue_anyway: bool,
     pub(super) on_progress: OnProgress,
     /// Where a reader takes what is told, and is waited for when it is far behind.
     pub(super) told: Option<Arc<Queue>>,
@@ -89,6 +96,8 @@ pub(super) struct Driver {
     cut_off: BTreeMap<u32, u32>,
     /// Lets requests through that are sent one by one.
     gate: Arc<Gate>,
+    /// When the windows of batches end, as far as they were seen.
+    windows: Windows,
     /// The shards of which it was asked whether their file is still at the service.
     sought: BTreeSet<u32>,
 }
@@ -147,6 +156,7 @@ impl Driver {
             unanswered,
             cut_off: BTreeMap::new(),
             gate,
+            windows: Windows::default(),
             sought: BTreeSet::new(),
         }
     }
@@ -177,6 +187,7 @@ impl Driver {
         }
         self.heed_cancel().await?;
         self.stop_surplus().await?;
+        self.rescue().await?;
         match self.next() {
             // What needs no looking for anything comes first: that takes minutes, which a tick may not have.
             Next::Resolve if (self.manner.detach || self.manner.partial) && !self.glanced => {
@@ -191,6 +202,7 @@ impl Driver {
             Next::Settle(shard) => self.settle(shard).await?,
             Next::Submit(shard) => self.submit(shard).await?,
             Next::Answer(shard) => self.answer(shard).await?,
+            Next::Rest(shard) => self.leave(shard).await?,
             Next::Halve(shard, than) => self.halve_for(shard, than).await?,
             Next::SettleSurplus(shard) => self.settle_surplus(shard).await?,
             Next::Wait if self.manner.detach => {

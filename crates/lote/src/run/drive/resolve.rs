@@ -118,7 +118,9 @@ impl Driver {
             Err(error) if error.is_deadline() => Err(self.service(error)),
             Err(error) if error.is_unreached() && self.outlasts_any() => Err(self.service(error).repeatable()),
             Err(error) => {
-                self.tell(Progress::Survived(&error));
+                if !(has_no_list(&error) && self.folder.state.never_uploaded()) {
+                    self.tell(Progress::Survived(&error));
+                }
                 Ok(false)
             }
         }
@@ -175,6 +177,14 @@ impl Driver {
                     }
                 }
                 Err(error) if error.is_deadline() => return Err(self.service(error.maybe_done())),
+                // A service that has no batches has made none; only a copy of this folder could have asked it to.
+                Err(error) if has_no_list(&error) && self.folder.state.never_uploaded() => {
+                    for shard in self.folder.state.lost() {
+                        self.folder
+                            .say(Event::NoBatch { shard, why: "the service has no list of batches".to_owned() })?;
+                    }
+                    return Ok(());
+                }
                 Err(error) => match trouble.take(&self.tolerance(Tolerance::default()), error) {
                     Ok(error) => {
                         self.reach.trouble(&error);
@@ -224,6 +234,11 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// Whether a service answers as one that has no list of batches.
+fn has_no_list(error: &Error) -> bool {
+    matches!(error.status(), Some(404 | 405 | 501))
 }
 
 /// Why a list does not prove that there is no batch of a shard.

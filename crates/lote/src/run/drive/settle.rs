@@ -165,6 +165,8 @@ impl Driver {
             return Err(self.ended(Kind::Unfetched(error)));
         }
         self.tell(Progress::Survived(&error));
-        self.hold(number, error.to_string())
+        let is_rescued = self.folder.state.shards.get(&number).is_some_and(|shard| shard.rescued.is_some());
+        let anyway = "; its lines are sent one by one, of which some may be charged twice, with --rescue-anyway";
+        self.hold(number, format!("{error}{}", if is_rescued { anyway } else { "" }))
     }
 }

@@ -139,6 +139,7 @@ impl Driver {
     }
 
     pub(super) fn created(&mut self, number: u32, batch: Batch, adopted: bool) -> Result<(), RunError> {
+        self.windows.seen(&batch, self.service_time());
         let written = self.folder.say(Event::Created { shard: number, batch: batch.id.clone(), adopted, said: false });
         // An id that could not be written down is told all the same.
         self.tell(if adopted { Progress::Found(&batch) } else { Progress::Created(&batch) });

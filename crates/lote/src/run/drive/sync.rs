@@ -31,7 +31,7 @@ use crate::{
         plan::{ShardPlan, tokens},
         record::random_name,
         report::SynchronousLines,
-        seam,
+        seam::{self, Rule, kept},
         state::Phase,
         sync::{Came, Done, Gate, Line, Question, Records, SYNC, end_without_answer, result},
     },
@@ -162,7 +162,7 @@ impl Driver {
         let path = self.folder.shard(plan.number).join(REQUESTS);
         let file = File::open(&path).map_err(|error| self.failed("read", &path, error))?;
         let mut source = Source { reader: BufReader::with_capacity(128 << 10, file), number: 0 };
-        let done = sending.records().done.clone();
+        let done = if kept(Rule::Recorded) { sending.records().done.clone() } else { Done::default() };
         let mut at_work: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send + '_>>> = FuturesUnordered::new();
         let (mut stopped, mut broken, mut other) = (None, None, false);
         let mut tick = interval(TICK);
@@ -170,7 +170,10 @@ impl Driver {
         let mut group: Option<Instant> = None;
         loop {
             while at_work.len() < self.manner.pace.max_in_flight && !sending.halt.is_cancelled() {
-                match source.next(&done).map_err(|error| self.failed("read", &path, error))? {
+                let next = source.next(&done).map_err(|error| self.failed("read", &path, error))?;
+                // Who does not hold the folder sends nothing.
+                self.folder.check()?;
+                match next {
                     Some((number, line)) => at_work.push(Box::pin(sending.answer(number, line))),
                     None => break,
                 }
@@ -239,7 +242,7 @@ impl Driver {
 
     /// Whether something else is to be done before other lines are sent.
     fn is_called_away(&self) -> bool {
-        self.folder.cancel_is_asked()
+        self.folder.cancel_is_asked() || self.is_rescue_due()
     }
 
     /// The service takes no line. Of a shard of which nothing was sent that can be charged nothing is left.

@@ -51,6 +51,7 @@ impl Driver {
         for (number, id) in &open {
             match self.manner.deadline.bound(self.client.batches().get(id)).await {
                 Ok(batch) => {
+                    self.windows.seen(&batch, self.service_time());
                     self.tell(Progress::Waiting(&batch));
                     noted.shards.insert(*number, NotedShard::of(&batch));
                     if batch.is_terminal() {
@@ -77,7 +78,7 @@ impl Driver {
         }
         self.folder.note(&noted);
         self.noted = noted;
-        Ok(any)
+        Ok(any || self.is_rescue_due())
     }
 
     /// Looks once at the batches that are at work for those that are over. What cannot be looked at now is looked at later.
@@ -86,6 +87,7 @@ impl Driver {
             match self.manner.deadline.bound(self.client.batches().get(&id)).await {
                 Ok(batch) => {
                     self.reach.answered();
+                    self.windows.seen(&batch, self.service_time());
                     self.tell(Progress::Waiting(&batch));
                     if batch.is_terminal() {
                         self.over(number, id, batch)?;
@@ -189,8 +191,10 @@ impl Driver {
         let latest: Arc<Mutex<BTreeMap<BatchId, NotedShard>>> = Arc::default();
         let (steps, noted) = (Arc::clone(&self.manner.on_progress), Arc::clone(&latest));
         let (reach, looks) = (self.reach.clone(), self.reach.clone());
+        let (client, windows) = (self.client.clone(), self.windows.clone());
         let on_progress = move |batch: &Batch| {
             looks.answered();
+            windows.seen(batch, client.shared().time());
             noted.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.id.clone(), NotedShard::of(batch));
             steps(Progress::Waiting(batch));
         };
@@ -224,6 +228,11 @@ impl Driver {
         let ended = loop {
             tokio::select! {
                 ended = &mut next => break ended,
+                () = self.windows.news(), if self.is_rescue_asked() => {
+                    if self.is_rescue_due() {
+                        return Ok(());
+                    }
+                }
                 _ = tick.tick() => {
                     let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
                     if !latest.is_empty() {
@@ -237,7 +246,7 @@ impl Driver {
                     if self.manner.deadline.is_over() {
                         return Err(self.ended(Kind::GaveUp));
                     }
-                    if self.folder.cancel_is_asked() || self.next() != Next::Wait {
+                    if self.folder.cancel_is_asked() || self.is_rescue_due() || self.next() != Next::Wait {
                         return Ok(());
                     }
                 }

@@ -88,7 +88,11 @@ const NONE: Rank = (false, false);
 /// Reads the requests and the results of a shard side by side.
 struct Reader {
     number: u32,
+    /// The shard whose result the last one is.
+    from: u32,
     left: u64,
+    /// The lines that its batch has left unanswered, and what came of them.
+    rest: Option<Box<Rest>>,
     requests: Proven<Hashed>,
     /// The hash of all request lines.
     sha256: String,
@@ -96,6 +100,12 @@ struct Reader {
     above: Above,
     request: Vec<u8>,
     result: Vec<u8>,
+}
+
+/// A part of the lines of a shard, in their order, and the one that comes next.
+struct Rest {
+    reader: Reader,
+    head: Option<String>,
 }
 
 enum Results {
@@ -161,8 +171,33 @@ impl Lines {
     }
 }
 
+impl Rest {
+    /// Puts what came of the next line in the place of a result that is no better, if it is of this request. Whether it did.
+    fn better(&mut self, request: &[u8], result: &mut Vec<u8>) -> Result<bool, Fault> {
+        if self.head.is_none() && self.reader.left > 0 {
+            self.reader.next()?;
+            let at = |error| Fault(self.reader.requests.lines.path.clone(), error);
+            self.head = Some(custom_id(&self.reader.request).map_err(at)?);
+        }
+        let at = |error| Fault(self.reader.requests.lines.path.clone(), error);
+        let id = custom_id(request).map_err(at)?;
+        if self.head.take_if(|head| *head == id).is_none() {
+            return Ok(false);
+        }
+        let (known, came) = (rank(result), rank(&self.reader.result));
+        // Of two that are as good the later one says more of how things stand.
+        let is_better = came > known || (came, known) == (NONE, NONE);
+        if is_better {
+            std::mem::swap(result, &mut self.reader.result);
+        }
+        Ok(is_better)
+    }
+}
+
 impl Reader {
-    fn open(root: &Path, part: &Part) -> Result<Self, Fault> {
+    fn open(root: &Path, part: &Part, shards: &BTreeMap<u32, Part>) -> Result<Self, Fault> {
+        let rest = part.rest.and_then(|rest| shards.get(&rest));
+        let rest = rest.map(|rest| Self::open(root, rest, shards)).transpose()?;
         let folder = root.join(shard_folder(part.plan.number));
         let results = match &part.came {
             Came::Results(_) => Results::Lines(Lines::open(folder.join(RESULTS))?),
@@ -171,7 +206,9 @@ impl Reader {
         };
         Ok(Self {
             number: part.plan.number,
+            from: part.plan.number,
             left: part.plan.lines,
+            rest: rest.map(|reader| Box::new(Rest { reader, head: None })),
             requests: Proven::open(folder.join(REQUESTS))?,
             sha256: part.plan.sha256.clone(),
             results,
@@ -197,7 +234,14 @@ impl Reader {
                 self.result.pop();
             }
         }
-        self.above.better(&mut self.result)
+        self.above.better(&mut self.result)?;
+        self.from = self.number;
+        if let Some(rest) = &mut self.rest
+            && rest.better(&self.request, &mut self.result)?
+        {
+            self.from = rest.reader.number;
+        }
+        Ok(())
     }
 }
 
@@ -248,7 +292,7 @@ impl Again<'_> {
         let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.lines.path.clone(), error))?;
         let result = std::mem::take(&mut reader.result);
         let rank = rank(&result);
-        self.head = Some(Head { custom_id, shard: reader.number, result, rank });
+        self.head = Some(Head { custom_id, shard: reader.from, result, rank });
         Ok(())
     }
 }
@@ -268,7 +312,7 @@ impl<'a> Chain<'a> {
                     self.left.extend(halves.iter().rev().filter_map(|half| self.shards.get(half)));
                     self.above.push(Above::open(root, part)?);
                 }
-                _ => self.reader = Some(Reader::open(root, part)?),
+                _ => self.reader = Some(Reader::open(root, part, self.shards)?),
             }
         }
         let Some(reader) = &mut self.reader else { return Ok(None) };
@@ -289,7 +333,7 @@ impl<'a> Pairs<'a> {
     pub(super) fn new(root: &'a Path, parts: &'a Parts) -> Self {
         let Parts { shards, in_order, order, copies: _ } = parts;
         let mut lanes: BTreeMap<_, Vec<&Part>> = BTreeMap::new();
-        for part in shards.values().filter(|part| part.attempt > 1 && !part.is_half) {
+        for part in shards.values().filter(|part| part.attempt > 1 && !part.is_part) {
             let ShardPlan { endpoint, model, .. } = &part.plan;
             lanes.entry((part.attempt, endpoint.as_str(), model.as_deref())).or_default().push(part);
         }
@@ -302,7 +346,7 @@ impl<'a> Pairs<'a> {
     }
 
     pub(super) fn walk(&mut self, visit: &mut dyn Visit) -> Result<(), Fault> {
-        let first = self.shards.values().filter(|part| part.attempt == 1 && !part.is_half);
+        let first = self.shards.values().filter(|part| part.attempt == 1 && !part.is_part);
         if self.in_order {
             let first: Vec<(u32, u64)> = first.map(|part| (part.plan.number, part.plan.lines)).collect();
             return first.into_iter().try_for_each(|(shard, count)| {
@@ -336,7 +380,7 @@ impl<'a> Pairs<'a> {
             if !self.open.contains_key(&shard) {
                 let fault =
                     || Fault(self.root.join(ORDER), io::Error::other("it names a shard that is not in the plan"));
-                let part = self.shards.get(&shard).filter(|part| !part.is_half).ok_or_else(fault)?;
+                let part = self.shards.get(&shard).filter(|part| !part.is_part).ok_or_else(fault)?;
                 self.open.insert(shard, Chain::of(self.shards, vec![part]));
             }
             let Some(chain) = self.open.get_mut(&shard) else { continue };
@@ -364,7 +408,7 @@ impl<'a> Pairs<'a> {
             }
             let (from, result) = match &best {
                 Some(head) => (head.shard, head.result.as_slice()),
-                None => (reader.number, reader.result.as_slice()),
+                None => (reader.from, reader.result.as_slice()),
             };
             visit.pair(Pair { shard: reader.number, from, request: &reader.request, result, is_copy: false })?;
             if chain.is_at_end() {

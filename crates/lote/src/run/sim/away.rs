@@ -20,7 +20,7 @@ use crate::{
     Client, Dialect, Error, Tolerance,
     deadline::Deadline,
     lines::Limits,
-    run::{Progress, Report, Run, RunError},
+    run::{Pace, Progress, Report, Run, RunError},
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -252,6 +252,23 @@ fn hours_without_a_network_are_survived_wherever_they_begin_and_said() {
             assert!((1..=9).contains(&came.told.len()) && came.again >= 3, "{at}");
             assert!(came.way.wire.world().services[0].doubled.is_empty(), "{at}");
         }
+    }
+}
+
+#[test]
+fn hours_without_a_network_are_survived_while_lines_are_sent_one_by_one() {
+    for (request, what) in [2, 4].into_iter().flat_map(|nth| [(nth, What::Away), (nth, What::AnswerLost)]) {
+        let when = When::new("POST", ("/chat/completions", ""), request);
+        let one_by_one = |run: Run| run.synchronous(true).pace(Pace::new().max_in_flight(1));
+        let came = virtually(|| run(when, what, one_by_one));
+        let at = format!("request {request}, {what:?}: {:#?}", came.told);
+        let report = came.ended.as_ref().unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_eq!(report.joined.succeeded, 4, "{at}");
+        assert!(came.took > AWAY && came.took < AWAY + HOUR, "{at}: {:?}", came.took);
+        assert!((1..=9).contains(&came.told.len()) && came.again >= 3, "{at}");
+        // What never left costs nothing, and what got through and was not answered is told.
+        let again = u64::from(what == What::AnswerLost);
+        assert_eq!(report.synchronous.map(|lines| (lines.lines, lines.sent_again)), Some((4, again)), "{at}");
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     BatchId, Client, Dialect,
     lines::Limits,
     run::{
-        Progress, Report, Run, RunError,
+        Pace, Progress, Report, Run, RunError,
         event::Event,
         folder::{Folder, Seen},
         log::Log,
@@ -90,6 +90,27 @@ impl Scenario {
     ];
 }
 
+/// How the lines are sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Batches,
+    /// One by one, in most of its lives: what is begun in one way is gone on with in the other.
+    OneByOne,
+    /// In batches, whose windows are over so many seconds after they were made.
+    Rescue(u64),
+}
+
+impl Way {
+    fn drawn(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x0eda);
+        match rng.usize(..5) {
+            0 => Self::OneByOne,
+            1 => Self::Rescue([1, 30, 200, 600][rng.usize(..4)]),
+            _ => Self::Batches,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub(super) seed: u64,
@@ -97,13 +118,14 @@ pub(super) struct Setup {
     pub(super) lines: usize,
     pub(super) max_open: usize,
     pub(super) scenario: Scenario,
+    pub(super) way: Way,
     /// Faults strike creates, readings of the list and the log alone.
     pub(super) search: bool,
 }
 
 impl Setup {
     pub(super) fn plain(nature: Nature) -> Self {
-        Self { seed: 0, nature, lines: 4, max_open: 9, scenario: Scenario::Plain, search: false }
+        Self { seed: 0, nature, lines: 4, max_open: 9, scenario: Scenario::Plain, way: Way::Batches, search: false }
     }
 
     pub(super) fn drawn(seed: u64, rng: &mut fastrand::Rng) -> Self {
@@ -113,6 +135,7 @@ impl Setup {
             lines: rng.usize(1..7),
             max_open: rng.usize(1..4),
             scenario: Scenario::ALL[rng.usize(..Scenario::ALL.len())],
+            way: Way::drawn(seed),
             search: false,
         }
     }
@@ -123,7 +146,13 @@ impl Setup {
         let found_again = nature.lag + nature.late < SETTLE && nature.list != List::Cut;
         // A folder that is lost is noticed by what the list shows at that moment.
         let noticed = nature.metadata && nature.shows_at_once() && nature.late == Duration::ZERO;
-        found_again && (noticed || self.scenario != Scenario::Lost)
+        found_again && (noticed || self.scenario != Scenario::Lost) && !self.forgets()
+    }
+
+    /// Whether what was sent one by one is forgotten with the folder that has it: no list shows it.
+    fn forgets(&self) -> bool {
+        let forgotten = matches!(self.scenario, Scenario::Lost | Scenario::Restore | Scenario::Replace);
+        forgotten && self.way != Way::Batches
     }
 }
 
@@ -150,8 +179,13 @@ impl Clients {
         };
         let here = "http://127.0.0.1:1/v1";
         Self {
-            plain: client(here, dialect("name = \"plain\"")),
-            keys: client(here, dialect("name = \"keys\"\ncreate.idempotency = { header = \"idempotency-key\" }")),
+            plain: client(here, dialect("name = \"plain\"\ncancel.delivers = true")),
+            keys: client(
+                here,
+                dialect(
+                    "name = \"keys\"\ncancel.delivers = true\ncreate.idempotency = { header = \"idempotency-key\" }",
+                ),
+            ),
             elsewhere: client("http://127.0.0.2:1/v1", dialect("name = \"plain\"")),
             wire,
         }
@@ -280,7 +314,7 @@ impl<'a> Play<'a> {
                     self.adopt = twins.collect();
                 }
                 // All batches failed at validation: nothing was sold.
-                Ended::Failed(error) if error.is_failed() => return self.count_money(),
+                Ended::Failed(error) if error.is_failed() => return self.count_money(None),
                 Ended::Failed(_) => sleep(Duration::from_secs(self.rng.u64(1..3_000))).await,
             }
         }
@@ -304,6 +338,14 @@ impl<'a> Play<'a> {
                     told.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.id.to_string());
                 }
             });
+        match self.setup.way {
+            Way::Batches => {}
+            Way::OneByOne => {
+                let most = self.setup.search || self.rng.usize(..4) > 0;
+                run = run.synchronous(most).pace(Pace::new().max_in_flight(2));
+            }
+            Way::Rescue(after) => run = run.rescue_before(Duration::from_secs(86_400 - after)),
+        }
         match self.setup.scenario {
             Scenario::Attempts => run = run.attempts(3),
             Scenario::Embedded => run = run.embedded(format!("gateway {}", self.process)),
@@ -327,7 +369,12 @@ impl<'a> Play<'a> {
         let client = if elsewhere { self.elsewhere.clone() } else { self.client.clone() };
         self.happened |= elsewhere;
         let at = self.folder.clone();
-        self.wire.world().intended = Box::new(move |nonce| is_intended(&at, nonce));
+        // Whoever finds that the folder was replaced may have a request under way.
+        let replaced = self.setup.scenario == Scenario::Replace;
+        self.wire.world().intended = Box::new(move |what| match what.strip_prefix("question ") {
+            Some(line) => replaced || is_sent(&at, &format!("r{line}")),
+            None => is_intended(&at, what),
+        });
         let (wire, search) = (self.wire.clone(), self.setup.search);
         let (in_the_midst, at_the_latest) = (self.rng.u64(1..900), self.rng.u64(1..20_000));
         let run = self.run(&client);
@@ -577,7 +624,7 @@ impl<'a> Play<'a> {
                 _ => {}
             }
         }
-        self.count_money()
+        self.count_money(Some(report))
     }
 
     /// Whether the run must have what one of these batches has answered: it is in its log, or the list showed it, said
@@ -588,8 +635,17 @@ impl<'a> Play<'a> {
     }
 
     /// Whether nothing was paid twice that need not have been, and all that was is told.
-    fn count_money(&self) -> Result<(), String> {
+    fn count_money(&self, report: Option<&Report>) -> Result<(), String> {
         let world = self.wire.world();
+        // What was in flight when a process ended, or whose answer was lost, is told.
+        let sent_again = report.and_then(|report| report.synchronous).map_or(0, |lines| lines.sent_again);
+        let asked_again = world.services[0].asked_again() as u64;
+        if asked_again > sent_again && !self.setup.forgets() && self.setup.scenario != Scenario::Embedded {
+            return Err(format!(
+                "{asked_again} lines were sent again, and {sent_again} are told: {:?}",
+                world.services[0].asked
+            ));
+        }
         let doubled = &world.services[0].doubled;
         // What was in halves when the folder was lost, and is whole now, is not known again.
         let cut_anew = self.setup.scenario == Scenario::Lost && world.found_too_big;
@@ -636,6 +692,17 @@ fn request(number: usize) -> Value {
     json!({
         "custom_id": format!("r{number}"), "method": "POST", "url": "/v1/chat/completions",
         "body": {"model": "m", "messages": [{"role": "user", "content": format!("question {number}")}]},
+    })
+}
+
+/// Whether the log of a run holds that a shard of this line is sent one by one, and the shard's file that this line is.
+fn is_sent(folder: &Path, line: &str) -> bool {
+    let Ok(Seen { state, .. }) = Folder::look(folder) else { return false };
+    state.shards.iter().filter(|(_, shard)| shard.synchronous).any(|(number, _)| {
+        let read =
+            |name: &str| fs::read_to_string(folder.join(format!("shards/{number:04}/{name}"))).unwrap_or_default();
+        let place = service::custom_ids(&read("requests.jsonl")).iter().position(|own| own == line);
+        place.is_some_and(|place| read("sync.jsonl").contains(&format!("{{\"line\":{},\"sent\":true", place + 1)))
     })
 }
 

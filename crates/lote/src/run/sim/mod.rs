@@ -23,7 +23,7 @@ use std::{
 
 use self::{
     choices::{Choices, next_scripts},
-    life::{Play, Scenario, Setup},
+    life::{Play, Scenario, Setup, Way},
     service::Nature,
     wire::Wire,
 };
@@ -36,7 +36,7 @@ const STACK: usize = 64 << 20;
 const SEEDS_A_RULE: u64 = 1_000;
 
 /// What the seeds must make happen.
-const EVENTS: [&str; 21] = [
+const EVENTS: [&str; 25] = [
     "opened",
     "uploaded",
     "creating",
@@ -58,6 +58,10 @@ const EVENTS: [&str; 21] = [
     "attempt",
     "cancelled",
     "finished",
+    "synchronous",
+    "unsent",
+    "rescued",
+    "rest",
 ];
 
 /// The process ends: what is thrown through the code of the run.
@@ -171,7 +175,7 @@ fn find<T: Sync, Found: Send>(all: &[T], look: impl Fn(&T) -> Option<Found> + Sy
 
 #[test]
 fn no_seed_pays_twice_or_loses_a_line() {
-    let (from, seeds) = (number("LOTE_SEED", 0), number("LOTE_SEEDS", 1_500));
+    let (from, seeds) = (number("LOTE_SEED", 0), number("LOTE_SEEDS", 2_000));
     let seeds: Vec<u64> = (from..from + seeds).collect();
     let seen = Mutex::new(BTreeSet::new());
     let wrong = find(&seeds, |seed| {
@@ -199,6 +203,7 @@ fn needing(rule: Rule, setup: Setup) -> Setup {
         Rule::Cancelled => Scenario::Cancel,
         Rule::Twins => Scenario::Lost,
         Rule::Embedded => Scenario::Embedded,
+        Rule::Over | Rule::Recorded => Scenario::Plain,
         _ => setup.scenario,
     };
     let mut nature = setup.nature.clone();
@@ -208,7 +213,12 @@ fn needing(rule: Rule, setup: Setup) -> Setup {
         Rule::Missing => nature.loses_lines = true,
         _ => {}
     }
-    Setup { nature, scenario, ..setup }
+    let way = match rule {
+        Rule::Over => Way::Rescue(30),
+        Rule::Recorded => Way::OneByOne,
+        _ => Way::Batches,
+    };
+    Setup { nature, scenario, way, ..setup }
 }
 
 #[test]
@@ -246,20 +256,22 @@ fn one_shard_is_searched_to_the_end() {
         Nature { late, lag: late, ..Nature::plain() },
         Nature { keys: true, late, ..Nature::plain() },
     ];
-    let wrong = find(&natures, |nature| {
-        let setup = Setup { lines: 2, search: true, ..Setup::plain(nature.clone()) };
+    let ways = [Way::Batches, Way::OneByOne];
+    let all: Vec<_> = natures.iter().flat_map(|nature| ways.map(|way| (nature, way))).collect();
+    let wrong = find(&all, |(nature, way)| {
+        let setup = Setup { lines: 2, search: true, way: *way, ..Setup::plain((*nature).clone()) };
         let (mut open, mut played) = (vec![Vec::new()], 0_u64);
         while let Some(script) = open.pop() {
             let Played { result, taken, .. } = play(&setup, Choices::scripted(script.clone()), None);
             played += 1;
             if let Err(wrong) = result {
-                return Some(format!("script {script:?}, as {nature:?}: {wrong}"));
+                return Some(format!("script {script:?}, {way:?}, as {nature:?}: {wrong}"));
             }
             if script.iter().filter(|choice| **choice > 0).count() < most {
                 open.extend(next_scripts(&script, &taken));
             }
         }
-        println!("{played} courses with up to {most} faults");
+        println!("{played} courses with up to {most} faults, {way:?}");
         None
     });
     assert_eq!(wrong, None, "{}", wrong.as_deref().unwrap_or_default());

@@ -163,6 +163,10 @@ pub(super) struct Service {
     keys: BTreeMap<String, String>,
     pending: Vec<Pending>,
     next: u64,
+    /// What was answered to lines that came by themselves, each answer paid, by the line.
+    pub(super) asked: BTreeMap<String, Vec<String>>,
+    /// The lines that were answered for a key.
+    answered: BTreeMap<String, String>,
     /// Lines that were sold again although an earlier purchase was open or had brought an answer: line, earlier, later.
     pub(super) doubled: Vec<(String, String, String)>,
 }
@@ -177,6 +181,8 @@ impl Service {
             keys: BTreeMap::new(),
             pending: Vec::new(),
             next: 1,
+            asked: BTreeMap::new(),
+            answered: BTreeMap::new(),
             doubled: Vec::new(),
         };
         if service.nature.earlier {
@@ -291,6 +297,34 @@ impl Service {
         }
     }
 
+    /// Answers a line that comes by itself, which is paid unless its key was answered before.
+    pub(super) fn ask(&mut self, body: &[u8], key: Option<String>) -> Reply {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let prompt = body["messages"][0]["content"].as_str().unwrap_or_default();
+        let line = format!("r{}", prompt.trim_start_matches("question "));
+        let key = key.filter(|_| self.nature.keys);
+        if let Some(content) = key.as_ref().and_then(|key| self.answered.get(key)) {
+            return Reply::Json(200, completion(content));
+        }
+        let content = self.id("ask");
+        for earlier in self.batches.iter().filter(|earlier| earlier.lines.contains(&line)) {
+            let paid = earlier.over.as_ref().is_none_or(|over| over.answered.contains(&line));
+            if paid && earlier.ending.sells() {
+                self.doubled.push((line.clone(), earlier.id.clone(), content.clone()));
+            }
+        }
+        if let Some(key) = key {
+            self.answered.insert(key, content.clone());
+        }
+        self.asked.entry(line).or_default().push(content.clone());
+        Reply::Json(200, completion(&content))
+    }
+
+    /// How many answers to lines that came by themselves were paid although there was one before.
+    pub(super) fn asked_again(&self) -> usize {
+        self.asked.values().map(|answers| answers.len() - 1).sum()
+    }
+
     pub(super) fn create(
         &mut self,
         now: Duration,
@@ -331,6 +365,9 @@ impl Service {
         let ending = if ending == Ending::TooBig && lines.len() < 2 { Ending::Completed } else { ending };
         let id = self.id("batch");
         for line in &lines {
+            if let Some(asked) = self.asked.get(line).and_then(|answers| answers.last()).filter(|_| ending.sells()) {
+                self.doubled.push((line.clone(), asked.clone(), id.clone()));
+            }
             for earlier in self.batches.iter().filter(|earlier| earlier.lines.contains(line)) {
                 let paid = earlier.over.as_ref().is_none_or(|over| over.answered.contains(line));
                 // One that fails at validation sells nothing.
@@ -436,7 +473,7 @@ impl Service {
 
     /// By line, the batches that have answered it: each answer is paid.
     pub(super) fn answers(&self) -> BTreeMap<String, Vec<String>> {
-        let mut answers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut answers = self.asked.clone();
         for batch in &self.batches {
             for line in batch.over.iter().flat_map(|over| &over.answered) {
                 answers.entry(line.clone()).or_default().push(batch.id.clone());
@@ -475,13 +512,17 @@ pub(super) fn custom_ids(text: &str) -> Vec<String> {
     text.lines().filter_map(id).collect()
 }
 
+fn completion(content: &str) -> Value {
+    json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    })
+}
+
 /// The result line of a request that this batch has answered.
 fn answer(line: &str, batch: &str) -> Vec<u8> {
-    let body = json!({
-        "id": "c", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": batch}}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-    });
+    let body = completion(batch);
     let line = json!({
         "id": format!("{batch}-{line}"), "custom_id": line, "error": null,
         "response": {"status_code": 200, "request_id": "r", "body": body},

@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) bad_endings: bool,
     /// What may go wrong with calls other than creates and readings of the list.
     pub(super) all_calls: bool,
+    /// The key is refused until then.
+    refused_until: Duration,
     /// When a list was last read.
     pub(super) list_read: Duration,
     /// Whether a service has refused a create that it accepted, and does not show the batch.
@@ -57,7 +59,7 @@ pub(super) struct World {
     requests: usize,
     /// What was wrong with a request.
     pub(super) faults: Vec<String>,
-    /// Whether a create with this nonce was durably intended.
+    /// Whether a create with this nonce, or a line with this prompt, was durably intended.
     pub(super) intended: Box<dyn Fn(&str) -> bool + Send>,
     /// What happened, for whoever looks for what was wrong.
     pub(super) history: Vec<String>,
@@ -74,6 +76,7 @@ impl World {
             services,
             bad_endings: true,
             all_calls: true,
+            refused_until: Duration::ZERO,
             list_read: Duration::ZERO,
             lied: false,
             found_too_big: false,
@@ -251,6 +254,7 @@ impl World {
         let parts: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
         match (asked.method.as_str(), parts.as_slice()) {
             ("POST", ["batches"]) => self.create(asked, now),
+            ("POST", ["chat", "completions"]) => self.ask(asked, now),
             ("GET", ["batches"]) => {
                 let limit = asked.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(20);
                 let reply = self.services[asked.service].list(now, asked.query("after"), limit);
@@ -310,6 +314,40 @@ impl World {
             1 => Way::Answered(Reply::error(500, "broken")),
             2 => Way::Lost,
             3 => Way::CrashBefore,
+            _ => Way::Answered(reply),
+        }
+    }
+
+    /// A line that comes by itself.
+    fn ask(&mut self, asked: &Asked, now: Duration) -> Way {
+        let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        let prompt = body["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
+        if !(self.intended)(&prompt) {
+            self.faults.push(format!("{prompt} was sent without a durable intent, after {now:?}"));
+        }
+        if self.cancelled_at.is_some_and(|at| now > at + HEEDED) {
+            self.faults.push(format!("{prompt} at {now:?}, and the run was cancelled at {:?}", self.cancelled_at));
+        }
+        if now < self.refused_until {
+            return Way::Answered(Reply::error(401, "invalid_api_key"));
+        }
+        let choice = self.choices.take(10);
+        match choice {
+            1 => return Way::CrashBefore,
+            2 => return Way::Answered(Reply::error(503, "overloaded")),
+            3 => return Way::Answered(Reply::error(429, "rate_limit_exceeded")),
+            4 | 9 => {
+                self.refused_until = now + Duration::from_secs(1);
+                return Way::Answered(Reply::error(401, "invalid_api_key"));
+            }
+            5 => return Way::Answered(Reply::error(400, "invalid_request")),
+            _ => {}
+        }
+        let reply = self.services[asked.service].ask(&asked.body, asked.key.clone());
+        match choice {
+            6 => Way::Lost,
+            7 => Way::CrashAfter,
+            8 => Way::Answered(Reply::error(502, "bad_gateway")),
             _ => Way::Answered(reply),
         }
     }

@@ -42,10 +42,14 @@ impl State {
                 }
                 self.attempt = *attempt;
                 self.finished = None;
+                // What did not succeed is in these now.
+                self.shards.values_mut().for_each(|shard| shard.is_rest_known |= shard.rescued.is_some());
                 self.shards.extend(shards.iter().map(|plan| (plan.number, Shard::new(plan.clone(), *attempt))));
                 return Ok(());
             }
             Event::Halved { shard, why, halves } => return self.halve(*shard, why, halves),
+            Event::Rescued { shard, at } => return self.rescue(*shard, *at),
+            Event::Rest { shard, rest } => return self.leave(*shard, rest.as_ref()),
             Event::Surplus { shard, batch } => {
                 let known = self.holds(batch);
                 match self.shards.get_mut(shard).filter(|_| !known) {
@@ -62,6 +66,8 @@ impl State {
             }
             Event::Cancelled => {
                 self.cancelled = kept(Rule::Cancelled);
+                // What is left is sent by a repair, if at all.
+                self.shards.values_mut().for_each(|shard| shard.is_rest_known |= shard.rescued.is_some());
                 for shard in
                     self.shards.values_mut().filter(|shard| self.cancelled && matches!(shard.phase, Planned | Uploaded))
                 {
@@ -241,23 +247,20 @@ impl State {
         let elsewhere = before.as_ref().is_some_and(|before| {
             (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
         });
-        // Whoever sends lines one by one asks for no list, and is not known by it: without a file there can be no batch.
-        let synchronous = self.uploads.is_empty() && self.shards.values().any(|shard| shard.synchronous);
-        let (cut, elsewhere) = (opened.cut && !synchronous, elsewhere && !synchronous);
-        self.doubted |= cut || elsewhere;
+        self.doubted |= opened.cut || elsewhere;
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
-            if cut || elsewhere {
+            if opened.cut || elsewhere {
                 // Whoever has the other folder may have sent more since.
                 shard.absent = None;
             }
             if another_gateway && kept(Rule::Embedded) {
                 // What an embedded gateway did ended with it, and nothing was paid.
                 if !matches!(shard.phase, Phase::Fetched | Phase::Settled(_) | Phase::Halved(_)) {
-                    let half_of = shard.half_of;
-                    *shard = Shard { half_of, ..Shard::new(shard.plan.clone(), shard.attempt) };
+                    let Shard { half_of, rest_of, .. } = *shard;
+                    *shard = Shard { half_of, rest_of, ..Shard::new(shard.plan.clone(), shard.attempt) };
                 }
-            } else if (cut || elsewhere)
+            } else if (opened.cut || elsewhere)
                 && kept(Rule::Behind)
                 && matches!(shard.phase, Phase::Planned | Phase::Uploaded)
             {
@@ -286,7 +289,7 @@ impl State {
         if numbers[0] == numbers[1] || numbers.iter().any(|new| self.shards.contains_key(new)) {
             return impossible("which are there already".to_owned());
         }
-        let attempt = whole.attempt;
+        let (attempt, rescued) = (whole.attempt, whole.rescued);
         let phase = if self.cancelled { Phase::Cancelled } else { Phase::Planned };
         if let Some(whole) = self.shards.get_mut(&number) {
             whole.phase = Phase::Halved(numbers);
@@ -295,8 +298,47 @@ impl State {
         }
         for half in [first, second] {
             let shard = Shard::new(half.plan.clone(), attempt);
-            let shard = Shard { phase: phase.clone(), half_of: Some(number), ..shard };
+            let shard = Shard { phase: phase.clone(), half_of: Some(number), rescued, ..shard };
             self.shards.insert(half.plan.number, shard);
+        }
+        Ok(())
+    }
+
+    /// What the batch of a shard leaves is to be sent one by one.
+    fn rescue(&mut self, number: u32, at: UnixSeconds) -> Result<(), Impossible> {
+        let cancelled = self.cancelled;
+        match self.shards.get_mut(&number) {
+            Some(shard)
+                if matches!(shard.phase, Phase::Created | Phase::Over | Phase::Fetched | Phase::Settled(_))
+                    && shard.batch().is_some()
+                    && shard.rescued.is_none()
+                    && !cancelled =>
+            {
+                shard.rescued = Some(at);
+                Ok(())
+            }
+            Some(shard) => Err(Impossible(format!("the rescue of shard {number}, which is {:?}", shard.phase))),
+            None => Err(Impossible(format!("the rescue of shard {number}, which is not in the plan"))),
+        }
+    }
+
+    /// It is known what the batch of a rescued shard has left.
+    fn leave(&mut self, number: u32, rest: Option<&ShardPlan>) -> Result<(), Impossible> {
+        let impossible = |what: String| Err(Impossible(format!("the rest of shard {number}, {what}")));
+        let taken = rest.is_some_and(|rest| self.shards.contains_key(&rest.number));
+        let Some(shard) = self.shards.get_mut(&number) else {
+            return impossible("which is not in the plan".to_owned());
+        };
+        let fits = rest.is_none_or(|rest| (1..=shard.plan.lines).contains(&rest.lines));
+        if !shard.leaves_a_rest() || taken || !fits {
+            return impossible(format!("which is {:?}", shard.phase));
+        }
+        shard.is_rest_known = true;
+        let attempt = shard.attempt;
+        if let Some(rest) = rest {
+            shard.rest = Some(rest.number);
+            let left = Shard { rest_of: Some(number), ..Shard::new(rest.clone(), attempt) };
+            self.shards.insert(rest.number, left);
         }
         Ok(())
     }
@@ -328,6 +370,8 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         Event::Creating { shard, .. } => (*shard, "the intent to create a batch"),
         Event::Synchronous { shard, .. } => (*shard, "the intent to send lines one by one"),
         Event::Unsent { shard, .. } => (*shard, "that no line was taken"),
+        Event::Rescued { shard, .. } => (*shard, "the rescue"),
+        Event::Rest { shard, .. } => (*shard, "the rest"),
         Event::Created { shard, .. } => (*shard, "a batch"),
         Event::Refused { shard, .. } => (*shard, "a refusal"),
         Event::Absent { shard, .. } => (*shard, "a list without the batch"),

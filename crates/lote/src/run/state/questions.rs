@@ -104,6 +104,11 @@ impl State {
         !self.shards.is_empty() && self.shards.values().all(failed)
     }
 
+    /// Whether no lines were ever uploaded, so that no create can have been sent.
+    pub(in crate::run) fn never_uploaded(&self) -> bool {
+        self.uploads.is_empty() && self.batches().is_empty()
+    }
+
     /// Whether lines were sent one by one, and may have been charged.
     pub(in crate::run) fn sent_lines(&self) -> bool {
         self.shards.values().any(|shard| shard.synchronous)

@@ -410,16 +410,66 @@ fn what_no_line_was_taken_of_is_as_if_it_was_never_begun() {
 }
 
 #[test]
-fn a_copy_of_a_run_without_batches_looks_for_none() {
-    let mut state = State::new(&[plan(1), plan(2)]);
-    state.apply(&opened("here", None)).unwrap();
-    state.apply(&Event::Synchronous { shard: 1, nonce: "n".to_owned() }).unwrap();
-    let behind = |state: &State| state.doubted || state.shards.values().any(|shard| shard.phase == Phase::Creating);
-    let mut copied = state.clone();
-    copied.apply(&opened("there", None)).unwrap();
-    assert!(!behind(&copied));
-    // Where a file was uploaded there may be a batch.
-    state.apply(&Event::Uploaded { shard: 2, file: id("f2") }).unwrap();
-    state.apply(&opened("there", None)).unwrap();
-    assert!(behind(&state));
+fn what_a_rescued_batch_leaves_is_sold_once_and_when_it_is_settled() {
+    let rescued = |shard| Event::Rescued { shard, at: UnixSeconds::now() };
+    let rest = |number: Option<u32>, lines| Event::Rest {
+        shard: 1,
+        rest: number.map(|number| ShardPlan { lines, ..plan(number) }),
+    };
+    let mut state = State::new(&[plan(1)]);
+    for (event, _) in &course(1)[..2] {
+        assert!(state.clone().apply(&rescued(1)).is_err(), "there is no batch");
+        state.apply(event).unwrap();
+    }
+    state.apply(&course(1)[2].0).unwrap();
+    let open = state.clone();
+    state.apply(&rescued(1)).unwrap();
+    assert!(state.clone().apply(&rescued(1)).is_err() && state.clone().apply(&rescued(2)).is_err());
+    // It is waited for, fetched and settled, and nothing is sold before that.
+    assert_eq!(next(&state, 9), Next::Wait);
+    assert!(state.clone().apply(&rest(Some(2), 1)).is_err());
+    state.apply(&course(1)[3].0).unwrap();
+    assert_eq!(next(&state, 9), Next::Settle(1));
+    state.apply(&course(1)[4].0).unwrap();
+    assert_eq!(next(&state, 9), Next::Rest(1));
+    for wrong in [rest(Some(1), 1), rest(Some(2), 0), rest(Some(2), 3)] {
+        assert!(state.clone().apply(&wrong).is_err(), "{wrong:?}");
+    }
+    let settled = state.clone();
+    state.apply(&rest(None, 0)).unwrap();
+    assert_eq!(next(&state, 9), Next::Merge);
+    let mut state = settled.clone();
+    state.apply(&rest(Some(2), 1)).unwrap();
+    assert!(state.clone().apply(&rest(Some(3), 1)).is_err(), "twice");
+    assert_eq!((next(&state, 9), state.shards[&2].rest_of, state.shards[&2].attempt), (Next::Answer(2), Some(1), 1));
+    // It is never made a batch of, also where others are.
+    let mut others = state.clone();
+    others.shards.insert(7, Shard::new(plan(7), 1));
+    assert_eq!(next(&others, 9), Next::Submit(7));
+    // A cancelled run sells nothing more, and leaves what is left to a repair, which sells it once.
+    let mut cancelled = settled.clone();
+    cancelled.apply(&Event::Cancelled).unwrap();
+    assert_eq!(next(&cancelled, 9), Next::Merge);
+    cancelled.apply(&Event::Finished { results: written() }).unwrap();
+    cancelled.apply(&Event::Resumed).unwrap();
+    cancelled.apply(&Event::Attempt { attempt: 2, shards: vec![plan(2)] }).unwrap();
+    assert_eq!(next(&cancelled, 9), Next::Submit(2));
+    cancelled.shards.remove(&2);
+    assert_eq!(next(&cancelled, 9), Next::Merge);
+    // Given up by a person, all of its lines go one by one, and what becomes of them leaves no rest.
+    let mut given_up = open;
+    given_up.apply(&rescued(1)).unwrap();
+    given_up.apply(&Event::Held { shard: 1, why: "it does not stop".to_owned() }).unwrap();
+    given_up.apply(&Event::NoBatch { shard: 1, why: "said".to_owned() }).unwrap();
+    assert_eq!((next(&given_up, 9), given_up.shards[&1].given_up.len()), (Next::Answer(1), 1));
+    given_up.apply(&Event::Synchronous { shard: 1, nonce: "n".to_owned() }).unwrap();
+    given_up.apply(&Event::Fetched { shard: 1, files: sent_one_by_one(2) }).unwrap();
+    given_up.apply(&Event::Settled { shard: 1, results: written() }).unwrap();
+    assert_eq!(next(&given_up, 9), Next::Merge);
+    // One that was too big leaves halves that are for rescue as well.
+    let mut halved = settled;
+    halved.shards.get_mut(&1).unwrap().phase = Phase::Over;
+    let half = |number, first_line| Half { first_line, plan: ShardPlan { lines: 1, ..plan(number) } };
+    halved.apply(&Event::Halved { shard: 1, why: String::new(), halves: vec![half(2, 1), half(3, 2)] }).unwrap();
+    assert_eq!(next(&halved, 9), Next::Answer(2));
 }

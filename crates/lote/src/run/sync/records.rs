@@ -5,7 +5,7 @@
 //! torn is cut off, and a line that is damaged is passed over. So a request line that is finished has its answer here.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     sync::Arc,
@@ -86,8 +86,8 @@ pub(in crate::run) struct Records {
     pub(in crate::run) done: Done,
     /// Those whose answers are good.
     pub(in crate::run) succeeded: u64,
-    /// Requests that were sent and of which nothing is known: whatever they did may be charged.
-    open: BTreeSet<u64>,
+    /// Of how many requests nothing is known that were sent for a line: whatever they did may be charged.
+    open: BTreeMap<u64, u64>,
     /// How often a request was sent although one before may have been answered.
     pub(in crate::run) sent_again: u64,
     /// Answers that are written and may not be durable.
@@ -122,11 +122,18 @@ impl Records {
         if !(1..=lines).contains(&frame.line) || self.done.has(frame.line) {
             return;
         }
-        if frame.sent && !self.open.insert(frame.line) {
-            self.sent_again += 1;
+        if frame.sent {
+            let unknown = self.open.entry(frame.line).or_default();
+            self.sent_again += u64::from(*unknown > 0);
+            *unknown += 1;
         }
-        if frame.undone {
-            self.open.remove(&frame.line);
+        // It is the last one that did nothing; those before it may have.
+        if frame.undone
+            && let Some(unknown) = self.open.remove(&frame.line).and_then(|unknown| unknown.checked_sub(1))
+            && unknown > 0
+        {
+            self.sent_again = self.sent_again.saturating_sub(1);
+            self.open.insert(frame.line, unknown);
         }
         if let Some(result) = frame.result {
             self.open.remove(&frame.line);
@@ -279,6 +286,27 @@ mod tests {
         assert_eq!((records.done.count(), records.succeeded), (2, 2));
         assert_eq!(walked(&folder), [2, 1]);
         assert_eq!(opened(&folder).sent_again, 1);
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_the_requests_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = opened(&folder);
+        records.sent(1).unwrap();
+        // The process ended before its answer, and the next one is refused.
+        let mut records = opened(&folder);
+        records.sent(1).unwrap();
+        records.undone(1).unwrap();
+        assert_eq!((records.sent_again, records.is_untouched()), (0, false));
+        let mut records = opened(&folder);
+        records.sent(1).unwrap();
+        records.came(1, &answer(1)).unwrap();
+        assert_eq!((records.sent_again, opened(&folder).sent_again), (1, 1));
+        // A refusal of the only one leaves nothing.
+        records.sent(2).unwrap();
+        records.undone(2).unwrap();
+        records.sent(2).unwrap();
+        assert_eq!(records.sent_again, 1);
     }
 
     #[test]
