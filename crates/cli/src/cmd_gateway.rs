@@ -1,6 +1,7 @@
 //! `lote gateway`: its flags, its start and its end.
 
 mod keys;
+mod upstreams;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use lote_gateway::faults::Faults;
+use lote_gateway::upstream::Upstream;
 use lote_gateway::{Builder, Gateway};
 use serde_json::json;
 
@@ -24,6 +26,11 @@ use crate::out;
 /// Serves the batch and file endpoints with a built-in model that reads the prompt, under two
 /// base URLs: as MKA1 under /api/v1/llm, as OpenAI under /v1. No account, no network; nothing
 /// is kept once it stops. Ctrl-C or SIGTERM stops it, with exit 0.
+///
+/// With --upstream, or --config for several, requests go to OpenAI-style servers in place of the
+/// built-in model: so vLLM, SGLang, llama.cpp and Ollama, which have no batch API, get one. How
+/// much each takes at once is learned; requests of clients go before the lines of batches, and
+/// these wait for a server that cannot be reached, for a quarter of an hour.
 ///
 /// It also answers single requests at once, streamed or whole, by the same model: POST to
 /// chat/completions, responses, embeddings and images/generations, as OpenAI also to
@@ -45,7 +52,9 @@ Examples:
   lote gateway --listen 127.0.0.1:0 --json
   lote gateway --listen 0.0.0.0:8787 --key-file keys.txt
   lote gateway --faults faults.toml --seed 7 --journal
-  lote gateway --clock virtual"
+  lote gateway --clock virtual
+  lote gateway --upstream http://127.0.0.1:11434/v1
+  lote gateway --config gateway.toml --key-file keys.txt"
 )]
 pub(crate) struct GatewayArgs {
     /// The address to listen on; port 0 takes a free one
@@ -59,6 +68,19 @@ pub(crate) struct GatewayArgs {
     /// A file of keys to let in, one on each line, with or without a name: NAME = KEY
     #[arg(long, value_name = "FILE", value_parser = input::path())]
     key_file: Option<PathBuf>,
+
+    /// Answer by this OpenAI-style server, its /v1 included, in place of the built-in model
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    upstream: Option<String>,
+
+    /// The environment variable that has the key of --upstream [default: no key is sent]
+    #[arg(long, value_name = "NAME", requires = "upstream", value_parser = NonEmptyStringValueParser::new())]
+    upstream_key_env: Option<String>,
+
+    /// A TOML file of [[upstream]] servers: url, key_env, models, max_concurrency, requests_per_minute,
+    /// tokens_per_minute, timeout, retries
+    #[arg(long, value_name = "FILE", value_parser = input::path())]
+    config: Option<PathBuf>,
 
     /// A TOML file of what is to go wrong, and when
     #[arg(long, value_name = "FILE", value_parser = input::path())]
@@ -124,6 +146,7 @@ impl std::fmt::Debug for GatewayArgs {
 pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
     let keys = keys(args)?;
     let faults = args.faults.as_deref().map(faults).transpose()?;
+    let upstreams = upstreams::of(args)?;
     if keys.is_empty() && !args.listen.ip().is_loopback() {
         return Err(CliError::usage(format!(
             "{}: anyone who reaches this address could use the gateway; \
@@ -135,7 +158,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?
-        .block_on(serve(args, &keys, faults))
+        .block_on(serve(args, &keys, faults, upstreams))
 }
 
 fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder {
@@ -169,22 +192,32 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
     }
 }
 
-async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Result<Exit, CliError> {
+async fn serve(
+    args: &GatewayArgs,
+    keys: &[Key],
+    faults: Option<Faults>,
+    upstreams: Vec<Upstream>,
+) -> Result<Exit, CliError> {
     let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-    let builder = builder(args, keys, faults);
+    let who_answers = upstreams::told(&upstreams);
+    let builder = upstreams.into_iter().fold(builder(args, keys, faults), Builder::upstream);
     let gateway = builder.start().await.map_err(|error| cannot_listen(args, &error))?;
     let url = gateway.url();
     let (mka1, openai) = (format!("{url}/api/v1/llm"), format!("{url}/v1"));
     if args.json {
         out::line(json!({
             "listen": gateway.addr().to_string(), "base_urls": [mka1, openai], "keys": keys.len(),
+            "upstreams": who_answers.len(),
         }))?;
     } else {
         let who = match keys.len() {
             0 => "any key is let in".to_owned(),
             n => format!("{} let in", out::count(n as u64, "key")),
         };
-        out::lines([format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI"), format!("{who}; Ctrl-C stops")])?;
+        let mut lines = vec![format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI")];
+        lines.extend(who_answers);
+        lines.push(format!("{who}; Ctrl-C stops"));
+        out::lines(lines)?;
     }
     tokio::select! {
         () = stop.asked() => {}

@@ -20,6 +20,7 @@ use crate::limits::Shares;
 use crate::model::BuiltIn;
 use crate::settings::{Settings, Setup};
 use crate::store::{Accounts, Disk, Memory, Store};
+use crate::upstream::Upstreams;
 
 /// Units of [`App::line_memory`] and of [`App::request_memory`]: kibibytes of requests held at once, over all batches, and
 /// beside them.
@@ -63,6 +64,10 @@ impl App {
     pub(crate) fn new(setup: Setup) -> io::Result<App> {
         let shares = Shares::now();
         let clock = setup.virtual_start.map_or(Clock::System, Clock::at);
+        let executor: Arc<dyn Executor> = match setup.upstreams.is_empty() {
+            true => Arc::new(BuiltIn::new(clock.clone())),
+            false => Arc::new(Upstreams::new(setup.upstreams)?),
+        };
         Ok(App {
             running: Semaphore::new(setup.settings.max_running_batches.min(shares.batches).min(Semaphore::MAX_PERMITS)),
             reads: Semaphore::new(shares.reads.min(Semaphore::MAX_PERMITS)),
@@ -73,7 +78,7 @@ impl App {
             keys: setup.keys,
             disk: Disk::new()?,
             store: Box::new(Memory::default()),
-            executor: Arc::new(BuiltIn::new(clock.clone())),
+            executor,
             clock,
             ids: Ids::new(setup.seed),
             script: Script::new(setup.faults, setup.seed.unwrap_or(0)),

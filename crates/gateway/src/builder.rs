@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::faults::{Fault, Faults};
 use crate::server::Gateway;
 use crate::settings::Setup;
+use crate::upstream::Upstream;
 
 /// Sets up a [`Gateway`]. Made by [`Gateway::builder`].
 #[derive(Clone, Default)]
@@ -74,6 +75,13 @@ impl Builder {
     /// Scripts all faults of a plan, in place of any that were scripted before.
     pub fn faults(mut self, faults: Faults) -> Self {
         self.setup.faults = faults;
+        self
+    }
+
+    /// Forwards requests, of clients and of batches, to this server, in place of the built-in model. May be repeated: a
+    /// request goes to the one that has its model and, of several, the least to do.
+    pub fn upstream(mut self, upstream: Upstream) -> Self {
+        self.setup.upstreams.push(upstream);
         self
     }
 
@@ -175,9 +183,9 @@ impl Builder {
     }
 
     /// Request lines of one batch in flight at once, when the batch does not ask for a number
-    /// (`max_concurrency`); the default is 64, the least is 1.
+    /// (`max_concurrency`); the default is 64, or with [upstreams](Builder::upstream) as many as these take; the least is 1.
     pub fn line_concurrency(mut self, lines: usize) -> Self {
-        self.setup.settings.line_concurrency = lines.max(1);
+        self.setup.settings.line_concurrency = Some(lines.max(1));
         self
     }
 
@@ -252,9 +260,14 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When the address is not loopback and no key is set, a key is blank or a fault cannot happen
-    /// (kind `InvalidInput`); when the address cannot be listened on, or when no temporary folder can be made.
-    pub async fn start(self) -> io::Result<Gateway> {
+    /// When the address is not loopback and no key is set, a key is blank, a fault cannot happen, or there is an upstream
+    /// beside a virtual clock, which the upstream does not follow (kind `InvalidInput`); when the address cannot be listened on, or when no temporary folder can be made.
+    pub async fn start(mut self) -> io::Result<Gateway> {
+        if self.setup.virtual_start.is_some() && !self.setup.upstreams.is_empty() {
+            let message = "an upstream takes real time: leave the virtual clock out";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.setup.settle();
         if self.setup.keys.has_blank() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a key is blank: nobody could use it"));
         }

@@ -81,6 +81,7 @@ mod server;
 mod settings;
 mod store;
 mod tenant;
+pub mod upstream;
 mod view;
 mod weight;
 

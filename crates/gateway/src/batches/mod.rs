@@ -66,7 +66,7 @@ fn make(
     account.add_batch().map_err(|full| ApiError::full(&full))?;
     let window = i64::try_from(app.settings.window.as_millis()).unwrap_or(i64::MAX);
     let settings = &app.settings;
-    let max_concurrency = asked.max_concurrency.unwrap_or(settings.line_concurrency);
+    let max_concurrency = asked.max_concurrency.unwrap_or_else(|| settings.lines_at_once());
     let batch = BatchRecord {
         id: app.ids.next("batch_"),
         origin: caller.view,

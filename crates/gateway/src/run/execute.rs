@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 
 use crate::answering::{self, Held, Room, Source};
-use crate::executor::{LineAnswer, LineRequest};
+use crate::executor::{Failure, LineAnswer, LineRequest, Whose};
 use crate::journal::Event;
 use crate::run::Run;
 use crate::run::in_flight::InFlight;
@@ -153,11 +153,16 @@ impl Run {
         let line = RequestLine::parse(bytes).ok()?;
         let custom_id = string(line.custom_id?, "custom_id").ok()?;
         let (origin, endpoint) = (self.batch.origin, self.batch.endpoint);
-        Some((custom_id, LineRequest { origin, endpoint, at_once: false, body: line.body?.to_owned() }))
+        let whose = Whose::Batch {
+            tenant: self.tenant,
+            batch: Arc::from(self.batch.id.as_str()),
+            custom_id: custom_id.clone(),
+        };
+        Some((custom_id, LineRequest { origin, endpoint, whose, body: line.body?.to_owned() }))
     }
 
-    /// The answer to a line; none when it could not be read again.
-    async fn answer(&self, blob: &Blob, place: Place, line: Line) -> Option<LineAnswer> {
+    /// The answer to a line.
+    async fn answer(&self, blob: &Blob, place: Place, line: Line) -> Result<LineAnswer, Failure> {
         let Line { custom_id, held } = line;
         let handed = |attempt| {
             self.app.journal.record(self.tenant, self.app.clock.now(), || Event::LineExecuted {
@@ -170,16 +175,21 @@ impl Run {
     }
 
     /// Writes the result of a line and counts it.
-    async fn record(&self, custom_id: &str, answer: Option<LineAnswer>, results: &mut Results) -> io::Result<()> {
+    async fn record(
+        &self,
+        custom_id: &str,
+        answer: Result<LineAnswer, Failure>,
+        results: &mut Results,
+    ) -> io::Result<()> {
         let success = match &answer {
-            Some(answer) => results.answered(custom_id, answer).await?,
-            None => {
-                results.unanswered(custom_id, Unanswered::Broken).await?;
+            Ok(answer) => results.answered(custom_id, answer).await?,
+            Err(failure) => {
+                results.unanswered(custom_id, Unanswered::Failed(failure)).await?;
                 false
             }
         };
         self.update(|batch, _| {
-            if let Some(answer) = &answer {
+            if let Ok(answer) = &answer {
                 batch.usage.add(&answer.usage);
             }
             if success {

@@ -25,5 +25,6 @@ mod requests_keys;
 mod requests_stream;
 mod stored;
 mod tenants;
+mod upstream;
 mod validation;
 mod wire;
