@@ -36,6 +36,7 @@ mod runs_parts;
 mod runs_scheduled;
 mod runs_shards;
 mod runs_surplus;
+mod runs_synchronous;
 mod runs_ticks;
 mod runs_told;
 mod runs_twice;

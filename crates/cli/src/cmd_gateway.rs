@@ -1,6 +1,7 @@
 //! `lote gateway`: its flags, its start and its end.
 
 mod keys;
+mod log;
 mod upstreams;
 
 use std::fs::File;
@@ -11,8 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use lote_gateway::faults::Faults;
-use lote_gateway::upstream::Upstream;
-use lote_gateway::{Builder, Gateway};
+use lote_gateway::{Builder, Config, Gateway, Replay};
 use serde_json::json;
 
 use self::keys::Key;
@@ -54,12 +54,19 @@ Examples:
   lote gateway --faults faults.toml --seed 7 --journal
   lote gateway --clock virtual
   lote gateway --upstream http://127.0.0.1:11434/v1
-  lote gateway --config gateway.toml --key-file keys.txt"
+  lote gateway --replay requests.run/results.jsonl --replay-requests requests.jsonl
+  lote gateway --config gateway.toml --key-file keys.txt --log text"
 )]
 pub(crate) struct GatewayArgs {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
+
+    /// Another address for those who run it: /healthz, /readyz and /metrics, without a key
+    ///
+    /// Without it the first two are at --listen, and so is /metrics when any key is let in.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    admin_listen: Option<SocketAddr>,
 
     /// A key to let in, each a tenant of its own (repeatable) [default: any key is let in]
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
@@ -77,10 +84,21 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "NAME", requires = "upstream", value_parser = NonEmptyStringValueParser::new())]
     upstream_key_env: Option<String>,
 
-    /// A TOML file of [[upstream]] servers: url, key_env, models, max_concurrency, requests_per_minute,
-    /// tokens_per_minute, timeout, retries
+    /// A TOML file of servers: those that answer ([[upstream]]) and those that are told when a batch has
+    /// ended ([[webhook]])
+    ///
+    /// [[upstream]] has url, key_env, models, max_concurrency, requests_per_minute, tokens_per_minute,
+    /// timeout and retries; [[webhook]] has url, secret_env and events. docs/gateway.md has an example.
     #[arg(long, value_name = "FILE", value_parser = input::path())]
     config: Option<PathBuf>,
+
+    /// Answer with the recorded result lines of this file, by custom_id, in place of the built-in model
+    #[arg(long, value_name = "RESULTS", conflicts_with = "upstream", value_parser = input::path())]
+    replay: Option<PathBuf>,
+
+    /// The request lines that were answered so: then the same body is answered so as well
+    #[arg(long, value_name = "REQUESTS", requires = "replay", value_parser = input::path())]
+    replay_requests: Vec<PathBuf>,
 
     /// A TOML file of what is to go wrong, and when
     #[arg(long, value_name = "FILE", value_parser = input::path())]
@@ -118,6 +136,12 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "N")]
     max_stored_batches: Option<u64>,
 
+    /// Write a line to stderr for each request, and each step of a batch: for people, or as JSON
+    ///
+    /// No line holds a prompt, a key or the name of an end user.
+    #[arg(long, value_enum, value_name = "HOW")]
+    log: Option<LogKind>,
+
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -135,6 +159,15 @@ enum ClockKind {
     Virtual,
 }
 
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogKind {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
 impl std::fmt::Debug for GatewayArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GatewayArgs").field("listen", &self.listen).finish_non_exhaustive()
@@ -146,7 +179,11 @@ impl std::fmt::Debug for GatewayArgs {
 pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
     let keys = keys(args)?;
     let faults = args.faults.as_deref().map(faults).transpose()?;
-    let upstreams = upstreams::of(args)?;
+    let config = upstreams::of(args)?;
+    let replay = replay(args)?;
+    if replay.is_some() && !config.upstreams.is_empty() {
+        return Err(CliError::usage("--replay and an [[upstream]]: only one of them can answer; leave one out"));
+    }
     if keys.is_empty() && !args.listen.ip().is_loopback() {
         return Err(CliError::usage(format!(
             "{}: anyone who reaches this address could use the gateway; \
@@ -158,7 +195,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?
-        .block_on(serve(args, &keys, faults, upstreams))
+        .block_on(serve(args, &keys, faults, config, replay))
 }
 
 fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder {
@@ -168,6 +205,12 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
             Some(name) => builder.named_key(name, key),
             None => builder.key(key),
         };
+    }
+    if let Some(kind) = args.log {
+        builder = builder.notices(move |notice| log::write(kind, notice));
+    }
+    if let Some(address) = args.admin_listen {
+        builder = builder.admin_listen(address);
     }
     if let Some(faults) = faults {
         builder = builder.faults(faults);
@@ -196,18 +239,22 @@ async fn serve(
     args: &GatewayArgs,
     keys: &[Key],
     faults: Option<Faults>,
-    upstreams: Vec<Upstream>,
+    config: Config,
+    replay: Option<Replay>,
 ) -> Result<Exit, CliError> {
     let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-    let who_answers = upstreams::told(&upstreams);
-    let builder = upstreams.into_iter().fold(builder(args, keys, faults), Builder::upstream);
+    let who_answers = upstreams::told(&config.upstreams);
+    let mut builder = builder(args, keys, faults).config(config);
+    if let Some(replay) = replay {
+        builder = builder.replay(replay);
+    }
     let gateway = builder.start().await.map_err(|error| cannot_listen(args, &error))?;
     let url = gateway.url();
     let (mka1, openai) = (format!("{url}/api/v1/llm"), format!("{url}/v1"));
     if args.json {
         out::line(json!({
             "listen": gateway.addr().to_string(), "base_urls": [mka1, openai], "keys": keys.len(),
-            "upstreams": who_answers.len(),
+            "upstreams": who_answers.len(), "admin": gateway.admin_addr().map(|address| address.to_string()),
         }))?;
     } else {
         let who = match keys.len() {
@@ -216,6 +263,7 @@ async fn serve(
         };
         let mut lines = vec![format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI")];
         lines.extend(who_answers);
+        lines.extend(gateway.admin_addr().map(|address| format!("http://{address}/metrics  for operators")));
         lines.push(format!("{who}; Ctrl-C stops"));
         out::lines(lines)?;
     }
@@ -238,6 +286,17 @@ async fn serve(
 
 fn faults(path: &Path) -> Result<Faults, CliError> {
     Faults::from_toml(&small_text(path)?).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
+}
+
+/// The recorded answers, if they are to be given.
+fn replay(args: &GatewayArgs) -> Result<Option<Replay>, CliError> {
+    let Some(path) = &args.replay else { return Ok(None) };
+    let wrong = |path: &Path, error| CliError::usage(format!("{}: {error}", path.display()));
+    let mut replay = Replay::open(path).map_err(|error| wrong(path, error))?;
+    for path in &args.replay_requests {
+        replay = replay.requests(path).map_err(|error| wrong(path, error))?;
+    }
+    Ok(Some(replay))
 }
 
 fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {

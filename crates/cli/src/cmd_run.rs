@@ -50,6 +50,7 @@ Examples:
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
   lote run requests.jsonl --max-enqueued-tokens 2000000 --creates-per-hour 2000
   lote run requests.jsonl --partition 2/5
+  lote run requests.jsonl --sync --requests-per-minute 500
   lote run requests.jsonl --dedupe
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
   lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote run - -o results.jsonl

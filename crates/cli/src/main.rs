@@ -13,6 +13,7 @@ mod cmd_inspect;
 mod cmd_join;
 mod cmd_plan;
 mod cmd_prepare;
+mod cmd_report;
 mod cmd_resume;
 mod cmd_run;
 mod cmd_status;
@@ -22,13 +23,16 @@ mod endpoint;
 mod exit;
 mod export;
 mod fetch;
+mod full;
 mod input;
 mod interrupt;
+mod one_by_one;
 mod out;
 mod prepare;
 mod prices;
 mod progress;
 mod quote;
+mod report;
 mod service;
 mod shell;
 mod spool;
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Command::Inspect(Late(args)) => interrupt::watch(move |_| cmd_inspect::run(&args)),
         Command::Join(Late(args)) => interrupt::watch(move |flag| cmd_join::run(&args, flag)),
         Command::Export(Late(args)) => interrupt::watch(move |flag| cmd_export::run(&args, flag)),
+        Command::Report(Late(args)) => interrupt::watch(move |flag| cmd_report::run(&args, flag)),
         Command::Gateway(Late(args)) => cmd_gateway::run(&args),
         Command::Completions(Late(args)) => cmd_completions::run(&args),
     };

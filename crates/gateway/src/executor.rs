@@ -1,5 +1,6 @@
 //! The border between a request line, of a batch or sent alone, and whoever answers it.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::contract::{Endpoint, View};
+use crate::metrics::Load;
 use crate::tenant::Tenant;
 
 /// One request line to be answered.
@@ -45,20 +47,25 @@ impl Whose {
 /// Why there is no HTTP answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     /// Set when another try is worth it, after this long.
     pub(crate) again_after: Option<Duration>,
 }
 
 impl Failure {
-    fn new(code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), again_after: None }
+    fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Failure {
+        Failure { code: code.into(), message: message.into(), again_after: None }
     }
 
     /// The gateway itself broke on it.
     pub(crate) fn broken() -> Failure {
         Failure::new("processing_error", "The request could not be processed.")
+    }
+
+    /// As it was once.
+    pub(crate) fn recorded(code: String, message: String) -> Failure {
+        Failure::new(code, message)
     }
 
     pub(crate) fn unreached() -> Failure {
@@ -156,6 +163,11 @@ pub(crate) trait Executor: Send + Sync + 'static {
     /// that is whole.
     fn stream<'a>(&'a self, _request: &'a LineRequest) -> Option<BoxFuture<'a, Result<Streamed, Reply>>> {
         None
+    }
+
+    /// How much there is to do, for each server that answers.
+    fn loads(&self) -> Vec<Load> {
+        Vec::new()
     }
 
     /// The models that it names when it is asked for them.

@@ -5,19 +5,28 @@ use std::time::Duration;
 
 use crate::auth::Keys;
 use crate::faults::Faults;
+use crate::notices::Notices;
+use crate::replay::Replay;
 use crate::store::Bounds;
 use crate::upstream::Upstream;
+use crate::webhook::Webhook;
 
 /// All that a gateway is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) listen: SocketAddr,
+    /// Where operators ask, if that is another address.
+    pub(crate) admin_listen: Option<SocketAddr>,
     pub(crate) keys: Keys,
     /// A key that is made at the start, in place of all others.
     pub(crate) only_random_key: bool,
     pub(crate) faults: Faults,
     /// Who answers; the built-in model when there is none.
     pub(crate) upstreams: Vec<Upstream>,
+    /// Answers that were recorded, in place of a model.
+    pub(crate) replay: Option<Replay>,
+    pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) notices: Notices,
     pub(crate) seed: Option<u64>,
     /// What a virtual clock shows at first, in seconds since 1970.
     pub(crate) virtual_start: Option<i64>,
@@ -53,10 +62,14 @@ impl Default for Setup {
     fn default() -> Self {
         Setup {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin_listen: None,
             keys: Keys::default(),
             only_random_key: false,
             faults: Faults::default(),
             upstreams: Vec::new(),
+            replay: None,
+            webhooks: Vec::new(),
+            notices: Notices::default(),
             seed: None,
             virtual_start: None,
             journal: false,

@@ -189,7 +189,8 @@ impl<'a> Collect<'a> {
         let unused = unused.map(|begin| Unused::new(begin()?, &answers, secrets)).transpose();
         let unused = unused.map_err(Uncollected::Unwritten)?;
         let batch = self.batch.clone();
-        let (mut joined, results) = blocking(move || join_all(&requests, &answers, results, unused, &batch)).await?;
+        let (mut joined, results) =
+            blocking(move || join_all(&requests, &answers, results, unused, Some(&batch))).await?;
         // The words are those of the result lines.
         self.client.shared().secrets().blank_summary(&mut joined);
         Ok((joined, results))
@@ -321,17 +322,17 @@ fn not_run(batch: &Batch) -> bool {
     batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none()
 }
 
-/// Joins the answers of a batch with their requests, and holds its counts against them.
+/// Joins answers with their requests, and holds the counts of their batch against them, if they have one.
 pub(crate) fn join_all(
     requests: &Path,
     answers: &[PathBuf],
     results: Option<AtomicFile>,
     mut unused: Option<Unused>,
-    batch: &Batch,
+    batch: Option<&Batch>,
 ) -> Result<(Joined, Results), Uncollected> {
     let each = |anomaly: &Anomaly| unused.iter_mut().for_each(|unused| unused.add(anomaly));
     let (mut joined, results) = join_into(requests, answers, results, each)?;
-    let found = hold_against(batch, &mut joined);
+    let found = batch.map_or(0, |batch| hold_against(batch, &mut joined));
     if let Some(mut unused) = unused {
         joined.anomalies.iter().take(found).for_each(|anomaly| unused.add(anomaly));
         unused.commit().map_err(Uncollected::Unwritten)?;

@@ -1,44 +1,48 @@
-//! The servers that `lote gateway` forwards to: reads `--upstream` and the file of `--config`.
+//! The servers that `lote gateway` forwards to, and those that it tells: reads `--upstream` and the file of `--config`.
 
 use std::env;
 
-use lote_gateway::upstream::{self, Upstream};
+use lote_gateway::Config;
+use lote_gateway::upstream::Upstream;
 
 use super::{ClockKind, GatewayArgs, small_text};
 use crate::exit::CliError;
 
-/// The servers, none for the built-in model.
+/// All that was given of them.
 ///
 /// # Errors
 /// With exit 2, naming the flag or the line and never a key.
-pub(super) fn of(args: &GatewayArgs) -> Result<Vec<Upstream>, CliError> {
-    let upstreams = match (&args.upstream, &args.config) {
+pub(super) fn of(args: &GatewayArgs) -> Result<Config, CliError> {
+    let config = match (&args.upstream, &args.config) {
         (Some(url), _) => {
             let upstream = Upstream::new(url).map_err(|error| CliError::usage(format!("--upstream: {error}")))?;
-            vec![match &args.upstream_key_env {
+            let upstream = match &args.upstream_key_env {
                 None => upstream,
                 Some(name) => {
                     let failed = |what: &str| CliError::usage(format!("--upstream-key-env {name}: {what}"));
                     let key = env::var(name).map_err(|_| failed("the environment variable is not set"))?;
                     upstream.key(&key).map_err(|error| failed(&error.to_string()))?
                 }
-            }]
+            };
+            Config { upstreams: vec![upstream], webhooks: Vec::new() }
         }
         (None, Some(path)) => {
             let wrong = |what: &str| CliError::usage(format!("{}: {what}", path.display()));
-            let upstreams = upstream::from_toml(&small_text(path)?, |name| env::var(name).ok());
-            let upstreams = upstreams.map_err(|error| wrong(&error.to_string()))?;
-            if upstreams.is_empty() {
-                return Err(wrong("holds no [[upstream]]; name one by its url, or leave --config out"));
+            let config = Config::from_toml(&small_text(path)?, |name| env::var(name).ok());
+            let config = config.map_err(|error| wrong(&error.to_string()))?;
+            if config.upstreams.is_empty() && config.webhooks.is_empty() {
+                return Err(wrong(
+                    "holds no [[upstream]] and no [[webhook]]; name one by its url, or leave --config out",
+                ));
             }
-            upstreams
+            config
         }
-        (None, None) => Vec::new(),
+        (None, None) => Config::default(),
     };
-    if !upstreams.is_empty() && args.clock == ClockKind::Virtual {
+    if !config.upstreams.is_empty() && args.clock == ClockKind::Virtual {
         return Err(CliError::usage("--clock virtual: a server that is forwarded to takes real time; leave it out"));
     }
-    Ok(upstreams)
+    Ok(config)
 }
 
 /// What is said of them at the start, a line each.

@@ -35,6 +35,7 @@ mod prepare;
 mod readme;
 #[cfg(unix)]
 mod repair;
+mod report;
 #[cfg(unix)]
 mod resume;
 mod run;
@@ -46,6 +47,7 @@ mod shell;
 #[cfg(unix)]
 mod status;
 mod stdin;
+mod sync;
 #[cfg(unix)]
 mod temporary;
 #[cfg(unix)]

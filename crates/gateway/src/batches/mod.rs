@@ -170,7 +170,6 @@ pub(crate) async fn cancel(
     let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
     let for_ever = fired.at(Stage::Made).find(|strike| strike.effect == Effect::CancellingForEver);
     let batch = app
-        .store
         .update_batch(caller.tenant, &id, &mut |batch| {
             if batch.enter(Status::Cancelling, now)
                 && let Some(strike) = for_ever

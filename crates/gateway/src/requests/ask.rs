@@ -17,6 +17,7 @@ use crate::journal::Event;
 use crate::requests::answered::Answered;
 use crate::requests::body::Received;
 use crate::requests::stream::Streaming;
+use crate::store::Usage;
 
 /// A request and whose it is.
 pub(super) struct Ask {
@@ -102,7 +103,9 @@ impl Ask {
         let answer = answering::answer(app, held, self, attempt..=attempt, handed).await;
         let answer = answer.map_err(|failure| unanswered(&failure))?;
         // The room is held until the answer is where it waits for its client.
-        let LineAnswer { status_code, body, usage: _, _room, again_after, retry_after } = answer;
+        let LineAnswer { status_code, body, usage, _room, again_after, retry_after } = answer;
+        let (input, output) = Usage::of(&usage);
+        app.metrics.tokens(input, output, "client");
         match again_after {
             Some(_) => app.failures.failed(tenant, asked),
             None => app.failures.answered(tenant, asked),
@@ -146,12 +149,12 @@ impl Ask {
 
 /// The upstream gave no answer.
 fn unanswered(failure: &Failure) -> ApiError {
-    let status = match failure.code {
+    let status = match &*failure.code {
         "processing_error" => StatusCode::INTERNAL_SERVER_ERROR,
         _ if failure.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    ApiError::new(status, failure.message.clone()).code(failure.code)
+    ApiError::new(status, failure.message.clone()).code(failure.code.clone())
 }
 
 /// The gateway's own storage failed the request.

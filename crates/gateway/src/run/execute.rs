@@ -15,7 +15,7 @@ use crate::run::in_flight::InFlight;
 use crate::run::line::{Line as RequestLine, string};
 use crate::run::reader::{self, FoundLine, LineReader, Place};
 use crate::run::results::{Results, Unanswered};
-use crate::store::{Blob, FileRecord};
+use crate::store::{Blob, FileRecord, Usage};
 
 /// Most tries of one line, when its executor says that another is worth it.
 const MOST_ATTEMPTS: u32 = 10;
@@ -70,6 +70,7 @@ impl Run {
             Ending::Cancelled => Unanswered::Cancelled,
         };
         for custom_id in in_flight.give_up() {
+            self.app.metrics.line(why.name());
             clock.working(results.unanswered(&custom_id, why)).await?;
         }
         while let Some(line) = match next.take() {
@@ -78,6 +79,7 @@ impl Run {
         } {
             let _room = self.room(line.place.bytes).await;
             if let Some((custom_id, _)) = self.request(&clock.working(lines.read(line)).await?) {
+                self.app.metrics.line(why.name());
                 clock.working(results.unanswered(&custom_id, why)).await?;
             }
         }
@@ -188,6 +190,11 @@ impl Run {
                 false
             }
         };
+        self.app.metrics.line(if success { "succeeded" } else { "failed" });
+        if let Ok(answer) = &answer {
+            let (input, output) = Usage::of(&answer.usage);
+            self.app.metrics.tokens(input, output, "batch");
+        }
         self.update(|batch, _| {
             if let Ok(answer) = &answer {
                 batch.usage.add(&answer.usage);

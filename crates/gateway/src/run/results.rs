@@ -25,6 +25,15 @@ pub(super) enum Unanswered<'a> {
 }
 
 impl Unanswered<'_> {
+    /// As it is counted.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Unanswered::Expired => "expired",
+            Unanswered::Cancelled => "cancelled",
+            Unanswered::Failed(_) => "failed",
+        }
+    }
+
     fn error(self) -> Value {
         let (code, message) = match self {
             Unanswered::Expired => {
@@ -33,7 +42,7 @@ impl Unanswered<'_> {
             Unanswered::Cancelled => {
                 ("batch_cancelled", "This request was not executed because the batch was cancelled.")
             }
-            Unanswered::Failed(failure) => (failure.code, failure.message.as_str()),
+            Unanswered::Failed(failure) => (&*failure.code, failure.message.as_str()),
         };
         json!({"code": code, "message": message})
     }

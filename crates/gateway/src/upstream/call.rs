@@ -16,6 +16,7 @@ use super::config::Upstream;
 use super::gate::{Came, Pass};
 use crate::contract::Endpoint;
 use crate::executor::{Failure, Streamed};
+use crate::outside::{self, CONNECT};
 
 /// Room for all large answers in memory at once: to lines of batches, and as much to other requests.
 pub(super) const ROOM_KIB: u32 = 64 * 1024;
@@ -25,9 +26,6 @@ const MOST_ANSWER: usize = 32 * 1024 * 1024;
 
 /// An answer of at most so many bytes takes no room.
 const SMALL: usize = 64 * 1024;
-
-/// How long it may take to connect.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// Of a text that is no JSON, so much is kept in the answer, in characters.
 const QUOTE: usize = 1000;
@@ -60,19 +58,7 @@ pub(super) enum Lost {
 
 impl Speaker {
     pub(super) fn new(upstream: Upstream) -> std::io::Result<Speaker> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // An error says that somebody else was faster.
-            drop(rustls::crypto::ring::default_provider().install_default());
-        }
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .tcp_keepalive(Duration::from_secs(60));
-        // A proxy that is set for the machine is not meant for a server on it.
-        if is_loopback(&upstream.url) {
-            builder = builder.no_proxy();
-        }
-        Ok(Speaker { http: builder.build().map_err(std::io::Error::other)?, upstream })
+        Ok(Speaker { http: outside::client(&upstream.url)?, upstream })
     }
 
     pub(super) fn upstream(&self) -> &Upstream {
@@ -171,6 +157,14 @@ impl Speaker {
 }
 
 impl Lost {
+    /// As it is counted.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Lost::Unreached => "unreachable",
+            Lost::Failed(failure) => &failure.code,
+        }
+    }
+
     /// What the gate learns from it.
     pub(super) fn came(&self) -> Came {
         match self {
@@ -299,12 +293,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Ok(after) => seconds(after),
         Err(_) => httpdate::parse_http_date(after).ok()?.duration_since(SystemTime::now()).ok(),
     }
-}
-
-fn is_loopback(url: &str) -> bool {
-    let Ok(uri) = url.parse::<axum::http::Uri>() else { return false };
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// How long one who could not be reached is left alone, when it was last tried so often.

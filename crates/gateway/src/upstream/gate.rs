@@ -22,6 +22,14 @@ pub(super) struct Bounds {
     pub(super) tokens_per_minute: Option<u64>,
 }
 
+/// How much there is at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) limit: usize,
+    pub(super) in_flight: usize,
+    pub(super) waiting: usize,
+}
+
 /// No pause that an upstream asks for is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -96,6 +104,13 @@ impl Gate {
         }
         self.admit();
         receiver.await.ok()
+    }
+
+    /// How much is there, and how much waits.
+    pub(super) fn look(&self) -> Look {
+        let state = self.state();
+        let waiting = state.at_once.len() + state.lines.len();
+        Look { limit: state.learned.limit(), in_flight: state.in_flight, waiting }
     }
 
     /// How much there is to do for each place.

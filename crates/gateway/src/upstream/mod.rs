@@ -39,12 +39,14 @@ use tokio::time::Instant;
 
 use self::body::Asked;
 use self::call::{Lost, ROOM_KIB, Speaker, Whole, came, pause};
-use self::gate::{Bounds, Gate};
+use self::gate::{Bounds, Gate, Look};
 use crate::error::quote;
 use crate::executor::{Executor, Failure, LineAnswer, LineRequest, Reply, Streamed, Turn, Whose};
 use crate::ids::hex;
+use crate::metrics::{Load, Metrics};
+use crate::notices::{Notice, Notices};
 
-pub use self::config::{Upstream, UpstreamError, from_toml};
+pub use self::config::Upstream;
 
 /// Lines wait so long for an upstream that cannot be reached, counted from when it was last reached: servers restart.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -61,6 +63,8 @@ pub(crate) struct Upstreams {
     lines: Arc<Semaphore>,
     at_once: Arc<Semaphore>,
     names: Mutex<Option<(Instant, Vec<String>)>>,
+    metrics: Arc<Metrics>,
+    notices: Notices,
 }
 
 /// The way to one upstream.
@@ -80,7 +84,7 @@ struct Unreached {
 }
 
 impl Upstreams {
-    pub(crate) fn new(upstreams: Vec<Upstream>) -> io::Result<Upstreams> {
+    pub(crate) fn new(upstreams: Vec<Upstream>, metrics: Arc<Metrics>, notices: Notices) -> io::Result<Upstreams> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
         let way = |upstream: Upstream| {
@@ -99,6 +103,8 @@ impl Upstreams {
             lines: room(),
             at_once: room(),
             names: Mutex::default(),
+            metrics,
+            notices,
         })
     }
 
@@ -173,9 +179,15 @@ impl Upstreams {
             let retries = way.speaker.upstream().retries;
             (turn.attempt <= retries).then(|| after.unwrap_or_else(|| pause(turn.attempt)))
         };
-        match way.speaker.whole(request.endpoint, body, key.as_deref(), room).await {
+        let came_of_it = way.speaker.whole(request.endpoint, body, key.as_deref(), room).await;
+        let (answer, took) = match &came_of_it {
+            Ok(whole) => (whole.status.to_string(), Some(pass.elapsed())),
+            Err(lost) => (lost.name().to_owned(), None),
+        };
+        self.metrics.upstream(way.speaker.upstream().url(), &answer, took);
+        match came_of_it {
             Ok(whole) => {
-                way.reached();
+                way.reached(&self.notices);
                 let Whole { status, body, usage, retry_after, room } = whole;
                 let of = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
                 pass.came(came(of, retry_after, &usage));
@@ -193,10 +205,10 @@ impl Upstreams {
                 pass.came(lost.came());
                 match lost {
                     Lost::Failed(failure) => {
-                        way.reached();
+                        way.reached(&self.notices);
                         Ok(Reply::Failed(Failure { again_after: again(None), ..failure }))
                     }
-                    Lost::Unreached => Err(way.unreached()),
+                    Lost::Unreached => Err(way.unreached(&self.notices)),
                 }
             }
         }
@@ -214,7 +226,13 @@ impl Upstreams {
         let pass = way.gate.enter(&request.whose, asked.tokens).await;
         let pass = pass.ok_or_else(|| Reply::Failed(Failure::broken()))?;
         let key = self.key(&request.whose);
-        way.speaker.streamed(request.endpoint, body, key.as_deref(), pass).await.map_err(|lost| {
+        let came_of_it = way.speaker.streamed(request.endpoint, body, key.as_deref(), pass).await;
+        let answer = match &came_of_it {
+            Ok(streamed) => streamed.status.to_string(),
+            Err(lost) => lost.name().to_owned(),
+        };
+        self.metrics.upstream(way.speaker.upstream().url(), &answer, None);
+        came_of_it.map_err(|lost| {
             Reply::Failed(match lost {
                 Lost::Unreached => Failure::unreached(),
                 Lost::Failed(failure) => failure,
@@ -256,13 +274,19 @@ impl Way {
         if until.is_some_and(|until| Instant::now() < until) { f64::INFINITY } else { self.gate.load() }
     }
 
-    fn reached(&self) {
-        *self.unreached.lock().unwrap_or_else(PoisonError::into_inner) = Unreached::default();
+    fn reached(&self, notices: &Notices) {
+        let before = std::mem::take(&mut *self.unreached.lock().unwrap_or_else(PoisonError::into_inner));
+        if before.since.is_some() {
+            notices.tell(|| Notice::UpstreamReached { upstream: self.speaker.upstream().url().to_owned() });
+        }
     }
 
     /// How long it is left alone; none when it could not be reached for too long.
-    fn unreached(&self) -> Option<Duration> {
+    fn unreached(&self, notices: &Notices) -> Option<Duration> {
         let mut unreached = self.unreached.lock().unwrap_or_else(PoisonError::into_inner);
+        if unreached.since.is_none() {
+            notices.tell(|| Notice::UpstreamUnreachable { upstream: self.speaker.upstream().url().to_owned() });
+        }
         let since = *unreached.since.get_or_insert_with(Instant::now);
         let now = Instant::now();
         // Those that were on their way together are one try.
@@ -286,6 +310,14 @@ impl Executor for Upstreams {
 
     fn stream<'a>(&'a self, request: &'a LineRequest) -> Option<BoxFuture<'a, Result<Streamed, Reply>>> {
         Some(self.try_stream(request).boxed())
+    }
+
+    fn loads(&self) -> Vec<Load> {
+        let load = |way: &Way| {
+            let Look { limit, in_flight, waiting } = way.gate.look();
+            Load { url: way.speaker.upstream().url().to_owned(), limit, in_flight, waiting }
+        };
+        self.all.iter().map(load).collect()
     }
 
     fn models(&self) -> BoxFuture<'_, Vec<String>> {

@@ -8,6 +8,7 @@ pub(super) trait Line {
     type Place;
     fn pop(&mut self) -> Option<Self::Place>;
     fn is_empty(&self) -> bool;
+    fn len(&self) -> usize;
 }
 
 impl<T> Line for VecDeque<T> {
@@ -19,6 +20,10 @@ impl<T> Line for VecDeque<T> {
 
     fn is_empty(&self) -> bool {
         VecDeque::is_empty(self)
+    }
+
+    fn len(&self) -> usize {
+        VecDeque::len(self)
     }
 }
 
@@ -63,6 +68,10 @@ impl<K: Clone + Eq + Hash, L: Line> Line for Turns<K, L> {
 
     fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.lines.values().map(Line::len).sum()
     }
 }
 

@@ -20,10 +20,10 @@ use crate::wire::Watched;
 
 /// What a server was asked.
 #[derive(Clone, Debug)]
-struct Asked {
+pub(crate) struct Asked {
     path: String,
-    headers: HeaderMap,
-    body: Value,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Asked {
@@ -32,10 +32,12 @@ impl Asked {
     }
 }
 
-type Heard = Arc<Mutex<Vec<Asked>>>;
+pub(crate) type Heard = Arc<Mutex<Vec<Asked>>>;
 
 /// A server that answers the nth request, from 1, as it is told.
-async fn server(answer: impl Fn(usize, &Asked) -> Response<Body> + Clone + Send + Sync + 'static) -> (Upstream, Heard) {
+pub(crate) async fn server(
+    answer: impl Fn(usize, &Asked) -> Response<Body> + Clone + Send + Sync + 'static,
+) -> (Upstream, Heard) {
     let heard = Heard::default();
     let hears = Arc::clone(&heard);
     let router = Router::new().fallback(async move |uri: Uri, headers: HeaderMap, body: Bytes| {

@@ -10,7 +10,7 @@ use crate::{
     BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
-    run::{self, Clean, CleanedRemote, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
+    run::{self, Clean, CleanedRemote, Pace, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
 };
 
 mirror! {
@@ -73,6 +73,8 @@ mirror! {
         fn anew(anew: bool);
         fn clean_remote(clean: bool);
         fn partial(partial: bool);
+        fn synchronous(synchronous: bool);
+        fn pace(pace: Pace);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);
         fn adopt(shard: u32, batch: BatchId);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{OnProgress, Partition, Progress, adopt, schedule::Bounds, stream::Queue};
+use super::{OnProgress, Pace, Partition, Progress, adopt, schedule::Bounds, stream::Queue};
 use crate::{BatchId, BatchOptions, Cadence, Client, Tolerance, lines::Limits, options};
 
 /// How long a create whose answer was lost is looked for twice, one after the other, before another is sent.
@@ -68,6 +68,8 @@ pub struct Run {
     pub(super) anew: bool,
     pub(super) clean_remote: bool,
     pub(super) partial: bool,
+    pub(super) synchronous: bool,
+    pub(super) pace: Pace,
     pub(super) gateway: Option<String>,
     /// What a person has said of shards that were held.
     pub(super) words: Vec<Word>,
@@ -138,6 +140,8 @@ impl Run {
             anew: false,
             clean_remote: false,
             partial: false,
+            synchronous: false,
+            pace: Pace::new(),
             gateway: None,
             words: Vec::new(),
             on_progress: Arc::new(|_| ()),
@@ -314,6 +318,26 @@ impl Run {
     /// may have been paid for: they are not in `failed.jsonl`. When the shards are released, all results are written anew.
     pub fn partial(mut self, partial: bool) -> Self {
         self.partial = partial;
+        self
+    }
+
+    /// Sends the request lines one by one, each to its endpoint and answered at once, in place of batches: no batch API is
+    /// needed, and nothing of one is called. The folder, the results and all that is said of lines are the same.
+    ///
+    /// Each answer is kept on disk before the line counts as finished, and no finished line is sent again, whatever ends the
+    /// process. What was in flight then is sent again, with the same idempotency key, and told in the report
+    /// ([`SynchronousLines::sent_again`](super::SynchronousLines::sent_again)).
+    ///
+    /// It is no part of what the run is: shards whose batches were begun go on as batches, and the others go this way. A
+    /// shard that went this way stays on it, whatever is set later.
+    pub fn synchronous(mut self, synchronous: bool) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// How fast lines are sent that are sent one by one. The default is [`Pace::new`].
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
         self
     }
 

@@ -18,6 +18,7 @@ use super::{
     report::{Summary, shown},
     seal,
     state::{Phase, State},
+    sync::SYNC,
 };
 use crate::{
     collect::join_to,
@@ -153,6 +154,8 @@ fn candidates(path: &Path, record: &Record, state: &State) -> Result<Vec<(PathBu
     }
     for (number, shard) in &state.shards {
         let within = shard_folder(*number);
+        // What is in it is in the files of answers.
+        add(&within, SYNC);
         for name in [OUTPUT, ERRORS] {
             add(&within, &format!("{name}.lote-part"));
             add(&within, &format!("{name}.lote-part.json"));

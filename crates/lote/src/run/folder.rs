@@ -343,7 +343,7 @@ fn unreadable(path: &Path, name: &'static str, why: String) -> RunError {
     RunError::new(Kind::Unreadable { name, why }).at(path)
 }
 
-fn log_error(error: LogError, path: &Path) -> RunError {
+pub(super) fn log_error(error: LogError, path: &Path) -> RunError {
     unreadable(path, Log::NAME, error.to_string())
 }
 
@@ -425,6 +425,7 @@ fn may_owe(path: &Path) -> Option<String> {
             | Event::Postponed { shard, .. }
             | Event::Failed { shard, .. }
             | Event::Halved { shard, .. } => drop(open.remove(shard)),
+            Event::Synchronous { shard, .. } => surplus.push(format!("the lines of shard {shard}, sent one by one")),
             Event::Surplus { batch, .. } => surplus.push(batch.to_string()),
             Event::Unknown => surplus.push("what a newer lote has done".to_owned()),
             _ => {}

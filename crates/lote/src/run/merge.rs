@@ -31,6 +31,7 @@ mod pairs;
 #[cfg(test)]
 mod tests;
 
+pub(super) use pairs::custom_id;
 use pairs::{Pairs, Visit};
 
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
@@ -40,7 +41,9 @@ const NOT_SENT: &str = "not_sent";
 /// What is written down of a shard that was settled.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ShardSummary {
-    pub(super) batch: Batch,
+    /// None of a shard whose lines were sent one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) batch: Option<Batch>,
     pub(super) joined: Joined,
 }
 

@@ -15,6 +15,7 @@ mod event;
 mod folder;
 mod found;
 mod halve;
+mod history;
 mod limits;
 mod lock;
 mod log;
@@ -37,6 +38,7 @@ mod standing;
 mod state;
 mod status;
 mod stream;
+mod sync;
 mod words;
 mod work;
 
@@ -47,6 +49,7 @@ pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKi
 pub use drive::Unreached;
 pub use error::{RunError, Twin};
 pub use found::{folder_of, list, list_below};
+pub use history::{RunHistory, RunInput, ShardHistory, history};
 pub use lock::Holder;
 pub use outcomes::{RunOutcomes, outcomes};
 pub use partition::Partition;
@@ -55,9 +58,10 @@ pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::quote::{ModelQuote, Quote, ShardQuote};
 pub use plan::{EqualLines, PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
-pub use report::{Deduplicated, EndedBatch, GivenUpBatch, Report, SurplusBatch};
+pub use report::{Deduplicated, EndedBatch, GivenUpBatch, Report, SurplusBatch, SynchronousLines};
 pub use status::{RunPhase, RunStatus, ShardStatus, status};
 pub use stream::RunEvent;
+pub use sync::Pace;
 
 use self::plan::Cut;
 pub(crate) use self::seam::wall;
@@ -150,6 +154,17 @@ pub enum Progress<'a> {
     },
     /// A look at a batch.
     Waiting(&'a Batch),
+    /// The lines of a shard are sent one by one, and so many of them have come to an end.
+    Answering {
+        /// The shard.
+        shard: u32,
+        /// How many lines it has.
+        lines: u64,
+        /// Lines whose answers are here and good.
+        succeeded: u64,
+        /// Lines that came to another end.
+        failed: u64,
+    },
     /// An error that is survived: the same is tried again.
     Trouble(&'a Error),
     /// An error that is survived without trying the same again, such as that of a create: what is done about it is told

@@ -166,8 +166,10 @@ impl Search {
             return *known;
         }
         let trusted = read_summary(&self.root, shard).is_ok_and(|summary| {
-            let counted = summary.batch.request_counts.is_some_and(|counts| counts.total > 0);
-            let ended_early = matches!(summary.batch.status, Status::Expired | Status::Cancelled);
+            // What was sent line by line has left nothing anywhere else.
+            let Some(batch) = summary.batch else { return true };
+            let counted = batch.request_counts.is_some_and(|counts| counts.total > 0);
+            let ended_early = matches!(batch.status, Status::Expired | Status::Cancelled);
             let differs = summary.joined.anomalies.iter().any(|anomaly| anomaly.code == AnomalyCode::CountsDiffer);
             !differs && (counted || ended_early)
         });

@@ -27,6 +27,9 @@ pub struct Report {
     /// Batches that a person has given up: see [`Run::no_batch`](super::Run::no_batch).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<GivenUpBatch>,
+    /// Lines that were sent one by one, if any were: see [`Run::synchronous`](super::Run::synchronous).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synchronous: Option<SynchronousLines>,
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
@@ -98,6 +101,28 @@ pub struct SurplusBatch {
     pub usage: crate::lines::Usage,
 }
 
+/// What is told of request lines that were sent one by one, without a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SynchronousLines {
+    /// How many lines came to an end that way.
+    pub lines: u64,
+    /// How many requests were sent again although one before may have been answered, its answer lost with a connection, in
+    /// a crash or behind a server error: that one may be charged as well, but for services that honour idempotency keys.
+    pub sent_again: u64,
+}
+
+impl SynchronousLines {
+    /// Those of a run; none where no shard went that way.
+    pub(super) fn of(state: &State) -> Option<Self> {
+        let of = |shard: &Shard| shard.fetched.as_ref()?.synchronous;
+        state.shards.values().filter_map(of).reduce(|all, one| Self {
+            lines: all.lines.saturating_add(one.lines),
+            sent_again: all.sent_again.saturating_add(one.sent_again),
+        })
+    }
+}
+
 /// A batch that a person has given up, since the service did not know it any more or its files could not be fetched: its
 /// lines were bought again, or another batch counts in its place. What it did may be charged all the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +185,8 @@ pub(super) struct Summary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) given_up: Vec<GivenUpBatch>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) synchronous: Option<SynchronousLines>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deduplicated: Option<Deduplicated>,
     #[serde(flatten)]
     pub(super) joined: Joined,
@@ -178,7 +205,7 @@ impl Summary {
             // Some services keep what was finished before a batch failed.
             let errors = match read_summary(folder.path(), *number) {
                 Ok(summary) if status == "failed" && errors.is_empty() => {
-                    summary.batch.errors.iter().take(20).map(ToString::to_string).collect()
+                    summary.batch.iter().flat_map(|batch| &batch.errors).take(20).map(ToString::to_string).collect()
                 }
                 _ => errors,
             };
@@ -208,8 +235,8 @@ impl Summary {
                 });
             }
         }
-        let given_up = GivenUpBatch::of(&folder.state);
+        let (given_up, synchronous) = (GivenUpBatch::of(&folder.state), SynchronousLines::of(&folder.state));
         let (run, batches) = (folder.record.run.clone(), batches.collect());
-        Self { run, batches, undecided, surplus, given_up, deduplicated, joined }
+        Self { run, batches, undecided, surplus, given_up, synchronous, deduplicated, joined }
     }
 }

@@ -94,8 +94,8 @@ pub struct ShardStatus {
     pub attempt: u32,
     /// How many request lines it has.
     pub lines: u64,
-    /// `planned`, `uploaded`, `creating`, `created`, `over`, `fetched`, `settled`, `failed`, `cancelled`, or `halved` when it was
-    /// too big and its lines are in two other shards.
+    /// `planned`, `uploaded`, `creating`, `created`, `over`, `fetched`, `settled`, `failed`, `cancelled`, `synchronous` while its
+    /// lines are sent one by one, or `halved` when it was too big and its lines are in two other shards.
     pub phase: &'static str,
     /// The shard that it is a half of.
     pub half_of: Option<u32>,
@@ -146,11 +146,13 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let results = state.finished.as_ref().and_then(|_| Some(seal::read::<Summary>(&path.join(SUMMARY)).ok()?.joined));
     let mut shards = Vec::new();
     for (number, shard) in &state.shards {
-        let noted =
-            noted.shards.get(number).filter(|_| matches!(shard.phase, Phase::Created | Phase::Over | Phase::Fetched));
+        use Phase::{Created, Fetched, Over, Synchronous};
+        let is_at_work = matches!(shard.phase, Synchronous | Created | Over | Fetched);
+        let noted = noted.shards.get(number).filter(|_| is_at_work);
         let (phase, failed) = match &shard.phase {
             Phase::Planned => ("planned", None),
             Phase::Uploaded => ("uploaded", None),
+            Phase::Synchronous => ("synchronous", None),
             Phase::Creating => ("creating", None),
             Phase::Created => ("created", None),
             Phase::Over => ("over", None),
@@ -175,7 +177,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             phase,
             half_of: shard.half_of,
             batch: shard.batch().cloned(),
-            status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
+            status: shard.status.clone().or_else(|| Some(noted?.status.clone()).filter(|_| !shard.synchronous)),
             ended,
             succeeded,
             surplus: shard.surplus.iter().map(|surplus| surplus.batch.clone()).collect(),

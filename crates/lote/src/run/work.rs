@@ -351,6 +351,8 @@ impl Run {
             settle_after_loss: self.settle_after_loss,
             detach,
             partial: self.partial,
+            synchronous: self.synchronous,
+            pace: self.pace.clone(),
             on_progress: Arc::clone(&self.on_progress),
             told: self.told.clone(),
         };
@@ -418,13 +420,14 @@ impl Run {
     /// The report of a finished run, and its results where they are wanted as well.
     async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
-        let Summary { run, batches, undecided, surplus, given_up, deduplicated, joined } =
+        let Summary { run, batches, undecided, surplus, given_up, synchronous, deduplicated, joined } =
             seal::read(&path).map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
         let mut report = Report {
             run,
             batches,
             surplus,
             given_up,
+            synchronous,
             joined,
             undecided,
             deduplicated,

@@ -223,7 +223,7 @@ impl Above {
 }
 
 /// The custom_id of a line that was checked, or that this run wrote.
-pub(super) fn custom_id(line: &[u8]) -> io::Result<String> {
+pub(in crate::run) fn custom_id(line: &[u8]) -> io::Result<String> {
     #[derive(Deserialize)]
     struct Line {
         custom_id: String,

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 
-use super::{pairs::custom_id, *};
+use super::*;
 use crate::{
     BatchOptions, Client, Dialect, FileId, UnixSeconds,
     collect::join_all,
@@ -163,10 +163,10 @@ impl World {
         let unused = Unused::new(begin(ANOMALIES), &files, Secrets::new("sk-hunter22", [])).unwrap();
         let batch = json!({"id": format!("batch_{}", self.batches), "status": "completed"});
         let batch = Batch::read("batch", serde_json::from_value(batch).unwrap()).unwrap();
-        let Ok((joined, results)) = join_all(requests, &files, Some(begin(RESULTS)), Some(unused), &batch) else {
+        let Ok((joined, results)) = join_all(requests, &files, Some(begin(RESULTS)), Some(unused), Some(&batch)) else {
             panic!("it was not joined")
         };
-        seal::write(begin(SUMMARY), &ShardSummary { batch, joined }).unwrap();
+        seal::write(begin(SUMMARY), &ShardSummary { batch: Some(batch), joined }).unwrap();
         let stored = results.written().unwrap();
         assert_eq!(stored, Written::of(&at.join(RESULTS)).unwrap());
         stored
