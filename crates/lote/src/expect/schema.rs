@@ -371,6 +371,45 @@ mod tests {
         assert_eq!(requested.judge(schema("object").as_bytes(), &answer(calls, "tool_calls")), Verdict::Unasked);
     }
 
+    /// Whatever the pieces in which lines are written.
+    #[test]
+    fn lines_are_held_against_what_is_expected_on_their_way() {
+        use std::io::{Read, Write};
+
+        use crate::expect::Watching;
+
+        let folder = tempfile::tempdir().unwrap();
+        let requests = folder.path().join("requests.jsonl");
+        let ask = |wanted: &str| {
+            let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": wanted}}});
+            json!({"custom_id": "a", "body": {"response_format": format}}).to_string()
+        };
+        let plain = json!({"custom_id": "a", "body": {}}).to_string();
+        let asked = format!("\u{feff}{}\n\n{}\r\n{plain}\n{}", ask("object"), ask("array"), ask("object"));
+        std::fs::write(&requests, asked).unwrap();
+        let line = |text: &str| {
+            let body = json!({"choices": [{"message": {"content": text}}]});
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": body}}).to_string() + "\n"
+        };
+        let text: String = ["{}", "{}", "x", "é"].map(line).concat();
+        for piece in [1, 7, 100, 1_000] {
+            let (mut watching, mut from) =
+                (Watching::new(&Expect::requested(), Vec::new()).requests(&requests).unwrap(), text.as_bytes());
+            let mut buffer = vec![0; piece];
+            loop {
+                match from.read(&mut buffer).unwrap() {
+                    0 => break,
+                    read => watching.write_all(&buffer[..read]).unwrap(),
+                }
+            }
+            let (written, fit) = watching.finish();
+            assert_eq!(String::from_utf8(written).unwrap(), text);
+            assert_eq!((fit.fitting, fit.unasked), (1, 1));
+            assert_eq!((fit.unfit[&UnfitKind::Mismatched], fit.unfit[&UnfitKind::NoJson]), (1, 1));
+        }
+        assert!(Watching::new(&Expect::requested(), Vec::new()).requests(&folder.path().join("none")).is_err());
+    }
+
     #[test]
     fn of_many_schemas_those_used_last_are_kept() {
         let mut compiled = Compiled::default();

@@ -14,23 +14,6 @@ use crate::{
 
 /// A writer of result lines that counts how they fit what is expected. The lines are those of a
 /// [join](crate::lines::Join): one for each request line, in their order.
-///
-/// ```
-/// use std::io::Write;
-///
-/// use lote::expect::{Expect, Watching};
-///
-/// let expect = Expect::schema(&serde_json::json!({"type": "object"}))?;
-/// let mut watching = Watching::new(&expect, Vec::new());
-/// for text in ["{}", "[]", "no JSON"] {
-///     let body = serde_json::json!({"choices": [{"message": {"content": text}}]});
-///     let line = serde_json::json!({"custom_id": "a", "response": {"status_code": 200, "body": body}});
-///     writeln!(watching, "{line}")?;
-/// }
-/// let (written, fit) = watching.finish();
-/// assert_eq!((written.len() > 100, fit.fitting, fit.unfitting()), (true, 1, 2));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[must_use = "what was counted is said by `finish`"]
 pub struct Watching<W> {
     expect: Expect,
@@ -54,7 +37,7 @@ impl<W: Write> Watching<W> {
     }
 
     /// With the file of the request lines, which is read beside what is written where those say what is
-    /// [expected](Expect::requested). Without it they ask for nothing.
+    /// expected (`Expect::requested`). Without it they ask for nothing.
     ///
     /// # Errors
     /// One that [`is_io`](Error::is_io) when it cannot be read.
