@@ -41,6 +41,7 @@ mod runs_synchronous;
 mod runs_ticks;
 mod runs_told;
 mod runs_twice;
+mod runs_unfit;
 mod runs_words;
 mod semver;
 mod servers;

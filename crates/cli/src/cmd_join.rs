@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use lote::expect::Watching;
 use lote::run::join_parts;
 use lote::save::Replace;
 use serde::Serialize;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::exit::{CliError, Exit};
+use crate::expect::ExpectArgs;
 use crate::input;
 use crate::interrupt::Interrupt;
 use crate::lines::{CheckOptions, Join, JoinError, Joined, Named, TemporaryError, check};
@@ -43,6 +45,7 @@ Examples:
   lote join requests.jsonl output.jsonl errors.jsonl -o results.jsonl --json | jq .missing
   lote files content file-abc123 | lote join requests.jsonl - errors.jsonl -o results.jsonl
   lote join requests.*-of-5.run -o results.jsonl
+  lote join requests.jsonl output.jsonl -o results.jsonl --expect requested
 
 Exit 0: every line succeeded. 1: some did not, or a file of answers is damaged. 2: usage, or a file that cannot be read or written.
 3: the requests are refused, such as two with one custom_id, or none. 130: interrupted."
@@ -64,6 +67,9 @@ pub(crate) struct JoinArgs {
     /// Replace the output although it holds something else than these results
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    expect: ExpectArgs,
 
     /// Print the summary as one JSON object
     #[arg(long)]
@@ -91,6 +97,7 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
             "no file of answers is named: lote join REQUESTS OUTPUT -o RESULTS, with the error file behind the output";
         return Err(CliError::usage(format!("{}: {why}", input::shown(&args.requests))));
     }
+    let expect = args.expect.load()?;
     check_places(args)?;
     let inputs: Vec<&Path> = std::iter::once(&args.requests).chain(&args.answers).map(PathBuf::as_path).collect();
     // The same command again leaves the file as it is.
@@ -106,7 +113,15 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     if !input::is_dash(&args.output) {
         join = join.folder(folder(&args.output));
     }
-    let joined = if is_null(&args.output) { join.count() } else { join.write(&mut output) };
+    let joined = match &expect {
+        Some(expect) => {
+            let watching = Watching::new(expect, &mut output).requests(&sources[0].path);
+            let mut watching = watching.map_err(|error| CliError::usage(error.to_string()))?;
+            join.write(&mut watching).map(|joined| fitting(joined, watching))
+        }
+        None if is_null(&args.output) => join.count(),
+        None => join.write(&mut output),
+    };
     let joined = joined.map_err(|error| refused(&error))?;
     interrupt.check()?;
     if joined.lines == 0 {
@@ -115,6 +130,12 @@ pub(crate) fn run(args: &JoinArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;
     Ok(if joined.all_succeeded() { Exit::Success } else { Exit::Incomplete })
+}
+
+/// What was joined, with how the answers fit.
+fn fitting<W: io::Write>(mut joined: Joined, watching: Watching<W>) -> Joined {
+    joined.fit = Some(watching.finish().1);
+    joined
 }
 
 /// Whether nobody can read what is written to a path: it is `/dev/null`.
@@ -140,6 +161,12 @@ fn parts(args: &JoinArgs, interrupt: &Interrupt, started: Instant) -> Result<Exi
         let message = format!("{}: no folder: the parts of an input are the folders of their runs", file.display());
         return Err(CliError::usage(message));
     }
+    let expect = args.expect.load()?;
+    if expect.as_ref().is_some_and(|expect| expect.name() == "requested") {
+        let why = "--expect requested: the folders of parts are put together without the requests, which say what was asked \
+                   for: give it to lote run, or hold the results against the requests (lote join REQUESTS RESULTS)";
+        return Err(CliError::usage(why));
+    }
     let results: Vec<PathBuf> = folders.iter().map(|folder| folder.join("results.jsonl")).collect();
     let inputs: Vec<&Path> = results.iter().map(PathBuf::as_path).collect();
     let replace = if args.force { Replace::Anything } else { Replace::Same };
@@ -147,7 +174,14 @@ fn parts(args: &JoinArgs, interrupt: &Interrupt, started: Instant) -> Result<Exi
     if let Some(path) = output.half_made() {
         interrupt.half_made(path);
     }
-    let joined = join_parts(&folders, &mut output).map_err(|error| CliError::usage(error.to_string()))?;
+    let joined = match &expect {
+        Some(expect) => {
+            let mut watching = Watching::new(expect, &mut output);
+            join_parts(&folders, &mut watching).map(|joined| fitting(joined, watching))
+        }
+        None => join_parts(&folders, &mut output),
+    };
+    let joined = joined.map_err(|error| CliError::usage(error.to_string()))?;
     interrupt.check()?;
     output.finish()?;
     print(args, &joined, started.elapsed().as_secs_f64())?;

@@ -108,7 +108,9 @@ pub(crate) struct CancelArgs {
 /// expired or were cancelled, and those that failed with 408, 409, 425, 429, 5xx, or an error in a
 /// 2xx. Lines that are missing or unreadable are sent again only when the batch's files hold as many
 /// lines as it counts: otherwise they may have been answered, and would be paid for twice. Then the
-/// results are written anew; what had succeeded stays. With nothing to try again it makes no call.
+/// results are written anew; what had succeeded stays, unless it was asked for again and what came is
+/// better. With nothing to try again it makes no call. The same request may well be cut off, or not fit,
+/// once more: what it asks for does not change.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -116,6 +118,8 @@ pub(crate) struct CancelArgs {
 Examples:
   lote repair requests.run
   lote repair requests.run --all -o results.jsonl
+  lote repair requests.run --cut-off
+  lote repair requests.run --unfit --expect @schema.json
   lote repair requests.run --sync
 
 Exit codes are those of lote run."
@@ -132,6 +136,14 @@ pub(crate) struct RepairArgs {
     /// Lines that are missing or unreadable as well, whatever the counts say: some may have been paid for
     #[arg(long)]
     missing: bool,
+
+    /// Answers that end at a limit of tokens as well; one that is whole takes their place
+    #[arg(long)]
+    cut_off: bool,
+
+    /// Answers that do not fit --expect as well, whatever they fall short of; one that fits takes their place
+    #[arg(long, requires = "expect")]
+    unfit: bool,
 
     #[command(flatten)]
     course: CourseArgs,
@@ -178,7 +190,7 @@ pub(crate) fn cancel(args: &CancelArgs, matches: Option<&ArgMatches>) -> Result<
 /// When there are no results, with the exit code that says why.
 pub(crate) fn repair(args: &RepairArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
     let there = There::driven(&args.run, &args.course, &args.service, matches);
-    let repair = Repair::new().refusals(args.all).missing(args.missing);
+    let repair = Repair::new().refusals(args.all).missing(args.missing).cut_off(args.cut_off).unfit(args.unfit);
     there.work(async |course, run, stop| course.repair(args.one_by_one.apply(run), repair, stop).await)
 }
 

@@ -53,6 +53,7 @@ Examples:
   lote run requests.jsonl --sync --requests-per-minute 500
   lote run requests.jsonl --rescue-before 2h
   lote run requests.jsonl --dedupe
+  lote run requests.jsonl --expect @schema.json
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
   lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote run - -o results.jsonl
 

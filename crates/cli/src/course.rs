@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::cmd_clean;
 use crate::cmd_status;
 use crate::exit::{CliError, Exit};
+use crate::expect::ExpectArgs;
 use crate::input;
 use crate::interrupt::Stop;
 use crate::one_by_one::OneByOneArgs;
@@ -66,6 +67,9 @@ pub(crate) struct CourseArgs {
     /// How long a create whose answer was lost is looked for, twice, before another is sent [default: 2m]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     settle_after_loss: Option<Duration>,
+
+    #[command(flatten)]
+    expect: ExpectArgs,
 
     /// Print the summary as one JSON object
     ///
@@ -155,6 +159,9 @@ impl CourseArgs {
         }
         if let Some(time) = self.settle_after_loss {
             run = run.settle_after_loss(time);
+        }
+        if let Some(expect) = self.expect.load()? {
+            run = run.expect(expect);
         }
         Ok(run)
     }
@@ -417,7 +424,7 @@ impl Course<'_> {
     /// The command that goes on, with all that was asked of this one but its deadline: without the bounds it would do more
     /// at once, and without the rest less at the end.
     fn resume(&self, folder: &Path) -> CommandLine {
-        let CourseArgs { max_open, max_enqueued_tokens, creates_per_hour, settle_after_loss, .. } = self.args;
+        let CourseArgs { max_open, max_enqueued_tokens, creates_per_hour, settle_after_loss, expect, .. } = self.args;
         let mut line = self.with_output(self.service.again("resume").word(folder));
         let attempts = self.reach.and_then(|reach| reach.attempts);
         let values = [
@@ -426,6 +433,7 @@ impl Course<'_> {
             ("--creates-per-hour", creates_per_hour.map(|most| most.to_string())),
             ("--settle-after-loss", settle_after_loss.map(values::shown)),
             ("--attempts", attempts.map(|most| most.to_string())),
+            ("--expect", expect.expect.clone()),
         ];
         for (name, value) in values {
             if let Some(value) = value {

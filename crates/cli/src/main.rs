@@ -21,6 +21,7 @@ mod course;
 mod embedded;
 mod endpoint;
 mod exit;
+mod expect;
 mod export;
 mod fetch;
 mod full;

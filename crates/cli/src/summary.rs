@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::expect;
 use crate::lines::{Joined, MAX_ANOMALIES};
 use crate::out;
 use crate::shell;
@@ -47,6 +48,7 @@ pub(crate) fn lines(joined: &Joined, of: &str, whole: Option<&Path>) -> Vec<Stri
         };
         lines.push(format!("  and {rest} more anomalies, {place}"));
     }
+    lines.extend(joined.fit.iter().flat_map(expect::lines));
     let usage = &joined.usage;
     let (input, output, all) = (usage.input_tokens, usage.output_tokens, usage.total_tokens);
     lines.push(format!("tokens: {input} in, {output} out, {all} in all"));

@@ -10,6 +10,7 @@ use std::{env, fmt, panic, thread};
 use serde::{Deserialize, Serialize};
 
 use crate::anomaly::{Anomalies, Anomaly};
+use crate::fit::Fit;
 use crate::ids::IdHasher;
 use crate::reader::DEFAULT_MAX_LINE_BYTES;
 use crate::sorter::{MERGED, Spill};
@@ -77,6 +78,9 @@ pub struct Joined {
     pub anomalies: Vec<Anomaly>,
     /// How many anomalies there are beyond those listed.
     pub anomalies_omitted: u64,
+    /// How the answers were held against what was expected of them, where something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
 }
 
 impl Joined {
@@ -103,13 +107,21 @@ impl Joined {
             errors,
             anomalies,
             anomalies_omitted,
+            fit: None,
         }
     }
 
-    /// Whether every request line succeeded, and no answer file is damaged.
+    /// Whether every request line succeeded, no answer file is damaged, and no answer was found not to fit what was
+    /// expected of it.
     #[must_use]
     pub fn all_succeeded(&self) -> bool {
-        self.succeeded == self.lines && self.damaged_files == 0
+        self.succeeded == self.lines && self.damaged_files == 0 && self.unfit() == 0
+    }
+
+    /// How many answers do not fit what was expected of them.
+    #[must_use]
+    pub fn unfit(&self) -> u64 {
+        self.fit.as_ref().map_or(0, Fit::unfitting)
     }
 }
 

@@ -21,6 +21,7 @@ mod error_text;
 mod fields;
 mod finding;
 mod firsts;
+mod fit;
 mod foreign;
 mod groups;
 mod ids;
@@ -54,6 +55,7 @@ pub use answer::{Answer, OutcomeKind, Shortfall, Unreadable, UnreadableKind, wri
 pub use check::{CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, ENDPOINTS, Limits, check};
 pub use finding::{Finding, FindingCode};
 pub use firsts::Firsts;
+pub use fit::{Fit, FitTally, MAX_UNFIT, Unfit, UnfitKind, UnfitPlace};
 pub use foreign::{Foreign, foreign, misplaced_rows};
 pub use groups::{FindingGroup, FindingGroups};
 pub use ids::CustomIds;

@@ -62,6 +62,7 @@ mod deadline;
 mod dialect;
 mod error;
 mod error_answer;
+pub mod expect;
 mod fetch;
 mod field;
 mod file;

@@ -15,6 +15,7 @@ mod dialects;
 #[cfg(unix)]
 mod early;
 mod examples;
+mod expect;
 mod export;
 mod files;
 mod folder;

@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "most of it is for the tests of the commands")]
 mod common;
 #[cfg(unix)]
+mod expect;
+#[cfg(unix)]
 #[path = "../cli/service.rs"]
 #[expect(dead_code, reason = "most of it is for the tests of the commands")]
 mod service;

@@ -8,6 +8,7 @@ use std::{
 use super::{Each, driver::Driver, mirror::mirror};
 use crate::{
     BatchId, Cadence, Tolerance,
+    expect::Expect,
     lines::Limits,
     options,
     run::{self, Clean, CleanedRemote, Pace, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
@@ -69,6 +70,8 @@ mirror! {
         fn creates_per_hour(batches: u32);
         fn keep_limits_in(folder: impl Into<PathBuf>);
         fn attempts(attempts: u32);
+        fn repairs(repairs: Repair);
+        fn expect(expect: Expect);
         fn settle_after_loss(time: Duration);
         fn anew(anew: bool);
         fn clean_remote(clean: bool);

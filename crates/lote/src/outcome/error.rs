@@ -129,6 +129,12 @@ impl OutcomeError {
         self.0.kind == Kind::NotTheType
     }
 
+    /// What there was instead, in words.
+    #[cfg(feature = "expect")]
+    pub(crate) fn found(&self) -> &str {
+        self.0.message.split_once(", but ").map_or(self.0.message.as_str(), |(_, found)| found)
+    }
+
     /// The outcome, with the raw answer and its usage.
     pub fn outcome(&self) -> &Outcome {
         &self.0.outcome

@@ -13,20 +13,20 @@ use crate::lines::replace_lone_surrogates;
 
 /// A JSON value that is not read yet.
 #[derive(Clone, Copy)]
-pub(super) struct Json<'a>(&'a str);
+pub(crate) struct Json<'a>(&'a str);
 
 impl<'a> Json<'a> {
-    pub(super) fn parse(text: &'a str) -> serde_json::Result<Self> {
+    pub(crate) fn parse(text: &'a str) -> serde_json::Result<Self> {
         serde_json::from_str::<&RawValue>(text).map(|raw| Self(raw.get()))
     }
 
     /// The JSON itself.
-    pub(super) fn as_str(self) -> &'a str {
+    pub(crate) fn as_str(self) -> &'a str {
         self.0
     }
 
     /// These fields of an object; none of anything else.
-    pub(super) fn fields<const N: usize>(self, names: [&str; N]) -> [Option<Self>; N] {
+    pub(crate) fn fields<const N: usize>(self, names: [&str; N]) -> [Option<Self>; N] {
         let mut found = [None; N];
         self.each(&mut |key, value| {
             // Of a field that is given twice the last one counts, as in nearly every reader.
@@ -37,13 +37,13 @@ impl<'a> Json<'a> {
         found
     }
 
-    pub(super) fn get(self, name: &str) -> Option<Self> {
+    pub(crate) fn get(self, name: &str) -> Option<Self> {
         let [found] = self.fields([name]);
         found
     }
 
     /// The names of the fields of an object.
-    pub(super) fn keys(self) -> Vec<String> {
+    pub(crate) fn keys(self) -> Vec<String> {
         let mut keys = Vec::new();
         self.each(&mut |key, _| keys.push(key.to_owned()));
         keys
@@ -57,7 +57,7 @@ impl<'a> Json<'a> {
     }
 
     /// The values of an array; none of anything else.
-    pub(super) fn items(self) -> Option<Vec<Self>> {
+    pub(crate) fn items(self) -> Option<Vec<Self>> {
         if !self.0.starts_with('[') {
             return None;
         }
@@ -66,7 +66,7 @@ impl<'a> Json<'a> {
     }
 
     /// The text of a string.
-    pub(super) fn text(self) -> Option<String> {
+    pub(crate) fn text(self) -> Option<String> {
         if !self.0.starts_with('"') {
             return None;
         }
@@ -74,24 +74,24 @@ impl<'a> Json<'a> {
     }
 
     /// The text of a field, if it is one that is not empty.
-    pub(super) fn text_of(self, name: &str) -> Option<String> {
+    pub(crate) fn text_of(self, name: &str) -> Option<String> {
         self.get(name).and_then(Self::text).filter(|text| !text.is_empty())
     }
 
     /// Whether the field is this text.
-    pub(super) fn says(self, name: &str, text: &str) -> bool {
+    pub(crate) fn says(self, name: &str, text: &str) -> bool {
         self.get(name).and_then(Self::text).is_some_and(|found| found == text)
     }
 
-    pub(super) fn is_null(self) -> bool {
+    pub(crate) fn is_null(self) -> bool {
         self.0 == "null"
     }
 
-    pub(super) fn is_object(self) -> bool {
+    pub(crate) fn is_object(self) -> bool {
         self.0.starts_with('{')
     }
 
-    pub(super) fn is_array(self) -> bool {
+    pub(crate) fn is_array(self) -> bool {
         self.0.starts_with('[')
     }
 }
@@ -128,7 +128,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 }
 
 /// Reads JSON as a type; half of a surrogate pair, which no text of ours can hold, reads as U+FFFD.
-pub(super) fn parse<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
     serde_json::from_str(json).or_else(|error| match replace_lone_surrogates(json) {
         Cow::Borrowed(_) => Err(error),
         Cow::Owned(repaired) => serde_json::from_str(&repaired),

@@ -4,7 +4,7 @@ mod embedding;
 mod error;
 mod fetch;
 mod image;
-mod json;
+pub(crate) mod json;
 mod read;
 mod reply;
 mod views;

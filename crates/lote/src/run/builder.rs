@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{OnProgress, Pace, Partition, Progress, adopt, schedule::Bounds, stream::Queue};
-use crate::{BatchId, BatchOptions, Cadence, Client, Tolerance, lines::Limits, options};
+use super::{OnProgress, Pace, Partition, Progress, Repair, adopt, schedule::Bounds, stream::Queue};
+use crate::{BatchId, BatchOptions, Cadence, Client, Tolerance, expect::Expect, lines::Limits, options};
 
 /// How long a create whose answer was lost is looked for twice, one after the other, before another is sent.
 const SETTLE_AFTER_LOSS: Duration = Duration::from_secs(120);
@@ -64,6 +64,8 @@ pub struct Run {
     pub(super) bounds: Bounds,
     pub(super) limits_in: Option<PathBuf>,
     pub(super) attempts: u32,
+    pub(super) repairs: Repair,
+    pub(super) expect: Option<Expect>,
     pub(super) settle_after_loss: Duration,
     pub(super) anew: bool,
     pub(super) clean_remote: bool,
@@ -138,6 +140,8 @@ impl Run {
             bounds: Bounds { max_open: usize::MAX, max_enqueued_tokens: None, creates_per_hour: None },
             limits_in: None,
             attempts: 1,
+            repairs: Repair::new(),
+            expect: None,
             settle_after_loss: SETTLE_AFTER_LOSS,
             anew: false,
             clean_remote: false,
@@ -252,9 +256,26 @@ impl Run {
         self
     }
 
-    /// How often lines are tried that do not succeed and can, in all: see [`Repair`](super::Repair). The default is 1.
+    /// How often lines are tried that do not succeed and can, in all: those that [`repairs`](Self::repairs) says. The default
+    /// is 1.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
+        self
+    }
+
+    /// Which lines further [`attempts`](Self::attempts) take. The default is [`Repair::new`]: what can well succeed the next
+    /// time.
+    pub fn repairs(mut self, repairs: Repair) -> Self {
+        self.repairs = repairs;
+        self
+    }
+
+    /// What answers are to be. When the results are put together each answer is held against it, and
+    /// [`Joined::fit`](crate::lines::Joined::fit) says how many fit, and what the others fall short of, and where; none is
+    /// dropped. Of several answers to a line one that fits is the best. It is no part of what the run is, and may be
+    /// another one each time: a run that is finished is looked through once more then, without a call.
+    pub fn expect(mut self, expect: Expect) -> Self {
+        self.expect = Some(expect);
         self
     }
 

@@ -78,8 +78,8 @@ pub struct CleanedFile {
 }
 
 /// Removes from the folder of a finished run what can be made again or is needed no more. Answers as they came, results,
-/// summaries, `run.json` and the log always stay, and so do the request lines unless each of them has succeeded and the
-/// input is where it was and still holds them. The results of single shards go where all lines succeeded, or where it was
+/// summaries, `run.json` and the log always stay, and so do the request lines unless each of them has succeeded, no answer is
+/// cut off or does not fit what was expected, and the input is where it was and still holds them. The results of single shards go where all lines succeeded, or where it was
 /// tried that joining the answers again gives the same bytes; [`Run::repair`](super::Run::repair) does so.
 ///
 /// Blocks until it is done.
@@ -172,11 +172,12 @@ fn candidates(path: &Path, record: &Record, state: &State) -> Result<Vec<(PathBu
     Ok(all)
 }
 
-/// Whether each line of a finished run has succeeded: none can be tried again then.
+/// Whether each line of a finished run has succeeded, and none of the answers is known to be cut off, or not to fit: none can
+/// be tried again then.
 pub(super) fn all_succeeded(path: &Path, state: &State) -> Result<bool, RunError> {
     let path = path.join(SUMMARY);
     let Summary { joined, .. } = seal::read(&path).map_err(|error| RunError::io("read", &path, error).of(state))?;
-    Ok(state.finished.is_some() && joined.succeeded == joined.lines)
+    Ok(state.finished.is_some() && joined.succeeded == joined.lines && joined.cut_off == 0 && joined.unfit() == 0)
 }
 
 /// Whether the files that the lines came from are where they were, and still hold them.

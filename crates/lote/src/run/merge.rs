@@ -21,8 +21,9 @@ use super::{
 };
 use crate::{
     Batch, BatchId, Client,
+    expect::{self, Expect},
     heavy::blocking,
-    lines::{Answer, Joined, OutcomeKind, Sum},
+    lines::{Answer, FitTally, Joined, OutcomeKind, Sum},
     save::{AtomicFile, Summing, Written},
 };
 
@@ -48,14 +49,18 @@ pub(super) struct ShardSummary {
 }
 
 /// Writes the results of all shards, the lines that did not succeed, what is odd, and the summary. The results of lines
-/// whose shard is not over say so, and are not among those that are fit to be sent again. Gives back the results as they
-/// were written.
-pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Written, RunError> {
+/// whose shard is not over say so, and are not among those that are fit to be sent again. Answers are held against what is
+/// expected of them. Gives back the results as they were written.
+pub(super) async fn put_together(
+    folder: &Folder,
+    client: &Client,
+    expect: Option<&Expect>,
+) -> Result<Written, RunError> {
     folder.check()?;
     let failed = |doing: &str, path: &Path, error| {
         RunError::io(doing, path, error).at(folder.path()).with(folder.state.batches())
     };
-    let merge = Merge::new(folder).map_err(|error| failed("write", &folder.join(RESULTS), error))?;
+    let merge = Merge::new(folder, expect).map_err(|error| failed("write", &folder.join(RESULTS), error))?;
     let merged = blocking(move || merge.write()).await;
     let mut merged = merged.map_err(|Fault(path, error)| failed("put together", &path, error))?;
     // The words are those of the result lines.
@@ -83,6 +88,8 @@ pub(super) struct Parts {
     order: Option<Written>,
     /// The lines that are in no shard, since each equals one that is.
     copies: Option<Copies>,
+    /// What answers are to be: of several to a line one that fits is the best.
+    expect: Option<Expect>,
 }
 
 /// A shard, and what came of it.
@@ -137,10 +144,10 @@ pub(super) struct Pair<'a> {
 
 impl Merge {
     /// Over what the folder holds.
-    fn new(folder: &Folder) -> io::Result<Self> {
+    fn new(folder: &Folder, expect: Option<&Expect>) -> io::Result<Self> {
         Ok(Self {
             root: folder.path().to_owned(),
-            parts: Parts::of(folder),
+            parts: Parts::of(folder).expecting(expect),
             results: folder.begin(RESULTS)?,
             failed: folder.begin(FAILED)?,
             anomalies: folder.begin(ANOMALIES)?,
@@ -179,7 +186,7 @@ impl Merge {
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
         }
-        let (results, sum, undecided, deduplicated) = {
+        let (results, sum, undecided, deduplicated, fit) = {
             let mut writing = Writing {
                 root: &root,
                 parts: &self.parts,
@@ -189,17 +196,21 @@ impl Merge {
                 sum,
                 undecided: 0,
                 deduplicated: Deduplicated::default(),
+                fit: self.parts.expect.as_ref().map(Expect::tally),
             };
             self.parts.walk(&root, &root, &mut writing)?;
             writing.failed.flush().map_err(at(FAILED))?;
             let results = writing.results.into_inner().map_err(|error| at(RESULTS)(error.into_error()))?;
-            (results.into_parts().1, writing.sum, writing.undecided, writing.deduplicated)
+            let fit = writing.fit.map(FitTally::finish);
+            (results.into_parts().1, writing.sum, writing.undecided, writing.deduplicated, fit)
         };
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
         let deduplicated = self.parts.copies.is_some().then_some(deduplicated);
-        Ok(Merged { joined: sum.finish(), undecided, deduplicated, results })
+        let mut joined = sum.finish();
+        joined.fit = fit;
+        Ok(Merged { joined, undecided, deduplicated, results })
     }
 }
 
@@ -215,6 +226,8 @@ struct Writing<'m> {
     /// Lines that have no outcome yet.
     undecided: u64,
     deduplicated: Deduplicated,
+    /// How answers fit what is expected, if something is.
+    fit: Option<FitTally>,
 }
 
 impl Writing<'_> {
@@ -226,7 +239,8 @@ impl Writing<'_> {
 
 impl Visit for Writing<'_> {
     fn whole(&mut self, shard: u32) -> Result<bool, Fault> {
-        let Some(written) = self.counted.get(&shard) else { return Ok(false) };
+        // Where something is expected of answers, each is looked at.
+        let Some(written) = self.counted.get(&shard).filter(|_| self.fit.is_none()) else { return Ok(false) };
         let path = self.root.join(shard_folder(shard)).join(RESULTS);
         let read = |error| Fault(path.clone(), error);
         let mut from = File::open(&path).map_err(read)?;
@@ -251,6 +265,11 @@ impl Visit for Writing<'_> {
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
         self.results.write_all(pair.result).map_err(self.at(RESULTS))?;
         self.results.write_all(b"\n").map_err(self.at(RESULTS))?;
+        if let Some((tally, expect)) = self.fit.as_mut().zip(self.parts.expect.as_ref())
+            && let Some(verdict) = expect.judge(pair.request, pair.result)
+        {
+            expect::count(tally, verdict);
+        }
         if self.counted.contains_key(&pair.from) && !pair.is_copy {
             return Ok(());
         }
@@ -312,14 +331,25 @@ impl Parts {
             }
         };
         let shards = state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
-        Self { shards, in_order: record.in_order, order: record.order.clone(), copies: record.copies.clone() }
+        Self {
+            shards,
+            in_order: record.in_order,
+            order: record.order.clone(),
+            copies: record.copies.clone(),
+            expect: None,
+        }
     }
 
     /// One shard alone, if it was settled: its lines in their order, without those that equal them.
     pub(super) fn only(mut self, shard: u32) -> Option<Self> {
         let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results(_)))?;
         let part = Part { attempt: 1, is_part: false, ..part };
-        Some(Self { shards: [(shard, part)].into(), in_order: true, order: None, copies: None })
+        Some(Self { shards: [(shard, part)].into(), in_order: true, order: None, copies: None, expect: None })
+    }
+
+    /// The same, with what their answers are to be.
+    pub(super) fn expecting(self, expect: Option<&Expect>) -> Self {
+        Self { expect: expect.cloned(), ..self }
     }
 
     /// How many lines there are, and how many of those in shards have no outcome yet.

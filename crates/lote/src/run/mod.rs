@@ -12,6 +12,7 @@ mod clean;
 mod drive;
 mod error;
 mod event;
+mod fit;
 mod folder;
 mod found;
 mod halve;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Run, RunError, adopt,
+    Repair, Run, RunError, adopt,
     error::Kind,
     event::Opened,
     folder::Folder,
@@ -80,8 +80,18 @@ impl Run {
         Asked { cut, limit: self.limit, partition: self.partition, dedupe: self.dedupe, ..asked }
     }
 
+    /// Refuses, before anything is sent, to go by what is expected of answers where nothing is said of that.
+    pub(super) fn check_repair(&self, repair: Repair) -> Result<(), Error> {
+        if repair.needs_expectation() && self.expect.is_none() {
+            let why = "answers that do not fit are to be tried again: say what is expected of them (--expect); nothing was sent";
+            return Err(Error::invalid(why));
+        }
+        Ok(())
+    }
+
     /// Refuses, before anything is sent, options that the create would refuse.
     pub(super) fn check_options(&self) -> Result<(), Error> {
+        self.check_repair(self.repairs)?;
         if let Some(key) = self.options.metadata.keys().find(|key| key.starts_with("lote_")) {
             let message =
                 format!("metadata: {key}: names that begin with lote_ are the run's own; name the pair otherwise");

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Status,
+    expect::Expect,
     lines::{AnomalyCode, Answer, OutcomeKind},
     save::Access,
 };
@@ -22,7 +23,8 @@ use crate::{
 ///
 /// Always those that expired or were cancelled, and those that failed with 408, 409, 425, 429, 5xx, or an error in a 2xx.
 /// Lines that are missing or unreadable only when the batch's files hold as many lines as its counts say: otherwise they
-/// may have been answered, and would be paid for twice.
+/// may have been answered, and would be paid for twice. Lines that succeeded only where it is said which of them; their
+/// answers stay unless a better one comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "it says what to try again"]
 pub struct Repair {
@@ -30,6 +32,8 @@ pub struct Repair {
     missing: bool,
     /// Only what was never answered.
     unanswered: bool,
+    cut_off: bool,
+    unfit: bool,
 }
 
 impl Repair {
@@ -55,11 +59,35 @@ impl Repair {
         Self { unanswered: true, ..Self::default() }
     }
 
+    /// Answers that end at a limit of tokens as well.
+    pub fn cut_off(mut self, cut_off: bool) -> Self {
+        self.cut_off = cut_off;
+        self
+    }
+
+    /// Answers that do not fit what is [expected](super::Run::expect) as well, whatever they fall short of: those that were
+    /// cut off, held back or refused among them, but not those whose schema cannot be used.
+    pub fn unfit(mut self, unfit: bool) -> Self {
+        self.unfit = unfit;
+        self
+    }
+
+    /// Whether lines that succeeded may be tried again.
+    pub(super) fn takes_answers(self) -> bool {
+        self.cut_off || self.unfit
+    }
+
+    /// Whether it goes by what is expected of answers.
+    pub(super) fn needs_expectation(self) -> bool {
+        self.unfit
+    }
+
     /// Whether a line with this result is tried again. `trusted` when the files of its batch hold what its counts say.
-    fn takes(self, result: &[u8], trusted: bool) -> bool {
+    fn takes(self, request: &[u8], result: &[u8], trusted: bool, expect: Option<&Expect>) -> bool {
         let Ok(answer) = Answer::parse(result) else { return false };
         match answer.outcome() {
-            OutcomeKind::Succeeded => false,
+            OutcomeKind::Succeeded if self.cut_off && answer.shortfall().cut_off => true,
+            OutcomeKind::Succeeded => self.unfit && expect.is_some_and(|expect| expect.is_unfit(request, result)),
             OutcomeKind::Expired | OutcomeKind::Cancelled => true,
             OutcomeKind::Missing | OutcomeKind::Unreadable => trusted || self.missing,
             _ if self.unanswered => false,
@@ -79,6 +107,7 @@ pub(super) struct Search {
     cut: Cut,
     parts: Parts,
     repair: Repair,
+    expect: Option<Expect>,
     /// Of each shard, whether its files hold what its counts say.
     trusted: BTreeMap<u32, bool>,
     /// The number that the next shard gets.
@@ -93,13 +122,14 @@ struct Filling {
 }
 
 impl Search {
-    pub(super) fn new(folder: &Folder, repair: Repair) -> Self {
+    pub(super) fn new(folder: &Folder, repair: Repair, expect: Option<&Expect>) -> Self {
         Self {
             root: folder.path().to_owned(),
             access: folder.access(),
             cut: folder.record.asked.cut.clone(),
-            parts: Parts::of(folder),
+            parts: Parts::of(folder).expecting(expect),
             repair: repair.missing(repair.missing || !kept(Rule::Missing)),
+            expect: expect.cloned(),
             trusted: BTreeMap::new(),
             next: folder.state.next_number(),
         }
@@ -107,7 +137,7 @@ impl Search {
 
     /// For the lines of one shard that was settled which have no answer.
     pub(super) fn of_rest(folder: &Folder, shard: u32) -> Option<Self> {
-        let search = Self::new(folder, Repair::unanswered());
+        let search = Self::new(folder, Repair::unanswered(), None);
         let parts = Parts::of(folder).only(shard)?;
         Some(Self { parts, ..search })
     }
@@ -121,7 +151,9 @@ impl Search {
         // Of equal lines the one that was sent is sent again, for all of them.
         parts.walk_sent(&root, &mut |pair: Pair<'_>| {
             let Some(plan) = parts.plan(pair.shard) else { return Ok(()) };
-            if parts.was_never_sent(pair.from) || !self.repair.takes(pair.result, self.is_trusted(pair.from)) {
+            let trusted = self.is_trusted(pair.from);
+            let takes = self.repair.takes(pair.request, pair.result, trusted, self.expect.as_ref());
+            if parts.was_never_sent(pair.from) || !takes {
                 return Ok(());
             }
             // How many texts a line embeds is known of the whole shard alone: lines of several are not put together.

@@ -12,7 +12,8 @@ use super::{
     drive::{Driver, Manner, Stopped},
     error::Kind,
     event::Event,
-    folder::{Draft, Folder, NOT_FINISHED, Prepared, RESULTS, SUMMARY},
+    fit,
+    folder::{Draft, Folder, NOT_FINISHED, Prepared, REQUESTS, RESULTS, SUMMARY},
     limits::Kept,
     merge::{Fault, put_together},
     record::Record,
@@ -29,6 +30,10 @@ use crate::{
     heavy::blocking,
     save::{Access, Output},
 };
+
+/// What is said when answers are to be tried again whose request lines are gone.
+const CLEANED: &str = "its request lines were cleaned away, as they had all succeeded: to ask again, run them anew \
+                       (lote run with the requests and --new)";
 
 impl Run {
     /// Runs it to its end, from wherever its folder is. A run that is finished makes no call. Dropping the future stops
@@ -51,7 +56,7 @@ impl Run {
         loop {
             match self.drive(&mut driver, started).await {
                 Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
-                    if !self.attempt(&mut driver, Repair::new()).await? {
+                    if !self.attempt(&mut driver, self.repairs).await? {
                         return self.end(driver, started).await;
                     }
                 }
@@ -180,9 +185,11 @@ impl Run {
     /// was cancelled which were not sent are sent then. When nothing can, the report is that of the run as it is.
     ///
     /// # Errors
-    /// See [`RunError`]. One that [`is_place`](RunError::is_place) when the run is not finished.
+    /// See [`RunError`]. One that [`is_place`](RunError::is_place) when the run is not finished, or the request lines of
+    /// answers that are to be tried again were [cleaned](super::clean) away.
     pub async fn repair(self, repair: Repair) -> Result<Report, RunError> {
         let started = Instant::now();
+        self.check_repair(repair).map_err(RunError::refused)?;
         let mut driver = self.begin(false).await?;
         self.attempt(&mut driver, repair).await?;
         match self.drive(&mut driver, started).await {
@@ -236,7 +243,12 @@ impl Run {
         // A run that is finished was opened without that.
         self.check_account(folder, deadline).await?;
         if folder.state.finished.is_some() && clean::all_succeeded(folder.path(), &folder.state)? {
-            return Ok(false);
+            if !repair.takes_answers() {
+                return Ok(false);
+            }
+            if folder.state.shards.keys().any(|shard| !folder.shard(*shard).join(REQUESTS).exists()) {
+                return Err(RunError::place(folder.path(), CLEANED).at(folder.path()));
+            }
         }
         // They may have been cleaned away.
         let missing = Missing::of(folder.path(), folder.access(), &folder.state);
@@ -244,7 +256,7 @@ impl Run {
         made.map_err(|Fault(path, error)| {
             RunError::io("make again", &path, error).at(folder.path()).of(&folder.state)
         })?;
-        let search = Search::new(folder, repair);
+        let search = Search::new(folder, repair, self.expect.as_ref());
         let found = blocking(move || search.shards()).await;
         let shards = found.map_err(|Fault(path, error)| {
             RunError::io("look through", &path, error).at(folder.path()).of(&folder.state)
@@ -351,6 +363,7 @@ impl Run {
             settle_after_loss: self.settle_after_loss,
             detach,
             partial: self.partial,
+            expect: self.expect.clone(),
             synchronous: self.synchronous,
             rescue_before: self.rescue_before,
             rescue_anyway: self.rescue_anyway,
@@ -400,7 +413,8 @@ impl Run {
     /// Writes the results that there are so far.
     async fn so_far(&self, folder: &mut Folder, started: Instant) -> Result<Report, RunError> {
         (self.on_progress)(Progress::Joining);
-        let results = put_together(folder, &self.client).await.map_err(|error| error.of(&folder.state))?;
+        let results = put_together(folder, &self.client, self.expect.as_ref()).await;
+        let results = results.map_err(|error| error.of(&folder.state))?;
         if !folder.state.written.contains(&results) {
             folder.say(Event::Partial { results })?;
         }
@@ -422,8 +436,16 @@ impl Run {
     /// The report of a finished run, and its results where they are wanted as well.
     async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
-        let Summary { run, batches, undecided, surplus, given_up, synchronous, deduplicated, joined } =
+        let Summary { run, batches, undecided, surplus, given_up, synchronous, deduplicated, mut joined } =
             seal::read(&path).map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
+        if let Some(expect) = &self.expect
+            // What was expected when they were put together was something else, or nothing.
+            && joined.fit.as_ref().is_none_or(|fit| fit.expected != expect.name())
+        {
+            let (folder, expect) = (folder.to_owned(), expect.clone());
+            let fit = blocking(move || fit::count(&folder, &expect)).await.map_err(|error| error.of(state))?;
+            joined.fit = Some(fit);
+        }
         let mut report = Report {
             run,
             batches,

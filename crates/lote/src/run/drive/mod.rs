@@ -38,7 +38,7 @@ use super::{
     stream::Queue,
     sync::{Gate, Pace},
 };
-use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline};
+use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline, expect::Expect};
 
 /// How a run is driven, whatever it is a run of.
 #[derive(Clone)]
@@ -54,6 +54,8 @@ pub(super) struct Manner {
     pub(super) detach: bool,
     /// Results are written although some shards have none.
     pub(super) partial: bool,
+    /// What answers are to be.
+    pub(super) expect: Option<Expect>,
     /// Lines are sent one by one where no batch of them was begun.
     pub(super) synchronous: bool,
     pub(super) pace: Pace,
@@ -334,7 +336,7 @@ impl Driver {
             return Err(self.ended(Kind::Failed(whys.collect())));
         }
         self.tell(Progress::Joining);
-        let results = put_together(&self.folder, &self.client).await;
+        let results = put_together(&self.folder, &self.client, self.manner.expect.as_ref()).await;
         let results = results.map_err(|error| error.of(&self.folder.state))?;
         self.folder.say(Event::Finished { results })
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{Came, Fault, Pair, Part, Parts};
 use crate::{
+    expect::Expect,
     lines::{Answer, OutcomeKind, write_error},
     run::{
         folder::{ALTERED, ORDER, REQUESTS, RESULTS},
@@ -44,6 +45,7 @@ pub(super) struct Pairs<'a> {
     in_order: bool,
     /// What `order` was written with.
     order: Option<&'a Written>,
+    expect: Option<&'a Expect>,
     /// The shards of the first attempt that are being read.
     open: BTreeMap<u32, Chain<'a>>,
     /// The further attempts, by endpoint and model: the shards of each, one after another, hold a part of the lines of the
@@ -80,10 +82,11 @@ struct Head {
     rank: Rank,
 }
 
-/// How good a result is: an answer that is whole before one that falls short, and both before none.
-type Rank = (bool, bool);
+/// How good a result is: an answer that is what was expected before one that is not, one that is whole before one that
+/// falls short, and each of them before none.
+type Rank = (bool, bool, bool);
 
-const NONE: Rank = (false, false);
+const NONE: Rank = (false, false, false);
 
 /// Reads the requests and the results of a shard side by side.
 struct Reader {
@@ -173,9 +176,9 @@ impl Lines {
 
 impl Rest {
     /// Puts what came of the next line in the place of a result that is no better, if it is of this request. Whether it did.
-    fn better(&mut self, request: &[u8], result: &mut Vec<u8>) -> Result<bool, Fault> {
+    fn better(&mut self, expect: Option<&Expect>, request: &[u8], result: &mut Vec<u8>) -> Result<bool, Fault> {
         if self.head.is_none() && self.reader.left > 0 {
-            self.reader.next()?;
+            self.reader.next(expect)?;
             let at = |error| Fault(self.reader.requests.lines.path.clone(), error);
             self.head = Some(custom_id(&self.reader.request).map_err(at)?);
         }
@@ -184,7 +187,7 @@ impl Rest {
         if self.head.take_if(|head| *head == id).is_none() {
             return Ok(false);
         }
-        let (known, came) = (rank(result), rank(&self.reader.result));
+        let (known, came) = (rank(expect, request, result), rank(expect, request, &self.reader.result));
         // Of two that are as good the later one says more of how things stand.
         let is_better = came > known || (came, known) == (NONE, NONE);
         if is_better {
@@ -218,7 +221,7 @@ impl Reader {
         })
     }
 
-    fn next(&mut self) -> Result<(), Fault> {
+    fn next(&mut self, expect: Option<&Expect>) -> Result<(), Fault> {
         self.left -= 1;
         self.requests.next(&mut self.request)?;
         if self.left == 0 {
@@ -234,10 +237,10 @@ impl Reader {
                 self.result.pop();
             }
         }
-        self.above.better(&mut self.result)?;
+        self.above.better(expect, &self.request, &mut self.result)?;
         self.from = self.number;
         if let Some(rest) = &mut self.rest
-            && rest.better(&self.request, &mut self.result)?
+            && rest.better(expect, &self.request, &mut self.result)?
         {
             self.from = rest.reader.number;
         }
@@ -253,12 +256,12 @@ impl Above {
     }
 
     /// Puts what a surplus batch has of the next line in the place of a result that is not as good.
-    fn better(&mut self, result: &mut Vec<u8>) -> Result<(), Fault> {
+    fn better(&mut self, expect: Option<&Expect>, request: &[u8], result: &mut Vec<u8>) -> Result<(), Fault> {
         self.left = self.left.saturating_sub(1);
         let mut line = Vec::new();
         for lines in &mut self.lines {
             lines.next(&mut line)?;
-            if rank(&line) > rank(result) {
+            if rank(expect, request, &line) > rank(expect, request, result) {
                 std::mem::swap(&mut line, result);
             }
         }
@@ -275,23 +278,24 @@ pub(in crate::run) fn custom_id(line: &[u8]) -> io::Result<String> {
     Ok(serde_json::from_slice::<Line>(line)?.custom_id)
 }
 
-fn rank(line: &[u8]) -> Rank {
+fn rank(expect: Option<&Expect>, request: &[u8], line: &[u8]) -> Rank {
     Answer::parse(line).map_or(NONE, |answer| {
         let succeeded = answer.outcome() == OutcomeKind::Succeeded;
-        (succeeded, succeeded && answer.shortfall().is_none())
+        let whole = succeeded && answer.shortfall().is_none();
+        (succeeded, whole, whole && expect.is_none_or(|expect| !expect.is_unfit(request, line)))
     })
 }
 
 impl Again<'_> {
     /// The next line of the attempt, kept until the line of the input comes that it is a result of.
-    fn fill(&mut self, root: &Path) -> Result<(), Fault> {
+    fn fill(&mut self, root: &Path, expect: Option<&Expect>) -> Result<(), Fault> {
         if self.head.is_some() {
             return Ok(());
         }
-        let Some(reader) = self.chain.next(root)? else { return Ok(()) };
+        let Some(reader) = self.chain.next(root, expect)? else { return Ok(()) };
         let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.lines.path.clone(), error))?;
         let result = std::mem::take(&mut reader.result);
-        let rank = rank(&result);
+        let rank = rank(expect, &reader.request, &result);
         self.head = Some(Head { custom_id, shard: reader.from, result, rank });
         Ok(())
     }
@@ -304,7 +308,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Goes to the next line, if there is one.
-    fn next(&mut self, root: &Path) -> Result<Option<&mut Reader>, Fault> {
+    fn next(&mut self, root: &Path, expect: Option<&Expect>) -> Result<Option<&mut Reader>, Fault> {
         while self.reader.as_ref().is_none_or(|reader| reader.left == 0) {
             let Some(part) = self.left.pop() else { return Ok(None) };
             match &part.came {
@@ -316,9 +320,9 @@ impl<'a> Chain<'a> {
             }
         }
         let Some(reader) = &mut self.reader else { return Ok(None) };
-        reader.next()?;
+        reader.next(expect)?;
         for above in &mut self.above {
-            above.better(&mut reader.result)?;
+            above.better(expect, &reader.request, &mut reader.result)?;
         }
         self.above.retain(|above| above.left > 0);
         Ok(self.reader.as_mut())
@@ -331,7 +335,7 @@ impl<'a> Chain<'a> {
 
 impl<'a> Pairs<'a> {
     pub(super) fn new(root: &'a Path, parts: &'a Parts) -> Self {
-        let Parts { shards, in_order, order, copies: _ } = parts;
+        let Parts { shards, in_order, order, copies: _, expect } = parts;
         let mut lanes: BTreeMap<_, Vec<&Part>> = BTreeMap::new();
         for part in shards.values().filter(|part| part.attempt > 1 && !part.is_part) {
             let ShardPlan { endpoint, model, .. } = &part.plan;
@@ -341,8 +345,8 @@ impl<'a> Pairs<'a> {
             let chain = Chain::of(shards, parts.into_iter().rev().collect());
             (lane, Again { chain, head: None })
         });
-        let (in_order, order) = (*in_order, order.as_ref());
-        Self { root, shards, in_order, order, open: BTreeMap::new(), again: again.collect() }
+        let (in_order, order, expect) = (*in_order, order.as_ref(), expect.as_ref());
+        Self { root, shards, in_order, order, expect, open: BTreeMap::new(), again: again.collect() }
     }
 
     pub(super) fn walk(&mut self, visit: &mut dyn Visit) -> Result<(), Fault> {
@@ -384,7 +388,7 @@ impl<'a> Pairs<'a> {
                 self.open.insert(shard, Chain::of(self.shards, vec![part]));
             }
             let Some(chain) = self.open.get_mut(&shard) else { continue };
-            let Some(reader) = chain.next(self.root)? else {
+            let Some(reader) = chain.next(self.root, self.expect)? else {
                 return Err(Fault(self.root.join(ORDER), io::Error::other("it has more lines than the shards")));
             };
             let mut best: Option<Head> = None;
@@ -397,11 +401,14 @@ impl<'a> Pairs<'a> {
                     if plan != Some((*endpoint, *model)) {
                         continue;
                     }
-                    again.fill(self.root)?;
+                    again.fill(self.root, self.expect)?;
                     let Some(head) = again.head.take_if(|head| head.custom_id == custom_id) else { continue };
-                    let known = best.as_ref().map_or_else(|| rank(&reader.result), |best| best.rank);
-                    // Of two that are as good the later one says more of how things stand.
-                    if head.rank > known || (head.rank, known) == (NONE, NONE) {
+                    let known = best
+                        .as_ref()
+                        .map_or_else(|| rank(self.expect, &reader.request, &reader.result), |best| best.rank);
+                    // Of two that are as good the later one says more of how things stand; and an answer that was asked for
+                    // again did not fit, whether or not it is said here what was expected.
+                    if head.rank >= known {
                         best = Some(head);
                     }
                 }

@@ -89,6 +89,7 @@ struct World {
     kinds: Vec<Kind>,
     batches: usize,
     came: Vec<Came>,
+    expect: Option<Expect>,
 }
 
 /// A number that depends on nothing else.
@@ -212,7 +213,9 @@ impl World {
         let open = |shard: &&super::super::state::Shard| shard.phase == Phase::Planned;
         let shards: Vec<u32> = self.folder.state.shards.values().filter(open).map(|shard| shard.plan.number).collect();
         shards.into_iter().for_each(|shard| self.settle(shard));
-        let Ok(Merged { results, .. }) = Merge::new(&self.folder).unwrap().write() else { panic!("it was not merged") };
+        let Ok(Merged { results, .. }) = Merge::new(&self.folder, self.expect.as_ref()).unwrap().write() else {
+            panic!("it was not merged")
+        };
         self.folder.say(Event::Finished { results }).unwrap();
     }
 
@@ -299,11 +302,11 @@ proptest! {
         let inputs = [input];
         let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who: Opened::default(), mends: true };
         let folder = Folder::prepare(draft, &|| true).unwrap().folder;
-        let mut world = World { folder, kinds, batches: 0, came: Vec::new() };
+        let mut world = World { folder, kinds, batches: 0, came: Vec::new(), expect: None };
         world.settle_all();
         world.check(&ids);
         for attempt in 2..=attempts {
-            let search = Search::new(&world.folder, Repair::new().refusals(true).missing(true));
+            let search = Search::new(&world.folder, Repair::new().refusals(true).missing(true), None);
             let shards = search.shards().unwrap();
             if shards.is_empty() {
                 break;
@@ -311,6 +314,92 @@ proptest! {
             world.folder.say(Event::Attempt { attempt, shards }).unwrap();
             world.settle_all();
             world.check(&ids);
+        }
+    }
+}
+
+/// Whether an answer of a [`World`] is one that is expected.
+fn is_expected(text: &str) -> bool {
+    let number = text.trim_start_matches("tag-").trim_end_matches('-');
+    number.parse::<u32>().is_ok_and(|number| number.is_multiple_of(3))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever comes, in whichever attempt, surplus batch or half: the line has the best of it, and is asked for again as
+    /// long as that does not fit.
+    #[test]
+    fn of_several_answers_one_that_fits_is_the_best(
+        count in 1usize..12,
+        shard_lines in 1u64..6,
+        attempts in 2u32..6,
+        kinds in vec(kind(), 1..6),
+    ) {
+        let root = tempfile::tempdir().unwrap();
+        let input = root.path().join("requests.jsonl");
+        let ids: Vec<String> = (0..count).map(|at| format!("line-{at}")).collect();
+        let lines = ids.iter().map(|id| {
+            let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
+            json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
+        });
+        fs::write(&input, lines.collect::<String>()).unwrap();
+        let client = Client::builder().base_url("http://127.0.0.1:9/v1").api_key("sk-hunter22").build().unwrap();
+        let limits = Limits { max_lines: shard_lines, ..Limits::default() };
+        let check = CheckOptions { limits, ..Dialect::named("mka1").unwrap().check_options() };
+        let asked = Asked { cut: Cut::of(&check), ..Asked::new(&client, false, &BatchOptions::new(), None) };
+        let path = root.path().join("requests.run");
+        let inputs = [input];
+        let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who: Opened::default(), mends: true };
+        let folder = Folder::prepare(draft, &|| true).unwrap().folder;
+        let has_surplus = kinds.iter().any(|kind| kind.surplus);
+        let expect = Some(Expect::that(is_expected));
+        let mut world = World { folder, kinds, batches: 0, came: Vec::new(), expect: expect.clone() };
+        world.settle_all();
+        for attempt in 2..=attempts {
+            let repair = Repair::new().refusals(true).missing(true).unfit(true);
+            let shards = Search::new(&world.folder, repair, expect.as_ref()).shards().unwrap();
+            let again: u64 = shards.iter().map(|shard| shard.lines).sum();
+            let results = world.lines(RESULTS);
+            let bad = |line: &&Value| line["response"]["body"]["choices"][0]["message"]["content"].as_str().is_none_or(|text| !is_expected(text))
+                || line["response"]["body"]["choices"][0]["finish_reason"] != "stop";
+            // A line that was cut off fits here if its text does.
+            let unfit = |line: &&Value| line["response"]["body"]["choices"][0]["message"]["content"].as_str().is_none_or(|text| !is_expected(text));
+            let (most, least) = (results.iter().filter(bad).count() as u64, results.iter().filter(unfit).count() as u64);
+            prop_assert!(least <= again && again <= most, "{least} {again} {most}");
+            if shards.is_empty() {
+                break;
+            }
+            world.folder.say(Event::Attempt { attempt, shards }).unwrap();
+            world.settle_all();
+        }
+        // What each batch has for a line, and the best of it.
+        let rank = |line: &Value| {
+            let choice = &line["response"]["body"]["choices"][0];
+            let whole = choice["finish_reason"] == "stop";
+            let fits = choice["message"]["content"].as_str().is_some_and(is_expected);
+            (choice.is_object(), whole, whole && fits)
+        };
+        let mut best: BTreeMap<String, (bool, bool, bool)> = BTreeMap::new();
+        let of: BTreeSet<&PathBuf> = world.came.iter().map(|came| &came.of).collect();
+        for line in of.into_iter().flat_map(|folder| world.lines(folder.join(RESULTS))) {
+            let known = best.entry(line["custom_id"].as_str().unwrap().to_owned()).or_default();
+            *known = rank(&line).max(*known);
+        }
+        let results = world.lines(RESULTS);
+        let summary = Merge::new(&world.folder, expect.as_ref()).unwrap().write().unwrap();
+        let fit = summary.joined.fit.unwrap();
+        prop_assert_eq!(fit.fitting + fit.unfitting(), summary.joined.succeeded);
+        for line in &results {
+            let id = line["custom_id"].as_str().unwrap();
+            prop_assert_eq!(rank(line), best.get(id).copied().unwrap_or_default(), "{}", line);
+        }
+        // Put together again without a word of what was expected, an answer that was asked for again is not taken back.
+        if !has_surplus {
+            Merge::new(&world.folder, None).unwrap().write().unwrap();
+            for (line, before) in world.lines(RESULTS).iter().zip(&results).filter(|(_, before)| rank(before).2) {
+                prop_assert_eq!(line, before);
+            }
         }
     }
 }
@@ -344,6 +433,7 @@ fn a_shard_is_copied_as_it_was_written_or_not_at_all() {
             sum: Sum::default(),
             undecided: 0,
             deduplicated: Deduplicated::default(),
+            fit: None,
         };
         assert!(!writing.whole(2).unwrap());
         match writing.whole(1) {

@@ -140,6 +140,23 @@ impl Setup {
         }
     }
 
+    /// Whether lines equal others, and are sent once.
+    fn repeats(&self) -> bool {
+        self.lines % 2 == 1
+    }
+
+    /// The request lines: the custom_id of each, and what it asks. Of one that equals another the custom_id ends with that
+    /// one's.
+    fn requests(&self) -> Vec<(String, usize)> {
+        let mut requests = Vec::new();
+        for number in 0..self.lines {
+            requests.push((format!("r{number}"), number));
+            let earlier = (0..=number).filter(|earlier| self.repeats() && (number + earlier) % 3 == 0);
+            requests.extend(earlier.map(|earlier| (format!("again-{number}=r{earlier}"), earlier)));
+        }
+        requests
+    }
+
     /// Whether all that the promises rest on holds: then nothing is paid twice. Otherwise what is, is told.
     fn is_within(&self) -> bool {
         let nature = &self.nature;
@@ -243,7 +260,8 @@ impl<'a> Play<'a> {
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let folder = place.path().join("requests.run");
-        let text: String = (0..setup.lines).map(|number| format!("{}\n", request(number))).collect();
+        let line = |(id, number): (String, usize)| format!("{}\n", request(&id, number));
+        let text: String = setup.requests().into_iter().map(line).collect();
         fs::write(place.path().join("requests.jsonl"), text).unwrap();
         Self {
             setup,
@@ -331,6 +349,7 @@ impl<'a> Play<'a> {
         };
         run = run
             .limits(Limits { max_lines: 2, ..Limits::default() })
+            .dedupe(self.setup.repeats())
             .max_open(self.setup.max_open)
             .settle_after_loss(SETTLE)
             .on_progress(move |progress| {
@@ -603,7 +622,7 @@ impl<'a> Play<'a> {
         let text = fs::read_to_string(&report.results).map_err(|error| error.to_string())?;
         let results: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let ids: Vec<&str> = results.iter().filter_map(|result| result["custom_id"].as_str()).collect();
-        let asked: Vec<String> = (0..self.setup.lines).map(|number| format!("r{number}")).collect();
+        let asked: Vec<String> = self.setup.requests().into_iter().map(|(id, _)| id).collect();
         if ids != asked {
             return Err(format!("the results are those of {ids:?}"));
         }
@@ -611,7 +630,9 @@ impl<'a> Play<'a> {
         for result in &results {
             let id = result["custom_id"].as_str().unwrap_or_default();
             let content = result["response"]["body"]["choices"][0]["message"]["content"].as_str();
-            let paid = answers.get(id).map(Vec::as_slice).unwrap_or_default();
+            // One that equals another was not sent: that one's answer is its own.
+            let sent = id.rsplit_once('=').map_or(id, |(_, sent)| sent);
+            let paid = answers.get(sent).map(Vec::as_slice).unwrap_or_default();
             match content {
                 // Of a gateway that has ended nobody knows what it answered.
                 _ if self.setup.scenario == Scenario::Embedded => {}
@@ -688,9 +709,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn request(number: usize) -> Value {
+fn request(custom_id: &str, number: usize) -> Value {
     json!({
-        "custom_id": format!("r{number}"), "method": "POST", "url": "/v1/chat/completions",
+        "custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions",
         "body": {"model": "m", "messages": [{"role": "user", "content": format!("question {number}")}]},
     })
 }
