@@ -30,6 +30,7 @@ mod runs_damaged;
 mod runs_events;
 mod runs_fetched;
 mod runs_halved;
+mod runs_invoice;
 mod runs_partial;
 mod runs_parts;
 mod runs_scheduled;

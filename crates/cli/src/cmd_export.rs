@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lote::prices::Cost;
+use lote::run::{RunError, prices_of, status};
 use lote::save::Replace;
 use serde::Serialize;
 
@@ -38,8 +39,9 @@ const WHAT: &str = "table";
 /// and other answers have columns where there are any; lists are JSON in their cell.
 ///
 /// cost is what each result cost in its batch, in dollars, from its own model and tokens; empty where
-/// the price is not known. The column is there when the price of any is known: what OpenAI charges is
-/// built in, and --prices names a table of your own, which comes first.
+/// the price is not known. The column is there when the price of any is known: by the prices that the
+/// run was told, and for OpenAI's service by those that are built in; of a file of results, by the
+/// latter. --prices names a table of your own, which comes first.
 ///
 /// With --rows the columns of your own table come first, and the results beside them, found by the
 /// same --id that lote prepare was given. A result without a row is refused; a row may have none.
@@ -187,6 +189,23 @@ pub(crate) fn run(args: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
     tell(args, summary)
 }
 
+/// By which prices costs are told: those of the run, at its service.
+fn costs(args: &ExportArgs) -> Result<Costs, CliError> {
+    let failed = |error: RunError| CliError::usage(error.to_string());
+    let prices = args.prices.load()?;
+    if !args.results.is_dir() {
+        return Ok(Costs::new(prices, false));
+    }
+    if embedded::is_run_of(&args.results) {
+        return Ok(Costs::new(prices, true));
+    }
+    let prices = match args.prices.is_given() {
+        true => prices.at(&status(&args.results).map_err(failed)?.base_url),
+        false => prices_of(&args.results).map_err(failed)?,
+    };
+    Ok(Costs::new(prices, false))
+}
+
 fn table(
     args: &ExportArgs,
     results: &Results,
@@ -201,7 +220,7 @@ fn table(
         (false, []) => Fields::Auto,
         (false, named) => Fields::Named(named.to_vec()),
     };
-    let costs = Costs::new(args.prices.load()?, args.results.is_dir() && embedded::is_run_of(&args.results));
+    let costs = costs(args)?;
     let mut survey = Survey::new(fields, style != Style::Jsonl, costs);
     let unreadable = results.each(interrupt, |outcome, answer| {
         survey.add(outcome, answer);

@@ -13,7 +13,9 @@ use crate::cmd_status;
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Stop;
+use crate::invoice;
 use crate::out;
+use crate::prices::PricesArgs;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
 use crate::shell::{self, CommandLine};
@@ -62,6 +64,9 @@ pub(crate) struct CourseArgs {
     /// How long a create whose answer was lost is looked for, twice, before another is sent [default: 2m]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     settle_after_loss: Option<Duration>,
+
+    #[command(flatten)]
+    prices: PricesArgs,
 
     /// Print the summary as one JSON object
     ///
@@ -149,7 +154,7 @@ impl CourseArgs {
         if let Some(time) = self.settle_after_loss {
             run = run.settle_after_loss(time);
         }
-        Ok(run)
+        self.prices.apply(run)
     }
 }
 
@@ -362,6 +367,9 @@ impl Course<'_> {
             }
         }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        if let Some(invoice) = &report.invoice {
+            out::lines(invoice::lines(invoice, report.quote.as_deref()))?;
+        }
         if report.undecided > 0 {
             let lines = out::count(report.undecided, "line");
             out::text(format_args!(

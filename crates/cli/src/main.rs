@@ -2,6 +2,7 @@
 
 mod args;
 mod batch_options;
+mod caps;
 mod cmd_batches;
 mod cmd_check;
 mod cmd_clean;
@@ -22,8 +23,10 @@ mod endpoint;
 mod exit;
 mod export;
 mod fetch;
+mod full;
 mod input;
 mod interrupt;
+mod invoice;
 mod out;
 mod prepare;
 mod prices;

@@ -4,13 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lote::prices::Prices;
+use lote::run::Run;
 
 use crate::exit::CliError;
 
 /// By which prices costs are told.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PricesArgs {
     /// Prices of your own, a table in TOML, which come before the built-in ones
+    ///
+    /// Built in is what OpenAI charges at api.openai.com; at another service, models of the same
+    /// names have a price only in a table of yours.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 }
@@ -19,6 +23,14 @@ impl PricesArgs {
     /// Whether a table was named.
     pub(crate) fn is_given(&self) -> bool {
         self.prices.is_some()
+    }
+
+    /// A run that is told by them what it costs.
+    ///
+    /// # Errors
+    /// When the table has a fault, which names file and line.
+    pub(crate) fn apply(&self, run: Run) -> Result<Run, CliError> {
+        Ok(if self.is_given() { run.prices(self.load()?) } else { run })
     }
 
     /// # Errors

@@ -10,6 +10,7 @@ use crate::{
     BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
+    prices::{Cost, Prices},
     run::{self, Clean, CleanedRemote, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
 };
 
@@ -72,6 +73,10 @@ mirror! {
         fn anew(anew: bool);
         fn clean_remote(clean: bool);
         fn partial(partial: bool);
+        fn prices(prices: Prices);
+        fn max_cost(cost: Cost);
+        fn max_run_tokens(tokens: u64);
+        fn assume_output_tokens(tokens: u64);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);
         fn adopt(shard: u32, batch: BatchId);

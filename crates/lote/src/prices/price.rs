@@ -1,5 +1,7 @@
 //! What one model costs.
 
+use serde::{Deserialize, Serialize};
+
 use super::cost::Cost;
 use crate::Usage;
 
@@ -67,9 +69,32 @@ impl Price {
         (Cost::of(input, rates.input), rates.output.map(|price| Cost::of(output, price)))
     }
 
+    /// What the tokens of several requests cost, of which the shortest and the longest have so many input tokens; none when
+    /// that cannot be told, as where they are of several tiers.
+    pub(crate) fn cost_of_many(&self, input: (u64, u64), usage: &Usage, at_once: bool) -> Option<Cost> {
+        let rates = self.rates(input.0);
+        let is_one = std::ptr::eq(rates, self.rates(input.1));
+        is_one.then_some(if at_once { &rates.now } else { &rates.batch }).and_then(|rates| whole(rates, usage))
+    }
+
+    /// Where and when it was read.
+    pub(crate) fn read(&self) -> PriceRead {
+        PriceRead { source: self.source.clone(), date: self.date.clone() }
+    }
+
     fn rates(&self, input: u64) -> &Both {
         self.tiers.iter().find(|(above, _)| input > *above).map_or(&self.rates, |(_, rates)| rates)
     }
+}
+
+/// Where and when a price was read, as its table says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PriceRead {
+    /// Where.
+    pub source: Option<String>,
+    /// When, as `2026-11-05`.
+    pub date: Option<String>,
 }
 
 fn whole(rates: &Rates, usage: &Usage) -> Option<Cost> {

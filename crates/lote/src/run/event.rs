@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::ShardPlan;
+use super::{caps::Caps, plan::ShardPlan};
 use crate::{
     BatchId, FileId, UnixSeconds,
     save::{Stored, Written},
@@ -73,6 +73,10 @@ pub(super) enum Event {
     Finished { results: Written },
     /// A file of the run is at the service no more.
     Deleted { file: FileId },
+    /// What the run may cost at the most from now on.
+    Capped(Caps),
+    /// By which prices it is told from now on what it costs: a table of the user's own, as it was written.
+    Priced { table: String },
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,

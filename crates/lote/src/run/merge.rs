@@ -11,8 +11,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    RunError,
+    Invoice, RunError,
     folder::{ALTERED, ANOMALIES, FAILED, Folder, RESULTS, SUMMARY},
+    money,
     plan::ShardPlan,
     record::{Record, shard_folder, surplus_folder},
     report::Summary,
@@ -22,15 +23,18 @@ use super::{
 use crate::{
     Batch, BatchId, Client,
     heavy::blocking,
-    lines::{Answer, Joined, OutcomeKind, Sum},
+    lines::{Answer, Joined, OutcomeKind, Spent, Sum},
+    prices::Prices,
     save::{AtomicFile, Summing, Written},
 };
 
+mod bill;
 mod pairs;
 #[cfg(test)]
 mod tests;
 
-use pairs::{Pairs, Visit};
+use bill::Bill;
+use pairs::{Beaten, Pairs, Visit};
 
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
 const HELD: &str = "held";
@@ -41,6 +45,15 @@ const NOT_SENT: &str = "not_sent";
 pub(super) struct ShardSummary {
     pub(super) batch: Batch,
     pub(super) joined: Joined,
+    /// The tokens of its answers; none of a shard that was settled by a version that did not count them by model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) spent: Option<Vec<Spent>>,
+}
+
+impl ShardSummary {
+    pub(super) fn new(batch: Batch, joined: Joined) -> Self {
+        Self { spent: Some(joined.spent.clone()), batch, joined }
+    }
 }
 
 /// Writes the results of all shards, the lines that did not succeed, what is odd, and the summary. The results of lines
@@ -56,7 +69,8 @@ pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Wri
     let mut merged = merged.map_err(|Fault(path, error)| failed("put together", &path, error))?;
     // The words are those of the result lines.
     client.shared().secrets().blank_summary(&mut merged.joined);
-    folder.write_sealed(SUMMARY, &Summary::new(folder, merged.joined, merged.undecided))?;
+    client.shared().secrets().blank_invoice(&mut merged.invoice);
+    folder.write_sealed(SUMMARY, &Summary::new(folder, merged.joined, merged.invoice, merged.undecided))?;
     Ok(merged.results)
 }
 
@@ -64,6 +78,9 @@ pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Wri
 struct Merge {
     root: PathBuf,
     parts: Parts,
+    /// By which it is told what the answers did cost, and whether nobody was paid.
+    prices: Prices,
+    embedded: bool,
     results: AtomicFile,
     failed: AtomicFile,
     anomalies: AtomicFile,
@@ -103,6 +120,7 @@ struct Merged {
     joined: Joined,
     /// Lines that have no outcome yet.
     undecided: u64,
+    invoice: Invoice,
     results: Written,
 }
 
@@ -126,6 +144,8 @@ impl Merge {
         Ok(Self {
             root: folder.path().to_owned(),
             parts: Parts::of(folder),
+            prices: money::prices(&folder.record, &folder.state),
+            embedded: folder.is_embedded(),
             results: folder.begin(RESULTS)?,
             failed: folder.begin(FAILED)?,
             anomalies: folder.begin(ANOMALIES)?,
@@ -140,6 +160,7 @@ impl Merge {
             move |error| Fault(path, error)
         };
         let mut sum = Sum::default();
+        let mut bill = Bill::new(&self.prices);
         // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
         let mut counted = BTreeMap::new();
         let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
@@ -147,8 +168,10 @@ impl Merge {
             let mut anomalies = BufWriter::new(self.anomalies.file());
             for (number, part) in &self.parts.shards {
                 if let Came::Results(written) = &part.came {
-                    let joined = read_summary(&self.root, *number)?.joined;
-                    if tried_once && joined.succeeded == joined.lines {
+                    let ShardSummary { joined, spent, .. } = read_summary(&self.root, *number)?;
+                    let is_counted = tried_once && joined.succeeded == joined.lines;
+                    bill.shard(*number, part, spent.as_deref(), is_counted);
+                    if is_counted {
                         sum.add(&joined);
                         counted.insert(*number, written);
                     } else {
@@ -158,13 +181,14 @@ impl Merge {
                 }
                 // Whose lines are no more than others of the same lines: their answers are not counted.
                 for (batch, folder) in &part.surplus {
-                    let joined = read_surplus(&self.root, *number, folder)?.joined;
+                    let ShardSummary { joined, spent, .. } = read_surplus(&self.root, *number, folder)?;
+                    bill.surplus(part, spent.as_deref());
                     write_anomalies(&self.root, folder, (*number, Some(batch)), &joined, &mut anomalies)?;
                 }
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
         }
-        let (results, sum, undecided) = {
+        let (results, sum, bill, undecided) = {
             let mut writing = Writing {
                 root: &root,
                 parts: &self.parts,
@@ -172,17 +196,20 @@ impl Merge {
                 results: BufWriter::with_capacity(256 << 10, Summing::new(self.results.file())),
                 failed: BufWriter::new(self.failed.file()),
                 sum,
+                bill,
                 undecided: 0,
             };
             self.parts.walk(&root, &mut writing)?;
             writing.failed.flush().map_err(at(FAILED))?;
             let results = writing.results.into_inner().map_err(|error| at(RESULTS)(error.into_error()))?;
-            (results.into_parts().1, writing.sum, writing.undecided)
+            (results.into_parts().1, writing.sum, writing.bill, writing.undecided)
         };
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
-        Ok(Merged { joined: sum.finish(), undecided, results })
+        let joined = sum.finish();
+        let invoice = bill.finish(&self.prices, joined.succeeded, self.embedded);
+        Ok(Merged { joined, undecided, invoice, results })
     }
 }
 
@@ -195,6 +222,7 @@ struct Writing<'m> {
     results: BufWriter<Summing<&'m mut File>>,
     failed: BufWriter<&'m mut File>,
     sum: Sum,
+    bill: Bill,
     /// Lines that have no outcome yet.
     undecided: u64,
 }
@@ -208,7 +236,7 @@ impl Writing<'_> {
 
 impl Visit for Writing<'_> {
     fn whole(&mut self, shard: u32) -> Result<bool, Fault> {
-        let Some(written) = self.counted.get(&shard) else { return Ok(false) };
+        let Some(written) = self.counted.get(&shard).filter(|_| self.bill.has(shard)) else { return Ok(false) };
         let path = self.root.join(shard_folder(shard)).join(RESULTS);
         let read = |error| Fault(path.clone(), error);
         let mut from = File::open(&path).map_err(read)?;
@@ -233,13 +261,18 @@ impl Visit for Writing<'_> {
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
         self.results.write_all(pair.result).map_err(self.at(RESULTS))?;
         self.results.write_all(b"\n").map_err(self.at(RESULTS))?;
-        if self.counted.contains_key(&pair.from) {
+        let is_counted = self.counted.contains_key(&pair.from);
+        if is_counted && self.bill.has(pair.from) {
             return Ok(());
         }
         let Ok(answer) = Answer::parse(pair.result) else {
             let path = self.root.join(shard_folder(pair.from)).join(RESULTS);
             return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
         };
+        self.bill.pair(self.parts, &pair, &answer);
+        if is_counted {
+            return Ok(());
+        }
         self.sum.add_line(&answer);
         if self.parts.is_undecided(pair.from) {
             self.undecided += 1;
@@ -247,6 +280,11 @@ impl Visit for Writing<'_> {
             self.failed.write_all(pair.request).map_err(self.at(FAILED))?;
             self.failed.write_all(b"\n").map_err(self.at(FAILED))?;
         }
+        Ok(())
+    }
+
+    fn beaten(&mut self, beaten: Beaten<'_>) -> Result<(), Fault> {
+        self.bill.beaten(self.parts, &beaten);
         Ok(())
     }
 }

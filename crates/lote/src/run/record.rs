@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Cut, Partition,
-    plan::{Planned, ShardPlan, Taken, Whole},
+    caps::Caps,
+    plan::{Planned, ShardPlan, Taken, Whole, quote::Quote},
     seal,
 };
 use crate::{BatchOptions, Client, Error, UnixSeconds, save::Written};
@@ -50,6 +51,19 @@ pub(super) struct Record {
     /// What `order` was written with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) order: Option<Written>,
+    /// What the lines were to cost, by the prices that were told then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quote: Option<Box<Quote>>,
+    /// How much it might cost then; the log says what was said later.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub(super) caps: Caps,
+    /// The user's own table of prices, as it was told then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prices: Option<String>,
+}
+
+fn is_nothing(caps: &Caps) -> bool {
+    *caps == Caps::default()
 }
 
 /// The identity of a run: the lines, and all that is sent with them.
@@ -164,6 +178,9 @@ impl Record {
             shards: planned.shards.clone(),
             in_order: planned.in_order,
             order: Some(order).filter(|_| !planned.in_order),
+            quote: None,
+            caps: Caps::default(),
+            prices: None,
         }
     }
 

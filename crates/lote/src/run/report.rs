@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    CleanedRemote,
+    CleanedRemote, Invoice, Quote,
     folder::Folder,
     merge::{read_summary, read_surplus},
     record::surplus_folder,
@@ -27,6 +27,12 @@ pub struct Report {
     /// Batches that a person has given up: see [`Run::no_batch`](super::Run::no_batch).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<GivenUpBatch>,
+    /// What its lines were to cost when it was begun; none of a run that was begun before that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Box<Quote>>,
+    /// What it did cost; none of a run that was put together before that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<Box<Invoice>>,
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
@@ -145,12 +151,16 @@ pub(super) struct Summary {
     pub(super) surplus: Vec<SurplusBatch>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) given_up: Vec<GivenUpBatch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quote: Option<Box<Quote>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) invoice: Option<Box<Invoice>>,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
 
 impl Summary {
-    pub(super) fn new(folder: &Folder, joined: Joined, undecided: u64) -> Self {
+    pub(super) fn new(folder: &Folder, joined: Joined, invoice: Invoice, undecided: u64) -> Self {
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
                 Phase::Failed(why) => {
@@ -192,6 +202,15 @@ impl Summary {
             }
         }
         let given_up = GivenUpBatch::of(&folder.state);
-        Self { run: folder.record.run.clone(), batches: batches.collect(), undecided, surplus, given_up, joined }
+        Self {
+            run: folder.record.run.clone(),
+            batches: batches.collect(),
+            undecided,
+            surplus,
+            given_up,
+            quote: folder.record.quote.clone(),
+            invoice: Some(Box::new(invoice)),
+            joined,
+        }
     }
 }

@@ -12,14 +12,16 @@ use super::{
     names, not_held, what_is,
 };
 use crate::{
-    lines::{CheckOptions, Checked},
+    lines::{CheckOptions, Checked, CheckedLine},
     run::{
         RunError,
+        caps::Committed,
         error::Kind,
         event::Opened,
         lock::{Lock, NotHeld},
         log::Log,
-        plan::{self, PlanError, Planned, Shards, dry::Dropped},
+        money::Money,
+        plan::{self, PlanError, Planned, Shards, dry::Dropped, quote::Quoting},
         record::{Asked, Record, shard_folder},
         seal,
         state::State,
@@ -39,6 +41,8 @@ pub(in crate::run) struct Draft<'a> {
     pub(in crate::run) who: Opened,
     /// Whether lines that shards lack are written anew.
     pub(in crate::run) mends: bool,
+    /// By which prices it is told what the run costs, and how much that may be.
+    pub(in crate::run) money: Money,
 }
 
 /// A folder that is ready for its run.
@@ -175,7 +179,9 @@ impl Draft<'_> {
     /// Checks the input and cuts it into shards, and writes down what was asked. A refused input changes nothing.
     fn fill(&self, lock: &Lock, wanted: &dyn Fn() -> bool) -> Result<(Record, Log, Checked), RunError> {
         let (path, access, at) = (self.path, self.access(), lock.dir().path());
-        let mut shards = ToFolder { at, access };
+        let Money { prices, caps, own } = &self.money;
+        let quoting = Quoting::new(prices.clone(), caps.manner());
+        let mut shards = Quoted { to: ToFolder { at, access }, quoting };
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
         let mut sink = BufWriter::new(Summing::new(order.file()));
@@ -190,6 +196,12 @@ impl Draft<'_> {
             wanted,
         )
         .map_err(plan_error)?;
+        let mut quote = shards.quoting.finish();
+        if let Some(why) = caps.refuse(&quote, Committed::default()) {
+            return Err(RunError::new(Kind::Capped { why }));
+        }
+        // What each shard is to cost is told by a plan.
+        quote.shards.clear();
         let summing = sink.into_inner().map_err(|error| failed(ORDER, error.into_error()))?;
         let (_, written) = summing.into_parts();
         if !planned.in_order {
@@ -197,6 +209,7 @@ impl Draft<'_> {
         }
         let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
         let record = Record::new(self.asked.clone(), &planned, written);
+        let record = Record { quote: Some(Box::new(quote)), caps: caps.clone(), prices: own.clone(), ..record };
         // A part without a line has no shard, and the folder all the same.
         let written = make_folder(&at.join(SHARDS), access)
             .and_then(|()| Dir::open(&at.join(SHARDS))?.sync())
@@ -291,6 +304,28 @@ impl ToFolder<'_> {
     pub(in crate::run) fn end(&self, number: u32, out: &File) -> io::Result<()> {
         out.sync_all()?;
         Dir::open(&self.at.join(shard_folder(number)))?.sync()
+    }
+}
+
+/// The same, with what the lines will cost summed up.
+struct Quoted<'a> {
+    to: ToFolder<'a>,
+    quoting: Quoting,
+}
+
+impl Shards for Quoted<'_> {
+    type Out = File;
+
+    fn put(&mut self, number: u32, line: &CheckedLine<'_>) {
+        self.quoting.line(number, line);
+    }
+
+    fn begin(&mut self, number: u32) -> io::Result<Self::Out> {
+        self.to.begin(number)
+    }
+
+    fn finish(&mut self, number: u32, out: Self::Out, sha256: &str) -> io::Result<()> {
+        self.to.finish(number, out, sha256)
     }
 }
 
