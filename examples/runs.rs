@@ -83,6 +83,16 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     println!("{} of {} succeeded", report.joined.succeeded, report.joined.lines);
     assert_eq!(report.joined.succeeded, 3);
 
+    let history = run::history(&later)?;
+    println!("begun {}, with lote {}", history.begun_at, history.lote);
+    for shard in &history.shards {
+        println!(
+            "{} lines for {}: {:?} to {:?}",
+            shard.plan.lines, shard.plan.endpoint, shard.created_at, shard.over_at
+        );
+    }
+    assert!(history.finished_at.is_some() && history.shards.len() == 2);
+
     // From the folder goes what can be made again: never answers, results or the log.
     let cleaned = run::clean(&stopped, Clean::new())?;
     println!("{} bytes freed in {}", cleaned.bytes, cleaned.folder.display());

@@ -1,7 +1,9 @@
 """Owns the run of openai-python, unchanged and with strict validation, against the gateway at the URL it is given."""
 
+import contextlib
 import json
 import sys
+import time
 
 import openai
 from checks import ENDPOINT, check, equal, lines, refused, statuses, wait
@@ -67,6 +69,23 @@ with check("cancel of a completed batch: 409 with a body that parses"):
     equal("the error", (error.type, error.param, error.code), ("invalid_request_error", None, None))
     equal("that the message names the status", "completed" in error.message, True)
     equal("that there is a request id", bool(error.request_id), True)
+with check("a webhook says that it has ended, and is signed"):
+    def told():
+        for line in open(sys.argv[2]):
+            hook = json.loads(line)
+            event = client.webhooks.unwrap(hook["body"], hook["headers"], secret=sys.argv[3])
+            if event.data.id == batch.id:
+                return event
+        return None
+
+    deadline = time.monotonic() + 10
+    while (event := told()) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    equal("the event", (event.object, event.type), ("event", "batch.completed"))
+    with contextlib.suppress(openai.InvalidWebhookSignatureError):
+        hook = json.loads(open(sys.argv[2]).readline())
+        client.webhooks.unwrap(hook["body"] + " ", hook["headers"], secret=sys.argv[3])
+        raise AssertionError("a changed body was taken")
 with check("a batch with one line that fails"):
     mixed = ended(create(upload(lines("one", "[[status=400]] two", "three"))), "completed")
     counts = mixed.request_counts

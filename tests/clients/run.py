@@ -1,13 +1,14 @@
-"""Owns the steps schemathesis and clients of `cargo xtask ci`: what they install, the gateway they start, and how long
-each part may take; never a check.
+"""Owns the steps schemathesis, clients and tables of `cargo xtask ci`: what they install, the gateway they start, and how
+long each part may take; never a check.
 
-Usage: run.py schemathesis|clients [--lote BINARY]. All that is written goes to the folder `clients` beside the binary,
+Usage: run.py schemathesis|clients|tables [--lote BINARY]. All that is written goes to the folder `clients` beside the binary,
 which is kept: what is installed there is used again until what it was installed from changes. Exit codes: 0 passed,
 1 failed, 77 skipped. A line `skipped: …` says what was left out and why.
 """
 
 import argparse
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -21,8 +22,10 @@ import threading
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PASSED, FAILED, SKIPPED = 0, 1, 77
-# Seconds; the last two are for one prefix and for one client.
-INSTALL, START, STOP, SCHEMATHESIS, CLIENT = 240, 20, 10, 45, 30
+# Seconds; the last three are for one prefix, for one client, and for all readers of tables.
+INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES = 240, 20, 10, 45, 30, 60
+# What webhooks are signed with.
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
 # What pip and npm print when no registry answers; anything else is a failure, such as a version that is not there.
 UNREACHABLE = (
     "Retrying (Retry(",
@@ -34,6 +37,11 @@ UNREACHABLE = (
     "ETIMEDOUT",
     "ERR_SOCKET_TIMEOUT",
 )
+
+
+# What builds the program that a step needs.
+BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote")
+BUILD["tables"] = BUILD["clients"] + " --features lote-cli/full"
 
 
 class Skip(Exception):
@@ -127,12 +135,38 @@ def node(work):
 
 
 @contextlib.contextmanager
-def gateway(lote, work):
+def webhooks(work):
+    """The URL of a receiver on a free port, and the file into which it writes what comes, a JSON line each."""
+    told = work / "webhooks.jsonl"
+    told.write_bytes(b"")
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            with told.open("a") as file:
+                file.write(json.dumps({"headers": dict(self.headers), "body": body.decode()}) + "\n")
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", told
+        finally:
+            server.shutdown()
+
+
+@contextlib.contextmanager
+def gateway(lote, work, *flags):
     """The address of a gateway on a free port, which must last to the end and then stop as it is asked to."""
     with open(work / "gateway.log", "wb") as log:
         child = subprocess.Popen(
-            [lote, "gateway", "--listen", "127.0.0.1:0", "--json"],
+            [lote, "gateway", "--listen", "127.0.0.1:0", "--json", *flags],
             stdin=subprocess.DEVNULL,
+            env=os.environ | {"HOOK_SECRET": SECRET},
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
@@ -209,14 +243,25 @@ def clients(lote, work):
             say(f"skipped: {names}: {reason}")
     if not commands:
         raise Skip("no client is there to run")
-    with gateway(lote, work) as root:
-        for name, command in commands.items():
-            must_pass(name, [*command, root], CLIENT)
+    with webhooks(work) as (url, told):
+        config = work / "gateway.toml"
+        config.write_text(f'[[webhook]]\nurl = "{url}"\nsecret_env = "HOOK_SECRET"\n')
+        with gateway(lote, work, "--config", config) as root:
+            for name, command in commands.items():
+                must_pass(name, [*command, root, told, SECRET], CLIENT)
+
+
+def tables(lote, work):
+    python = venv(work, HERE / "requirements-tables.txt")
+    folder = work / "tables"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    must_pass("DuckDB, pandas, Polars and numpy", [python, HERE / "tables_python.py", lote, folder], TABLES)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("step", choices=["schemathesis", "clients"])
+    parser.add_argument("step", choices=["schemathesis", "clients", "tables"])
     parser.add_argument("--lote", default=ROOT / "target" / "debug" / "lote", type=pathlib.Path)
     asked = parser.parse_args()
     lote = asked.lote.resolve()
@@ -224,10 +269,10 @@ def main():
     # So that what was started is stopped as well.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    step = {"schemathesis": schemathesis, "clients": clients}[asked.step]
+    step = {"schemathesis": schemathesis, "clients": clients, "tables": tables}[asked.step]
     try:
         if not lote.is_file():
-            raise Failed(f"{lote} is not there; cargo build --workspace --bin lote")
+            raise Failed(f"{lote} is not there; {BUILD[asked.step]}")
         work.mkdir(exist_ok=True)
         step(lote, work)
     except Skip as reason:

@@ -18,6 +18,7 @@ use crate::{common::Reply, runs_common::FAST};
 
 mod files;
 mod folders;
+mod history;
 mod lost;
 mod outputs;
 mod refused;

@@ -7,6 +7,7 @@ use futures_util::{StreamExt, future};
 use lote::{BatchId, Cadence, Client, Endpoint, Look, Status, Tolerance, UploadPurpose, WaitError, Waited, webhook};
 use lote_gateway::Gateway;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const FAST: Duration = Duration::from_millis(2);
 
@@ -216,6 +217,48 @@ async fn a_webhook_wakes_a_wait() {
             }
         });
     assert!(matches!(wait.until_over().await, Waited::Ended(_)));
+}
+
+/// A server that gives what it is sent to a receiver; its URL.
+async fn hooks(receiver: webhook::Receiver) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut text = String::new();
+            let (head, body) = loop {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).await.expect("it is sent");
+                text.push_str(std::str::from_utf8(&piece[..read]).expect("UTF-8"));
+                if let Some((head, body)) = text.split_once("\r\n\r\n")
+                    && body.ends_with('}')
+                {
+                    break (head, body);
+                }
+            };
+            let headers = head.lines().filter_map(|line| line.split_once(": "));
+            let headers = headers.filter(|(name, _)| name.starts_with("webhook-"));
+            receiver.receive(headers, body.as_bytes()).expect("an event");
+            let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.expect("it is taken");
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn the_gateway_s_webhooks_wake_a_wait_that_would_ask_in_an_hour() {
+    let receiver = webhook::Receiver::new(SECRET).expect("a secret");
+    let hook = lote_gateway::webhook::Webhook::new(&hooks(receiver.clone()).await, SECRET).expect("a webhook");
+    let gateway = Gateway::builder().webhook(hook).start().await.expect("the gateway starts");
+    let client = Client::builder().base_url(gateway.url()).api_key("mk-any").build().expect("a client");
+    let line = r#"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"auto","messages":[{"role":"user","content":"[[sleep=300]] x"}]}}"#;
+    let upload = client.files().upload_reader(line.as_bytes(), "a.jsonl", UploadPurpose::Batch);
+    let input = upload.send().await.expect("an upload").id;
+    let batch = client.batches().create(&input, Endpoint::ChatCompletions).send().await.expect("a batch");
+    let wait = client.batches().wait(&batch.id).cadence(Cadence::every(Duration::from_secs(3600))).woken_by(&receiver);
+    assert!(matches!(wait.until_over().await, Waited::Ended(batch) if batch.status == Status::Completed));
+    gateway.shutdown().await;
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 17] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -86,6 +86,34 @@ const STEPS: [Step; 14] = [
     Step {
         name: "lints",
         runs: Runs::Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+        needs: &[Need {
+            program: Program::Cargo,
+            words: &["clippy", "--version"],
+            otherwise: "clippy is not installed",
+        }],
+        fix: "correct what clippy says above",
+        excused: None,
+    },
+    Step {
+        // What the full shape adds: all else is what `lints` has looked at.
+        name: "full-lints",
+        runs: Runs::Cargo(
+            &[
+                "clippy",
+                "--workspace",
+                "--features",
+                "lote-cli/full",
+                "--lib",
+                "--bin",
+                "lote",
+                "--test",
+                "full",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            &[],
+        ),
         needs: &[Need {
             program: Program::Cargo,
             words: &["clippy", "--version"],
@@ -141,6 +169,16 @@ const STEPS: [Step; 14] = [
         excused: None,
     },
     Step {
+        name: "full",
+        runs: Runs::Cargo(
+            &["test", "--workspace", "--features", "lote-cli/full", "--bin", "lote", "--test", "full"],
+            &[],
+        ),
+        needs: &[],
+        fix: "correct what the tests say above",
+        excused: None,
+    },
+    Step {
         name: "schemathesis",
         runs: Runs::Outside("schemathesis"),
         needs: &PYTHON,
@@ -152,6 +190,13 @@ const STEPS: [Step; 14] = [
         runs: Runs::Outside("clients"),
         needs: &PYTHON,
         fix: "correct the gateway as the client says above",
+        excused: None,
+    },
+    Step {
+        name: "tables",
+        runs: Runs::Outside("tables"),
+        needs: &PYTHON,
+        fix: "correct lote export as the reader says above",
         excused: None,
     },
     Step {
@@ -347,4 +392,18 @@ fn cargo_with(root: &Path, words: &[&str], environment: &[(&str, &str)]) -> Comm
 
 fn no_cargo(error: io::Error) -> Failure {
     Failure::new(format!("cargo cannot be run, or what it prints cannot be passed on: {error}"), "install Rust")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_are_those_that_contributing_names() {
+        let page = include_str!("../../CONTRIBUTING.md");
+        let table = page.split_once("| step | command |\n").unwrap().1.split("\n\n").next().unwrap();
+        let named: Vec<&str> =
+            table.lines().skip(1).map(|row| row.trim_start_matches("| `").split('`').next().unwrap()).collect();
+        assert_eq!(named, names());
+    }
 }

@@ -39,15 +39,19 @@ const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
 /// The process tests of runs.
 const PROCESSES: &[&str] = &["--test", "long"];
 
+/// What only the full shape of the command can do.
+const FULL: &[&str] = &["--features", "lote-cli/full", "--test", "full"];
+
 /// The simulation of runs.
 const SIMULATION: &[&str] = &["--lib"];
 
 /// The tests of runs at length: where each is, and the variable that says how much of it, with its values.
-const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 6] = [
+const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 7] = [
     (PROCESSES, "a_run_that_is_killed_at_any_moment_pays_nothing_twice", "LOTE_ROUNDS", &["20"]),
     (PROCESSES, "a_run_that_is_killed_at_any_point_pays_nothing_twice_in_any_mode", "LOTE_POINTS", &["all"]),
     (PROCESSES, "a_full_disk_at_any_step_loses_nothing_and_pays_nothing_twice", "LOTE_POINTS", &["all"]),
     (PROCESSES, "a_run_takes_no_more_memory_for_more_lines", "LOTE_LINES", &["1000000", "4000000"]),
+    (FULL, "a_table_takes_no_more_memory_for_more_rows", "LOTE_LINES", &["1000000"]),
     (SIMULATION, "no_seed_pays_twice_or_loses_a_line", "LOTE_SEEDS", &["100000"]),
     (SIMULATION, "one_shard_is_searched_to_the_end", "LOTE_FAULTS", &["3"]),
 ];

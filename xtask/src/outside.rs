@@ -1,4 +1,4 @@
-//! Owns the way to the scripts in tests/clients, which run tools that are not ours against the built `lote gateway`.
+//! Owns the way to the scripts in tests/clients, which run tools that are not ours against the built `lote`.
 //! It never installs or judges anything itself.
 
 use std::{
@@ -15,6 +15,8 @@ use crate::{client::cargo, report::Failure, tee};
 pub const PYTHON: &str = "python3";
 const SCRIPT: &str = "tests/clients/run.py";
 const BUILD: [&str; 4] = ["build", "--workspace", "--bin", BINARY];
+/// The step that needs the full shape of the command, and what builds that.
+const FULL: (&str, [&str; 2]) = ("tables", ["--features", "lote-cli/full"]);
 const BINARY: &str = "lote";
 /// The exit code of the script when nothing of the step can run on this machine.
 const EXIT_SKIPPED: i32 = 77;
@@ -41,7 +43,13 @@ pub enum Ended {
 /// A step as it would be typed.
 #[must_use]
 pub fn command(step: &str) -> String {
-    format!("cargo {} && {PYTHON} {SCRIPT} {step}", BUILD.join(" "))
+    format!("cargo {} && {PYTHON} {SCRIPT} {step}", words(step).join(" "))
+}
+
+/// The words of cargo that build `lote` for a step.
+fn words(step: &str) -> Vec<&'static str> {
+    let shape: &[&str] = if step == FULL.0 { &FULL.1 } else { &[] };
+    BUILD.iter().chain(shape).copied().collect()
 }
 
 /// Whether a program is there and succeeds with these words.
@@ -64,7 +72,7 @@ pub fn passes(root: &Path, program: &str, words: &[&str]) -> bool {
 /// When `lote` does not build, or the script cannot be run.
 pub fn run(root: &Path, step: &str, out: &mut dyn Write) -> Result<Ended, Failure> {
     let cannot = |error| Failure::new(format!("{PYTHON} {SCRIPT} cannot be run: {error}"), "restore tests/clients");
-    let binary = build(root, out)?;
+    let binary = build_with(root, &words(step), out)?;
     let mut command = Command::new(PYTHON);
     // No byte code in the repository.
     command.args(["-B", SCRIPT, step, "--lote"]).arg(binary).current_dir(root).stdin(Stdio::null());
@@ -88,10 +96,14 @@ pub fn run(root: &Path, step: &str, out: &mut dyn Write) -> Result<Ended, Failur
 
 /// The program `lote`, built.
 pub(crate) fn build(root: &Path, out: &mut dyn Write) -> Result<PathBuf, Failure> {
+    build_with(root, &BUILD, out)
+}
+
+fn build_with(root: &Path, words: &[&str], out: &mut dyn Write) -> Result<PathBuf, Failure> {
     let cannot = |error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust");
     let mut command = Command::new(cargo());
     command
-        .args(BUILD)
+        .args(words)
         .args(["--quiet", "--message-format=json-render-diagnostics"])
         .current_dir(root)
         .stdin(Stdio::null());
@@ -103,7 +115,7 @@ pub(crate) fn build(root: &Path, out: &mut dyn Write) -> Result<PathBuf, Failure
     let messages = String::from_utf8_lossy(&read);
     match messages.lines().find_map(executable) {
         Some(path) if status.success() => Ok(path),
-        _ => Err(Failure::new(format!("cargo {} leaves no program", BUILD.join(" ")), "correct what cargo says above")),
+        _ => Err(Failure::new(format!("cargo {} leaves no program", words.join(" ")), "correct what cargo says above")),
     }
 }
 

@@ -13,14 +13,16 @@ use crate::cmd_inspect::InspectArgs;
 use crate::cmd_join::JoinArgs;
 use crate::cmd_plan::PlanArgs;
 use crate::cmd_prepare::PrepareArgs;
+use crate::cmd_report::ReportArgs;
 use crate::cmd_resume::{CancelArgs, RepairArgs, ResumeArgs};
 use crate::cmd_run::RunArgs;
 use crate::cmd_status::{RunsArgs, StatusArgs};
 use crate::exit;
+use crate::full;
 
 /// Batches of LLM requests: from a file of requests to a file of results
 #[derive(Debug, Parser)]
-#[command(name = "lote", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "lote", version = full::VERSION, after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -57,8 +59,10 @@ pub(crate) enum Command {
     Inspect(Late<InspectArgs>),
     /// Put answers that are here into the order of their requests
     Join(Late<JoinArgs>),
-    /// Make a table of the results of a run: CSV, TSV, JSON lines, or a matrix of numpy
+    /// Make a table of the results of a run: CSV, TSV, JSON lines, Parquet, or a matrix of numpy
     Export(Late<ExportArgs>),
+    /// Make a page that tells of a run: what became of its lines, and when
+    Report(Late<ReportArgs>),
     /// Run the embedded gateway alone
     Gateway(Late<GatewayArgs>),
     /// Print a completion script for a shell

@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lote::prices::Cost;
-use lote::run::{RunError, prices_of, status};
 use lote::save::Replace;
 use serde::Serialize;
 
 use crate::embedded;
 use crate::exit::{CliError, Exit};
-use crate::export::answer::Answer;
 use crate::export::beside::Beside;
-use crate::export::cell::Cell;
-use crate::export::columns::{Columns, Fields, Survey};
+use crate::export::columns::{Fields, Survey};
 use crate::export::costs::{Costs, Sum};
 use crate::export::npy::{Matrix, Shape};
-use crate::export::results::{Finder, Results, Unreadable};
+#[cfg(feature = "full")]
+use crate::export::parquet;
+use crate::export::results::{Results, Unreadable};
 use crate::export::table::{Style, Table};
+use crate::export::walk::Walk;
+use crate::full;
 use crate::input;
 use crate::interrupt::Interrupt;
 use crate::out;
@@ -30,7 +31,7 @@ use crate::prices::PricesArgs;
 /// What the command makes, in messages.
 const WHAT: &str = "table";
 
-/// Make a table of the results of a run: CSV, TSV, JSON lines, or a matrix of numpy
+/// Make a table of the results of a run: CSV, TSV, JSON lines, Parquet, or a matrix of numpy
 ///
 /// Writes one row for each request line, in their order: custom_id, outcome, what was answered,
 /// model, finish_reason, input_tokens, output_tokens, error_code and error_message. When all answers
@@ -49,11 +50,15 @@ const WHAT: &str = "table";
 /// A text that a spreadsheet would take for a formula (it begins with = + - or @, and is no number)
 /// has an apostrophe before it in CSV, and how many have is said; --raw leaves them.
 ///
+/// FILE.parquet (in the full shape of the command) has columns with types, and vectors as lists of
+/// 32-bit floats: a field of the answers is a number, a truth value or an instant (RFC 3339, with an
+/// offset) where all of its values are such, and else text.
+///
 /// FILE.npy is a matrix of 32-bit floats, a row for each vector; a line without one has a row of NaN.
 /// FILE.rows.jsonl beside it names the custom_id of each row.
 ///
-/// All is read twice, a line at a time. With --rows in another order than the results are, 16 bytes for
-/// each result are kept in memory, and the results in a temporary file.
+/// All is read twice, for Parquet three times, a line at a time. With --rows in another order than the
+/// results are, 16 bytes for each result are kept in memory, and the results in a temporary file.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -134,6 +139,8 @@ pub(crate) enum Kind {
     Tsv,
     /// One JSON object on each line
     Jsonl,
+    /// Columns with types, compressed; in the full shape of the command
+    Parquet,
     /// The vectors of embeddings as a matrix of numpy, and the custom_id of each row in a file beside it
     Npy,
 }
@@ -174,43 +181,21 @@ pub(crate) fn run(args: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
     if let Some(path) = output.half_made() {
         interrupt.half_made(path);
     }
-    let style = match kind {
-        Kind::Csv => Style::Csv(b','),
-        Kind::Tsv => Style::Csv(b'\t'),
-        Kind::Jsonl => Style::Jsonl,
-        Kind::Npy => {
-            let names = args.output.with_extension("rows.jsonl");
-            let names_to = Output::of_any_kind(&names, "names of its rows", replace(), &inputs)?;
-            let summary = matrix(&results, output, names_to, interrupt)?;
-            return tell(args, Summary { names_of_rows: Some(names.display().to_string()), ..summary });
-        }
-    };
-    let summary = table(args, &results, beside.as_ref(), style, output, interrupt)?;
+    if kind == Kind::Npy {
+        let names = args.output.with_extension("rows.jsonl");
+        let names_to = Output::of_any_kind(&names, "names of its rows", replace(), &inputs)?;
+        let summary = matrix(&results, output, names_to, interrupt)?;
+        return tell(args, Summary { names_of_rows: Some(names.display().to_string()), ..summary });
+    }
+    let summary = table(args, kind, &results, beside.as_ref(), output, interrupt)?;
     tell(args, summary)
-}
-
-/// By which prices costs are told: those of the run, at its service.
-fn costs(args: &ExportArgs) -> Result<Costs, CliError> {
-    let failed = |error: RunError| CliError::usage(error.to_string());
-    let prices = args.prices.load()?;
-    if !args.results.is_dir() {
-        return Ok(Costs::new(prices, false));
-    }
-    if embedded::is_run_of(&args.results) {
-        return Ok(Costs::new(prices, true));
-    }
-    let prices = match args.prices.is_given() {
-        true => prices.at(&status(&args.results).map_err(failed)?.base_url),
-        false => prices_of(&args.results).map_err(failed)?,
-    };
-    Ok(Costs::new(prices, false))
 }
 
 fn table(
     args: &ExportArgs,
+    kind: Kind,
     results: &Results,
     beside: Option<&Beside>,
-    style: Style,
     output: Output,
     interrupt: &Interrupt,
 ) -> Result<Summary, CliError> {
@@ -220,59 +205,57 @@ fn table(
         (false, []) => Fields::Auto,
         (false, named) => Fields::Named(named.to_vec()),
     };
-    let costs = costs(args)?;
-    let mut survey = Survey::new(fields, style != Style::Jsonl, costs);
+    let is_embedded = args.results.is_dir() && embedded::is_run_of(&args.results);
+    let costs = Costs::new(args.prices.of_results(&args.results)?, is_embedded);
+    let mut survey = Survey::new(fields, kind != Kind::Jsonl, costs);
     let unreadable = results.each(interrupt, |outcome, answer| {
         survey.add(outcome, answer);
         Ok(())
     })?;
     let sum = survey.sum;
-    let columns = survey.columns(&own).map_err(|why| CliError::refused(format!("{}: {why}", named(args))))?;
-    let names: Vec<String> = own.iter().chain(&columns.names).cloned().collect();
+    let columns = survey.columns(&own, kind == Kind::Parquet);
+    let columns = columns.map_err(|why| CliError::refused(format!("{}: {why}", named(args))))?;
     let Sum { cost, unpriced: without_price, embedded } = sum;
     let cost = cost.or(embedded.then_some(Cost::ZERO));
+    let walk = Walk { results, beside, own, columns, interrupt };
+    let names = walk.names();
     let mut summary = Summary { columns: names.len(), cost, without_price, sum, ..Summary::new(unreadable) };
-    let mut table = Table::begin(output, style, names, args.raw, args.bom).map_err(|error| cannot_write(&error))?;
-    let mut write = |summary: &mut Summary, cells: &[Cell]| {
-        summary.rows += 1;
-        summary.made_harmless += table.row(cells).map_err(|error| cannot_write(&error))?;
-        Ok(())
-    };
-    match beside {
-        None => {
-            results.each(interrupt, |outcome, answer| write(&mut summary, &columns.cells(outcome, answer)))?;
-        }
-        Some(beside) => {
-            let mut finder = Finder::new(results)?;
-            beside.each(&own, |id, mut cells| {
-                interrupt.check()?;
-                cells.extend(found(&mut finder, &columns, id, &mut summary)?);
-                write(&mut summary, &cells)
+    let output = match kind {
+        #[cfg(feature = "full")]
+        Kind::Parquet => typed(&walk, names, output, &mut summary)?,
+        kind => {
+            let style = match kind {
+                Kind::Jsonl => Style::Jsonl,
+                Kind::Tsv => Style::Csv(b'\t'),
+                _ => Style::Csv(b','),
+            };
+            let begun = Table::begin(output, style, names, args.raw, args.bom);
+            let mut table = begun.map_err(|error| cannot_write(&error))?;
+            let without = walk.each(|cells| {
+                summary.rows += 1;
+                summary.made_harmless += table.row(cells).map_err(|error| cannot_write(&error))?;
+                Ok(())
             })?;
-            if let Some((first, count)) = finder.left()? {
-                let count = out::count(count, "result");
-                return Err(CliError::refused(format!(
-                    "{}: no row is that of {count}, first of custom_id {first:?}; is --id that of lote prepare?",
-                    args.rows.as_deref().map(input::shown).unwrap_or_default()
-                )));
-            }
+            summary.without_result = without;
+            table.finish().map_err(|error| cannot_write(&error))?
         }
-    }
-    let output = table.finish().map_err(|error| cannot_write(&error))?;
+    };
     interrupt.check()?;
     output.finish()?;
     Ok(summary)
 }
 
-/// The cells of the result of a row, empty ones if it has none.
-fn found(finder: &mut Finder<'_>, columns: &Columns, id: &str, summary: &mut Summary) -> Result<Vec<Cell>, CliError> {
-    Ok(match finder.find(id)? {
-        Some(outcome) => columns.cells(&outcome, &Answer::of(&outcome)),
-        None => {
-            summary.without_result += 1;
-            vec![Cell::Empty; columns.names.len()]
-        }
-    })
+/// Writes Parquet, whose columns have types: what is in them is looked at first.
+#[cfg(feature = "full")]
+fn typed(walk: &Walk<'_>, names: Vec<String>, output: Output, summary: &mut Summary) -> Result<Output, CliError> {
+    let begun = parquet::Table::begin(output, names, &walk.kinds()?);
+    let mut table = begun.map_err(|error| cannot_write(&error))?;
+    let without = walk.each(|cells| {
+        summary.rows += 1;
+        table.row(cells).map_err(|error| cannot_write(&error))
+    })?;
+    summary.without_result = without;
+    table.finish().map_err(|error| cannot_write(&error))
 }
 
 fn matrix(results: &Results, output: Output, names: Output, interrupt: &Interrupt) -> Result<Summary, CliError> {
@@ -341,15 +324,19 @@ fn kind(args: &ExportArgs) -> Result<Kind, CliError> {
         (None, "csv") => Kind::Csv,
         (None, "tsv") => Kind::Tsv,
         (None, "jsonl" | "ndjson") => Kind::Jsonl,
+        (None, "parquet") => Kind::Parquet,
         (None, "npy") => Kind::Npy,
         (None, _) => {
             return Err(CliError::usage(format!(
-                "{}: tables are .csv, .tsv, .jsonl or .npy; name such a file, or say what to write with --to",
+                "{}: tables are .csv, .tsv, .jsonl, .parquet or .npy; name such a file, or say what to write with --to",
                 args.output.display()
             )));
         }
     };
     let refuse = |why: &str| Err(CliError::usage(format!("{}: {why}", named(args))));
+    if kind == Kind::Parquet {
+        full::only("a table as Parquet")?;
+    }
     match kind {
         Kind::Npy if input::is_dash(&args.output) => refuse("a matrix has a file of names beside it: name one with -o"),
         Kind::Npy if args.rows.is_some() => {
@@ -357,7 +344,7 @@ fn kind(args: &ExportArgs) -> Result<Kind, CliError> {
         }
         Kind::Npy if args.text || !args.fields.is_empty() => refuse("a matrix has no columns of fields or texts"),
         Kind::Npy if args.prices.is_given() => refuse("a matrix has no column of costs"),
-        Kind::Jsonl | Kind::Npy if args.raw || args.bom => refuse("--raw and --bom are for CSV"),
+        Kind::Jsonl | Kind::Npy | Kind::Parquet if args.raw || args.bom => refuse("--raw and --bom are for CSV"),
         kind => Ok(kind),
     }
 }

@@ -1,6 +1,8 @@
 //! `lote gateway`: its flags, its start and its end.
 
 mod keys;
+mod log;
+mod upstreams;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -10,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use lote_gateway::faults::Faults;
-use lote_gateway::{Builder, Gateway};
+use lote_gateway::{Builder, Config, Gateway, Replay};
 use serde_json::json;
 
 use self::keys::Key;
@@ -24,6 +26,11 @@ use crate::out;
 /// Serves the batch and file endpoints with a built-in model that reads the prompt, under two
 /// base URLs: as MKA1 under /api/v1/llm, as OpenAI under /v1. No account, no network; nothing
 /// is kept once it stops. Ctrl-C or SIGTERM stops it, with exit 0.
+///
+/// With --upstream, or --config for several, requests go to OpenAI-style servers in place of the
+/// built-in model: so vLLM, SGLang, llama.cpp and Ollama, which have no batch API, get one. How
+/// much each takes at once is learned; requests of clients go before the lines of batches, and
+/// these wait for a server that cannot be reached, for a quarter of an hour.
 ///
 /// It also answers single requests at once, streamed or whole, by the same model: POST to
 /// chat/completions, responses, embeddings and images/generations, as OpenAI also to
@@ -45,12 +52,21 @@ Examples:
   lote gateway --listen 127.0.0.1:0 --json
   lote gateway --listen 0.0.0.0:8787 --key-file keys.txt
   lote gateway --faults faults.toml --seed 7 --journal
-  lote gateway --clock virtual"
+  lote gateway --clock virtual
+  lote gateway --upstream http://127.0.0.1:11434/v1
+  lote gateway --replay requests.run/results.jsonl --replay-requests requests.jsonl
+  lote gateway --config gateway.toml --key-file keys.txt --log text"
 )]
 pub(crate) struct GatewayArgs {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
+
+    /// Another address for those who run it: /healthz, /readyz and /metrics, without a key
+    ///
+    /// Without it the first two are at --listen, and so is /metrics when any key is let in.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    admin_listen: Option<SocketAddr>,
 
     /// A key to let in, each a tenant of its own (repeatable) [default: any key is let in]
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
@@ -59,6 +75,30 @@ pub(crate) struct GatewayArgs {
     /// A file of keys to let in, one on each line, with or without a name: NAME = KEY
     #[arg(long, value_name = "FILE", value_parser = input::path())]
     key_file: Option<PathBuf>,
+
+    /// Answer by this OpenAI-style server, its /v1 included, in place of the built-in model
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    upstream: Option<String>,
+
+    /// The environment variable that has the key of --upstream [default: no key is sent]
+    #[arg(long, value_name = "NAME", requires = "upstream", value_parser = NonEmptyStringValueParser::new())]
+    upstream_key_env: Option<String>,
+
+    /// A TOML file of servers: those that answer ([[upstream]]) and those that are told when a batch has
+    /// ended ([[webhook]])
+    ///
+    /// [[upstream]] has url, key_env, models, max_concurrency, requests_per_minute, tokens_per_minute,
+    /// timeout and retries; [[webhook]] has url, secret_env and events. docs/gateway.md has an example.
+    #[arg(long, value_name = "FILE", value_parser = input::path())]
+    config: Option<PathBuf>,
+
+    /// Answer with the recorded result lines of this file, by custom_id, in place of the built-in model
+    #[arg(long, value_name = "RESULTS", conflicts_with = "upstream", value_parser = input::path())]
+    replay: Option<PathBuf>,
+
+    /// The request lines that were answered so: then the same body is answered so as well
+    #[arg(long, value_name = "REQUESTS", requires = "replay", value_parser = input::path())]
+    replay_requests: Vec<PathBuf>,
 
     /// A TOML file of what is to go wrong, and when
     #[arg(long, value_name = "FILE", value_parser = input::path())]
@@ -96,6 +136,12 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "N")]
     max_stored_batches: Option<u64>,
 
+    /// Write a line to stderr for each request, and each step of a batch: for people, or as JSON
+    ///
+    /// No line holds a prompt, a key or the name of an end user.
+    #[arg(long, value_enum, value_name = "HOW")]
+    log: Option<LogKind>,
+
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -113,6 +159,15 @@ enum ClockKind {
     Virtual,
 }
 
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogKind {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
 impl std::fmt::Debug for GatewayArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GatewayArgs").field("listen", &self.listen).finish_non_exhaustive()
@@ -124,6 +179,11 @@ impl std::fmt::Debug for GatewayArgs {
 pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
     let keys = keys(args)?;
     let faults = args.faults.as_deref().map(faults).transpose()?;
+    let config = upstreams::of(args)?;
+    let replay = replay(args)?;
+    if replay.is_some() && !config.upstreams.is_empty() {
+        return Err(CliError::usage("--replay and an [[upstream]]: only one of them can answer; leave one out"));
+    }
     if keys.is_empty() && !args.listen.ip().is_loopback() {
         return Err(CliError::usage(format!(
             "{}: anyone who reaches this address could use the gateway; \
@@ -135,7 +195,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::usage(format!("the runtime cannot start: {error}")))?
-        .block_on(serve(args, &keys, faults))
+        .block_on(serve(args, &keys, faults, config, replay))
 }
 
 fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder {
@@ -145,6 +205,12 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
             Some(name) => builder.named_key(name, key),
             None => builder.key(key),
         };
+    }
+    if let Some(kind) = args.log {
+        builder = builder.notices(move |notice| log::write(kind, notice));
+    }
+    if let Some(address) = args.admin_listen {
+        builder = builder.admin_listen(address);
     }
     if let Some(faults) = faults {
         builder = builder.faults(faults);
@@ -169,22 +235,37 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
     }
 }
 
-async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Result<Exit, CliError> {
+async fn serve(
+    args: &GatewayArgs,
+    keys: &[Key],
+    faults: Option<Faults>,
+    config: Config,
+    replay: Option<Replay>,
+) -> Result<Exit, CliError> {
     let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
-    let builder = builder(args, keys, faults);
+    let who_answers = upstreams::told(&config.upstreams);
+    let mut builder = builder(args, keys, faults).config(config);
+    if let Some(replay) = replay {
+        builder = builder.replay(replay);
+    }
     let gateway = builder.start().await.map_err(|error| cannot_listen(args, &error))?;
     let url = gateway.url();
     let (mka1, openai) = (format!("{url}/api/v1/llm"), format!("{url}/v1"));
     if args.json {
         out::line(json!({
             "listen": gateway.addr().to_string(), "base_urls": [mka1, openai], "keys": keys.len(),
+            "upstreams": who_answers.len(), "admin": gateway.admin_addr().map(|address| address.to_string()),
         }))?;
     } else {
         let who = match keys.len() {
             0 => "any key is let in".to_owned(),
             n => format!("{} let in", out::count(n as u64, "key")),
         };
-        out::lines([format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI"), format!("{who}; Ctrl-C stops")])?;
+        let mut lines = vec![format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI")];
+        lines.extend(who_answers);
+        lines.extend(gateway.admin_addr().map(|address| format!("http://{address}/metrics  for operators")));
+        lines.push(format!("{who}; Ctrl-C stops"));
+        out::lines(lines)?;
     }
     tokio::select! {
         () = stop.asked() => {}
@@ -205,6 +286,17 @@ async fn serve(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Resu
 
 fn faults(path: &Path) -> Result<Faults, CliError> {
     Faults::from_toml(&small_text(path)?).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
+}
+
+/// The recorded answers, if they are to be given.
+fn replay(args: &GatewayArgs) -> Result<Option<Replay>, CliError> {
+    let Some(path) = &args.replay else { return Ok(None) };
+    let wrong = |path: &Path, error| CliError::usage(format!("{}: {error}", path.display()));
+    let mut replay = Replay::open(path).map_err(|error| wrong(path, error))?;
+    for path in &args.replay_requests {
+        replay = replay.requests(path).map_err(|error| wrong(path, error))?;
+    }
+    Ok(Some(replay))
 }
 
 fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {

@@ -83,6 +83,7 @@ Examples:
   lote run requests.jsonl -o results.jsonl
   lote status requests.run
   lote export requests.run -o answers.csv
+  lote report requests.run -o report.html
   lote inspect output.jsonl error.jsonl
   lote join requests.jsonl output.jsonl error.jsonl -o results.jsonl
   lote gateway --listen 127.0.0.1:8787";

@@ -2,6 +2,10 @@
 
 use crate::exit::CliError;
 
+/// What `lote --version` says of this one.
+pub(crate) const VERSION: &str =
+    if cfg!(feature = "full") { concat!(env!("CARGO_PKG_VERSION"), " (full)") } else { env!("CARGO_PKG_VERSION") };
+
 /// Refuses what the default shape leaves out, such as a flag.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ pub(crate) fn brief(invoice: &Invoice) -> Option<String> {
 }
 
 /// Whether there is anything to tell: a price is known, and somebody was paid.
-fn is_told(invoice: &Invoice) -> bool {
+pub(crate) fn is_told(invoice: &Invoice) -> bool {
     !invoice.embedded && invoice.models.iter().any(|model| model.price.is_some())
 }
 

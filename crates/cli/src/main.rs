@@ -14,6 +14,7 @@ mod cmd_inspect;
 mod cmd_join;
 mod cmd_plan;
 mod cmd_prepare;
+mod cmd_report;
 mod cmd_resume;
 mod cmd_run;
 mod cmd_status;
@@ -32,6 +33,7 @@ mod prepare;
 mod prices;
 mod progress;
 mod quote;
+mod report;
 mod service;
 mod shell;
 mod spool;
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Inspect(Late(args)) => interrupt::watch(move |_| cmd_inspect::run(&args)),
         Command::Join(Late(args)) => interrupt::watch(move |flag| cmd_join::run(&args, flag)),
         Command::Export(Late(args)) => interrupt::watch(move |flag| cmd_export::run(&args, flag)),
+        Command::Report(Late(args)) => interrupt::watch(move |flag| cmd_report::run(&args, flag)),
         Command::Gateway(Late(args)) => cmd_gateway::run(&args),
         Command::Completions(Late(args)) => cmd_completions::run(&args),
     };

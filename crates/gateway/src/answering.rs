@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::{App, LINE_MEMORY_KIB};
-use crate::executor::{LineAnswer, LineRequest, Reply, Turn};
+use crate::executor::{Failure, LineAnswer, LineRequest, Reply, Turn};
 
 /// A part of the memory for requests, until it is dropped.
 pub(crate) type Room = Option<OwnedSemaphorePermit>;
@@ -34,7 +34,7 @@ pub(crate) async fn room(memory: &Arc<Semaphore>, bytes: u64) -> Room {
     Arc::clone(memory).acquire_many_owned(kib).await.ok()
 }
 
-/// Tries until the executor is content, or the last of `attempts` was made; none when the request cannot be read again.
+/// Tries until the executor is content, or the last of `attempts` was made.
 /// `handed` is told of each attempt before the executor has it.
 pub(crate) async fn answer(
     app: &App,
@@ -42,13 +42,13 @@ pub(crate) async fn answer(
     source: &impl Source,
     attempts: RangeInclusive<u32>,
     handed: impl Fn(u32) + Send + Sync,
-) -> Option<LineAnswer> {
+) -> Result<LineAnswer, Failure> {
     let mut held = Some(held);
     let mut turn = Turn { attempt: *attempts.start(), has_paused: false };
     loop {
         let now = match held.take() {
             Some(held) => held,
-            None => source.read().await?,
+            None => source.read().await.ok_or_else(Failure::broken)?,
         };
         if !turn.has_paused {
             handed(turn.attempt);
@@ -58,11 +58,15 @@ pub(crate) async fn answer(
                 turn.has_paused = true;
                 pause
             }
-            Reply::Answer(LineAnswer { again_after: Some(pause), .. }) if turn.attempt < *attempts.end() => {
+            Reply::Answer(LineAnswer { again_after: Some(pause), .. })
+            | Reply::Failed(Failure { again_after: Some(pause), .. })
+                if turn.attempt < *attempts.end() =>
+            {
                 turn = Turn { attempt: turn.attempt + 1, has_paused: false };
                 pause
             }
-            Reply::Answer(answer) => return Some(answer),
+            Reply::Answer(answer) => return Ok(answer),
+            Reply::Failed(failure) => return Err(failure),
         };
         drop(now);
         app.clock.sleep(pause.max(Duration::from_millis(1))).await;

@@ -17,9 +17,15 @@ use crate::idempotency::{Answers, Idempotency};
 use crate::ids::Ids;
 use crate::journal::Journal;
 use crate::limits::Shares;
+use crate::metrics::Metrics;
 use crate::model::BuiltIn;
+use crate::notices::{Notice, Notices};
+use crate::replay::Recorded;
 use crate::settings::{Settings, Setup};
-use crate::store::{Accounts, Disk, Memory, Store};
+use crate::store::{Accounts, BatchRecord, Disk, Memory, Store};
+use crate::tenant::Tenant;
+use crate::upstream::Upstreams;
+use crate::webhook::Webhooks;
 
 /// Units of [`App::line_memory`] and of [`App::request_memory`]: kibibytes of requests held at once, over all batches, and
 /// beside them.
@@ -35,6 +41,9 @@ pub(crate) struct App {
     pub(crate) hidden: Hidden,
     pub(crate) renamed: Renamed,
     pub(crate) journal: Journal,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) notices: Notices,
+    webhooks: Webhooks,
     pub(crate) idempotency: Idempotency,
     pub(crate) answers: Answers,
     pub(crate) failures: Failures,
@@ -63,6 +72,12 @@ impl App {
     pub(crate) fn new(setup: Setup) -> io::Result<App> {
         let shares = Shares::now();
         let clock = setup.virtual_start.map_or(Clock::System, Clock::at);
+        let metrics = Arc::new(Metrics::default());
+        let executor: Arc<dyn Executor> = match (setup.replay, setup.upstreams.is_empty()) {
+            (Some(replay), _) => Arc::new(Recorded::new(replay)),
+            (None, true) => Arc::new(BuiltIn::new(clock.clone())),
+            (None, false) => Arc::new(Upstreams::new(setup.upstreams, Arc::clone(&metrics), setup.notices.clone())?),
+        };
         Ok(App {
             running: Semaphore::new(setup.settings.max_running_batches.min(shares.batches).min(Semaphore::MAX_PERMITS)),
             reads: Semaphore::new(shares.reads.min(Semaphore::MAX_PERMITS)),
@@ -73,7 +88,10 @@ impl App {
             keys: setup.keys,
             disk: Disk::new()?,
             store: Box::new(Memory::default()),
-            executor: Arc::new(BuiltIn::new(clock.clone())),
+            executor,
+            metrics,
+            notices: setup.notices,
+            webhooks: Webhooks::new(setup.webhooks)?,
             clock,
             ids: Ids::new(setup.seed),
             script: Script::new(setup.faults, setup.seed.unwrap_or(0)),
@@ -88,6 +106,47 @@ impl App {
             tasks: TaskTracker::new(),
             cancels: Mutex::default(),
         })
+    }
+
+    /// Changes a batch in the store, and tells who wants to know that it has come further.
+    pub(crate) fn update_batch(
+        self: &Arc<Self>,
+        tenant: Tenant,
+        id: &str,
+        change: &mut dyn FnMut(&mut BatchRecord),
+    ) -> Option<BatchRecord> {
+        let mut before = None;
+        let batch = self.store.update_batch(tenant, id, &mut |batch| {
+            before = Some(batch.status);
+            change(batch);
+        })?;
+        if before != Some(batch.status) {
+            self.changed(tenant, &batch);
+        }
+        Some(batch)
+    }
+
+    /// A batch has another status than before.
+    pub(crate) fn changed(self: &Arc<Self>, tenant: Tenant, batch: &BatchRecord) {
+        self.notices.tell(|| Notice::BatchChanged {
+            batch_id: batch.id.clone(),
+            status: batch.status.name(),
+            total: batch.counts.total,
+            completed: batch.counts.completed,
+            failed: batch.counts.failed,
+            tenant: self.metrics.name(tenant),
+        });
+        let event_id = || self.ids.next("evt_");
+        for delivery in self.webhooks.deliveries(&batch.id, batch.status, self.clock.now(), event_id) {
+            let app = Arc::clone(self);
+            self.tasks.spawn(self.clock.watch(async move {
+                tokio::select! {
+                    biased;
+                    () = app.stop.cancelled() => {}
+                    () = delivery.deliver(&app.clock, &app.notices) => {}
+                }
+            }));
+        }
     }
 
     /// Registers a batch that is about to run; the token is cancelled when the batch is.

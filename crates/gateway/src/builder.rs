@@ -5,9 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::faults::{Fault, Faults};
+use crate::notices::{Notice, Notices};
+use crate::replay::Replay;
 use crate::server::Gateway;
 use crate::settings::Setup;
+use crate::upstream::Upstream;
+use crate::webhook::Webhook;
 
 /// Sets up a [`Gateway`]. Made by [`Gateway::builder`].
 #[derive(Clone, Default)]
@@ -33,6 +38,13 @@ impl Builder {
     /// [`key`](Builder::key).
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.setup.listen = address;
+        self
+    }
+
+    /// Another address to listen on, for those who run the gateway: `/healthz`, `/readyz`, `/metrics`. Nobody is asked for a
+    /// key there. Without it, what is counted is told beside the API, and only when any key is let in.
+    pub fn admin_listen(mut self, address: SocketAddr) -> Self {
+        self.setup.admin_listen = Some(address);
         self
     }
 
@@ -74,6 +86,39 @@ impl Builder {
     /// Scripts all faults of a plan, in place of any that were scripted before.
     pub fn faults(mut self, faults: Faults) -> Self {
         self.setup.faults = faults;
+        self
+    }
+
+    /// Forwards requests, of clients and of batches, to this server, in place of the built-in model. May be repeated: a
+    /// request goes to the one that has its model and, of several, the least to do.
+    pub fn upstream(mut self, upstream: Upstream) -> Self {
+        self.setup.upstreams.push(upstream);
+        self
+    }
+
+    /// Answers with what was recorded, in place of the built-in model.
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.setup.replay = Some(replay);
+        self
+    }
+
+    /// Tells this server when a batch has ended. May be repeated. What is not taken is tried again for a day, as long as the
+    /// gateway runs.
+    pub fn webhook(mut self, webhook: Webhook) -> Self {
+        self.setup.webhooks.push(webhook);
+        self
+    }
+
+    /// All [upstreams](Builder::upstream) and [webhooks](Builder::webhook) of a file.
+    pub fn config(mut self, config: Config) -> Self {
+        self.setup.upstreams.extend(config.upstreams);
+        self.setup.webhooks.extend(config.webhooks);
+        self
+    }
+
+    /// Tells what happens, for a log. It is called by whoever is at work, and must not take long.
+    pub fn notices(mut self, told: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        self.setup.notices = Notices::to(told);
         self
     }
 
@@ -175,9 +220,9 @@ impl Builder {
     }
 
     /// Request lines of one batch in flight at once, when the batch does not ask for a number
-    /// (`max_concurrency`); the default is 64, the least is 1.
+    /// (`max_concurrency`); the default is 64, or with [upstreams](Builder::upstream) as many as these take; the least is 1.
     pub fn line_concurrency(mut self, lines: usize) -> Self {
-        self.setup.settings.line_concurrency = lines.max(1);
+        self.setup.settings.line_concurrency = Some(lines.max(1));
         self
     }
 
@@ -252,9 +297,18 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When the address is not loopback and no key is set, a key is blank or a fault cannot happen
-    /// (kind `InvalidInput`); when the address cannot be listened on, or when no temporary folder can be made.
-    pub async fn start(self) -> io::Result<Gateway> {
+    /// When the address is not loopback and no key is set, a key is blank, a fault cannot happen, or there is an upstream
+    /// beside recorded answers or a virtual clock, which it does not follow (kind `InvalidInput`); when the address cannot be listened on, or when no temporary folder can be made.
+    pub async fn start(mut self) -> io::Result<Gateway> {
+        if self.setup.virtual_start.is_some() && !self.setup.upstreams.is_empty() {
+            let message = "an upstream takes real time: leave the virtual clock out";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if self.setup.replay.is_some() && !self.setup.upstreams.is_empty() {
+            let message = "recorded answers and an upstream: only one of them can answer";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.setup.settle();
         if self.setup.keys.has_blank() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a key is blank: nobody could use it"));
         }

@@ -1,6 +1,7 @@
 //! The error answers of the API: status, message, param, code, in OpenAI's shape. None holds a key, a path on disk or an
 //! operating system's message.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -21,7 +22,7 @@ pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
     param: Option<String>,
-    code: Option<&'static str>,
+    code: Option<Cow<'static, str>>,
 }
 
 impl ApiError {
@@ -110,8 +111,8 @@ impl ApiError {
         self
     }
 
-    pub(crate) fn code(mut self, code: &'static str) -> ApiError {
-        self.code = Some(code);
+    pub(crate) fn code(mut self, code: impl Into<Cow<'static, str>>) -> ApiError {
+        self.code = Some(code.into());
         self
     }
 

@@ -58,6 +58,7 @@ mod auth;
 mod batches;
 mod builder;
 mod clock;
+mod config;
 mod contract;
 mod control;
 mod error;
@@ -71,9 +72,14 @@ mod idempotency;
 mod ids;
 mod journal;
 mod limits;
+mod metrics;
 mod model;
 mod models;
+mod notices;
+mod operators;
+mod outside;
 mod places;
+mod replay;
 mod requests;
 mod routes;
 mod run;
@@ -81,8 +87,11 @@ mod server;
 mod settings;
 mod store;
 mod tenant;
+pub mod upstream;
 mod view;
+pub mod webhook;
 mod weight;
+mod wrong;
 
 /// The examples of the README, run.
 #[cfg(doctest)]
@@ -90,5 +99,9 @@ mod weight;
 struct Readme;
 
 pub use builder::Builder;
+pub use config::Config;
 pub use journal::{Entry, Event};
+pub use notices::Notice;
+pub use replay::Replay;
 pub use server::Gateway;
+pub use wrong::ConfigError;

@@ -13,13 +13,13 @@ use crate::http::{Caller, Id};
 
 /// `GET /models`
 pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller) -> Json<Value> {
-    let data: Vec<Value> = app.executor.models().iter().map(|name| caller.view.model(name)).collect();
+    let data: Vec<Value> = app.executor.models().await.iter().map(|name| caller.view.model(name)).collect();
     Json(json!({"object": "list", "data": data}))
 }
 
 /// `GET /models/{model}`
 pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
-    match app.executor.models().iter().find(|name| **name == id) {
+    match app.executor.models().await.iter().find(|name| **name == id) {
         Some(name) => Ok(Json(caller.view.model(name))),
         None => {
             let message = format!("The model {} does not exist.", quote(&id));

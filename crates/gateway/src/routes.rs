@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::contract::View;
 use crate::error::ApiError;
 use crate::http::frame;
-use crate::{batches, control, files, models, requests};
+use crate::{batches, control, files, models, operators, requests};
 
 /// All routes of a gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -21,6 +21,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(operations(View::Mka1))
         .merge(operations(View::OpenAi))
         .merge(control::routes(&app))
+        .merge(operators::beside(&app))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())

@@ -22,6 +22,7 @@ use crate::faults::{Abort, Aborts, Operation};
 use crate::http::{self, Talk, Unheard};
 use crate::ids::hex;
 use crate::journal::Entry;
+use crate::operators;
 use crate::places::{Place, Places};
 use crate::routes::router;
 use crate::settings::Setup;
@@ -45,6 +46,7 @@ const READ_BUFFER: usize = 64 * 1024;
 /// [`forgive_leftovers`](Gateway::forgive_leftovers).)
 pub struct Gateway {
     addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
     app: Arc<App>,
     ended: CancellationToken,
     random_key: Option<String>,
@@ -59,15 +61,28 @@ impl Gateway {
         }
         let listener = TcpListener::bind(setup.listen).await?;
         let addr = listener.local_addr()?;
+        let admin = match setup.admin_listen {
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
+        let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let app = Arc::new(App::new(setup)?);
+        if let Some(listener) = admin {
+            tokio::spawn(operators::serve(Arc::clone(&app), listener));
+        }
         let ended = CancellationToken::new();
         tokio::spawn(serve(Arc::clone(&app), listener, ended.clone()));
-        Ok(Gateway { addr, app, ended, random_key })
+        Ok(Gateway { addr, admin_addr, app, ended, random_key })
     }
 
     /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The address for those who run it, if it is another: [`Builder::admin_listen`](crate::Builder::admin_listen).
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
     }
 
     /// `http://ADDRESS:PORT`, without a slash at the end. The two services are below it, under

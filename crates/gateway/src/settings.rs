@@ -5,16 +5,28 @@ use std::time::Duration;
 
 use crate::auth::Keys;
 use crate::faults::Faults;
+use crate::notices::Notices;
+use crate::replay::Replay;
 use crate::store::Bounds;
+use crate::upstream::Upstream;
+use crate::webhook::Webhook;
 
 /// All that a gateway is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) listen: SocketAddr,
+    /// Where operators ask, if that is another address.
+    pub(crate) admin_listen: Option<SocketAddr>,
     pub(crate) keys: Keys,
     /// A key that is made at the start, in place of all others.
     pub(crate) only_random_key: bool,
     pub(crate) faults: Faults,
+    /// Who answers; the built-in model when there is none.
+    pub(crate) upstreams: Vec<Upstream>,
+    /// Answers that were recorded, in place of a model.
+    pub(crate) replay: Option<Replay>,
+    pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) notices: Notices,
     pub(crate) seed: Option<u64>,
     /// What a virtual clock shows at first, in seconds since 1970.
     pub(crate) virtual_start: Option<i64>,
@@ -32,7 +44,8 @@ pub(crate) struct Settings {
     pub(crate) max_upload_bytes: u64,
     pub(crate) max_journal_bytes: usize,
     pub(crate) stored: Bounds,
-    pub(crate) line_concurrency: usize,
+    /// None before it is known who answers.
+    pub(crate) line_concurrency: Option<usize>,
     pub(crate) max_line_concurrency: usize,
     pub(crate) window: Duration,
     pub(crate) stage_delay: Duration,
@@ -49,9 +62,14 @@ impl Default for Setup {
     fn default() -> Self {
         Setup {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin_listen: None,
             keys: Keys::default(),
             only_random_key: false,
             faults: Faults::default(),
+            upstreams: Vec::new(),
+            replay: None,
+            webhooks: Vec::new(),
+            notices: Notices::default(),
             seed: None,
             virtual_start: None,
             journal: false,
@@ -70,7 +88,7 @@ impl Default for Settings {
             max_upload_bytes: 512_000_000,
             max_journal_bytes: 256 * 1024 * 1024,
             stored: Bounds { bytes: 20_000_000_000, files: 100_000, batches: 50_000 },
-            line_concurrency: 64,
+            line_concurrency: None,
             max_line_concurrency: 1024,
             window: Duration::from_secs(86_400),
             stage_delay: Duration::ZERO,
@@ -80,6 +98,26 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),
             min_upload_rate: 1_024,
+        }
+    }
+}
+
+/// Request lines of a batch in flight at once, where nobody says how many.
+const LINES_AT_ONCE: usize = 64;
+
+impl Settings {
+    pub(crate) fn lines_at_once(&self) -> usize {
+        self.line_concurrency.unwrap_or(LINES_AT_ONCE)
+    }
+}
+
+impl Setup {
+    /// Where lines are forwarded, as many of a batch may be in flight as all upstreams take: how many there are at once is
+    /// learned before each.
+    pub(crate) fn settle(&mut self) {
+        let most: usize = self.upstreams.iter().map(Upstream::most_at_once).sum();
+        if most > 0 {
+            self.settings.line_concurrency.get_or_insert(most.min(self.settings.max_line_concurrency));
         }
     }
 }

@@ -11,6 +11,11 @@ impl Tenant {
     pub(crate) fn new(digest: [u8; 32]) -> Tenant {
         Tenant(digest)
     }
+
+    /// The digest.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Tenant {

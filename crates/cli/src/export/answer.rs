@@ -60,14 +60,7 @@ impl Answer {
 
     /// The vector, or a list of them.
     pub(crate) fn vector(&self) -> Cell {
-        match self.vectors.as_slice() {
-            [] => Cell::Empty,
-            [vector] => Cell::Json(numbers(vector)),
-            vectors => {
-                let vectors: Vec<String> = vectors.iter().map(|vector| numbers(vector)).collect();
-                Cell::Json(format!("[{}]", vectors.join(",")))
-            }
-        }
+        if self.vectors.is_empty() { Cell::Empty } else { Cell::Vectors(self.vectors.clone()) }
     }
 
     /// Where images are, and how large those are that came in the answer.
@@ -83,9 +76,4 @@ impl Answer {
             images => Cell::Json(serde_json::Value::from(images.iter().map(shown).collect::<Vec<_>>()).to_string()),
         }
     }
-}
-
-fn numbers(vector: &[f32]) -> String {
-    let numbers: Vec<String> = vector.iter().map(f32::to_string).collect();
-    format!("[{}]", numbers.join(","))
 }

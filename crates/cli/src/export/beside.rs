@@ -69,6 +69,11 @@ impl Beside {
         Ok(())
     }
 
+    /// The file, in messages.
+    pub(crate) fn shown(&self) -> String {
+        input::shown(&self.path)
+    }
+
     fn cell(&self, row: &Row, name: &str) -> Result<Cell, CliError> {
         let Ok(value) = row.fields.get_item(&name.into()) else { return Ok(Cell::Empty) };
         if value.is_undefined() || value.is_none() {

@@ -1,9 +1,10 @@
 //! One value of a table.
 
+use lote::Embedding;
 use serde_json::value::RawValue;
 
 /// A value, as it is written into whatever table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Cell {
     /// There is none, or null.
     #[default]
@@ -15,6 +16,8 @@ pub(crate) enum Cell {
     Plain(String),
     /// A list or an object, as JSON.
     Json(String),
+    /// One vector, or several.
+    Vectors(Vec<Embedding>),
 }
 
 impl Cell {
@@ -43,6 +46,14 @@ impl Cell {
             Self::Empty => "null".to_owned(),
             Self::Text(text) | Self::Own(text) => serde_json::Value::from(text.as_str()).to_string(),
             Self::Plain(json) | Self::Json(json) => json.clone(),
+            Self::Vectors(vectors) => match vectors.as_slice() {
+                [vector] => numbers(vector),
+                vectors => format!("[{}]", vectors.iter().map(|vector| numbers(vector)).collect::<Vec<_>>().join(",")),
+            },
         }
     }
+}
+
+fn numbers(vector: &[f32]) -> String {
+    format!("[{}]", vector.iter().map(f32::to_string).collect::<Vec<_>>().join(","))
 }

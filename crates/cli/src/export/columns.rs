@@ -8,6 +8,8 @@ use super::answer::Answer;
 use super::cell::Cell;
 use super::costs::{Costs, Sum};
 use super::object::Path;
+#[cfg(feature = "full")]
+use super::parquet::kind::Kind;
 
 /// The most columns that are made of the fields of answers.
 const MOST: usize = 1000;
@@ -92,11 +94,12 @@ impl Survey {
         }
     }
 
-    /// The columns beside those of the user's rows, whose names stay.
+    /// The columns beside those of the user's rows, whose names stay. With `folded`, names that differ only in case count as
+    /// the same, as they do to most that ask a table by SQL.
     ///
     /// # Errors
     /// Says why the fields of answers cannot be columns.
-    pub(crate) fn columns(self, rows: &[String]) -> Result<Columns, String> {
+    pub(crate) fn columns(self, rows: &[String], folded: bool) -> Result<Columns, String> {
         let paths = match self.fields {
             Fields::Text => Vec::new(),
             Fields::Named(names) => names.iter().map(|name| name.split('.').map(str::to_owned).collect()).collect(),
@@ -126,7 +129,10 @@ impl Survey {
         parts.extend([Part::Model, Part::Finish, Part::Input, Part::Output]);
         parts.extend(self.sum.cost.map(|_| Part::Cost));
         parts.extend([Part::Code, Part::Message]);
-        let mut taken: HashSet<String> = rows.iter().cloned().collect();
+        let mut taken = Taken { names: HashSet::new(), folded };
+        for name in rows {
+            taken.take(name);
+        }
         let names = parts.iter().map(|part| part.name(&mut taken)).collect();
         Ok(Columns { names, parts, apart: self.apart, costs: self.costs })
     }
@@ -161,7 +167,7 @@ enum Part {
 
 impl Part {
     /// A name that no other column has.
-    fn name(&self, taken: &mut HashSet<String>) -> String {
+    fn name(&self, taken: &mut Taken) -> String {
         let name = match self {
             Self::Id => "custom_id",
             Self::Outcome => "outcome",
@@ -181,13 +187,23 @@ impl Part {
             Self::Message => "error_message",
         };
         // The columns of the answer come first, so that ours give way to a field of the same name.
-        let mut free = name.to_owned();
-        let mut count = 1_u32;
-        while !taken.insert(free.clone()) {
-            count += 1;
-            free = format!("{name}_{count}");
-        }
-        free
+        (1_u32..)
+            .map(|count| if count == 1 { name.to_owned() } else { format!("{name}_{count}") })
+            .find(|free| taken.take(free))
+            .unwrap_or_default()
+    }
+}
+
+/// The names that columns have.
+struct Taken {
+    names: HashSet<String>,
+    folded: bool,
+}
+
+impl Taken {
+    /// Whether nobody had it before.
+    fn take(&mut self, name: &str) -> bool {
+        self.names.insert(if self.folded { name.to_lowercase() } else { name.to_owned() })
     }
 }
 
@@ -216,5 +232,17 @@ impl Columns {
             Part::Message => Cell::text(outcome.error_message()),
         };
         self.parts.iter().map(cell).collect()
+    }
+
+    /// What is in each column in every table, where that is known.
+    #[cfg(feature = "full")]
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = Option<Kind>> {
+        self.parts.iter().map(|part| match part {
+            Part::Field(_) => None,
+            Part::Vector => Some(Kind::Vector),
+            Part::Input | Part::Output => Some(Kind::Integer),
+            Part::Cost => Some(Kind::Float),
+            _ => Some(Kind::Text),
+        })
     }
 }

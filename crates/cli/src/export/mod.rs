@@ -7,5 +7,8 @@ pub(crate) mod columns;
 pub(crate) mod costs;
 pub(crate) mod npy;
 pub(crate) mod object;
+#[cfg(feature = "full")]
+pub(crate) mod parquet;
 pub(crate) mod results;
 pub(crate) mod table;
+pub(crate) mod walk;

@@ -46,6 +46,7 @@ impl<W: Write> Table<W> {
                     match cell {
                         Cell::Empty => writer.write_field("")?,
                         Cell::Own(text) | Cell::Plain(text) | Cell::Json(text) => writer.write_field(text)?,
+                        Cell::Vectors(_) => writer.write_field(cell.json())?,
                         Cell::Text(text) => {
                             let (text, was_made) = harmless(text, *raw);
                             made += u64::from(was_made);

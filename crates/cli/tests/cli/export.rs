@@ -391,7 +391,7 @@ fn ended_of(place: &TempDir, args: &[&str], stdin: &[u8]) -> Ended {
 fn wrong_words_are_refused_before_anything_is_written() {
     let place = place(&[said("a", "x")], "id\na\n");
     for (args, why) in [
-        (&["-o", "t.parquet"][..], "tables are .csv, .tsv, .jsonl or .npy"),
+        (&["-o", "t.xlsx"][..], "tables are .csv, .tsv, .jsonl, .parquet or .npy"),
         (&["-o", "t"], "--to"),
         (&["-o", "results.jsonl", "--force"], "the results would be overwritten"),
         (&["-o", "rows.csv", "--rows", "rows.csv", "--force"], "the rows would be overwritten"),
@@ -415,6 +415,19 @@ fn wrong_words_are_refused_before_anything_is_written() {
     }
     assert_eq!(names(place.path()), ["results.jsonl", "rows.csv"]);
     assert_eq!(fs::read(place.path().join("rows.csv")).expect("rows"), b"id\na\n");
+}
+
+#[cfg(not(feature = "full"))]
+#[test]
+fn the_default_shape_says_which_one_writes_parquet() {
+    let place = place(&[said("a", "x")], "");
+    for args in [&["-o", "t.parquet"][..], &["-o", "T.PARQUET"], &["-o", "-", "--to", "parquet"]] {
+        let ended = export(&place, args);
+        let told = "error: a table as Parquet is in the full shape of the command: cargo install --locked --path crates/cli \
+                    --features full, in the repository of lote\n";
+        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (2, "", told), "{args:?}");
+    }
+    assert_eq!(names(place.path()), ["results.jsonl", "rows.csv"]);
 }
 
 #[cfg(unix)]

@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "inspect",
     "join",
     "export",
+    "report",
     "gateway",
     "completions",
 ];
@@ -112,7 +113,10 @@ fn the_lines_of_a_help_that_are_ours_fit_a_terminal_of_a_hundred_columns() {
 #[test]
 fn version_and_usage() {
     let version = lote(["--version"]);
-    assert_eq!((version.code, version.stdout.as_str()), (0, concat!("lote ", env!("CARGO_PKG_VERSION"), "\n")));
+    // The full shape says that it is.
+    let shape = if cfg!(feature = "full") { " (full)" } else { "" };
+    let said = format!("lote {}{shape}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((version.code, version.stdout), (0, said));
     for args in [&[][..], &["nope"], &["prepare"], &["prepare", "--nope"], &["completions", "tcsh"]] {
         let ended = lote(args);
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{args:?}");

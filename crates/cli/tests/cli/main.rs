@@ -34,6 +34,7 @@ mod prepare;
 mod readme;
 #[cfg(unix)]
 mod repair;
+mod report;
 #[cfg(unix)]
 mod resume;
 mod run;

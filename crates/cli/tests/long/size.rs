@@ -125,6 +125,8 @@ fn a_run_takes_no_more_memory_for_more_lines() {
     }
     assert_eq!(count, lines);
 
+    let page = measured(&["report", "requests.run", "-o", "report.html"]);
+    assert_eq!((&page["lines"], &page["finished"]), (&lines.into(), &true.into()), "{page}");
     let table = measured(&["export", "joined.jsonl", "-o", "table.csv"]);
     assert_eq!(table["rows"], lines, "{table}");
 }

@@ -66,7 +66,7 @@ fn make(
     account.add_batch().map_err(|full| ApiError::full(&full))?;
     let window = i64::try_from(app.settings.window.as_millis()).unwrap_or(i64::MAX);
     let settings = &app.settings;
-    let max_concurrency = asked.max_concurrency.unwrap_or(settings.line_concurrency);
+    let max_concurrency = asked.max_concurrency.unwrap_or_else(|| settings.lines_at_once());
     let batch = BatchRecord {
         id: app.ids.next("batch_"),
         origin: caller.view,
@@ -170,7 +170,6 @@ pub(crate) async fn cancel(
     let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
     let for_ever = fired.at(Stage::Made).find(|strike| strike.effect == Effect::CancellingForEver);
     let batch = app
-        .store
         .update_batch(caller.tenant, &id, &mut |batch| {
             if batch.enter(Status::Cancelling, now)
                 && let Some(strike) = for_ever

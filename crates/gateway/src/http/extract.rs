@@ -27,6 +27,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let who = app.keys.identify(&parts.headers)?;
         let (tenant, key) = (who.tenant, who.key);
+        app.metrics.meet(tenant, who.name);
         app.journal.meet(tenant, key, who.name, who.user.as_deref());
         // Every route has one.
         let view = parts.extensions.get::<View>().copied().unwrap_or(View::OpenAi);

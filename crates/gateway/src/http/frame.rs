@@ -1,6 +1,7 @@
 //! What is done around every request: patience with its body, scripted faults, the headers that every answer has.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -15,6 +16,7 @@ use crate::faults::Operation;
 use crate::http::RequestId;
 use crate::http::patience::{Floor, GuardedBody};
 use crate::http::struck;
+use crate::notices::Notice;
 
 /// Around every request: watches over its body, lets faults strike, names its answer.
 pub(crate) async fn frame(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -29,9 +31,20 @@ pub(crate) async fn frame(State(app): State<Arc<App>>, request: Request, next: N
     let id = app.ids.next("req_");
     request.extensions_mut().insert(RequestId(id.clone()));
     let fired = operation.map(|operation| app.script.fire(operation)).unwrap_or_default();
+    let begun = Instant::now();
     let mut response =
         if fired.is_empty() { next.run(request).await } else { struck::answer(&app, request, next, fired).await };
     sign(&app, &id, &mut response);
+    if let Some(operation) = operation {
+        let status = response.status().as_u16();
+        app.metrics.request(operation, status);
+        app.notices.tell(|| Notice::Answered {
+            request_id: id,
+            operation: operation.to_string(),
+            status,
+            milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+    }
     response
 }
 

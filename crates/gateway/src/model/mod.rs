@@ -167,7 +167,7 @@ impl BuiltIn {
                 "The body is nested {levels} levels deep, and at most {MOST_LEVELS} may be."
             )));
         }
-        let rooms = if line.at_once { &self.at_once } else { &self.lines };
+        let rooms = if line.whose.is_at_once() { &self.at_once } else { &self.lines };
         let _tree = room(&rooms.trees, kib + text.len() as u64 / 1024).await;
         let body: Map<String, Value> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
         let is_template = line.endpoint == Endpoint::Responses && body::has_template(&body);
@@ -232,8 +232,8 @@ impl Executor for BuiltIn {
             .boxed()
     }
 
-    fn models(&self) -> &[&'static str] {
-        &NAMES
+    fn models(&self) -> BoxFuture<'_, Vec<String>> {
+        std::future::ready(NAMES.map(str::to_owned).to_vec()).boxed()
     }
 }
 

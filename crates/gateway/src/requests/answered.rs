@@ -13,14 +13,22 @@ use tokio_util::io::ReaderStream;
 use crate::app::App;
 use crate::contract::Endpoint;
 use crate::error::ApiError;
+use crate::executor::Streamed;
 use crate::http::Caller;
 use crate::requests::body::SMALL;
 use crate::requests::stream::{self, Streaming};
 use crate::store::Blob;
 
 /// What is answered.
+pub(super) enum Answered {
+    Whole(Whole),
+    /// As it comes from elsewhere.
+    Passed(Streamed),
+}
+
+/// An answer that came whole.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct Whole {
     status: u16,
     /// Seconds.
     retry_after: Option<u64>,
@@ -66,10 +74,35 @@ impl Answered {
             };
             Place::Disk(app.clock.working(write).await.map_err(|error| ApiError::storage(&error))?)
         };
-        Ok(Answered { status, retry_after, endpoint, streaming, place })
+        Ok(Answered::Whole(Whole { status, retry_after, endpoint, streaming, place }))
+    }
+
+    /// One that comes from elsewhere, piece by piece.
+    pub(super) fn passed(streamed: Streamed) -> Answered {
+        Answered::Passed(streamed)
     }
 
     pub(super) async fn response(self) -> Result<Response, ApiError> {
+        let Streamed { status, retry_after, content_type, body } = match self {
+            Answered::Whole(whole) => return whole.response().await,
+            Answered::Passed(streamed) => streamed,
+        };
+        let mut response = Response::new(Body::from_stream(body));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let headers = response.headers_mut();
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        Ok(response)
+    }
+}
+
+impl Whole {
+    async fn response(self) -> Result<Response, ApiError> {
         let (length, body) = match self.place {
             Place::Memory(json) => {
                 let events = self.streaming.and_then(|streaming| stream::events(self.endpoint, streaming, &json));

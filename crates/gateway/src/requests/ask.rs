@@ -10,13 +10,14 @@ use crate::answering::{self, Held, Source};
 use crate::app::App;
 use crate::contract::Endpoint;
 use crate::error::ApiError;
-use crate::executor::{LineAnswer, LineRequest};
+use crate::executor::{Failure, LineAnswer, LineRequest, Reply, Whose};
 use crate::http::Caller;
 use crate::idempotency::Asked;
 use crate::journal::Event;
 use crate::requests::answered::Answered;
 use crate::requests::body::Received;
 use crate::requests::stream::Streaming;
+use crate::store::Usage;
 
 /// A request and whose it is.
 pub(super) struct Ask {
@@ -85,9 +86,26 @@ impl Ask {
                 attempt,
             });
         };
-        let answer = answering::answer(app, held, self, attempt..=attempt, handed).await.ok_or_else(broken)?;
+        if let Some(streaming) = streaming
+            && let Some(streamed) = app.executor.stream(&held.request)
+        {
+            handed(attempt);
+            return match streamed.await {
+                Ok(streamed) => Ok(Answered::passed(streamed)),
+                Err(Reply::Answer(LineAnswer { status_code, body, retry_after, .. })) => {
+                    let body = Bytes::from(String::from(Box::<str>::from(body)));
+                    self.answered((status_code, retry_after), body, Some(streaming)).await
+                }
+                Err(Reply::Failed(failure)) => Err(unanswered(&failure)),
+                Err(Reply::Pause(_)) => Err(broken()),
+            };
+        }
+        let answer = answering::answer(app, held, self, attempt..=attempt, handed).await;
+        let answer = answer.map_err(|failure| unanswered(&failure))?;
         // The room is held until the answer is where it waits for its client.
-        let LineAnswer { status_code, body, usage: _, _room, again_after, retry_after } = answer;
+        let LineAnswer { status_code, body, usage, _room, again_after, retry_after } = answer;
+        let (input, output) = Usage::of(&usage);
+        app.metrics.tokens(input, output, "client");
         match again_after {
             Some(_) => app.failures.failed(tenant, asked),
             None => app.failures.answered(tenant, asked),
@@ -119,13 +137,24 @@ impl Ask {
         if !body.get().starts_with('{') {
             return Err(refused("The body must be a JSON object.".to_owned()));
         }
-        let request = LineRequest { origin: self.caller.view, endpoint: self.endpoint, at_once: true, body };
+        let whose = Whose::Client { tenant: self.caller.tenant, key: self.key.clone() };
+        let request = LineRequest { origin: self.caller.view, endpoint: self.endpoint, whose, body };
         Ok(Held { request, _room: room })
     }
 
     fn journal(&self, event: impl FnOnce() -> Event) {
         self.app.journal.record(self.caller.tenant, self.app.clock.now(), event);
     }
+}
+
+/// The upstream gave no answer.
+fn unanswered(failure: &Failure) -> ApiError {
+    let status = match &*failure.code {
+        "processing_error" => StatusCode::INTERNAL_SERVER_ERROR,
+        _ if failure.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    ApiError::new(status, failure.message.clone()).code(failure.code.clone())
 }
 
 /// The gateway's own storage failed the request.

@@ -8,14 +8,14 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 
 use crate::answering::{self, Held, Room, Source};
-use crate::executor::{LineAnswer, LineRequest};
+use crate::executor::{Failure, LineAnswer, LineRequest, Whose};
 use crate::journal::Event;
 use crate::run::Run;
 use crate::run::in_flight::InFlight;
 use crate::run::line::{Line as RequestLine, string};
 use crate::run::reader::{self, FoundLine, LineReader, Place};
 use crate::run::results::{Results, Unanswered};
-use crate::store::{Blob, FileRecord};
+use crate::store::{Blob, FileRecord, Usage};
 
 /// Most tries of one line, when its executor says that another is worth it.
 const MOST_ATTEMPTS: u32 = 10;
@@ -70,6 +70,7 @@ impl Run {
             Ending::Cancelled => Unanswered::Cancelled,
         };
         for custom_id in in_flight.give_up() {
+            self.app.metrics.line(why.name());
             clock.working(results.unanswered(&custom_id, why)).await?;
         }
         while let Some(line) = match next.take() {
@@ -78,6 +79,7 @@ impl Run {
         } {
             let _room = self.room(line.place.bytes).await;
             if let Some((custom_id, _)) = self.request(&clock.working(lines.read(line)).await?) {
+                self.app.metrics.line(why.name());
                 clock.working(results.unanswered(&custom_id, why)).await?;
             }
         }
@@ -153,11 +155,16 @@ impl Run {
         let line = RequestLine::parse(bytes).ok()?;
         let custom_id = string(line.custom_id?, "custom_id").ok()?;
         let (origin, endpoint) = (self.batch.origin, self.batch.endpoint);
-        Some((custom_id, LineRequest { origin, endpoint, at_once: false, body: line.body?.to_owned() }))
+        let whose = Whose::Batch {
+            tenant: self.tenant,
+            batch: Arc::from(self.batch.id.as_str()),
+            custom_id: custom_id.clone(),
+        };
+        Some((custom_id, LineRequest { origin, endpoint, whose, body: line.body?.to_owned() }))
     }
 
-    /// The answer to a line; none when it could not be read again.
-    async fn answer(&self, blob: &Blob, place: Place, line: Line) -> Option<LineAnswer> {
+    /// The answer to a line.
+    async fn answer(&self, blob: &Blob, place: Place, line: Line) -> Result<LineAnswer, Failure> {
         let Line { custom_id, held } = line;
         let handed = |attempt| {
             self.app.journal.record(self.tenant, self.app.clock.now(), || Event::LineExecuted {
@@ -170,16 +177,26 @@ impl Run {
     }
 
     /// Writes the result of a line and counts it.
-    async fn record(&self, custom_id: &str, answer: Option<LineAnswer>, results: &mut Results) -> io::Result<()> {
+    async fn record(
+        &self,
+        custom_id: &str,
+        answer: Result<LineAnswer, Failure>,
+        results: &mut Results,
+    ) -> io::Result<()> {
         let success = match &answer {
-            Some(answer) => results.answered(custom_id, answer).await?,
-            None => {
-                results.unanswered(custom_id, Unanswered::Broken).await?;
+            Ok(answer) => results.answered(custom_id, answer).await?,
+            Err(failure) => {
+                results.unanswered(custom_id, Unanswered::Failed(failure)).await?;
                 false
             }
         };
+        self.app.metrics.line(if success { "succeeded" } else { "failed" });
+        if let Ok(answer) = &answer {
+            let (input, output) = Usage::of(&answer.usage);
+            self.app.metrics.tokens(input, output, "batch");
+        }
         self.update(|batch, _| {
-            if let Some(answer) = &answer {
+            if let Ok(answer) = &answer {
                 batch.usage.add(&answer.usage);
             }
             if success {

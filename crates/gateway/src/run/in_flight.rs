@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::executor::LineAnswer;
+use crate::executor::{Failure, LineAnswer};
 
 /// Lines in flight, numbered in the order they began.
 pub(super) struct InFlight {
@@ -18,8 +18,11 @@ pub(super) struct InFlight {
     custom_ids: BTreeMap<u64, String>,
 }
 
-/// The number of a line and its answer; none when answering it failed or broke.
-type Numbered = (u64, Option<LineAnswer>);
+/// What came of a line.
+type Came = Result<LineAnswer, Failure>;
+
+/// The number of a line and what came of it.
+type Numbered = (u64, Came);
 
 enum Lines {
     /// On all processors.
@@ -42,12 +45,15 @@ impl InFlight {
 
     pub(super) fn begin<F>(&mut self, custom_id: String, answer: F)
     where
-        F: Future<Output = Option<LineAnswer>> + Send + 'static,
+        F: Future<Output = Came> + Send + 'static,
     {
         let number = self.begun;
         self.begun += 1;
         self.custom_ids.insert(number, custom_id);
-        let line = AssertUnwindSafe(answer).catch_unwind().map(move |answer| (number, answer.ok().flatten()));
+        let line = AssertUnwindSafe(answer).catch_unwind().map(move |answer| {
+            let broke = |_| Err(Failure::broken());
+            (number, answer.unwrap_or_else(broke))
+        });
         match &mut self.lines {
             Lines::Spawned(tasks) => {
                 tasks.spawn(line);
@@ -58,7 +64,7 @@ impl InFlight {
 
     /// The next line that is done; none when there is none in flight. Dropping the future loses
     /// nothing.
-    pub(super) async fn next(&mut self) -> Option<(String, Option<LineAnswer>)> {
+    pub(super) async fn next(&mut self) -> Option<(String, Came)> {
         let (number, answer) = match &mut self.lines {
             // A task that neither ends nor breaks was aborted, with the runtime.
             Lines::Spawned(tasks) => tasks.join_next().await?.ok()?,

@@ -50,6 +50,7 @@ pub(crate) struct Order {
 /// Stores the batch and starts its task, which ends with the batch or with the gateway.
 pub(crate) fn launch(app: &Arc<App>, tenant: Tenant, batch: BatchRecord, input: Option<Arc<FileRecord>>, order: Order) {
     let cancel = app.cancel_token(&batch.id);
+    app.changed(tenant, &batch);
     app.store.add_batch(tenant, batch.clone());
     let run = Run { app: Arc::clone(app), tenant, batch: Arc::new(batch), cancel, order };
     app.tasks.spawn(app.clock.watch(async move {
@@ -193,7 +194,7 @@ impl Run {
     fn update<T: Default>(&self, mut change: impl FnMut(&mut BatchRecord, i64) -> T) -> T {
         let now = self.app.clock.now();
         let mut result = T::default();
-        self.app.store.update_batch(self.tenant, &self.batch.id, &mut |batch| {
+        self.app.update_batch(self.tenant, &self.batch.id, &mut |batch| {
             result = change(batch, now);
         });
         result

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::contract::RESULT_PURPOSE;
-use crate::executor::LineAnswer;
+use crate::executor::{Failure, LineAnswer};
 use crate::expiry::default_life;
 use crate::faults::{Operation, ResultFile, distort};
 use crate::store::{Account, BatchRecord, FileRecord, Spool};
@@ -18,14 +18,22 @@ use crate::tenant::Tenant;
 
 /// Why a line has no HTTP answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Unanswered {
+pub(super) enum Unanswered<'a> {
     Expired,
     Cancelled,
-    /// The gateway itself broke on it.
-    Broken,
+    Failed(&'a Failure),
 }
 
-impl Unanswered {
+impl Unanswered<'_> {
+    /// As it is counted.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Unanswered::Expired => "expired",
+            Unanswered::Cancelled => "cancelled",
+            Unanswered::Failed(_) => "failed",
+        }
+    }
+
     fn error(self) -> Value {
         let (code, message) = match self {
             Unanswered::Expired => {
@@ -34,7 +42,7 @@ impl Unanswered {
             Unanswered::Cancelled => {
                 ("batch_cancelled", "This request was not executed because the batch was cancelled.")
             }
-            Unanswered::Broken => ("processing_error", "The request could not be processed."),
+            Unanswered::Failed(failure) => (&*failure.code, failure.message.as_str()),
         };
         json!({"code": code, "message": message})
     }
@@ -85,7 +93,7 @@ impl Results {
     }
 
     /// Writes a line for a request that got no answer.
-    pub(super) async fn unanswered(&mut self, custom_id: &str, why: Unanswered) -> io::Result<()> {
+    pub(super) async fn unanswered(&mut self, custom_id: &str, why: Unanswered<'_>) -> io::Result<()> {
         self.write(false, custom_id, None, why.error()).await
     }
 

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::{BatchRecord, FileRecord, Page, Query, Store, UnknownCursor};
+use crate::metrics::Census;
+use crate::store::{BatchRecord, Counts, FileRecord, Page, Query, Store, UnknownCursor};
 use crate::tenant::Tenant;
 
 /// Everything of every tenant, until the gateway ends.
@@ -165,6 +166,20 @@ impl Store for Memory {
         let batch = shelves.get_mut(&tenant)?.batches.get_mut(id)?;
         change(batch);
         Some(batch.clone())
+    }
+
+    fn census(&self) -> Census {
+        let mut census = Census::default();
+        for (tenant, shelf) in self.shelves().iter() {
+            for batch in shelf.batches.things.values() {
+                *census.batches.entry(batch.status.name()).or_default() += 1;
+                if !batch.status.is_terminal() {
+                    let Counts { total, completed, failed } = batch.counts;
+                    *census.waiting.entry(*tenant).or_default() += total.saturating_sub(completed + failed);
+                }
+            }
+        }
+        census
     }
 
     fn expire(&self, now: i64) {

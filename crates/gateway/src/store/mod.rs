@@ -16,6 +16,7 @@ pub(crate) use disk::Disk;
 pub(crate) use memory::Memory;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
 
+use crate::metrics::Census;
 use crate::tenant::Tenant;
 
 /// A list was asked to continue after an id that was never in it.
@@ -52,6 +53,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn batches(&self, tenant: Tenant, query: &Query) -> Page<BatchRecord>;
     /// Changes one batch in place and returns it as it is afterwards.
     fn update_batch(&self, tenant: Tenant, id: &str, change: &mut dyn FnMut(&mut BatchRecord)) -> Option<BatchRecord>;
+
+    /// How much there is, of all tenants.
+    fn census(&self) -> Census;
 
     /// Lets the expired files of all tenants go.
     fn expire(&self, now: i64);

@@ -49,6 +49,13 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// The tokens of input and output that an answer reports.
+    pub(crate) fn of(usage: &Value) -> (u64, u64) {
+        let mut sum = Usage::default();
+        sum.add(usage);
+        (sum.input, sum.output)
+    }
+
     /// Adds what an answer reports, in either of the two spellings; null adds nothing.
     pub(crate) fn add(&mut self, usage: &Value) {
         let either = |one: &str, two: &str| {

@@ -342,7 +342,7 @@ fn unreadable(path: &Path, name: &'static str, why: String) -> RunError {
     RunError::new(Kind::Unreadable { name, why }).at(path)
 }
 
-fn log_error(error: LogError, path: &Path) -> RunError {
+pub(super) fn log_error(error: LogError, path: &Path) -> RunError {
     unreadable(path, Log::NAME, error.to_string())
 }
 

@@ -16,6 +16,7 @@ mod event;
 mod folder;
 mod found;
 mod halve;
+mod history;
 mod invoice;
 mod limits;
 mod lock;
@@ -50,6 +51,7 @@ pub use clean::{Clean, Cleaned, CleanedFile, CleanedRemote, RemoteFile, RemoteKi
 pub use drive::Unreached;
 pub use error::{RunError, Twin};
 pub use found::{folder_of, list, list_below};
+pub use history::{RunHistory, RunInput, ShardHistory, history};
 pub use invoice::{Charge, Charges, Invoice, ModelInvoice};
 pub use lock::Holder;
 pub use money::prices_of;

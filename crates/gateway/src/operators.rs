@@ -1,0 +1,53 @@
+//! What those who run a gateway ask it: whether it lives, whether it is ready, what it counts.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+
+/// The type of what Prometheus reads.
+const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The paths beside those of clients. What is counted tells of all tenants: it is shown there only when any key is let in,
+/// and else at an address of its own.
+pub(crate) fn beside(app: &App) -> Router<Arc<App>> {
+    if app.keys.is_empty() { all() } else { health() }
+}
+
+fn health() -> Router<Arc<App>> {
+    Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready))
+}
+
+fn all() -> Router<Arc<App>> {
+    health().route("/metrics", get(metrics))
+}
+
+/// Answers at an address that is for operators alone, until the gateway stops.
+pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<()> {
+    let stop = app.stop.clone();
+    let router = all().with_state(app);
+    axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+}
+
+/// `GET /healthz`: the process answers.
+async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: new requests are taken. A 503 when the gateway stops.
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    if app.stop.is_cancelled() { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
+}
+
+/// `GET /metrics`
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let text = app.metrics.text(app.store.census(), app.executor.loads());
+    ([(header::CONTENT_TYPE, TEXT)], text)
+}

@@ -1,0 +1,175 @@
+//! How many requests an upstream takes at once, learned from what comes of them: more while that goes well, fewer when it
+//! refuses or slows down.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What is tried first.
+const FIRST: f64 = 8.0;
+
+/// What is left of the limit when the upstream has too much to do.
+const CUT: f64 = 0.7;
+
+/// So many times the pace at its best means that the upstream only queues what it is sent.
+const SLOW: f64 = 3.0;
+
+/// Fewer answers say nothing about the pace.
+const ENOUGH: u64 = 16;
+
+/// The overhead of an answer, in tokens of output: an embedding has none.
+const OVERHEAD: u64 = 16;
+
+/// A window is as long as an answer takes, but not shorter.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+
+/// What is known of one upstream.
+#[derive(Debug)]
+pub(super) struct Learned {
+    limit: f64,
+    most: f64,
+    /// Whether it was never too much: until then the limit doubles.
+    is_untried: bool,
+    /// Whether somebody had to wait for the limit in this window.
+    pub(super) saturated: bool,
+    window_from: Instant,
+    /// No second cut before that: what was on its way is refused as well.
+    cut_until: Instant,
+    /// How long an answer takes.
+    latency: Duration,
+    answers: u64,
+    milliseconds: f64,
+    tokens: u64,
+    /// Milliseconds a token of output, in the best window.
+    best: Option<f64>,
+}
+
+impl Learned {
+    pub(super) fn new(most: usize, now: Instant) -> Learned {
+        #[expect(clippy::cast_precision_loss, reason = "nobody sends 2^53 requests at once")]
+        let most = most.max(1) as f64;
+        Learned {
+            limit: FIRST.min(most),
+            most,
+            is_untried: true,
+            saturated: false,
+            window_from: now,
+            cut_until: now,
+            latency: Duration::ZERO,
+            answers: 0,
+            milliseconds: 0.0,
+            tokens: 0,
+            best: None,
+        }
+    }
+
+    /// At least 1.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 1 to a number of requests")]
+    pub(super) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    fn window(&self) -> Duration {
+        self.latency.max(SHORTEST_WINDOW)
+    }
+
+    /// An answer came, with so many tokens of output.
+    pub(super) fn answered(&mut self, took: Duration, output: u64, now: Instant) {
+        self.latency = if self.latency.is_zero() { took } else { (self.latency * 7 + took) / 8 };
+        self.answers += 1;
+        self.milliseconds += took.as_secs_f64() * 1000.0;
+        self.tokens = self.tokens.saturating_add(output).saturating_add(OVERHEAD);
+        if now.saturating_duration_since(self.window_from) < self.window() {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a pace needs no more digits")]
+        let pace = (self.answers >= ENOUGH).then(|| self.milliseconds / self.tokens as f64);
+        if let Some(pace) = pace {
+            let best = self.best.map_or(pace, |best| best.min(pace));
+            self.best = Some(best);
+            if pace > best * SLOW {
+                self.too_much(now);
+            }
+        }
+        if self.saturated && now >= self.cut_until {
+            self.limit = if self.is_untried { self.limit * 2.0 } else { self.limit + 1.0 }.min(self.most);
+        }
+        (self.saturated, self.window_from) = (false, now);
+        (self.answers, self.milliseconds, self.tokens) = (0, 0.0, 0);
+    }
+
+    /// The upstream refused because it has too much to do, or did not answer in time.
+    pub(super) fn too_much(&mut self, now: Instant) {
+        if now < self.cut_until {
+            return;
+        }
+        self.is_untried = false;
+        self.limit = (self.limit * CUT).max(1.0);
+        self.cut_until = now + self.window();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(200);
+
+    /// A window in which all that may be at work is, and each takes so long for 100 tokens.
+    async fn window(learned: &mut Learned, took: Duration) {
+        learned.saturated = true;
+        for _ in 0..20 {
+            learned.answered(took, 100, Instant::now());
+        }
+        tokio::time::advance(TICK).await;
+        learned.saturated = true;
+        learned.answered(took, 100, Instant::now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_doubles_until_it_is_too_much_and_then_grows_by_one() {
+        let mut learned = Learned::new(100, Instant::now());
+        assert_eq!(learned.limit(), 8);
+        window(&mut learned, TICK / 2).await;
+        window(&mut learned, TICK / 2).await;
+        assert_eq!(learned.limit(), 32);
+        learned.too_much(Instant::now());
+        // Those that were on their way are refused as well, which says nothing new.
+        learned.too_much(Instant::now());
+        assert_eq!(learned.limit(), 22);
+        window(&mut learned, TICK / 2).await;
+        window(&mut learned, TICK / 2).await;
+        assert_eq!(learned.limit(), 24);
+        for _ in 0..200 {
+            window(&mut learned, TICK / 2).await;
+        }
+        assert_eq!(learned.limit(), 100);
+        for _ in 0..50 {
+            tokio::time::advance(TICK).await;
+            learned.too_much(Instant::now());
+        }
+        assert_eq!(learned.limit(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_learned_from_an_upstream_that_has_little_to_do() {
+        let mut learned = Learned::new(100, Instant::now());
+        for _ in 0..10 {
+            tokio::time::advance(TICK).await;
+            learned.answered(TICK / 2, 100, Instant::now());
+        }
+        assert_eq!(learned.limit(), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_slows_down_gets_less() {
+        let mut learned = Learned::new(100, Instant::now());
+        window(&mut learned, TICK / 8).await;
+        window(&mut learned, TICK / 8).await;
+        let before = learned.limit();
+        tokio::time::advance(TICK).await;
+        window(&mut learned, TICK / 2).await;
+        window(&mut learned, TICK / 2).await;
+        assert!(learned.limit() < before, "{} to {}", before, learned.limit());
+    }
+}
