@@ -180,3 +180,28 @@ async fn nobody_is_paid_for_an_embedded_run() {
     assert!(invoice.embedded && invoice.charges.total.cost == Some(Cost::ZERO), "{invoice:?}");
     assert!(invoice.charges.total.usage.total_tokens > 0);
 }
+
+#[tokio::test]
+async fn what_is_asked_for_one_by_one_costs_as_that_and_not_as_a_batch() {
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&[chat("a", "chatty", "x"), chat("b", "chatty", &"long ".repeat(40))]);
+    let report = place.run(&client, 50).synchronous(true).prices(prices()).execute().await.expect("a report");
+    let (quote, invoice) = both(&report);
+    let outcomes = report.outcomes().expect("outcomes").map(|outcome| outcome.expect("an outcome"));
+    let at_once: Cost = outcomes.filter_map(|outcome| prices().find(outcome.model()?)?.cost(&outcome.usage()?)).sum();
+    assert_eq!(invoice.charges.total.cost, Some(at_once));
+    assert_eq!(at_once.picodollars(), 2 * by_line(&report, &prices()).picodollars());
+    assert!(at_once <= [quote.input, quote.output_at_most].into_iter().sum(), "{quote:?}");
+}
+
+#[tokio::test]
+async fn lines_that_equal_others_are_paid_for_once() {
+    let (_gateway, client) = gateway_with(None).await;
+    let place = Place::new(&[chat("a", "chatty", "x"), chat("b", "chatty", "x"), chat("c", "chatty", "y")]);
+    let report = place.run(&client, 50).dedupe(true).prices(prices()).execute().await.expect("a report");
+    let (quote, invoice) = both(&report);
+    assert_eq!((report.joined.succeeded, invoice.charges.succeeded.answers, invoice.silent), (3, 2, 0), "{invoice:?}");
+    assert_eq!(quote.models.iter().map(|model| model.lines).sum::<u64>(), 2);
+    assert_eq!(invoice.charges.total.usage, report.joined.usage);
+    assert!(invoice.charges.total.cost < Some(by_line(&report, &prices())), "{invoice:?}");
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lote::Dialect;
-use lote::run::{Partition, Plan, PlanError, PlanOptions, ShardPlan, SourceFindings, plan};
+use lote::run::{EqualLines, Partition, Plan, PlanError, PlanOptions, ShardPlan, SourceFindings, plan};
 use lote::text::visible;
 use serde_json::{Value, json};
 
@@ -73,6 +73,10 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "I/N")]
     partition: Option<Partition>,
 
+    /// Plan as lote run --dedupe: of lines that ask for the same the first is in a shard
+    #[arg(long)]
+    dedupe: bool,
+
     /// The endpoint that each line's url must name, and that lines without one are for
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
@@ -95,7 +99,8 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     caps: CapArgs,
 
-    /// Print one JSON object: shards, lines, bytes, models, sha256, quote; with --partition, that too
+    /// Print one JSON object: shards, lines, bytes, models, sha256, quote; with --partition, that too; with
+    /// --dedupe, deduplicated
     ///
     /// Costs are texts, in dollars with every digit, such as "0.0042".
     #[arg(long)]
@@ -136,7 +141,7 @@ fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
         (None, Some(dialect)) => prices.of(dialect),
         (None, None) => prices,
     };
-    let mut options = args.caps.plan(PlanOptions::new().prices(prices))?;
+    let mut options = args.caps.plan(PlanOptions::new().prices(prices).dedupe(args.dedupe))?;
     if let Some(dialect) = &dialect {
         options = options.dialect(dialect);
     }
@@ -189,6 +194,10 @@ fn print(args: &PlanArgs, plan: &Plan) -> Result<(), CliError> {
         text.push_str(&format!(", models: {models}"));
     }
     out::text(text)?;
+    if let Some(EqualLines { lines, tokens, .. }) = plan.deduplicated {
+        let lines = out::count(lines, "line");
+        out::text(format_args!("{lines} equal others, and are in no shard: about {tokens} tokens of prompts less"))?;
+    }
     out::lines(plan.quote.iter().flat_map(quote::lines))?;
     plan.refused.as_ref().map_or(Ok(()), |why| out::text(format_args!("a run is refused: {}", visible(why))))
 }

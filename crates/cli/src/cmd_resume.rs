@@ -12,6 +12,7 @@ use crate::embedded::{self, Inside};
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::{self, Stop};
+use crate::one_by_one::OneByOneArgs;
 use crate::service::ServiceArgs;
 
 /// Go on with a run, without naming its requests again
@@ -33,6 +34,7 @@ Examples:
   lote resume requests.run
   lote resume requests.run -o results.jsonl --deadline 2h
   lote resume requests.run --detach
+  lote resume requests.run --sync
   lote resume requests.run --adopt 3=batch_abc123
   lote resume requests.run --partial -o results.jsonl
 
@@ -118,6 +120,7 @@ pub(crate) struct CancelArgs {
 Examples:
   lote repair requests.run
   lote repair requests.run --all -o results.jsonl
+  lote repair requests.run --sync
 
 Exit codes are those of lote run."
 )]
@@ -139,6 +142,9 @@ pub(crate) struct RepairArgs {
 
     #[command(flatten)]
     caps: CapArgs,
+
+    #[command(flatten)]
+    one_by_one: OneByOneArgs,
 
     #[command(flatten)]
     service: ServiceArgs,
@@ -180,7 +186,8 @@ pub(crate) fn cancel(args: &CancelArgs, matches: Option<&ArgMatches>) -> Result<
 pub(crate) fn repair(args: &RepairArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
     let there = There::driven(&args.run, &args.course, &args.service, matches);
     let repair = Repair::new().refusals(args.all).missing(args.missing);
-    there.work(async |course, run, stop| course.repair(args.caps.apply(run)?, repair, stop).await)
+    let again = |run: Run| args.caps.apply(args.one_by_one.apply(run));
+    there.work(async |course, run, stop| course.repair(again(run)?, repair, stop).await)
 }
 
 /// A run that is there, and how it is gone on with.

@@ -51,6 +51,8 @@ Examples:
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
   lote run requests.jsonl --max-enqueued-tokens 2000000 --creates-per-hour 2000
   lote run requests.jsonl --partition 2/5
+  lote run requests.jsonl --sync --requests-per-minute 500
+  lote run requests.jsonl --dedupe
   lote run requests.jsonl --embedded --json | jq .usage.total_tokens
   lote prepare rows.csv --template @chat.json --endpoint chat -o - | lote run - -o results.jsonl
 
@@ -95,6 +97,16 @@ pub(crate) struct RunArgs {
     /// with exit 0. lote join puts the results of all parts together in the order of the requests.
     #[arg(long, value_name = "I/N")]
     partition: Option<Partition>,
+
+    /// Send lines that ask for the same once: each gets the answer under its own custom_id
+    ///
+    /// Equal are lines whose url and body are the same byte for byte, but for white space between the
+    /// values; the order of keys counts, since that in a schema is the one in which a model answers.
+    /// Tokens are counted once, and the summary says what was saved (deduplicated). Where a model would
+    /// give several answers to one question, as at a temperature above 0, there is one. It is part of
+    /// what the run is; with --partition, lines are equal within a part.
+    #[arg(long)]
+    dedupe: bool,
 
     /// How many lines a batch holds at the most [default: the service's limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -188,7 +200,8 @@ fn plan(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>, client:
         Some(spooled) => Run::new(client, spooled.path()).default_folder(spooled.folder(args.partition)),
         None => Run::of_files(client, requests),
     };
-    let mut run = args.caps.apply(run.options(args.batch.options()?).anew(args.new))?;
+    let run = run.options(args.batch.options()?).anew(args.new).dedupe(args.dedupe);
+    let mut run = args.caps.apply(run)?;
     if let Some(folder) = &args.dir {
         run = run.folder(folder);
     }

@@ -219,6 +219,12 @@ pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
         (None, None) => {}
     }
     lines.extend(status.partition.map(|part| format!("part {part} of its requests")));
+    if status.deduplicated > 0 {
+        lines.push(format!(
+            "{} equal others: they are not sent, and end with those",
+            out::count(status.deduplicated, "line")
+        ));
+    }
     if let Some(unreached) = &status.unreached {
         let (since, why) = (unreached.since, out::short(&unreached.why));
         lines.push(match status.holder {

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use lote::run::{GivenUpBatch, Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch};
+use lote::run::{
+    Deduplicated, GivenUpBatch, Progress, Repair, Report, Run, RunError, RunPhase, RunStatus, SurplusBatch,
+    SynchronousLines,
+};
 use lote::text::visible;
 use serde_json::json;
 
@@ -14,6 +17,7 @@ use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Stop;
 use crate::invoice;
+use crate::one_by_one::OneByOneArgs;
 use crate::out;
 use crate::prices::PricesArgs;
 use crate::progress::Bar;
@@ -94,6 +98,9 @@ pub(crate) struct ReachArgs {
     /// What cannot be deleted is told, and changes no exit code.
     #[arg(long)]
     clean_remote: bool,
+
+    #[command(flatten)]
+    one_by_one: OneByOneArgs,
 }
 
 impl ReachArgs {
@@ -183,6 +190,7 @@ impl Course<'_> {
             let why = "--detach: an embedded gateway and its batches end with this command: nothing would go on";
             return Err(CliError::usage(format!("{why}; leave it out")));
         }
+        reach.one_by_one.check(reach.detach)?;
         let bar = if self.embedded { Bar::new() } else { Bar::of_run() };
         let own = run.folder_path();
         let placed = tokio::select! {
@@ -201,7 +209,8 @@ impl Course<'_> {
             let (own, folder) = (shell::quoted(&own), shell::quoted(&folder));
             bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
         }
-        let run = shown(run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote), &bar);
+        let run = run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote);
+        let run = shown(reach.one_by_one.apply(run), &bar);
         if reach.detach {
             let ended = tokio::select! {
                 ended = run.clone().submit() => ended,
@@ -334,6 +343,7 @@ impl Course<'_> {
         }
         let mut of = match report.batches.as_slice() {
             [] if held > 0 => String::new(),
+            [] if report.synchronous.is_some() => String::new(),
             [] => "; there was nothing to send".to_owned(),
             [one] => format!("; batch {} {}", one.id, one.status),
             many => {
@@ -345,6 +355,18 @@ impl Course<'_> {
             0 => {}
             1 => of.push_str("; 1 shard is held"),
             several => of.push_str(&format!("; {several} shards are held")),
+        }
+        if let Some(SynchronousLines { lines, sent_again, .. }) = report.synchronous {
+            of.push_str(&format!("; {} sent one by one", out::count(lines, "line")));
+            if sent_again > 0 {
+                out::note(format_args!(
+                    "{} sent again, since the answer to one before was lost: that one may be charged as well",
+                    match sent_again {
+                        1 => "1 request was".to_owned(),
+                        several => format!("{several} requests were"),
+                    }
+                ));
+            }
         }
         for surplus in &report.surplus {
             let SurplusBatch { shard, id, status, answers, usage, .. } = surplus;
@@ -367,6 +389,10 @@ impl Course<'_> {
             }
         }
         out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        if let Some(Deduplicated { lines, usage, .. }) = &report.deduplicated {
+            let (lines, tokens) = (out::count(*lines, "line"), usage.total_tokens);
+            out::text(format_args!("{lines} equal others and were not sent: {tokens} tokens were not used for them"))?;
+        }
         if let Some(invoice) = &report.invoice {
             out::lines(invoice::lines(invoice, report.quote.as_deref()))?;
         }
@@ -414,7 +440,9 @@ impl Course<'_> {
                 line = line.flag(name, value);
             }
         }
-        if self.reach.is_some_and(|reach| reach.clean_remote) { line.switch("--clean-remote") } else { line }
+        let Some(reach) = self.reach else { return line };
+        line = reach.one_by_one.again(line);
+        if reach.clean_remote { line.switch("--clean-remote") } else { line }
     }
 
     fn with_output(&self, line: CommandLine) -> CommandLine {

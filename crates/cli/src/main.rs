@@ -28,6 +28,7 @@ mod full;
 mod input;
 mod interrupt;
 mod invoice;
+mod one_by_one;
 mod out;
 mod prepare;
 mod prices;

@@ -124,6 +124,12 @@ impl Bar {
             )),
             Progress::Capped { why } => self.note(format_args!("no other attempt is begun: {}", visible(why))),
             Progress::Cleaned(file) => self.note(cmd_clean::told(file)),
+            Progress::Answering { shard, lines, succeeded, failed } => {
+                let ended = succeeded.saturating_add(*failed);
+                let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };
+                self.now_and_then(|| format!("shard {shard}: {ended} of {lines} lines sent one by one have ended"));
+                self.counting(LINES, ended, *lines, format!("shard {shard}, line by line{failed}"));
+            }
             Progress::Joining => self.say("putting the results in order"),
             _ => {}
         }
@@ -143,14 +149,21 @@ impl Bar {
 
     /// Says now and then that it waits, where there is no bar to show it.
     fn waiting(&self, batch: &Batch) {
+        self.now_and_then(|| {
+            let counts = batch.request_counts.filter(|counts| counts.total > 0).map(|counts| {
+                format!(", {} of {} lines ended", counts.completed.saturating_add(counts.failed), counts.total)
+            });
+            format!("batch {}{}", shown(batch), counts.unwrap_or_default())
+        });
+    }
+
+    /// Says something that is said often, now and then.
+    fn now_and_then(&self, what: impl FnOnce() -> String) {
         let Some(said) = &self.said else { return };
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.elapsed() >= SAID {
             *said = Instant::now();
-            let counts = batch.request_counts.filter(|counts| counts.total > 0).map(|counts| {
-                format!(", {} of {} lines ended", counts.completed.saturating_add(counts.failed), counts.total)
-            });
-            out::note(format_args!("batch {}{}", shown(batch), counts.unwrap_or_default()));
+            out::note(what());
         }
     }
 

@@ -21,6 +21,9 @@ pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What a request that is answered at once is called among the operations.
+pub(crate) const ASK: &str = "ask";
+
 /// What is done to the answers of a service before anybody sees them.
 pub trait Answers: fmt::Debug + Send + Sync {
     /// Changes the JSON answer of a successful operation, such as `get_batch`, where it is not of the contract's shape,
@@ -120,7 +123,7 @@ impl ClientHooks<Inner> for Client {
             span.record("request_id", self.inner().answers.without_secrets(id));
         }
         let success = response.status().is_success();
-        if info.operation_id == "get_file_content" && success {
+        if matches!(info.operation_id, "get_file_content" | ASK) && success {
             return Ok(response);
         }
         let most = if success { Limit::of(info.operation_id).bytes() } else { MAX_ERROR_BYTES };

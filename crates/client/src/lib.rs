@@ -1,8 +1,10 @@
 //! Owns the generated client and the little that progenitor cannot make (headers, limits, the upload, the rest of a
-//! download, the place where an answer is brought to the contract's shape); never retries, never interprets an answer.
+//! download, a request that is answered at once, the place where an answer is brought to the contract's shape); never
+//! retries, never interprets an answer.
 //! The crate `lote` is the one to use; it shows this one as `lote::raw`.
 
 mod answer;
+mod ask;
 mod download;
 mod form;
 #[rustfmt::skip]

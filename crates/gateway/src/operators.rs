@@ -15,10 +15,28 @@ use crate::app::App;
 /// The type of what Prometheus reads.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What the page may do: nothing but ask this gateway.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
 /// The paths beside those of clients. What is counted tells of all tenants: it is shown there only when any key is let in,
 /// and else at an address of its own.
 pub(crate) fn beside(app: &App) -> Router<Arc<App>> {
     if app.keys.is_empty() { all() } else { health() }
+}
+
+/// The page for a person: it asks the API with a key that is typed, so that nobody sees what is not theirs.
+pub(crate) fn page() -> Router<Arc<App>> {
+    let file = |kind: &'static str, text: &'static str| {
+        get(async move || {
+            let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, POLICY)];
+            (headers, [(header::REFERRER_POLICY, "no-referrer"), (header::CACHE_CONTROL, "no-cache")], text)
+        })
+    };
+    Router::new()
+        .route("/", file("text/html; charset=utf-8", include_str!("page/status.html")))
+        .route("/_lote/status.css", file("text/css; charset=utf-8", include_str!("page/status.css")))
+        .route("/_lote/status.js", file("text/javascript; charset=utf-8", include_str!("page/status.js")))
 }
 
 fn health() -> Router<Arc<App>> {

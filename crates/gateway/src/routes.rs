@@ -22,6 +22,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(operations(View::OpenAi))
         .merge(control::routes(&app))
         .merge(operators::beside(&app))
+        .merge(operators::page())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())

@@ -58,6 +58,13 @@ impl Index {
         None
     }
 
+    /// The id that was added last stood at this place first.
+    pub(crate) fn stands_at(&mut self, place: u64) {
+        if let Some(last) = self.entries.last_mut() {
+            last[2] = place;
+        }
+    }
+
     /// Sets the bit of an id in the filter; whether it was set.
     fn is_marked(&mut self, [one, _]: IdHash) -> bool {
         // Other bits of the hash than those that say the slot.

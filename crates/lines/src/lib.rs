@@ -9,6 +9,7 @@
 //!   ([`schemas`]).
 //! - [`check()`] reads an input file before a byte of it is sent, and reports every finding.
 //! - [`CheckMany`] reads files whose lines are to be cut into many batches.
+//! - [`Firsts`] finds request lines that ask for the same.
 //! - [`Answer`] reads one result line of any service, however it deviates.
 //! - [`Inspection`] counts what output and error files say.
 //! - [`join()`] puts the answers back into the order of the request lines, one result line for each.
@@ -19,6 +20,7 @@ mod check;
 mod error_text;
 mod fields;
 mod finding;
+mod firsts;
 mod foreign;
 mod groups;
 mod ids;
@@ -52,6 +54,7 @@ pub use anomaly::{Anomaly, AnomalyCode, MAX_ANOMALIES, MAX_EXCERPT};
 pub use answer::{Answer, OutcomeKind, Shortfall, Unreadable, UnreadableKind, write_error, write_missing};
 pub use check::{CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, ENDPOINTS, Limits, check};
 pub use finding::{Finding, FindingCode};
+pub use firsts::Firsts;
 pub use foreign::{Foreign, foreign, misplaced_rows};
 pub use groups::{FindingGroup, FindingGroups};
 pub use ids::CustomIds;

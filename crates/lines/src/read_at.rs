@@ -1,4 +1,4 @@
-//! Reads of a file at any place, without a seek where the system can do that.
+//! Reads and writes of a file at any place, without a seek where the system can do that.
 
 use std::fs::File;
 use std::io;
@@ -19,6 +19,22 @@ pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
     }
 }
 
+/// Writes these bytes at this place. Nobody else is to use the file by its cursor, which may move.
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileExt as _;
+        file.write_all_at(bytes, offset)
+    }
+    #[cfg(not(unix))]
+    {
+        use std::io::{Seek as _, SeekFrom, Write as _};
+        let mut file = file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -35,5 +51,8 @@ mod tests {
             assert_eq!(&four, expected);
         }
         assert_eq!(read_exact_at(&file, &mut four, 7).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        write_all_at(&file, b"ab", 3).unwrap();
+        read_exact_at(&file, &mut four, 2).unwrap();
+        assert_eq!(&four, b"2ab5");
     }
 }

@@ -4,6 +4,7 @@ use crate::anomaly::{Anomaly, MAX_ANOMALIES};
 use crate::answer::Answer;
 use crate::join::Joined;
 use crate::tally::Tally;
+use crate::usage::Usage;
 
 /// Counts over the results of several joins, such as those of the batches of one run.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,18 @@ impl Sum {
         self.tally.add(line);
     }
 
+    /// Adds a result line that repeats another, as of a request that was sent once for several: its tokens are not its own.
+    pub fn add_copy(&mut self, line: &Answer<'_>) {
+        let usage = self.tally.usage;
+        self.add_line(line);
+        self.tally.usage = usage;
+    }
+
+    /// Adds tokens that lines have used, beside those of the lines that are added.
+    pub fn add_usage(&mut self, usage: Usage) {
+        self.tally.usage += usage;
+    }
+
     /// The sum.
     #[must_use]
     pub fn finish(self) -> Joined {
@@ -83,6 +96,24 @@ mod tests {
         }
         let sum = added(&[found(1, 2, 1), found(3, 3, 1)], false);
         assert_eq!((sum.anomalies.len(), sum.anomalies_omitted), (5, 2));
+    }
+
+    #[test]
+    fn a_copy_is_a_line_whose_tokens_are_not_its_own() {
+        let line = br#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","text":"x","usage":{"total_tokens":5}}}}"#;
+        let failed = br#"{"custom_id":"b","response":{"status_code":429,"body":{"usage":{"total_tokens":7}}}}"#;
+        let mut sum = Sum::default();
+        for line in [&line[..], failed] {
+            let answer = Answer::parse(line).unwrap();
+            sum.add_line(&answer);
+            sum.add_copy(&answer);
+        }
+        let mut more = sum.clone();
+        let sum = sum.finish();
+        assert_eq!((sum.lines, sum.succeeded, sum.failed, sum.models["m"], sum.errors[0].count), (4, 2, 2, 2, 2));
+        assert_eq!(sum.usage.total_tokens, 12);
+        more.add_usage(sum.usage);
+        assert_eq!(more.finish(), Joined { usage: Usage { total_tokens: 24, ..sum.usage }, ..sum });
     }
 
     #[test]

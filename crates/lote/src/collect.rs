@@ -198,7 +198,7 @@ impl<'a> Collect<'a> {
         let unused = unused.map(|begin| Unused::new(begin()?, &answers, secrets)).transpose();
         let unused = unused.map_err(Uncollected::Unwritten)?;
         let (batch, apart) = (self.batch.clone(), self.apart.clone());
-        let joined = blocking(move || join_all(&requests, &answers, (results, apart), unused, &batch)).await;
+        let joined = blocking(move || join_all(&requests, &answers, (results, apart), unused, Some(&batch))).await;
         let (mut joined, results) = joined?;
         // The words are those of the result lines.
         self.client.shared().secrets().blank_summary(&mut joined);
@@ -331,17 +331,17 @@ fn not_run(batch: &Batch) -> bool {
     batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none()
 }
 
-/// Joins the answers of a batch with their requests, and holds its counts against them.
+/// Joins answers with their requests, and holds the counts of their batch against them, if they have one.
 pub(crate) fn join_all(
     requests: &Path,
     answers: &[PathBuf],
     (results, apart): (Option<AtomicFile>, Vec<u64>),
     mut unused: Option<Unused>,
-    batch: &Batch,
+    batch: Option<&Batch>,
 ) -> Result<(Joined, Results), Uncollected> {
     let each = |anomaly: &Anomaly| unused.iter_mut().for_each(|unused| unused.add(anomaly));
     let (mut joined, results) = join_into(requests, answers, (results, apart), each)?;
-    let found = hold_against(batch, &mut joined);
+    let found = batch.map_or(0, |batch| hold_against(batch, &mut joined));
     if let Some(mut unused) = unused {
         joined.anomalies.iter().take(found).for_each(|anomaly| unused.add(anomaly));
         unused.commit().map_err(Uncollected::Unwritten)?;

@@ -245,8 +245,8 @@ impl Error {
 
     /// Whether the service may have done what was asked although the call failed.
     ///
-    /// True when the request was sent and no clear refusal came back: a lost connection, a timeout, a 5xx, an answer
-    /// that could not be read; also when that was how an earlier try of the call ended, whatever became of the last one.
+    /// True when the request was sent and no clear refusal came back: a lost connection, a timeout, a 5xx (but 501), an
+    /// answer that could not be read; also when that was how an earlier try of the call ended, whatever became of the last one.
     /// After such an error of a create, look for the batch before creating another.
     pub fn is_ambiguous(&self) -> bool {
         if self.0.maybe_done {
@@ -260,7 +260,8 @@ impl Error {
             | Kind::Undecodable
             | Kind::Changed
             | Kind::ReceivedOutOfRange => true,
-            Kind::Service => self.status().is_none_or(|status| status == 408 || !(400..500).contains(&status)),
+            // 501 says that the service cannot do it at all.
+            Kind::Service => self.status().is_none_or(|status| status == 408 || !matches!(status, 400..=499 | 501)),
         }
     }
 

@@ -53,6 +53,11 @@ impl Course<'_> {
         let said = CliError::new(exit(error), lines.next().unwrap_or_default());
         let mut below: Vec<String> = lines.collect();
         below.extend(error.error().filter(|error| error.is_unreached()).map(|_| self.service.unreached()));
+        if error.lacks_batches() && !self.reach.is_some_and(|reach| reach.one_by_one.is_asked()) {
+            let command =
+                if self.inputs.is_empty() { "lote resume with --sync" } else { "the same command with --sync" };
+            below.push(format!("  {command} sends the lines one by one, each answered at once, without a batch"));
+        }
         below.extend(NoRoom::of(error).map(|room| match room {
             NoRoom::Disk => "  the disk is full: make room".to_owned(),
             NoRoom::FileLimit => room.advice(),
@@ -237,7 +242,11 @@ fn at_the_service(status: &RunStatus) -> Option<String> {
             "the answers to {lost} creates were lost: what they made, if anything, goes on, and will be charged"
         )),
     };
-    let said: Vec<String> = open.into_iter().chain(lost).collect();
+    let one_by_one = status.shards.iter().any(|shard| shard.phase == "synchronous").then(|| {
+        "what was answered of the lines that are sent one by one is kept, and what was in flight may be charged"
+            .to_owned()
+    });
+    let said: Vec<String> = open.into_iter().chain(lost).chain(one_by_one).collect();
     (!said.is_empty()).then(|| said.join("; "))
 }
 

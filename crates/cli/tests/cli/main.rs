@@ -10,6 +10,7 @@ mod clean;
 #[cfg(unix)]
 mod commands;
 mod common;
+mod dedupe;
 mod dialects;
 #[cfg(unix)]
 mod early;
@@ -46,6 +47,7 @@ mod shell;
 #[cfg(unix)]
 mod status;
 mod stdin;
+mod sync;
 #[cfg(unix)]
 mod temporary;
 #[cfg(unix)]

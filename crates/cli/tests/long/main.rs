@@ -23,5 +23,7 @@ mod scene;
 mod service;
 #[cfg(target_os = "linux")]
 mod size;
+#[cfg(unix)]
+mod sync;
 #[cfg(target_os = "linux")]
 mod trace;

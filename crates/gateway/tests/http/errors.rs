@@ -149,7 +149,7 @@ async fn paths_and_methods_that_are_not_there() {
     let (gateway, caller) = plain(OPENAI).await;
     for (method, path, expected) in [
         (Method::GET, "/v1/nothing", 404),
-        (Method::GET, "/", 404),
+        (Method::GET, "/nowhere", 404),
         (Method::GET, "/api/v1/llm", 404),
         (Method::POST, "/v2/batches", 404),
         (Method::GET, "/v1/files/", 404),

@@ -19,6 +19,7 @@ mod journal;
 mod lifecycle;
 mod limits;
 mod operators;
+mod page;
 mod pages;
 mod replay;
 mod requests;

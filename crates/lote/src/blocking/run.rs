@@ -11,7 +11,7 @@ use crate::{
     lines::Limits,
     options,
     prices::{Cost, Prices},
-    run::{self, Clean, CleanedRemote, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
+    run::{self, Clean, CleanedRemote, Pace, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
 };
 
 mirror! {
@@ -64,6 +64,7 @@ mirror! {
         fn limits(limits: Limits);
         fn first_lines(lines: u64);
         fn partition(part: Partition);
+        fn dedupe(dedupe: bool);
         fn max_open(batches: usize);
         fn max_enqueued_tokens(tokens: u64);
         fn creates_per_hour(batches: u32);
@@ -77,6 +78,8 @@ mirror! {
         fn max_cost(cost: Cost);
         fn max_run_tokens(tokens: u64);
         fn assume_output_tokens(tokens: u64);
+        fn synchronous(synchronous: bool);
+        fn pace(pace: Pace);
         fn embedded(gateway: impl Into<String>);
         fn no_batch(shard: u32);
         fn adopt(shard: u32, batch: BatchId);

@@ -7,6 +7,6 @@ mod tolerance;
 pub use cadence::Cadence;
 pub(crate) use cadence::{Pauses, Rate};
 pub use retry::Retry;
-pub(crate) use retry::{Budget, Try};
+pub(crate) use retry::{Budget, LONGEST_ASKED, Try};
 pub use tolerance::Tolerance;
 pub(crate) use tolerance::Trouble;

@@ -38,7 +38,7 @@ impl Default for Retry {
 }
 
 /// The longest Retry-After that is waited for.
-const LONGEST_ASKED: Duration = Duration::from_secs(120);
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(120);
 
 impl Retry {
     /// Every call is made once.
@@ -69,6 +69,17 @@ impl Retry {
         (tolerance, Cadence::new(self.first, self.longest))
     }
 
+    /// How often a call is tried again, and the pause that stands before the first one.
+    pub(crate) fn again(&self) -> (u32, Duration) {
+        (self.retries, self.first)
+    }
+
+    /// The pause that comes after this one.
+    pub(crate) fn after(&self, pause: Duration) -> Duration {
+        let widest = pause.saturating_mul(3).min(self.longest);
+        self.first + widest.saturating_sub(self.first).mul_f64(fastrand::f64())
+    }
+
     /// Makes a call, and makes it again while `again` finds that its error allows it. An error after a try that may have
     /// done what was asked is ambiguous as well, even if the last try was refused, or could not reach the service.
     pub(crate) async fn run<T, F, Fut>(
@@ -95,8 +106,7 @@ impl Retry {
             if attempt > self.retries || !again(&error) || asked > LONGEST_ASKED || !budget.spend() {
                 return Err(if maybe_done { error.maybe_done() } else { error });
             }
-            let widest = pause.saturating_mul(3).min(self.longest);
-            pause = self.first + widest.saturating_sub(self.first).mul_f64(fastrand::f64());
+            pause = self.after(pause);
             let pause_now = pause.max(asked);
             // Never the error's text, which repeats what the service said.
             debug!(attempt, status = error.status(), pause_ms = pause_now.as_secs_f64() * 1e3, "lote tries again");

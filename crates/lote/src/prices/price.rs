@@ -62,10 +62,11 @@ impl Price {
         whole(&self.rates(usage.input_tokens).batch, usage)
     }
 
-    /// What the input of a request costs in a batch when none of it is cached, and what so much output costs; none where the
-    /// model has no price for output.
-    pub(crate) fn batch_parts(&self, input: u64, output: u64) -> (Cost, Option<Cost>) {
-        let rates = self.rates(input).batch;
+    /// What the input of a request costs in a batch, or at once, when none of it is cached, and what so much output costs; none
+    /// where the model has no price for output.
+    pub(crate) fn parts(&self, input: u64, output: u64, at_once: bool) -> (Cost, Option<Cost>) {
+        let Both { now, batch } = *self.rates(input);
+        let rates = if at_once { now } else { batch };
         (Cost::of(input, rates.input), rates.output.map(|price| Cost::of(output, price)))
     }
 

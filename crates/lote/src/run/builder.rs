@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{OnProgress, Partition, Progress, adopt, caps::Caps, schedule::Bounds, stream::Queue};
+use super::{OnProgress, Pace, Partition, Progress, adopt, caps::Caps, schedule::Bounds, stream::Queue};
 use crate::{
     BatchId, BatchOptions, Cadence, Client, Tolerance,
     lines::Limits,
@@ -59,6 +59,7 @@ pub struct Run {
     pub(super) limits: Option<Limits>,
     pub(super) limit: Option<u64>,
     pub(super) partition: Option<Partition>,
+    pub(super) dedupe: bool,
     pub(crate) options: BatchOptions,
     pub(super) deadline: Option<Duration>,
     /// Since when that counts, if not since it is executed.
@@ -75,6 +76,8 @@ pub struct Run {
     /// By which prices it is told what the run costs, if any were named.
     pub(super) prices: Option<Prices>,
     pub(super) caps: Caps,
+    pub(super) synchronous: bool,
+    pub(super) pace: Pace,
     pub(super) gateway: Option<String>,
     /// What a person has said of shards that were held.
     pub(super) words: Vec<Word>,
@@ -132,6 +135,7 @@ impl Run {
             limits: None,
             limit: None,
             partition: None,
+            dedupe: false,
             options: BatchOptions::new(),
             deadline: None,
             begun: None,
@@ -146,6 +150,8 @@ impl Run {
             partial: false,
             prices: None,
             caps: Caps::default(),
+            synchronous: false,
+            pace: Pace::new(),
             gateway: None,
             words: Vec::new(),
             on_progress: Arc::new(|_| ()),
@@ -206,6 +212,19 @@ impl Run {
     /// without a line is a run of nothing, which finishes at once.
     pub fn partition(mut self, part: Partition) -> Self {
         self.partition = Some(part);
+        self
+    }
+
+    /// Whether lines that ask for the same are sent once: the first of them, whose outcome each of the others gets under its
+    /// own custom_id, also where it failed and is tried again. Equal are lines whose url and body are the same byte for
+    /// byte, but for white space between the values; the order of keys counts, since that in a schema is the one in which a
+    /// model answers. Tokens are counted once; [`Report::deduplicated`](super::Report::deduplicated) says what was saved.
+    ///
+    /// Where a model would give several answers to the same question, as at a temperature above 0, there is one: leave this
+    /// off where you ask several times on purpose. Lines are equal within one run, so within a [part](Self::partition).
+    /// What is told while the run goes on, shard by shard, is told of the lines that are sent.
+    pub fn dedupe(mut self, dedupe: bool) -> Self {
+        self.dedupe = dedupe;
         self
     }
 
@@ -341,6 +360,26 @@ impl Run {
     /// [`max_run_tokens`](Self::max_run_tokens). It is an assumption: nobody holds an answer to it.
     pub fn assume_output_tokens(mut self, tokens: u64) -> Self {
         self.caps.assumed = Some(tokens);
+        self
+    }
+
+    /// Sends the request lines one by one, each to its endpoint and answered at once, in place of batches: no batch API is
+    /// needed, and nothing of one is called. The folder, the results and all that is said of lines are the same.
+    ///
+    /// Each answer is kept on disk before the line counts as finished, and no finished line is sent again, whatever ends the
+    /// process. What was in flight then is sent again, with the same idempotency key, and told in the report
+    /// ([`SynchronousLines::sent_again`](super::SynchronousLines::sent_again)).
+    ///
+    /// It is no part of what the run is: shards whose batches were begun go on as batches, and the others go this way. A
+    /// shard that went this way stays on it, whatever is set later.
+    pub fn synchronous(mut self, synchronous: bool) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// How fast lines are sent that are sent one by one. The default is [`Pace::new`].
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
         self
     }
 

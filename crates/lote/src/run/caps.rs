@@ -52,7 +52,7 @@ impl Caps {
 
     /// How lines are quoted that these are held against.
     pub(super) fn manner(&self) -> Manner {
-        Manner { counts: !self.is_none(), assumed: self.assumed }
+        Manner { counts: !self.is_none(), assumed: self.assumed, at_once: false }
     }
 
     /// Why lines of this quote may not be sent, after what was spent or is at work; none when they may.
@@ -130,13 +130,15 @@ pub(super) struct Reckoning {
     pub(super) state: State,
     pub(super) prices: Prices,
     pub(super) caps: Caps,
+    /// Whether lines may be asked for one by one, which costs more than in batches.
+    pub(super) at_once: bool,
 }
 
 impl Reckoning {
     /// Why the run may not go on, or not with a further attempt, which has these shards and those that were never sent: by
     /// what its answers say that they did cost, and by what the lines may cost that have none yet.
     pub(super) fn refuse(&self, further: Option<&[ShardPlan]>) -> Result<Option<String>, Fault> {
-        let mut quoting = Quoting::new(self.prices.clone(), self.caps.manner());
+        let mut quoting = Quoting::new(self.prices.clone(), Manner { at_once: self.at_once, ..self.caps.manner() });
         let mut before = Committed::default();
         for (number, shard) in &self.state.shards {
             let known = match &shard.phase {
@@ -190,7 +192,7 @@ impl Reckoning {
             sum.tokens = sum.tokens.saturating_add(spent.usage.total_tokens);
             if self.caps.max_cost.is_some() {
                 let model = spent.model.as_deref().or(shard.plan.model.as_deref())?;
-                sum.cost += self.prices.find(model)?.cost_of_many(spent.input, &spent.usage, false)?;
+                sum.cost += self.prices.find(model)?.cost_of_many(spent.input, &spent.usage, shard.synchronous)?;
             }
         }
         Some(sum)

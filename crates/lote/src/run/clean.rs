@@ -11,13 +11,14 @@ use serde::Serialize;
 use super::{
     RunError,
     error::Kind,
-    folder::{ERRORS, Folder, NOT_FINISHED, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
+    folder::{COPIES, ERRORS, Folder, NOT_FINISHED, ORDER, OUTPUT, PROGRESS, REQUESTS, RESULTS, SUMMARY},
     log::Log,
     merge::{Fault, read_summary},
     record::{Record, shard_folder},
     report::{Summary, shown},
     seal,
     state::{Phase, State},
+    sync::SYNC,
 };
 use crate::{
     collect::join_to,
@@ -149,9 +150,12 @@ fn candidates(path: &Path, record: &Record, state: &State) -> Result<Vec<(PathBu
     let input_is_there = whole && holds_the_lines(record);
     if whole {
         add(top, ORDER);
+        add(top, COPIES);
     }
     for (number, shard) in &state.shards {
         let within = shard_folder(*number);
+        // What is in it is in the files of answers.
+        add(&within, SYNC);
         for name in [OUTPUT, ERRORS] {
             add(&within, &format!("{name}.lote-part"));
             add(&within, &format!("{name}.lote-part.json"));

@@ -25,6 +25,8 @@ struct Repr {
     report: Option<Report>,
     /// Whether the call that failed may be made again, whatever became of it.
     repeatable: bool,
+    /// Whether the service seems to have no batches at all.
+    without_batches: bool,
 }
 
 /// A batch of another run that has the same lines as a shard of this one.
@@ -88,6 +90,7 @@ impl RunError {
             standing: None,
             report: None,
             repeatable: false,
+            without_batches: false,
         }))
     }
 
@@ -132,6 +135,12 @@ impl RunError {
     /// The same error, of a call that does the same however often it is made.
     pub(super) fn repeatable(mut self) -> Self {
         self.0.repeatable = true;
+        self
+    }
+
+    /// The same error, of a service that seems to have no batches at all.
+    pub(super) fn without_batches(mut self) -> Self {
+        self.0.without_batches = true;
         self
     }
 
@@ -194,7 +203,14 @@ impl RunError {
 
     /// The service refused, or could not be reached, before there was a batch of this run: nothing is to be paid.
     pub fn is_refused(&self) -> bool {
-        matches!(self.0.kind, Kind::Service(_)) && self.0.batches.is_empty()
+        let nothing = self.0.standing.as_ref().is_none_or(|standing| !standing.has_sent_lines());
+        matches!(self.0.kind, Kind::Service(_)) && self.0.batches.is_empty() && nothing
+    }
+
+    /// The service answered the upload or the create of a run's first batch as one that has no batches (404, 405, 501); or the
+    /// base URL is not that of its API. Nothing is to be paid. [`Run::synchronous`](super::Run::synchronous) needs no batches.
+    pub fn lacks_batches(&self) -> bool {
+        self.0.without_batches
     }
 
     /// It cannot be told whether a create whose answer was lost has made a batch, or what became of a batch, as when the
@@ -363,6 +379,9 @@ impl fmt::Display for RunError {
             }
             Kind::Service(error) => {
                 write!(f, "{error}")?;
+                if self.0.without_batches {
+                    write!(f, "; the service seems to have no batch API, if that is its base URL")?;
+                }
                 match self.0.standing.as_ref().filter(|standing| !standing.is_nothing()) {
                     None => Ok(()),
                     Some(standing) => write!(f, "; {standing}"),

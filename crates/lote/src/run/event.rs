@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{caps::Caps, plan::ShardPlan};
+use super::{caps::Caps, plan::ShardPlan, report::SynchronousLines};
 use crate::{
     BatchId, FileId, UnixSeconds,
     save::{Stored, Written},
@@ -73,6 +73,10 @@ pub(super) enum Event {
     Finished { results: Written },
     /// A file of the run is at the service no more.
     Deleted { file: FileId },
+    /// The lines of a shard are sent one by one from here on, and never as a batch. The nonce is in the key of each of them.
+    Synchronous { shard: u32, nonce: String },
+    /// The service took none of the lines that were to be sent one by one, and was sent none that can be charged.
+    Unsent { shard: u32, why: String },
     /// What the run may cost at the most from now on.
     Capped(Caps),
     /// By which prices it is told from now on what it costs: a table of the user's own, as it was written.
@@ -82,14 +86,18 @@ pub(super) enum Event {
     Unknown,
 }
 
-/// What was fetched of a batch, as it was written.
+/// What was fetched of a batch, as it was written; or what came of lines that were sent one by one, in files like those.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fetched {
-    pub(super) batch: Stored,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) batch: Option<Stored>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) output: Option<Stored>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) errors: Option<Stored>,
+    /// What is told of lines that were sent one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) synchronous: Option<SynchronousLines>,
 }
 
 /// A part of the lines of a shard, as a shard of its own.

@@ -37,6 +37,7 @@ pub(super) const FAILED: &str = "failed.jsonl";
 pub(super) const ANOMALIES: &str = "anomalies.jsonl";
 pub(super) const SUMMARY: &str = "summary.json";
 pub(super) const ORDER: &str = "order";
+pub(super) const COPIES: &str = "copies";
 pub(super) const PROGRESS: &str = "progress.json";
 /// Asks the process at work in the folder to cancel the run.
 const CANCEL: &str = "cancel";
@@ -60,7 +61,7 @@ pub(super) const ALTERED: &str = "it is not as this run has written it";
 const NAMED: usize = 20;
 
 /// What is in a folder before anything was paid for, in the order in which it is removed.
-const BEGUN: [&str; 6] = [Record::NAME, Log::NAME, Log::RESERVE, ORDER, PROGRESS, CANCEL];
+const BEGUN: [&str; 7] = [Record::NAME, Log::NAME, Log::RESERVE, ORDER, COPIES, PROGRESS, CANCEL];
 
 /// The folder of a run, held by this process.
 #[derive(Debug)]
@@ -424,6 +425,7 @@ fn may_owe(path: &Path) -> Option<String> {
             | Event::Postponed { shard, .. }
             | Event::Failed { shard, .. }
             | Event::Halved { shard, .. } => drop(open.remove(shard)),
+            Event::Synchronous { shard, .. } => surplus.push(format!("the lines of shard {shard}, sent one by one")),
             Event::Surplus { batch, .. } => surplus.push(batch.to_string()),
             Event::Unknown => surplus.push("what a newer lote has done".to_owned()),
             _ => {}

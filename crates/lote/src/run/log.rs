@@ -192,24 +192,27 @@ impl Log {
     }
 }
 
-/// A frame as it is written.
-fn sealed(frame: &Frame) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(frame)?;
+/// An object as a line with its checksum.
+pub(super) fn sealed(object: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(object)?;
     line.pop();
     let sum = crc32fast::hash(&line);
     writeln!(line, "{SEAL}{sum:08x}\"}}")?;
     Ok(line)
 }
 
+/// What stands before the checksum of a line without its end, which is an object but for its brace, if the checksum is
+/// right.
+pub(super) fn proven(line: &[u8]) -> Option<&[u8]> {
+    let (body, seal) = line.split_at_checked(line.len().checked_sub(SEAL.len() + 10)?)?;
+    let sum = seal.strip_prefix(SEAL.as_bytes())?.strip_suffix(b"\"}")?;
+    let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
+    (sum == crc32fast::hash(body)).then_some(body)
+}
+
 /// The frame in a line without its end.
 fn opened(line: &[u8]) -> Result<Frame, String> {
-    let whole = || {
-        let (body, seal) = line.split_at_checked(line.len().checked_sub(SEAL.len() + 10)?)?;
-        let sum = seal.strip_prefix(SEAL.as_bytes())?.strip_suffix(b"\"}")?;
-        let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
-        (sum == crc32fast::hash(body)).then_some(body)
-    };
-    let body = whole().ok_or("its checksum is wrong or missing")?;
+    let body = proven(line).ok_or("its checksum is wrong or missing")?;
     serde_json::from_slice(&[body, b"}"].concat()).map_err(|error| error.to_string())
 }
 

@@ -15,8 +15,8 @@ use super::{
     folder::{ALTERED, ANOMALIES, FAILED, Folder, RESULTS, SUMMARY},
     money,
     plan::ShardPlan,
-    record::{Record, shard_folder, surplus_folder},
-    report::Summary,
+    record::{Copies, Record, shard_folder, surplus_folder},
+    report::{Deduplicated, Summary},
     seal,
     state::{Phase, State, SurplusPhase},
 };
@@ -29,11 +29,13 @@ use crate::{
 };
 
 mod bill;
+mod copies;
 mod pairs;
 #[cfg(test)]
 mod tests;
 
 use bill::Bill;
+pub(super) use pairs::custom_id;
 use pairs::{Beaten, Pairs, Visit};
 
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
@@ -43,7 +45,9 @@ const NOT_SENT: &str = "not_sent";
 /// What is written down of a shard that was settled.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ShardSummary {
-    pub(super) batch: Batch,
+    /// None of a shard whose lines were sent one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) batch: Option<Batch>,
     pub(super) joined: Joined,
     /// The tokens of its answers; none of a shard that was settled by a version that did not count them by model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +55,7 @@ pub(super) struct ShardSummary {
 }
 
 impl ShardSummary {
-    pub(super) fn new(batch: Batch, joined: Joined) -> Self {
+    pub(super) fn new(batch: Option<Batch>, joined: Joined) -> Self {
         Self { spent: Some(joined.spent.clone()), batch, joined }
     }
 }
@@ -70,8 +74,9 @@ pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Wri
     // The words are those of the result lines.
     client.shared().secrets().blank_summary(&mut merged.joined);
     client.shared().secrets().blank_invoice(&mut merged.invoice);
-    folder.write_sealed(SUMMARY, &Summary::new(folder, merged.joined, merged.invoice, merged.undecided))?;
-    Ok(merged.results)
+    let results = merged.results.clone();
+    folder.write_sealed(SUMMARY, &Summary::new(folder, merged))?;
+    Ok(results)
 }
 
 /// What all of it is put together from.
@@ -93,12 +98,16 @@ pub(super) struct Parts {
     in_order: bool,
     /// What `order` was written with, of a run whose shards are not in the order of the input.
     order: Option<Written>,
+    /// The lines that are in no shard, since each equals one that is.
+    copies: Option<Copies>,
 }
 
 /// A shard, and what came of it.
 struct Part {
     plan: ShardPlan,
     attempt: u32,
+    /// Whether its lines were sent one by one, and answered at once.
+    at_once: bool,
     /// Whether its lines are a part of those of another shard, which stands for them in the order of the input.
     is_half: bool,
     /// Batches that were made of the same lines for nothing, and where what they finished is.
@@ -116,12 +125,14 @@ enum Came {
 }
 
 /// What was put together.
-struct Merged {
-    joined: Joined,
+pub(super) struct Merged {
+    pub(super) joined: Joined,
     /// Lines that have no outcome yet.
-    undecided: u64,
-    invoice: Invoice,
-    results: Written,
+    pub(super) undecided: u64,
+    /// Lines that were not sent, since they equal others.
+    pub(super) deduplicated: Option<Deduplicated>,
+    pub(super) invoice: Invoice,
+    pub(super) results: Written,
 }
 
 /// Which file could not be read or written.
@@ -136,6 +147,8 @@ pub(super) struct Pair<'a> {
     pub(super) from: u32,
     pub(super) request: &'a [u8],
     pub(super) result: &'a [u8],
+    /// Whether the line is in no shard, but equals one that is, and has its result.
+    pub(super) is_copy: bool,
 }
 
 impl Merge {
@@ -163,7 +176,8 @@ impl Merge {
         let mut bill = Bill::new(&self.prices);
         // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
         let mut counted = BTreeMap::new();
-        let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
+        // What a surplus batch has may be better than an answer that was cut off, also of the halves of its shard.
+        let tried_once = self.parts.shards.values().all(|part| part.attempt == 1 && part.surplus.is_empty());
         {
             let mut anomalies = BufWriter::new(self.anomalies.file());
             for (number, part) in &self.parts.shards {
@@ -188,7 +202,7 @@ impl Merge {
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
         }
-        let (results, sum, bill, undecided) = {
+        let (results, sum, bill, undecided, deduplicated) = {
             let mut writing = Writing {
                 root: &root,
                 parts: &self.parts,
@@ -198,18 +212,21 @@ impl Merge {
                 sum,
                 bill,
                 undecided: 0,
+                deduplicated: Deduplicated::default(),
             };
-            self.parts.walk(&root, &mut writing)?;
+            self.parts.walk(&root, &root, &mut writing)?;
             writing.failed.flush().map_err(at(FAILED))?;
             let results = writing.results.into_inner().map_err(|error| at(RESULTS)(error.into_error()))?;
-            (results.into_parts().1, writing.sum, writing.bill, writing.undecided)
+            let Writing { sum, bill, undecided, deduplicated, .. } = writing;
+            (results.into_parts().1, sum, bill, undecided, deduplicated)
         };
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
         let joined = sum.finish();
         let invoice = bill.finish(&self.prices, joined.succeeded, self.embedded);
-        Ok(Merged { joined, undecided, invoice, results })
+        let deduplicated = self.parts.copies.is_some().then_some(deduplicated);
+        Ok(Merged { joined, undecided, deduplicated, invoice, results })
     }
 }
 
@@ -225,6 +242,7 @@ struct Writing<'m> {
     bill: Bill,
     /// Lines that have no outcome yet.
     undecided: u64,
+    deduplicated: Deduplicated,
 }
 
 impl Writing<'_> {
@@ -261,7 +279,7 @@ impl Visit for Writing<'_> {
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
         self.results.write_all(pair.result).map_err(self.at(RESULTS))?;
         self.results.write_all(b"\n").map_err(self.at(RESULTS))?;
-        let is_counted = self.counted.contains_key(&pair.from);
+        let is_counted = self.counted.contains_key(&pair.from) && !pair.is_copy;
         if is_counted && self.bill.has(pair.from) {
             return Ok(());
         }
@@ -273,7 +291,14 @@ impl Visit for Writing<'_> {
         if is_counted {
             return Ok(());
         }
-        self.sum.add_line(&answer);
+        match pair.is_copy {
+            false => self.sum.add_line(&answer),
+            true => {
+                self.sum.add_copy(&answer);
+                self.deduplicated.lines += 1;
+                self.deduplicated.usage += answer.usage().unwrap_or_default();
+            }
+        }
         if self.parts.is_undecided(pair.from) {
             self.undecided += 1;
         } else if answer.outcome() != OutcomeKind::Succeeded {
@@ -317,27 +342,29 @@ impl Parts {
             Part {
                 plan: shard.plan.clone(),
                 attempt: shard.attempt,
+                at_once: shard.synchronous,
                 is_half: shard.half_of.is_some(),
                 surplus: surplus.collect(),
                 came,
             }
         };
         let shards = state.shards.iter().map(|(number, shard)| (*number, part(shard))).collect();
-        Self { shards, in_order: record.in_order, order: record.order.clone() }
+        Self { shards, in_order: record.in_order, order: record.order.clone(), copies: record.copies.clone() }
     }
 
-    /// One shard alone, if it was settled: its lines in their order.
+    /// One shard alone, if it was settled: its lines in their order, without those that equal them.
     pub(super) fn only(mut self, shard: u32) -> Option<Self> {
         let part = self.shards.remove(&shard).filter(|part| matches!(part.came, Came::Results(_)))?;
         let part = Part { attempt: 1, is_half: false, ..part };
-        Some(Self { shards: [(shard, part)].into(), in_order: true, order: None })
+        Some(Self { shards: [(shard, part)].into(), in_order: true, order: None, copies: None })
     }
 
-    /// How many lines there are, and how many of them have no outcome yet.
+    /// How many lines there are, and how many of those in shards have no outcome yet.
     pub(super) fn lines(&self) -> (u64, u64) {
+        let copies = self.copies.as_ref().map_or(0, |copies| copies.equal.lines);
         let whole = self.shards.values().filter(|part| part.attempt == 1 && !part.is_half);
         let open = self.shards.values().filter(|part| self.is_undecided(part.plan.number));
-        (whole.map(|part| part.plan.lines).sum(), open.map(|part| part.plan.lines).sum())
+        (whole.map(|part| part.plan.lines).sum::<u64>().saturating_add(copies), open.map(|part| part.plan.lines).sum())
     }
 
     pub(super) fn plan(&self, shard: u32) -> Option<&ShardPlan> {
@@ -356,9 +383,23 @@ impl Parts {
         matches!(code, Some(Came::Nothing { code: "batch_cancelled", .. }))
     }
 
-    /// Walks through the request lines in the order of the input, each with the best result of all attempts.
-    pub(super) fn walk(&self, root: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
+    /// Walks through the request lines in the order of the input, each with the best result of all attempts. What is kept
+    /// of lines that others equal is in temporary files in `spill`.
+    pub(super) fn walk(&self, root: &Path, spill: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
+        match &self.copies {
+            None => self.walk_sent(root, visit),
+            Some(copies) => copies::walk(root, spill, self, copies, visit),
+        }
+    }
+
+    /// Walks through those of them that are in shards.
+    pub(super) fn walk_sent(&self, root: &Path, visit: &mut dyn Visit) -> Result<(), Fault> {
         Pairs::new(root, self).walk(visit)
+    }
+
+    /// Whether lines equal others.
+    pub(super) fn has_copies(&self) -> bool {
+        self.copies.is_some()
     }
 }
 

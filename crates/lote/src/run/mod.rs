@@ -41,6 +41,7 @@ mod standing;
 mod state;
 mod status;
 mod stream;
+mod sync;
 mod words;
 mod work;
 
@@ -60,11 +61,12 @@ pub use partition::Partition;
 pub use parts::join_parts;
 pub use plan::dry::{Plan, PlanOptions, plan};
 pub use plan::quote::{ModelQuote, Quote, ShardQuote};
-pub use plan::{PlanError, ShardPlan, SourceFindings};
+pub use plan::{EqualLines, PlanError, ShardPlan, SourceFindings};
 pub use repair::Repair;
-pub use report::{EndedBatch, GivenUpBatch, Report, SurplusBatch};
+pub use report::{Deduplicated, EndedBatch, GivenUpBatch, Report, SurplusBatch, SynchronousLines};
 pub use status::{RunPhase, RunStatus, ShardStatus, status};
 pub use stream::RunEvent;
+pub use sync::Pace;
 
 use self::plan::Cut;
 pub(crate) use self::seam::wall;
@@ -157,6 +159,17 @@ pub enum Progress<'a> {
     },
     /// A look at a batch.
     Waiting(&'a Batch),
+    /// The lines of a shard are sent one by one, and so many of them have come to an end.
+    Answering {
+        /// The shard.
+        shard: u32,
+        /// How many lines it has.
+        lines: u64,
+        /// Lines whose answers are here and good.
+        succeeded: u64,
+        /// Lines that came to another end.
+        failed: u64,
+    },
     /// An error that is survived: the same is tried again.
     Trouble(&'a Error),
     /// An error that is survived without trying the same again, such as that of a create: what is done about it is told

@@ -23,13 +23,15 @@ pub(in crate::run) struct Money {
     pub(in crate::run) caps: Caps,
     /// The user's own table, as it was written.
     pub(in crate::run) own: Option<String>,
+    /// Whether its lines are sent one by one, and not in batches.
+    pub(in crate::run) at_once: bool,
 }
 
 impl Money {
     /// What nothing was said of.
     #[cfg(test)]
     pub(in crate::run) fn none() -> Self {
-        Self { prices: Prices::built_in(), caps: Caps::default(), own: None }
+        Self { prices: Prices::built_in(), caps: Caps::default(), own: None, at_once: false }
     }
 }
 
@@ -69,7 +71,7 @@ impl Run {
     pub(super) fn money(&self) -> Money {
         let own = self.prices.as_ref().and_then(Prices::own).map(str::to_owned);
         let prices = at(self.prices.clone(), &self.asked().base_url);
-        Money { prices, caps: self.caps.clone(), own }
+        Money { prices, caps: self.caps.clone(), own, at_once: self.synchronous }
     }
 
     /// Holds a run that is gone on with against what it may cost now, and writes down what was said anew.
@@ -105,7 +107,9 @@ impl Run {
             Some(prices) => at(Some(prices.clone()), &folder.record.asked.base_url),
             None => prices(&folder.record, &folder.state),
         };
-        let reckoning = Reckoning { root: folder.path().to_owned(), state: folder.state.clone(), prices, caps };
+        let (root, state) = (folder.path().to_owned(), folder.state.clone());
+        let at_once = self.synchronous || state.shards.values().any(|shard| shard.synchronous);
+        let reckoning = Reckoning { root, state, prices, caps, at_once };
         let refused = blocking(move || reckoning.refuse(further.as_deref())).await;
         refused.map_err(|Fault(path, error)| RunError::io("read", &path, error).at(folder.path()).of(&folder.state))
     }

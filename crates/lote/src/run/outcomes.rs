@@ -91,7 +91,11 @@ pub fn outcomes(folder: impl AsRef<Path>) -> Result<RunOutcomes, RunError> {
     let path = folder.as_ref();
     let seen = Folder::look(path)?;
     let parts = Parts::in_state(&seen.state, &seen.record);
-    let (lines, undecided) = parts.lines();
+    let (lines, mut undecided) = parts.lines();
+    if parts.has_copies() && undecided > 0 && seen.state.finished.is_none() {
+        undecided =
+            count_undecided(path, &parts).map_err(|Fault(file, error)| RunError::io("read", &file, error).at(path))?;
+    }
     let source = match seen.state.finished {
         Some(_) => {
             let results = path.join(RESULTS);
@@ -116,7 +120,7 @@ impl RunOutcomes {
     }
 
     /// Only those of one shard, in the order of its lines, as its batch has answered them; a later attempt may have better
-    /// ones. For work on each shard as [`RunEvent::Settled`](super::RunEvent::Settled) tells of it.
+    /// ones. Lines that [equal](super::Run::dedupe) them are in no shard: theirs are among those of the run alone. For work on each shard as [`RunEvent::Settled`](super::RunEvent::Settled) tells of it.
     ///
     /// # Errors
     /// One that [`is_place`](RunError::is_place) when the run has no such shard, or it is not settled.
@@ -189,11 +193,21 @@ impl Lines {
     }
 }
 
+/// How many lines have no outcome yet, those among them that equal others.
+fn count_undecided(root: &Path, parts: &Parts) -> Result<u64, Fault> {
+    let mut undecided = 0;
+    parts.walk(root, &std::env::temp_dir(), &mut |pair: Pair<'_>| {
+        undecided += u64::from(parts.is_undecided(pair.from));
+        Ok(())
+    })?;
+    Ok(undecided)
+}
+
 /// Sends the result lines that are decided, many at once.
 fn walk(root: &Path, parts: &Parts, out: &SyncSender<Result<Vec<u8>, Fault>>) -> Result<(), Fault> {
     let gone = |_| Fault(root.to_owned(), io::ErrorKind::BrokenPipe.into());
     let mut chunk = Vec::new();
-    parts.walk(root, &mut |pair: Pair<'_>| {
+    parts.walk(root, &std::env::temp_dir(), &mut |pair: Pair<'_>| {
         if parts.is_undecided(pair.from) {
             return Ok(());
         }

@@ -101,7 +101,10 @@ pub fn join_parts(
     let mut parts: Vec<Part> = parts.into_values().collect();
     let mut sum = Sum::default();
     for part in &parts {
-        sum.add_found(&part.found()?);
+        let found = part.found()?;
+        sum.add_found(&found);
+        // Answers that several lines share are counted once there.
+        sum.add_usage(found.usage);
     }
     let failed = |error| RunError::io("write", Path::new("the results of all parts"), error);
     let mut line = Vec::new();
@@ -113,7 +116,7 @@ pub fn join_parts(
         let Ok(answer) = Answer::parse(line.trim_ascii_end()) else {
             return Err(part.changed());
         };
-        sum.add_line(&answer);
+        sum.add_copy(&answer);
         results.write_all(&line).map_err(failed)?;
     }
     parts.into_iter().try_for_each(Part::end)?;

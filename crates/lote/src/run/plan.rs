@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 
 use super::partition::Partition;
 use crate::{
-    lines::{self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Limits, TemporaryError},
+    lines::{
+        self, CheckMany, CheckManyError, CheckOptions, Checked, CheckedLine, CountLines, Firsts, Limits, TemporaryError,
+    },
     save::Hashing,
 };
 
@@ -65,11 +67,24 @@ impl fmt::Display for Cut {
     }
 }
 
-/// Which lines of the input are taken: the first so many, and of those one part.
+/// Which lines of the input are taken: the first so many, of those one part, and of lines that are equal the first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Taken {
     pub(super) limit: Option<u64>,
     pub(super) partition: Option<Partition>,
+    pub(super) dedupe: bool,
+}
+
+/// Lines that equal an earlier one in all but their custom_id, and are in no shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EqualLines {
+    /// How many there are.
+    pub lines: u64,
+    /// The bytes of their canonical lines, each with its LF.
+    pub bytes: u64,
+    /// About how many tokens their prompts have: a quarter of the bytes of the lines.
+    pub tokens: u64,
 }
 
 /// The input that a part is of: the same for all of its parts.
@@ -133,6 +148,11 @@ pub(super) trait Shards {
     /// Begins a shard. Several may be begun at once.
     fn begin(&mut self, number: u32) -> io::Result<Self::Out>;
 
+    /// A line equals an earlier one, and is in no shard: takes what says which, a line of text.
+    fn copy(&mut self, _text: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Ends a shard, which all its lines were written to.
     fn finish(&mut self, number: u32, out: Self::Out, sha256: &str) -> io::Result<()>;
 }
@@ -162,8 +182,10 @@ pub(super) struct Planned {
     pub whole: Option<Whole>,
     /// The sources that were read: those after the limit was reached are not.
     pub sources: Vec<SourceRead>,
-    /// The shards one after another hold the lines in the order of the input.
+    /// The shards one after another hold the lines in the order of the input, but for copies.
     pub in_order: bool,
+    /// The lines that equal earlier ones, where those are to be sent once.
+    pub copies: EqualLines,
 }
 
 /// Reads all sources once, in their order, and cuts their lines into shards. No shard mixes endpoints.
@@ -173,7 +195,12 @@ pub(super) struct Planned {
 /// in, so that no two parts have a custom_id in common, and one is refused when any is. Large temporary files are made in
 /// `spill`, which is to be on a disk. Once there is a finding nothing more is written, and shards that were begun may never be finished.
 ///
-/// Memory: the longest line, and less than 24 MiB, whatever the number of lines and shards; but for each shard its plan.
+/// Of equal lines the first is put into a shard where `taken` says so, if it has passed all that. For each of the others
+/// [`Shards::copy`] receives a text line `SENT FIRST CUSTOM_ID`: it comes after so many lines that are in shards, and equals
+/// that one of them, both counted from 1 in the order of the input; its custom_id is written as JSON.
+///
+/// Memory: the longest line, and less than 24 MiB, whatever the number of lines and shards, and 12 more where equal lines
+/// are looked for; but for each shard its plan.
 #[expect(clippy::too_many_arguments, reason = "one pass with five sides, called from two places")]
 pub(super) fn plan<S: Shards>(
     sources: &[PathBuf],
@@ -189,10 +216,11 @@ pub(super) fn plan<S: Shards>(
     let limits = Limits { max_lines: cut.lines, max_bytes: cut.bytes.min(options.limits.max_bytes) };
     let max_inputs = [options.max_inputs, cut.inputs].into_iter().flatten().min();
     let options = CheckOptions { limits, max_inputs, ..options.clone() };
-    let Taken { limit, partition } = taken;
+    let Taken { limit, partition, dedupe } = taken;
     let mut check = CheckMany::new(&options, spill).limit(limit);
     let mut part = partition.map(|partition| (partition, 0, CountLines::default()));
     let mut cutter = Cutter::new(cut, shards, order);
+    let mut firsts = dedupe.then(|| Firsts::new(spill));
     let mut found = error::Found::default();
     let mut read: Vec<SourceRead> = Vec::new();
     for path in sources {
@@ -219,11 +247,17 @@ pub(super) fn plan<S: Shards>(
                     }
                     takes
                 });
-                if of_the_part
-                    && found.borrow().is_empty()
-                    && let Err((doing, error)) = cutter.line(&line)
-                {
-                    not_written = Some(failed(&doing, error));
+                if of_the_part && found.borrow().is_empty() {
+                    let put = match firsts.as_mut().map(|firsts| firsts.first(&line)) {
+                        Some(Err(error)) => {
+                            Err(PlanError::io("write a temporary file in", spill, TemporaryError::cause(error)))
+                        }
+                        Some(Ok(Some(first))) => {
+                            cutter.copy(&line, first).map_err(|(doing, error)| failed(&doing, error))
+                        }
+                        Some(Ok(None)) | None => cutter.line(&line).map_err(|(doing, error)| failed(&doing, error)),
+                    };
+                    not_written = put.err();
                 }
                 Ok(not_written.is_none())
             },
@@ -244,12 +278,13 @@ pub(super) fn plan<S: Shards>(
     if !found.is_empty() {
         return Err(PlanError::Input { checked: Box::new(checked), sources: found.into_sources() });
     }
+    let copies = cutter.copies;
     let (shards, in_order) = cutter.finish().map_err(|(doing, error)| PlanError::io(&doing, last, error))?;
     let (checked, whole) = match part {
         None => (checked, None),
         Some((_, _, count)) => (count.finish(), Some(Whole { lines: checked.lines, sha256: checked.sha256 })),
     };
-    Ok(Planned { shards, checked, whole, sources: read, in_order })
+    Ok(Planned { shards, checked, whole, sources: read, in_order, copies })
 }
 
 fn not_checked(error: CheckManyError, path: &Path, spill: &Path) -> PlanError {
@@ -272,6 +307,7 @@ struct Cutter<'a, S: Shards> {
     /// The last group of lines that follow each other in one shard: its number, and how many.
     group: (u32, u64),
     in_order: bool,
+    copies: EqualLines,
 }
 
 /// A shard that may take more lines.
@@ -288,7 +324,8 @@ type Failed = (String, io::Error);
 impl<'a, S: Shards> Cutter<'a, S> {
     fn new(cut: &'a Cut, shards: &'a mut S, order: &'a mut dyn Write) -> Self {
         let (plans, open) = (Vec::new(), Vec::new());
-        Self { cut, shards, order, plans, open, lines: 0, group: (0, 0), in_order: true }
+        let copies = EqualLines::default();
+        Self { cut, shards, order, plans, open, lines: 0, group: (0, 0), in_order: true, copies }
     }
 
     fn line(&mut self, line: &CheckedLine<'_>) -> Result<(), Failed> {
@@ -314,6 +351,18 @@ impl<'a, S: Shards> Cutter<'a, S> {
         }
         self.group.1 += 1;
         Ok(())
+    }
+
+    /// A line that equals an earlier one, the so-many-th of those in shards.
+    fn copy(&mut self, line: &CheckedLine<'_>, first: u64) -> Result<(), Failed> {
+        let EqualLines { lines, bytes, tokens: sum } = &mut self.copies;
+        let length = line.canonical.len() as u64 + 1;
+        *lines += 1;
+        *bytes += length;
+        *sum = sum.saturating_add(tokens(length));
+        let text = format!("{} {first} ", self.lines).into_bytes();
+        let written = copy_text(text, line.custom_id).and_then(|text| self.shards.copy(&text));
+        written.map_err(|error| ("write down the equal lines of".to_owned(), error))
     }
 
     /// The open shard that takes a line, which may be begun for it.
@@ -376,6 +425,13 @@ impl<'a, S: Shards> Cutter<'a, S> {
         self.order.flush().map_err(|error| ("write the order of the lines of".to_owned(), error))?;
         Ok((self.plans, self.in_order))
     }
+}
+
+/// A text with a custom_id at its end, as a line.
+fn copy_text(mut text: Vec<u8>, custom_id: &str) -> io::Result<Vec<u8>> {
+    serde_json::to_writer(&mut text, custom_id)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// A reader that asks before each piece whether to go on.

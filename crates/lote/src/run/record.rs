@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{
     Cut, Partition,
     caps::Caps,
-    plan::{Planned, ShardPlan, Taken, Whole, quote::Quote},
+    plan::{EqualLines, Planned, ShardPlan, Taken, Whole, quote::Quote},
     seal,
 };
 use crate::{BatchOptions, Client, Error, UnixSeconds, save::Written};
@@ -51,6 +51,9 @@ pub(super) struct Record {
     /// What `order` was written with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) order: Option<Written>,
+    /// The lines that equal earlier ones, and are not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) copies: Option<Copies>,
     /// What the lines were to cost, by the prices that were told then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) quote: Option<Box<Quote>>,
@@ -64,6 +67,15 @@ pub(super) struct Record {
 
 fn is_nothing(caps: &Caps) -> bool {
     *caps == Caps::default()
+}
+
+/// Lines that are not sent, since each equals one that is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Copies {
+    #[serde(flatten)]
+    pub(super) equal: EqualLines,
+    /// What `copies` was written with, which says of each the line that it equals.
+    pub(super) file: Written,
 }
 
 /// The identity of a run: the lines, and all that is sent with them.
@@ -86,6 +98,9 @@ pub(super) struct Asked {
     /// Only one part of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) partition: Option<Partition>,
+    /// Lines that are equal are sent once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dedupe: bool,
 }
 
 /// A file that lines came from.
@@ -112,18 +127,20 @@ impl Asked {
             cut: Cut::default(),
             limit: None,
             partition: None,
+            dedupe: false,
         }
     }
 
     /// Which lines of the input it is of.
     pub(super) fn taken(&self) -> Taken {
-        Taken { limit: self.limit, partition: self.partition }
+        Taken { limit: self.limit, partition: self.partition, dedupe: self.dedupe }
     }
 
     /// What differs, in words for people; none when nothing does.
     pub(super) fn differs(&self, now: &Self) -> Option<String> {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         let limit = |limit: Option<u64>| text(&limit.map(|limit| limit.to_string()));
+        let dedupe = |dedupe: bool| if dedupe { "sent once" } else { "each sent" }.to_owned();
         let part = |part: Option<Partition>| part.map_or_else(|| "all".to_owned(), |part| part.to_string());
         let mut all = vec![
             ("the service was".to_owned(), self.base_url.clone(), now.base_url.clone()),
@@ -132,6 +149,7 @@ impl Asked {
             ("the endpoint was".to_owned(), text(&self.endpoint), text(&now.endpoint)),
             ("the limit of lines was".to_owned(), limit(self.limit), limit(now.limit)),
             ("the part of the input was".to_owned(), part(self.partition), part(now.partition)),
+            ("equal lines were".to_owned(), dedupe(self.dedupe), dedupe(now.dedupe)),
             ("a batch was to hold".to_owned(), self.cut.to_string(), now.cut.to_string()),
         ];
         let names: BTreeSet<&String> = self.options.keys().chain(now.options.keys()).collect();
@@ -157,7 +175,7 @@ impl Record {
     /// The name of the file in the folder.
     pub(super) const NAME: &'static str = "run.json";
 
-    pub(super) fn new(asked: Asked, planned: &Planned, order: Written) -> Self {
+    pub(super) fn new(asked: Asked, planned: &Planned, order: Written, copies: Option<Written>) -> Self {
         let sources = planned.sources.iter().map(|source| Source {
             path: source.path.to_string_lossy().into_owned(),
             lines: source.lines,
@@ -178,6 +196,7 @@ impl Record {
             shards: planned.shards.clone(),
             in_order: planned.in_order,
             order: Some(order).filter(|_| !planned.in_order),
+            copies: copies.map(|file| Copies { equal: planned.copies, file }),
             quote: None,
             caps: Caps::default(),
             prices: None,

@@ -77,7 +77,7 @@ impl Run {
     pub(super) fn asked(&self) -> Asked {
         let cut = Cut::of(&self.check_rules());
         let asked = Asked::new(&self.client, self.gateway.is_some(), &self.options, self.endpoint.clone());
-        Asked { cut, limit: self.limit, partition: self.partition, ..asked }
+        Asked { cut, limit: self.limit, partition: self.partition, dedupe: self.dedupe, ..asked }
     }
 
     /// Refuses, before anything is sent, options that the create would refuse.

@@ -103,7 +103,8 @@ impl Search {
         let mut open: BTreeMap<(String, Option<String>, u32), Filling> = BTreeMap::new();
         let mut done = Vec::new();
         let root = self.root.clone();
-        parts.walk(&root, &mut |pair: Pair<'_>| {
+        // Of equal lines the one that was sent is sent again, for all of them.
+        parts.walk_sent(&root, &mut |pair: Pair<'_>| {
             let Some(plan) = parts.plan(pair.shard) else { return Ok(()) };
             if parts.was_never_sent(pair.from) || !self.repair.takes(pair.result, self.is_trusted(pair.from)) {
                 return Ok(());
@@ -165,8 +166,10 @@ impl Search {
             return *known;
         }
         let trusted = read_summary(&self.root, shard).is_ok_and(|summary| {
-            let counted = summary.batch.request_counts.is_some_and(|counts| counts.total > 0);
-            let ended_early = matches!(summary.batch.status, Status::Expired | Status::Cancelled);
+            // What was sent line by line has left nothing anywhere else.
+            let Some(batch) = summary.batch else { return true };
+            let counted = batch.request_counts.is_some_and(|counts| counts.total > 0);
+            let ended_early = matches!(batch.status, Status::Expired | Status::Cancelled);
             let differs = summary.joined.anomalies.iter().any(|anomaly| anomaly.code == AnomalyCode::CountsDiffer);
             !differs && (counted || ended_early)
         });

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{
     CleanedRemote, Invoice, Quote,
     folder::Folder,
-    merge::{read_summary, read_surplus},
+    merge::{Merged, read_summary, read_surplus},
     record::surplus_folder,
     state::{Phase, Shard, State, SurplusPhase},
 };
@@ -33,6 +33,9 @@ pub struct Report {
     /// What it did cost; none of a run that was put together before that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoice: Option<Box<Invoice>>,
+    /// Lines that were sent one by one, if any were: see [`Run::synchronous`](super::Run::synchronous).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synchronous: Option<SynchronousLines>,
     /// How the lines ended. Its fields are those of the report where it is serialised.
     #[serde(flatten)]
     pub joined: Joined,
@@ -40,6 +43,9 @@ pub struct Report {
     /// [`Run::partial`](super::Run::partial). Their result lines are counted as failed.
     #[serde(skip_serializing_if = "is_none")]
     pub undecided: u64,
+    /// Lines that were not sent, since they equal others: see [`Run::dedupe`](super::Run::dedupe).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deduplicated: Option<Deduplicated>,
     /// The folder of the run.
     #[serde(serialize_with = "shown")]
     pub folder: PathBuf,
@@ -72,6 +78,17 @@ pub struct EndedBatch {
     pub errors: Vec<String>,
 }
 
+/// Lines of a run that were not sent, since each equals one that was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Deduplicated {
+    /// How many there are. They are counted among the lines of the report by how they ended.
+    pub lines: u64,
+    /// The tokens of the answers that they share, as often as they do: what was not paid. They are not among those of the
+    /// report.
+    pub usage: crate::lines::Usage,
+}
+
 /// A batch that was made of the lines of a shard although there was one, after a create whose answer was lost. It was
 /// cancelled as soon as it was seen; what it finished is among the results where it is better than what the shard's own
 /// batch has.
@@ -88,6 +105,28 @@ pub struct SurplusBatch {
     pub answers: u64,
     /// The tokens of those, which are not among those of the report.
     pub usage: crate::lines::Usage,
+}
+
+/// What is told of request lines that were sent one by one, without a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SynchronousLines {
+    /// How many lines came to an end that way.
+    pub lines: u64,
+    /// How many requests were sent again although one before may have been answered, its answer lost with a connection, in
+    /// a crash or behind a server error: that one may be charged as well, but for services that honour idempotency keys.
+    pub sent_again: u64,
+}
+
+impl SynchronousLines {
+    /// Those of a run; none where no shard went that way.
+    pub(super) fn of(state: &State) -> Option<Self> {
+        let of = |shard: &Shard| shard.fetched.as_ref()?.synchronous;
+        state.shards.values().filter_map(of).reduce(|all, one| Self {
+            lines: all.lines.saturating_add(one.lines),
+            sent_again: all.sent_again.saturating_add(one.sent_again),
+        })
+    }
 }
 
 /// A batch that a person has given up, since the service did not know it any more or its files could not be fetched: its
@@ -114,7 +153,7 @@ impl GivenUpBatch {
     }
 }
 
-fn is_none(lines: &u64) -> bool {
+pub(super) fn is_none(lines: &u64) -> bool {
     *lines == 0
 }
 
@@ -155,12 +194,16 @@ pub(super) struct Summary {
     pub(super) quote: Option<Box<Quote>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) invoice: Option<Box<Invoice>>,
+    pub(super) synchronous: Option<SynchronousLines>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deduplicated: Option<Deduplicated>,
     #[serde(flatten)]
     pub(super) joined: Joined,
 }
 
 impl Summary {
-    pub(super) fn new(folder: &Folder, joined: Joined, invoice: Invoice, undecided: u64) -> Self {
+    pub(super) fn new(folder: &Folder, merged: Merged) -> Self {
+        let Merged { joined, undecided, deduplicated, invoice, results: _ } = merged;
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
                 Phase::Failed(why) => {
@@ -171,7 +214,7 @@ impl Summary {
             // Some services keep what was finished before a batch failed.
             let errors = match read_summary(folder.path(), *number) {
                 Ok(summary) if status == "failed" && errors.is_empty() => {
-                    summary.batch.errors.iter().take(20).map(ToString::to_string).collect()
+                    summary.batch.iter().flat_map(|batch| &batch.errors).take(20).map(ToString::to_string).collect()
                 }
                 _ => errors,
             };
@@ -201,7 +244,7 @@ impl Summary {
                 });
             }
         }
-        let given_up = GivenUpBatch::of(&folder.state);
+        let (given_up, synchronous) = (GivenUpBatch::of(&folder.state), SynchronousLines::of(&folder.state));
         Self {
             run: folder.record.run.clone(),
             batches: batches.collect(),
@@ -210,6 +253,8 @@ impl Summary {
             given_up,
             quote: folder.record.quote.clone(),
             invoice: Some(Box::new(invoice)),
+            synchronous,
+            deduplicated,
             joined,
         }
     }

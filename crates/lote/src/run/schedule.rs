@@ -45,6 +45,8 @@ pub(super) struct Schedule {
     learned: Learned,
     /// The service has asked for a pause that is not over.
     pub(super) paused: bool,
+    /// Lines are sent one by one where no batch of them was begun.
+    pub(super) synchronous: bool,
 }
 
 /// What may be done with the shards that nobody has submitted.
@@ -115,7 +117,7 @@ impl fmt::Display for Why {
 
 impl Schedule {
     pub(super) fn new(bounds: Bounds, learned: Learned) -> Self {
-        Self { bounds, learned, paused: false }
+        Self { bounds, learned, paused: false, synchronous: false }
     }
 
     /// One that allows everything.
@@ -131,7 +133,7 @@ impl Schedule {
     /// What may be done with the shards that nobody has submitted, at this time of this side's clock.
     pub(super) fn turn(&self, state: &State, now: UnixSeconds) -> Turn {
         let mut unsent = state.unsent().peekable();
-        if state.cancelled || unsent.peek().is_none() {
+        if state.cancelled || self.synchronous || unsent.peek().is_none() {
             return Turn::None;
         }
         if let Some(why) = self.no_more(state, now) {

@@ -17,6 +17,8 @@ pub(super) struct Standing {
     cancelled: bool,
     /// Whether a batch was ever made.
     any: bool,
+    /// Whether lines were sent one by one.
+    synchronous: bool,
 }
 
 impl Standing {
@@ -27,6 +29,7 @@ impl Standing {
             unanswered: state.unanswered(),
             cancelled: state.cancelled,
             any: !state.batches().is_empty(),
+            synchronous: state.sent_lines(),
         }
     }
 
@@ -38,9 +41,14 @@ impl Standing {
         }
     }
 
-    /// Whether no batch was ever made, as is certain.
+    /// Whether no batch was ever made, as is certain, and no line was sent without one.
     pub(super) fn is_nothing(&self) -> bool {
-        !self.any && self.unanswered == 0
+        !self.any && self.unanswered == 0 && !self.synchronous
+    }
+
+    /// Whether lines were sent one by one, and may have been charged.
+    pub(super) fn has_sent_lines(&self) -> bool {
+        self.synchronous
     }
 
     /// In words. What was not over when it was seen last may be so by now, where the service was not asked since.
@@ -68,6 +76,9 @@ impl Standing {
             lost => said.push(format!(
                 "the answers to {lost} creates were lost: there may be batches all the same, which the same run looks for"
             )),
+        }
+        if self.synchronous {
+            said.push("what was answered of the lines that are sent one by one is kept".to_owned());
         }
         if said.is_empty() { "no batch of the run is at work".to_owned() } else { said.join("; ") }
     }

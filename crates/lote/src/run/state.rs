@@ -88,6 +88,10 @@ pub(super) struct Shard {
     pub(super) half_of: Option<u32>,
     /// Batches that were made of the same lines for nothing.
     pub(super) surplus: Vec<Surplus>,
+    /// Whether its lines are sent one by one.
+    pub(super) synchronous: bool,
+    /// How many of those had their answers in its folder when all had come: what is not there any more was lost here.
+    pub(super) answered: u64,
 }
 
 /// A batch that was made of the lines of a shard although there was one.
@@ -116,6 +120,8 @@ pub(super) enum Phase {
     Planned,
     /// Its lines are at the service, and it is certain that no batch of them is at work.
     Uploaded,
+    /// Its lines are sent one by one, and some of them may have their answers.
+    Synchronous,
     /// There may be a batch.
     Creating,
     /// There is a batch.
@@ -143,6 +149,8 @@ pub(super) enum Next {
     Settle(u32),
     /// Upload a shard, unless that is done, and create its batch.
     Submit(u32),
+    /// Send the lines of a shard one by one.
+    Answer(u32),
     /// Put the lines of a shard into two others: it is too big for this.
     Halve(u32, Than),
     /// Wait until a batch is over, or another may be created.
@@ -187,13 +195,17 @@ impl Shard {
             why: None,
             half_of: None,
             surplus: Vec::new(),
+            synchronous: false,
+            answered: 0,
         }
     }
 
     /// The batch that counts.
     pub(super) fn batch(&self) -> Option<&BatchId> {
         match self.phase {
-            Phase::Planned | Phase::Uploaded | Phase::Creating | Phase::Cancelled | Phase::Halved(_) => None,
+            _ if self.synchronous => None,
+            Phase::Planned | Phase::Uploaded | Phase::Synchronous | Phase::Creating => None,
+            Phase::Cancelled | Phase::Halved(_) => None,
             Phase::Created | Phase::Over | Phase::Fetched | Phase::Settled(_) | Phase::Failed(_) => self.batches.last(),
         }
     }
@@ -231,12 +243,21 @@ impl State {
         if find(&|shard| shard.phase == Phase::Creating).is_some() {
             return Next::Resolve;
         }
+        // One that was begun goes before those that were not.
+        let unsent = |shard: &Shard| matches!(shard.phase, Phase::Planned | Phase::Uploaded);
+        let answering = find(&|shard| shard.phase == Phase::Synchronous);
+        let begins = || find(&unsent).filter(|_| schedule.synchronous && !self.cancelled);
         match schedule.turn(self, now) {
             Turn::Submit(shard) => return Next::Submit(shard),
             Turn::Halve(shard, than) => return Next::Halve(shard, than),
+            // Batches are at work meanwhile.
+            _ if answering.is_some() => {}
             // Room comes by itself when a pause is over; else a batch must end, and those of held shards do not.
             Turn::Wait(Why::Paused | Why::Creates { .. }) => return Next::Wait,
             Turn::Wait(Why::Open { .. } | Why::Tokens { .. }) | Turn::None => {}
+        }
+        if let Some(shard) = answering.or_else(begins) {
+            return Next::Answer(shard);
         }
         if find(&|shard| shard.phase == Phase::Created).is_some() {
             return Next::Wait;

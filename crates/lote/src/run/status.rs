@@ -9,7 +9,7 @@ use super::{
     drive::{Noted, Unreached},
     folder::{Folder, SUMMARY, Seen},
     merge::read_summary,
-    report::{GivenUpBatch, Summary, shown},
+    report::{GivenUpBatch, Summary, is_none, shown},
     schedule::Schedule,
     seal,
     state::{Next, Phase, Shard, State},
@@ -55,6 +55,9 @@ pub struct RunStatus {
     pub partition: Option<Partition>,
     /// How many request lines it has.
     pub lines: u64,
+    /// How many of those equal others and are not sent: they end with those. See [`Run::dedupe`](super::Run::dedupe).
+    #[serde(skip_serializing_if = "is_none")]
+    pub deduplicated: u64,
     /// Lines that are known to have ended: those of shards that are settled, and those that batches count.
     pub ended: u64,
     /// Lines that are known to have succeeded.
@@ -97,8 +100,8 @@ pub struct ShardStatus {
     pub attempt: u32,
     /// How many request lines it has.
     pub lines: u64,
-    /// `planned`, `uploaded`, `creating`, `created`, `over`, `fetched`, `settled`, `failed`, `cancelled`, or `halved` when it was
-    /// too big and its lines are in two other shards.
+    /// `planned`, `uploaded`, `creating`, `created`, `over`, `fetched`, `settled`, `failed`, `cancelled`, `synchronous` while its
+    /// lines are sent one by one, or `halved` when it was too big and its lines are in two other shards.
     pub phase: &'static str,
     /// The shard that it is a half of.
     pub half_of: Option<u32>,
@@ -150,11 +153,13 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let (results, invoice) = summary.map_or((None, None), |summary| (Some(summary.joined), summary.invoice));
     let mut shards = Vec::new();
     for (number, shard) in &state.shards {
-        let noted =
-            noted.shards.get(number).filter(|_| matches!(shard.phase, Phase::Created | Phase::Over | Phase::Fetched));
+        use Phase::{Created, Fetched, Over, Synchronous};
+        let is_at_work = matches!(shard.phase, Synchronous | Created | Over | Fetched);
+        let noted = noted.shards.get(number).filter(|_| is_at_work);
         let (phase, failed) = match &shard.phase {
             Phase::Planned => ("planned", None),
             Phase::Uploaded => ("uploaded", None),
+            Phase::Synchronous => ("synchronous", None),
             Phase::Creating => ("creating", None),
             Phase::Created => ("created", None),
             Phase::Over => ("over", None),
@@ -179,7 +184,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
             phase,
             half_of: shard.half_of,
             batch: shard.batch().cloned(),
-            status: shard.status.clone().or_else(|| noted.map(|noted| noted.status.clone())),
+            status: shard.status.clone().or_else(|| Some(noted?.status.clone()).filter(|_| !shard.synchronous)),
             ended,
             succeeded,
             surplus: shard.surplus.iter().map(|surplus| surplus.batch.clone()).collect(),
@@ -212,6 +217,7 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         cancelled: state.cancelled,
         partition: record.asked.partition,
         lines: record.lines,
+        deduplicated: record.copies.map_or(0, |copies| copies.equal.lines),
         ended,
         succeeded,
         refused,

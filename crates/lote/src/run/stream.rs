@@ -105,6 +105,18 @@ pub enum RunEvent {
     /// A look at a batch, with its [counts](Batch::request_counts). Of several looks at one batch that were not taken in
     /// time the last one comes.
     Waiting(Box<Batch>),
+    /// The lines of a shard are sent one by one, and so many of them have come to an end. Of several that were not taken in
+    /// time the last one comes.
+    Answering {
+        /// The shard.
+        shard: u32,
+        /// How many lines it has.
+        lines: u64,
+        /// Lines whose answers are here and good.
+        succeeded: u64,
+        /// Lines that came to another end.
+        failed: u64,
+    },
     /// An error that is survived, in words: the same is tried again.
     Trouble(String),
     /// An error that is survived without trying the same again, in words: what is done about it is told next, or at the end.
@@ -167,6 +179,9 @@ impl RunEvent {
             Progress::Waits { why } => Self::Waits { why: why.to_owned() },
             Progress::LimitsUnread { file, why } => Self::LimitsUnread { file: file.to_owned(), why: why.to_owned() },
             Progress::Waiting(batch) => Self::Waiting(Box::new(batch.clone())),
+            Progress::Answering { shard, lines, succeeded, failed } => {
+                Self::Answering { shard, lines, succeeded, failed }
+            }
             Progress::Trouble(error) => Self::Trouble(error.to_string()),
             Progress::Survived(error) => Self::Survived(error.to_string()),
             Progress::Unreached { since, error } => Self::Unreached { since, why: error.to_string() },
@@ -199,6 +214,11 @@ impl Queue {
         let older = match &event {
             RunEvent::Uploading { .. } => events.iter().rposition(|older| matches!(older, RunEvent::Uploading { .. })),
             RunEvent::Unreached { .. } => events.iter().rposition(|older| matches!(older, RunEvent::Unreached { .. })),
+            RunEvent::Answering { shard, .. } => {
+                let same =
+                    |older: &RunEvent| matches!(older, RunEvent::Answering { shard: other, .. } if other == shard);
+                events.iter().rposition(same)
+            }
             RunEvent::Waiting(batch) => {
                 let same = |older: &RunEvent| matches!(older, RunEvent::Waiting(older) if older.id == batch.id);
                 events.iter().rposition(same)

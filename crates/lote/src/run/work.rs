@@ -368,6 +368,8 @@ impl Run {
             settle_after_loss: self.settle_after_loss,
             detach,
             partial: self.partial,
+            synchronous: self.synchronous,
+            pace: self.pace.clone(),
             on_progress: Arc::clone(&self.on_progress),
             told: self.told.clone(),
         };
@@ -435,7 +437,7 @@ impl Run {
     /// The report of a finished run, and its results where they are wanted as well.
     async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
-        let Summary { run, batches, undecided, surplus, given_up, quote, invoice, joined } =
+        let Summary { run, batches, undecided, surplus, given_up, quote, invoice, synchronous, deduplicated, joined } =
             seal::read(&path).map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
         let mut report = Report {
             run,
@@ -444,8 +446,10 @@ impl Run {
             given_up,
             quote,
             invoice,
+            synchronous,
             joined,
             undecided,
+            deduplicated,
             folder: folder.to_owned(),
             results: folder.join(RESULTS),
             seconds: started.elapsed().as_secs_f64(),

@@ -125,8 +125,8 @@ impl Remote<'_> {
                 continue;
             }
             let read = read_summary(folder.path(), *number);
-            let Batch { output_file_id, error_file_id, .. } =
-                read.map_err(|Fault(path, error)| RunError::io("read", &path, error).at(folder.path()))?.batch;
+            let read = read.map_err(|Fault(path, error)| RunError::io("read", &path, error).at(folder.path()))?;
+            let Some(Batch { output_file_id, error_file_id, .. }) = read.batch else { continue };
             for (file, kind) in [(output_file_id, RemoteKind::Output), (error_file_id, RemoteKind::Errors)] {
                 if let Some(file) = file {
                     files.entry(file).or_insert((*number, kind));

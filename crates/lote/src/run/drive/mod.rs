@@ -7,6 +7,7 @@ mod resolve;
 mod settle;
 mod submit;
 mod surplus;
+mod sync;
 mod wait;
 
 use std::{
@@ -31,6 +32,7 @@ use super::{
     seam,
     state::{Next, Phase},
     stream::Queue,
+    sync::{Gate, Pace},
 };
 use crate::{Batch, BatchId, BatchOptions, Cadence, Client, Error, Tolerance, deadline::Deadline};
 
@@ -48,6 +50,9 @@ pub(super) struct Manner {
     pub(super) detach: bool,
     /// Results are written although some shards have none.
     pub(super) partial: bool,
+    /// Lines are sent one by one where no batch of them was begun.
+    pub(super) synchronous: bool,
+    pub(super) pace: Pace,
     pub(super) on_progress: OnProgress,
     /// Where a reader takes what is told, and is waited for when it is far behind.
     pub(super) told: Option<Arc<Queue>>,
@@ -82,6 +87,8 @@ pub(super) struct Driver {
     unanswered: Unanswered,
     /// How often an upload of a shard was cut off.
     cut_off: BTreeMap<u32, u32>,
+    /// Lets requests through that are sent one by one.
+    gate: Arc<Gate>,
     /// The shards of which it was asked whether their file is still at the service.
     sought: BTreeSet<u32>,
 }
@@ -112,7 +119,9 @@ impl Driver {
         };
         let (reach, unanswered) =
             (Reach::new(Arc::clone(&manner.on_progress)), Unanswered::new(manner.cadence.pauses()));
-        let schedule = Schedule::new(manner.bounds.clone(), learned);
+        let mut schedule = Schedule::new(manner.bounds.clone(), learned);
+        schedule.synchronous = manner.synchronous;
+        let gate = Arc::new(Gate::new(&manner.pace));
         // What the process before has left is so until this one knows better.
         let Noted { unreached, refused, .. } = Noted::read(folder.path());
         let noted = Noted { unreached, ..Noted::default() };
@@ -137,6 +146,7 @@ impl Driver {
             reach,
             unanswered,
             cut_off: BTreeMap::new(),
+            gate,
             sought: BTreeSet::new(),
         }
     }
@@ -180,6 +190,7 @@ impl Driver {
             Next::Resolve => self.resolve().await?,
             Next::Settle(shard) => self.settle(shard).await?,
             Next::Submit(shard) => self.submit(shard).await?,
+            Next::Answer(shard) => self.answer(shard).await?,
             Next::Halve(shard, than) => self.halve_for(shard, than).await?,
             Next::SettleSurplus(shard) => self.settle_surplus(shard).await?,
             Next::Wait if self.manner.detach => {

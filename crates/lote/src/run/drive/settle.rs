@@ -26,7 +26,7 @@ impl Driver {
     pub(super) async fn settle(&mut self, number: u32) -> Result<(), RunError> {
         let Some(shard) = self.folder.state.shards.get(&number) else { return Ok(()) };
         match (shard.batch().cloned(), shard.fetched.clone()) {
-            (Some(_), Some(files)) if shard.phase == Phase::Fetched => self.join(number, &files).await,
+            (_, Some(files)) if shard.phase == Phase::Fetched => self.join(number, &files).await,
             (Some(id), _) => self.fetch(number, &id).await,
             (None, _) => Ok(()),
         }
@@ -54,7 +54,8 @@ impl Driver {
         match fetched {
             Ok([output, errors]) => {
                 self.reach.answered();
-                let files = Fetched { batch: self.written(&at, &batch)?, output, errors };
+                let batch = Some(self.written(&at, &batch)?);
+                let files = Fetched { batch, output, errors, synchronous: None };
                 self.folder.say(Event::Fetched { shard: number, files })
             }
             Err(Uncollected::NotRun) => self.not_run(number, &batch).await,
@@ -69,16 +70,22 @@ impl Driver {
         if let Some(error) = self.altered_requests(number).await {
             return self.lacks_requests(number, error);
         }
-        let read = std::fs::read(at.join(BATCH)).and_then(|text| Ok(serde_json::from_slice(&text)?));
-        let batch: Batch = read.map_err(|error| self.failed("read", &at.join(BATCH), error))?;
+        let read = |_: &Stored| std::fs::read(at.join(BATCH)).and_then(|text| Ok(serde_json::from_slice(&text)?));
+        let batch: Option<Batch> = files.batch.as_ref().map(read).transpose().map_err(|error| {
+            let path = at.join(BATCH);
+            self.failed("read", &path, error)
+        })?;
         self.folder.check()?;
-        let joined = {
-            let is_ours = || self.folder.is_ours();
-            let collect = self.collect(batch.clone(), &at, &is_ours);
-            let collect = collect.with([files.output.is_some(), files.errors.is_some()]);
-            let folder = &self.folder;
-            let begin = |name| move || folder.begin_in(number, name);
-            collect.join(&at.join(REQUESTS), Some(begin(RESULTS)), Some(begin(ANOMALIES))).await
+        let here = [files.output.is_some(), files.errors.is_some()];
+        let joined = match &batch {
+            Some(batch) => {
+                let is_ours = || self.folder.is_ours();
+                let collect = self.collect(batch.clone(), &at, &is_ours).with(here);
+                let folder = &self.folder;
+                let begin = |name| move || folder.begin_in(number, name);
+                collect.join(&at.join(REQUESTS), Some(begin(RESULTS)), Some(begin(ANOMALIES))).await
+            }
+            None => self.join_lines(number, here).await,
         };
         let (joined, results) = joined.map_err(|error| self.uncollected(&at, error))?;
         let written = blocking(move || results.written()).await;

@@ -96,7 +96,7 @@ impl Driver {
                     *times += u32::from(error.is_ambiguous());
                     // A file that was taken all the same costs nothing, and no batch is made of it.
                     let may_again = *times <= MOST_CUT_OFF;
-                    let error = self.service(error);
+                    let error = self.service_of_a_first(error);
                     Err(if may_again { error.repeatable() } else { error })
                 }
             },
@@ -190,10 +190,17 @@ impl Driver {
         }
         // With other batches at work this one waits for a person, while they go on.
         if self.folder.state.batches().is_empty() {
-            return Err(self.service(error));
+            return Err(self.service_of_a_first(error));
         }
         self.tell(Progress::Survived(&error));
         self.hold(number, format!("its batch was not created: {error}"))
+    }
+
+    /// An upload or a create failed: where there never was a batch, the service may have none at all.
+    fn service_of_a_first(&self, error: Error) -> RunError {
+        let lacks = matches!(error.status(), Some(404 | 405 | 501)) && self.folder.state.batches().is_empty();
+        let error = self.service(error);
+        if lacks { error.without_batches() } else { error }
     }
 
     /// Whether a create was refused because its file is not at the service any more, where it may have been deleted or have

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    BEGUN, Folder, ORDER, REQUESTS, SHARDS, There, clear,
+    BEGUN, COPIES, Folder, ORDER, REQUESTS, SHARDS, There, clear,
     mend::{self, Mending},
     names, not_held, what_is,
 };
@@ -21,12 +21,16 @@ use crate::{
         lock::{Lock, NotHeld},
         log::Log,
         money::Money,
-        plan::{self, PlanError, Planned, Shards, dry::Dropped, quote::Quoting},
+        plan::{
+            self, PlanError, Planned, Shards,
+            dry::Dropped,
+            quote::{Manner, Quoting},
+        },
         record::{Asked, Record, shard_folder},
         seal,
         state::State,
     },
-    save::{self, Access, Dir, Summing},
+    save::{self, Access, AtomicFile, Dir, Passed, Summed, Summing, Written},
 };
 
 /// How many names of a staging folder are tried.
@@ -179,10 +183,12 @@ impl Draft<'_> {
     /// Checks the input and cuts it into shards, and writes down what was asked. A refused input changes nothing.
     fn fill(&self, lock: &Lock, wanted: &dyn Fn() -> bool) -> Result<(Record, Log, Checked), RunError> {
         let (path, access, at) = (self.path, self.access(), lock.dir().path());
-        let Money { prices, caps, own } = &self.money;
-        let quoting = Quoting::new(prices.clone(), caps.manner());
-        let mut shards = Quoted { to: ToFolder { at, access }, quoting };
+        let Money { prices, caps, own, at_once } = &self.money;
+        let quoting = Quoting::new(prices.clone(), Manner { at_once: *at_once, ..caps.manner() });
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
+        let copies = self.asked.dedupe.then(|| lock.begin(COPIES, access)).transpose();
+        let copies = copies.map_err(|error| failed(COPIES, error))?.map(Listing::new);
+        let mut shards = AndCopies { to: ToFolder { at, access }, copies, quoting };
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
         let mut sink = BufWriter::new(Summing::new(order.file()));
         let planned = plan::plan(
@@ -207,8 +213,10 @@ impl Draft<'_> {
         if !planned.in_order {
             order.commit().map_err(|error| failed(ORDER, error))?;
         }
+        let equal = shards.copies.filter(|_| planned.copies.lines > 0).map(Listing::commit).transpose();
+        let equal = equal.map_err(|error| failed(COPIES, error))?;
         let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
-        let record = Record::new(self.asked.clone(), &planned, written);
+        let record = Record::new(self.asked.clone(), &planned, written, equal);
         let record = Record { quote: Some(Box::new(quote)), caps: caps.clone(), prices: own.clone(), ..record };
         // A part without a line has no shard, and the folder all the same.
         let written = make_folder(&at.join(SHARDS), access)
@@ -225,11 +233,14 @@ impl Draft<'_> {
         if let Some(what) = record.asked.differs(&asked) {
             return Ok(Some(what));
         }
-        let mut order = mend::order(folder).map_err(|error| folder.failed("write", ORDER, error))?;
-        let sha256 = self.sha256(&mut Mending::of(folder, self.mends), &mut order, wanted)?;
+        let mut order =
+            mend::beside(folder, ORDER, record.order.as_ref()).map_err(|error| folder.failed("write", ORDER, error))?;
+        let mut mending = Mending::of(folder, self.mends).map_err(|error| folder.failed("write", COPIES, error))?;
+        let sha256 = self.sha256(&mut mending, &mut order, wanted)?;
         let differs = record.asked.differs(&Asked { sha256, ..asked });
         if differs.is_none() {
             order.commit().map_err(|error| folder.failed("write", ORDER, error))?;
+            mending.commit().map_err(|error| folder.failed("write", COPIES, error))?;
         }
         Ok(differs)
     }
@@ -299,21 +310,49 @@ impl Shards for ToFolder<'_> {
     }
 }
 
-impl ToFolder<'_> {
-    /// Makes the lines of a shard durable.
-    pub(in crate::run) fn end(&self, number: u32, out: &File) -> io::Result<()> {
-        out.sync_all()?;
-        Dir::open(&self.at.join(shard_folder(number)))?.sync()
-    }
-}
-
-/// The same, with what the lines will cost summed up.
-struct Quoted<'a> {
+/// Puts the lines of a new run into its folder, and beside them what says which are equal.
+struct AndCopies<'a> {
     to: ToFolder<'a>,
+    copies: Option<Listing>,
+    /// What the lines will cost.
     quoting: Quoting,
 }
 
-impl Shards for Quoted<'_> {
+/// The file that says which lines are equal, while it is written.
+struct Listing {
+    file: AtomicFile,
+    /// What is not in the file yet.
+    text: Vec<u8>,
+    sum: Summed,
+}
+
+impl Listing {
+    /// How many bytes are written at once.
+    const BUFFER: usize = 1 << 15;
+
+    fn new(file: AtomicFile) -> Self {
+        Self { file, text: Vec::new(), sum: Summed::default() }
+    }
+
+    fn add(&mut self, text: &[u8]) -> io::Result<()> {
+        self.sum.add(text);
+        self.text.extend_from_slice(text);
+        if self.text.len() < Self::BUFFER {
+            return Ok(());
+        }
+        let written = self.file.file().write_all(&self.text);
+        self.text.clear();
+        written
+    }
+
+    fn commit(mut self) -> io::Result<Written> {
+        self.file.file().write_all(&self.text)?;
+        self.file.commit()?;
+        Ok(self.sum.made())
+    }
+}
+
+impl Shards for AndCopies<'_> {
     type Out = File;
 
     fn put(&mut self, number: u32, line: &CheckedLine<'_>) {
@@ -324,8 +363,20 @@ impl Shards for Quoted<'_> {
         self.to.begin(number)
     }
 
+    fn copy(&mut self, text: &[u8]) -> io::Result<()> {
+        self.copies.as_mut().map_or(Ok(()), |copies| copies.add(text))
+    }
+
     fn finish(&mut self, number: u32, out: Self::Out, sha256: &str) -> io::Result<()> {
         self.to.finish(number, out, sha256)
+    }
+}
+
+impl ToFolder<'_> {
+    /// Makes the lines of a shard durable.
+    pub(in crate::run) fn end(&self, number: u32, out: &File) -> io::Result<()> {
+        out.sync_all()?;
+        Dir::open(&self.at.join(shard_folder(number)))?.sync()
     }
 }
 

@@ -1,13 +1,13 @@
-//! The request lines of shards, and their order, that were lost or damaged: cut from the input once more when that is given
+//! The request lines of shards, their order, and what says which are equal, that were lost or damaged: cut from the input once more when that is given
 //! again.
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::Path,
 };
 
-use super::{Folder, ORDER, REQUESTS, appear::make_folder};
+use super::{COPIES, Folder, REQUESTS, appear::make_folder};
 use crate::{
     run::plan::Shards,
     save::{AtomicFile, Stored, Written},
@@ -18,6 +18,7 @@ pub(super) struct Mending<'a> {
     folder: &'a Folder,
     /// The hash of the lines of each.
     lacking: BTreeMap<u32, String>,
+    copies: BufWriter<Out>,
 }
 
 /// The lines of a shard; of one that has them nothing is kept.
@@ -25,7 +26,7 @@ pub(super) struct Out(Option<AtomicFile>);
 
 impl<'a> Mending<'a> {
     /// Those of a run that is not finished: of one that is, they may have been cleaned away.
-    pub(super) fn of(folder: &'a Folder, mends: bool) -> Self {
+    pub(super) fn of(folder: &'a Folder, mends: bool) -> io::Result<Self> {
         let plans = folder.record.shards.iter().filter(|_| mends && folder.state.finished.is_none());
         let lacks = |path: &Path, sha256: &str| match Stored::of(path) {
             Ok(found) => found.sha256 != sha256,
@@ -33,15 +34,21 @@ impl<'a> Mending<'a> {
         };
         let lacking = plans.filter(|plan| lacks(&folder.shard(plan.number).join(REQUESTS), &plan.sha256));
         let lacking = lacking.map(|plan| (plan.number, plan.sha256.clone())).collect();
-        Self { folder, lacking }
+        let copies = beside(folder, COPIES, folder.record.copies.as_ref().map(|copies| &copies.file))?;
+        Ok(Self { folder, lacking, copies: BufWriter::new(copies) })
+    }
+
+    /// It is the same input: what says which lines are equal stays.
+    pub(super) fn commit(self) -> io::Result<()> {
+        self.copies.into_inner().map_err(io::IntoInnerError::into_error)?.commit()
     }
 }
 
-/// The order of the lines, of a run that is not finished and lacks it.
-pub(super) fn order(folder: &Folder) -> io::Result<Out> {
-    let is_there = |written: &Written| Written::of(&folder.join(ORDER)).is_ok_and(|found| found == *written);
-    let lacks = folder.state.finished.is_none() && folder.record.order.as_ref().is_some_and(|order| !is_there(order));
-    Ok(Out(if lacks { Some(folder.begin(ORDER)?) } else { None }))
+/// A file of this name that was written with the lines, of a run that is not finished and lacks it.
+pub(super) fn beside(folder: &Folder, name: &str, written: Option<&Written>) -> io::Result<Out> {
+    let is_there = |written: &Written| Written::of(&folder.join(name)).is_ok_and(|found| found == *written);
+    let lacks = folder.state.finished.is_none() && written.is_some_and(|written| !is_there(written));
+    Ok(Out(if lacks { Some(folder.begin(name)?) } else { None }))
 }
 
 impl Out {
@@ -63,6 +70,10 @@ impl Shards for Mending<'_> {
         }
         make_folder(&self.folder.shard(number), self.folder.access())?;
         self.folder.begin_in(number, REQUESTS).map(Some).map(Out)
+    }
+
+    fn copy(&mut self, text: &[u8]) -> io::Result<()> {
+        self.copies.write_all(text)
     }
 
     fn finish(&mut self, number: u32, Out(file): Out, sha256: &str) -> io::Result<()> {

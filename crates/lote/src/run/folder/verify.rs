@@ -57,8 +57,8 @@ impl Folder {
             }
             let fetched = match &shard.fetched {
                 None => false,
-                Some(Fetched { batch, output, errors }) => {
-                    let files = [(BATCH, Some(batch)), (OUTPUT, output.as_ref()), (ERRORS, errors.as_ref())];
+                Some(Fetched { batch, output, errors, .. }) => {
+                    let files = [(BATCH, batch.as_ref()), (OUTPUT, output.as_ref()), (ERRORS, errors.as_ref())];
                     let mut files = files.into_iter().filter_map(|(name, stored)| Some((name, stored?)));
                     files.try_fold(true, |all, (name, stored)| Ok(all && is(name, stored)?))?
                 }

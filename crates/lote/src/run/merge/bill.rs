@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Beaten, Pair, Part, Parts};
 use crate::{
-    lines::{Answer, Spent, SpentOn},
+    lines::{Answer, OutcomeKind, Spent, SpentOn},
     prices::Prices,
     run::invoice::{Billing, Invoice, Way, Whose},
 };
@@ -16,17 +16,19 @@ pub(super) struct Bill {
     billing: Billing,
     /// The shards of which all was added as it was counted when they were joined: their lines are not looked at again.
     whole: BTreeSet<u32>,
+    /// How many results have succeeded that nobody was asked for, since their lines equal others.
+    copies: u64,
 }
 
 impl Bill {
     pub(super) fn new(prices: &Prices) -> Self {
-        Self { billing: Billing::new(prices), whole: BTreeSet::new() }
+        Self { billing: Billing::new(prices), whole: BTreeSet::new(), copies: 0 }
     }
 
     /// One to which nothing of these shards is to be added any more.
     #[cfg(test)]
     pub(super) fn of_whole(shards: impl IntoIterator<Item = u32>) -> Self {
-        Self { billing: Billing::default(), whole: shards.into_iter().collect() }
+        Self { billing: Billing::default(), whole: shards.into_iter().collect(), copies: 0 }
     }
 
     /// A shard that was settled. When each of its results `counts`, all of it is added, unless it is to be seen in its lines
@@ -36,7 +38,7 @@ impl Bill {
         let model = part.plan.model.as_deref();
         let is_extra = |spent: &&Spent| spent.on == SpentOn::Extra;
         let is_named = |spent: &Spent| is_extra(&spent) || spent.model.is_some() || model.is_some();
-        let whole = counts && part.surplus.is_empty() && spent.iter().all(is_named);
+        let whole = counts && spent.iter().all(is_named);
         for spent in spent.iter().filter(|spent| whole || is_extra(spent)) {
             self.billing.add_spent(whose(part, Way::Counted), model, spent);
         }
@@ -59,7 +61,9 @@ impl Bill {
 
     /// The result of a line.
     pub(super) fn pair(&mut self, parts: &Parts, pair: &Pair<'_>, answer: &Answer<'_>) {
-        if !self.has(pair.from) {
+        if pair.is_copy {
+            self.copies += u64::from(answer.outcome() == OutcomeKind::Succeeded);
+        } else if !self.has(pair.from) {
             self.add(parts, pair.from, Way::Counted, pair.request, answer);
         }
     }
@@ -79,12 +83,12 @@ impl Bill {
     }
 
     pub(super) fn finish(self, prices: &Prices, succeeded: u64, embedded: bool) -> Invoice {
-        self.billing.finish(prices, succeeded, embedded)
+        self.billing.finish(prices, succeeded.saturating_sub(self.copies), embedded)
     }
 }
 
 fn whose(part: &Part, way: Way) -> Whose {
-    Whose { attempt: part.attempt, at_once: false, way }
+    Whose { attempt: part.attempt, at_once: part.at_once, way }
 }
 
 /// The model that a request line asks for.

@@ -123,23 +123,23 @@ enum Results {
     Nothing { code: &'static str, why: String },
 }
 
-struct Lines {
-    path: PathBuf,
+pub(super) struct Lines {
+    pub(super) path: PathBuf,
     reader: BufReader<File>,
 }
 
 /// Lines that are held against what was written, once they are read.
-struct Proven<P> {
-    lines: Lines,
+pub(super) struct Proven<P> {
+    pub(super) lines: Lines,
     passed: P,
 }
 
 impl<P: Passed> Proven<P> {
-    fn open(path: PathBuf) -> Result<Self, Fault> {
+    pub(super) fn open(path: PathBuf) -> Result<Self, Fault> {
         Ok(Self { lines: Lines::open(path)?, passed: P::default() })
     }
 
-    fn next(&mut self, line: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(super) fn next(&mut self, line: &mut Vec<u8>) -> Result<(), Fault> {
         self.lines.next(line)?;
         self.passed.add(line);
         self.passed.add(b"\n");
@@ -147,7 +147,7 @@ impl<P: Passed> Proven<P> {
     }
 
     /// All lines were read.
-    fn end(&mut self, is: impl FnOnce(P::Made) -> bool) -> Result<(), Fault> {
+    pub(super) fn end(&mut self, is: impl FnOnce(P::Made) -> bool) -> Result<(), Fault> {
         let all = std::mem::take(&mut self.passed).made();
         let rest =
             self.lines.reader.fill_buf().map(<[u8]>::len).map_err(|error| Fault(self.lines.path.clone(), error))?;
@@ -155,7 +155,7 @@ impl<P: Passed> Proven<P> {
     }
 }
 
-fn altered(path: &Path) -> Fault {
+pub(super) fn altered(path: &Path) -> Fault {
     Fault(path.to_owned(), io::Error::other(ALTERED))
 }
 
@@ -247,7 +247,7 @@ impl Above {
 }
 
 /// The custom_id of a line that was checked, or that this run wrote.
-pub(super) fn custom_id(line: &[u8]) -> io::Result<String> {
+pub(in crate::run) fn custom_id(line: &[u8]) -> io::Result<String> {
     #[derive(Deserialize)]
     struct Line {
         custom_id: String,
@@ -311,7 +311,7 @@ impl<'a> Chain<'a> {
 
 impl<'a> Pairs<'a> {
     pub(super) fn new(root: &'a Path, parts: &'a Parts) -> Self {
-        let Parts { shards, in_order, order } = parts;
+        let Parts { shards, in_order, order, copies: _ } = parts;
         let mut lanes: BTreeMap<_, Vec<&Part>> = BTreeMap::new();
         for part in shards.values().filter(|part| part.attempt > 1 && !part.is_half) {
             let ShardPlan { endpoint, model, .. } = &part.plan;
@@ -403,7 +403,7 @@ impl<'a> Pairs<'a> {
                 Some(head) => (head.shard, head.result.as_slice()),
                 None => (reader.number, reader.result.as_slice()),
             };
-            visit.pair(Pair { shard: reader.number, from, request: &reader.request, result })?;
+            visit.pair(Pair { shard: reader.number, from, request: &reader.request, result, is_copy: false })?;
             if chain.is_at_end() {
                 self.open.remove(&shard);
             }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 
-use super::{pairs::custom_id, *};
+use super::*;
 use crate::{
     BatchOptions, Client, Dialect, FileId, UnixSeconds,
     collect::join_all,
@@ -175,11 +175,11 @@ impl World {
         let batch = json!({"id": format!("batch_{}", self.batches), "status": "completed"});
         let batch = Batch::read("batch", serde_json::from_value(batch).unwrap()).unwrap();
         let Ok((joined, results)) =
-            join_all(requests, &files, (Some(begin(RESULTS)), Vec::new()), Some(unused), &batch)
+            join_all(requests, &files, (Some(begin(RESULTS)), Vec::new()), Some(unused), Some(&batch))
         else {
             panic!("it was not joined")
         };
-        seal::write(begin(SUMMARY), &ShardSummary::new(batch, joined)).unwrap();
+        seal::write(begin(SUMMARY), &ShardSummary::new(Some(batch), joined)).unwrap();
         let stored = results.written().unwrap();
         assert_eq!(stored, Written::of(&at.join(RESULTS)).unwrap());
         stored
@@ -390,6 +390,7 @@ fn a_shard_is_copied_as_it_was_written_or_not_at_all() {
             sum: Sum::default(),
             bill: Bill::of_whole([1]),
             undecided: 0,
+            deduplicated: Deduplicated::default(),
         };
         assert!(!writing.whole(2).unwrap());
         match writing.whole(1) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, num::NonZeroU64, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Cut, PlanError, ShardPlan, Shards, Taken,
+    Cut, EqualLines, PlanError, ShardPlan, Shards, Taken,
     quote::{Manner, Quote, Quoting},
 };
 use crate::{
@@ -31,6 +31,7 @@ pub struct PlanOptions {
     prices: Option<Prices>,
     caps: Caps,
     counts: bool,
+    dedupe: bool,
 }
 
 impl PlanOptions {
@@ -60,6 +61,13 @@ impl PlanOptions {
     /// Only one part of the lines, of the first ones if there is a limit. All of them are read and checked.
     pub fn partition(mut self, part: Partition) -> Self {
         self.partition = Some(part);
+        self
+    }
+
+    /// Whether lines that equal an earlier one in all but their custom_id are in no shard: see
+    /// [`Run::dedupe`](crate::run::Run::dedupe).
+    pub fn dedupe(mut self, dedupe: bool) -> Self {
+        self.dedupe = dedupe;
         self
     }
 
@@ -137,7 +145,7 @@ pub struct Plan {
     pub partition: Option<Partition>,
     /// The shards by number, each one batch.
     pub shards: Vec<ShardPlan>,
-    /// Request lines in all.
+    /// Request lines in all, those that are in no shard among them.
     pub lines: u64,
     /// Bytes of the canonical lines, each with its LF.
     pub bytes: u64,
@@ -145,6 +153,10 @@ pub struct Plan {
     pub models: BTreeMap<String, u64>,
     /// SHA-256 of the canonical lines in the order of the files, each with its LF, in lower-case hex.
     pub sha256: String,
+    /// The lines that equal earlier ones and are in no shard, where equal ones are to be sent
+    /// [once](PlanOptions::dedupe).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deduplicated: Option<EqualLines>,
     /// What the lines will cost, when [prices](PlanOptions::prices) were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
@@ -173,7 +185,8 @@ pub struct Plan {
 /// # Errors
 /// When the lines are not fit to be sent, or a file cannot be read.
 pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &PlanOptions) -> Result<Plan, PlanError> {
-    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes, prices, caps, counts } = options;
+    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes, prices, caps, counts, dedupe } =
+        options;
     let sources: Vec<PathBuf> = sources.into_iter().map(Into::into).collect();
     let check = dialect.as_ref().map_or_else(CheckOptions::default, Dialect::check_options);
     let limits = Limits {
@@ -181,7 +194,7 @@ pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &Pla
         max_bytes: shard_bytes.map_or(check.limits.max_bytes, NonZeroU64::get),
     };
     let check = CheckOptions { endpoint: endpoint.clone(), limits, ..check };
-    let taken = Taken { limit: limit.map(NonZeroU64::get), partition: *partition };
+    let taken = Taken { limit: limit.map(NonZeroU64::get), partition: *partition, dedupe: *dedupe };
     let spill = std::env::temp_dir();
     let manner = Manner { counts: *counts || caps.manner().counts, ..caps.manner() };
     // Tokens are bounded without a price.
@@ -193,7 +206,9 @@ pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &Pla
     let quote = summed.quoting.map(Quoting::finish);
     let refused = quote.as_ref().and_then(|quote| caps.refuse(quote, Committed::default()));
     let quote = quote.filter(|_| prices.is_some());
-    Ok(Plan { partition: *partition, shards: planned.shards, lines, bytes, models, sha256, quote, refused })
+    let deduplicated = dedupe.then_some(planned.copies);
+    let (partition, shards) = (*partition, planned.shards);
+    Ok(Plan { partition, shards, lines, bytes, models, sha256, deduplicated, quote, refused })
 }
 
 /// Drops the lines.

@@ -96,6 +96,8 @@ pub(in crate::run) struct Manner {
     pub(in crate::run) counts: bool,
     /// What the answer to a line may have that sets no limit.
     pub(in crate::run) assumed: Option<u64>,
+    /// They are sent one by one, and not in batches.
+    pub(in crate::run) at_once: bool,
 }
 
 /// Sums up the lines while they are cut into shards.
@@ -180,7 +182,7 @@ impl Quoting {
         let reads = matches!(line.endpoint, "/v1/embeddings" | "/v1/moderations");
         let limit = if reads { Some(0) } else { line.output_limit };
         self.assumed_lines += u64::from(limit.is_none() && self.manner.assumed.is_some());
-        let input = of.add(line, limit.or(self.manner.assumed));
+        let input = of.add(line, limit.or(self.manner.assumed), self.manner.at_once);
         let shard = self.shard(shard);
         match input {
             Some(input) => shard.input += input,
@@ -244,7 +246,7 @@ impl OfModel {
     }
 
     /// About what the input of the line costs, if its price is known.
-    fn add(&mut self, line: Line<'_>, limit: Option<u64>) -> Option<Cost> {
+    fn add(&mut self, line: Line<'_>, limit: Option<u64>, at_once: bool) -> Option<Cost> {
         let Self { quote, price, counter } = self;
         let counted = counter.as_ref().and_then(|counter| counter.line(line.endpoint, line.canonical));
         let tokens = counted.unwrap_or_else(|| tokens(line.canonical.len() as u64 + 1));
@@ -254,7 +256,7 @@ impl OfModel {
         let (input, output) = match price {
             None => (None, None),
             Some(price) => {
-                let (input, output) = price.batch_parts(tokens, limit.unwrap_or_default());
+                let (input, output) = price.parts(tokens, limit.unwrap_or_default(), at_once);
                 (Some(input), if limit == Some(0) { Some(Cost::ZERO) } else { output })
             }
         };

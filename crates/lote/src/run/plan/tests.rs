@@ -72,7 +72,7 @@ fn write(folder: &Path, files: &[impl AsRef<[u8]>]) -> Vec<PathBuf> {
 fn cut_of(paths: &[PathBuf], options: &CheckOptions, cut: &Cut, limit: Option<u64>) -> Result<Came, PlanError> {
     let spill = tempfile::tempdir().unwrap();
     let (mut shards, mut order) = (Kept::default(), Vec::new());
-    let taken = Taken { limit, partition: None };
+    let taken = Taken { limit, ..Taken::default() };
     let planned = plan(paths, options, cut, taken, spill.path(), &mut shards, &mut order, &|| true)?;
     assert_eq!(fs::read_dir(spill.path()).unwrap().count(), 0);
     Ok(Came { planned, shards, order: String::from_utf8(order).unwrap() })
@@ -417,7 +417,7 @@ fn the_parts_of_an_input_are_dealt_out_line_by_line() {
             sha256: sha256(lines.iter().copied().cloned().collect::<String>().as_bytes()),
         };
         for part in 1..=of {
-            let taken = Taken { limit, partition: Some(Partition::new(part, of).unwrap()) };
+            let taken = Taken { limit, partition: Some(Partition::new(part, of).unwrap()), ..Taken::default() };
             let (mut shards, mut order) = (Kept::default(), Vec::new());
             let two = Cut { lines: 2, ..ANY };
             let options = CheckOptions::default();
@@ -452,7 +452,7 @@ fn a_finding_in_any_part_refuses_every_part() {
     ] {
         let paths = write(folder.path(), &[input]);
         for part in 1..=3 {
-            let taken = Taken { limit: None, partition: Some(Partition::new(part, 3).unwrap()) };
+            let taken = Taken { partition: Some(Partition::new(part, 3).unwrap()), ..Taken::default() };
             let options = CheckOptions::default();
             let spill = tempfile::tempdir().unwrap();
             let refused =

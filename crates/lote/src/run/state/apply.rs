@@ -30,7 +30,7 @@ impl State {
 
     /// Takes note of an event.
     pub(in crate::run) fn apply(&mut self, event: &Event) -> Result<(), Impossible> {
-        use Phase::{Cancelled, Created, Creating, Failed, Over, Planned, Settled, Uploaded};
+        use Phase::{Cancelled, Created, Creating, Failed, Over, Planned, Settled, Synchronous, Uploaded};
         match event {
             Event::Opened(opened) => {
                 self.entered(opened);
@@ -110,12 +110,12 @@ impl State {
             self.creates.retain(lately);
             self.creates.push(*at);
         }
-        self.doubted |= matches!(event, Event::NoBatch { .. } | Event::Refused { .. });
         let cancelled = self.cancelled;
         let (number, what) = of_shard(event);
         let Some(shard) = self.shards.get_mut(&number) else {
             return Err(Impossible(format!("{what} of shard {number}, which is not in the plan")));
         };
+        self.doubted |= matches!(event, Event::NoBatch { .. } | Event::Refused { .. }) && !shard.synchronous;
         // Where there is no batch: to be created, unless the run was cancelled.
         let free = if cancelled { Cancelled } else { Uploaded };
         if let Event::Created { batch, .. } = event {
@@ -131,6 +131,23 @@ impl State {
                 // Of a service that knows files by their hash.
                 self.deleted.remove(file);
                 Uploaded
+            }
+            (Event::Synchronous { nonce, .. }, Planned | Uploaded) if !cancelled => {
+                shard.nonce = Some(nonce.clone());
+                shard.synchronous = true;
+                shard.why = None;
+                Synchronous
+            }
+            (Event::Unsent { why, .. }, Synchronous) => {
+                shard.nonce = None;
+                shard.synchronous = false;
+                shard.why = Some(why.clone());
+                if cancelled { Cancelled } else { Planned }
+            }
+            // A person has said that answers which are lost are to be bought again.
+            (Event::NoBatch { .. }, Synchronous) if shard.held.is_some() => {
+                shard.answered = 0;
+                Synchronous
             }
             (Event::Creating { nonce, at, .. }, Uploaded) => {
                 shard.nonce = Some(nonce.clone());
@@ -177,7 +194,10 @@ impl State {
                 shard.status = Some(status.clone());
                 Over
             }
-            (Event::Fetched { files, .. }, Over) => {
+            (Event::Fetched { files, .. }, Over | Synchronous)
+                if shard.synchronous == files.synchronous.is_some() && shard.synchronous == files.batch.is_none() =>
+            {
+                shard.answered = files.synchronous.map_or(0, |lines| lines.lines);
                 shard.fetched = Some(files.clone());
                 Phase::Fetched
             }
@@ -186,7 +206,7 @@ impl State {
                     true => Phase::Fetched,
                     false => {
                         shard.fetched = None;
-                        Over
+                        if shard.synchronous { Synchronous } else { Over }
                     }
                 }
             }
@@ -229,10 +249,13 @@ impl State {
         let elsewhere = before.as_ref().is_some_and(|before| {
             (before.host.as_str(), before.folder.as_str()) != (opened.host.as_str(), opened.folder.as_str())
         });
-        self.doubted |= opened.cut || elsewhere;
+        // Whoever sends lines one by one asks for no list, and is not known by it: without a file there can be no batch.
+        let synchronous = self.uploads.is_empty() && self.shards.values().any(|shard| shard.synchronous);
+        let (cut, elsewhere) = (opened.cut && !synchronous, elsewhere && !synchronous);
+        self.doubted |= cut || elsewhere;
         let another_gateway = before.is_some_and(|before| before.gateway != opened.gateway);
         for shard in self.shards.values_mut() {
-            if opened.cut || elsewhere {
+            if cut || elsewhere {
                 // Whoever has the other folder may have sent more since.
                 shard.absent = None;
             }
@@ -242,7 +265,7 @@ impl State {
                     let half_of = shard.half_of;
                     *shard = Shard { half_of, ..Shard::new(shard.plan.clone(), shard.attempt) };
                 }
-            } else if (opened.cut || elsewhere)
+            } else if (cut || elsewhere)
                 && kept(Rule::Behind)
                 && matches!(shard.phase, Phase::Planned | Phase::Uploaded)
             {
@@ -311,6 +334,8 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
     match event {
         Event::Uploaded { shard, .. } => (*shard, "the upload"),
         Event::Creating { shard, .. } => (*shard, "the intent to create a batch"),
+        Event::Synchronous { shard, .. } => (*shard, "the intent to send lines one by one"),
+        Event::Unsent { shard, .. } => (*shard, "that no line was taken"),
         Event::Created { shard, .. } => (*shard, "a batch"),
         Event::Refused { shard, .. } => (*shard, "a refusal"),
         Event::Absent { shard, .. } => (*shard, "a list without the batch"),

@@ -23,7 +23,8 @@ impl State {
         let like = |other: &&Shard| (&other.plan.endpoint, &other.plan.model) == (&plan.endpoint, &plan.model);
         let holds = |large: &ShardPlan, small: &ShardPlan| large.lines >= small.lines && large.bytes >= small.bytes;
         let mut others = self.shards.values().filter(like);
-        let was_taken = |shard: &Shard| matches!(shard.phase, Phase::Settled(_)) && holds(&shard.plan, plan);
+        let was_taken =
+            |shard: &Shard| matches!(shard.phase, Phase::Settled(_)) && !shard.synchronous && holds(&shard.plan, plan);
         if others.clone().any(was_taken) {
             return None;
         }
@@ -48,8 +49,8 @@ impl State {
     /// Whether shards are held, and of no other there is a batch, or may be one, that anything is to be done about.
     pub(in crate::run) fn is_stuck(&self) -> bool {
         let goes_on = |shard: &Shard| {
-            matches!(shard.phase, Phase::Creating | Phase::Created | Phase::Over | Phase::Fetched)
-                && shard.held.is_none()
+            use Phase::{Created, Creating, Fetched, Over, Synchronous};
+            matches!(shard.phase, Synchronous | Creating | Created | Over | Fetched) && shard.held.is_none()
         };
         let any_held = self.shards.values().any(|shard| shard.held.is_some());
         any_held && !self.shards.values().any(goes_on) && self.open_surplus().is_empty()
@@ -101,6 +102,11 @@ impl State {
         let failed = |shard: &Shard| matches!(shard.phase, Phase::Failed(_) | Phase::Halved(_));
         let failed = |shard: &Shard| failed(shard) && shard.surplus.is_empty();
         !self.shards.is_empty() && self.shards.values().all(failed)
+    }
+
+    /// Whether lines were sent one by one, and may have been charged.
+    pub(in crate::run) fn sent_lines(&self) -> bool {
+        self.shards.values().any(|shard| shard.synchronous)
     }
 
     /// The batches of the run, those that count no more included.

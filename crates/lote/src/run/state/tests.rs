@@ -223,7 +223,7 @@ fn a_surplus_batch_is_settled_last_and_counts_nowhere() {
 
 #[test]
 fn what_is_not_as_it_was_written_goes_back_as_far_as_it_must() {
-    let files = || Fetched { batch: stored(), output: Some(stored()), errors: None };
+    let files = || Fetched { batch: Some(stored()), output: Some(stored()), errors: None, synchronous: None };
     let unsettled = |fetched| Event::Unsettled { shard: 1, fetched };
     let mut state = State::new(&[plan(1)]);
     for (event, _) in &course(1)[..4] {
@@ -342,4 +342,84 @@ fn an_attempt_adds_shards_to_a_finished_run() {
     assert!(state.clone().apply(&Event::Attempt { attempt: 2, shards: vec![plan(1)] }).is_err());
     state.apply(&Event::Attempt { attempt: 2, shards: vec![plan(2)] }).unwrap();
     assert_eq!((next(&state, 1), state.shards[&2].attempt), (Next::Submit(2), 2));
+}
+
+fn sent_one_by_one(lines: u64) -> Fetched {
+    let lines = crate::run::SynchronousLines { lines, sent_again: 0 };
+    Fetched { batch: None, output: Some(stored()), errors: None, synchronous: Some(lines) }
+}
+
+#[test]
+fn a_shard_that_is_sent_one_by_one_has_no_batch_and_gets_none() {
+    let mut state = State::new(&[plan(1), plan(2)]);
+    let mut schedule = Schedule::unbounded();
+    let now = UnixSeconds::now();
+    let next = |state: &State, schedule: &Schedule| state.next(schedule, now);
+    for (event, _) in &course(1)[..3] {
+        state.apply(event).unwrap();
+    }
+    assert_eq!(next(&state, &schedule), Next::Submit(2));
+    schedule.synchronous = true;
+    assert_eq!(next(&state, &schedule), Next::Answer(2));
+    let begin = |shard| Event::Synchronous { shard, nonce: "n".to_owned() };
+    assert!(state.clone().apply(&begin(1)).is_err(), "it has a batch");
+    state.apply(&begin(2)).unwrap();
+    assert!(state.clone().apply(&begin(2)).is_err() && state.sent_lines() && !state.nothing_was_begun());
+    // Whatever is asked later it goes on that way, and beside it the batch is waited for.
+    schedule.synchronous = false;
+    assert_eq!(next(&state, &schedule), Next::Answer(2));
+    assert_eq!(state.open(), 1);
+    for wrong in [
+        Event::Uploaded { shard: 2, file: id("f2") },
+        Event::Creating { shard: 2, nonce: "m".to_owned(), at: now },
+        Event::Created { shard: 2, batch: id("b2"), adopted: true, said: false },
+        Event::NoBatch { shard: 2, why: String::new() },
+        Event::Settled { shard: 2, results: written() },
+        Event::Fetched { shard: 2, files: Fetched { batch: Some(stored()), ..sent_one_by_one(2) } },
+        Event::Fetched { shard: 2, files: Fetched { synchronous: None, ..sent_one_by_one(2) } },
+    ] {
+        assert!(state.clone().apply(&wrong).is_err(), "{wrong:?}");
+    }
+    state.apply(&Event::Fetched { shard: 2, files: sent_one_by_one(2) }).unwrap();
+    assert_eq!(next(&state, &schedule), Next::Settle(2));
+    state.apply(&Event::Settled { shard: 2, results: written() }).unwrap();
+    assert_eq!((next(&state, &schedule), state.shards[&2].batch()), (Next::Wait, None));
+    // What is lost of it is made again of its answers, and of how many is known.
+    state.apply(&Event::Unsettled { shard: 2, fetched: false }).unwrap();
+    assert_eq!((next(&state, &schedule), state.shards[&2].answered), (Next::Answer(2), 2));
+    state.apply(&Event::Held { shard: 2, why: "lost".to_owned() }).unwrap();
+    state.apply(&Event::NoBatch { shard: 2, why: "said".to_owned() }).unwrap();
+    assert_eq!((next(&state, &schedule), state.shards[&2].answered), (Next::Answer(2), 0));
+    assert!(!state.doubted);
+}
+
+#[test]
+fn what_no_line_was_taken_of_is_as_if_it_was_never_begun() {
+    let mut state = State::new(&[plan(1)]);
+    state.apply(&Event::Synchronous { shard: 1, nonce: "n".to_owned() }).unwrap();
+    state.apply(&Event::Unsent { shard: 1, why: "401".to_owned() }).unwrap();
+    assert!(state.nothing_was_begun() && state.owes_nothing() && !state.sent_lines());
+    assert!(state.clone().apply(&Event::Unsent { shard: 1, why: "401".to_owned() }).is_err());
+    assert_eq!(next(&state, 1), Next::Submit(1));
+    // A cancelled run sends no line, and one that was begun is ended with what it has.
+    state.apply(&Event::Synchronous { shard: 1, nonce: "n".to_owned() }).unwrap();
+    state.apply(&Event::Cancelled).unwrap();
+    assert_eq!(next(&state, 1), Next::Answer(1));
+    state.apply(&Event::Fetched { shard: 1, files: sent_one_by_one(0) }).unwrap();
+    assert_eq!(next(&state, 1), Next::Settle(1));
+}
+
+#[test]
+fn a_copy_of_a_run_without_batches_looks_for_none() {
+    let mut state = State::new(&[plan(1), plan(2)]);
+    state.apply(&opened("here", None)).unwrap();
+    state.apply(&Event::Synchronous { shard: 1, nonce: "n".to_owned() }).unwrap();
+    let behind = |state: &State| state.doubted || state.shards.values().any(|shard| shard.phase == Phase::Creating);
+    let mut copied = state.clone();
+    copied.apply(&opened("there", None)).unwrap();
+    assert!(!behind(&copied));
+    // Where a file was uploaded there may be a batch.
+    state.apply(&Event::Uploaded { shard: 2, file: id("f2") }).unwrap();
+    state.apply(&opened("there", None)).unwrap();
+    assert!(behind(&state));
 }
