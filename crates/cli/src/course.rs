@@ -17,8 +17,10 @@ use crate::exit::{CliError, Exit};
 use crate::expect::ExpectArgs;
 use crate::input;
 use crate::interrupt::Stop;
+use crate::invoice;
 use crate::one_by_one::OneByOneArgs;
 use crate::out;
+use crate::prices::PricesArgs;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
 use crate::shell::{self, CommandLine};
@@ -70,6 +72,9 @@ pub(crate) struct CourseArgs {
 
     #[command(flatten)]
     expect: ExpectArgs,
+
+    #[command(flatten)]
+    prices: PricesArgs,
 
     /// Print the summary as one JSON object
     ///
@@ -163,7 +168,7 @@ impl CourseArgs {
         if let Some(expect) = self.expect.load()? {
             run = run.expect(expect);
         }
-        Ok(run)
+        self.prices.apply(run)
     }
 }
 
@@ -394,6 +399,9 @@ impl Course<'_> {
         if let Some(Deduplicated { lines, usage, .. }) = &report.deduplicated {
             let (lines, tokens) = (out::count(*lines, "line"), usage.total_tokens);
             out::text(format_args!("{lines} equal others and were not sent: {tokens} tokens were not used for them"))?;
+        }
+        if let Some(invoice) = &report.invoice {
+            out::lines(invoice::lines(invoice, report.quote.as_deref()))?;
         }
         if report.undecided > 0 {
             let lines = out::count(report.undecided, "line");

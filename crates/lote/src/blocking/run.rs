@@ -11,6 +11,7 @@ use crate::{
     expect::Expect,
     lines::Limits,
     options,
+    prices::{Cost, Prices},
     run::{self, Clean, CleanedRemote, Pace, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
 };
 
@@ -76,6 +77,10 @@ mirror! {
         fn anew(anew: bool);
         fn clean_remote(clean: bool);
         fn partial(partial: bool);
+        fn prices(prices: Prices);
+        fn max_cost(cost: Cost);
+        fn max_run_tokens(tokens: u64);
+        fn assume_output_tokens(tokens: u64);
         fn synchronous(synchronous: bool);
         fn rescue_before(time: Duration);
         fn rescue_anyway(anyway: bool);

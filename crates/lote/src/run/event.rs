@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{plan::ShardPlan, report::SynchronousLines};
+use super::{caps::Caps, plan::ShardPlan, report::SynchronousLines};
 use crate::{
     BatchId, FileId, UnixSeconds,
     save::{Stored, Written},
@@ -82,6 +82,10 @@ pub(super) enum Event {
     /// The lines that the batch of a rescued shard has left unanswered, as a shard of their own that is sent one by one; none
     /// where it has left none.
     Rest { shard: u32, rest: Option<ShardPlan> },
+    /// What the run may cost at the most from now on.
+    Capped(Caps),
+    /// By which prices it is told from now on what it costs: a table of the user's own, as it was written.
+    Priced { table: String },
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,

@@ -15,6 +15,7 @@ use crate::{
     lines::{Answer, OutcomeKind, write_error},
     run::{
         folder::{ALTERED, ORDER, REQUESTS, RESULTS},
+        invoice::Way,
         plan::ShardPlan,
         record::shard_folder,
     },
@@ -30,6 +31,22 @@ pub(in crate::run) trait Visit {
     }
 
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault>;
+
+    /// Told, before the pair of a line, of each result of it that is not as good, or came before one that is no better.
+    fn beaten(&mut self, beaten: Beaten<'_>) -> Result<(), Fault> {
+        let _ = beaten;
+        Ok(())
+    }
+}
+
+/// A result in whose place another is.
+pub(in crate::run) struct Beaten<'a> {
+    /// The shard whose result it is.
+    pub(in crate::run) from: u32,
+    /// By what: another attempt, or another batch of the same lines.
+    pub(in crate::run) way: Way,
+    pub(in crate::run) request: &'a [u8],
+    pub(in crate::run) result: &'a [u8],
 }
 
 impl<F: FnMut(Pair<'_>) -> Result<(), Fault>> Visit for F {
@@ -80,6 +97,7 @@ struct Head {
     shard: u32,
     result: Vec<u8>,
     rank: Rank,
+    beaten: Vec<Vec<u8>>,
 }
 
 /// How good a result is: an answer that is what was expected before one that is not, one that is whole before one that
@@ -103,6 +121,8 @@ struct Reader {
     above: Above,
     request: Vec<u8>,
     result: Vec<u8>,
+    /// What other batches of the same line have of it, or its own batch, that is not the best.
+    beaten: Vec<Vec<u8>>,
 }
 
 /// A part of the lines of a shard, in their order, and the one that comes next.
@@ -218,6 +238,7 @@ impl Reader {
             above: Above::open(root, part)?,
             request: Vec::new(),
             result: Vec::new(),
+            beaten: Vec::new(),
         })
     }
 
@@ -237,7 +258,8 @@ impl Reader {
                 self.result.pop();
             }
         }
-        self.above.better(expect, &self.request, &mut self.result)?;
+        self.beaten.clear();
+        self.above.better(expect, &self.request, &mut self.result, &mut self.beaten)?;
         self.from = self.number;
         if let Some(rest) = &mut self.rest
             && rest.better(expect, &self.request, &mut self.result)?
@@ -255,15 +277,23 @@ impl Above {
         Ok(Self { left: part.plan.lines, lines: lines.collect::<Result<_, _>>()? })
     }
 
-    /// Puts what a surplus batch has of the next line in the place of a result that is not as good.
-    fn better(&mut self, expect: Option<&Expect>, request: &[u8], result: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Puts what a surplus batch has of the next line in the place of a result that is not as good, and adds the other one to
+    /// those that are beaten.
+    fn better(
+        &mut self,
+        expect: Option<&Expect>,
+        request: &[u8],
+        result: &mut Vec<u8>,
+        beaten: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Fault> {
         self.left = self.left.saturating_sub(1);
-        let mut line = Vec::new();
         for lines in &mut self.lines {
+            let mut line = Vec::new();
             lines.next(&mut line)?;
             if rank(expect, request, &line) > rank(expect, request, result) {
                 std::mem::swap(&mut line, result);
             }
+            beaten.push(line);
         }
         Ok(())
     }
@@ -294,9 +324,9 @@ impl Again<'_> {
         }
         let Some(reader) = self.chain.next(root, expect)? else { return Ok(()) };
         let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.lines.path.clone(), error))?;
-        let result = std::mem::take(&mut reader.result);
+        let (result, beaten) = (std::mem::take(&mut reader.result), std::mem::take(&mut reader.beaten));
         let rank = rank(expect, &reader.request, &result);
-        self.head = Some(Head { custom_id, shard: reader.from, result, rank });
+        self.head = Some(Head { custom_id, shard: reader.from, result, rank, beaten });
         Ok(())
     }
 }
@@ -322,7 +352,7 @@ impl<'a> Chain<'a> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
         reader.next(expect)?;
         for above in &mut self.above {
-            above.better(expect, &reader.request, &mut reader.result)?;
+            above.better(expect, &reader.request, &mut reader.result, &mut reader.beaten)?;
         }
         self.above.retain(|above| above.left > 0);
         Ok(self.reader.as_mut())
@@ -391,6 +421,11 @@ impl<'a> Pairs<'a> {
             let Some(reader) = chain.next(self.root, self.expect)? else {
                 return Err(Fault(self.root.join(ORDER), io::Error::other("it has more lines than the shards")));
             };
+            let surplus = |from: u32, beaten: &[Vec<u8>], request: &[u8], visit: &mut dyn Visit| {
+                let mut all = beaten.iter();
+                all.try_for_each(|result| visit.beaten(Beaten { from, way: Way::Surplus, request, result }))
+            };
+            surplus(reader.number, &reader.beaten, &reader.request, visit)?;
             let mut best: Option<Head> = None;
             if !self.again.is_empty() {
                 let at = |error| Fault(reader.requests.lines.path.clone(), error);
@@ -403,14 +438,22 @@ impl<'a> Pairs<'a> {
                     }
                     again.fill(self.root, self.expect)?;
                     let Some(head) = again.head.take_if(|head| head.custom_id == custom_id) else { continue };
+                    surplus(head.shard, &head.beaten, &reader.request, visit)?;
                     let known = best
                         .as_ref()
                         .map_or_else(|| rank(self.expect, &reader.request, &reader.result), |best| best.rank);
                     // Of two that are as good the later one says more of how things stand; and an answer that was asked for
                     // again did not fit, whether or not it is said here what was expected.
-                    if head.rank >= known {
-                        best = Some(head);
-                    }
+                    let (from, result) = if head.rank >= known {
+                        match best.replace(head) {
+                            Some(before) => (before.shard, before.result),
+                            None => (reader.from, reader.result.clone()),
+                        }
+                    } else {
+                        (head.shard, head.result)
+                    };
+                    let (way, request) = (Way::Replaced, reader.request.as_slice());
+                    visit.beaten(Beaten { from, way, request, result: &result })?;
                 }
             }
             let (from, result) = match &best {
