@@ -40,7 +40,11 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     println!("about {} for input, at most {} for output", quote.input, quote.output_at_most);
     assert_eq!((quote.output_at_most.exact().as_str(), quote.unlimited_lines), ("0.0004", 0));
 
-    let report = Run::new(&client, &requests).execute().await?;
+    let report = Run::new(&client, &requests).prices(prices.clone()).execute().await?;
+    if let Some(invoice) = &report.invoice {
+        let charges = &invoice.charges;
+        println!("{:?}, of which for answers that were cut off {:?}", charges.total.cost, charges.cut_off.cost);
+    }
 
     let mut sum = Cost::ZERO;
     for outcome in report.outcomes()? {
@@ -52,6 +56,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     println!("{sum}");
+    assert_eq!(report.invoice.and_then(|invoice| invoice.charges.total.cost), Some(sum));
     assert!(sum > Cost::ZERO && sum <= quote.input + quote.output_at_most, "{sum}");
     Ok(())
 }

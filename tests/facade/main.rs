@@ -31,6 +31,7 @@ mod runs_dedupe;
 mod runs_events;
 mod runs_fetched;
 mod runs_halved;
+mod runs_invoice;
 mod runs_partial;
 mod runs_parts;
 mod runs_scheduled;

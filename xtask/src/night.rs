@@ -15,12 +15,13 @@ use crate::{
 };
 
 /// The fuzz targets, each with the folders of the repository whose files it begins with, beside its own corpus.
-const TARGETS: [(&str, &[&str]); 8] = [
+const TARGETS: [(&str, &[&str]); 9] = [
     ("check", &["examples", "crates/lines/tests/fixtures"]),
     ("join", &["crates/lines/tests/fixtures"]),
     ("open", &["crates/lines/tests/fixtures"]),
     ("answers", &["tests/facade/fixtures"]),
     ("dialect", &["crates/lote/src/dialect/table"]),
+    ("prices", &["crates/lote/src/prices"]),
     ("webhook", &[]),
     ("drift", &["xtask/tests/fixtures"]),
     ("gateway", &["crates/gateway/tests/fixtures"]),

@@ -40,8 +40,9 @@ const WHAT: &str = "table";
 /// and other answers have columns where there are any; lists are JSON in their cell.
 ///
 /// cost is what each result cost in its batch, in dollars, from its own model and tokens; empty where
-/// the price is not known. The column is there when the price of any is known: what OpenAI charges is
-/// built in, and --prices names a table of your own, which comes first.
+/// the price is not known. The column is there when the price of any is known: by the prices that the
+/// run was told, and for OpenAI's service by those that are built in; of a file of results, by the
+/// latter. --prices names a table of your own, which comes first.
 ///
 /// With --rows the columns of your own table come first, and the results beside them, found by the
 /// same --id that lote prepare was given. A result without a row is refused; a row may have none.
@@ -204,7 +205,8 @@ fn table(
         (false, []) => Fields::Auto,
         (false, named) => Fields::Named(named.to_vec()),
     };
-    let costs = Costs::new(args.prices.load()?, args.results.is_dir() && embedded::is_run_of(&args.results));
+    let is_embedded = args.results.is_dir() && embedded::is_run_of(&args.results);
+    let costs = Costs::new(args.prices.of_results(&args.results)?, is_embedded);
     let mut survey = Survey::new(fields, kind != Kind::Jsonl, costs);
     let unreadable = results.each(interrupt, |outcome, answer| {
         survey.add(outcome, answer);

@@ -9,6 +9,7 @@ use lote::run::{EqualLines, Partition, Plan, PlanError, PlanOptions, ShardPlan, 
 use lote::text::visible;
 use serde_json::{Value, json};
 
+use crate::caps::CapArgs;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
@@ -38,7 +39,8 @@ const SHOWN_NAME: usize = 60;
 /// with the date when it was read; --prices names a table of your own, which comes first. A model
 /// whose price is not known is said as such, and is in no sum.
 ///
-/// Exit 0: there is a plan. Exit 3: findings.
+/// Exit 0: there is a plan. Exit 3: findings, or a run may cost more than --max-cost or use more
+/// than --max-run-tokens.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -85,8 +87,17 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
     dialect: Option<String>,
 
+    /// The service that the lines are for, by whose prices the quote is; limits are the dialect's
+    ///
+    /// Without it, it is the service of the dialect, and without a dialect too it is OpenAI.
+    #[arg(long, value_name = "URL", env = "LOTE_BASE_URL", hide_env_values = true)]
+    base_url: Option<String>,
+
     #[command(flatten)]
     prices: PricesArgs,
+
+    #[command(flatten)]
+    caps: CapArgs,
 
     /// Print one JSON object: shards, lines, bytes, models, sha256, quote; with --partition, that too; with
     /// --dedupe, deduplicated
@@ -108,7 +119,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
     match plan(sources, &options(args)?) {
         Ok(plan) => {
             print(args, &plan)?;
-            Ok(Exit::Success)
+            Ok(if plan.refused.is_none() { Exit::Success } else { Exit::Refused })
         }
         Err(PlanError::Input { checked, sources, .. }) => {
             refused(args, checked.findings, &sources)?;
@@ -122,9 +133,17 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
 }
 
 fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
-    let mut options = PlanOptions::new().prices(args.prices.load()?).dedupe(args.dedupe);
-    if let Some(dialect) = args.dialect.as_deref().map(str::trim).filter(|dialect| !dialect.is_empty()) {
-        options = options.dialect(&Dialect::load(dialect)?);
+    let dialect = named(&args.dialect).map(Dialect::load).transpose()?;
+    let prices = args.prices.load()?;
+    // Whose prices are meant: those of the service that is named, or of that of the dialect.
+    let prices = match (named(&args.base_url), &dialect) {
+        (Some(url), _) => prices.at(url),
+        (None, Some(dialect)) => prices.of(dialect),
+        (None, None) => prices,
+    };
+    let mut options = args.caps.plan(PlanOptions::new().prices(prices).dedupe(args.dedupe))?;
+    if let Some(dialect) = &dialect {
+        options = options.dialect(dialect);
     }
     if let Some(endpoint) = &args.endpoint {
         options = options.endpoint(endpoint.path());
@@ -133,6 +152,11 @@ fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
     options = args.shard_bytes.into_iter().fold(options, PlanOptions::shard_bytes);
     options = args.partition.into_iter().fold(options, PlanOptions::partition);
     Ok(args.limit.into_iter().fold(options, PlanOptions::limit))
+}
+
+/// A setting that was made; an empty one was not.
+fn named(setting: &Option<String>) -> Option<&str> {
+    setting.as_deref().map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// The file that a source is read from: stdin has a name where the system gives it one.
@@ -174,7 +198,8 @@ fn print(args: &PlanArgs, plan: &Plan) -> Result<(), CliError> {
         let lines = out::count(lines, "line");
         out::text(format_args!("{lines} equal others, and are in no shard: about {tokens} tokens of prompts less"))?;
     }
-    out::lines(plan.quote.iter().flat_map(quote::lines))
+    out::lines(plan.quote.iter().flat_map(quote::lines))?;
+    plan.refused.as_ref().map_or(Ok(()), |why| out::text(format_args!("a run is refused: {}", visible(why))))
 }
 
 /// The shards under a line of headings: numbers to the right, names to the left. What no shard has is no column.

@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ReportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
     let is_dash = input::is_dash(&args.output);
     // Before anything is begun to be written.
     lote::run::status(&args.run).map_err(|error| CliError::usage(error.to_string()))?;
-    let prices = args.prices.load()?;
+    let prices = args.prices.of_results(&args.run)?;
     let replace = if args.force || is_page(&args.output) { Replace::Anything } else { Replace::Same };
     let mut output = Output::of_any_kind(&args.output, WHAT, replace, &[&args.run.join("run.json")])?;
     if let Some(path) = output.half_made() {

@@ -6,6 +6,7 @@ use clap::{ArgMatches, Args};
 use lote::BatchId;
 use lote::run::{Repair, Run, status};
 
+use crate::caps::CapArgs;
 use crate::course::{Course, CourseArgs, ReachArgs};
 use crate::embedded::{self, Inside};
 use crate::exit::{CliError, Exit};
@@ -69,6 +70,9 @@ pub(crate) struct ResumeArgs {
 
     #[command(flatten)]
     reach: ReachArgs,
+
+    #[command(flatten)]
+    caps: CapArgs,
 
     #[command(flatten)]
     service: ServiceArgs,
@@ -137,6 +141,9 @@ pub(crate) struct RepairArgs {
     course: CourseArgs,
 
     #[command(flatten)]
+    caps: CapArgs,
+
+    #[command(flatten)]
     one_by_one: OneByOneArgs,
 
     #[command(flatten)]
@@ -156,7 +163,7 @@ pub(crate) fn run(args: &ResumeArgs, matches: Option<&ArgMatches>) -> Result<Exi
     let (course, service, reach) = (&args.course, &args.service, Some(&args.reach));
     let there = There { reach, only_reads, ..There::driven(&args.run, course, service, matches) };
     there.work(async |course, run, stop| {
-        let mut run = run.partial(args.partial);
+        let mut run = args.caps.apply(run)?.partial(args.partial);
         for (shard, batch) in &args.adopt {
             run = run.adopt(*shard, batch.clone());
         }
@@ -179,7 +186,8 @@ pub(crate) fn cancel(args: &CancelArgs, matches: Option<&ArgMatches>) -> Result<
 pub(crate) fn repair(args: &RepairArgs, matches: Option<&ArgMatches>) -> Result<Exit, CliError> {
     let there = There::driven(&args.run, &args.course, &args.service, matches);
     let repair = Repair::new().refusals(args.all).missing(args.missing);
-    there.work(async |course, run, stop| course.repair(args.one_by_one.apply(run), repair, stop).await)
+    let again = |run: Run| args.caps.apply(args.one_by_one.apply(run));
+    there.work(async |course, run, stop| course.repair(again(run)?, repair, stop).await)
 }
 
 /// A run that is there, and how it is gone on with.

@@ -9,6 +9,7 @@ use lote::lines::Limits;
 use lote::run::{Partition, Run};
 
 use crate::batch_options::BatchOptionArgs;
+use crate::caps::CapArgs;
 use crate::course::{Course, CourseArgs, ReachArgs};
 use crate::embedded::{self, Inside};
 use crate::endpoint::Endpoint;
@@ -129,6 +130,9 @@ pub(crate) struct RunArgs {
     reach: ReachArgs,
 
     #[command(flatten)]
+    caps: CapArgs,
+
+    #[command(flatten)]
     batch: BatchOptionArgs,
 
     #[command(flatten)]
@@ -196,7 +200,8 @@ fn plan(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>, client:
         Some(spooled) => Run::new(client, spooled.path()).default_folder(spooled.folder(args.partition)),
         None => Run::of_files(client, requests),
     };
-    let mut run = run.options(args.batch.options()?).anew(args.new).dedupe(args.dedupe);
+    let run = run.options(args.batch.options()?).anew(args.new).dedupe(args.dedupe);
+    let mut run = args.caps.apply(run)?;
     if let Some(folder) = &args.dir {
         run = run.folder(folder);
     }

@@ -9,7 +9,9 @@ use lote::run::{GivenUpBatch, RunError, RunPhase, RunStatus, ShardStatus, list, 
 use lote::text::visible;
 
 use crate::exit::{CliError, Exit};
+use crate::invoice;
 use crate::out;
+use crate::quote;
 use crate::shell;
 use crate::summary;
 
@@ -142,10 +144,16 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
                 match args.json {
                     true => out::line(json(&status)?)?,
                     false => out::text(format_args!(
-                        "{}  {}  {}  begun {}",
+                        "{}  {}  {}{}  begun {}",
                         shell::quoted(&status.folder),
                         phase(&status),
                         came(&status),
+                        status
+                            .invoice
+                            .as_deref()
+                            .and_then(invoice::brief)
+                            .map(|cost| format!(", {cost}"))
+                            .unwrap_or_default(),
                         status.begun_at
                     ))?,
                 }
@@ -205,6 +213,11 @@ fn ended(ended: u64, lines: u64) -> String {
 /// The status for people, line by line.
 pub(crate) fn lines(status: &RunStatus) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", shell::quoted(&status.folder), phase(status)), came(status)];
+    match (&status.invoice, &status.quote) {
+        (Some(invoice), quote) => lines.extend(invoice::lines(invoice, quote.as_deref())),
+        (None, Some(quote)) => lines.extend(quote::quoted(quote)),
+        (None, None) => {}
+    }
     lines.extend(status.partition.map(|part| format!("part {part} of its requests")));
     if status.deduplicated > 0 {
         lines.push(format!(

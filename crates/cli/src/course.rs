@@ -16,8 +16,10 @@ use crate::cmd_status;
 use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Stop;
+use crate::invoice;
 use crate::one_by_one::OneByOneArgs;
 use crate::out;
+use crate::prices::PricesArgs;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
 use crate::shell::{self, CommandLine};
@@ -66,6 +68,9 @@ pub(crate) struct CourseArgs {
     /// How long a create whose answer was lost is looked for, twice, before another is sent [default: 2m]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     settle_after_loss: Option<Duration>,
+
+    #[command(flatten)]
+    prices: PricesArgs,
 
     /// Print the summary as one JSON object
     ///
@@ -156,7 +161,7 @@ impl CourseArgs {
         if let Some(time) = self.settle_after_loss {
             run = run.settle_after_loss(time);
         }
-        Ok(run)
+        self.prices.apply(run)
     }
 }
 
@@ -387,6 +392,9 @@ impl Course<'_> {
         if let Some(Deduplicated { lines, usage, .. }) = &report.deduplicated {
             let (lines, tokens) = (out::count(*lines, "line"), usage.total_tokens);
             out::text(format_args!("{lines} equal others and were not sent: {tokens} tokens were not used for them"))?;
+        }
+        if let Some(invoice) = &report.invoice {
+            out::lines(invoice::lines(invoice, report.quote.as_deref()))?;
         }
         if report.undecided > 0 {
             let lines = out::count(report.undecided, "line");

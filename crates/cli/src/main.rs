@@ -2,6 +2,7 @@
 
 mod args;
 mod batch_options;
+mod caps;
 mod cmd_batches;
 mod cmd_check;
 mod cmd_clean;
@@ -26,6 +27,7 @@ mod fetch;
 mod full;
 mod input;
 mod interrupt;
+mod invoice;
 mod one_by_one;
 mod out;
 mod prepare;

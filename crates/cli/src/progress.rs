@@ -122,6 +122,7 @@ impl Bar {
                 out::short(error),
                 out::count(since.as_secs() / 60, "minute"),
             )),
+            Progress::Capped { why } => self.note(format_args!("no other attempt is begun: {}", visible(why))),
             Progress::Cleaned(file) => self.note(cmd_clean::told(file)),
             Progress::Answering { shard, lines, succeeded, failed } => {
                 let ended = succeeded.saturating_add(*failed);

@@ -1,6 +1,6 @@
 //! What a plan will cost, in lines for people.
 
-use lote::prices::Cost;
+use lote::prices::{Cost, PriceRead};
 use lote::run::{ModelQuote, Quote, ShardQuote};
 
 use crate::out;
@@ -37,14 +37,47 @@ pub(crate) fn lines(quote: &Quote) -> Vec<String> {
     lines
 }
 
-fn sum(quote: &Quote) -> String {
-    let mut dates: Vec<&str> = quote.models.iter().filter_map(|model| model.price.as_ref()?.date()).collect();
+/// When the prices were read.
+pub(crate) fn read<'a>(dates: impl Iterator<Item = &'a str>) -> String {
+    let mut dates: Vec<&str> = dates.collect();
     dates.sort_unstable();
-    let read = match (dates.first(), dates.last()) {
+    match (dates.first(), dates.last()) {
         (Some(first), Some(last)) if first == last => format!(", by prices of {first}"),
         (Some(first), Some(last)) => format!(", by prices of {first} to {last}"),
         _ => String::new(),
+    }
+}
+
+/// The sum, in a few words.
+pub(crate) fn brief(quote: &Quote) -> String {
+    let output = match quote.unlimited_lines {
+        0 => format!("at most {} for output", quote.output_at_most),
+        _ => "no most for output".to_owned(),
     };
+    let rest = if quote.unpriced_lines > 0 { " and what is not known" } else { "" };
+    format!("about {} for input, {output}{rest}", quote.input)
+}
+
+/// What a run was to cost, of one that is at work; none where no price is known, or nobody is paid.
+pub(crate) fn quoted(quote: &Quote) -> Option<String> {
+    let is_paid =
+        quote.models.iter().any(|model| model.price.as_ref().is_some_and(|price| *price != PriceRead::default()));
+    let costs = quote.input > Cost::ZERO || quote.output_at_most > Cost::ZERO;
+    (is_paid || costs).then(|| format!("quoted: {}", brief(quote)))
+}
+
+/// How tokens were taken.
+fn counted(quote: &Quote) -> &'static str {
+    let lines: u64 = quote.models.iter().map(|model| model.lines).sum();
+    match quote.counted_lines {
+        0 => "a token for 4 bytes",
+        all if all == lines => "tokens counted",
+        _ => "tokens counted where the model is known, else a token for 4 bytes",
+    }
+}
+
+fn sum(quote: &Quote) -> String {
+    let read = read(quote.models.iter().filter_map(|model| model.price.as_ref()?.date.as_deref()));
     if quote.models.iter().all(|model| model.price.is_none()) {
         return "cost: not known, as no model here has a known price; --prices names a table of yours".to_owned();
     }
@@ -56,7 +89,12 @@ fn sum(quote: &Quote) -> String {
         0 => String::new(),
         count => format!("; not counted: {} whose price is not known", out::count(count, "line")),
     };
-    format!("cost in batches: about {} for input (a token for 4 bytes), {output}{read}{rest}", quote.input)
+    let assumed = match quote.assumed_lines {
+        0 => String::new(),
+        count => format!("; assumed for {}", unlimited(count)),
+    };
+    let how = counted(quote);
+    format!("cost in batches: about {} for input ({how}), {output}{assumed}{read}{rest}", quote.input)
 }
 
 fn unlimited(count: u64) -> String {

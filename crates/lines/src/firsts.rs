@@ -365,7 +365,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let gone = folder.path().join("gone");
         let line = br#"{"custom_id":"a"}"#;
-        let line = CheckedLine { number: 1, custom_id: "a", endpoint: "", model: None, inputs: 0, canonical: line };
+        let line = CheckedLine {
+            number: 1,
+            custom_id: "a",
+            endpoint: "",
+            model: None,
+            inputs: 0,
+            output_limit: None,
+            canonical: line,
+        };
         let error = small(&gone, 1, 4).first(&line).unwrap_err();
         assert_eq!(TemporaryError::inside(&error).map(TemporaryError::folder), Some(gone.as_path()));
     }

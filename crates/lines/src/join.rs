@@ -13,6 +13,7 @@ use crate::anomaly::{Anomalies, Anomaly};
 use crate::ids::IdHasher;
 use crate::reader::DEFAULT_MAX_LINE_BYTES;
 use crate::sorter::{MERGED, Spill};
+use crate::spent::Spent;
 use crate::tally::{ErrorCount, Tally};
 use crate::usage::Usage;
 
@@ -71,6 +72,9 @@ pub struct Joined {
     pub usage: Usage,
     /// How many of the result lines written each model gave.
     pub models: BTreeMap<String, u64>,
+    /// Tokens by model and by what became of the answers, so that they can be priced. No JSON has it.
+    #[serde(skip)]
+    pub spent: Vec<Spent>,
     /// The most frequent errors, missing and unreadable lines among them.
     pub errors: Vec<ErrorCount>,
     /// Answers that were not taken and why, at most [`MAX_ANOMALIES`](crate::MAX_ANOMALIES).
@@ -84,7 +88,7 @@ impl Joined {
     pub(crate) fn of(tally: Tally, lines: u64, answers: u64, anomalies: Vec<Anomaly>, anomalies_omitted: u64) -> Self {
         let errors = tally.top_errors();
         let Tally { succeeded, failed, expired, cancelled, unreadable, missing, .. } = tally;
-        let Tally { cut_off, filtered, refused, usage, models, .. } = tally;
+        let Tally { cut_off, filtered, refused, usage, models, spending, .. } = tally;
         Self {
             lines,
             succeeded,
@@ -100,6 +104,7 @@ impl Joined {
             answers,
             usage,
             models,
+            spent: spending.finish(),
             errors,
             anomalies,
             anomalies_omitted,
@@ -217,6 +222,13 @@ impl<'a> Join<'a> {
         self
     }
 
+    /// Counts the tokens of requests apart that have more input tokens than each of these, for services that price long
+    /// requests higher.
+    pub fn apart(mut self, at: Vec<u64>) -> Self {
+        self.bounds.apart = at;
+        self
+    }
+
     /// Tells each anomaly as well, also those beyond the [`MAX_ANOMALIES`](crate::MAX_ANOMALIES) of the list. One about a
     /// line of an answer file says where its bytes stand; a file that is compressed is told of as it is decompressed: see
     /// [`open_seekable`](crate::open_seekable()).
@@ -269,6 +281,8 @@ struct Bounds {
     block_bytes: u64,
     /// How many request lines that are.
     block_lines: usize,
+    /// Tokens of requests with more of them are counted apart.
+    apart: Vec<u64>,
 }
 
 impl Default for Bounds {
@@ -284,6 +298,7 @@ impl Default for Bounds {
             // As much as stays in the cache of a core until it is written.
             block_bytes: 1 << 20,
             block_lines: 1 << 14,
+            apart: Vec::new(),
         }
     }
 }

@@ -41,6 +41,7 @@ mod scan;
 mod schema;
 mod skip;
 mod sorter;
+mod spent;
 mod sum;
 mod tally;
 mod tape;
@@ -66,6 +67,7 @@ pub use request::{Method, RequestLine};
 pub use result::{ResultError, ResultLine, ResultResponse};
 #[cfg(feature = "schemas")]
 pub use schema::schemas;
+pub use spent::{Spending, Spent, SpentOn};
 pub use sum::Sum;
 pub use tally::{ErrorCount, TOP_ERRORS};
 pub use temporary::TemporaryError;

@@ -18,6 +18,12 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// Nothing yet. Tokens of requests with more input tokens than each of these are counted apart.
+    #[must_use]
+    pub fn apart(at: Vec<u64>) -> Self {
+        Self { tally: Tally::apart(at), ..Self::default() }
+    }
+
     /// Adds all that a join wrote.
     pub fn add(&mut self, joined: &Joined) {
         self.lines += joined.lines;

@@ -9,14 +9,18 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answer, OutcomeKind, Shortfall, UNREADABLE_CODE, UNREADABLE_MESSAGE};
 use crate::join::Joined;
 use crate::raw::clip;
+use crate::spent::{Spending, SpentOn};
 use crate::usage::Usage;
 
 /// How many kinds of error a summary lists, the most frequent first.
 pub const TOP_ERRORS: usize = 20;
 
 /// How many different names (models, errors) are told apart; the rest is counted together.
-const MAX_NAMES: usize = 1_000;
-const OTHER: &str = "(other)";
+pub(crate) const MAX_NAMES: usize = 1_000;
+
+/// The longest name of a model that is kept.
+pub(crate) const LONGEST_NAME: usize = 200;
+pub(crate) const OTHER: &str = "(other)";
 
 /// How often one kind of error happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +50,17 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     pub(crate) usage: Usage,
     pub(crate) models: BTreeMap<String, u64>,
+    /// The tokens, by model and by what became of the answers.
+    pub(crate) spending: Spending,
     errors: HashMap<(String, Option<String>), u64>,
 }
 
 impl Tally {
+    /// Nothing yet. Tokens of requests with more input tokens than each of these are counted apart.
+    pub(crate) fn apart(at: Vec<u64>) -> Self {
+        Self { spending: Spending::apart(at), ..Self::default() }
+    }
+
     /// Counts an answer.
     pub(crate) fn add(&mut self, answer: &Answer<'_>) {
         let outcome = answer.outcome();
@@ -66,6 +77,7 @@ impl Tally {
         }
         if let Some(usage) = seen.usage {
             self.usage += usage;
+            self.spending.add(seen.model.as_deref(), SpentOn::of(answer), usage);
         }
         if let Some(model) = &seen.model {
             count_model(&mut self.models, model);
@@ -87,6 +99,7 @@ impl Tally {
         self.refused += u64::from(refused);
         if let Some(usage) = usage {
             self.usage += usage;
+            self.spending.add(model, if cut_off { SpentOn::CutOff } else { SpentOn::Succeeded }, usage);
         }
         if let Some(model) = model {
             count_model(&mut self.models, model);
@@ -118,6 +131,7 @@ impl Tally {
         self.filtered += joined.filtered;
         self.refused += joined.refused;
         self.usage += joined.usage;
+        joined.spent.iter().for_each(|spent| self.spending.add_spent(spent));
         for (model, count) in &joined.models {
             count_models(&mut self.models, model, *count);
         }
@@ -160,7 +174,7 @@ pub(crate) fn count_models(models: &mut BTreeMap<String, u64>, model: &str, line
         *count += lines;
         return;
     }
-    let name = if models.len() < MAX_NAMES { clip(model, 200).into_owned() } else { OTHER.to_owned() };
+    let name = if models.len() < MAX_NAMES { clip(model, LONGEST_NAME).into_owned() } else { OTHER.to_owned() };
     *models.entry(name).or_default() += lines;
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Collect<'a> {
     deadline: Deadline,
     /// Who may read what comes.
     access: Access,
+    /// Tokens of requests that read more than these are counted apart.
+    apart: Vec<u64>,
     /// Whether the folder is still the one that was opened.
     is_ours: &'a (dyn Fn() -> bool + Sync),
     on_step: OnStep,
@@ -99,6 +101,7 @@ impl<'a> Collect<'a> {
             cadence: Cadence::default(),
             deadline: Deadline::default(),
             access: Access::default(),
+            apart: Vec::new(),
             is_ours: &|| true,
             on_step: Arc::new(|_| ()),
             on_trouble: Arc::new(|_| ()),
@@ -123,6 +126,12 @@ impl<'a> Collect<'a> {
     /// Nobody beyond this is to read what comes.
     pub(crate) fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Counts the tokens of requests apart that have more input tokens than each of these.
+    pub(crate) fn apart(mut self, at: Vec<u64>) -> Self {
+        self.apart = at;
         self
     }
 
@@ -188,9 +197,9 @@ impl<'a> Collect<'a> {
         let secrets = self.client.shared().secrets().clone();
         let unused = unused.map(|begin| Unused::new(begin()?, &answers, secrets)).transpose();
         let unused = unused.map_err(Uncollected::Unwritten)?;
-        let batch = self.batch.clone();
-        let (mut joined, results) =
-            blocking(move || join_all(&requests, &answers, results, unused, Some(&batch))).await?;
+        let (batch, apart) = (self.batch.clone(), self.apart.clone());
+        let joined = blocking(move || join_all(&requests, &answers, (results, apart), unused, Some(&batch))).await;
+        let (mut joined, results) = joined?;
         // The words are those of the result lines.
         self.client.shared().secrets().blank_summary(&mut joined);
         Ok((joined, results))
@@ -326,12 +335,12 @@ fn not_run(batch: &Batch) -> bool {
 pub(crate) fn join_all(
     requests: &Path,
     answers: &[PathBuf],
-    results: Option<AtomicFile>,
+    (results, apart): (Option<AtomicFile>, Vec<u64>),
     mut unused: Option<Unused>,
     batch: Option<&Batch>,
 ) -> Result<(Joined, Results), Uncollected> {
     let each = |anomaly: &Anomaly| unused.iter_mut().for_each(|unused| unused.add(anomaly));
-    let (mut joined, results) = join_into(requests, answers, results, each)?;
+    let (mut joined, results) = join_into(requests, answers, (results, apart), each)?;
     let found = batch.map_or(0, |batch| hold_against(batch, &mut joined));
     if let Some(mut unused) = unused {
         joined.anomalies.iter().take(found).for_each(|anomaly| unused.add(anomaly));
@@ -346,7 +355,7 @@ pub(crate) fn join_to(
     answers: &[PathBuf],
     results: Option<AtomicFile>,
 ) -> Result<(Joined, Results), Uncollected> {
-    let (joined, results) = join_into(requests, answers, results, |_| ())?;
+    let (joined, results) = join_into(requests, answers, (results, Vec::new()), |_| ())?;
     Ok((joined, results.commit()?))
 }
 
@@ -387,10 +396,10 @@ impl Unnamed {
 fn join_into(
     requests: &Path,
     answers: &[PathBuf],
-    results: Option<AtomicFile>,
+    (results, apart): (Option<AtomicFile>, Vec<u64>),
     mut each: impl FnMut(&Anomaly),
 ) -> Result<(Joined, Unnamed), Uncollected> {
-    let join = Join::new(requests, answers.iter().map(PathBuf::as_path)).telling(&mut each);
+    let join = Join::new(requests, answers.iter().map(PathBuf::as_path)).telling(&mut each).apart(apart);
     let Some(mut results) = results else {
         let folder = std::env::temp_dir();
         let temporary = |error| Uncollected::Unwritten(TemporaryError::wrap(&folder, error));

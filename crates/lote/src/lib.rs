@@ -85,6 +85,7 @@ mod secrets;
 mod settings;
 pub mod text;
 mod time;
+mod tokens;
 mod unused;
 mod upload;
 mod wait;

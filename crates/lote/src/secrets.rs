@@ -5,6 +5,7 @@ use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap, mem};
 use serde_json::Value;
 
 use crate::lines::{Anomaly, Joined};
+use crate::run::Invoice;
 
 /// The shortest key that is blanked out of messages. A shorter one would blank out half of the text.
 const SHORTEST_KEY: usize = 4;
@@ -108,6 +109,14 @@ impl Secrets {
             }
             joined.models = models;
         }
+        let models = joined.spent.iter_mut().filter_map(|spent| spent.model.as_mut());
+        models.for_each(|model| self.blank_text(model, SHORTEST));
+    }
+
+    /// Blanks them out of an invoice, whose models are those that result lines name.
+    pub(crate) fn blank_invoice(&self, invoice: &mut Invoice) {
+        let models = invoice.models.iter_mut().filter_map(|of| of.model.as_mut());
+        models.for_each(|model| self.blank_text(model, SHORTEST));
     }
 
     /// Blanks them out of an anomaly.

@@ -257,7 +257,7 @@ pub(crate) fn exit(error: &RunError) -> Exit {
         Exit::GaveUp
     } else if error.is_held() {
         Exit::Held
-    } else if error.is_input() {
+    } else if error.is_input() || error.is_capped() {
         Exit::Refused
     } else if error.is_place()
         || error.is_taken()

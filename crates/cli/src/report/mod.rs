@@ -9,7 +9,7 @@ mod words;
 use std::io::{self, Write};
 use std::path::Path;
 
-use lote::prices::Prices;
+use lote::prices::{Cost, Prices};
 use lote::run::{RunHistory, RunPhase, RunStatus};
 use lote::{OutcomeKind, UnixSeconds};
 use minijinja::Environment;
@@ -23,6 +23,8 @@ use self::timeline::Timeline;
 use crate::exit::CliError;
 use crate::export::costs::Costs;
 use crate::interrupt::Interrupt;
+use crate::invoice;
+use crate::quote;
 use crate::shell;
 
 /// What every page begins with: by this a file is known to be one of ours.
@@ -278,6 +280,7 @@ fn cards(status: &RunStatus, tally: &Tally, timeline: &Timeline) -> Vec<Card> {
         Some(joined) => (joined.usage.input_tokens, joined.usage.output_tokens),
         None => (tally.input_tokens, tally.output_tokens),
     };
+    let cost = (cost.0, cost.1 + &beside(status));
     vec![
         Card {
             what: "succeeded",
@@ -296,6 +299,24 @@ fn cards(status: &RunStatus, tally: &Tally, timeline: &Timeline) -> Vec<Card> {
             below: format!("{} in all", crate::out::count(batches, "batch")),
         },
     ]
+}
+
+/// What stands beside the cost of the results: what else the run has paid for, and what was quoted.
+fn beside(status: &RunStatus) -> String {
+    let Some(invoice) = status.invoice.as_deref().filter(|invoice| invoice::is_told(invoice)) else {
+        return String::new();
+    };
+    let charges = &invoice.charges;
+    let unused = [charges.replaced, charges.surplus, charges.extra].into_iter().filter_map(|charge| charge.cost);
+    let unused: Cost = unused.sum();
+    let mut text = match unused {
+        Cost::ZERO => String::new(),
+        unused => format!("; {unused} for answers that are not used"),
+    };
+    if let Some(quote) = status.quote.as_deref() {
+        text.push_str(&format!("; quoted {}", quote::brief(quote)));
+    }
+    text
 }
 
 fn outcomes(tally: &Tally) -> Vec<Ending> {

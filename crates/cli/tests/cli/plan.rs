@@ -119,7 +119,7 @@ fn the_quote_is_told_by_shard_and_model() {
     assert_eq!(
         quote["models"][3],
         json!({
-            "model": "m-2026-01-02", "lines": 2, "tokens": 201, "price": {"source": null, "date": "2026-11-05"},
+            "model": "m-2026-01-02", "lines": 2, "tokens": 201, "counted_lines": 0, "price": {"source": null, "date": "2026-11-05"},
             "input": "0.1005", "output_tokens_at_most": 20, "output_at_most": "0.04", "unlimited_lines": 1,
         })
     );
@@ -128,6 +128,46 @@ fn the_quote_is_told_by_shard_and_model() {
     let limited = run(&["b.jsonl", "--limit", "1"]).stdout;
     let told = "cost in batches: about $0.10 for input (a token for 4 bytes), at most $0.04 for output, by prices of 2026-11-05\n";
     assert!(limited.contains(told), "{limited}");
+}
+
+#[test]
+fn whose_prices_are_meant_is_said_by_the_service_or_the_dialect() {
+    let line = chat("1", "gpt-4.1-mini");
+    let files = folder(&[("a.jsonl", line.as_bytes()), ("server.toml", b"name = \"ours\"\nextends = \"vllm\"\n")]);
+    for (args, known) in [
+        (vec![], true),
+        (vec!["--dialect", "openai"], true),
+        (vec!["--dialect", "mka1"], false),
+        (vec!["--dialect", "azure"], false),
+        (vec!["--dialect", "./server.toml"], false),
+        (vec!["--base-url", "https://api.openai.com/v1"], true),
+        (vec!["--base-url", "https://apigw.mka1.com"], false),
+        (vec!["--base-url", "https://api.openai.com.example.org/v1"], false),
+        // The dialect of OpenAI is spoken by many.
+        (vec!["--base-url", "http://127.0.0.1:8000/v1", "--dialect", "openai"], false),
+    ] {
+        let ended = lote_in(command(), files.path(), &[&["plan", "a.jsonl"], &args[..]].concat());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let is_known = !ended.stdout.contains("cost: not known, as no model here has a known price");
+        assert_eq!(is_known, known, "{args:?}: {ended:?}");
+    }
+}
+
+#[cfg(not(feature = "full"))]
+#[test]
+fn what_needs_tokens_counted_is_refused_by_the_default_shape_which_says_how_to_get_the_other() {
+    let files = folder(&[("a.jsonl", chat("1", "m").as_bytes())]);
+    for flag in ["--max-cost", "--max-run-tokens", "--assume-output-tokens"] {
+        for command_name in ["plan", "run"] {
+            let mut command = command();
+            command.env("LOTE_BASE_URL", "http://127.0.0.1:9").env("LOTE_API_KEY", "mk-test");
+            let ended = lote_in(command, files.path(), &[command_name, "a.jsonl", flag, "5"]);
+            assert_eq!(ended.code, 2, "{ended:?}");
+            assert!(ended.stderr.contains(&format!("{flag} is in the full shape of the command")), "{ended:?}");
+            assert!(ended.stderr.contains("--features full"), "{ended:?}");
+        }
+    }
+    assert_eq!(names(files.path()), ["a.jsonl"]);
 }
 
 #[test]

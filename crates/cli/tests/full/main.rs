@@ -1,5 +1,6 @@
 //! What only the full shape of the command can do: `cargo test --workspace --features lote-cli/full --test full`.
 
+mod caps;
 #[path = "../cli/common.rs"]
 #[expect(dead_code, reason = "most of it is for the tests of the commands")]
 mod common;

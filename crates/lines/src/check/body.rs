@@ -71,17 +71,21 @@ impl<'o> Checker<'o> {
             let advice = if holds_one { "an object; it was turned into JSON twice" } else { "an object" };
             return self.wrong_type(number, id, "body", advice, kind);
         }
-        let (mut model, mut stream) = (None, false);
+        let (mut model, mut stream, mut most) = (None, false, MostOutput::default());
         match held {
             None => walk.fields(&mut |key, walk| match key.as_ref() {
                 "model" => model = Some(walk.value()),
                 "stream" => stream |= walk.value() == "true",
+                name if walk.kind() == Kind::Number => most.see(name, walk.value()),
                 _ => {}
             }),
             Some(held) => {
                 let mut judge = Judge { checker: self, number, id, held };
-                (model, stream) = judge.body(body, walk);
+                (model, stream, most) = judge.body(body, walk);
             }
+        }
+        if let Some(many) = &mut self.many {
+            many.line.output_limit = most.tokens();
         }
         self.model(number, id, model);
         if stream {
@@ -116,21 +120,48 @@ struct Seen<'a> {
     together: [Option<&'a str>; 2],
 }
 
+/// What a body says of how much the answer may have.
+#[derive(Clone, Copy, Default)]
+struct MostOutput {
+    limit: Option<u64>,
+    answers: u64,
+}
+
+impl MostOutput {
+    /// Sees a number. What is no number of tokens is no limit.
+    fn see(&mut self, name: &str, json: &str) {
+        match name {
+            "max_completion_tokens" | "max_tokens" | "max_output_tokens" => {
+                self.limit = self.limit.max(json.parse().ok());
+            }
+            "n" | "best_of" => self.answers = self.answers.max(json.parse().unwrap_or_default()),
+            _ => {}
+        }
+    }
+
+    fn tokens(self) -> Option<u64> {
+        self.limit.map(|limit| limit.saturating_mul(self.answers.max(1)))
+    }
+}
+
 /// The fields whose values are held against others, here and in the tables.
 const TOGETHER: [&str; 2] = ["n", "best_of"];
 
 impl<'a> Judge<'_, '_> {
-    /// Judges the fields; gives back the model, and whether a stream is asked for.
-    fn body(&mut self, body: &str, walk: &mut Walk<'a>) -> (Option<&'a str>, bool) {
+    /// Judges the fields; gives back the model, whether a stream is asked for, and how much the answer may have.
+    fn body(&mut self, body: &str, walk: &mut Walk<'a>) -> (Option<&'a str>, bool, MostOutput) {
         let rules = self.held.rules;
         let mut seen = Seen::default();
-        let mut prompt = None;
+        let (mut prompt, mut most) = (None, MostOutput::default());
         let (mut named, mut doubled) = (0_u64, 0_u64);
         walk.fields(&mut |key, walk| {
             let kind = walk.kind();
             let Some(at) = rules.fields.iter().position(|field| field.name == key) else {
                 if kind != Kind::Null {
                     seen.misplaced |= self.misplaced(&key);
+                }
+                if kind == Kind::Number {
+                    most.see(&key, walk.value());
                 }
                 return;
             };
@@ -154,6 +185,9 @@ impl<'a> Judge<'_, '_> {
                 return;
             }
             let json = walk.value();
+            if kind == Kind::Number {
+                most.see(field.name, json);
+            }
             match field.name {
                 "model" => seen.model = Some(json),
                 "stream" => seen.stream |= json == "true",
@@ -177,7 +211,7 @@ impl<'a> Judge<'_, '_> {
         self.absent(body, &seen);
         self.of_model(&seen, prompt);
         self.not_less(&seen);
-        (seen.model, seen.stream)
+        (seen.model, seen.stream, most)
     }
 
     /// Reports a key that an object gives more than once: readers of JSON take one or the other.

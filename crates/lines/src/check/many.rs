@@ -26,6 +26,9 @@ pub struct CheckedLine<'a> {
     pub model: Option<&'a str>,
     /// Texts to embed.
     pub inputs: u64,
+    /// The most tokens that the answer may have, as the body limits it (`max_completion_tokens`, `max_tokens` or
+    /// `max_output_tokens`), for each of the answers that it asks for (`n` or `best_of`).
+    pub output_limit: Option<u64>,
     /// The line's JSON, without an end of line.
     pub canonical: &'a [u8],
 }
@@ -327,11 +330,12 @@ impl Many {
     }
 
     fn checked<'l>(&'l mut self, number: u64, canonical: &'l [u8]) -> CheckedLine<'l> {
-        let OwnLine { custom_id, endpoint, model, has_model, inputs } = &self.line;
+        let OwnLine { custom_id, endpoint, model, has_model, inputs, output_limit } = &self.line;
         self.in_file.add(endpoint);
         self.in_all.add(endpoint);
         let model = has_model.then_some(model.as_str());
-        CheckedLine { number, custom_id, endpoint, model, inputs: *inputs, canonical }
+        let (inputs, output_limit) = (*inputs, *output_limit);
+        CheckedLine { number, custom_id, endpoint, model, inputs, output_limit, canonical }
     }
 }
 
@@ -371,13 +375,14 @@ pub(super) struct OwnLine {
     model: String,
     has_model: bool,
     pub(super) inputs: u64,
+    pub(super) output_limit: Option<u64>,
 }
 
 impl OwnLine {
     pub(super) fn begin(&mut self, custom_id: Option<&str>, endpoint: Option<&str>) {
         custom_id.unwrap_or_default().clone_into(&mut self.custom_id);
         endpoint.unwrap_or_default().clone_into(&mut self.endpoint);
-        (self.has_model, self.inputs) = (false, 0);
+        (self.has_model, self.inputs, self.output_limit) = (false, 0, None);
     }
 
     pub(super) fn model(&mut self, model: &str) {

@@ -101,29 +101,30 @@ impl Answers {
         let Some(id) = id else { return Ok(()) };
         let found = Found { file, line: place.line, offset: place.offset, length: place.length };
         let has_succeeded = matches!(worth, Worth::Short | Worth::Succeeded);
-        let plain = bytes.zip(read.ok()).filter(|_| has_succeeded);
-        let plain = plain.and_then(|(bytes, answer)| self.plain(answer, bytes));
-        let facts = Facts { found, worth, sum: bytes.map(crc32fast::hash), plain };
+        let (mut usage, mut model, mut plain) = (None, None, None);
+        if let Ok(answer) = read {
+            let seen = answer.seen();
+            let is_known;
+            (model, is_known) = match seen.model.as_deref() {
+                Some(name) => {
+                    let number = self.model(name);
+                    (number, number.is_some())
+                }
+                None => (None, true),
+            };
+            usage = seen.usage.filter(is_small);
+            // What need not be read again of it.
+            let is_kept = has_succeeded && is_known && usage.is_some() == seen.usage.is_some();
+            let pieces = bytes.filter(|_| is_kept).and_then(|bytes| answer.pieces(bytes));
+            plain = pieces.map(|pieces| Plain { pieces, shortfall: seen.shortfall });
+        }
+        let facts = Facts { found, worth, sum: bytes.map(crc32fast::hash), usage, model, plain };
         let mut entry: Entry = [0; _];
         entry[..2].copy_from_slice(&self.hasher.hash(id));
         entry[2] = self.read;
         entry[3..].copy_from_slice(&facts.to_words());
         self.read += 1;
         self.entries.push(entry)
-    }
-
-    /// What need not be read again of an answer.
-    fn plain(&mut self, answer: &Answer<'_>, bytes: &[u8]) -> Option<Plain> {
-        let pieces = answer.pieces(bytes)?;
-        let seen = answer.seen();
-        if seen.usage.as_ref().is_some_and(|usage| !is_small(usage)) {
-            return None;
-        }
-        let model = match seen.model.as_deref() {
-            Some(model) => Some(self.model(model)?),
-            None => None,
-        };
-        Some(Plain { pieces, shortfall: seen.shortfall, usage: seen.usage, model })
     }
 
     /// The number of a model.

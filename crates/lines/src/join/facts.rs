@@ -48,10 +48,6 @@ impl Worth {
 pub(super) struct Plain {
     pub(super) pieces: Pieces,
     pub(super) shortfall: Shortfall,
-    /// No count of it is above [`u32::MAX`].
-    pub(super) usage: Option<Usage>,
-    /// The place of its model among those that are known.
-    pub(super) model: Option<u8>,
 }
 
 /// What is kept of one answer, or of a line that cannot be read.
@@ -61,6 +57,10 @@ pub(super) struct Facts {
     pub(super) worth: Worth,
     /// The checksum of its bytes, as they stand in the file.
     pub(super) sum: Option<u32>,
+    /// What it says was used, if no count of it is above [`u32::MAX`].
+    pub(super) usage: Option<Usage>,
+    /// The place of its model among those that are known.
+    pub(super) model: Option<u8>,
     pub(super) plain: Option<Plain>,
 }
 
@@ -96,34 +96,34 @@ pub(super) fn is_small(usage: &Usage) -> bool {
 
 impl Facts {
     pub(super) fn to_words(self) -> [u64; FACTS] {
-        let Self { found, worth, sum, plain } = self;
+        let Self { found, worth, sum, usage, model, plain } = self;
         let Found { file, line, offset, length } = found;
         let mut words = [0; FACTS];
-        words[0] = worth as u64 | flag(SUM, sum.is_some());
+        words[0] = worth as u64
+            | flag(SUM, sum.is_some())
+            | flag(USAGE, usage.is_some())
+            | flag(MODEL, model.is_some())
+            | u64::from(model.unwrap_or_default()) << MODEL_AT;
         words[1] = offset;
         words[2] = length;
         words[3] = line;
         words[4] = pair(file, 0);
-        words[7] = pair(sum.unwrap_or_default(), 0);
-        let Some(Plain { pieces, shortfall, usage, model }) = plain else { return words };
+        let usage = usage.unwrap_or_default();
+        let small = |count: u64| count as u32;
+        words[7] = pair(sum.unwrap_or_default(), small(usage.input_tokens));
+        words[8] = pair(small(usage.output_tokens), small(usage.total_tokens));
+        words[9] = pair(small(usage.cached_tokens), small(usage.reasoning_tokens));
+        let Some(Plain { pieces, shortfall }) = plain else { return words };
         let Pieces { id, custom_id, response } = pieces;
         let (id_at, id_length) = id.unwrap_or_default();
         words[0] |= PLAIN
             | flag(ID, id.is_some())
             | flag(CUT_OFF, shortfall.cut_off)
             | flag(FILTERED, shortfall.filtered)
-            | flag(REFUSED, shortfall.refused)
-            | flag(USAGE, usage.is_some())
-            | flag(MODEL, model.is_some())
-            | u64::from(model.unwrap_or_default()) << MODEL_AT;
+            | flag(REFUSED, shortfall.refused);
         words[4] |= u64::from(id_length) << 16 | u64::from(custom_id.1);
         words[5] = pair(id_at, custom_id.0);
         words[6] = pair(response.0, response.1);
-        let usage = usage.unwrap_or_default();
-        let small = |count: u64| count as u32;
-        words[7] |= pair(0, small(usage.input_tokens));
-        words[8] = pair(small(usage.output_tokens), small(usage.total_tokens));
-        words[9] = pair(small(usage.cached_tokens), small(usage.reasoning_tokens));
         words
     }
 
@@ -134,8 +134,6 @@ impl Facts {
         let (sum, input) = halves(words[7]);
         let plain = is(PLAIN).then(|| {
             let (id_at, custom_id_at) = halves(words[5]);
-            let (output, total) = halves(words[8]);
-            let (cached, reasoning) = halves(words[9]);
             Plain {
                 pieces: Pieces {
                     id: is(ID).then_some((id_at, (lengths >> 16) as u16)),
@@ -143,17 +141,19 @@ impl Facts {
                     response: halves(words[6]),
                 },
                 shortfall: Shortfall { cut_off: is(CUT_OFF), filtered: is(FILTERED), refused: is(REFUSED) },
-                usage: is(USAGE).then_some(Usage {
-                    input_tokens: input.into(),
-                    output_tokens: output.into(),
-                    total_tokens: total.into(),
-                    cached_tokens: cached.into(),
-                    reasoning_tokens: reasoning.into(),
-                }),
-                model: is(MODEL).then_some((flags >> MODEL_AT) as u8),
             }
         });
-        Self { found: Found::of(words), worth: Worth::of(words), sum: is(SUM).then_some(sum), plain }
+        let (output, total) = halves(words[8]);
+        let (cached, reasoning) = halves(words[9]);
+        let usage = is(USAGE).then_some(Usage {
+            input_tokens: input.into(),
+            output_tokens: output.into(),
+            total_tokens: total.into(),
+            cached_tokens: cached.into(),
+            reasoning_tokens: reasoning.into(),
+        });
+        let model = is(MODEL).then_some((flags >> MODEL_AT) as u8);
+        Self { found: Found::of(words), worth: Worth::of(words), sum: is(SUM).then_some(sum), usage, model, plain }
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back() {
         let found = Found { file: u32::MAX, line: u64::MAX, offset: u64::MAX - 1, length: u64::MAX - 2 };
-        let bare = Facts { found, worth: Worth::Whole, sum: None, plain: None };
+        let bare = Facts { found, worth: Worth::Whole, sum: None, usage: None, model: None, plain: None };
         for worth in [Worth::Unreadable, Worth::Whole, Worth::Short, Worth::Succeeded] {
             for sum in [None, Some(0), Some(u32::MAX)] {
                 let facts = Facts { worth, sum, ..bare };
@@ -188,11 +188,12 @@ mod tests {
                     response: (u32::MAX - 1, u32::MAX),
                 },
                 shortfall: Shortfall { cut_off: is(1), filtered: is(2), refused: is(3) },
-                usage: is(4).then_some(usage),
-                model: is(5).then_some(u8::MAX),
             };
-            let facts = Facts { worth: Worth::Succeeded, sum: Some(9), plain: Some(plain), ..bare };
-            assert_eq!(Facts::of(&facts.to_words()), facts);
+            let (usage, model) = (is(4).then_some(usage), is(5).then_some(u8::MAX));
+            for plain in [Some(plain), None] {
+                let facts = Facts { worth: Worth::Succeeded, sum: Some(9), usage, model, plain, ..bare };
+                assert_eq!(Facts::of(&facts.to_words()), facts);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::facts::{FACTS, Facts, Found, Worth};
 use super::requests::{CustomIds, Requests};
 use super::{Bounds, JoinError};
 use crate::sorter::{Ahead, Sorted, Sorter, TOGETHER};
+use crate::spent::{Spending, Spent, SpentOn};
 
 /// The number of a request line, what there is for it, and what is kept of that.
 type Entered = [u64; 2 + FACTS];
@@ -49,6 +50,8 @@ pub(super) struct Matched {
     /// Answers that no request line asked for, in the order of the files.
     foreign: Sorted<4>,
     pub(super) foreign_count: u64,
+    /// The tokens of answers that no result is written of.
+    pub(super) extra: Vec<Spent>,
 }
 
 impl Matched {
@@ -137,6 +140,7 @@ pub(super) fn matched(answers: &mut Answers, requests: Requests, bounds: &Bounds
         duplicates: Sorter::new(bounds.spill(bounds.requests)),
         foreign: Sorter::new(bounds.spill(bounds.requests)),
         foreign_count: 0,
+        extra: Spending::apart(bounds.apart.clone()),
     };
     let (mut entry, mut request) = (next(&mut entries)?, asked.next()?);
     loop {
@@ -179,6 +183,7 @@ pub(super) fn matched(answers: &mut Answers, requests: Requests, bounds: &Bounds
         duplicates: matching.duplicates.finish()?,
         foreign: matching.foreign.finish()?,
         foreign_count: matching.foreign_count,
+        extra: matching.extra.finish(),
     })
 }
 
@@ -205,9 +210,18 @@ struct Matching<'a> {
     duplicates: Sorter<7>,
     foreign: Sorter<4>,
     foreign_count: u64,
+    extra: Spending,
 }
 
 impl Matching<'_> {
+    /// What an answer has used that no result is written of.
+    fn extra(&mut self, Facts { usage, model, .. }: Facts) {
+        if let Some(usage) = usage {
+            let model = model.and_then(|model| self.answers.models.get(usize::from(model)));
+            self.extra.add(model.map(String::as_str), SpentOn::Extra, usage);
+        }
+    }
+
     /// One more answer to the same custom_id, which stands behind the others.
     fn compete(&mut self, best: &mut Best, (mut place, entry): (u64, Entry)) -> io::Result<()> {
         let at = entry[2];
@@ -223,6 +237,7 @@ impl Matching<'_> {
             return Ok(());
         }
         best.twice = true;
+        self.extra(Facts::of(&facts(&loser)));
         let loser = Found::of(&facts(&loser));
         let winner = Found::of(&facts(&best.entry));
         let Found { file, line, offset, length } = loser;
@@ -247,6 +262,9 @@ impl Matching<'_> {
             }
         };
         let best = best.filter(|_| !before);
+        if let Some(best) = best.filter(|_| taken == Taken::Doubtful) {
+            self.extra(Facts::of(&facts(&best.entry)));
+        }
         match &mut self.asking {
             Asking::Held(lines) => lines.push([line, taken as u64, best.map_or(NOWHERE, |best| best.at)]),
             Asking::Copied(sorter) => {
@@ -264,6 +282,7 @@ impl Matching<'_> {
     fn leave(&mut self, best: &Best) -> io::Result<()> {
         let Found { file, line, offset, length } = Found::of(&facts(&best.entry));
         self.foreign_count += 1;
+        self.extra(Facts::of(&facts(&best.entry)));
         self.foreign.push([file.into(), offset, line, length])
     }
 }

@@ -37,7 +37,8 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
         out: Option<&'o mut dyn Write>,
     ) -> Self {
         let out = out.map(|out| BufWriter::with_capacity(super::AHEAD, out));
-        Self { answers, bounds, input, anomalies, tally: Tally::default(), lines: 0, out }
+        let tally = Tally::apart(bounds.apart.clone());
+        Self { answers, bounds, input, anomalies, tally, lines: 0, out }
     }
 
     /// Writes all of them.
@@ -45,6 +46,7 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
         if let Some(held) = self.anomalies.take_held() {
             self.tell(held, &mut matched)?;
         }
+        matched.extra.drain(..).for_each(|spent| self.tally.spending.add_spent(&spent));
         let mut block = Block::default();
         let mut next = matched.request().map_err(|error| self.bounds.temporary(error))?;
         while next.is_some() {
@@ -173,7 +175,7 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
             }
             Taken::Answer | Taken::Unreadable => match (&pending.facts.plain, self.out.is_none()) {
                 (Some(plain), true) => {
-                    self.count(plain);
+                    self.count(&pending.facts, plain);
                     Ok(())
                 }
                 _ => self.answer(pending, block.bytes(pending), custom_id),
@@ -181,9 +183,9 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
         }
     }
 
-    fn count(&mut self, plain: &Plain) {
-        let model = plain.model.and_then(|model| self.answers.models.get(usize::from(model)));
-        self.tally.add_success(plain.shortfall, plain.usage, model.map(String::as_str));
+    fn count(&mut self, facts: &Facts, plain: &Plain) {
+        let model = facts.model.and_then(|model| self.answers.models.get(usize::from(model)));
+        self.tally.add_success(plain.shortfall, facts.usage, model.map(String::as_str));
     }
 
     /// Writes an answer, or that it cannot be read.
@@ -197,7 +199,7 @@ impl<'i, 'o, 'e> Results<'i, 'o, 'e> {
             if plain.pieces.custom_id(bytes) != Some(custom_id.as_bytes()) {
                 return self.changed(facts.found, custom_id);
             }
-            self.count(plain);
+            self.count(facts, plain);
             return self.out.as_mut().map_or(Ok(()), |out| plain.pieces.write(bytes, out));
         }
         match Answer::parse(bytes) {

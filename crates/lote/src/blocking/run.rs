@@ -10,6 +10,7 @@ use crate::{
     BatchId, Cadence, Tolerance,
     lines::Limits,
     options,
+    prices::{Cost, Prices},
     run::{self, Clean, CleanedRemote, Pace, Partition, Progress, Repair, Report, RunError, RunEvent, RunStatus},
 };
 
@@ -73,6 +74,10 @@ mirror! {
         fn anew(anew: bool);
         fn clean_remote(clean: bool);
         fn partial(partial: bool);
+        fn prices(prices: Prices);
+        fn max_cost(cost: Cost);
+        fn max_run_tokens(tokens: u64);
+        fn assume_output_tokens(tokens: u64);
         fn synchronous(synchronous: bool);
         fn pace(pace: Pace);
         fn embedded(gateway: impl Into<String>);

@@ -4,9 +4,12 @@ use std::{
     fmt,
     iter::Sum,
     ops::{Add, AddAssign},
+    str::FromStr,
 };
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::Error;
 
 /// Decimals of a dollar that an amount has.
 const DECIMALS: u32 = 12;
@@ -84,6 +87,36 @@ impl Serialize for Cost {
     }
 }
 
+impl<'de> Deserialize<'de> for Cost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Reads dollars, such as `12`, `0.0042` and `$12.50`.
+impl FromStr for Cost {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let fault = |why: &str| Error::invalid(format!("{text:?} {why}"));
+        let amount = text.trim();
+        let amount = amount.strip_prefix('$').unwrap_or(amount);
+        let (whole, decimals) = amount.split_once('.').unwrap_or((amount, ""));
+        let decimals = decimals.trim_end_matches('0');
+        if amount.is_empty()
+            || amount == "."
+            || !whole.bytes().chain(decimals.bytes()).all(|byte| byte.is_ascii_digit())
+        {
+            return Err(fault("is no amount in dollars, such as 12.50"));
+        }
+        if decimals.len() > DECIMALS as usize {
+            return Err(fault("has more than 12 decimals"));
+        }
+        let digits = format!("{whole}{decimals:0<width$}", width = DECIMALS as usize);
+        digits.parse().map(Self).map_err(|_| fault("is more than can be counted"))
+    }
+}
+
 impl Add for Cost {
     type Output = Self;
 
@@ -126,8 +159,37 @@ mod tests {
             let cost = Cost(picodollars);
             assert_eq!((cost.to_string().as_str(), cost.exact().as_str()), (shown, exact));
             assert_eq!(serde_json::to_string(&cost).unwrap(), format!("\"{exact}\""));
+            assert_eq!(
+                (exact.parse::<Cost>().unwrap(), cost),
+                (cost, serde_json::from_str(&format!("{exact:?}")).unwrap())
+            );
         }
         assert_eq!(format!("{:>6}|{:<4}|", Cost(50_000_000_000), Cost(0)), " $0.05|$0  |");
+    }
+
+    #[test]
+    fn amounts_are_read_to_the_last_digit_and_nothing_else_is_taken_for_one() {
+        for (text, picodollars) in
+            [("$12.50", 12_500_000_000_000), (" 7. ", 7 * DOLLAR), (".5", DOLLAR / 2), ("1.0000000000000", DOLLAR)]
+        {
+            assert_eq!(text.parse::<Cost>().unwrap().picodollars(), picodollars, "{text}");
+        }
+        let most = Cost(u128::MAX);
+        assert_eq!(most.exact().parse::<Cost>().unwrap(), most);
+        for (text, why) in [
+            ("", "is no amount in dollars, such as 12.50"),
+            (".", "is no amount"),
+            ("$", "is no amount"),
+            ("-1", "is no amount"),
+            ("1e3", "is no amount"),
+            ("1,50", "is no amount"),
+            ("12 USD", "is no amount"),
+            ("0.0000000000001", "has more than 12 decimals"),
+            ("999999999999999999999999999999999999999", "is more than can be counted"),
+        ] {
+            let error = text.parse::<Cost>().unwrap_err();
+            assert!(error.is_invalid() && error.to_string().contains(why), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -7,15 +7,16 @@ mod read;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, LazyLock},
 };
 
 pub use cost::Cost;
-pub use price::Price;
+pub use price::{Price, PriceRead};
+use reqwest::Url;
 
-use crate::{Error, settings};
+use crate::{Dialect, Error, settings};
 
 /// The prices of models: those that are built in, and a user's own, which come before them.
 ///
@@ -55,6 +56,8 @@ use crate::{Error, settings};
 pub struct Prices {
     /// Those that come first, first.
     tables: Vec<Arc<Table>>,
+    /// The user's own table, as it was written.
+    own: Option<Arc<str>>,
 }
 
 /// The prices of one table, and how they are found.
@@ -65,6 +68,9 @@ struct Table {
     patterns: Vec<(String, usize)>,
 }
 
+/// The host whose prices are built in.
+const OPENAI: &str = "api.openai.com";
+
 const BUILT_IN: &str = include_str!("built_in.toml");
 
 static TABLE: LazyLock<Arc<Table>> = LazyLock::new(|| {
@@ -73,10 +79,10 @@ static TABLE: LazyLock<Arc<Table>> = LazyLock::new(|| {
 });
 
 impl Prices {
-    /// The built-in prices, those of OpenAI. Each has its [source](Price::source) and the [date](Price::date) at which it was
+    /// The built-in prices, those of OpenAI: of another service they say nothing, and [`at`](Self::at) leaves them out. Each has its [source](Price::source) and the [date](Price::date) at which it was
     /// read: services change their prices at any time.
     pub fn built_in() -> Self {
-        Self { tables: vec![Arc::clone(&TABLE)] }
+        Self { tables: vec![Arc::clone(&TABLE)], own: None }
     }
 
     /// A table of one's own, and the built-in prices of models that it does not name.
@@ -102,7 +108,43 @@ impl Prices {
         let rates = price::Rates { output: Some(0), ..price::Rates::default() };
         let rates = price::Both { now: rates, batch: rates };
         let free = Price { models: vec!["*".to_owned()], rates, tiers: Vec::new(), source: None, date: None };
-        Self { tables: vec![Arc::new(Table::new(vec![free]))] }
+        Self { tables: vec![Arc::new(Table::new(vec![free]))], own: None }
+    }
+
+    /// These prices at the service of a base URL. The built-in ones are those of OpenAI, and hold at `api.openai.com` alone: a
+    /// model of the same name at another service, or where the data are to stay in a region, has a price only in a table of
+    /// one's own.
+    ///
+    /// ```
+    /// use lote::prices::Prices;
+    ///
+    /// let prices = Prices::built_in();
+    /// assert!(prices.at("https://api.openai.com/v1").find("gpt-4.1").is_some());
+    /// assert!(prices.at("https://apigw.mka1.com/api/v1/llm").find("gpt-4.1").is_none());
+    /// ```
+    pub fn at(&self, base_url: &str) -> Self {
+        let host = Url::parse(base_url.trim()).ok().and_then(|url| Some(url.host_str()?.to_ascii_lowercase()));
+        let is_openai = host.as_deref() == Some(OPENAI);
+        let holds = |table: &&Arc<Table>| is_openai || !Arc::ptr_eq(table, &TABLE);
+        Self { tables: self.tables.iter().filter(holds).cloned().collect(), own: self.own.clone() }
+    }
+
+    /// These prices at the service that a dialect is of: as [`at`](Self::at) its base URL. At a service whose dialect has none,
+    /// such as a server of one's own, no built-in price holds.
+    pub fn of(&self, dialect: &Dialect) -> Self {
+        self.at(dialect.url().unwrap_or_default())
+    }
+
+    /// The table of one's own, as it was written.
+    pub(crate) fn own(&self) -> Option<&str> {
+        self.own.as_deref()
+    }
+
+    /// The numbers of input tokens above which requests cost more.
+    pub(crate) fn tiers(&self) -> Vec<u64> {
+        let prices = self.tables.iter().flat_map(|table| &table.prices);
+        let tiers: BTreeSet<u64> = prices.flat_map(|price| price.tiers.iter().map(|(above, _)| *above)).collect();
+        tiers.into_iter().collect()
     }
 
     /// What a model costs, if that is known.
@@ -112,7 +154,7 @@ impl Prices {
 
     fn before_the_built_in(from: &str, text: &str) -> Result<Self, Error> {
         let own = Arc::new(Table::new(read::read(from, text)?));
-        Ok(Self { tables: vec![own, Arc::clone(&TABLE)] })
+        Ok(Self { tables: vec![own, Arc::clone(&TABLE)], own: Some(text.into()) })
     }
 }
 

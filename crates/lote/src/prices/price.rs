@@ -1,5 +1,7 @@
 //! What one model costs.
 
+use serde::{Deserialize, Serialize};
+
 use super::cost::Cost;
 use crate::Usage;
 
@@ -60,16 +62,40 @@ impl Price {
         whole(&self.rates(usage.input_tokens).batch, usage)
     }
 
-    /// What the input of a request costs in a batch when none of it is cached, and what so much output costs; none where the
-    /// model has no price for output.
-    pub(crate) fn batch_parts(&self, input: u64, output: u64) -> (Cost, Option<Cost>) {
-        let rates = self.rates(input).batch;
+    /// What the input of a request costs in a batch, or at once, when none of it is cached, and what so much output costs; none
+    /// where the model has no price for output.
+    pub(crate) fn parts(&self, input: u64, output: u64, at_once: bool) -> (Cost, Option<Cost>) {
+        let Both { now, batch } = *self.rates(input);
+        let rates = if at_once { now } else { batch };
         (Cost::of(input, rates.input), rates.output.map(|price| Cost::of(output, price)))
+    }
+
+    /// What the tokens of several requests cost, of which the shortest and the longest have so many input tokens; none when
+    /// that cannot be told, as where they are of several tiers.
+    pub(crate) fn cost_of_many(&self, input: (u64, u64), usage: &Usage, at_once: bool) -> Option<Cost> {
+        let rates = self.rates(input.0);
+        let is_one = std::ptr::eq(rates, self.rates(input.1));
+        is_one.then_some(if at_once { &rates.now } else { &rates.batch }).and_then(|rates| whole(rates, usage))
+    }
+
+    /// Where and when it was read.
+    pub(crate) fn read(&self) -> PriceRead {
+        PriceRead { source: self.source.clone(), date: self.date.clone() }
     }
 
     fn rates(&self, input: u64) -> &Both {
         self.tiers.iter().find(|(above, _)| input > *above).map_or(&self.rates, |(_, rates)| rates)
     }
+}
+
+/// Where and when a price was read, as its table says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PriceRead {
+    /// Where.
+    pub source: Option<String>,
+    /// When, as `2026-11-05`.
+    pub date: Option<String>,
 }
 
 fn whole(rates: &Rates, usage: &Usage) -> Option<Cost> {

@@ -54,7 +54,7 @@ fn what_is_left_out_has_its_rule() {
     assert_eq!(costs(table, "m", &sum), [None, None]);
     let price = Prices::from_toml(table).unwrap().find("m").cloned().unwrap();
     assert_eq!((price.source(), price.date(), price.models()), (None, None, &["m".to_owned()][..]));
-    assert_eq!(price.batch_parts(1_000_000, 1), (price.cost(&usage(1_000_000, 0, 0)).unwrap(), None));
+    assert_eq!(price.parts(1_000_000, 1, false), (price.cost(&usage(1_000_000, 0, 0)).unwrap(), None));
 }
 
 #[test]

@@ -7,8 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{OnProgress, Pace, Partition, Progress, adopt, schedule::Bounds, stream::Queue};
-use crate::{BatchId, BatchOptions, Cadence, Client, Tolerance, lines::Limits, options};
+use super::{OnProgress, Pace, Partition, Progress, adopt, caps::Caps, schedule::Bounds, stream::Queue};
+use crate::{
+    BatchId, BatchOptions, Cadence, Client, Tolerance,
+    lines::Limits,
+    options,
+    prices::{Cost, Prices},
+};
 
 /// How long a create whose answer was lost is looked for twice, one after the other, before another is sent.
 const SETTLE_AFTER_LOSS: Duration = Duration::from_secs(120);
@@ -68,6 +73,9 @@ pub struct Run {
     pub(super) anew: bool,
     pub(super) clean_remote: bool,
     pub(super) partial: bool,
+    /// By which prices it is told what the run costs, if any were named.
+    pub(super) prices: Option<Prices>,
+    pub(super) caps: Caps,
     pub(super) synchronous: bool,
     pub(super) pace: Pace,
     pub(super) gateway: Option<String>,
@@ -140,6 +148,8 @@ impl Run {
             anew: false,
             clean_remote: false,
             partial: false,
+            prices: None,
+            caps: Caps::default(),
             synchronous: false,
             pace: Pace::new(),
             gateway: None,
@@ -318,6 +328,38 @@ impl Run {
     /// may have been paid for: they are not in `failed.jsonl`. When the shards are released, all results are written anew.
     pub fn partial(mut self, partial: bool) -> Self {
         self.partial = partial;
+        self
+    }
+
+    /// By which prices it is told what the run costs, before ([`Report::quote`](super::Report::quote)) and after
+    /// ([`Report::invoice`](super::Report::invoice)): a table of one's own, and the built-in ones where they
+    /// [hold](Prices::at). The default are the latter. The folder keeps the table, until another is named.
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = Some(prices);
+        self
+    }
+
+    /// The most that the run may cost in all, with all of its attempts: what its answers did cost, and what the lines may
+    /// cost that have none yet, as [`Quote`](super::Quote) says it, with tokens counted. What is above that is not sent: the
+    /// run is [refused](super::RunError::is_capped), and another attempt is not begun
+    /// ([`Progress::Capped`](super::Progress::Capped)). So is one of which nobody can say it, as when the price of a model is
+    /// not known, or a line sets no limit on its answer, and any run where the feature `tokens` is off. The folder keeps it, until
+    /// another is named.
+    pub fn max_cost(mut self, cost: Cost) -> Self {
+        self.caps.max_cost = Some(cost);
+        self
+    }
+
+    /// The most tokens that the run may use in all, read and written, as [`max_cost`](Self::max_cost).
+    pub fn max_run_tokens(mut self, tokens: u64) -> Self {
+        self.caps.max_tokens = Some(tokens);
+        self
+    }
+
+    /// What the answer to a line is taken to have that sets no limit, for [`max_cost`](Self::max_cost) and
+    /// [`max_run_tokens`](Self::max_run_tokens). It is an assumption: nobody holds an answer to it.
+    pub fn assume_output_tokens(mut self, tokens: u64) -> Self {
+        self.caps.assumed = Some(tokens);
         self
     }
 

@@ -56,6 +56,8 @@ pub(super) enum Kind {
     Unreadable { name: &'static str, why: String },
     /// The folder was removed or replaced.
     Lost,
+    /// It would cost, or use, more than it may, or nobody can say that it does not.
+    Capped { why: String },
     /// The service refused, or could not be reached.
     Service(Error),
     /// Batches are open, and it was not possible to follow them, or to fetch what they have.
@@ -165,6 +167,12 @@ impl RunError {
     /// The request lines are not fit to be sent; nothing was. See [`findings`](Self::findings).
     pub fn is_input(&self) -> bool {
         matches!(self.0.kind, Kind::Input { .. })
+    }
+
+    /// What is to be sent may cost or use more than the run [may](super::Run::max_cost), or nobody can say that it does not.
+    /// It was not sent; batches that were made before go on.
+    pub fn is_capped(&self) -> bool {
+        matches!(self.0.kind, Kind::Capped { .. })
     }
 
     /// A place cannot be read, or cannot take what is to be written there; nothing was sent.
@@ -355,6 +363,13 @@ impl fmt::Display for RunError {
                  another one",
                 folder(),
             ),
+            Kind::Capped { why } => {
+                write!(f, "{why}")?;
+                match self.0.standing.as_ref().filter(|standing| !standing.is_nothing()) {
+                    None => write!(f, "; nothing was sent"),
+                    Some(standing) => write!(f, "; nothing more was sent; {standing}"),
+                }
+            }
             Kind::Lost => {
                 write!(f, "{} was removed or replaced while this run was at work in it; ", folder())?;
                 match self.0.standing.as_ref().filter(|standing| !standing.is_nothing()) {

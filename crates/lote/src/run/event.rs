@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{plan::ShardPlan, report::SynchronousLines};
+use super::{caps::Caps, plan::ShardPlan, report::SynchronousLines};
 use crate::{
     BatchId, FileId, UnixSeconds,
     save::{Stored, Written},
@@ -77,6 +77,10 @@ pub(super) enum Event {
     Synchronous { shard: u32, nonce: String },
     /// The service took none of the lines that were to be sent one by one, and was sent none that can be charged.
     Unsent { shard: u32, why: String },
+    /// What the run may cost at the most from now on.
+    Capped(Caps),
+    /// By which prices it is told from now on what it costs: a table of the user's own, as it was written.
+    Priced { table: String },
     /// What a newer version wrote.
     #[serde(other)]
     Unknown,

@@ -11,8 +11,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    RunError,
+    Invoice, RunError,
     folder::{ALTERED, ANOMALIES, FAILED, Folder, RESULTS, SUMMARY},
+    money,
     plan::ShardPlan,
     record::{Copies, Record, shard_folder, surplus_folder},
     report::{Deduplicated, Summary},
@@ -22,17 +23,20 @@ use super::{
 use crate::{
     Batch, BatchId, Client,
     heavy::blocking,
-    lines::{Answer, Joined, OutcomeKind, Sum},
+    lines::{Answer, Joined, OutcomeKind, Spent, Sum},
+    prices::Prices,
     save::{AtomicFile, Summing, Written},
 };
 
+mod bill;
 mod copies;
 mod pairs;
 #[cfg(test)]
 mod tests;
 
+use bill::Bill;
 pub(super) use pairs::custom_id;
-use pairs::{Pairs, Visit};
+use pairs::{Beaten, Pairs, Visit};
 
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
 const HELD: &str = "held";
@@ -45,6 +49,15 @@ pub(super) struct ShardSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) batch: Option<Batch>,
     pub(super) joined: Joined,
+    /// The tokens of its answers; none of a shard that was settled by a version that did not count them by model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) spent: Option<Vec<Spent>>,
+}
+
+impl ShardSummary {
+    pub(super) fn new(batch: Option<Batch>, joined: Joined) -> Self {
+        Self { spent: Some(joined.spent.clone()), batch, joined }
+    }
 }
 
 /// Writes the results of all shards, the lines that did not succeed, what is odd, and the summary. The results of lines
@@ -60,6 +73,7 @@ pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Wri
     let mut merged = merged.map_err(|Fault(path, error)| failed("put together", &path, error))?;
     // The words are those of the result lines.
     client.shared().secrets().blank_summary(&mut merged.joined);
+    client.shared().secrets().blank_invoice(&mut merged.invoice);
     let results = merged.results.clone();
     folder.write_sealed(SUMMARY, &Summary::new(folder, merged))?;
     Ok(results)
@@ -69,6 +83,9 @@ pub(super) async fn put_together(folder: &Folder, client: &Client) -> Result<Wri
 struct Merge {
     root: PathBuf,
     parts: Parts,
+    /// By which it is told what the answers did cost, and whether nobody was paid.
+    prices: Prices,
+    embedded: bool,
     results: AtomicFile,
     failed: AtomicFile,
     anomalies: AtomicFile,
@@ -89,6 +106,8 @@ pub(super) struct Parts {
 struct Part {
     plan: ShardPlan,
     attempt: u32,
+    /// Whether its lines were sent one by one, and answered at once.
+    at_once: bool,
     /// Whether its lines are a part of those of another shard, which stands for them in the order of the input.
     is_half: bool,
     /// Batches that were made of the same lines for nothing, and where what they finished is.
@@ -112,6 +131,7 @@ pub(super) struct Merged {
     pub(super) undecided: u64,
     /// Lines that were not sent, since they equal others.
     pub(super) deduplicated: Option<Deduplicated>,
+    pub(super) invoice: Invoice,
     pub(super) results: Written,
 }
 
@@ -137,6 +157,8 @@ impl Merge {
         Ok(Self {
             root: folder.path().to_owned(),
             parts: Parts::of(folder),
+            prices: money::prices(&folder.record, &folder.state),
+            embedded: folder.is_embedded(),
             results: folder.begin(RESULTS)?,
             failed: folder.begin(FAILED)?,
             anomalies: folder.begin(ANOMALIES)?,
@@ -151,15 +173,19 @@ impl Merge {
             move |error| Fault(path, error)
         };
         let mut sum = Sum::default();
+        let mut bill = Bill::new(&self.prices);
         // Shards of which every line succeeded, in a run that was tried once: their results were counted when they were joined.
         let mut counted = BTreeMap::new();
-        let tried_once = self.parts.shards.values().all(|part| part.attempt == 1);
+        // What a surplus batch has may be better than an answer that was cut off, also of the halves of its shard.
+        let tried_once = self.parts.shards.values().all(|part| part.attempt == 1 && part.surplus.is_empty());
         {
             let mut anomalies = BufWriter::new(self.anomalies.file());
             for (number, part) in &self.parts.shards {
                 if let Came::Results(written) = &part.came {
-                    let joined = read_summary(&self.root, *number)?.joined;
-                    if tried_once && joined.succeeded == joined.lines {
+                    let ShardSummary { joined, spent, .. } = read_summary(&self.root, *number)?;
+                    let is_counted = tried_once && joined.succeeded == joined.lines;
+                    bill.shard(*number, part, spent.as_deref(), is_counted);
+                    if is_counted {
                         sum.add(&joined);
                         counted.insert(*number, written);
                     } else {
@@ -169,13 +195,14 @@ impl Merge {
                 }
                 // Whose lines are no more than others of the same lines: their answers are not counted.
                 for (batch, folder) in &part.surplus {
-                    let joined = read_surplus(&self.root, *number, folder)?.joined;
+                    let ShardSummary { joined, spent, .. } = read_surplus(&self.root, *number, folder)?;
+                    bill.surplus(part, spent.as_deref());
                     write_anomalies(&self.root, folder, (*number, Some(batch)), &joined, &mut anomalies)?;
                 }
             }
             anomalies.flush().map_err(at(ANOMALIES))?;
         }
-        let (results, sum, undecided, deduplicated) = {
+        let (results, sum, bill, undecided, deduplicated) = {
             let mut writing = Writing {
                 root: &root,
                 parts: &self.parts,
@@ -183,19 +210,23 @@ impl Merge {
                 results: BufWriter::with_capacity(256 << 10, Summing::new(self.results.file())),
                 failed: BufWriter::new(self.failed.file()),
                 sum,
+                bill,
                 undecided: 0,
                 deduplicated: Deduplicated::default(),
             };
             self.parts.walk(&root, &root, &mut writing)?;
             writing.failed.flush().map_err(at(FAILED))?;
             let results = writing.results.into_inner().map_err(|error| at(RESULTS)(error.into_error()))?;
-            (results.into_parts().1, writing.sum, writing.undecided, writing.deduplicated)
+            let Writing { sum, bill, undecided, deduplicated, .. } = writing;
+            (results.into_parts().1, sum, bill, undecided, deduplicated)
         };
         self.failed.commit().map_err(at(FAILED))?;
         self.anomalies.commit().map_err(at(ANOMALIES))?;
         self.results.commit().map_err(at(RESULTS))?;
+        let joined = sum.finish();
+        let invoice = bill.finish(&self.prices, joined.succeeded, self.embedded);
         let deduplicated = self.parts.copies.is_some().then_some(deduplicated);
-        Ok(Merged { joined: sum.finish(), undecided, deduplicated, results })
+        Ok(Merged { joined, undecided, deduplicated, invoice, results })
     }
 }
 
@@ -208,6 +239,7 @@ struct Writing<'m> {
     results: BufWriter<Summing<&'m mut File>>,
     failed: BufWriter<&'m mut File>,
     sum: Sum,
+    bill: Bill,
     /// Lines that have no outcome yet.
     undecided: u64,
     deduplicated: Deduplicated,
@@ -222,7 +254,7 @@ impl Writing<'_> {
 
 impl Visit for Writing<'_> {
     fn whole(&mut self, shard: u32) -> Result<bool, Fault> {
-        let Some(written) = self.counted.get(&shard) else { return Ok(false) };
+        let Some(written) = self.counted.get(&shard).filter(|_| self.bill.has(shard)) else { return Ok(false) };
         let path = self.root.join(shard_folder(shard)).join(RESULTS);
         let read = |error| Fault(path.clone(), error);
         let mut from = File::open(&path).map_err(read)?;
@@ -247,13 +279,18 @@ impl Visit for Writing<'_> {
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
         self.results.write_all(pair.result).map_err(self.at(RESULTS))?;
         self.results.write_all(b"\n").map_err(self.at(RESULTS))?;
-        if self.counted.contains_key(&pair.from) && !pair.is_copy {
+        let is_counted = self.counted.contains_key(&pair.from) && !pair.is_copy;
+        if is_counted && self.bill.has(pair.from) {
             return Ok(());
         }
         let Ok(answer) = Answer::parse(pair.result) else {
             let path = self.root.join(shard_folder(pair.from)).join(RESULTS);
             return Err(Fault(path, io::Error::other("a line that this run wrote cannot be read")));
         };
+        self.bill.pair(self.parts, &pair, &answer);
+        if is_counted {
+            return Ok(());
+        }
         match pair.is_copy {
             false => self.sum.add_line(&answer),
             true => {
@@ -268,6 +305,11 @@ impl Visit for Writing<'_> {
             self.failed.write_all(pair.request).map_err(self.at(FAILED))?;
             self.failed.write_all(b"\n").map_err(self.at(FAILED))?;
         }
+        Ok(())
+    }
+
+    fn beaten(&mut self, beaten: Beaten<'_>) -> Result<(), Fault> {
+        self.bill.beaten(self.parts, &beaten);
         Ok(())
     }
 }
@@ -300,6 +342,7 @@ impl Parts {
             Part {
                 plan: shard.plan.clone(),
                 attempt: shard.attempt,
+                at_once: shard.synchronous,
                 is_half: shard.half_of.is_some(),
                 surplus: surplus.collect(),
                 came,

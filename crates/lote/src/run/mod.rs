@@ -8,6 +8,7 @@
 
 mod adopt;
 mod builder;
+mod caps;
 mod clean;
 mod drive;
 mod error;
@@ -16,10 +17,12 @@ mod folder;
 mod found;
 mod halve;
 mod history;
+mod invoice;
 mod limits;
 mod lock;
 mod log;
 mod merge;
+mod money;
 mod outcomes;
 mod partition;
 mod parts;
@@ -50,7 +53,9 @@ pub use drive::Unreached;
 pub use error::{RunError, Twin};
 pub use found::{folder_of, list, list_below};
 pub use history::{RunHistory, RunInput, ShardHistory, history};
+pub use invoice::{Charge, Charges, Invoice, ModelInvoice};
 pub use lock::Holder;
+pub use money::prices_of;
 pub use outcomes::{RunOutcomes, outcomes};
 pub use partition::Partition;
 pub use parts::join_parts;
@@ -196,6 +201,11 @@ pub enum Progress<'a> {
     Held {
         /// The shard.
         shard: u32,
+        /// Why.
+        why: &'a str,
+    },
+    /// Another attempt is not begun, since the run might cost or use more than it [may](Run::max_cost) with it.
+    Capped {
         /// Why.
         why: &'a str,
     },

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Cut, Partition,
-    plan::{EqualLines, Planned, ShardPlan, Taken, Whole},
+    caps::Caps,
+    plan::{EqualLines, Planned, ShardPlan, Taken, Whole, quote::Quote},
     seal,
 };
 use crate::{BatchOptions, Client, Error, UnixSeconds, save::Written};
@@ -53,6 +54,19 @@ pub(super) struct Record {
     /// The lines that equal earlier ones, and are not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) copies: Option<Copies>,
+    /// What the lines were to cost, by the prices that were told then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quote: Option<Box<Quote>>,
+    /// How much it might cost then; the log says what was said later.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub(super) caps: Caps,
+    /// The user's own table of prices, as it was told then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prices: Option<String>,
+}
+
+fn is_nothing(caps: &Caps) -> bool {
+    *caps == Caps::default()
 }
 
 /// Lines that are not sent, since each equals one that is.
@@ -183,6 +197,9 @@ impl Record {
             in_order: planned.in_order,
             order: Some(order).filter(|_| !planned.in_order),
             copies: copies.map(|file| Copies { equal: planned.copies, file }),
+            quote: None,
+            caps: Caps::default(),
+            prices: None,
         }
     }
 

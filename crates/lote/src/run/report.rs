@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    CleanedRemote,
+    CleanedRemote, Invoice, Quote,
     folder::Folder,
     merge::{Merged, read_summary, read_surplus},
     record::surplus_folder,
@@ -27,6 +27,12 @@ pub struct Report {
     /// Batches that a person has given up: see [`Run::no_batch`](super::Run::no_batch).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<GivenUpBatch>,
+    /// What its lines were to cost when it was begun; none of a run that was begun before that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Box<Quote>>,
+    /// What it did cost; none of a run that was put together before that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<Box<Invoice>>,
     /// Lines that were sent one by one, if any were: see [`Run::synchronous`](super::Run::synchronous).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub synchronous: Option<SynchronousLines>,
@@ -185,6 +191,9 @@ pub(super) struct Summary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) given_up: Vec<GivenUpBatch>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quote: Option<Box<Quote>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) invoice: Option<Box<Invoice>>,
     pub(super) synchronous: Option<SynchronousLines>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deduplicated: Option<Deduplicated>,
@@ -194,7 +203,7 @@ pub(super) struct Summary {
 
 impl Summary {
     pub(super) fn new(folder: &Folder, merged: Merged) -> Self {
-        let Merged { joined, undecided, deduplicated, results: _ } = merged;
+        let Merged { joined, undecided, deduplicated, invoice, results: _ } = merged;
         let batches = folder.state.shards.iter().filter_map(|(number, shard)| {
             let (status, errors) = match &shard.phase {
                 Phase::Failed(why) => {
@@ -236,7 +245,17 @@ impl Summary {
             }
         }
         let (given_up, synchronous) = (GivenUpBatch::of(&folder.state), SynchronousLines::of(&folder.state));
-        let (run, batches) = (folder.record.run.clone(), batches.collect());
-        Self { run, batches, undecided, surplus, given_up, synchronous, deduplicated, joined }
+        Self {
+            run: folder.record.run.clone(),
+            batches: batches.collect(),
+            undecided,
+            surplus,
+            given_up,
+            quote: folder.record.quote.clone(),
+            invoice: Some(Box::new(invoice)),
+            synchronous,
+            deduplicated,
+            joined,
+        }
     }
 }

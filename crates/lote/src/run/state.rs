@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    caps::Caps,
     event::{Fetched, Opened},
     plan::ShardPlan,
     schedule::{Schedule, Than, Turn, Why},
@@ -45,6 +46,9 @@ pub(super) struct State {
     pub(super) uploads: BTreeMap<FileId, u32>,
     /// Files that are at the service no more.
     pub(super) deleted: BTreeSet<FileId>,
+    /// What it may cost, and by which prices that is told, if that was said after it was begun.
+    pub(super) caps: Option<Caps>,
+    pub(super) prices: Option<String>,
     /// A newer version has written something that this one does not know.
     pub(super) newer: bool,
 }

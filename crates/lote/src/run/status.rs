@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{
-    Holder, Partition, RunError,
+    Holder, Invoice, Partition, Quote, RunError,
     drive::{Noted, Unreached},
     folder::{Folder, SUMMARY, Seen},
     merge::read_summary,
@@ -80,6 +80,12 @@ pub struct RunStatus {
     pub unreached: Option<Unreached>,
     /// Its shards.
     pub shards: Vec<ShardStatus>,
+    /// What its lines were to cost when it was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Box<Quote>>,
+    /// What it did cost, once it is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<Box<Invoice>>,
     /// What came of it, once it is finished.
     pub results: Option<Joined>,
 }
@@ -143,7 +149,8 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
     let path = folder.as_ref();
     let Seen { record, state, holder } = Folder::look(path)?;
     let noted = Noted::read(path);
-    let results = state.finished.as_ref().and_then(|_| Some(seal::read::<Summary>(&path.join(SUMMARY)).ok()?.joined));
+    let summary = state.finished.as_ref().and_then(|_| seal::read::<Summary>(&path.join(SUMMARY)).ok());
+    let (results, invoice) = summary.map_or((None, None), |summary| (Some(summary.joined), summary.invoice));
     let mut shards = Vec::new();
     for (number, shard) in &state.shards {
         use Phase::{Created, Fetched, Over, Synchronous};
@@ -219,6 +226,8 @@ pub fn status(folder: impl AsRef<Path>) -> Result<RunStatus, RunError> {
         given_up: GivenUpBatch::of(&state),
         surplus: state.open_surplus().into_iter().map(|(_, batch)| batch).collect(),
         shards,
+        quote: record.quote,
+        invoice,
         results,
     })
 }

@@ -151,6 +151,11 @@ pub enum RunEvent {
     },
     /// A file that the run has put at the service was deleted there, or kept.
     Cleaned(RemoteFile),
+    /// Another attempt is not begun, since the run might cost or use more than it [may](Run::max_cost) with it.
+    Capped {
+        /// Why.
+        why: String,
+    },
     /// How the run ended: the last one.
     Over(Result<Box<Report>, RunError>),
 }
@@ -184,6 +189,7 @@ impl RunEvent {
             Progress::Joining => Self::Joining,
             Progress::Settled { shard, joined } => Self::Settled { shard, joined: Box::new(joined.clone()) },
             Progress::Held { shard, why } => Self::Held { shard, why: why.to_owned() },
+            Progress::Capped { why } => Self::Capped { why: why.to_owned() },
             Progress::Cleaned(file) => Self::Cleaned(file.clone()),
         }
     }

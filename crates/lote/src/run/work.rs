@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Clean, CleanedRemote, Progress, Repair, Report, Run, RunError, RunStatus,
+    caps::Caps,
     clean::{self, Missing, Remote},
     drive::{Driver, Manner, Stopped},
     error::Kind,
@@ -51,8 +52,15 @@ impl Run {
         loop {
             match self.drive(&mut driver, started).await {
                 Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
-                    if !self.attempt(&mut driver, Repair::new()).await? {
-                        return self.end(driver, started).await;
+                    match self.attempt(&mut driver, Repair::new()).await {
+                        Ok(true) => {}
+                        Ok(false) => return self.end(driver, started).await,
+                        // What there is stays what came of it.
+                        Err(error) if error.is_capped() => {
+                            (self.on_progress)(Progress::Capped { why: &error.to_string() });
+                            return self.end(driver, started).await;
+                        }
+                        Err(error) => return Err(error),
                     }
                 }
                 Ok(()) => return self.end(driver, started).await,
@@ -103,12 +111,13 @@ impl Run {
     pub async fn placed(self) -> Result<Self, RunError> {
         let Some(inputs) = self.inputs.clone().filter(|_| self.anew && !self.is_placed) else { return Ok(self) };
         let (path, check, asked, who) = (self.folder_path(), self.check_rules(), self.asked(), self.who());
+        let money = self.money();
         let is_named = self.folder.is_some();
         let here = Arc::new(());
         let seen = Arc::downgrade(&here);
         let wanted = move || seen.strong_count() > 0;
         let another = blocking(move || {
-            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends: false };
+            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends: false, money };
             draft.another(is_named, &wanted)
         });
         let another = self.ends().within(another).await;
@@ -155,8 +164,10 @@ impl Run {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub async fn cancel(self) -> Result<Option<Report>, RunError> {
+    pub async fn cancel(mut self) -> Result<Option<Report>, RunError> {
         let started = Instant::now();
+        // Nothing is sent.
+        self.caps = Caps::default();
         let path = self.folder_path();
         self.check_places()?;
         match Folder::open(&path) {
@@ -253,9 +264,13 @@ impl Run {
         if shards.is_empty() && !unsent {
             return Ok(false);
         }
+        if let Some(why) = self.refuses(folder, &shards).await? {
+            return Err(RunError::new(Kind::Capped { why }).at(folder.path()).of(&folder.state));
+        }
         if !folder.is_fresh() {
             folder.enter(self.who())?;
         }
+        self.say_money(folder)?;
         // Also where a cancelled run had sent everything: what is cancelled submits nothing.
         if folder.state.cancelled {
             folder.say(Event::Resumed)?;
@@ -291,13 +306,13 @@ impl Run {
     /// Checks and cuts the input, or finds the run of it that is there.
     async fn prepare(&self, inputs: &[PathBuf]) -> Result<Folder, RunError> {
         let (path, inputs, check, asked) = (self.folder_path(), inputs.to_vec(), self.check_rules(), self.asked());
-        let (who, mends) = (self.who(), kept(Rule::Checked));
+        let (who, mends, money) = (self.who(), kept(Rule::Checked), self.money());
         // The thread does not stop when this future is dropped: it asks `wanted` whether to go on.
         let here = Arc::new(());
         let seen = Arc::downgrade(&here);
         let wanted = move || seen.strong_count() > 0;
         let prepared = blocking(move || {
-            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends };
+            let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends, money };
             Folder::prepare(draft, &wanted)
         })
         .await;
@@ -324,6 +339,7 @@ impl Run {
         let goes_on = !folder.is_fresh() && folder.state.finished.is_none();
         if goes_on {
             self.check_account(&folder, deadline).await?;
+            self.hold_against_caps(&folder).await?;
         }
         let state = if goes_on { folder.state_when_entered(self.who())? } else { folder.state.clone() };
         let words = self.check_words(&folder, &state, deadline).await?;
@@ -331,6 +347,7 @@ impl Run {
             folder.enter(self.who())?;
             let batches = folder.state.batches();
             (self.on_progress)(Progress::GoesOn { folder: folder.path(), batches: &batches });
+            self.say_money(&mut folder)?;
         }
         for word in words {
             folder.say(word)?;
@@ -420,13 +437,15 @@ impl Run {
     /// The report of a finished run, and its results where they are wanted as well.
     async fn report(&self, folder: &Path, state: &State, access: Access, started: Instant) -> Result<Report, RunError> {
         let path = folder.join(SUMMARY);
-        let Summary { run, batches, undecided, surplus, given_up, synchronous, deduplicated, joined } =
+        let Summary { run, batches, undecided, surplus, given_up, quote, invoice, synchronous, deduplicated, joined } =
             seal::read(&path).map_err(|error| RunError::io("read", &path, error).at(folder).of(state))?;
         let mut report = Report {
             run,
             batches,
             surplus,
             given_up,
+            quote,
+            invoice,
             synchronous,
             joined,
             undecided,

@@ -15,7 +15,7 @@ use crate::{
         event::{Event, Fetched},
         folder::{ANOMALIES, BATCH, ERRORS, OUTPUT, REQUESTS, RESULTS, SUMMARY, write_json},
         merge::ShardSummary,
-        refusal, seal,
+        money, refusal, seal,
         state::Phase,
     },
     save::{AtomicFile, Dir, Stored},
@@ -91,7 +91,7 @@ impl Driver {
         let written = blocking(move || results.written()).await;
         let written = written.map_err(|error| self.failed("read", &at.join(RESULTS), error))?;
         self.folder.check()?;
-        let summary = ShardSummary { batch, joined };
+        let summary = ShardSummary::new(batch, joined);
         let put = self.folder.begin_in(number, SUMMARY).and_then(|atomic| seal::write(atomic, &summary));
         put.map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
         self.folder.say(Event::Settled { shard: number, results: written })?;
@@ -113,6 +113,7 @@ impl Driver {
         let on_trouble = move |error: &Error| reach.trouble(error);
         Collect::new(self.client.clone(), batch, at, [OUTPUT, ERRORS])
             .access(self.folder.access())
+            .apart(money::prices(&self.folder.record, &self.folder.state).tiers())
             .while_ours(is_ours)
             .tolerance(self.tolerance(patience()))
             .cadence(self.manner.cadence.clone())

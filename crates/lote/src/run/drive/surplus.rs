@@ -101,7 +101,7 @@ impl Driver {
         self.folder.check()?;
         let summary = Dir::open(&at).and_then(|dir| AtomicFile::within(dir, SUMMARY.as_ref(), self.folder.access()));
         summary
-            .and_then(|atomic| seal::write(atomic, &ShardSummary { batch: Some(batch), joined }))
+            .and_then(|atomic| seal::write(atomic, &ShardSummary::new(Some(batch), joined)))
             .map_err(|error| self.failed("write", &at.join(SUMMARY), error))?;
         self.folder.say(Event::SurplusSettled { shard: number, batch: id, results: Some(written) })
     }

@@ -28,6 +28,7 @@ use crate::{
         event::{Event, Fetched},
         folder::{ANOMALIES, ERRORS, OUTPUT, REQUESTS, RESULTS},
         merge::custom_id,
+        money,
         plan::{ShardPlan, tokens},
         record::random_name,
         report::SynchronousLines,
@@ -309,7 +310,9 @@ impl Driver {
         let secrets = self.client.shared().secrets();
         let unused = Unused::new(begin(ANOMALIES)?, &answers, secrets.clone()).map_err(Uncollected::Unwritten)?;
         let requests = at.join(REQUESTS);
-        let joined = blocking(move || join_all(&requests, &answers, Some(results), Some(unused), None)).await;
+        let apart = money::prices(&self.folder.record, &self.folder.state).tiers();
+        let results = (Some(results), apart);
+        let joined = blocking(move || join_all(&requests, &answers, results, Some(unused), None)).await;
         let (mut joined, results) = joined?;
         secrets.blank_summary(&mut joined);
         Ok((joined, results))

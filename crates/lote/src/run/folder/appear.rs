@@ -12,14 +12,20 @@ use super::{
     names, not_held, what_is,
 };
 use crate::{
-    lines::{CheckOptions, Checked},
+    lines::{CheckOptions, Checked, CheckedLine},
     run::{
         RunError,
+        caps::Committed,
         error::Kind,
         event::Opened,
         lock::{Lock, NotHeld},
         log::Log,
-        plan::{self, PlanError, Planned, Shards, dry::Dropped},
+        money::Money,
+        plan::{
+            self, PlanError, Planned, Shards,
+            dry::Dropped,
+            quote::{Manner, Quoting},
+        },
         record::{Asked, Record, shard_folder},
         seal,
         state::State,
@@ -39,6 +45,8 @@ pub(in crate::run) struct Draft<'a> {
     pub(in crate::run) who: Opened,
     /// Whether lines that shards lack are written anew.
     pub(in crate::run) mends: bool,
+    /// By which prices it is told what the run costs, and how much that may be.
+    pub(in crate::run) money: Money,
 }
 
 /// A folder that is ready for its run.
@@ -175,10 +183,12 @@ impl Draft<'_> {
     /// Checks the input and cuts it into shards, and writes down what was asked. A refused input changes nothing.
     fn fill(&self, lock: &Lock, wanted: &dyn Fn() -> bool) -> Result<(Record, Log, Checked), RunError> {
         let (path, access, at) = (self.path, self.access(), lock.dir().path());
+        let Money { prices, caps, own, at_once } = &self.money;
+        let quoting = Quoting::new(prices.clone(), Manner { at_once: *at_once, ..caps.manner() });
         let failed = |name: &str, error| RunError::io("write", &path.join(name), error);
         let copies = self.asked.dedupe.then(|| lock.begin(COPIES, access)).transpose();
         let copies = copies.map_err(|error| failed(COPIES, error))?.map(Listing::new);
-        let mut shards = AndCopies { to: ToFolder { at, access }, copies };
+        let mut shards = AndCopies { to: ToFolder { at, access }, copies, quoting };
         let mut order = lock.begin(ORDER, access).map_err(|error| failed(ORDER, error))?;
         let mut sink = BufWriter::new(Summing::new(order.file()));
         let planned = plan::plan(
@@ -192,6 +202,12 @@ impl Draft<'_> {
             wanted,
         )
         .map_err(plan_error)?;
+        let mut quote = shards.quoting.finish();
+        if let Some(why) = caps.refuse(&quote, Committed::default()) {
+            return Err(RunError::new(Kind::Capped { why }));
+        }
+        // What each shard is to cost is told by a plan.
+        quote.shards.clear();
         let summing = sink.into_inner().map_err(|error| failed(ORDER, error.into_error()))?;
         let (_, written) = summing.into_parts();
         if !planned.in_order {
@@ -201,6 +217,7 @@ impl Draft<'_> {
         let equal = equal.map_err(|error| failed(COPIES, error))?;
         let log = Log::create(lock.dir(), access).map_err(|error| failed(Log::NAME, error))?;
         let record = Record::new(self.asked.clone(), &planned, written, equal);
+        let record = Record { quote: Some(Box::new(quote)), caps: caps.clone(), prices: own.clone(), ..record };
         // A part without a line has no shard, and the folder all the same.
         let written = make_folder(&at.join(SHARDS), access)
             .and_then(|()| Dir::open(&at.join(SHARDS))?.sync())
@@ -297,6 +314,8 @@ impl Shards for ToFolder<'_> {
 struct AndCopies<'a> {
     to: ToFolder<'a>,
     copies: Option<Listing>,
+    /// What the lines will cost.
+    quoting: Quoting,
 }
 
 /// The file that says which lines are equal, while it is written.
@@ -335,6 +354,10 @@ impl Listing {
 
 impl Shards for AndCopies<'_> {
     type Out = File;
+
+    fn put(&mut self, number: u32, line: &CheckedLine<'_>) {
+        self.quoting.line(number, line);
+    }
 
     fn begin(&mut self, number: u32) -> io::Result<Self::Out> {
         self.to.begin(number)

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Fault, Pair, Parts,
-    pairs::{Proven, Visit, altered},
+    pairs::{Beaten, Proven, Visit, altered},
 };
 use crate::{
     run::{folder::COPIES, record::Copies},
@@ -141,6 +141,10 @@ struct Between<'a> {
 }
 
 impl Visit for Between<'_> {
+    fn beaten(&mut self, beaten: Beaten<'_>) -> Result<(), Fault> {
+        self.visit.beaten(beaten)
+    }
+
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault> {
         self.sent += 1;
         let keeps = self.wanted.has(self.sent);

@@ -14,6 +14,7 @@ use crate::{
     lines::{Answer, OutcomeKind, write_error},
     run::{
         folder::{ALTERED, ORDER, REQUESTS, RESULTS},
+        invoice::Way,
         plan::ShardPlan,
         record::shard_folder,
     },
@@ -29,6 +30,22 @@ pub(in crate::run) trait Visit {
     }
 
     fn pair(&mut self, pair: Pair<'_>) -> Result<(), Fault>;
+
+    /// Told, before the pair of a line, of each result of it that is not as good, or came before one that is no better.
+    fn beaten(&mut self, beaten: Beaten<'_>) -> Result<(), Fault> {
+        let _ = beaten;
+        Ok(())
+    }
+}
+
+/// A result in whose place another is.
+pub(in crate::run) struct Beaten<'a> {
+    /// The shard whose result it is.
+    pub(in crate::run) from: u32,
+    /// By what: another attempt, or another batch of the same lines.
+    pub(in crate::run) way: Way,
+    pub(in crate::run) request: &'a [u8],
+    pub(in crate::run) result: &'a [u8],
 }
 
 impl<F: FnMut(Pair<'_>) -> Result<(), Fault>> Visit for F {
@@ -78,6 +95,7 @@ struct Head {
     shard: u32,
     result: Vec<u8>,
     rank: Rank,
+    beaten: Vec<Vec<u8>>,
 }
 
 /// How good a result is: an answer that is whole before one that falls short, and both before none.
@@ -96,6 +114,8 @@ struct Reader {
     above: Above,
     request: Vec<u8>,
     result: Vec<u8>,
+    /// What other batches of the same line have of it, or its own batch, that is not the best.
+    beaten: Vec<Vec<u8>>,
 }
 
 enum Results {
@@ -178,6 +198,7 @@ impl Reader {
             above: Above::open(root, part)?,
             request: Vec::new(),
             result: Vec::new(),
+            beaten: Vec::new(),
         })
     }
 
@@ -197,7 +218,8 @@ impl Reader {
                 self.result.pop();
             }
         }
-        self.above.better(&mut self.result)
+        self.beaten.clear();
+        self.above.better(&mut self.result, &mut self.beaten)
     }
 }
 
@@ -208,15 +230,17 @@ impl Above {
         Ok(Self { left: part.plan.lines, lines: lines.collect::<Result<_, _>>()? })
     }
 
-    /// Puts what a surplus batch has of the next line in the place of a result that is not as good.
-    fn better(&mut self, result: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Puts what a surplus batch has of the next line in the place of a result that is not as good, and adds the other one to
+    /// those that are beaten.
+    fn better(&mut self, result: &mut Vec<u8>, beaten: &mut Vec<Vec<u8>>) -> Result<(), Fault> {
         self.left = self.left.saturating_sub(1);
-        let mut line = Vec::new();
         for lines in &mut self.lines {
+            let mut line = Vec::new();
             lines.next(&mut line)?;
             if rank(&line) > rank(result) {
                 std::mem::swap(&mut line, result);
             }
+            beaten.push(line);
         }
         Ok(())
     }
@@ -246,9 +270,9 @@ impl Again<'_> {
         }
         let Some(reader) = self.chain.next(root)? else { return Ok(()) };
         let custom_id = custom_id(&reader.request).map_err(|error| Fault(reader.requests.lines.path.clone(), error))?;
-        let result = std::mem::take(&mut reader.result);
+        let (result, beaten) = (std::mem::take(&mut reader.result), std::mem::take(&mut reader.beaten));
         let rank = rank(&result);
-        self.head = Some(Head { custom_id, shard: reader.number, result, rank });
+        self.head = Some(Head { custom_id, shard: reader.number, result, rank, beaten });
         Ok(())
     }
 }
@@ -274,7 +298,7 @@ impl<'a> Chain<'a> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
         reader.next()?;
         for above in &mut self.above {
-            above.better(&mut reader.result)?;
+            above.better(&mut reader.result, &mut reader.beaten)?;
         }
         self.above.retain(|above| above.left > 0);
         Ok(self.reader.as_mut())
@@ -343,6 +367,11 @@ impl<'a> Pairs<'a> {
             let Some(reader) = chain.next(self.root)? else {
                 return Err(Fault(self.root.join(ORDER), io::Error::other("it has more lines than the shards")));
             };
+            let surplus = |from: u32, beaten: &[Vec<u8>], request: &[u8], visit: &mut dyn Visit| {
+                let mut all = beaten.iter();
+                all.try_for_each(|result| visit.beaten(Beaten { from, way: Way::Surplus, request, result }))
+            };
+            surplus(reader.number, &reader.beaten, &reader.request, visit)?;
             let mut best: Option<Head> = None;
             if !self.again.is_empty() {
                 let at = |error| Fault(reader.requests.lines.path.clone(), error);
@@ -355,11 +384,19 @@ impl<'a> Pairs<'a> {
                     }
                     again.fill(self.root)?;
                     let Some(head) = again.head.take_if(|head| head.custom_id == custom_id) else { continue };
+                    surplus(head.shard, &head.beaten, &reader.request, visit)?;
                     let known = best.as_ref().map_or_else(|| rank(&reader.result), |best| best.rank);
                     // Of two that are as good the later one says more of how things stand.
-                    if head.rank > known || (head.rank, known) == (NONE, NONE) {
-                        best = Some(head);
-                    }
+                    let (from, result) = if head.rank > known || (head.rank, known) == (NONE, NONE) {
+                        match best.replace(head) {
+                            Some(before) => (before.shard, before.result),
+                            None => (reader.number, reader.result.clone()),
+                        }
+                    } else {
+                        (head.shard, head.result)
+                    };
+                    let (way, request) = (Way::Replaced, reader.request.as_slice());
+                    visit.beaten(Beaten { from, way, request, result: &result })?;
                 }
             }
             let (from, result) = match &best {

@@ -15,6 +15,8 @@ use crate::{
         event::{Event, Opened},
         folder::{Draft, ERRORS, OUTPUT, REQUESTS},
         halve::halve,
+        invoice::Charges,
+        money::Money,
         plan::Cut,
         record::Asked,
         repair::{Repair, Search},
@@ -89,6 +91,8 @@ struct World {
     kinds: Vec<Kind>,
     batches: usize,
     came: Vec<Came>,
+    /// What the run did cost when its results were put together last.
+    invoice: Invoice,
 }
 
 /// A number that depends on nothing else.
@@ -101,16 +105,23 @@ impl World {
     fn line(&mut self, custom_id: &str, answered: &Answered, of: &Path) -> Vec<u8> {
         let tag = format!("tag-{}-", self.came.len());
         let response = |status: u16, body: Value| json!({"id": "r", "custom_id": custom_id, "response": {"status_code": status, "body": body}, "error": null});
+        // Each answer has used another number of tokens, and some name no model.
+        let used = |mut body: Value| {
+            let tokens = self.came.len() + 1;
+            body["usage"] = json!({"prompt_tokens": tokens, "completion_tokens": 1, "total_tokens": tokens + 1});
+            if !tokens.is_multiple_of(5) {
+                body["model"] = "m".into();
+            }
+            body
+        };
         let chat = |reason: &str| {
-            response(
-                200,
-                json!({"choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": tag}}]}),
-            )
+            let message = json!({"role": "assistant", "content": tag});
+            response(200, used(json!({"choices": [{"index": 0, "finish_reason": reason, "message": message}]})))
         };
         let text = match answered {
             Answered::Well | Answered::Torn(_) => chat("stop"),
             Answered::Short => chat("length"),
-            Answered::Status(status) => response(*status, json!({"error": {"message": tag}})),
+            Answered::Status(status) => response(*status, used(json!({"error": {"message": tag}}))),
             Answered::Expired => {
                 let error = json!({"code": "batch_expired", "message": tag});
                 json!({"id": "r", "custom_id": custom_id, "response": null, "error": error})
@@ -163,10 +174,12 @@ impl World {
         let unused = Unused::new(begin(ANOMALIES), &files, Secrets::new("sk-hunter22", [])).unwrap();
         let batch = json!({"id": format!("batch_{}", self.batches), "status": "completed"});
         let batch = Batch::read("batch", serde_json::from_value(batch).unwrap()).unwrap();
-        let Ok((joined, results)) = join_all(requests, &files, Some(begin(RESULTS)), Some(unused), Some(&batch)) else {
+        let Ok((joined, results)) =
+            join_all(requests, &files, (Some(begin(RESULTS)), Vec::new()), Some(unused), Some(&batch))
+        else {
             panic!("it was not joined")
         };
-        seal::write(begin(SUMMARY), &ShardSummary { batch: Some(batch), joined }).unwrap();
+        seal::write(begin(SUMMARY), &ShardSummary::new(Some(batch), joined)).unwrap();
         let stored = results.written().unwrap();
         assert_eq!(stored, Written::of(&at.join(RESULTS)).unwrap());
         stored
@@ -212,7 +225,10 @@ impl World {
         let open = |shard: &&super::super::state::Shard| shard.phase == Phase::Planned;
         let shards: Vec<u32> = self.folder.state.shards.values().filter(open).map(|shard| shard.plan.number).collect();
         shards.into_iter().for_each(|shard| self.settle(shard));
-        let Ok(Merged { results, .. }) = Merge::new(&self.folder).unwrap().write() else { panic!("it was not merged") };
+        let Ok(Merged { results, invoice, .. }) = Merge::new(&self.folder).unwrap().write() else {
+            panic!("it was not merged")
+        };
+        self.invoice = invoice;
         self.folder.say(Event::Finished { results }).unwrap();
     }
 
@@ -263,8 +279,37 @@ impl World {
             let torn = matches!(came.answered, Answered::Torn(_));
             assert!(is_result != is_told || torn && is_told, "{came:?}: result {is_result}, told {is_told}");
         }
+        self.check_invoice(&results);
         let results: BTreeSet<&str> = of.into_iter().collect();
         assert_eq!(results.len(), ids.len());
+    }
+
+    /// Each answer that says what it used is on the invoice once, whatever became of it.
+    fn check_invoice(&self, results: &[Value]) {
+        let Charges { total, succeeded, cut_off, failed, expired, replaced, surplus, extra, .. } = self.invoice.charges;
+        let says = |came: &&Came| !matches!(came.answered, Answered::Torn(_) | Answered::Expired);
+        let read = |(at, came): (usize, &Came)| if says(&came) { at as u64 + 1 } else { 0 };
+        assert_eq!(total.answers, self.came.iter().filter(says).count() as u64);
+        assert_eq!(total.usage.input_tokens, self.came.iter().enumerate().map(read).sum::<u64>());
+        let parts = [succeeded, failed, expired, replaced, surplus, extra];
+        assert_eq!(total.answers, parts.iter().map(|part| part.answers).sum::<u64>());
+        assert_eq!(total.usage.input_tokens, parts.iter().map(|part| part.usage.input_tokens).sum::<u64>());
+        // Those of the results are what the results say.
+        let tokens = |line: &Value| line["response"]["body"]["usage"]["prompt_tokens"].as_u64().unwrap_or(0);
+        let of_results = [succeeded, failed, expired].map(|part| part.usage.input_tokens).iter().sum::<u64>();
+        assert_eq!(of_results, results.iter().map(tokens).sum::<u64>());
+        let ended = |reason: &str| {
+            let is = |line: &&Value| line["response"]["body"]["choices"][0]["finish_reason"] == reason;
+            results.iter().filter(is).count() as u64
+        };
+        assert_eq!((succeeded.answers, cut_off.answers), (ended("stop") + ended("length"), ended("length")));
+        assert_eq!(self.invoice.silent, 0);
+        // Where an answer names no model, its request does; of answers to nothing nobody knows it.
+        for of in self.invoice.models.iter().filter(|of| of.model.as_deref() != Some("m")) {
+            let Charges { succeeded, failed, expired, replaced, .. } = of.charges;
+            let counted = [succeeded, failed, expired, replaced].map(|charge| charge.answers);
+            assert_eq!((&of.model, counted), (&None, [0; 4]));
+        }
     }
 }
 
@@ -297,9 +342,10 @@ proptest! {
         let asked = Asked { cut: Cut::of(&check), ..Asked::new(&client, false, &BatchOptions::new(), None) };
         let path = root.path().join("requests.run");
         let inputs = [input];
-        let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who: Opened::default(), mends: true };
+        let (who, money) = (Opened::default(), Money::none());
+        let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends: true, money };
         let folder = Folder::prepare(draft, &|| true).unwrap().folder;
-        let mut world = World { folder, kinds, batches: 0, came: Vec::new() };
+        let mut world = World { folder, kinds, batches: 0, came: Vec::new(), invoice: Invoice::default() };
         world.settle_all();
         world.check(&ids);
         for attempt in 2..=attempts {
@@ -342,6 +388,7 @@ fn a_shard_is_copied_as_it_was_written_or_not_at_all() {
             results: BufWriter::new(Summing::new(&mut results)),
             failed: BufWriter::new(&mut failed),
             sum: Sum::default(),
+            bill: Bill::of_whole([1]),
             undecided: 0,
             deduplicated: Deduplicated::default(),
         };

@@ -6,13 +6,16 @@ use serde::Serialize;
 
 use super::{
     Cut, EqualLines, PlanError, ShardPlan, Shards, Taken,
-    quote::{Quote, Quoting},
+    quote::{Manner, Quote, Quoting},
 };
 use crate::{
     Dialect,
     lines::{CheckOptions, Checked, CheckedLine, Limits},
-    prices::Prices,
-    run::Partition,
+    prices::{Cost, Prices},
+    run::{
+        Partition,
+        caps::{Caps, Committed},
+    },
 };
 
 /// What [`plan()`] goes by.
@@ -26,6 +29,8 @@ pub struct PlanOptions {
     shard_lines: Option<NonZeroU64>,
     shard_bytes: Option<NonZeroU64>,
     prices: Option<Prices>,
+    caps: Caps,
+    counts: bool,
     dedupe: bool,
 }
 
@@ -100,6 +105,35 @@ impl PlanOptions {
         self.prices = Some(prices);
         self
     }
+
+    /// Whether the tokens of the lines are counted for the [quote](Plan::quote), by the vocabularies of the models that are
+    /// known, where the feature `tokens` is on; of others a token is taken for each four bytes. It takes about ten times as long
+    /// as the check alone.
+    pub fn count_tokens(mut self, count: bool) -> Self {
+        self.counts = count;
+        self
+    }
+
+    /// The most that a run may cost, as [`Run::max_cost`](crate::run::Run::max_cost): [`Plan::refused`] says whether it may
+    /// cost more. It wants [`prices`](Self::prices).
+    pub fn max_cost(mut self, cost: Cost) -> Self {
+        self.caps.max_cost = Some(cost);
+        self
+    }
+
+    /// The most tokens that a run may use, as [`Run::max_run_tokens`](crate::run::Run::max_run_tokens): [`Plan::refused`] says
+    /// whether it may use more.
+    pub fn max_run_tokens(mut self, tokens: u64) -> Self {
+        self.caps.max_tokens = Some(tokens);
+        self
+    }
+
+    /// What the answer to a line that sets no limit is taken to have, for the [quote](Plan::quote). It is an assumption, and
+    /// none that holds anybody.
+    pub fn assume_output_tokens(mut self, tokens: u64) -> Self {
+        self.caps.assumed = Some(tokens);
+        self
+    }
 }
 
 /// The shards that a run of some files would have.
@@ -126,6 +160,9 @@ pub struct Plan {
     /// What the lines will cost, when [prices](PlanOptions::prices) were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
+    /// Why a run of them would be refused that may cost or use no more than was said; none when it would not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// Checks files of request lines and says which shards a run of them would have. Nothing is sent, and nothing stays
@@ -148,7 +185,8 @@ pub struct Plan {
 /// # Errors
 /// When the lines are not fit to be sent, or a file cannot be read.
 pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &PlanOptions) -> Result<Plan, PlanError> {
-    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes, prices, dedupe } = options;
+    let PlanOptions { dialect, endpoint, limit, partition, shard_lines, shard_bytes, prices, caps, counts, dedupe } =
+        options;
     let sources: Vec<PathBuf> = sources.into_iter().map(Into::into).collect();
     let check = dialect.as_ref().map_or_else(CheckOptions::default, Dialect::check_options);
     let limits = Limits {
@@ -158,13 +196,19 @@ pub fn plan(sources: impl IntoIterator<Item = impl Into<PathBuf>>, options: &Pla
     let check = CheckOptions { endpoint: endpoint.clone(), limits, ..check };
     let taken = Taken { limit: limit.map(NonZeroU64::get), partition: *partition, dedupe: *dedupe };
     let spill = std::env::temp_dir();
-    let mut summed = Summed { quoting: prices.clone().map(Quoting::new) };
+    let manner = Manner { counts: *counts || caps.manner().counts, ..caps.manner() };
+    // Tokens are bounded without a price.
+    let wanted = prices.clone().or_else(|| (!caps.is_none()).then(Prices::default));
+    let mut summed = Summed { quoting: wanted.map(|prices| Quoting::new(prices, manner)) };
     let planned =
         super::plan(&sources, &check, &Cut::of(&check), taken, &spill, &mut summed, &mut io::sink(), &|| true)?;
     let Checked { lines, bytes, models, sha256, .. } = planned.checked;
     let quote = summed.quoting.map(Quoting::finish);
+    let refused = quote.as_ref().and_then(|quote| caps.refuse(quote, Committed::default()));
+    let quote = quote.filter(|_| prices.is_some());
     let deduplicated = dedupe.then_some(planned.copies);
-    Ok(Plan { partition: *partition, shards: planned.shards, lines, bytes, models, sha256, deduplicated, quote })
+    let (partition, shards) = (*partition, planned.shards);
+    Ok(Plan { partition, shards, lines, bytes, models, sha256, deduplicated, quote, refused })
 }
 
 /// Drops the lines.

@@ -2,43 +2,59 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
 use super::tokens;
 use crate::{
     lines::CheckedLine,
-    prices::{Cost, Price, Prices},
+    prices::{Cost, Price, PriceRead, Prices},
+    tokens::Counter,
 };
 
 /// What the lines of a plan will cost in batches, before they are sent: about, for what is read, and at most, for what is
 /// written. [`PlanOptions::prices`](super::dry::PlanOptions::prices) asks for it.
 ///
-/// Tokens are not counted. A line is taken to have a token for each four of its bytes, rounded up, the names of its fields
-/// and all else in it included. Text in English has about as many; another script has more, a picture in the line far fewer.
-/// What is written can be bounded where the lines say it: by `max_completion_tokens`, `max_tokens` or `max_output_tokens`,
-/// for each of the `n` (or `best_of`) answers that they ask for.
+/// Tokens are taken by a rule: a token for each four bytes of a line, rounded up, the names of its fields and all else in it
+/// included. Text in English has about as many; another script has more, a picture in the line far fewer. With the feature
+/// `tokens`, [`PlanOptions::count_tokens`](super::dry::PlanOptions::count_tokens) has them counted for the models whose
+/// vocabulary is known. What is written can be bounded where the lines say it: by `max_completion_tokens`, `max_tokens` or
+/// `max_output_tokens`, for each of the `n` (or `best_of`) answers that they ask for.
 ///
 /// Costs are texts in JSON, in dollars with every digit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quote {
     /// By model, in the order of their names; lines that name none come first.
     pub models: Vec<ModelQuote>,
-    /// By shard, in their order.
+    /// By shard, in their order; of a run that is begun they are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<ShardQuote>,
+    /// About how many tokens all lines have.
+    pub tokens: u64,
+    /// Of how many lines the tokens were counted; those of the others are taken by the rule.
+    pub counted_lines: u64,
+    /// The most tokens that the lines may be answered with which set a limit, or are taken to.
+    pub output_tokens_at_most: u64,
     /// About what the input of all lines costs whose price is known.
     pub input: Cost,
     /// The most that the output of those lines may cost which set a limit.
     pub output_at_most: Cost,
     /// How many lines of models with a known price set no limit. When there are any, output may cost more than that.
     pub unlimited_lines: u64,
+    /// How many lines set no limit, and were taken to be answered with so many tokens as was
+    /// [assumed](super::dry::PlanOptions::assume_output_tokens).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub assumed_lines: u64,
     /// How many lines have a model whose price is not known, or none. Their costs are in no sum.
     pub unpriced_lines: u64,
 }
 
+fn is_none(lines: &u64) -> bool {
+    *lines == 0
+}
+
 /// The lines of one model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ModelQuote {
     /// The model; `None` for lines that name none.
@@ -47,12 +63,13 @@ pub struct ModelQuote {
     pub lines: u64,
     /// About how many tokens they have.
     pub tokens: u64,
-    /// What the model costs; `None` when that is not known, and then nothing below is. Its JSON is `source` and `date`.
-    #[serde(serialize_with = "whence")]
-    pub price: Option<Price>,
+    /// Of how many lines they were counted, by the vocabulary of the model.
+    pub counted_lines: u64,
+    /// Where and when the price of the model was read; `None` when it is not known, and then nothing below is.
+    pub price: Option<PriceRead>,
     /// About what the input costs.
     pub input: Option<Cost>,
-    /// The most tokens that the lines may be answered with which set a limit.
+    /// The most tokens that the lines may be answered with which set a limit, or are taken to.
     pub output_tokens_at_most: u64,
     /// The most that those tokens may cost.
     pub output_at_most: Option<Cost>,
@@ -61,7 +78,7 @@ pub struct ModelQuote {
 }
 
 /// The lines of one shard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ShardQuote {
     /// The number of the shard.
@@ -72,47 +89,100 @@ pub struct ShardQuote {
     pub unpriced_lines: u64,
 }
 
-fn whence<S: Serializer>(price: &Option<Price>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Whence<'a> {
-        source: Option<&'a str>,
-        date: Option<&'a str>,
-    }
-    price.as_ref().map(|price| Whence { source: price.source(), date: price.date() }).serialize(serializer)
+/// How lines are quoted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::run) struct Manner {
+    /// Their tokens are counted, where that can be done.
+    pub(in crate::run) counts: bool,
+    /// What the answer to a line may have that sets no limit.
+    pub(in crate::run) assumed: Option<u64>,
+    /// They are sent one by one, and not in batches.
+    pub(in crate::run) at_once: bool,
 }
 
 /// Sums up the lines while they are cut into shards.
 #[derive(Debug)]
-pub(super) struct Quoting {
+pub(in crate::run) struct Quoting {
     prices: Prices,
-    models: BTreeMap<String, ModelQuote>,
+    manner: Manner,
+    models: BTreeMap<String, OfModel>,
     /// Of the lines that name no model.
-    nameless: ModelQuote,
+    nameless: OfModel,
     shards: Vec<ShardQuote>,
+    assumed_lines: u64,
+}
+
+/// A line, as far as it matters to what it costs.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    endpoint: &'a str,
+    canonical: &'a [u8],
+    output_limit: Option<u64>,
 }
 
 impl Quoting {
-    pub(super) fn new(prices: Prices) -> Self {
-        Self { prices, models: BTreeMap::new(), nameless: ModelQuote::new(None, None), shards: Vec::new() }
+    pub(in crate::run) fn new(prices: Prices, manner: Manner) -> Self {
+        let (models, nameless) = (BTreeMap::new(), OfModel::new(None, None, None));
+        Self { prices, manner, models, nameless, shards: Vec::new(), assumed_lines: 0 }
     }
 
     /// A line went into a shard.
-    pub(super) fn line(&mut self, shard: u32, line: &CheckedLine<'_>) {
-        let tokens = tokens(line.canonical.len() as u64 + 1);
-        let quote = match line.model {
+    pub(in crate::run) fn line(&mut self, shard: u32, line: &CheckedLine<'_>) {
+        let CheckedLine { endpoint, canonical, output_limit, model, .. } = *line;
+        self.add(shard, model, Line { endpoint, canonical, output_limit });
+    }
+
+    /// A line of a shard, as it is sent, that was checked before.
+    pub(in crate::run) fn sent(&mut self, shard: u32, endpoint: &str, canonical: &[u8]) {
+        #[derive(Deserialize)]
+        struct Sent {
+            body: Body,
+        }
+        /// What is no number of tokens is no limit.
+        #[derive(Deserialize)]
+        struct Body {
+            model: Option<String>,
+            max_completion_tokens: Option<serde_json::Value>,
+            max_tokens: Option<serde_json::Value>,
+            max_output_tokens: Option<serde_json::Value>,
+            n: Option<serde_json::Value>,
+            best_of: Option<serde_json::Value>,
+        }
+        let sent = serde_json::from_slice::<Sent>(canonical).ok();
+        let (mut model, mut output_limit) = (None, None);
+        if let Some(Sent { body }) = sent {
+            let Body { max_completion_tokens, max_tokens, max_output_tokens, n, best_of, .. } = body;
+            let most = |values: &[Option<serde_json::Value>]| {
+                values.iter().flatten().filter_map(serde_json::Value::as_u64).max()
+            };
+            let answers = most(&[n, best_of]).unwrap_or(1).max(1);
+            output_limit = most(&[max_completion_tokens, max_tokens, max_output_tokens])
+                .map(|limit: u64| limit.saturating_mul(answers));
+            model = body.model;
+        }
+        self.add(shard, model.as_deref(), Line { endpoint, canonical, output_limit });
+    }
+
+    fn add(&mut self, shard: u32, model: Option<&str>, line: Line<'_>) {
+        let of = match model {
             None => &mut self.nameless,
             Some(model) => {
                 if !self.models.contains_key(model) {
                     let price = self.prices.find(model).cloned();
-                    self.models.insert(model.to_owned(), ModelQuote::new(Some(model), price));
+                    let counter = if self.manner.counts { Counter::of(model) } else { None };
+                    self.models.insert(model.to_owned(), OfModel::new(Some(model), price, counter));
                 }
                 match self.models.get_mut(model) {
-                    Some(quote) => quote,
+                    Some(of) => of,
                     None => return,
                 }
             }
         };
-        let input = quote.add(line, tokens);
+        // What only reads writes nothing.
+        let reads = matches!(line.endpoint, "/v1/embeddings" | "/v1/moderations");
+        let limit = if reads { Some(0) } else { line.output_limit };
+        self.assumed_lines += u64::from(limit.is_none() && self.manner.assumed.is_some());
+        let input = of.add(line, limit.or(self.manner.assumed), self.manner.at_once);
         let shard = self.shard(shard);
         match input {
             Some(input) => shard.input += input,
@@ -121,7 +191,7 @@ impl Quoting {
     }
 
     fn shard(&mut self, number: u32) -> &mut ShardQuote {
-        let at = number as usize - 1;
+        let at = (number as usize).saturating_sub(1);
         while self.shards.len() <= at {
             let number = self.shards.len() as u32 + 1;
             self.shards.push(ShardQuote { number, input: Cost::ZERO, unpriced_lines: 0 });
@@ -129,100 +199,80 @@ impl Quoting {
         &mut self.shards[at]
     }
 
-    pub(super) fn finish(self) -> Quote {
-        let Self { models, nameless, shards, .. } = self;
-        let nameless = (nameless.lines > 0).then_some(nameless);
-        let models: Vec<_> = nameless.into_iter().chain(models.into_values()).collect();
+    pub(in crate::run) fn finish(self) -> Quote {
+        let Self { models, nameless, shards, assumed_lines, .. } = self;
+        let nameless = (nameless.quote.lines > 0).then_some(nameless);
+        let models: Vec<_> = nameless.into_iter().chain(models.into_values()).map(|of| of.quote).collect();
         let priced = || models.iter().filter(|model| model.price.is_some());
+        let sum = |of: fn(&ModelQuote) -> u64| models.iter().map(of).fold(0, u64::saturating_add);
         Quote {
+            tokens: sum(|model| model.tokens),
+            counted_lines: sum(|model| model.counted_lines),
+            output_tokens_at_most: sum(|model| model.output_tokens_at_most),
             input: priced().filter_map(|model| model.input).sum(),
             output_at_most: priced().filter_map(|model| model.output_at_most).sum(),
             unlimited_lines: priced().map(|model| model.unlimited_lines).sum(),
-            unpriced_lines: shards.iter().map(|shard| shard.unpriced_lines).sum(),
+            assumed_lines,
+            unpriced_lines: models.iter().filter(|model| model.price.is_none()).map(|model| model.lines).sum(),
             models,
             shards,
         }
     }
 }
 
-impl ModelQuote {
-    fn new(model: Option<&str>, price: Option<Price>) -> Self {
+/// The lines of one model, and how they are counted.
+#[derive(Debug)]
+struct OfModel {
+    quote: ModelQuote,
+    price: Option<Price>,
+    counter: Option<Counter>,
+}
+
+impl OfModel {
+    fn new(model: Option<&str>, price: Option<Price>, counter: Option<Counter>) -> Self {
         let nothing = price.as_ref().map(|_| Cost::ZERO);
-        Self {
+        let quote = ModelQuote {
             model: model.map(str::to_owned),
             lines: 0,
             tokens: 0,
-            price,
+            counted_lines: 0,
+            price: price.as_ref().map(Price::read),
             input: nothing,
             output_tokens_at_most: 0,
             output_at_most: nothing,
             unlimited_lines: 0,
-        }
+        };
+        Self { quote, price, counter }
     }
 
     /// About what the input of the line costs, if its price is known.
-    fn add(&mut self, line: &CheckedLine<'_>, tokens: u64) -> Option<Cost> {
-        self.lines += 1;
-        self.tokens = self.tokens.saturating_add(tokens);
-        let limit = output_limit(line);
-        let (input, output) = match &self.price {
+    fn add(&mut self, line: Line<'_>, limit: Option<u64>, at_once: bool) -> Option<Cost> {
+        let Self { quote, price, counter } = self;
+        let counted = counter.as_ref().and_then(|counter| counter.line(line.endpoint, line.canonical));
+        let tokens = counted.unwrap_or_else(|| tokens(line.canonical.len() as u64 + 1));
+        quote.lines += 1;
+        quote.counted_lines += u64::from(counted.is_some());
+        quote.tokens = quote.tokens.saturating_add(tokens);
+        let (input, output) = match price {
             None => (None, None),
             Some(price) => {
-                let (input, output) = price.batch_parts(tokens, limit.unwrap_or_default());
+                let (input, output) = price.parts(tokens, limit.unwrap_or_default(), at_once);
                 (Some(input), if limit == Some(0) { Some(Cost::ZERO) } else { output })
             }
         };
         // Output that has no price has no most either.
-        match limit.filter(|_| self.price.is_none() || output.is_some()) {
-            Some(limit) => self.output_tokens_at_most = self.output_tokens_at_most.saturating_add(limit),
-            None => self.unlimited_lines += 1,
+        match limit.filter(|_| price.is_none() || output.is_some()) {
+            Some(limit) => quote.output_tokens_at_most = quote.output_tokens_at_most.saturating_add(limit),
+            None => quote.unlimited_lines += 1,
         }
-        if let (Some(sum), Some(most), Some(_)) = (&mut self.output_at_most, output, limit) {
+        if let (Some(sum), Some(most), Some(_)) = (&mut quote.output_at_most, output, limit) {
             *sum += most;
         }
-        if let (Some(sum), Some(input)) = (&mut self.input, input) {
+        if let (Some(sum), Some(input)) = (&mut quote.input, input) {
             *sum += input;
         }
         input
     }
-}
-
-/// The most tokens that the answer to a line may have, if the line sets a limit.
-fn output_limit(line: &CheckedLine<'_>) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Line<'a> {
-        #[serde(borrow)]
-        body: &'a RawValue,
-    }
-    /// What is no number of tokens is no limit.
-    #[derive(Deserialize)]
-    struct Body {
-        max_completion_tokens: Option<serde_json::Value>,
-        max_tokens: Option<serde_json::Value>,
-        max_output_tokens: Option<serde_json::Value>,
-        n: Option<serde_json::Value>,
-        best_of: Option<serde_json::Value>,
-    }
-
-    if matches!(line.endpoint, "/v1/embeddings" | "/v1/moderations") {
-        return Some(0);
-    }
-    let line: Line<'_> = serde_json::from_slice(line.canonical).ok()?;
-    let text = line.body.get();
-    // Some services want the body as a text of JSON.
-    let within: String;
-    let text = match serde_json::from_str::<String>(text) {
-        Ok(decoded) => {
-            within = decoded;
-            within.as_str()
-        }
-        Err(_) => text,
-    };
-    let Body { max_completion_tokens, max_tokens, max_output_tokens, n, best_of } = serde_json::from_str(text).ok()?;
-    let number = |value: Option<serde_json::Value>| value.as_ref().and_then(serde_json::Value::as_u64);
-    let limit = [max_completion_tokens, max_tokens, max_output_tokens].into_iter().filter_map(number).max()?;
-    let answers = [n, best_of].into_iter().filter_map(number).max().unwrap_or(1).max(1);
-    Some(limit.saturating_mul(answers))
 }
 
 #[cfg(test)]

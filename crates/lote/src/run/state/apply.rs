@@ -91,6 +91,14 @@ impl State {
                 self.deleted.insert(file.clone());
                 return Ok(());
             }
+            Event::Capped(caps) => {
+                self.caps = Some(caps.clone());
+                return Ok(());
+            }
+            Event::Priced { table } => {
+                self.prices = Some(table.clone());
+                return Ok(());
+            }
             Event::Unknown => {
                 self.newer = true;
                 return Ok(());
@@ -351,6 +359,8 @@ fn of_shard(event: &Event) -> (u32, &'static str) {
         | Event::Finished { .. }
         | Event::Partial { .. }
         | Event::Deleted { .. }
+        | Event::Capped(_)
+        | Event::Priced { .. }
         | Event::Unknown => (0, "an event"),
     }
 }
