@@ -71,6 +71,10 @@ impl Histogram {
         self.count
     }
 
+    pub(super) fn most(&self) -> u64 {
+        self.most
+    }
+
     /// As it is shown, with these words for a number and for a range; none where nothing was counted.
     pub(super) fn shown(&self, number: fn(u64) -> String, range: fn(u64, Option<u64>) -> String) -> Option<Shown> {
         let (first, last) = (self.counts.iter().position(|n| *n > 0)?, self.counts.iter().rposition(|n| *n > 0)?);

@@ -114,7 +114,7 @@ impl Timeline {
                 _ => format!("{} an hour", out::count(pace(3_600), "line")),
             }),
             timed: batches.count(),
-            batches: batches.shown(words::time, words::times).filter(|_| batches.count() > 1),
+            batches: batches.shown(words::time, words::times).filter(|_| batches.count() > 1 && batches.most() > 0),
         }
     }
 }
@@ -188,7 +188,7 @@ impl Scale {
         Bar {
             shard: shard.plan.number,
             attempt: shard.attempt,
-            lines: words::count(shard.plan.lines),
+            lines: out::count(shard.plan.lines, "line"),
             what,
             is_bad,
             pieces: pieces.collect(),
