@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ReportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
     if let Some(path) = output.half_made() {
         interrupt.half_made(path);
     }
-    let (page, told) = Page::of(&args.run, prices, interrupt)?;
+    let (page, told) = Page::of(&args.run, prices, args.prices.is_given(), interrupt)?;
     page.write(&mut output).map_err(|error| cannot_write(&error))?;
     interrupt.check()?;
     output.finish()?;

@@ -1,5 +1,6 @@
 //! The page that tells of a run: what it is made of, and how it is written.
 
+mod bill;
 mod histogram;
 mod next;
 mod tally;
@@ -9,13 +10,14 @@ mod words;
 use std::io::{self, Write};
 use std::path::Path;
 
-use lote::prices::{Cost, Prices};
+use lote::prices::Prices;
 use lote::run::{RunHistory, RunPhase, RunStatus};
 use lote::{OutcomeKind, UnixSeconds};
 use minijinja::Environment;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
+use self::bill::Bill;
 use self::histogram::Shown;
 use self::next::Step;
 use self::tally::{KINDS, OfError, OfModel, Tally};
@@ -23,8 +25,6 @@ use self::timeline::Timeline;
 use crate::exit::CliError;
 use crate::export::costs::Costs;
 use crate::interrupt::Interrupt;
-use crate::invoice;
-use crate::quote;
 use crate::shell;
 
 /// What every page begins with: by this a file is known to be one of ours.
@@ -56,6 +56,7 @@ pub(crate) struct Page {
     errors_left: usize,
     models: Vec<Model>,
     models_left: usize,
+    bill: Option<Bill>,
     input: Option<Shown>,
     output: Option<Shown>,
     timeline: Timeline,
@@ -108,7 +109,7 @@ struct Error {
     named: String,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Model {
     model: String,
     answers: String,
@@ -128,11 +129,17 @@ pub(crate) struct Told {
 }
 
 impl Page {
-    /// What is known of the run in a folder now. Its results are read once.
+    /// What is known of the run in a folder now. Its results are read once. What they cost is told by these prices; of a run
+    /// that is finished its invoice tells more, unless the prices are the user's `own`, named for this page.
     ///
     /// # Errors
     /// With exit 2 when there is no run that can be read.
-    pub(crate) fn of(folder: &Path, prices: Prices, interrupt: &Interrupt) -> Result<(Self, Told), CliError> {
+    pub(crate) fn of(
+        folder: &Path,
+        prices: Prices,
+        by_own: bool,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, Told), CliError> {
         let failed = |error: lote::run::RunError| CliError::usage(error.to_string());
         let status = lote::run::status(folder).map_err(failed)?;
         let history = lote::run::history(folder).map_err(failed)?;
@@ -156,16 +163,28 @@ impl Page {
         let (finished, damaged) = (status.phase == RunPhase::Finished, tally.damaged);
         let unread_words = unread.as_deref().map(words::shown);
         let told = Told { finished, lines: status.lines, without_outcome: undecided, damaged, unread };
-        Ok((Self { unread: unread_words, ..Self::new(&status, &history, &tally, undecided) }, told))
+        Ok((Self { unread: unread_words, ..Self::new(&status, &history, &tally, undecided, by_own) }, told))
     }
 
-    fn new(status: &RunStatus, history: &RunHistory, tally: &Tally, undecided: u64) -> Self {
+    fn new(status: &RunStatus, history: &RunHistory, tally: &Tally, undecided: u64, by_own: bool) -> Self {
         let now = UnixSeconds::now();
         let timeline = Timeline::new(history, status, now);
         let name = status.folder.file_name().unwrap_or(status.folder.as_os_str()).to_string_lossy();
         let errors = tally.errors();
-        let mut models: Vec<(&String, &OfModel)> = tally.models.iter().collect();
-        models.sort_by_key(|(_, of)| std::cmp::Reverse(of.answers));
+        let bill = status
+            .invoice
+            .as_deref()
+            .filter(|_| !by_own)
+            .map(|invoice| Bill::new(invoice, status.quote.as_deref(), SHOWN));
+        let mut answered: Vec<(&String, &OfModel)> = tally.models.iter().collect();
+        answered.sort_by_key(|(_, of)| std::cmp::Reverse(of.answers));
+        let (models, models_left) = match &bill {
+            Some(bill) => (bill.models.clone(), bill.models_left),
+            None => (
+                answered.iter().take(SHOWN).map(|(model, of)| Model::new(model, of)).collect(),
+                answered.len().saturating_sub(SHOWN),
+            ),
+        };
         let anomalies = status.results.as_ref().map(|joined| joined.anomalies.as_slice()).unwrap_or_default();
         let omitted = status.results.as_ref().map_or(0, |joined| joined.anomalies_omitted);
         Self {
@@ -178,14 +197,15 @@ impl Page {
             made: words::instant(now),
             lote: env!("CARGO_PKG_VERSION"),
             lines: words::count(status.lines),
-            cards: cards(status, tally, &timeline),
+            cards: cards(status, tally, &timeline, bill.as_ref()),
             outcomes: outcomes(tally),
             short: short(tally),
             steps: next::steps(status, tally),
             errors: errors.iter().take(SHOWN).map(|(kind, code, error)| Error::new(*kind, code, error)).collect(),
             errors_left: errors.len().saturating_sub(SHOWN),
-            models: models.iter().take(SHOWN).map(|(model, of)| Model::new(model, of)).collect(),
-            models_left: models.len().saturating_sub(SHOWN),
+            models,
+            models_left,
+            bill,
             input: tally.input.shown(words::count, words::range),
             output: tally.output.shown(words::count, words::range),
             timeline,
@@ -265,17 +285,18 @@ fn unfinished(status: &RunStatus, undecided: u64) -> Option<String> {
     ))
 }
 
-fn cards(status: &RunStatus, tally: &Tally, timeline: &Timeline) -> Vec<Card> {
+fn cards(status: &RunStatus, tally: &Tally, timeline: &Timeline, bill: Option<&Bill>) -> Vec<Card> {
     let succeeded = tally.of(OutcomeKind::Succeeded);
     let batches = status.shards.iter().filter(|shard| shard.batch.is_some()).count() as u64;
-    let cost = match (tally.sum.embedded, tally.sum.cost, tally.sum.unpriced) {
+    // Of a run that is finished the invoice has more than its results: what was paid for and not used.
+    let cost = bill.map(|bill| (bill.total.clone(), bill.below.clone()));
+    let cost = cost.unwrap_or_else(|| match (tally.sum.embedded, tally.sum.cost, tally.sum.unpriced) {
         (true, ..) => ("nothing".to_owned(), "the embedded gateway answered".to_owned()),
         (false, Some(cost), 0) => (cost.to_string(), "of the answers, at prices of batches".to_owned()),
         (false, Some(cost), _) => (cost.to_string(), "and models whose price is not known".to_owned()),
         (false, None, 0) => ("–".to_owned(), "no answer says what it used".to_owned()),
         (false, None, _) => ("not known".to_owned(), "lote report --prices names prices".to_owned()),
-    };
-    let cost = (cost.0, cost.1 + &beside(status));
+    });
     // Of lines that equal others, the results are counted each, and the tokens once.
     let (input, output) = match &status.results {
         Some(joined) => (joined.usage.input_tokens, joined.usage.output_tokens),
@@ -299,24 +320,6 @@ fn cards(status: &RunStatus, tally: &Tally, timeline: &Timeline) -> Vec<Card> {
             below: format!("{} in all", crate::out::count(batches, "batch")),
         },
     ]
-}
-
-/// What stands beside the cost of the results: what else the run has paid for, and what was quoted.
-fn beside(status: &RunStatus) -> String {
-    let Some(invoice) = status.invoice.as_deref().filter(|invoice| invoice::is_told(invoice)) else {
-        return String::new();
-    };
-    let charges = &invoice.charges;
-    let unused = [charges.replaced, charges.surplus, charges.extra].into_iter().filter_map(|charge| charge.cost);
-    let unused: Cost = unused.sum();
-    let mut text = match unused {
-        Cost::ZERO => String::new(),
-        unused => format!("; {unused} for answers that are not used"),
-    };
-    if let Some(quote) = status.quote.as_deref() {
-        text.push_str(&format!("; quoted {}", quote::brief(quote)));
-    }
-    text
 }
 
 fn outcomes(tally: &Tally) -> Vec<Ending> {

@@ -296,6 +296,43 @@ fn lines_that_were_sent_one_by_one_and_those_that_equal_others_are_told_of() {
     assert!(page.contains("4 of 4 lines") && page.contains(&figure), "{usage} {page}");
 }
 
+#[test]
+fn what_a_run_did_cost_stands_beside_what_it_was_to_cost() {
+    let gateway = Embedded::start();
+    let lines = [
+        line("a", "one", "mine"),
+        line("b", "[[status=500]] two", "mine"),
+        line("c", "three", "nobody's"),
+        line("d", "four", "mine").replace("\"messages\"", "\"max_tokens\":3,\"messages\""),
+    ];
+    let prices = "[[price]]\nmodels = ['mine']\ninput = 10000\noutput = 10000\n";
+    let other = prices.replace("'mine'", "'mine', \"nobody's\"").replace("10000", "1000");
+    let files = [("prices.toml", prices), ("other.toml", &other), ("requests.jsonl", &lines.concat())];
+    let place = folder(&files.map(|(name, text)| (name, text.as_bytes())));
+    let lote = |args: &[&str]| lote_in(at(gateway.url()), place.path(), args);
+    assert_eq!(lote(&["run", "requests.jsonl", "--prices", "prices.toml"]).code, 1);
+    let summary = fs::read(place.path().join("requests.run/summary.json")).expect("a summary");
+    let summary: Value = serde_json::from_slice(&summary).expect("JSON");
+    let cost = |of: &str| format!("${}", summary["invoice"][of]["cost"].as_str().expect("a cost"));
+    assert_eq!(lote(&["report", "requests.run", "-o", "r.html"]).code, 0);
+    let said = page(&place, "r.html");
+    for part in [
+        format!("<dd class=\"figure\">{} + ?</dd>", cost("total")),
+        "quoted about $".to_owned(),
+        "<h3>What was paid for what</h3>".to_owned(),
+        format!("<td class=\"number\" data-of=\"cost\">{}</td>", cost("cut_off")),
+        "nobody&#x27;s</th>".to_owned(),
+        "not known</td>".to_owned(),
+        "1 answer with a model whose price is not known".to_owned(),
+    ] {
+        assert!(said.contains(&part), "{part}: {said}");
+    }
+    // By prices that are named for the page, its results.
+    assert_eq!(lote(&["report", "requests.run", "-o", "r.html", "--prices", "other.toml"]).code, 0);
+    let said = page(&place, "r.html");
+    assert!(!said.contains("quoted about") && !said.contains("not known") && !said.contains(&cost("total")), "{said}");
+}
+
 /// A browser without a window, if one is installed.
 fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("LOTE_CHROMIUM").map(PathBuf::from);
