@@ -212,7 +212,7 @@ async fn a_run_that_has_batches_goes_on_with_them_and_the_rest_is_sent_one_by_on
 async fn given_up(gateway: &Gateway, client: &Client) -> Place {
     let place = Place::new(&[chat("a", "x"), chat("b", "y"), chat("c", "x"), chat("d", "[[sleep=600000]] y")]);
     let run = place.run(client, 2).synchronous(true).pace(Pace::new().max_in_flight(1));
-    let error = run.deadline(Duration::from_millis(600)).execute().await.expect_err("it gave up");
+    let error = run.deadline(Duration::from_secs(5)).execute().await.expect_err("it gave up");
     assert!(error.gave_up() && !error.is_refused(), "{error}");
     assert!(error.to_string().contains("1 of 2 lines have their answers"), "{error}");
     let status = status(place.path("requests.run")).expect("a status");
@@ -361,7 +361,7 @@ async fn answers_that_are_lost_from_the_folder_are_bought_again_only_when_a_pers
     // What can be made again of what is there is.
     fs::write(shard.join("output.jsonl"), "{}\n").expect("damaged");
     fs::remove_file(shard.join("results.jsonl")).expect("removed");
-    let error = again().deadline(Duration::from_millis(400)).execute().await.expect_err("it gave up");
+    let error = again().deadline(Duration::from_secs(4)).execute().await.expect_err("it gave up");
     assert!(error.gave_up(), "{error}");
     assert_eq!(gateway.journal().len(), before + 1, "but for the one in flight");
     // What cannot is held.

@@ -77,7 +77,7 @@ fn the_command_that_goes_on_has_all_that_was_asked_for() {
     let gateway = Embedded::standing(Gateway::builder());
     let place = folder(&[("requests.jsonl", &requests(&["1", "[[sleep=60000]] 2"]))]);
     let asked = "--sync --max-in-flight 1 --requests-per-minute 6000 --tokens-per-minute 70000 --request-timeout 90s";
-    let mut run = vec!["run", "requests.jsonl", "--deadline", "700ms"];
+    let mut run = vec!["run", "requests.jsonl", "--deadline", "5s"];
     run.extend(asked.split(' '));
     let ended = lote_in(at(gateway.url()), place.path(), &run);
     assert_eq!(ended.code, 5, "{ended:?}");
@@ -116,7 +116,7 @@ fn a_batch_that_would_be_late_is_rescued_and_that_is_said() {
     let status = lote_in(command(), place.path(), &["status", "requests.run"]);
     assert!(status.stdout.contains("shard 1: created, rescued, batch batch_"), "{status:?}");
     gateway.pass(Duration::from_secs(3600));
-    let late = lote(&["resume", "requests.run", "--deadline", "1s", "--max-in-flight", "1"]);
+    let late = lote(&["resume", "requests.run", "--deadline", "5s", "--max-in-flight", "1"]);
     assert_eq!(late.code, 5, "{late:?}");
     assert!(late.stderr.contains("2 lines are left to be sent one by one"), "{late:?}");
     let status = lote_in(command(), place.path(), &["status", "requests.run"]);
