@@ -224,7 +224,7 @@ async fn a_cap_that_a_run_is_told_later_holds_from_then_on() {
     let world = World::with(Gateway::builder().virtual_clock(), &lines).await;
     let limits = lote::lines::Limits { max_lines: 1, ..lote::lines::Limits::default() };
     // One of four batches at a time, and then no more.
-    let run = || world.run().limits(limits.clone()).max_open(1);
+    let run = || world.run().limits(limits).max_open(1);
     run().submit().await.expect("one is at work");
     assert_eq!(world.batches(), 1);
     let refused = run().max_run_tokens(3_000).execute().await.expect_err("it is refused");
