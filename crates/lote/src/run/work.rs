@@ -44,7 +44,9 @@ impl Run {
     /// See [`RunError`], whose predicates tell what was paid for by then.
     pub async fn execute(self) -> Result<Report, RunError> {
         let started = Instant::now();
-        self.placed().await?.executed(started).await
+        let run = Box::pin(self.placed()).await?;
+        // Boxed here and below: all that a run does would be much for the stack of a thread.
+        Box::pin(run.executed(started)).await
     }
 
     async fn executed(self, started: Instant) -> Result<Report, RunError> {
@@ -53,11 +55,11 @@ impl Run {
         {
             return Ok(report);
         }
-        let mut driver = self.begin(false).await?;
+        let mut driver = Box::pin(self.begin(false)).await?;
         loop {
-            match self.drive(&mut driver, started).await {
+            match Box::pin(self.drive(&mut driver, started)).await {
                 Ok(()) if driver.folder.state.attempt < self.attempts && !driver.folder.state.cancelled => {
-                    match self.attempt(&mut driver, self.repairs).await {
+                    match Box::pin(self.attempt(&mut driver, self.repairs)).await {
                         Ok(true) => {}
                         Ok(false) => return self.end(driver, started).await,
                         // What there is stays what came of it.
@@ -85,15 +87,16 @@ impl Run {
     /// See [`RunError`].
     pub async fn submit(self) -> Result<RunStatus, RunError> {
         let started = Instant::now();
-        self.placed().await?.submitted(started).await
+        let run = Box::pin(self.placed()).await?;
+        Box::pin(run.submitted(started)).await
     }
 
     async fn submitted(self, started: Instant) -> Result<RunStatus, RunError> {
         if self.only_reads() && self.is_finished().await? {
             return status(self.folder_path());
         }
-        let mut driver = self.begin(true).await?;
-        match self.drive(&mut driver, started).await {
+        let mut driver = Box::pin(self.begin(true)).await?;
+        match Box::pin(self.drive(&mut driver, started)).await {
             Err(Stopped::Failed(error)) if error.is_held() && self.partial => {
                 Err(self.write_partial(driver, error, started).await)
             }
@@ -179,11 +182,11 @@ impl Run {
             Err(error) if error.is_busy() => Folder::ask_to_cancel(&path).map(|()| None),
             Err(error) => Err(error),
             Ok(folder) => {
-                let mut driver = self.enter(folder, self.ends(), false).await?;
+                let mut driver = Box::pin(self.enter(folder, self.ends(), false)).await?;
                 if driver.folder.state.finished.is_none() && !driver.folder.state.cancelled {
                     driver.folder.say(Event::Cancelled)?;
                 }
-                match self.drive(&mut driver, started).await {
+                match Box::pin(self.drive(&mut driver, started)).await {
                     Ok(()) => self.end(driver, started).await.map(Some),
                     Err(Stopped::Failed(error)) => Err(error),
                     Err(Stopped::Later | Stopped::Interim) => Err(RunError::new(Kind::GaveUp)),
@@ -201,9 +204,9 @@ impl Run {
     pub async fn repair(self, repair: Repair) -> Result<Report, RunError> {
         let started = Instant::now();
         self.check_repair(repair).map_err(RunError::refused)?;
-        let mut driver = self.begin(false).await?;
-        self.attempt(&mut driver, repair).await?;
-        match self.drive(&mut driver, started).await {
+        let mut driver = Box::pin(self.begin(false)).await?;
+        Box::pin(self.attempt(&mut driver, repair)).await?;
+        match Box::pin(self.drive(&mut driver, started)).await {
             Ok(()) => self.end(driver, started).await,
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Later | Stopped::Interim) => Err(RunError::new(Kind::GaveUp)),

@@ -170,57 +170,58 @@ impl Driver {
     /// Works until the run is finished.
     pub(super) async fn drive(&mut self) -> Result<(), Stopped> {
         loop {
-            match self.step().await {
+            match Box::pin(self.step()).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.went_on(),
                 Err(Stopped::Failed(error)) => {
                     self.note_refused(&error);
-                    self.outlast(error).await?;
+                    Box::pin(self.outlast(error)).await?;
                 }
                 Err(stopped) => return Err(stopped),
             }
         }
     }
 
-    /// Does what is to be done next. Whether that was all.
+    /// Does what is to be done next. Whether that was all. Each step is boxed: together they would be much for the stack of a
+    /// thread.
     async fn step(&mut self) -> Result<bool, Stopped> {
         if let Some(told) = self.manner.told.clone() {
             told.room().await;
         }
-        self.heed_cancel().await?;
-        self.stop_surplus().await?;
-        self.rescue().await?;
+        Box::pin(self.heed_cancel()).await?;
+        Box::pin(self.stop_surplus()).await?;
+        Box::pin(self.rescue()).await?;
         match self.next() {
             // What needs no looking for anything comes first: that takes minutes, which a tick may not have.
             Next::Resolve if (self.manner.detach || self.manner.partial) && !self.glanced => {
                 self.glanced = true;
-                self.glance().await?;
+                Box::pin(self.glance()).await?;
             }
             Next::Resolve if self.manner.partial && !self.interim => {
                 self.interim = true;
                 return Err(Stopped::Interim);
             }
-            Next::Resolve => self.resolve().await?,
-            Next::Settle(shard) => self.settle(shard).await?,
-            Next::Submit(shard) => self.submit(shard).await?,
-            Next::Answer(shard) => self.answer(shard).await?,
-            Next::Rest(shard) => self.leave(shard).await?,
-            Next::Halve(shard, than) => self.halve_for(shard, than).await?,
-            Next::SettleSurplus(shard) => self.settle_surplus(shard).await?,
+            Next::Resolve => Box::pin(self.resolve()).await?,
+            Next::Settle(shard) => Box::pin(self.settle(shard)).await?,
+            Next::Submit(shard) => Box::pin(self.submit(shard)).await?,
+            Next::Answer(shard) => Box::pin(self.answer(shard)).await?,
+            Next::Rest(shard) => Box::pin(self.leave(shard)).await?,
+            Next::Halve(shard, than) => Box::pin(self.halve_for(shard, than)).await?,
+            Next::SettleSurplus(shard) => Box::pin(self.settle_surplus(shard)).await?,
             Next::Wait if self.manner.detach => {
-                if !self.look().await? {
+                if !Box::pin(self.look()).await? {
                     return Err(Stopped::Later);
                 }
             }
-            Next::Wait => self.wait().await?,
+            Next::Wait => Box::pin(self.wait()).await?,
             Next::Held => {
                 self.note_held();
                 return Err(self.held().into());
             }
             Next::Merge => {
                 // What was found is waited for, and fetched.
-                if !self.look_for_surplus().await? {
-                    self.merge().await?;
+                if !Box::pin(self.look_for_surplus()).await? {
+                    Box::pin(self.merge()).await?;
                 }
             }
             Next::Done => return Ok(true),
