@@ -95,7 +95,8 @@ async fn what_a_batch_would_not_do_in_time_is_sent_one_by_one_when_it_is_over() 
             tells.lock().expect("no panic").push(format!("rescued {shard}"));
         }
         Progress::Rest { shard, lines, rest } => {
-            tells.lock().expect("no panic").push(format!("rest of {shard}: {lines} in {rest:?}"));
+            assert!(matches!(rest, Some(3 | 4)), "{rest:?}");
+            tells.lock().expect("no panic").push(format!("rest of {shard}: {lines}"));
         }
         _ => {}
     });
@@ -107,7 +108,7 @@ async fn what_a_batch_would_not_do_in_time_is_sent_one_by_one_when_it_is_over() 
     assert_eq!(statuses, ["cancelled", "cancelled"]);
     let mut told = std::mem::take(&mut *told.lock().expect("no panic"));
     told.sort();
-    assert_eq!(told, ["rescued 1", "rescued 2", "rest of 1: 1 in Some(3)", "rest of 2: 2 in Some(4)"]);
+    assert_eq!(told, ["rescued 1", "rescued 2", "rest of 1: 1", "rest of 2: 2"]);
     // Each line has one answer that is paid, in the order of the input, and nothing was asked before the batches were over.
     assert_eq!(ids(&place.results()), ["r0", "r1", "r2", "r3", "r4", "r5"]);
     assert!(place.results().iter().all(|line| line["error"] == Value::Null));
@@ -115,7 +116,10 @@ async fn what_a_batch_would_not_do_in_time_is_sent_one_by_one_when_it_is_over() 
     assert_eq!(executed(&gateway).1, 3);
     let finished = status(place.path("requests.run")).expect("a status");
     assert_eq!((finished.ended, finished.succeeded), (6, 6));
-    assert_eq!(finished.shards.iter().map(|shard| shard.rest_of).collect::<Vec<_>>(), [None, None, Some(1), Some(2)]);
+    // Whichever was over first.
+    let mut rests: Vec<_> = finished.shards.iter().map(|shard| shard.rest_of).collect();
+    rests.sort();
+    assert_eq!(rests, [None, None, Some(1), Some(2)]);
     // What is finished makes no call, whatever is asked.
     let calls = gateway.journal().len();
     assert!(again(&client, &place).rescue_before(HOUR * 2).execute().await.expect("a report").all_succeeded());

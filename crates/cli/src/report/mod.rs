@@ -199,7 +199,7 @@ impl Page {
             lines: words::count(status.lines),
             cards: cards(status, tally, &timeline, bill.as_ref()),
             outcomes: outcomes(tally),
-            short: short(tally),
+            short: short(tally, status),
             steps: next::steps(status, tally),
             errors: errors.iter().take(SHOWN).map(|(kind, code, error)| Error::new(*kind, code, error)).collect(),
             errors_left: errors.len().saturating_sub(SHOWN),
@@ -339,14 +339,20 @@ fn outcomes(tally: &Tally) -> Vec<Ending> {
     endings.filter(|(count, ending)| *count > 0 || ending.kind == "succeeded").map(|(_, ending)| ending).collect()
 }
 
-fn short(tally: &Tally) -> Vec<Fact> {
+/// What answers fall short of that succeeded.
+fn short(tally: &Tally, status: &RunStatus) -> Vec<Fact> {
     let all = [
         (tally.cut_off, "cut off at a limit of tokens"),
         (tally.filtered, "with content held back by a filter"),
         (tally.refused, "in which the model refused"),
     ];
     let some = all.into_iter().filter(|(count, _)| *count > 0);
-    some.map(|(count, what)| Fact { what: what.to_owned(), value: words::count(count) }).collect()
+    let some = some.map(|(count, what)| Fact { what: what.to_owned(), value: words::count(count) });
+    // Where something was expected of answers.
+    let unfit = status.results.iter().filter_map(|joined| joined.fit.as_ref()).flat_map(|fit| &fit.unfit);
+    let unfit =
+        unfit.map(|(kind, count)| Fact { what: format!("not as expected: {kind}"), value: words::count(*count) });
+    some.chain(unfit).collect()
 }
 
 /// What may be charged beside the answers.

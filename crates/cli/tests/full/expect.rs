@@ -156,6 +156,9 @@ fn what_does_not_fit_is_sent_again_and_a_finished_run_is_held_against_anything_w
     assert_eq!(again.code, 1, "{again:?}");
     let again = json(&again);
     assert_eq!((&again["batches"][1]["attempt"], &again["batches"][1]["lines"]), (&json!(2), &json!(2)));
+    assert_eq!(keyless(&["report", "requests.run", "-o", "page.html"]).code, 0);
+    let page = fs::read_to_string(place.path().join("page.html")).expect("a page");
+    assert!(page.contains("not as expected: no JSON"), "{page}");
     assert_eq!((&again["succeeded"], &again["fit"]["unfit"]), (&json!(3), &json!({"no_json": 2})));
     // All fit what is asked for now: nothing is sent.
     let fits = lote(&["repair", "requests.run", "--unfit", "--expect", "requested", "--json"]);

@@ -71,13 +71,16 @@ impl Run {
     pub(super) fn money(&self) -> Money {
         let own = self.prices.as_ref().and_then(Prices::own).map(str::to_owned);
         let prices = at(self.prices.clone(), &self.asked().base_url);
-        Money { prices, caps: self.caps.clone(), own, at_once: self.synchronous }
+        // What is rescued is sent one by one, and costs as that: a cap is to hold then as well.
+        let at_once = self.synchronous || self.rescue_before.is_some() && !self.caps.is_none();
+        Money { prices, caps: self.caps.clone(), own, at_once }
     }
 
     /// Holds a run that is gone on with against what it may cost now, and writes down what was said anew.
     pub(super) async fn hold_against_caps(&self, folder: &Folder) -> Result<(), RunError> {
         let now = self.caps.or(caps(folder));
-        if now == *caps(folder) {
+        // What is rescued costs more than the batches that it was held against.
+        if now == *caps(folder) && self.rescue_before.is_none() {
             return Ok(());
         }
         match Box::pin(self.over(folder, now, None)).await? {
@@ -108,7 +111,8 @@ impl Run {
             None => prices(&folder.record, &folder.state),
         };
         let (root, state) = (folder.path().to_owned(), folder.state.clone());
-        let at_once = self.synchronous || state.shards.values().any(|shard| shard.synchronous);
+        let at_once =
+            self.synchronous || self.rescue_before.is_some() || state.shards.values().any(|shard| shard.synchronous);
         let reckoning = Reckoning { root, state, prices, caps, at_once };
         let refused = blocking(move || reckoning.refuse(further.as_deref())).await;
         refused.map_err(|Fault(path, error)| RunError::io("read", &path, error).at(folder.path()).of(&folder.state))
