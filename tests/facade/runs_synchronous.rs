@@ -311,13 +311,29 @@ async fn a_service_that_is_too_much_for_too_long_ends_the_run_with_its_words() {
     let busy = Refusal::status(429).retry_after(lote_gateway::faults::RetryAfter::Milliseconds(1));
     let refused = Fault::on(Operation::Chat).calls(2..).then(Effect::Status(busy));
     let (client, gateway) = service(Faults::new().fault(refused), false).await;
-    let place = Place::new(&prompts(3));
+    // Few lines may be to blame themselves.
+    let place = Place::new(&prompts(9));
     let run = place.run(&client, 9).synchronous(true).pace(Pace::new().max_in_flight(1));
     let error = run.execute().await.expect_err("it is refused");
     assert!(error.error().is_some_and(lote::Error::is_rate_limited), "{error}");
     let status = status(place.path("requests.run")).expect("a status");
-    assert_eq!((status.shards[0].phase, status.shards[0].ended), ("synchronous", 1));
+    assert_eq!((status.shards[0].phase, status.shards[0].ended), ("synchronous", 5));
     gateway.forgive_leftovers();
+}
+
+#[tokio::test]
+async fn lines_that_are_too_much_for_ever_hold_up_no_other_and_fail_in_the_end() {
+    let (client, gateway) = service(Faults::new(), false).await;
+    let mut lines = prompts(6);
+    // As OpenAI refuses a request that is larger than what may be used in a minute.
+    lines.insert(1, chat("large", "[[status=429]][[retry-after=0]] x"));
+    lines.push(chat("larger", "[[status=429]][[retry-after=0]] y"));
+    let place = Place::new(&lines);
+    let report = place.run(&client, 20).synchronous(true).execute().await.expect("a report");
+    assert_eq!((report.joined.succeeded, report.joined.failed), (6, 2));
+    assert_eq!(place.results()[1]["response"]["status_code"], 429);
+    assert_eq!(report.synchronous.expect("it was").sent_again, 0);
+    drop(gateway);
 }
 
 #[tokio::test]

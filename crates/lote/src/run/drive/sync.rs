@@ -34,7 +34,7 @@ use crate::{
         report::SynchronousLines,
         seam::{self, Rule, kept},
         state::Phase,
-        sync::{Came, Done, Gate, Line, Question, Records, SYNC, end_without_answer, result},
+        sync::{Came, Done, Gate, Line, Question, Records, Row, SYNC, end_without_answer, result},
     },
     save::{AtomicFile, Dir, Stored},
     unused::Unused,
@@ -363,10 +363,15 @@ impl Sending {
                     let asked = refusal.retry_after();
                     match verdict {
                         Verdict::Stop => return Ended::Stopped(refusal),
-                        Verdict::Busy => match entered.refused(asked) {
-                            times if times > MOST_REFUSED => return Ended::Stopped(refusal),
+                        Verdict::Busy => match entered.refused(number, asked) {
                             // The gate is closed for a while.
-                            _ => continue,
+                            Row { times, .. } if times <= MOST_REFUSED => continue,
+                            // Such as one that is larger than all that may be used in a minute.
+                            Row { of_few: true, .. } if self.answered.load(Ordering::Relaxed) => {
+                                self.gate.blame();
+                                return self.keep(number, &made);
+                            }
+                            Row { .. } => return Ended::Stopped(refusal),
                         },
                         Verdict::Again if failed < retries && asked.is_none_or(|asked| asked <= LONGEST_ASKED) => {
                             refusal

@@ -2,6 +2,7 @@
 //! the service wants. It reads no clock but that of tokio, so that tests let time pass.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroU32,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -28,6 +29,10 @@ const FIRST: f64 = 8.0;
 /// longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// So few lines of which it is said again and again are to blame themselves, if others had their answers; but no more than so
+/// many one after another.
+const FEW: usize = 4;
 
 /// The longest pause that a service may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
@@ -70,10 +75,23 @@ struct State {
     paused_until: Option<Instant>,
     /// How often in a row the service said that it is too much.
     refused: u32,
+    /// The first lines of which it said so in that row.
+    refused_lines: BTreeSet<u64>,
+    /// How many lines were to blame themselves since the last answer.
+    blamed: usize,
     /// Which of them a request was let in after: of all that are refused together one counts.
     turn: u64,
     /// Tokens that were answered beyond what was thought.
     owed: u64,
+}
+
+/// Refusals for now, one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::run) struct Row {
+    /// How many.
+    pub(in crate::run) times: u32,
+    /// Whether all of them were of the same few lines, and few were to blame themselves since the last answer.
+    pub(in crate::run) of_few: bool,
 }
 
 /// A request that is in flight, until this is dropped.
@@ -123,6 +141,8 @@ impl Gate {
                 in_flight: 0,
                 paused_until: None,
                 refused: 0,
+                refused_lines: BTreeSet::new(),
+                blamed: 0,
                 turn: 0,
                 owed: 0,
             }),
@@ -171,6 +191,17 @@ impl Gate {
         entered
     }
 
+    /// A line was to blame itself that it was too much for now: others are sent.
+    pub(in crate::run) fn blame(&self) {
+        let mut state = self.state();
+        state.blamed += 1;
+        state.refused = 0;
+        state.refused_lines.clear();
+        state.paused_until = None;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     /// How many requests are in flight, or about to be.
     #[cfg(test)]
     fn in_flight(&self) -> usize {
@@ -183,6 +214,8 @@ impl Entered<'_> {
     pub(in crate::run) fn answered(self, tokens: Option<u64>) {
         let mut state = self.gate.state();
         state.refused = 0;
+        state.refused_lines.clear();
+        state.blamed = 0;
         state.window = (state.window + 1.0 / state.window.max(1.0)).min(state.most);
         if self.gate.tokens.is_some() {
             let more = tokens.unwrap_or_default().saturating_sub(self.tokens);
@@ -190,9 +223,12 @@ impl Entered<'_> {
         }
     }
 
-    /// The service says that it is too much, and asks for a pause, or not. How often it has said so in a row.
-    pub(in crate::run) fn refused(self, asked: Option<Duration>) -> u32 {
+    /// The service says that this line is too much for now, and asks for a pause, or not. How often it has said so in a row.
+    pub(in crate::run) fn refused(self, line: u64, asked: Option<Duration>) -> Row {
         let mut state = self.gate.state();
+        if state.refused_lines.len() <= FEW {
+            state.refused_lines.insert(line);
+        }
         let now = Instant::now();
         // Those that were in flight together are refused together.
         if state.turn == self.turn {
@@ -206,7 +242,7 @@ impl Entered<'_> {
         } else if let Some(until) = asked.and_then(|asked| now.checked_add(asked.min(LONGEST_ASKED))) {
             state.paused_until = state.paused_until.max(Some(until));
         }
-        state.refused
+        Row { times: state.refused, of_few: state.refused_lines.len() <= FEW && state.blamed < FEW }
     }
 }
 
@@ -254,7 +290,7 @@ mod tests {
         let entered = all(&gate, 20).await;
         let begun = Instant::now();
         for one in entered {
-            assert_eq!(one.refused(Some(Duration::from_secs(30))), 1);
+            assert_eq!(one.refused(1, Some(Duration::from_secs(30))).times, 1);
         }
         assert_eq!(room(&gate), 0);
         let next = gate.enter(1).await;
@@ -274,10 +310,10 @@ mod tests {
             let waited = begun.elapsed();
             assert!(waited >= before && waited <= LONGEST_PAUSE.mul_f64(1.2), "{times}: {waited:?}");
             before = if times < 8 { waited.mul_f64(1.2) } else { Duration::from_secs(48) };
-            assert_eq!(entered.refused(None), times);
+            assert_eq!(entered.refused(1, None).times, times);
         }
         gate.enter(1).await.answered(None);
-        assert_eq!(gate.enter(1).await.refused(None), 1);
+        assert_eq!(gate.enter(1).await.refused(1, None).times, 1);
     }
 
     #[tokio::test(start_paused = true)]

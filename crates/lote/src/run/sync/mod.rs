@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(super) use self::{
     ask::{Came, Line, Question, end_without_answer, result},
-    gate::Gate,
+    gate::{Gate, Row},
     records::{Done, Records, SYNC},
 };
 
