@@ -60,7 +60,7 @@ async fn a_client_that_does_not_read_its_answer_is_let_go() {
     let mut stream = TcpStream::connect(gateway.unwatched()).await.unwrap();
     let request = format!("GET /v1/files/{id}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let next = send_and_wait(&gateway, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let next = send_and_wait(&gateway, "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(next.starts_with("HTTP/1.1 404 "), "{next}");
     let mut answer = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
@@ -76,7 +76,7 @@ async fn heads_are_limited() {
     let answer = send_and_wait(&gateway, &request).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
-    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{many}\r\n");
+    let request = format!("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{many}\r\n");
     let answer = send_and_wait(&gateway, &request).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
@@ -87,14 +87,14 @@ async fn what_is_no_http_gets_a_whole_answer() {
     let gateway = start(Gateway::builder().virtual_clock()).await;
     let long = "x".repeat(100_000);
     let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
-    let good = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let good = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
     for (request, status, answers) in [
         ("hello\r\n\r\n".to_owned(), "400 Bad Request", 1),
-        ("GET / HTTP/7.0\r\n\r\n".to_owned(), "400 Bad Request", 1),
-        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), "400 Bad Request", 1),
+        ("GET /nowhere HTTP/7.0\r\n\r\n".to_owned(), "400 Bad Request", 1),
+        ("GET /nowhere HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), "400 Bad Request", 1),
         ("POST /v1/files HTTP/1.1\r\nContent-Length: x\r\n\r\n".to_owned(), "400 Bad Request", 1),
-        (format!("GET / HTTP/1.1\r\n{many}\r\n"), "431 Request Header Fields Too Large", 1),
-        (format!("GET / HTTP/1.1\r\nX-Long: {long}\r\n\r\n"), "431 Request Header Fields Too Large", 1),
+        (format!("GET /nowhere HTTP/1.1\r\n{many}\r\n"), "431 Request Header Fields Too Large", 1),
+        (format!("GET /nowhere HTTP/1.1\r\nX-Long: {long}\r\n\r\n"), "431 Request Header Fields Too Large", 1),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), "431 Request Header Fields Too Large", 1),
         // After good ones, on the same connection.
         (format!("{good}{good}\0\r\n\r\n"), "400 Bad Request", 3),
@@ -118,7 +118,7 @@ async fn what_is_no_http_gets_a_whole_answer() {
         assert_eq!(body["error"]["type"], "invalid_request_error", "{shown:?}");
     }
     // The next connection is as good as ever.
-    assert!(send_and_wait(&gateway, "GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 404 "));
+    assert!(send_and_wait(&gateway, "GET /nowhere HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 404 "));
 }
 
 /// The head of an upload whose body is yet to come.
@@ -139,7 +139,7 @@ async fn a_place_is_kept_while_its_connection_is_busy_and_given_up_when_it_is_id
     busy.write_all(upload_head(FORM.len()).as_bytes()).await.unwrap();
     let (first, rest) = FORM.split_at(10);
     busy.write_all(first.as_bytes()).await.unwrap();
-    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let mut waiting = std::pin::pin!(send_and_wait(&gateway, request));
     let early = timeout(Duration::from_millis(400), waiting.as_mut()).await;
     assert!(early.is_err(), "answered beside the busy connection");
@@ -150,7 +150,7 @@ async fn a_place_is_kept_while_its_connection_is_busy_and_given_up_when_it_is_id
     assert!(waiting.await.starts_with("HTTP/1.1 404 "));
 
     // One that has been answered and is kept open, and one that never said anything, are idle.
-    for said in ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", "GET / HT"] {
+    for said in ["GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", "", "GET / HT"] {
         let mut idle = TcpStream::connect(gateway.unwatched()).await.unwrap();
         idle.write_all(said.as_bytes()).await.unwrap();
         assert!(send_and_wait(&gateway, request).await.starts_with("HTTP/1.1 404 "), "{said:?}");
@@ -167,7 +167,7 @@ async fn many_that_only_connect_keep_nobody_out() {
     for _ in 0..200 {
         idle.push(TcpStream::connect(gateway.unwatched()).await.unwrap());
     }
-    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answer = timeout(PATIENCE, send_and_wait(&gateway, request)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     drop(idle);
