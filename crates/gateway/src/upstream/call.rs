@@ -123,7 +123,9 @@ impl Speaker {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-        let pieces = Pieces { response, pass: Some(pass), came: came(status, retry_after, &Value::Null), timeout };
+        // How many tokens a stream has is not looked at, so that its time says nothing.
+        let came = if status.is_success() { Came::Other } else { came(status, retry_after, &Value::Null) };
+        let pieces = Pieces { response, pass: Some(pass), came, timeout };
         Ok(Streamed {
             status: status.as_u16(),
             retry_after: retry_after.map(|after| after.as_secs().max(1)),
