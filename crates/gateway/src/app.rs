@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Keys;
+use crate::blobs::{Accounts, Disk};
 use crate::clock::Clock;
 use crate::executor::Executor;
 use crate::failures::Failures;
@@ -22,7 +23,8 @@ use crate::model::BuiltIn;
 use crate::notices::{Notice, Notices};
 use crate::replay::Recorded;
 use crate::settings::{Settings, Setup};
-use crate::store::{Accounts, BatchRecord, Disk, Memory, Store};
+use crate::state::BatchRecord;
+use crate::store::{Memory, Store};
 use crate::tenant::Tenant;
 use crate::upstream::Upstreams;
 use crate::webhook::Webhooks;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::error::ApiError;
-use crate::tenant::Tenant;
+use crate::tenant::{AccountId, Tenant};
 
 /// The keys that are let in: with none configured, any non-empty one is.
 #[derive(Clone, Default)]
@@ -20,6 +20,7 @@ pub(crate) struct Keys {
 struct Known {
     digest: [u8; 32],
     name: String,
+    account: AccountId,
 }
 
 /// Who sent a request.
@@ -28,6 +29,7 @@ pub(crate) struct Identity<'a> {
     pub(crate) tenant: Tenant,
     /// The digest of the key alone.
     pub(crate) key: [u8; 32],
+    pub(crate) account: AccountId,
     /// What the key is called; none when any key is let in.
     pub(crate) name: Option<&'a str>,
     pub(crate) user: Option<String>,
@@ -40,11 +42,13 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Without a name it is called by its place.
+    /// Without a name it is called by its place. Keys of one name are one account, so that a key can be replaced.
     pub(crate) fn add(&mut self, key: &str, name: Option<&str>) {
         self.blank |= key.trim().is_empty();
+        let digest = Sha256::digest(key.as_bytes()).into();
+        let account = name.map_or(AccountId::new(digest), AccountId::named);
         let name = name.map_or_else(|| format!("key-{}", self.known.len() + 1), str::to_owned);
-        self.known.push(Known { digest: Sha256::digest(key.as_bytes()).into(), name });
+        self.known.push(Known { digest, name, account });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -58,7 +62,7 @@ impl Keys {
 
     /// Whether a key is let in, and what it is called. Compares with every key, and each in constant
     /// time.
-    fn admits(&self, digest: &[u8; 32]) -> Option<Option<&str>> {
+    fn admits(&self, digest: &[u8; 32]) -> Option<Option<&Known>> {
         if self.known.is_empty() {
             return Some(None);
         }
@@ -70,7 +74,7 @@ impl Keys {
             found |= same;
         }
         let known = usize::try_from(place).ok().and_then(|place| self.known.get(place))?;
-        bool::from(found).then_some(Some(known.name.as_str()))
+        bool::from(found).then_some(Some(known))
     }
 
     /// Who sent a request, from its headers.
@@ -84,14 +88,15 @@ impl Keys {
         };
         let key = bearer(value.as_bytes()).ok_or_else(ApiError::unauthorized)?;
         let key_digest = Sha256::digest(key).into();
-        let name = self.admits(&key_digest).ok_or_else(ApiError::unauthorized)?;
+        let known = self.admits(&key_digest).ok_or_else(ApiError::unauthorized)?;
+        let account = known.map_or(AccountId::new(key_digest), |known| known.account);
         let mut digest = Sha256::new();
-        digest.update((key.len() as u64).to_le_bytes());
-        digest.update(key);
+        digest.update(account.as_bytes());
         let user = once(headers, "X-On-Behalf-Of")?.map(|user| user.as_bytes().trim_ascii()).unwrap_or_default();
         digest.update(user);
         let user = (!user.is_empty()).then(|| String::from_utf8_lossy(user).into_owned());
-        Ok(Identity { tenant: Tenant::new(digest.finalize().into()), key: key_digest, name, user })
+        let name = known.map(|known| known.name.as_str());
+        Ok(Identity { tenant: Tenant::new(digest.finalize().into()), key: key_digest, account, name, user })
     }
 }
 

@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::store::Full;
+use crate::blobs::Full;
 
 /// Longest piece of a client's text that an error message repeats, in characters.
 const QUOTE: usize = 80;

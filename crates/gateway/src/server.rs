@@ -281,7 +281,7 @@ mod tests {
     async fn temporary_files_go_with_the_gateway() {
         for dropped in [false, true] {
             let gateway = Gateway::builder().start().await.unwrap();
-            let mut spool = gateway.app.disk.spool(&crate::store::Account::unbounded()).await.unwrap();
+            let mut spool = gateway.app.disk.spool(&crate::blobs::Account::unbounded()).await.unwrap();
             spool.write(b"text").await.unwrap();
             let blob = spool.seal().await.unwrap();
             let folder = blob.folder();

@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::auth::Keys;
+use crate::blobs::Bounds;
 use crate::faults::Faults;
 use crate::notices::Notices;
 use crate::replay::Replay;
-use crate::store::Bounds;
 use crate::upstream::Upstream;
 use crate::webhook::Webhook;
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::contract::View;
-use crate::store::{BatchRecord, FileRecord};
+use crate::state::{BatchRecord, FileRecord};
 
 /// When the models were made: on 2026-01-01.
 const MODEL_CREATED: i64 = 1_767_225_600;

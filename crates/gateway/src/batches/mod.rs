@@ -18,7 +18,7 @@ use crate::http::{Caller, Id, Params, json_object};
 use crate::idempotency::{self, Outcome, Parameters};
 use crate::journal::Event;
 use crate::run;
-use crate::store::{BatchRecord, Counts, FileRecord, Query, Usage};
+use crate::state::{BatchRecord, Counts, FileRecord, Query, Usage};
 
 use body::CreateBody;
 
@@ -62,7 +62,7 @@ fn make(
     if caller.view == View::Mka1 {
         check_input(&asked.input_file_id, input.as_deref())?;
     }
-    let account = app.accounts.of(caller.key);
+    let account = app.accounts.of(caller.account);
     account.add_batch().map_err(|full| ApiError::full(&full))?;
     let window = i64::try_from(app.settings.window.as_millis()).unwrap_or(i64::MAX);
     let settings = &app.settings;

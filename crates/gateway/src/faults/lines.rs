@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
+use crate::blobs::{Account, Disk, Spool};
 use crate::faults::{Effect, Fired, Stage};
-use crate::store::{Account, Disk, Spool};
 
 /// A result file as a batch names it.
 #[derive(Debug)]

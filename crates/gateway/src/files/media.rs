@@ -1,7 +1,7 @@
 //! The media types of file contents.
 
 use crate::contract::{RESULT_PURPOSE, View};
-use crate::store::FileRecord;
+use crate::state::FileRecord;
 
 /// File name endings and media types: exactly those that MKA1 declares for contents (the list in
 /// its client's content operation). Its client fails on any other.

@@ -17,7 +17,7 @@ use crate::contract::{RESULT_PURPOSE, UPLOAD_PURPOSES, View};
 use crate::error::ApiError;
 use crate::http::{Caller, Id, Params};
 use crate::journal::Event;
-use crate::store::{FileRecord, Query};
+use crate::state::{FileRecord, Query};
 use crate::tenant::Tenant;
 
 pub(crate) use content::content;

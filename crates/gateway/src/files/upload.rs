@@ -11,6 +11,7 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::blobs::{Account, Blob, Spool};
 use crate::contract::{UPLOAD_PURPOSES, View};
 use crate::error::{ApiError, quote};
 use crate::expiry;
@@ -19,7 +20,7 @@ use crate::files::paced::{HeadTooLong, Paced, Pacer};
 use crate::files::{media, name};
 use crate::http::{Caller, text};
 use crate::journal::Event;
-use crate::store::{Account, Blob, FileRecord, Query, Spool};
+use crate::state::{FileRecord, Query};
 
 /// Largest part that is not the file, in bytes.
 const TEXT_LIMIT: usize = 1024;
@@ -74,7 +75,7 @@ pub(crate) async fn upload(
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most.saturating_add(FORM_OVERHEAD)));
     let body = Paced::new(body.into_data_stream(), pacer.clone());
     let parts = Multipart::with_constraints(body, boundary, limits);
-    let account = app.accounts.of(caller.key);
+    let account = app.accounts.of(caller.account);
     if account.is_tight() {
         app.store.expire(app.clock.now());
     }

@@ -10,14 +10,13 @@ use axum::http::request::Parts;
 use crate::app::App;
 use crate::contract::View;
 use crate::error::ApiError;
-use crate::tenant::Tenant;
+use crate::tenant::{AccountId, Tenant};
 
 /// Who is asking, and through which face.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
-    /// The digest of the key alone.
-    pub(crate) key: [u8; 32],
+    pub(crate) account: AccountId,
     pub(crate) view: View,
 }
 
@@ -26,12 +25,12 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let who = app.keys.identify(&parts.headers)?;
-        let (tenant, key) = (who.tenant, who.key);
+        let (tenant, key, account) = (who.tenant, who.key, who.account);
         app.metrics.meet(tenant, who.name);
         app.journal.meet(tenant, key, who.name, who.user.as_deref());
         // Every route has one.
         let view = parts.extensions.get::<View>().copied().unwrap_or(View::OpenAi);
-        Ok(Caller { tenant, key, view })
+        Ok(Caller { tenant, account, view })
     }
 }
 

@@ -8,7 +8,7 @@ use axum::extract::Query as RawQuery;
 use axum::http::request::Parts;
 
 use crate::error::{ApiError, quote};
-use crate::store::UnknownCursor;
+use crate::state::UnknownCursor;
 
 /// The decoded pairs of a query string. Names that an operation does not know are ignored.
 #[derive(Debug)]

@@ -11,13 +11,13 @@ use futures_util::{StreamExt, stream as streams};
 use tokio_util::io::ReaderStream;
 
 use crate::app::App;
+use crate::blobs::Blob;
 use crate::contract::Endpoint;
 use crate::error::ApiError;
 use crate::executor::Streamed;
 use crate::http::Caller;
 use crate::requests::body::SMALL;
 use crate::requests::stream::{self, Streaming};
-use crate::store::Blob;
 
 /// What is answered.
 pub(super) enum Answered {
@@ -61,7 +61,7 @@ impl Answered {
             Place::Memory(body)
         } else {
             let write = async {
-                let mut spool = app.disk.spool(&app.accounts.of(caller.key)).await?;
+                let mut spool = app.disk.spool(&app.accounts.of(caller.account)).await?;
                 match streaming.and_then(|streaming| stream::events(endpoint, streaming, &body)) {
                     None => spool.write(&body).await?,
                     Some(events) => {

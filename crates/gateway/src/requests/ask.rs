@@ -17,7 +17,7 @@ use crate::journal::Event;
 use crate::requests::answered::Answered;
 use crate::requests::body::Received;
 use crate::requests::stream::Streaming;
-use crate::store::Usage;
+use crate::state::Usage;
 
 /// A request and whose it is.
 pub(super) struct Ask {

@@ -9,10 +9,10 @@ use tokio::io::AsyncReadExt;
 
 use crate::answering::{Room, room};
 use crate::app::App;
+use crate::blobs::Blob;
 use crate::error::ApiError;
 use crate::http::{Caller, expect_json};
 use crate::ids::hex;
-use crate::store::Blob;
 
 /// A body of at most so many bytes is held in memory, and so is an answer.
 pub(super) const SMALL: usize = 64 * 1024;
@@ -53,7 +53,7 @@ impl Received {
             let storage = |error| ApiError::storage(&error);
             let spool = match &mut spool {
                 Some(spool) => spool,
-                None => spool.insert(app.disk.spool(&app.accounts.of(caller.key)).await.map_err(storage)?),
+                None => spool.insert(app.disk.spool(&app.accounts.of(caller.account)).await.map_err(storage)?),
             };
             if !held.is_empty() {
                 spool.write(&std::mem::take(&mut held)).await.map_err(storage)?;

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 
 use crate::answering::{self, Held, Room, Source};
+use crate::blobs::Blob;
 use crate::executor::{Failure, LineAnswer, LineRequest, Whose};
 use crate::journal::Event;
 use crate::run::Run;
@@ -15,7 +16,7 @@ use crate::run::in_flight::InFlight;
 use crate::run::line::{Line as RequestLine, string};
 use crate::run::reader::{self, FoundLine, LineReader, Place};
 use crate::run::results::{Results, Unanswered};
-use crate::store::{Blob, FileRecord, Usage};
+use crate::state::{FileRecord, Usage};
 
 /// Most tries of one line, when its executor says that another is worth it.
 const MOST_ATTEMPTS: u32 = 10;

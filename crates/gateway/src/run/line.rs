@@ -6,7 +6,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::store::Finding;
+use crate::state::Finding;
 
 /// A request line whose values have not been looked at. Absent and null are the same.
 #[derive(Debug, Deserialize)]

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::blobs::{Account, Full};
 use crate::contract::Status;
 use crate::error::quote;
 use crate::faults::Strike;
 use crate::run::execute::Ending;
 use crate::run::results::Results;
 use crate::run::validate::Report;
-use crate::store::{Account, BatchRecord, FileRecord, Finding, Full};
+use crate::state::{BatchRecord, FileRecord, Finding};
 use crate::tenant::Tenant;
 
 pub(crate) use line::Body;

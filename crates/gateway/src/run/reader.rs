@@ -3,10 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-use crate::store::Blob;
+use crate::blobs::{Blob, Reader};
 
 /// Bytes read from disk at a time.
 const BUFFER: usize = 128 * 1024;
@@ -15,9 +14,8 @@ const BUFFER: usize = 128 * 1024;
 const SMALL: usize = 64 * 1024;
 
 /// The lines of one input file.
-#[derive(Debug)]
 pub(super) struct LineReader {
-    input: BufReader<File>,
+    input: BufReader<Reader>,
     /// Keeps the bytes on disk, should the file be deleted meanwhile.
     blob: Arc<Blob>,
     /// What is known of the line that is not whole yet.
@@ -116,7 +114,7 @@ fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Account, Disk};
+    use crate::blobs::{Account, Disk};
 
     #[tokio::test]
     async fn lines_are_found_whole_whatever_their_length() {

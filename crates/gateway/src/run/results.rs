@@ -9,11 +9,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::blobs::{Account, Spool};
 use crate::contract::RESULT_PURPOSE;
 use crate::executor::{Failure, LineAnswer};
 use crate::expiry::default_life;
 use crate::faults::{Operation, ResultFile, distort};
-use crate::store::{Account, BatchRecord, FileRecord, Spool};
+use crate::state::{BatchRecord, FileRecord};
 use crate::tenant::Tenant;
 
 /// Why a line has no HTTP answer.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::blobs::Blob;
 use crate::contract::{Endpoint, View};
 use crate::error::quote;
 use crate::run::line::{Body, Line, finding, string};
 use crate::run::reader::LineReader;
 use crate::run::{Run, inputs};
-use crate::store::{Blob, Finding};
+use crate::state::Finding;
 
 /// Most findings that a batch reports.
 const MOST_FINDINGS: usize = 100;

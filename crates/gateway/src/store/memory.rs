@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::metrics::Census;
-use crate::store::{BatchRecord, Counts, FileRecord, Page, Query, Store, UnknownCursor};
+use crate::state::{BatchRecord, Counts, FileRecord, Page, Query, UnknownCursor};
+use crate::store::Store;
 use crate::tenant::Tenant;
 
 /// Everything of every tenant, until the gateway ends.
@@ -216,7 +217,7 @@ mod tests {
         assert!(!shelved.places.contains_key("1") && shelved.places.contains_key("2"));
     }
 
-    use crate::store::{Account, Disk};
+    use crate::blobs::{Account, Disk};
 
     #[tokio::test]
     async fn files_are_gone_from_the_second_they_expire_in() {

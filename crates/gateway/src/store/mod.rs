@@ -1,42 +1,14 @@
 //! What the gateway remembers: records of files and batches, and the trait behind which they are kept.
 
-mod account;
-mod blob;
-mod disk;
 mod memory;
-mod record;
-mod sweep;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-pub(crate) use account::{Account, Accounts, Bounds, Full};
-pub(crate) use blob::{Blob, Spool};
-pub(crate) use disk::Disk;
+pub(crate) use crate::state::{BatchRecord, FileRecord, Page, Query};
 pub(crate) use memory::Memory;
-pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
 
 use crate::metrics::Census;
 use crate::tenant::Tenant;
-
-/// A list was asked to continue after an id that was never in it.
-#[derive(Debug)]
-pub(crate) struct UnknownCursor;
-
-/// What a listing asks for. Items come newest first unless `oldest_first`.
-#[derive(Debug)]
-pub(crate) struct Query {
-    pub(crate) after: Option<String>,
-    pub(crate) limit: usize,
-    pub(crate) oldest_first: bool,
-    pub(crate) purpose: Option<String>,
-    pub(crate) sha256: Option<String>,
-    /// Ids that are left out.
-    pub(crate) hidden: HashSet<String>,
-}
-
-/// One page of a listing, and whether more follows it.
-pub(crate) type Page<T> = Result<(Vec<T>, bool), UnknownCursor>;
 
 /// Keeps records, tenant by tenant. In memory today; a folder on disk belongs behind it as well.
 ///

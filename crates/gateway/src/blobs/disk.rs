@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fs4::FileExt;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::store::account::{Account, Charge};
-use crate::store::blob::Spool;
-use crate::store::sweep::{self, LOCK, PREFIX, Sweep};
+use crate::blobs::account::{Account, Counted};
+use crate::blobs::blob::Spool;
+use crate::blobs::sweep::{self, LOCK, PREFIX, Sweep};
 
 /// How often another name is tried when a sweep of another gateway removes the empty folder before it is locked.
 const MOST_TRIES: usize = 10;
@@ -61,7 +61,7 @@ impl Disk {
 
     /// Starts a new file on this account.
     pub(crate) async fn spool(&self, account: &Arc<Account>) -> io::Result<Spool> {
-        let charge = Charge::file(account)?;
+        let charge = Box::new(Counted::file(account)?);
         let shared = Arc::clone(&self.0);
         // The folder is held meanwhile, so that it cannot end around a file that is being made.
         let make = move || match &*folder(&shared) {
@@ -69,7 +69,7 @@ impl Disk {
             None => Err(io::Error::other("the gateway has stopped")),
         };
         let (file, path) = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)??.into_parts();
-        Ok(Spool::new(file, path, charge))
+        Ok(Spool::temporary(file, path, charge))
     }
 
     /// Removes the folder. Nothing can be spooled afterwards.

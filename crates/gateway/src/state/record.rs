@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::blobs::Blob;
 use crate::contract::{Endpoint, Status, View};
-use crate::store::Blob;
 
 /// One stored file.
 #[derive(Debug)]

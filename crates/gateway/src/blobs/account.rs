@@ -6,6 +6,11 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
+
+use crate::blobs::Charge;
+use crate::tenant::AccountId;
+
 /// The most that one key may have stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -18,8 +23,7 @@ pub(crate) struct Bounds {
 #[derive(Debug)]
 pub(crate) struct Accounts {
     bounds: Bounds,
-    /// By the digest of the key.
-    accounts: Mutex<HashMap<[u8; 32], Arc<Account>>>,
+    accounts: Mutex<HashMap<AccountId, Arc<Account>>>,
 }
 
 /// What one key has stored.
@@ -50,6 +54,11 @@ impl From<Full> for io::Error {
 }
 
 impl Full {
+    /// There may be so many and no more of these: bytes, files, batches.
+    pub(crate) fn new(most: u64, what: &str) -> Full {
+        Full(format!("This key may store at most {most} {what}."))
+    }
+
     /// Why an error came about, if it was for this.
     pub(crate) fn of(error: &io::Error) -> Option<&Full> {
         error.get_ref()?.downcast_ref()
@@ -61,10 +70,9 @@ impl Accounts {
         Accounts { bounds, accounts: Mutex::default() }
     }
 
-    /// The account of the key with this digest.
-    pub(crate) fn of(&self, key: [u8; 32]) -> Arc<Account> {
+    pub(crate) fn of(&self, id: AccountId) -> Arc<Account> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(accounts.entry(key).or_insert_with(|| Arc::new(Account::new(self.bounds))))
+        Arc::clone(accounts.entry(id).or_insert_with(|| Arc::new(Account::new(self.bounds))))
     }
 }
 
@@ -89,35 +97,38 @@ fn add(stored: &AtomicU64, more: u64, most: u64, what: &str) -> Result<(), Full>
     let sum = |stored: u64| stored.checked_add(more).filter(|sum| *sum <= most);
     match stored.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Full(format!("This key may store at most {most} {what}."))),
+        Err(_) => Err(Full::new(most, what)),
     }
 }
 
 /// One file and its bytes on an account, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub(super) struct Counted {
     account: Arc<Account>,
     bytes: u64,
 }
 
-impl Charge {
-    pub(super) fn file(account: &Arc<Account>) -> Result<Charge, Full> {
+impl Counted {
+    pub(super) fn file(account: &Arc<Account>) -> Result<Counted, Full> {
         add(&account.files, 1, account.bounds.files, "files")?;
-        Ok(Charge { account: Arc::clone(account), bytes: 0 })
+        Ok(Counted { account: Arc::clone(account), bytes: 0 })
     }
 
-    pub(super) fn grow(&mut self, bytes: u64) -> Result<(), Full> {
+    fn add(&mut self, bytes: u64) -> Result<(), Full> {
         add(&self.account.bytes, bytes, self.account.bounds.bytes, "bytes")?;
         self.bytes += bytes;
         Ok(())
     }
+}
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+impl Charge for Counted {
+    fn grow(&mut self, bytes: u64) -> BoxFuture<'_, io::Result<()>> {
+        let grown = self.add(bytes).map_err(io::Error::from);
+        Box::pin(std::future::ready(grown))
     }
 }
 
-impl Drop for Charge {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.account.files.fetch_sub(1, Ordering::Relaxed);
         self.account.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -139,19 +150,19 @@ mod tests {
     #[test]
     fn what_is_dropped_may_be_stored_again() {
         let accounts = Accounts::new(Bounds { bytes: 10, files: 2, batches: 1 });
-        let account = accounts.of([1; 32]);
-        let mut one = Charge::file(&account).unwrap();
-        let mut two = Charge::file(&account).unwrap();
-        assert_eq!(Charge::file(&account).unwrap_err().to_string(), "This key may store at most 2 files.");
-        one.grow(6).unwrap();
-        two.grow(4).unwrap();
-        assert!(two.grow(1).is_err() && two.grow(u64::MAX).is_err());
+        let account = accounts.of(AccountId::new([1; 32]));
+        let mut one = Counted::file(&account).unwrap();
+        let mut two = Counted::file(&account).unwrap();
+        assert_eq!(Counted::file(&account).unwrap_err().to_string(), "This key may store at most 2 files.");
+        one.add(6).unwrap();
+        two.add(4).unwrap();
+        assert!(two.add(1).is_err() && two.add(u64::MAX).is_err());
         // Another key has its own.
-        Charge::file(&accounts.of([2; 32])).unwrap().grow(10).unwrap();
+        Counted::file(&accounts.of(AccountId::new([2; 32]))).unwrap().add(10).unwrap();
         drop(one);
-        assert!(Charge::file(&account).is_ok());
-        two.grow(6).unwrap();
-        assert_eq!(two.bytes(), 10);
+        assert!(Counted::file(&account).is_ok());
+        two.add(6).unwrap();
+        assert_eq!(two.bytes, 10);
         account.add_batch().unwrap();
         assert!(account.add_batch().is_err());
     }
