@@ -179,6 +179,8 @@ pub(crate) struct Claim {
     pub(crate) sent: u32,
     /// How many workers have died with it.
     pub(crate) attempts: u32,
+    /// A line that was alone in flight when the last of too many workers died: it is not sent again, and fails.
+    pub(crate) poisoned: Option<u32>,
 }
 
 /// What there is to do.
