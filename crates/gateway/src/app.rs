@@ -23,7 +23,7 @@ use crate::limits::Shares;
 use crate::metrics::Metrics;
 use crate::model::BuiltIn;
 use crate::notices::{Notice, Notices};
-use crate::post::Post;
+use crate::outbox::Outbox;
 use crate::recorder::Recorder;
 use crate::replay::Recorded;
 use crate::settings::{Settings, Setup};
@@ -49,7 +49,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) notices: Notices,
     pub(crate) webhooks: Webhooks,
-    pub(crate) post: Post,
+    pub(crate) outbox: Outbox,
     /// Whether an `Idempotency-Key` of a create is obeyed.
     pub(crate) obeys_keys: bool,
     pub(crate) answers: Answers,
@@ -127,7 +127,7 @@ impl App {
             metrics,
             notices: setup.notices,
             webhooks,
-            post: Post::default(),
+            outbox: Outbox::default(),
             clock,
             script: Script::new(setup.faults, setup.seed.unwrap_or(0)),
             hidden: Hidden::default(),
@@ -175,7 +175,7 @@ impl App {
             tenant: self.metrics.name(tenant),
         });
         if batch.status.is_terminal() {
-            self.post.wake();
+            self.outbox.wake();
         }
     }
 

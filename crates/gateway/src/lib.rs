@@ -80,6 +80,7 @@ mod model;
 mod models;
 mod notices;
 mod operators;
+mod outbox;
 mod outside;
 mod places;
 mod post;

@@ -1,12 +1,10 @@
 //! Takes events to their receivers. An event is written with the last step of its batch, and stays until it is taken or a
 //! day has passed: where the state outlives the process, so do events.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::notices::Notice;
@@ -17,33 +15,6 @@ const AT_ONCE: usize = 32;
 
 /// How often events are asked for that nobody here has heard of.
 const POLL: Duration = Duration::from_secs(5);
-
-/// When there is something to do.
-#[derive(Debug, Default)]
-pub(crate) struct Post {
-    wake: Notify,
-    /// Instants at which an event is due again, in milliseconds since 1970.
-    again: Mutex<BTreeSet<i64>>,
-}
-
-impl Post {
-    /// There may be a new event.
-    pub(crate) fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    fn at(&self, instant_ms: i64) {
-        self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(instant_ms);
-        self.wake();
-    }
-
-    /// The next instant after now at which an event is due again.
-    fn next(&self, now_ms: i64) -> Option<i64> {
-        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
-        *again = again.split_off(&(now_ms + 1));
-        again.first().copied()
-    }
-}
 
 /// Sends what is due, until the gateway stops.
 pub(crate) async fn post(app: Arc<App>) {
@@ -75,10 +46,10 @@ async fn send_what_is_due(app: &Arc<App>) {
         if !is_all {
             continue;
         }
-        let next = app.post.next(app.clock.now_ms());
+        let next = app.outbox.next(app.clock.now_ms());
         tokio::select! {
             biased;
-            () = app.post.wake.notified() => {}
+            () = app.outbox.awake() => {}
             () = app.clock.sleep_until(next.unwrap_or_default()), if next.is_some() => {}
             () = tokio::time::sleep(POLL), if app.state.is_durable() => {}
         }
@@ -101,7 +72,7 @@ async fn send(app: &Arc<App>, parcel: Parcel) {
                 let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
                 let at = app.clock.now_ms().saturating_add(pause_ms);
                 let settled = app.state.put_off(&parcel.id, pause).await;
-                app.post.at(at);
+                app.outbox.at(at);
                 settled
             }
             _ => {

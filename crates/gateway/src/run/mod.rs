@@ -35,6 +35,8 @@ pub(crate) struct Run {
     me: Worker,
     /// The batch is to end.
     cancel: CancellationToken,
+    /// A fault that fails the batch when it is valid.
+    token_limit: Option<Strike>,
 }
 
 /// Why something was not done.
@@ -77,7 +79,7 @@ pub(crate) fn launch(app: &Arc<App>, id: &str) {
         return;
     }
     let (app, id) = (Arc::clone(app), id.to_owned());
-    let run = Run { cancel: app.cancel_token(&id), me: app.lease.me(), app: Arc::clone(&app) };
+    let run = Run::new(&app, app.lease.me(), &id);
     app.tasks.spawn(app.clock.watch(async move {
         tokio::select! {
             biased;
@@ -89,6 +91,11 @@ pub(crate) fn launch(app: &Arc<App>, id: &str) {
 }
 
 impl Run {
+    fn new(app: &Arc<App>, me: Worker, id: &str) -> Run {
+        let (cancel, token_limit) = (app.cancel_token(id), app.take_token_limit(id));
+        Run { app: Arc::clone(app), me, cancel, token_limit }
+    }
+
     /// Does all there is to do for one batch.
     async fn drive(&self, id: &str) {
         let mut place = None;
@@ -139,8 +146,8 @@ impl Run {
         if !findings.is_empty() {
             return self.fail(&held, findings).await.map(drop);
         }
-        if let Some(strike) = self.app.take_token_limit(&held.batch.id) {
-            return self.fail_by(&held, &strike, over_token_limit(model.as_deref())).await;
+        if let Some(strike) = &self.token_limit {
+            return self.fail_by(&held, strike, over_token_limit(model.as_deref())).await;
         }
         let batch = self.app.state.validated(&self.me, &held, &slices, model.as_deref()).await?;
         let batch = batch.ok_or(Trouble::Lost)?;

@@ -113,7 +113,7 @@ async fn perform(app: Arc<App>, me: Worker, work: Work) -> Done {
         _ => None,
     };
     let id = held.batch.id.clone();
-    let run = Run { cancel: app.cancel_token(&id), me, app: Arc::clone(&app) };
+    let run = Run::new(&app, me, &id);
     let _forget = Forget { app: &app, id: &id };
     let came = AssertUnwindSafe(run.perform(work)).catch_unwind().await;
     let trouble = match came {
