@@ -124,7 +124,7 @@ impl Run {
             None => format!("No such File object: {id}."),
         };
         self.fail(vec![Finding {
-            code: "invalid_request",
+            code: "invalid_request".into(),
             message,
             param: Some("input_file_id".to_owned()),
             line: None,
@@ -165,7 +165,7 @@ impl Run {
             Some(full) => ("output_failed", format!("There is no room for the results. {full}")),
             None => ("internal_error", format!("The gateway could not use its temporary storage: {}.", error.kind())),
         };
-        self.fail(vec![Finding { code, message, param: None, line: None }]);
+        self.fail(vec![Finding { code: code.into(), message, param: None, line: None }]);
     }
 
     /// Keeps the results and takes the last step. A cancellation that came first wins over it.
@@ -209,5 +209,5 @@ fn over_token_limit(model: Option<&str>) -> Finding {
          been completed.",
         model.unwrap_or("this model")
     );
-    Finding { code: "token_limit_exceeded", message, param: None, line: None }
+    Finding { code: "token_limit_exceeded".into(), message, param: None, line: None }
 }

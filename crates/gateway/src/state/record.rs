@@ -1,12 +1,16 @@
 //! The records of files and batches.
 
+mod words;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::blobs::Blob;
 use crate::contract::{Endpoint, Status, View};
+use crate::state::NewBatch;
 
 /// One stored file.
 #[derive(Debug)]
@@ -22,9 +26,9 @@ pub(crate) struct FileRecord {
 }
 
 /// One reason why an input file was refused : an item of `errors.data` of a batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     pub(crate) param: Option<String>,
     /// From 1; none when the whole file is meant.
@@ -32,7 +36,7 @@ pub(crate) struct Finding {
 }
 
 /// Live counts. Lines that never ran (expired, cancelled) are in `total` only.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) total: u64,
     pub(crate) completed: u64,
@@ -40,12 +44,12 @@ pub(crate) struct Counts {
 }
 
 /// Tokens of all lines that were answered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usage {
-    input: u64,
-    cached: u64,
-    output: u64,
-    reasoning: u64,
+    pub(in crate::state) input: u64,
+    pub(in crate::state) cached: u64,
+    pub(in crate::state) output: u64,
+    pub(in crate::state) reasoning: u64,
 }
 
 impl Usage {
@@ -69,6 +73,13 @@ impl Usage {
             either("/output_tokens_details/reasoning_tokens", "/completion_tokens_details/reasoning_tokens");
     }
 
+    pub(crate) fn merge(&mut self, other: Usage) {
+        self.input += other.input;
+        self.cached += other.cached;
+        self.output += other.output;
+        self.reasoning += other.reasoning;
+    }
+
     pub(crate) fn body(&self) -> Value {
         json!({
             "input_tokens": self.input,
@@ -80,14 +91,17 @@ impl Usage {
     }
 }
 
-/// One batch.
-#[derive(Clone, Debug)]
+/// One batch. What is added to it later needs a default, since databases hold batches of older versions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BatchRecord {
     pub(crate) id: String,
     /// The face it was created through; it decides how its input is validated.
+    #[serde(with = "words::view")]
     pub(crate) origin: View,
+    #[serde(with = "words::endpoint")]
     pub(crate) endpoint: Endpoint,
     pub(crate) input_file_id: String,
+    #[serde(with = "words::status")]
     pub(crate) status: Status,
     pub(crate) findings: Vec<Finding>,
     pub(crate) output_file_id: Option<String>,
@@ -113,6 +127,38 @@ pub(crate) struct BatchRecord {
 }
 
 impl BatchRecord {
+    /// One that begins now, in milliseconds since 1970.
+    pub(crate) fn new(new: &NewBatch, now_ms: i64) -> BatchRecord {
+        let created_at = now_ms.div_euclid(1000);
+        let window = i64::try_from(new.window.as_millis()).unwrap_or(i64::MAX);
+        BatchRecord {
+            id: new.id.clone(),
+            origin: new.origin,
+            endpoint: new.endpoint,
+            input_file_id: new.input_file_id.clone(),
+            status: Status::Validating,
+            findings: Vec::new(),
+            output_file_id: None,
+            error_file_id: None,
+            created_at,
+            in_progress_at: None,
+            expires_at: created_at.saturating_add(window.saturating_add(999) / 1000),
+            finalizing_at: None,
+            completed_at: None,
+            failed_at: None,
+            expired_at: None,
+            cancelling_at: None,
+            cancelled_at: None,
+            counts: Counts::default(),
+            metadata: new.metadata.clone(),
+            max_concurrency: new.max_concurrency,
+            output_expires_after: new.output_expires_after,
+            model: None,
+            usage: Usage::default(),
+            stuck: false,
+        }
+    }
+
     /// Takes a step if it is legal, setting the instant that belongs to it. Returns whether it was.
     pub(crate) fn enter(&mut self, next: Status, now: i64) -> bool {
         if self.stuck || !self.status.may_become(next) {
@@ -132,6 +178,11 @@ impl BatchRecord {
         *instant = Some(now);
         true
     }
+}
+
+/// A status by its name.
+pub(super) fn status_named(name: &str) -> Option<Status> {
+    words::status_named(name)
 }
 
 #[cfg(test)]
