@@ -3,6 +3,7 @@
 mod account;
 mod blob;
 mod disk;
+mod folder;
 mod sweep;
 
 use std::io;
@@ -17,6 +18,7 @@ pub(crate) use account::Account;
 pub(crate) use account::{Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
+pub(crate) use folder::Folder;
 
 /// Bytes on their way out.
 pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send + Sync>>;

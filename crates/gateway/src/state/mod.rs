@@ -21,6 +21,8 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use memory::Memory;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
+#[cfg(feature = "data")]
+pub(crate) use sql::sqlite;
 
 use crate::blobs::{Blob, Bounds, Full, Spool};
 use crate::clock::Clock;

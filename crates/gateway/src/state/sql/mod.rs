@@ -2,7 +2,32 @@
 //!
 //! Statements have parameters `$1`, `$2` and so on, which first appear in this order. Times are milliseconds since 1970.
 
+mod again;
+mod batches;
+mod border;
+mod cells;
+mod charge;
+mod claim;
+mod create;
+mod database;
+mod ending;
+mod files;
+mod finish;
+mod lists;
+mod outbox;
+mod record;
+mod recover;
+mod results;
+mod schema;
+mod slices;
+#[cfg(feature = "data")]
+pub(crate) mod sqlite;
+mod sweep;
+mod work;
+
 use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 
 use crate::state::Ask;
 
@@ -42,6 +67,11 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Begins a transaction. What is not committed is rolled back.
     fn begin(&self, lane: Lane) -> Ask<'_, Box<dyn Transaction>>;
+
+    /// Lets go of what no other process could have meanwhile.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A transaction that has begun.
