@@ -4,6 +4,8 @@ mod account;
 mod blob;
 mod disk;
 mod folder;
+#[cfg(debug_assertions)]
+mod pointed;
 mod sweep;
 
 use std::io;
@@ -19,6 +21,8 @@ pub(crate) use account::{Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
 pub(crate) use folder::Folder;
+#[cfg(debug_assertions)]
+pub(crate) use pointed::pointed;
 
 /// Bytes on their way out.
 pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send + Sync>>;

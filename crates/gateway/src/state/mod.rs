@@ -5,6 +5,8 @@
 //! database that all share.
 
 mod memory;
+#[cfg(debug_assertions)]
+mod pointed;
 mod record;
 mod sql;
 
@@ -20,6 +22,8 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 pub(crate) use memory::Memory;
+#[cfg(debug_assertions)]
+pub(crate) use pointed::pointed;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
 #[cfg(feature = "data")]
 pub(crate) use sql::sqlite;
