@@ -2,7 +2,11 @@
 
 mod account;
 mod blob;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod disk;
+#[cfg(feature = "cluster")]
+pub(crate) mod object;
 mod sweep;
 
 use std::io;

@@ -7,6 +7,9 @@
 mod record;
 mod sql;
 
+#[cfg(all(feature = "cluster", feature = "conformance"))]
+pub(crate) use sql::postgres::trial;
+
 use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;

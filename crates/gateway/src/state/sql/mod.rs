@@ -2,6 +2,11 @@
 //!
 //! Statements have parameters `$1`, `$2` and so on, which first appear in this order. Times are milliseconds since 1970.
 
+#[cfg(feature = "cluster")]
+mod again;
+#[cfg(feature = "cluster")]
+pub(super) mod postgres;
+
 use std::time::Duration;
 
 use crate::state::Ask;
