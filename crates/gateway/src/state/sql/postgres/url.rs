@@ -84,8 +84,14 @@ mod tests {
 
     #[test]
     fn no_error_repeats_a_password() {
-        for url in ["postgres://me:se/cret@db/x", "postgres://me:secret@db:se@cret/x", "http://secret", "postgres:///x"]
-        {
+        for url in [
+            "postgres://me:secret@db:54e32/x",
+            "postgres://me@db:secret/x",
+            "postgres://me:secret@db/x?secret=secret",
+            "host=db password=secret port=x",
+            "http://secret",
+            "postgres:///x",
+        ] {
             let told = config(url).unwrap_err();
             assert!(!format!("{told} {told:?}").contains("cret"), "{told}");
         }
