@@ -16,7 +16,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::io::AsyncRead;
 
-pub(crate) use account::{Account, Accounts, Bounds, Full};
+#[cfg(test)]
+pub(crate) use account::Account;
+pub(crate) use account::{Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
 

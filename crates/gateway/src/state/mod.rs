@@ -4,6 +4,7 @@
 //! Every change can be asked for again: ids are chosen by who asks. Time belongs to the state: to a clock, or to the
 //! database that all share.
 
+mod memory;
 mod record;
 mod sql;
 
@@ -19,12 +20,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha256};
 
+pub(crate) use memory::Memory;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
 
 use crate::blobs::{Blob, Bounds, Full, Spool};
 use crate::clock::Clock;
 use crate::contract::{Endpoint, Status, View};
+use crate::ids::hex;
 use crate::metrics::Census;
 use crate::tenant::{AccountId, Tenant};
 
@@ -390,8 +394,41 @@ pub(crate) trait State: Send + Sync + 'static {
     /// How much there is, of all tenants.
     fn census(&self) -> Ask<'_, Census>;
 
-    /// Forgets everything that does not outlive the process, so that the last bytes on disk can go.
-    fn clear(&self);
+    /// Forgets everything that does not outlive the process, so that the last bytes on disk can go; lets go of the rest, so
+    /// that another process can have it. Nothing is asked afterwards.
+    fn clear(&self) -> BoxFuture<'_, ()>;
+}
+
+impl Subscription {
+    /// The id of an event: the same whoever tells of it, and how often.
+    pub(crate) fn event_id(&self, batch_id: &str, status: Status) -> String {
+        let mut digest = Sha256::new();
+        for part in [&self.endpoint, batch_id, status.name()] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        format!("evt_{}", hex(&digest.finalize()[..16]))
+    }
+}
+
+impl StateError {
+    /// What kind of error it is, in words that tell nothing of paths or addresses.
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            StateError::NotDone(cause) => match cause.downcast_ref::<io::Error>() {
+                Some(error) => error.kind().to_string(),
+                None => "the state could not be changed".to_owned(),
+            },
+            StateError::Unknown(_) => "it is not known whether the state was changed".to_owned(),
+            StateError::Corrupt(_) => "what is stored cannot be read".to_owned(),
+        }
+    }
+
+    /// The bound that it is about, if it is about one.
+    pub(crate) fn full(&self) -> Option<&Full> {
+        let (StateError::NotDone(cause) | StateError::Unknown(cause) | StateError::Corrupt(cause)) = self;
+        Full::of(cause.downcast_ref::<io::Error>()?)
+    }
 }
 
 impl fmt::Display for StateError {

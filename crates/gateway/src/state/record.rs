@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::blobs::Blob;
 use crate::contract::{Endpoint, Status, View};
+use crate::state::NewBatch;
 
 /// One stored file.
 #[derive(Debug)]
@@ -69,6 +70,13 @@ impl Usage {
             either("/output_tokens_details/reasoning_tokens", "/completion_tokens_details/reasoning_tokens");
     }
 
+    pub(crate) fn merge(&mut self, other: Usage) {
+        self.input += other.input;
+        self.cached += other.cached;
+        self.output += other.output;
+        self.reasoning += other.reasoning;
+    }
+
     pub(crate) fn body(&self) -> Value {
         json!({
             "input_tokens": self.input,
@@ -113,6 +121,38 @@ pub(crate) struct BatchRecord {
 }
 
 impl BatchRecord {
+    /// One that begins now, in milliseconds since 1970.
+    pub(crate) fn new(new: &NewBatch, now_ms: i64) -> BatchRecord {
+        let created_at = now_ms.div_euclid(1000);
+        let window = i64::try_from(new.window.as_millis()).unwrap_or(i64::MAX);
+        BatchRecord {
+            id: new.id.clone(),
+            origin: new.origin,
+            endpoint: new.endpoint,
+            input_file_id: new.input_file_id.clone(),
+            status: Status::Validating,
+            findings: Vec::new(),
+            output_file_id: None,
+            error_file_id: None,
+            created_at,
+            in_progress_at: None,
+            expires_at: created_at.saturating_add(window.saturating_add(999) / 1000),
+            finalizing_at: None,
+            completed_at: None,
+            failed_at: None,
+            expired_at: None,
+            cancelling_at: None,
+            cancelled_at: None,
+            counts: Counts::default(),
+            metadata: new.metadata.clone(),
+            max_concurrency: new.max_concurrency,
+            output_expires_after: new.output_expires_after,
+            model: None,
+            usage: Usage::default(),
+            stuck: false,
+        }
+    }
+
     /// Takes a step if it is legal, setting the instant that belongs to it. Returns whether it was.
     pub(crate) fn enter(&mut self, next: Status, now: i64) -> bool {
         if self.stuck || !self.status.may_become(next) {
