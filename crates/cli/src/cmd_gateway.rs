@@ -298,7 +298,7 @@ async fn serve(
         lines.extend(who_answers);
         lines.extend(gateway.admin_addr().map(|address| format!("http://{address}/metrics  for operators")));
         if let Some(folder) = &args.data {
-            lines.push(format!("state in {}", out::printable(&folder.display().to_string())));
+            lines.push(format!("state in {}", folder.display()));
         }
         lines.push(format!("{who}; Ctrl-C stops"));
         out::lines(lines)?;

@@ -40,6 +40,8 @@ pub(crate) struct Census {
     pub(crate) batches: BTreeMap<&'static str, u64>,
     /// Lines of batches that are not answered, by tenant.
     pub(crate) waiting: HashMap<Tenant, u64>,
+    /// Lines of batches at work that were sent again after their worker was gone: at most so many.
+    pub(crate) resent: u64,
 }
 
 /// How much there is at one upstream.

@@ -5,6 +5,7 @@ mod blob;
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) mod conformance;
 mod disk;
+mod folder;
 #[cfg(feature = "cluster")]
 pub(crate) mod object;
 mod sweep;
@@ -21,6 +22,7 @@ pub(crate) use account::Account;
 pub(crate) use account::{Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
+pub(crate) use folder::Folder;
 
 /// Bytes on their way out.
 pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send + Sync>>;

@@ -23,7 +23,7 @@ pub(super) struct Line<'a> {
 
 /// A finding whose line number is not known here.
 pub(super) fn finding(code: &'static str, param: Option<&str>, message: impl Into<String>) -> Finding {
-    Finding { code, message: message.into(), param: param.map(str::to_owned), line: None }
+    Finding { code: code.into(), message: message.into(), param: param.map(str::to_owned), line: None }
 }
 
 impl<'a> Line<'a> {

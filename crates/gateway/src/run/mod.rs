@@ -206,7 +206,7 @@ fn held_in(work: &Work) -> Held {
 }
 
 fn finding(code: &'static str, message: String) -> Finding {
-    Finding { code, message, param: None, line: None }
+    Finding { code: code.into(), message, param: None, line: None }
 }
 
 /// What is wrong with the input file before it is read.
@@ -217,7 +217,7 @@ fn fault_of_input(held: &Held) -> Option<Finding> {
         Some(file) => format!("File {id} has purpose '{}', not 'batch'.", file.purpose),
         None => format!("No such File object: {id}."),
     };
-    Some(Finding { code: "invalid_request", message, param: Some("input_file_id".to_owned()), line: None })
+    Some(Finding { code: "invalid_request".into(), message, param: Some("input_file_id".to_owned()), line: None })
 }
 
 /// OpenAI's finding when a queue is full; line and param are null (openai-python#2084).

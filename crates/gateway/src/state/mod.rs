@@ -8,9 +8,6 @@ mod memory;
 mod record;
 mod sql;
 
-#[cfg(all(feature = "cluster", feature = "conformance"))]
-pub(crate) use sql::postgres::trial;
-
 use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
@@ -24,6 +21,10 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use memory::Memory;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
+#[cfg(feature = "cluster")]
+pub(crate) use sql::postgres;
+#[cfg(feature = "data")]
+pub(crate) use sql::sqlite;
 
 use crate::blobs::{Blob, Bounds, Full, Spool};
 use crate::clock::Clock;

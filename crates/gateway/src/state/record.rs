@@ -1,8 +1,11 @@
 //! The records of files and batches.
 
+mod words;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::blobs::Blob;
@@ -23,9 +26,9 @@ pub(crate) struct FileRecord {
 }
 
 /// One reason why an input file was refused : an item of `errors.data` of a batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     pub(crate) param: Option<String>,
     /// From 1; none when the whole file is meant.
@@ -33,7 +36,7 @@ pub(crate) struct Finding {
 }
 
 /// Live counts. Lines that never ran (expired, cancelled) are in `total` only.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) total: u64,
     pub(crate) completed: u64,
@@ -41,12 +44,12 @@ pub(crate) struct Counts {
 }
 
 /// Tokens of all lines that were answered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usage {
-    input: u64,
-    cached: u64,
-    output: u64,
-    reasoning: u64,
+    pub(in crate::state) input: u64,
+    pub(in crate::state) cached: u64,
+    pub(in crate::state) output: u64,
+    pub(in crate::state) reasoning: u64,
 }
 
 impl Usage {
@@ -88,14 +91,17 @@ impl Usage {
     }
 }
 
-/// One batch.
-#[derive(Clone, Debug)]
+/// One batch. What is added to it later needs a default, since databases hold batches of older versions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BatchRecord {
     pub(crate) id: String,
     /// The face it was created through; it decides how its input is validated.
+    #[serde(with = "words::view")]
     pub(crate) origin: View,
+    #[serde(with = "words::endpoint")]
     pub(crate) endpoint: Endpoint,
     pub(crate) input_file_id: String,
+    #[serde(with = "words::status")]
     pub(crate) status: Status,
     pub(crate) findings: Vec<Finding>,
     pub(crate) output_file_id: Option<String>,
@@ -172,6 +178,11 @@ impl BatchRecord {
         *instant = Some(now);
         true
     }
+}
+
+/// A status by its name.
+pub(super) fn status_named(name: &str) -> Option<Status> {
+    words::status_named(name)
 }
 
 #[cfg(test)]

@@ -2,12 +2,34 @@
 //!
 //! Statements have parameters `$1`, `$2` and so on, which first appear in this order. Times are milliseconds since 1970.
 
-#[cfg(feature = "cluster")]
 mod again;
+mod batches;
+mod border;
+mod cells;
+mod charge;
+mod claim;
+mod create;
+mod database;
+mod ending;
+mod files;
+mod finish;
+mod lists;
+mod outbox;
 #[cfg(feature = "cluster")]
-pub(super) mod postgres;
+pub(crate) mod postgres;
+mod record;
+mod recover;
+mod results;
+mod schema;
+mod slices;
+#[cfg(feature = "data")]
+pub(crate) mod sqlite;
+mod sweep;
+mod work;
 
 use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 
 use crate::state::Ask;
 
@@ -47,6 +69,11 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Begins a transaction. What is not committed is rolled back.
     fn begin(&self, lane: Lane) -> Ask<'_, Box<dyn Transaction>>;
+
+    /// Lets go of what no other process could have meanwhile.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A transaction that has begun.

@@ -10,6 +10,7 @@ mod url;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
@@ -17,12 +18,15 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
+use crate::blobs::Blobs;
 use crate::clock::Clock;
+use crate::state::sql::database::Sql;
 use crate::state::sql::postgres::error::{Told, Trouble};
 use crate::state::sql::postgres::transaction::{Connection, Open};
 use crate::state::sql::postgres::url::CONNECT;
+use crate::state::sql::schema::Spelling;
 use crate::state::sql::{Engine, Lane, Transaction, Words};
-use crate::state::{Ask, Cause, StateError};
+use crate::state::{Ask, Cause, Options, State, StateError};
 
 /// Connections for requests of clients, and for the work.
 const REQUESTS: usize = 10;
@@ -38,6 +42,18 @@ const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '5s'; \
 
 /// The oldest that its authors still maintain.
 const OLDEST: i64 = 140_000;
+
+/// The state in this database, which is made if need be, with its bytes in this store. Of a worker that is silent for the
+/// lease the work is given to others.
+pub(crate) async fn open(
+    url: &str,
+    blobs: Arc<dyn Blobs>,
+    lease: Duration,
+    options: Options,
+) -> io::Result<Arc<dyn State>> {
+    let postgres = Postgres::connect(url, lease, options.clock.clone()).await?;
+    Ok(Arc::new(Sql::open(Box::new(postgres), Spelling::Postgres, blobs, options).await?))
+}
 
 /// A PostgreSQL database.
 pub(super) struct Postgres {
