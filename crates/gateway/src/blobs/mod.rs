@@ -2,8 +2,12 @@
 
 mod account;
 mod blob;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod disk;
 mod folder;
+#[cfg(feature = "cluster")]
+pub(crate) mod object;
 #[cfg(debug_assertions)]
 mod pointed;
 mod sweep;

@@ -25,6 +25,8 @@ pub(crate) use memory::Memory;
 #[cfg(debug_assertions)]
 pub(crate) use pointed::pointed;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
+#[cfg(feature = "cluster")]
+pub(crate) use sql::postgres;
 #[cfg(feature = "data")]
 pub(crate) use sql::sqlite;
 

@@ -17,6 +17,8 @@ mod lists;
 mod outbox;
 #[cfg(debug_assertions)]
 mod pointed;
+#[cfg(feature = "cluster")]
+pub(crate) mod postgres;
 mod record;
 mod recover;
 mod results;
