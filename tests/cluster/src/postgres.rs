@@ -43,7 +43,10 @@ impl Postgres {
 
     /// Starts the server, when it was made or stopped.
     pub fn run(&self) {
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c deadlock_timeout=100ms", self.port);
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c deadlock_timeout=100ms",
+            self.port
+        );
         let log = self.folder.path().join("log");
         let mut start = self.control("start");
         succeed(start.arg("-l").arg(log).arg("-o").arg(options));
@@ -60,6 +63,20 @@ impl Postgres {
 
     pub fn url(&self) -> String {
         url(self.port)
+    }
+
+    /// The URL of one of its databases.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://lote@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs a statement by `psql`; what it tells, a row a line.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let mut psql = self.program("psql");
+        psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url_of(database), "-c", sql]);
+        let output = psql.output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     fn data(&self) -> PathBuf {

@@ -89,7 +89,10 @@ mod tests {
     #[test]
     fn a_plan_says_what_happens_the_nth_time() {
         let mut plan = Plan::read("a.before=2:kill; b=1+:error;b=3:pause:20;").unwrap();
-        assert_eq!([plan.pass("a.before"), plan.pass("a.before"), plan.pass("a.before")], [None, Some(Action::Kill), None]);
+        assert_eq!(
+            [plan.pass("a.before"), plan.pass("a.before"), plan.pass("a.before")],
+            [None, Some(Action::Kill), None]
+        );
         assert_eq!([plan.pass("b"), plan.pass("b")], [Some(Action::Error); 2]);
         assert_eq!(plan.pass("c"), None);
         for wrong in ["a", "a=1", "a=x:kill", "a=1:die", "a=1:pause:soon"] {
