@@ -24,6 +24,9 @@ pub(crate) struct Held {
 pub(crate) trait Source: Sync {
     /// Reads it again; none when that fails.
     fn read(&self) -> impl Future<Output = Option<Held>> + Send;
+
+    /// Waits until it may go out.
+    fn may(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Room for so many bytes; a request larger than all room takes all of it. It is only held by who is at work, never by who
@@ -50,6 +53,7 @@ pub(crate) async fn answer(
             Some(held) => held,
             None => source.read().await.ok_or_else(Failure::broken)?,
         };
+        source.may().await;
         if !turn.has_paused {
             handed(turn.attempt);
         }

@@ -2,29 +2,32 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Keys;
 use crate::blobs::{Accounts, Disk};
 use crate::clock::Clock;
+use crate::contract::Status;
 use crate::executor::Executor;
 use crate::failures::Failures;
-use crate::faults::{Hidden, Renamed, Script};
-use crate::idempotency::{Answers, Idempotency};
+use crate::faults::{Hidden, Renamed, Script, Strike};
+use crate::idempotency::Answers;
 use crate::ids::Ids;
 use crate::journal::Journal;
+use crate::lease::{Lease, both_clocks};
 use crate::limits::Shares;
 use crate::metrics::Metrics;
 use crate::model::BuiltIn;
 use crate::notices::{Notice, Notices};
+use crate::outbox::Outbox;
+use crate::recorder::Recorder;
 use crate::replay::Recorded;
 use crate::settings::{Settings, Setup};
-use crate::state::BatchRecord;
-use crate::store::{Memory, Store};
+use crate::state::{BatchRecord, Options, State, StateError};
 use crate::tenant::Tenant;
 use crate::upstream::Upstreams;
 use crate::webhook::Webhooks;
@@ -45,13 +48,21 @@ pub(crate) struct App {
     pub(crate) journal: Journal,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) notices: Notices,
-    webhooks: Webhooks,
-    pub(crate) idempotency: Idempotency,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) outbox: Outbox,
+    /// Whether an `Idempotency-Key` of a create is obeyed.
+    pub(crate) obeys_keys: bool,
     pub(crate) answers: Answers,
     pub(crate) failures: Failures,
+    /// For what is not kept: large requests and answers on their way.
     pub(crate) disk: Disk,
-    pub(crate) accounts: Accounts,
-    pub(crate) store: Box<dyn Store>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) state: Arc<dyn State>,
+    pub(crate) lease: Lease,
+    /// There may be work.
+    pub(crate) wake: Notify,
+    /// None where answers are recorded at once.
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) executor: Arc<dyn Executor>,
     /// Keeps large request lines of many batches from filling the memory together.
     pub(crate) line_memory: Arc<Semaphore>,
@@ -63,73 +74,98 @@ pub(crate) struct App {
     pub(crate) reads: Semaphore,
     /// The files that the process may open.
     pub(crate) shares: Shares,
+    /// Cancelled when nothing new is to begin.
+    pub(crate) drain: CancellationToken,
     /// Cancelled when the gateway is to stop.
     pub(crate) stop: CancellationToken,
     /// Connections and batches in progress.
     pub(crate) tasks: TaskTracker,
-    cancels: Mutex<HashMap<String, CancellationToken>>,
+    /// Of batches that somebody is at work on, and how many are.
+    cancels: Mutex<HashMap<String, (CancellationToken, usize)>>,
+    token_limits: Mutex<HashMap<String, Strike>>,
 }
 
 impl App {
-    pub(crate) fn new(setup: Setup) -> io::Result<App> {
+    pub(crate) async fn new(setup: Setup) -> io::Result<App> {
         let shares = Shares::now();
         let clock = setup.virtual_start.map_or(Clock::System, Clock::at);
         let metrics = Arc::new(Metrics::default());
+        let disk = Disk::new()?;
+        let accounts = Arc::new(Accounts::new(setup.settings.stored));
+        let webhooks = Webhooks::new(setup.webhooks)?;
+        let options =
+            Options { clock: clock.clone(), bounds: setup.settings.stored, subscriptions: webhooks.subscriptions() };
+        let state = setup.keeping.open(options, &disk, &accounts).await?;
+        let asked = both_clocks();
+        let me = state.join().await.map_err(io::Error::other)?;
+        let lease = Lease::new(me, state.lease(), asked);
+        let recorder = state.is_durable().then(|| Recorder::start(Arc::clone(&state), setup.notices.clone()));
         let executor: Arc<dyn Executor> = match (setup.replay, setup.upstreams.is_empty()) {
             (Some(replay), _) => Arc::new(Recorded::new(replay)),
             (None, true) => Arc::new(BuiltIn::new(clock.clone())),
-            (None, false) => Arc::new(Upstreams::new(setup.upstreams, Arc::clone(&metrics), setup.notices.clone())?),
+            (None, false) => {
+                let (upstreams, notices) = (setup.upstreams, setup.notices.clone());
+                Arc::new(Upstreams::new(upstreams, state.seed(), Arc::clone(&metrics), notices)?)
+            }
         };
         Ok(App {
             running: Semaphore::new(setup.settings.max_running_batches.min(shares.batches).min(Semaphore::MAX_PERMITS)),
             reads: Semaphore::new(shares.reads.min(Semaphore::MAX_PERMITS)),
             shares,
-            accounts: Accounts::new(setup.settings.stored),
+            accounts,
             journal: Journal::new(setup.journal, setup.settings.max_journal_bytes),
             settings: setup.settings,
             keys: setup.keys,
-            disk: Disk::new()?,
-            store: Box::new(Memory::default()),
+            disk,
+            obeys_keys: setup.idempotency || state.is_durable(),
+            ids: Ids::new(setup.seed, state.seed()),
+            state,
+            lease,
+            wake: Notify::new(),
+            recorder,
             executor,
             metrics,
             notices: setup.notices,
-            webhooks: Webhooks::new(setup.webhooks)?,
+            webhooks,
+            outbox: Outbox::default(),
             clock,
-            ids: Ids::new(setup.seed),
             script: Script::new(setup.faults, setup.seed.unwrap_or(0)),
             hidden: Hidden::default(),
             renamed: Renamed::default(),
-            idempotency: Idempotency::new(setup.idempotency),
             answers: Answers::new(setup.idempotency),
             failures: Failures::default(),
             line_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
             request_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
+            drain: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             cancels: Mutex::default(),
+            token_limits: Mutex::default(),
         })
     }
 
-    /// Changes a batch in the store, and tells who wants to know that it has come further.
-    pub(crate) fn update_batch(
+    /// Does a change to its end, even when the client who asked for it has gone: what is asked of a durable state takes
+    /// effect, whoever still waits for the answer.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
         self: &Arc<Self>,
-        tenant: Tenant,
-        id: &str,
-        change: &mut dyn FnMut(&mut BatchRecord),
-    ) -> Option<BatchRecord> {
-        let mut before = None;
-        let batch = self.store.update_batch(tenant, id, &mut |batch| {
-            before = Some(batch.status);
-            change(batch);
-        })?;
-        if before != Some(batch.status) {
-            self.changed(tenant, &batch);
+        change: impl Future<Output = Result<T, StateError>> + Send + 'static,
+    ) -> Result<T, StateError> {
+        if !self.state.is_durable() {
+            return change.await;
         }
-        Some(batch)
+        let done = self.tasks.spawn(change).await;
+        done.unwrap_or_else(|error| Err(StateError::Unknown(Box::new(error))))
+    }
+
+    /// Tells who wants to know when a batch has come further than it was.
+    pub(crate) fn changed_from(&self, before: Status, tenant: Tenant, batch: &BatchRecord) {
+        if before != batch.status {
+            self.changed(tenant, batch);
+        }
     }
 
     /// A batch has another status than before.
-    pub(crate) fn changed(self: &Arc<Self>, tenant: Tenant, batch: &BatchRecord) {
+    pub(crate) fn changed(&self, tenant: Tenant, batch: &BatchRecord) {
         self.notices.tell(|| Notice::BatchChanged {
             batch_id: batch.id.clone(),
             status: batch.status.name(),
@@ -138,39 +174,51 @@ impl App {
             failed: batch.counts.failed,
             tenant: self.metrics.name(tenant),
         });
-        let event_id = || self.ids.next("evt_");
-        for delivery in self.webhooks.deliveries(&batch.id, batch.status, self.clock.now(), event_id) {
-            let app = Arc::clone(self);
-            self.tasks.spawn(self.clock.watch(async move {
-                tokio::select! {
-                    biased;
-                    () = app.stop.cancelled() => {}
-                    () = delivery.deliver(&app.clock, &app.notices) => {}
-                }
-            }));
+        if batch.status.is_terminal() {
+            self.outbox.wake();
         }
     }
 
-    /// Registers a batch that is about to run; the token is cancelled when the batch is.
-    pub(crate) fn cancel_token(&self, batch_id: &str) -> CancellationToken {
-        let token = CancellationToken::new();
-        self.cancels().insert(batch_id.to_owned(), token.clone());
-        token
+    /// A batch that is to fail for too many enqueued tokens, unless something else fails it before.
+    pub(crate) fn limit_tokens(&self, batch_id: &str, strike: Strike) {
+        self.token_limits().insert(batch_id.to_owned(), strike);
     }
 
-    /// Tells the batch's task, if it still runs, that the batch is being cancelled.
+    pub(crate) fn take_token_limit(&self, batch_id: &str) -> Option<Strike> {
+        self.token_limits().remove(batch_id)
+    }
+
+    fn token_limits(&self) -> MutexGuard<'_, HashMap<String, Strike>> {
+        self.token_limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers work on a batch; the token is cancelled when the batch is.
+    pub(crate) fn cancel_token(&self, batch_id: &str) -> CancellationToken {
+        let mut cancels = self.cancels();
+        let (token, works) = cancels.entry(batch_id.to_owned()).or_default();
+        *works += 1;
+        token.clone()
+    }
+
+    /// Tells those at work on the batch that it is being cancelled.
     pub(crate) fn cancel(&self, batch_id: &str) {
-        if let Some(token) = self.cancels().get(batch_id) {
+        if let Some((token, _)) = self.cancels().get(batch_id) {
             token.cancel();
         }
     }
 
-    /// The batch no longer runs.
+    /// A work on the batch is over.
     pub(crate) fn forget_cancel(&self, batch_id: &str) {
-        self.cancels().remove(batch_id);
+        let mut cancels = self.cancels();
+        if let Some((_, works)) = cancels.get_mut(batch_id) {
+            *works -= 1;
+            if *works == 0 {
+                cancels.remove(batch_id);
+            }
+        }
     }
 
-    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
+    fn cancels(&self) -> MutexGuard<'_, HashMap<String, (CancellationToken, usize)>> {
         self.cancels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

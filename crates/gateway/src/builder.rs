@@ -255,6 +255,13 @@ impl Builder {
         self
     }
 
+    /// How long a gateway whose state outlives it finishes what is at an upstream when it [ends](Gateway::shutdown); the
+    /// default is 30 seconds.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.setup.settings.grace = grace;
+        self
+    }
+
     /// Most batches that run at once, over all tenants; the default is 128, the least is 1. Further
     /// ones wait in `validating`, first come, first served: one tenant can take all places, at most
     /// until its batches expire. Each running one holds up to four files open: there are fewer places when the process may

@@ -102,6 +102,9 @@ pub(crate) enum Status {
 }
 
 impl Status {
+    /// Those that a batch ends with.
+    pub(crate) const LAST: [Status; 4] = [Status::Completed, Status::Failed, Status::Expired, Status::Cancelled];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Status::Validating => "validating",

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::blobs::Full;
+use crate::state::StateError;
 
 /// Longest piece of a client's text that an error message repeats, in characters.
 const QUOTE: usize = 80;
@@ -100,6 +101,24 @@ impl ApiError {
         )
     }
 
+    /// The state could not be asked, or did not answer.
+    pub(crate) fn state(error: &StateError) -> ApiError {
+        match (error.full(), error) {
+            (Some(full), _) => ApiError::full(full),
+            // Nothing has happened: the same again is worth it.
+            (None, StateError::NotDone(_)) => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The gateway cannot use its state just now.")
+            }
+            (None, StateError::Unknown(_)) => {
+                let message = "The gateway does not know whether its state was changed: look before you try again.";
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+            }
+            (None, StateError::Corrupt(_)) => {
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "What the gateway has stored cannot be read.")
+            }
+        }
+    }
+
     /// A header that may come once came several times: nobody can say which one is meant.
     pub(crate) fn repeated_header(name: &str) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, format!("The header '{name}' came more than once; send it once."))
@@ -170,6 +189,12 @@ impl TooSlow {
 impl From<axum::Error> for ApiError {
     fn from(error: axum::Error) -> ApiError {
         ApiError::broken_body(&error)
+    }
+}
+
+impl From<StateError> for ApiError {
+    fn from(error: StateError) -> ApiError {
+        ApiError::state(&error)
     }
 }
 

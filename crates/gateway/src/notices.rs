@@ -47,6 +47,15 @@ pub enum Notice {
         /// Its base URL.
         upstream: String,
     },
+    /// The state, or the storage beside it, could not be used; what was to be done is tried again.
+    StateTrouble {
+        /// Such as `record`.
+        what: &'static str,
+        /// What kind of trouble it was.
+        problem: String,
+    },
+    /// This process was silent for too long: its work was given to others, and it begins anew.
+    WorkerLost,
     /// A webhook was not taken, for a day or because it is gone.
     WebhookGivenUp {
         /// Where it was sent to, without what may be a secret in its path.

@@ -59,13 +59,20 @@ async fn healthy() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: new requests are taken. A 503 when the gateway stops.
+/// `GET /readyz`: new requests are taken. A 503 when the gateway stops, or cannot ask its state.
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    if app.stop.is_cancelled() { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
+    if app.drain.is_cancelled() || app.stop.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if app.state.ready().await.is_err() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the state cannot be asked\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
 }
 
 /// `GET /metrics`
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let text = app.metrics.text(app.store.census(), app.executor.loads());
-    ([(header::CONTENT_TYPE, TEXT)], text)
+    // What cannot be counted now is left out.
+    let census = app.state.census().await.unwrap_or_default();
+    ([(header::CONTENT_TYPE, TEXT)], app.metrics.text(census, app.executor.loads()))
 }

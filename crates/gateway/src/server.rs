@@ -24,11 +24,16 @@ use crate::ids::hex;
 use crate::journal::Entry;
 use crate::operators;
 use crate::places::{Place, Places};
+use crate::post::post;
 use crate::routes::router;
+use crate::run::schedule;
 use crate::settings::Setup;
 
 /// How long connections may finish their requests once the gateway stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the work may take to give back what it has at the end.
+const HAND_BACK: Duration = Duration::from_secs(15);
 
 /// How long a connection whose place is wanted may take to begin a request after all.
 const LEAVE_GRACE: Duration = Duration::from_millis(20);
@@ -66,7 +71,7 @@ impl Gateway {
             None => None,
         };
         let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
-        let app = Arc::new(App::new(setup)?);
+        let app = Arc::new(App::new(setup).await?);
         if let Some(listener) = admin {
             tokio::spawn(operators::serve(Arc::clone(&app), listener));
         }
@@ -146,7 +151,16 @@ impl Gateway {
 
     /// Stops accepting, lets requests in flight finish for up to two seconds, ends all batches and
     /// removes the temporary files.
+    ///
+    /// A gateway whose state outlives it begins nothing new, and first finishes what is at an upstream, for up to its
+    /// [grace](crate::Builder::grace); what is left, another or the next one goes on with.
     pub async fn shutdown(&self) {
+        self.app.drain.cancel();
+        self.stopped().await;
+    }
+
+    /// The same without any grace. What was at an upstream is sent again by whoever goes on with it.
+    pub async fn stop(&self) {
         self.app.stop.cancel();
         self.stopped().await;
     }
@@ -187,16 +201,42 @@ async fn serve(app: Arc<App>, listener: TcpListener, ended: CancellationToken) {
     let _ended = ended.drop_guard();
     let router = router(Arc::clone(&app));
     let places = Places::new(app.settings.max_connections.min(app.shares.connections));
+    app.tasks.spawn(app.clock.watch(post(Arc::clone(&app))));
+    let mut work = tokio::spawn(work(Arc::clone(&app)));
     tokio::select! {
         () = app.stop.cancelled() => {}
+        // It ends when all is drained.
+        _ = &mut work => {}
         () = accept(&app, &listener, &router, &places) => {}
     }
+    app.stop.cancel();
     drop(listener);
     app.tasks.close();
     // A task that outlives its grace is left to the runtime; its files go all the same.
     let _ = tokio::time::timeout(SHUTDOWN_GRACE * 2, app.tasks.wait()).await;
-    app.store.clear();
+    if !work.is_finished() {
+        // Longer than what is recorded at the end takes; the next process sees to what is left.
+        let _ = tokio::time::timeout(HAND_BACK, work).await;
+    }
+    app.state.clear().await;
     app.disk.close();
+}
+
+/// Works on what a durable state has to do, until the gateway drains; then for as long as its grace allows.
+async fn work(app: Arc<App>) {
+    if !app.state.is_durable() {
+        return app.drain.cancelled().await;
+    }
+    let grace = async {
+        app.drain.cancelled().await;
+        tokio::time::sleep(app.settings.grace).await;
+        app.stop.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = schedule(Arc::clone(&app)) => {}
+        () = grace => {}
+    }
 }
 
 async fn accept(app: &Arc<App>, listener: &TcpListener, router: &Router, places: &Arc<Places>) {

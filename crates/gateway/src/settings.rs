@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::auth::Keys;
 use crate::blobs::Bounds;
 use crate::faults::Faults;
+use crate::keeping::Keeping;
 use crate::notices::Notices;
 use crate::replay::Replay;
 use crate::upstream::Upstream;
@@ -32,6 +33,7 @@ pub(crate) struct Setup {
     pub(crate) virtual_start: Option<i64>,
     pub(crate) journal: bool,
     pub(crate) idempotency: bool,
+    pub(crate) keeping: Keeping,
     pub(crate) settings: Settings,
 }
 
@@ -50,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) window: Duration,
     pub(crate) stage_delay: Duration,
     pub(crate) cancel_grace: Duration,
+    pub(crate) grace: Duration,
     pub(crate) max_running_batches: usize,
     pub(crate) max_connections: usize,
     pub(crate) header_timeout: Duration,
@@ -74,6 +77,7 @@ impl Default for Setup {
             virtual_start: None,
             journal: false,
             idempotency: false,
+            keeping: Keeping::default(),
             settings: Settings::default(),
         }
     }
@@ -93,6 +97,7 @@ impl Default for Settings {
             window: Duration::from_secs(86_400),
             stage_delay: Duration::ZERO,
             cancel_grace: Duration::from_secs(1),
+            grace: Duration::from_secs(30),
             max_running_batches: 128,
             max_connections: 16_384,
             header_timeout: Duration::from_secs(60),

@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{StatusCode, Uri};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP};
 use tokio::sync::Semaphore;
 
-use crate::clock::Clock;
 use crate::contract::Status;
-use crate::notices::{Notice, Notices};
+use crate::ids::hex;
 use crate::outside;
+use crate::state::{Parcel, Subscription};
 use crate::wrong::{ConfigError, server, wrong};
 
 /// The events that there are.
@@ -84,93 +85,87 @@ impl fmt::Debug for Webhook {
 
 /// All receivers.
 #[derive(Debug)]
-pub(crate) struct Webhooks(Vec<Arc<Receiver>>);
+pub(crate) struct Webhooks(Vec<Receiver>);
 
 #[derive(Debug)]
-struct Receiver {
+pub(crate) struct Receiver {
     webhook: Webhook,
+    /// What it is known by in the state.
+    endpoint: String,
     http: reqwest::Client,
     /// For what is being sent.
     places: Semaphore,
-}
-
-/// An event on its way to one receiver.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    to: Arc<Receiver>,
-    id: String,
-    body: String,
 }
 
 impl Webhooks {
     pub(crate) fn new(webhooks: Vec<Webhook>) -> std::io::Result<Webhooks> {
         let receiver = |webhook: Webhook| {
             let http = outside::client(&webhook.url)?;
-            Ok(Arc::new(Receiver { webhook, http, places: Semaphore::new(AT_ONCE) }))
+            let endpoint = hex(&Sha256::digest(&webhook.url)[..16]);
+            Ok(Receiver { webhook, endpoint, http, places: Semaphore::new(AT_ONCE) })
         };
         webhooks.into_iter().map(receiver).collect::<std::io::Result<_>>().map(Webhooks)
     }
 
-    /// What is to be sent when a batch has come to this status.
-    pub(crate) fn deliveries(
-        &self,
-        batch_id: &str,
-        status: Status,
-        now: i64,
-        event_id: impl Fn() -> String,
-    ) -> Vec<Delivery> {
-        let kind = format!("batch.{}", status.name());
-        if !EVENTS.contains(&kind.as_str()) {
-            return Vec::new();
-        }
-        let wants = |to: &&Arc<Receiver>| to.webhook.events.is_empty() || to.webhook.events.contains(&kind.as_str());
-        let delivery = |to: &Arc<Receiver>| {
-            let id = event_id();
-            let body = json!({"id": id, "object": "event", "created_at": now, "type": kind, "data": {"id": batch_id}});
-            Delivery { to: Arc::clone(to), id, body: body.to_string() }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What each wants to hear of.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        let wants = |to: &Receiver, status: Status| {
+            let kind = kind(status);
+            EVENTS.contains(&kind.as_str())
+                && (to.webhook.events.is_empty() || to.webhook.events.contains(&kind.as_str()))
         };
-        self.0.iter().filter(wants).map(delivery).collect()
+        let subscription = |to: &Receiver| Subscription {
+            endpoint: to.endpoint.clone(),
+            statuses: Status::LAST.into_iter().filter(|status| wants(to, *status)).collect(),
+        };
+        self.0.iter().map(subscription).collect()
+    }
+
+    pub(crate) fn receiver(&self, endpoint: &str) -> Option<&Receiver> {
+        self.0.iter().find(|receiver| receiver.endpoint == endpoint)
     }
 }
 
-impl Delivery {
-    /// Sends it until it is taken, its receiver is gone, or a day has passed.
-    pub(crate) async fn deliver(self, clock: &Clock, notices: &Notices) {
-        let mut last = None;
-        for pause in std::iter::once(0).chain(PAUSES) {
-            clock.sleep(Duration::from_secs(pause)).await;
-            last = clock.working(self.send()).await;
-            match last {
-                Some(status) if status.is_success() => return,
-                Some(StatusCode::GONE) => break,
-                _ => {}
-            }
-        }
-        notices.tell(|| Notice::WebhookGivenUp {
-            host: self.to.webhook.host(),
-            webhook_id: self.id.clone(),
-            status: last.map(|status| status.as_u16()),
-        });
+/// The type of an event.
+fn kind(status: Status) -> String {
+    format!("batch.{}", status.name())
+}
+
+impl Receiver {
+    pub(crate) fn host(&self) -> String {
+        self.webhook.host()
+    }
+
+    /// How long to wait after a try, of which there were so many before; none when there have been enough.
+    pub(crate) fn pause_after(&self, tries: u32) -> Option<Duration> {
+        PAUSES.get(tries as usize).copied().map(Duration::from_secs)
     }
 
     /// The status of one try; none when there was no answer.
-    async fn send(&self) -> Option<StatusCode> {
+    pub(crate) async fn send(&self, parcel: &Parcel) -> Option<StatusCode> {
+        let Parcel { id, created_at, batch, status, .. } = parcel;
+        let data = json!({"id": batch});
+        let body = json!({"id": id, "object": "event", "created_at": created_at, "type": kind(*status), "data": data});
+        let body = body.to_string();
         // The semaphore is never closed.
-        let _place = self.to.places.acquire().await;
+        let _place = self.places.acquire().await;
         // By the real time, whatever the gateway's clock shows: the receiver has another.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
         let timestamp = i64::try_from(now).ok()?;
-        let signature = self.to.webhook.secret.sign(&self.id, timestamp, self.body.as_bytes()).ok()?;
+        let signature = self.webhook.secret.sign(id, timestamp, body.as_bytes()).ok()?;
         let request = self
-            .to
             .http
-            .post(&self.to.webhook.url)
+            .post(&self.webhook.url)
             .header("content-type", "application/json")
-            .header(HEADER_WEBHOOK_ID, &self.id)
+            .header(HEADER_WEBHOOK_ID, id)
             .header(HEADER_WEBHOOK_TIMESTAMP, timestamp)
             .header(HEADER_WEBHOOK_SIGNATURE, signature)
             .timeout(PATIENCE)
-            .body(self.body.clone());
+            .body(body);
         Some(request.send().await.ok()?.status())
     }
 }

@@ -11,14 +11,14 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::contract::{Status, View};
+use crate::contract::View;
 use crate::error::{ApiError, quote};
 use crate::faults::{Effect, Fired, Stage};
 use crate::http::{Caller, Id, Params, json_object};
-use crate::idempotency::{self, Outcome, Parameters};
+use crate::idempotency::{self, Parameters};
 use crate::journal::Event;
 use crate::run;
-use crate::state::{BatchRecord, Counts, FileRecord, Query, Usage};
+use crate::state::{BatchRecord, Created, NewBatch, Query, StateError, Withdrawn};
 
 use body::CreateBody;
 
@@ -34,90 +34,80 @@ pub(crate) async fn create(
     let parameters = Parameters::of(&body);
     let asked = CreateBody::read(caller.view, &body)?;
     let key = idempotency::key(&headers)?;
-    let mut answer = Value::Null;
-    let outcome = app.idempotency.once(caller.tenant, key.as_deref(), parameters, || {
-        let batch = make(&app, caller, asked, &fired, key.clone())?;
-        answer = caller.view.batch(&batch);
-        Ok(batch.id)
-    })?;
-    let Outcome::Again(batch_id) = outcome else { return Ok(Json(answer)) };
-    let batch = app.store.batch(caller.tenant, &batch_id).ok_or_else(|| ApiError::no_batch(&batch_id))?;
-    app.journal.record(caller.tenant, app.clock.now(), || Event::CreateRepeated {
-        batch_id,
-        idempotency_key: key.unwrap_or_default(),
-    });
-    Ok(Json(caller.view.batch(&batch)))
-}
-
-/// Makes a batch and lets it run; returns it as it is at first.
-fn make(
-    app: &Arc<App>,
-    caller: Caller,
-    asked: CreateBody,
-    fired: &Fired,
-    idempotency_key: Option<String>,
-) -> Result<BatchRecord, ApiError> {
-    let created_at = app.clock.now();
-    let input = app.store.file(caller.tenant, &asked.input_file_id, created_at);
-    if caller.view == View::Mka1 {
-        check_input(&asked.input_file_id, input.as_deref())?;
+    let obeyed = key.as_deref().filter(|_| app.obeys_keys);
+    if let Some(key) = obeyed {
+        idempotency::checked(key)?;
     }
-    let account = app.accounts.of(caller.account);
-    account.add_batch().map_err(|full| ApiError::full(&full))?;
-    let window = i64::try_from(app.settings.window.as_millis()).unwrap_or(i64::MAX);
     let settings = &app.settings;
     let max_concurrency = asked.max_concurrency.unwrap_or_else(|| settings.lines_at_once());
-    let batch = BatchRecord {
+    let new = NewBatch {
         id: app.ids.next("batch_"),
+        tenant: caller.tenant,
+        account: caller.account,
         origin: caller.view,
         endpoint: asked.endpoint,
         input_file_id: asked.input_file_id,
-        status: Status::Validating,
-        findings: Vec::new(),
-        output_file_id: None,
-        error_file_id: None,
-        created_at,
-        in_progress_at: None,
-        expires_at: created_at.saturating_add(window.saturating_add(999) / 1000),
-        finalizing_at: None,
-        completed_at: None,
-        failed_at: None,
-        expired_at: None,
-        cancelling_at: None,
-        cancelled_at: None,
-        counts: Counts::default(),
+        // MKA1's face refuses at once what OpenAI's reports on the batch (see the crate's page).
+        needs_input: caller.view == View::Mka1,
         metadata: asked.metadata,
         max_concurrency: max_concurrency.min(settings.max_line_concurrency),
         output_expires_after: asked.output_expires_after,
-        model: None,
-        usage: Usage::default(),
-        stuck: false,
+        window: settings.window,
+        idempotency: obeyed.map(|key| (key.to_owned(), parameters.0)),
     };
+    let input = new.input_file_id.clone();
+    let making = Arc::clone(&app);
+    match app.to_its_end(async move { make(&making, &new).await }).await? {
+        Created::Made(batch) => {
+            begin(&app, caller, &fired, &batch, key);
+            Ok(Json(caller.view.batch(&batch)))
+        }
+        Created::Repeated(batch) => {
+            app.journal.record(caller.tenant, app.clock.now(), || Event::CreateRepeated {
+                batch_id: batch.id.clone(),
+                idempotency_key: key.unwrap_or_default(),
+            });
+            Ok(Json(caller.view.batch(&batch)))
+        }
+        Created::Conflict => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "This Idempotency-Key was used with other parameters; use another key for another batch.",
+        )),
+        Created::Full(full) => Err(ApiError::full(&full)),
+        Created::NoInput(None) => Err(ApiError::no_file(&input).about("input_file_id")),
+        Created::NoInput(Some(purpose)) => {
+            let message = format!("File {} has purpose '{purpose}', not 'batch'.", quote(&input));
+            Err(ApiError::param("input_file_id", message))
+        }
+    }
+}
+
+/// Makes a batch. If it is not known whether that was done, it is taken back or found: a create that is answered with an
+/// error has not happened.
+async fn make(app: &App, new: &NewBatch) -> Result<Created, StateError> {
+    match app.state.create_batch(new).await {
+        Err(StateError::Unknown(cause)) => match app.state.withdraw(new).await {
+            Ok(Withdrawn::Never) => Err(StateError::NotDone(cause)),
+            Ok(Withdrawn::Exists(batch)) => Ok(Created::Made(batch)),
+            Err(error) => Err(StateError::Unknown(Box::new(error))),
+        },
+        created => created,
+    }
+}
+
+/// Lets a batch run that was made just now.
+fn begin(app: &Arc<App>, caller: Caller, fired: &Fired, batch: &BatchRecord, idempotency_key: Option<String>) {
     app.hidden.hide(caller.tenant, &batch.id, fired, app.clock.now_ms());
-    app.journal.record(caller.tenant, created_at, || Event::BatchCreated {
+    app.journal.record(caller.tenant, batch.created_at, || Event::BatchCreated {
         batch_id: batch.id.clone(),
         input_file_id: batch.input_file_id.clone(),
         idempotency_key,
     });
-    let order = run::Order {
-        account,
-        deadline_ms: app.clock.now_ms().saturating_add(window),
-        token_limit: fired.at(Stage::Made).find(|strike| strike.effect == Effect::TokenLimit).cloned(),
-    };
-    run::launch(app, caller.tenant, batch.clone(), input, order);
-    Ok(batch)
-}
-
-/// MKA1's face refuses at once what OpenAI's reports on the batch (see the crate's page).
-fn check_input(id: &str, input: Option<&FileRecord>) -> Result<(), ApiError> {
-    match input {
-        None => Err(ApiError::no_file(id).about("input_file_id")),
-        Some(file) if file.purpose != "batch" => Err(ApiError::param(
-            "input_file_id",
-            format!("File {} has purpose '{}', not 'batch'.", quote(id), file.purpose),
-        )),
-        Some(_) => Ok(()),
+    if let Some(strike) = fired.at(Stage::Made).find(|strike| strike.effect == Effect::TokenLimit) {
+        app.limit_tokens(&batch.id, strike.clone());
     }
+    app.changed(caller.tenant, batch);
+    run::launch(app, &batch.id);
 }
 
 /// `GET /batches`, newest first.
@@ -131,7 +121,8 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
         sha256: None,
         hidden: app.hidden.unlisted(caller.tenant, "batch_", app.clock.now_ms()),
     };
-    let (page, more) = app.store.batches(caller.tenant, &query).map_err(|unknown| params.unknown_cursor(unknown))?;
+    let (page, more) =
+        app.state.batches(caller.tenant, &query).await?.map_err(|unknown| params.unknown_cursor(unknown))?;
     let data = page.iter().map(|batch| shown(&app, caller.view, batch, &batch.id)).collect();
     Ok(Json(View::list(data, more)))
 }
@@ -139,7 +130,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
 /// `GET /batches/{batch_id}`
 pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(named): Id) -> Result<Json<Value>, ApiError> {
     let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
-    let batch = app.store.batch(caller.tenant, &id).ok_or_else(|| ApiError::no_batch(&id))?;
+    let batch = app.state.batch(caller.tenant, &id).await?.ok_or_else(|| ApiError::no_batch(&id))?;
     if app.hidden.is_unread(&id, app.clock.now_ms()) {
         return Err(ApiError::no_batch(&id));
     }
@@ -169,17 +160,13 @@ pub(crate) async fn cancel(
     let now = app.clock.now();
     let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
     let for_ever = fired.at(Stage::Made).find(|strike| strike.effect == Effect::CancellingForEver);
-    let batch = app
-        .update_batch(caller.tenant, &id, &mut |batch| {
-            if batch.enter(Status::Cancelling, now)
-                && let Some(strike) = for_ever
-            {
-                strike.happened();
-                batch.stuck = true;
-                batch.cancelled_at = Some(now);
-            }
-        })
-        .ok_or_else(|| ApiError::no_batch(&id))?;
+    let (state, tenant, asked, stuck) = (Arc::clone(&app.state), caller.tenant, id.clone(), for_ever.is_some());
+    let cancelled = app.to_its_end(async move { state.cancel(tenant, &asked, stuck).await }).await?;
+    let (batch, is_changed) = cancelled.ok_or_else(|| ApiError::no_batch(&id))?;
+    if is_changed {
+        for_ever.inspect(|strike| strike.happened());
+        app.changed(tenant, &batch);
+    }
     if batch.status.is_terminal() {
         return Err(ApiError::new(
             StatusCode::CONFLICT,

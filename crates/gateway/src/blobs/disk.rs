@@ -16,8 +16,12 @@ use crate::blobs::sweep::{self, LOCK, PREFIX, Sweep};
 const MOST_TRIES: usize = 10;
 
 /// The gateway's own temporary folder; it goes with everything in it when the gateway ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk(Arc<Shared>);
+
+/// None once it is closed.
 #[derive(Debug)]
-pub(crate) struct Disk(Arc<Mutex<Option<Folder>>>);
+struct Shared(Mutex<Option<Folder>>);
 
 #[derive(Debug)]
 struct Folder {
@@ -56,7 +60,7 @@ impl Disk {
             }
         };
         let sweep = Sweep::begin(parent, folder.path());
-        Ok(Disk(Arc::new(Mutex::new(Some(Folder { folder, _lock: lock, sweep })))))
+        Ok(Disk(Arc::new(Shared(Mutex::new(Some(Folder { folder, _lock: lock, sweep }))))))
     }
 
     /// Starts a new file on this account.
@@ -64,7 +68,7 @@ impl Disk {
         let charge = Box::new(Counted::file(account)?);
         let shared = Arc::clone(&self.0);
         // The folder is held meanwhile, so that it cannot end around a file that is being made.
-        let make = move || match &*folder(&shared) {
+        let make = move || match &*shared.folder() {
             Some(open) => NamedTempFile::new_in(&open.folder),
             None => Err(io::Error::other("the gateway has stopped")),
         };
@@ -74,19 +78,25 @@ impl Disk {
 
     /// Removes the folder. Nothing can be spooled afterwards.
     pub(crate) fn close(&self) {
-        let Some(Folder { folder, _lock, sweep: _sweep }) = folder(&self.0).take() else { return };
+        self.0.close();
+    }
+}
+
+impl Shared {
+    fn folder(&self) -> MutexGuard<'_, Option<Folder>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        let Some(Folder { folder, _lock, sweep: _sweep }) = self.folder().take() else { return };
         sweep::remove_own(&folder.keep());
     }
 }
 
-impl Drop for Disk {
+impl Drop for Shared {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn folder(shared: &Mutex<Option<Folder>>) -> MutexGuard<'_, Option<Folder>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -98,7 +108,7 @@ mod tests {
     /// A new folder, when its sweep is done.
     fn swept(parent: &Path) -> Disk {
         let disk = Disk::new_in(parent).unwrap();
-        folder(&disk.0).as_mut().unwrap().sweep.wait();
+        disk.0.folder().as_mut().unwrap().sweep.wait();
         disk
     }
 
@@ -117,7 +127,7 @@ mod tests {
         #[cfg(unix)]
         std::os::unix::fs::symlink(at("other-dead"), at("lote-gateway-link")).unwrap();
         let living = swept(parent.path());
-        let lives = folder(&living.0).as_ref().unwrap().folder.path().to_owned();
+        let lives = living.0.folder().as_ref().unwrap().folder.path().to_owned();
         let second = swept(parent.path());
         assert_eq!(fs::read_dir(&lives).unwrap().count(), 1, "the lock");
         assert!(!at("lote-gateway-dead").exists());
@@ -125,7 +135,7 @@ mod tests {
             assert!(at(kept).is_file(), "{kept}");
         }
         // Gone as if killed: the lock is let go, and the folder stays.
-        let killed = folder(&living.0).take().unwrap();
+        let killed = living.0.folder().take().unwrap();
         let left = killed.folder.keep();
         drop(killed._lock);
         assert!(left.is_dir());

@@ -3,6 +3,7 @@
 mod account;
 mod blob;
 mod disk;
+#[cfg(any(test, feature = "data"))]
 mod folder;
 mod sweep;
 
@@ -13,9 +14,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::io::AsyncRead;
 
-pub(crate) use account::{Account, Accounts, Bounds, Full};
+#[cfg(test)]
+pub(crate) use account::Account;
+pub(crate) use account::{Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
+#[cfg(any(test, feature = "data"))]
 pub(crate) use folder::Folder;
 
 /// Bytes on their way out.

@@ -1,17 +1,17 @@
 //! What becomes of a result file that a fault strikes. It is held in memory as a whole.
 
 use std::io;
-use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::blobs::{Account, Disk, Spool};
+use crate::blobs::Spool;
 use crate::faults::{Effect, Fired, Stage};
 
 /// A result file as a batch names it.
 #[derive(Debug)]
-pub(crate) enum ResultFile {
+pub(crate) enum Distorted {
     /// With null.
     None,
     /// With `""`.
@@ -19,13 +19,12 @@ pub(crate) enum ResultFile {
     File(Box<Spool>),
 }
 
-/// Distorts a result file; without a spool there were no lines for it.
-pub(crate) async fn distort(
-    disk: &Disk,
-    account: &Arc<Account>,
+/// Distorts a result file; without a spool there were no lines for it. What is distorted is written to another.
+pub(crate) async fn distort<'a>(
+    another: impl Fn() -> BoxFuture<'a, io::Result<Spool>>,
     fired: &Fired,
     spool: Option<Spool>,
-) -> io::Result<ResultFile> {
+) -> io::Result<Distorted> {
     let effects = || fired.at(Stage::ResultFile).map(|strike| &strike.effect);
     // Whether one of them is this; then it happens.
     let happens = |effect: Effect| {
@@ -34,15 +33,15 @@ pub(crate) async fn distort(
     };
     let Some(spool) = spool else {
         if happens(Effect::EmptyFile) {
-            return Ok(ResultFile::File(Box::new(disk.spool(account).await?)));
+            return Ok(Distorted::File(Box::new(another().await?)));
         }
-        return Ok(if happens(Effect::EmptyFileId) { ResultFile::EmptyId } else { ResultFile::None });
+        return Ok(if happens(Effect::EmptyFileId) { Distorted::EmptyId } else { Distorted::None });
     };
     if happens(Effect::NoFile) {
-        return Ok(ResultFile::None);
+        return Ok(Distorted::None);
     }
     if effects().all(|effect| matches!(effect, Effect::EmptyFile | Effect::EmptyFileId)) {
-        return Ok(ResultFile::File(Box::new(spool)));
+        return Ok(Distorted::File(Box::new(spool)));
     }
     let mut text = Vec::new();
     spool.seal().await?.open(0).await?.read_to_end(&mut text).await?;
@@ -52,11 +51,11 @@ pub(crate) async fn distort(
             strike.happened();
         }
     }
-    let mut spool = disk.spool(account).await?;
+    let mut spool = another().await?;
     for line in lines {
         spool.write(&line).await?;
     }
-    Ok(ResultFile::File(Box::new(spool)))
+    Ok(Distorted::File(Box::new(spool)))
 }
 
 /// Returns whether anything is different now.

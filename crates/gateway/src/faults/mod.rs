@@ -43,7 +43,7 @@ pub use refusal::{ErrorBody, Refusal, RetryAfter};
 pub(crate) use body::{Abort, Aborts, mutilate};
 pub(crate) use effect::Stage;
 pub(crate) use hidden::Hidden;
-pub(crate) use lines::{ResultFile, distort};
+pub(crate) use lines::{Distorted, distort};
 pub(crate) use object::patch;
 pub(crate) use renamed::Renamed;
 pub(crate) use script::{Fired, Script, Strike};

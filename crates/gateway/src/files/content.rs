@@ -26,7 +26,7 @@ pub(crate) async fn content(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let file = readable(&app, caller.tenant, &id)?;
+    let file = readable(&app, caller.tenant, &id).await?;
     let size = file.blob.bytes();
     let etag = format!("\"{}\"", file.blob.sha256());
 

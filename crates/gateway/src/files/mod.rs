@@ -45,26 +45,27 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
         hidden: app.hidden.unlisted(caller.tenant, "file-", app.clock.now_ms()),
     };
     let (page, more) =
-        app.store.files(caller.tenant, &query, app.clock.now()).map_err(|unknown| params.unknown_cursor(unknown))?;
+        app.state.files(caller.tenant, &query).await?.map_err(|unknown| params.unknown_cursor(unknown))?;
     let data = page.iter().map(|file| caller.view.file(file)).collect();
     Ok(Json(View::list(data, more)))
 }
 
 /// `GET /files/{file_id}`
 pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
-    let file = readable(&app, caller.tenant, &id)?;
+    let file = readable(&app, caller.tenant, &id).await?;
     Ok(Json(caller.view.file(&file)))
 }
 
 /// A file that is there and may be read by its id.
-fn readable(app: &App, tenant: Tenant, id: &str) -> Result<Arc<FileRecord>, ApiError> {
-    let file = app.store.file(tenant, id, app.clock.now()).ok_or_else(|| ApiError::no_file(id))?;
+async fn readable(app: &App, tenant: Tenant, id: &str) -> Result<Arc<FileRecord>, ApiError> {
+    let file = app.state.file(tenant, id).await?.ok_or_else(|| ApiError::no_file(id))?;
     if app.hidden.is_unread(id, app.clock.now_ms()) { Err(ApiError::no_file(id)) } else { Ok(file) }
 }
 
 /// `DELETE /files/{file_id}`. A batch that already reads the file keeps what it needs.
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
-    if !app.store.remove_file(caller.tenant, &id, app.clock.now()) {
+    let (state, tenant, asked) = (Arc::clone(&app.state), caller.tenant, id.clone());
+    if !app.to_its_end(async move { state.remove_file(tenant, &asked).await }).await? {
         return Err(ApiError::no_file(&id));
     }
     app.journal.record(caller.tenant, app.clock.now(), || Event::FileDeleted { file_id: id.clone() });

@@ -11,7 +11,7 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::blobs::{Account, Blob, Spool};
+use crate::blobs::{Blob, Spool};
 use crate::contract::{UPLOAD_PURPOSES, View};
 use crate::error::{ApiError, quote};
 use crate::expiry;
@@ -20,7 +20,8 @@ use crate::files::paced::{HeadTooLong, Paced, Pacer};
 use crate::files::{media, name};
 use crate::http::{Caller, text};
 use crate::journal::Event;
-use crate::state::{FileRecord, Query};
+use crate::state::{FileRecord, NewFile, Query};
+use crate::tenant::AccountId;
 
 /// Largest part that is not the file, in bytes.
 const TEXT_LIMIT: usize = 1024;
@@ -75,11 +76,7 @@ pub(crate) async fn upload(
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most.saturating_add(FORM_OVERHEAD)));
     let body = Paced::new(body.into_data_stream(), pacer.clone());
     let parts = Multipart::with_constraints(body, boundary, limits);
-    let account = app.accounts.of(caller.account);
-    if account.is_tight() {
-        app.store.expire(app.clock.now());
-    }
-    let form = receive(&app, &account, caller.view, parts, &pacer).await?;
+    let form = receive(&app, &caller.account, caller.view, parts, &pacer).await?;
     store(&app, caller, &fired, form).await
 }
 
@@ -103,7 +100,7 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 
 async fn receive(
     app: &App,
-    account: &Arc<Account>,
+    account: &AccountId,
     view: View,
     mut parts: Multipart<'_>,
     pacer: &Pacer,
@@ -116,7 +113,7 @@ async fn receive(
         let repeated = match name.as_str() {
             "file" => {
                 let limit = size_limit(app, form.purpose.as_deref());
-                let spool = app.disk.spool(account).await.map_err(|error| ApiError::storage(&error))?;
+                let spool = app.state.spool(account).await.map_err(|error| ApiError::storage(&error))?;
                 let received = receive_file(spool, view, part, pacer, limit).await?;
                 form.file.replace(received).is_some()
             }
@@ -218,7 +215,7 @@ impl From<multer::Error> for ApiError {
 }
 
 /// Checks the whole form and keeps the file.
-async fn store(app: &App, caller: Caller, fired: &Fired, form: Form) -> Result<Json<Value>, ApiError> {
+async fn store(app: &Arc<App>, caller: Caller, fired: &Fired, form: Form) -> Result<Json<Value>, ApiError> {
     let Form { file, purpose, expires_after } = form;
     let purpose = purpose.ok_or_else(|| ApiError::missing("purpose"))?;
     if !UPLOAD_PURPOSES.contains(&purpose.as_str()) {
@@ -231,29 +228,22 @@ async fn store(app: &App, caller: Caller, fired: &Fired, form: Form) -> Result<J
     }
     let asked = expiry::read("expires_after", expires_after.as_ref())?;
     let blob = spool.seal().await.map_err(|error| ApiError::storage(&error))?;
-    let created_at = app.clock.now();
-    if let Some(earlier) = earlier(app, caller, fired, &purpose, &blob, created_at) {
-        journal(app, caller, &earlier, created_at);
+    if let Some(earlier) = earlier(app, caller, fired, &purpose, &blob).await {
+        journal(app, caller, &earlier);
         return Ok(Json(caller.view.file(&earlier)));
     }
     let lives = asked.or_else(|| expiry::default_life(caller.view, &purpose));
-    let file = FileRecord {
-        id: app.ids.next("file-"),
-        filename,
-        purpose,
-        media_type,
-        created_at,
-        expires_at: lives.map(|seconds| created_at.saturating_add(seconds)),
-        blob: Arc::new(blob),
-    };
+    let file = NewFile { id: app.ids.next("file-"), filename, purpose, media_type, lives, blob: Arc::new(blob) };
     app.hidden.hide(caller.tenant, &file.id, fired, app.clock.now_ms());
-    journal(app, caller, &file, created_at);
-    let file = app.store.add_file(caller.tenant, file);
+    let state = Arc::clone(&app.state);
+    let add = async move { state.add_file(caller.tenant, caller.account, file).await };
+    let file = app.to_its_end(add).await?;
+    journal(app, caller, &file);
     Ok(Json(caller.view.file(&file)))
 }
 
-fn journal(app: &App, caller: Caller, file: &FileRecord, now: i64) {
-    app.journal.record(caller.tenant, now, || Event::FileUploaded {
+fn journal(app: &App, caller: Caller, file: &FileRecord) {
+    app.journal.record(caller.tenant, app.clock.now(), || Event::FileUploaded {
         file_id: file.id.clone(),
         filename: file.filename.clone(),
         purpose: file.purpose.clone(),
@@ -263,7 +253,7 @@ fn journal(app: &App, caller: Caller, file: &FileRecord, now: i64) {
 }
 
 /// The file that holds these bytes already, when a fault lets it stand for the new one.
-fn earlier(app: &App, caller: Caller, fired: &Fired, purpose: &str, blob: &Blob, now: i64) -> Option<Arc<FileRecord>> {
+async fn earlier(app: &App, caller: Caller, fired: &Fired, purpose: &str, blob: &Blob) -> Option<Arc<FileRecord>> {
     let strike = fired.at(Stage::Made).find(|strike| strike.effect == Effect::Deduplicated)?;
     let query = Query {
         after: None,
@@ -273,7 +263,7 @@ fn earlier(app: &App, caller: Caller, fired: &Fired, purpose: &str, blob: &Blob,
         sha256: Some(blob.sha256().to_owned()),
         hidden: HashSet::new(),
     };
-    let (files, _) = app.store.files(caller.tenant, &query, now).ok()?;
+    let (files, _) = app.state.files(caller.tenant, &query).await.ok()?.ok()?;
     let file = files.into_iter().next()?;
     strike.happened();
     Some(file)

@@ -1,10 +1,7 @@
-//! Which batch an `Idempotency-Key` has made, and which answer it has got. Off unless it is enabled: neither MKA1 nor OpenAI
+//! What an `Idempotency-Key` stands for, and which answer it has got; which batch it has made is in the state. Off unless it is enabled: neither MKA1 nor OpenAI
 //! documents such a key; OGX does, for batches.
 
 mod answers;
-
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
@@ -12,23 +9,15 @@ use sha2::{Digest, Sha256};
 
 use crate::auth::once;
 use crate::error::ApiError;
-use crate::tenant::Tenant;
 
 pub(crate) use answers::Answers;
 
 /// Longest key, in bytes: Stripe's bound, since OGX names none.
 const LONGEST: usize = 255;
 
-/// The keys of all tenants and what they have made, until the gateway ends.
-#[derive(Debug, Default)]
-pub(crate) struct Idempotency(Option<Mutex<Made>>);
-
-/// For a tenant and its key: what was asked for, and the id of the batch that came of it.
-type Made = HashMap<(Tenant, String), (Parameters, String)>;
-
 /// The digest of the body of a create, whatever the order of its fields: also of those that are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parameters([u8; 32]);
+pub(crate) struct Parameters(pub(crate) [u8; 32]);
 
 impl Parameters {
     pub(crate) fn of(body: &Map<String, Value>) -> Parameters {
@@ -85,50 +74,8 @@ fn digest_head(digest: &mut Sha256, kind: u8, length: usize) {
     digest.update((length as u64).to_le_bytes());
 }
 
-/// What a create is to do.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// A batch was made now.
-    New,
-    /// The batch with this id was made before.
-    Again(String),
-}
-
-impl Idempotency {
-    pub(crate) fn new(enabled: bool) -> Idempotency {
-        Idempotency(enabled.then(Mutex::default))
-    }
-
-    /// Creates, or finds what the same key has created. `create` returns the id of its batch; while
-    /// it does, no other create with a key begins.
-    pub(crate) fn once(
-        &self,
-        tenant: Tenant,
-        key: Option<&str>,
-        asked: Parameters,
-        create: impl FnOnce() -> Result<String, ApiError>,
-    ) -> Result<Outcome, ApiError> {
-        let (Some(made), Some(key)) = (&self.0, key) else { return create().map(|_| Outcome::New) };
-        checked(key)?;
-        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (tenant, key.to_owned());
-        match made.get(&place) {
-            Some((before, id)) if *before == asked => Ok(Outcome::Again(id.clone())),
-            Some(_) => Err(ApiError::new(
-                StatusCode::CONFLICT,
-                "This Idempotency-Key was used with other parameters; use another key for another batch.",
-            )),
-            None => {
-                let id = create()?;
-                made.insert(place, (asked, id));
-                Ok(Outcome::New)
-            }
-        }
-    }
-}
-
 /// Refuses a key that is blank or too long.
-fn checked(key: &str) -> Result<(), ApiError> {
+pub(crate) fn checked(key: &str) -> Result<(), ApiError> {
     if !key.is_empty() && key.len() <= LONGEST {
         return Ok(());
     }

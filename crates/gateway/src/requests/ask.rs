@@ -34,6 +34,8 @@ impl Source for Ask {
     async fn read(&self) -> Option<Held> {
         self.held().await.ok()
     }
+
+    async fn may(&self) {}
 }
 
 impl Ask {

@@ -1,4 +1,4 @@
-//! The lines of one batch that are being answered. Each is answered, broken, or still here when the rest are given up.
+//! The lines of one slice that are being answered. Each is answered or broken; the rest are given up when this is dropped.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::executor::{Failure, LineAnswer};
 
-/// Lines in flight, numbered in the order they began.
-pub(super) struct InFlight {
+/// Lines in flight, numbered in the order they began, each with what it is known by.
+pub(super) struct InFlight<T> {
     lines: Lines,
     begun: u64,
-    custom_ids: BTreeMap<u64, String>,
+    tags: BTreeMap<u64, T>,
 }
 
 /// What came of a line.
@@ -31,25 +31,25 @@ enum Lines {
     Inline(FuturesUnordered<BoxFuture<'static, Numbered>>),
 }
 
-impl InFlight {
+impl<T> InFlight<T> {
     /// Under a virtual clock everything happens in a definite order.
-    pub(super) fn new(clock: &Clock) -> InFlight {
+    pub(super) fn new(clock: &Clock) -> InFlight<T> {
         let lines =
             if clock.is_virtual() { Lines::Inline(FuturesUnordered::new()) } else { Lines::Spawned(JoinSet::new()) };
-        InFlight { lines, begun: 0, custom_ids: BTreeMap::new() }
+        InFlight { lines, begun: 0, tags: BTreeMap::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.custom_ids.len()
+        self.tags.len()
     }
 
-    pub(super) fn begin<F>(&mut self, custom_id: String, answer: F)
+    pub(super) fn begin<F>(&mut self, tag: T, answer: F)
     where
         F: Future<Output = Came> + Send + 'static,
     {
         let number = self.begun;
         self.begun += 1;
-        self.custom_ids.insert(number, custom_id);
+        self.tags.insert(number, tag);
         let line = AssertUnwindSafe(answer).catch_unwind().map(move |answer| {
             let broke = |_| Err(Failure::broken());
             (number, answer.unwrap_or_else(broke))
@@ -64,17 +64,12 @@ impl InFlight {
 
     /// The next line that is done; none when there is none in flight. Dropping the future loses
     /// nothing.
-    pub(super) async fn next(&mut self) -> Option<(String, Came)> {
+    pub(super) async fn next(&mut self) -> Option<(T, Came)> {
         let (number, answer) = match &mut self.lines {
             // A task that neither ends nor breaks was aborted, with the runtime.
             Lines::Spawned(tasks) => tasks.join_next().await?.ok()?,
             Lines::Inline(futures) => futures.next().await?,
         };
-        self.custom_ids.remove(&number).map(|custom_id| (custom_id, answer))
-    }
-
-    /// Gives up all that are not done, and with them what they hold; returns their custom_ids.
-    pub(super) fn give_up(self) -> Vec<String> {
-        self.custom_ids.into_values().collect()
+        self.tags.remove(&number).map(|tag| (tag, answer))
     }
 }

@@ -1,11 +1,15 @@
-//! The life of one batch, from validating to a terminal status.
+//! The work on batches: their validation, the lines of their slices, their end. Where the state is in memory each batch
+//! has a task of its own ([`launch`]); where it is durable, [`scheduler`] takes what there is to do from it.
 
+mod cut;
 mod execute;
+mod finish;
 mod in_flight;
 mod inputs;
 mod line;
 mod reader;
 mod results;
+mod scheduler;
 mod validate;
 
 use std::io;
@@ -14,200 +18,216 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::blobs::{Account, Full};
+use crate::blobs::Full;
 use crate::contract::Status;
 use crate::error::quote;
 use crate::faults::Strike;
-use crate::run::execute::Ending;
-use crate::run::results::Results;
 use crate::run::validate::Report;
-use crate::state::{BatchRecord, FileRecord, Finding};
-use crate::tenant::Tenant;
+use crate::state::{Claim, Finding, Held, StateError, Work, Worker};
 
 pub(crate) use line::Body;
+pub(crate) use scheduler::schedule;
 
-/// One batch on its way.
+/// A worker at work on one thing.
 #[derive(Clone)]
 pub(crate) struct Run {
     app: Arc<App>,
-    tenant: Tenant,
-    /// As it was created; what changes is in the store.
-    batch: Arc<BatchRecord>,
+    me: Worker,
+    /// The batch is to end.
     cancel: CancellationToken,
-    order: Order,
+    /// A fault that fails the batch when it is valid.
+    token_limit: Option<Strike>,
 }
 
-/// What a batch is to run by, beside what was asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    /// Who pays for the result files.
-    pub(crate) account: Arc<Account>,
-    /// When its window is over, in milliseconds since 1970.
-    pub(crate) deadline_ms: i64,
-    /// A fault that lets it fail for too many enqueued tokens, unless something else fails it before.
-    pub(crate) token_limit: Option<Strike>,
+/// Why something was not done.
+#[derive(Debug)]
+enum Trouble {
+    /// Bytes could not be read or written.
+    Io(io::Error),
+    State(StateError),
+    /// It is another worker's now.
+    Lost,
 }
 
-/// Stores the batch and starts its task, which ends with the batch or with the gateway.
-pub(crate) fn launch(app: &Arc<App>, tenant: Tenant, batch: BatchRecord, input: Option<Arc<FileRecord>>, order: Order) {
-    let cancel = app.cancel_token(&batch.id);
-    app.changed(tenant, &batch);
-    app.store.add_batch(tenant, batch.clone());
-    let run = Run { app: Arc::clone(app), tenant, batch: Arc::new(batch), cancel, order };
+impl Trouble {
+    /// What kind of trouble it is, in words that tell nothing of paths or addresses.
+    fn kind(&self) -> String {
+        match self {
+            Trouble::Io(error) => error.kind().to_string(),
+            Trouble::State(error) => error.kind(),
+            Trouble::Lost => "it belongs to another worker now".to_owned(),
+        }
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Io(error)
+    }
+}
+
+impl From<StateError> for Trouble {
+    fn from(error: StateError) -> Trouble {
+        Trouble::State(error)
+    }
+}
+
+/// Lets a new batch run: its task ends with the batch or with the gateway.
+pub(crate) fn launch(app: &Arc<App>, id: &str) {
+    if app.state.is_durable() {
+        app.wake.notify_one();
+        return;
+    }
+    let (app, id) = (Arc::clone(app), id.to_owned());
+    let run = Run::new(&app, app.lease.me(), &id);
     app.tasks.spawn(app.clock.watch(async move {
         tokio::select! {
             biased;
             () = run.app.stop.cancelled() => {}
-            result = run.live(input) => if let Err(error) = result { run.break_down(&error) },
+            () = run.drive(&id) => {}
         }
-        run.app.forget_cancel(&run.batch.id);
+        run.app.forget_cancel(&id);
     }));
 }
 
 impl Run {
-    async fn live(&self, input: Option<Arc<FileRecord>>) -> io::Result<()> {
-        let Some(input) = self.input(input) else { return Ok(()) };
-        let _place = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return self.end(Status::Cancelled, None).await,
-            // The semaphore is never closed.
-            place = self.app.running.acquire() => place,
-        };
-        let report = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return self.end(Status::Cancelled, None).await,
-            report = self.validate(&input) => report?,
-        };
-        if !report.findings.is_empty() {
-            self.fail(report.findings);
-            return Ok(());
-        }
-        if let Some(strike) = &self.order.token_limit {
-            self.fail_by(strike, over_token_limit(report.model.as_deref()));
-            return Ok(());
-        }
-        let Report { total, model, .. } = report;
-        let started = self.update(|batch, now| {
-            let started = batch.enter(Status::InProgress, now);
-            if started {
-                batch.counts.total = total;
-                batch.model = model.clone();
-            }
-            started
-        });
-        if !started {
-            return self.end(Status::Cancelled, None).await;
-        }
+    fn new(app: &Arc<App>, me: Worker, id: &str) -> Run {
+        let (cancel, token_limit) = (app.cancel_token(id), app.take_token_limit(id));
+        Run { app: Arc::clone(app), me, cancel, token_limit }
+    }
 
-        let mut results = Results::new(&self.app, &self.order.account, &self.batch.id);
-        match self.execute(&input, &mut results).await? {
-            Ending::Expired => self.end(Status::Expired, Some(results)).await,
-            Ending::Cancelled => self.end(Status::Cancelled, Some(results)).await,
-            Ending::Done => {
-                self.update(|batch, now| batch.enter(Status::Finalizing, now));
+    /// Does all there is to do for one batch.
+    async fn drive(&self, id: &str) {
+        let mut place = None;
+        while let Ok(Some(work)) = self.app.state.claim(&self.me, u32::MAX, Some(id)).await {
+            if let Work::Validate(held) = &work
+                && place.is_none()
+                && fault_of_input(held).is_none()
+            {
                 tokio::select! {
                     biased;
-                    () = self.cancel.cancelled() => {}
-                    () = self.app.clock.sleep(self.app.settings.stage_delay) => {}
+                    () = self.cancel.cancelled() => {
+                        let _ = self.app.state.give_back(&self.me, held, None).await;
+                        continue;
+                    }
+                    // The semaphore is never closed.
+                    taken = self.app.running.acquire() => place = taken.ok(),
                 }
-                self.end(Status::Completed, Some(results)).await
+            }
+            let held = held_in(&work);
+            if let Err(trouble) = self.perform(work).await {
+                let _ = self.break_down(&held, &trouble).await;
             }
         }
     }
 
-    /// The input file, or a failed batch.
-    fn input(&self, input: Option<Arc<FileRecord>>) -> Option<Arc<FileRecord>> {
-        let id = quote(&self.batch.input_file_id);
-        let message = match input {
-            Some(file) if file.purpose == "batch" => return Some(file),
-            Some(file) => format!("File {id} has purpose '{}', not 'batch'.", file.purpose),
-            None => format!("No such File object: {id}."),
-        };
-        self.fail(vec![Finding {
-            code: "invalid_request".into(),
-            message,
-            param: Some("input_file_id".to_owned()),
-            line: None,
-        }]);
-        None
-    }
-
-    async fn validate(&self, input: &Arc<FileRecord>) -> io::Result<Report> {
-        self.app.clock.sleep(self.app.settings.stage_delay).await;
-        self.app.clock.working(self.check(&input.blob)).await
-    }
-
-    fn fail(&self, findings: Vec<Finding>) {
-        self.update(|batch, now| {
-            if batch.enter(Status::Failed, now) {
-                batch.findings.clone_from(&findings);
-            } else {
-                batch.enter(Status::Cancelled, now);
-            }
-        });
-    }
-
-    /// A fault fails the batch, unless it was cancelled before.
-    fn fail_by(&self, strike: &Strike, finding: Finding) {
-        self.update(|batch, now| {
-            if batch.enter(Status::Failed, now) {
-                strike.happened();
-                batch.findings = vec![finding.clone()];
-            } else {
-                batch.enter(Status::Cancelled, now);
-            }
-        });
-    }
-
-    /// The gateway's own storage failed the batch, or the bounds of the key did: then its code is OGX's.
-    fn break_down(&self, error: &io::Error) {
-        let (code, message) = match Full::of(error) {
-            Some(full) => ("output_failed", format!("There is no room for the results. {full}")),
-            None => ("internal_error", format!("The gateway could not use its temporary storage: {}.", error.kind())),
-        };
-        self.fail(vec![Finding { code: code.into(), message, param: None, line: None }]);
-    }
-
-    /// Keeps the results and takes the last step. A cancellation that came first wins over it.
-    async fn end(&self, status: Status, results: Option<Results>) -> io::Result<()> {
-        if self.update(|batch, _| batch.stuck) {
-            return Ok(());
+    async fn perform(&self, work: Work) -> Result<(), Trouble> {
+        match work {
+            Work::Validate(held) => self.validate(held).await,
+            Work::Execute(claim) => self.execute(*claim).await,
+            Work::Finish(held) => self.finish(held).await,
         }
-        let files = match results {
-            Some(results) => self.app.clock.working(results.keep(&self.app, self.tenant, &self.batch)).await?,
-            None => (None, None),
+    }
+
+    async fn validate(&self, held: Held) -> Result<(), Trouble> {
+        let input = match (fault_of_input(&held), &held.input) {
+            (None, Some(input)) => input,
+            (fault, _) => return self.fail(&held, fault.into_iter().collect()).await.map(drop),
         };
-        self.update(|batch, now| {
-            if batch.stuck {
-                return;
-            }
-            (batch.output_file_id, batch.error_file_id) = files.clone();
-            if !batch.enter(status, now) {
-                // Only ever refused because the batch is being cancelled, or can be.
-                batch.enter(Status::Cancelling, now);
-                batch.enter(Status::Cancelled, now);
-            }
-        });
+        let check = async {
+            self.app.clock.sleep(self.app.settings.stage_delay).await;
+            self.app.clock.working(self.check(&held.batch, &input.blob)).await
+        };
+        let Report { findings, slices, model } = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Ok(self.app.state.give_back(&self.me, &held, None).await?),
+            report = check => report?,
+        };
+        if !findings.is_empty() {
+            return self.fail(&held, findings).await.map(drop);
+        }
+        if let Some(strike) = &self.token_limit {
+            return self.fail_by(&held, strike, over_token_limit(model.as_deref())).await;
+        }
+        let batch = self.app.state.validated(&self.me, &held, &slices, model.as_deref()).await?;
+        let batch = batch.ok_or(Trouble::Lost)?;
+        self.app.changed_from(held.batch.status, held.tenant, &batch);
         Ok(())
     }
 
-    /// Changes the batch in the store, now.
-    fn update<T: Default>(&self, mut change: impl FnMut(&mut BatchRecord, i64) -> T) -> T {
-        let now = self.app.clock.now();
-        let mut result = T::default();
-        self.app.update_batch(self.tenant, &self.batch.id, &mut |batch| {
-            result = change(batch, now);
-        });
-        result
+    /// Fails a batch, or lets it end as cancelled when that was asked for before; returns how it has ended.
+    async fn fail(&self, held: &Held, findings: Vec<Finding>) -> Result<Status, Trouble> {
+        let batch = self.app.state.fail(&self.me, held, &findings).await?.ok_or(Trouble::Lost)?;
+        self.app.changed_from(held.batch.status, held.tenant, &batch);
+        Ok(batch.status)
     }
+
+    /// A fault fails the batch, unless it was cancelled before.
+    async fn fail_by(&self, held: &Held, strike: &Strike, finding: Finding) -> Result<(), Trouble> {
+        if self.fail(held, vec![finding]).await? == Status::Failed {
+            strike.happened();
+        }
+        Ok(())
+    }
+
+    /// The gateway's own storage failed the batch, or the bounds of the key did: then its code is OGX's.
+    async fn break_down(&self, held: &Held, trouble: &Trouble) -> Result<(), Trouble> {
+        if matches!(trouble, Trouble::Lost) {
+            return Ok(());
+        }
+        let finding = match full(trouble) {
+            Some(full) => finding("output_failed", format!("There is no room for the results. {full}")),
+            None => {
+                let kind = trouble.kind();
+                finding("internal_error", format!("The gateway could not use its temporary storage: {kind}."))
+            }
+        };
+        self.fail(held, vec![finding]).await.map(drop)
+    }
+}
+
+/// The bound that trouble is about, if it is about one.
+fn full(trouble: &Trouble) -> Option<&Full> {
+    match trouble {
+        Trouble::Io(error) => Full::of(error),
+        Trouble::State(error) => error.full(),
+        Trouble::Lost => None,
+    }
+}
+
+fn held_in(work: &Work) -> Held {
+    match work {
+        Work::Validate(held) | Work::Finish(held) => held.clone(),
+        Work::Execute(claim) => {
+            let Claim { held, .. } = &**claim;
+            held.clone()
+        }
+    }
+}
+
+fn finding(code: &'static str, message: String) -> Finding {
+    Finding { code: code.into(), message, param: None, line: None }
+}
+
+/// What is wrong with the input file before it is read.
+fn fault_of_input(held: &Held) -> Option<Finding> {
+    let id = quote(&held.batch.input_file_id);
+    let message = match &held.input {
+        Some(file) if file.purpose == "batch" => return None,
+        Some(file) => format!("File {id} has purpose '{}', not 'batch'.", file.purpose),
+        None => format!("No such File object: {id}."),
+    };
+    Some(Finding { code: "invalid_request".into(), message, param: Some("input_file_id".to_owned()), line: None })
 }
 
 /// OpenAI's finding when a queue is full; line and param are null (openai-python#2084).
 fn over_token_limit(model: Option<&str>) -> Finding {
-    let message = format!(
-        "Enqueued token limit reached for {} in organization. Please try again once some in_progress batches have \
-         been completed.",
-        model.unwrap_or("this model")
-    );
-    Finding { code: "token_limit_exceeded".into(), message, param: None, line: None }
+    let model = model.unwrap_or("this model");
+    finding(
+        "token_limit_exceeded",
+        format!(
+            "Enqueued token limit reached for {model} in organization. Please try again once some in_progress batches \
+             have been completed."
+        ),
+    )
 }

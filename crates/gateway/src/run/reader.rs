@@ -30,7 +30,7 @@ pub(super) struct LineReader {
 pub(super) struct Place {
     /// From 1, counting blank lines as well.
     pub(super) number: u64,
-    start: u64,
+    pub(super) start: u64,
     /// Without its line break.
     pub(super) bytes: u64,
 }
@@ -44,18 +44,18 @@ pub(super) struct FoundLine {
 
 impl LineReader {
     pub(super) async fn open(blob: &Arc<Blob>) -> io::Result<LineReader> {
+        LineReader::open_at(blob, 1, 0).await
+    }
+
+    /// From the line with this number on, which starts there.
+    pub(super) async fn open_at(blob: &Arc<Blob>, number: u64, start: u64) -> io::Result<LineReader> {
         Ok(LineReader {
-            input: BufReader::with_capacity(BUFFER, blob.open(0).await?),
+            input: BufReader::with_capacity(BUFFER, blob.open(start).await?),
             blob: Arc::clone(blob),
-            place: Place { number: 1, start: 0, bytes: 0 },
+            place: Place { number, start, bytes: 0 },
             is_blank: true,
             held: Some(Vec::new()),
         })
-    }
-
-    /// The file that the lines are in.
-    pub(super) fn blob(&self) -> &Arc<Blob> {
-        &self.blob
     }
 
     /// Finds the next line that is not blank. Dropping the future loses nothing.

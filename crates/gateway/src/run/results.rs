@@ -1,21 +1,11 @@
-//! Writes the result lines of a batch as lines are done, and makes files of them: successes in the output file,
-//! everything else in the error file.
-
-use std::io;
-use std::sync::Arc;
+//! Result lines as they stand in the files of a batch.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::app::App;
-use crate::blobs::{Account, Spool};
-use crate::contract::RESULT_PURPOSE;
 use crate::executor::{Failure, LineAnswer};
-use crate::expiry::default_life;
-use crate::faults::{Operation, ResultFile, distort};
-use crate::state::{BatchRecord, FileRecord};
-use crate::tenant::Tenant;
+use crate::ids::Ids;
 
 /// Why a line has no HTTP answer.
 #[derive(Clone, Copy, Debug)]
@@ -66,102 +56,38 @@ struct Response<'a> {
     body: &'a RawValue,
 }
 
-/// The two result files in the making. Neither exists before its first line.
-pub(super) struct Results {
-    app: Arc<App>,
-    account: Arc<Account>,
-    batch_id: String,
-    output: Option<Spool>,
-    error: Option<Spool>,
+/// The line of an HTTP answer, and whether it is a success.
+pub(super) fn answered(
+    ids: &Ids,
+    batch_id: &str,
+    custom_id: &str,
+    answer: &LineAnswer,
+) -> serde_json::Result<(bool, Vec<u8>)> {
+    let request_id = ids.of("req_", &[batch_id, custom_id]);
+    let response = Response { status_code: answer.status_code, request_id, body: &answer.body };
+    let line = line(ids, batch_id, custom_id, Some(response), Value::Null)?;
+    Ok(((200..300).contains(&answer.status_code), line))
 }
 
-impl Results {
-    pub(super) fn new(app: &Arc<App>, account: &Arc<Account>, batch_id: &str) -> Results {
-        if account.is_tight() {
-            app.store.expire(app.clock.now());
-        }
-        let (app, account) = (Arc::clone(app), Arc::clone(account));
-        Results { app, account, batch_id: batch_id.to_owned(), output: None, error: None }
-    }
-
-    /// Writes an HTTP answer; returns whether it is a success.
-    pub(super) async fn answered(&mut self, custom_id: &str, answer: &LineAnswer) -> io::Result<bool> {
-        let success = (200..300).contains(&answer.status_code);
-        let request_id = self.app.ids.of("req_", &[&self.batch_id, custom_id]);
-        let response = Response { status_code: answer.status_code, request_id, body: &answer.body };
-        self.write(success, custom_id, Some(response), Value::Null).await?;
-        Ok(success)
-    }
-
-    /// Writes a line for a request that got no answer.
-    pub(super) async fn unanswered(&mut self, custom_id: &str, why: Unanswered<'_>) -> io::Result<()> {
-        self.write(false, custom_id, None, why.error()).await
-    }
-
-    async fn write(
-        &mut self,
-        success: bool,
-        custom_id: &str,
-        response: Option<Response<'_>>,
-        error: Value,
-    ) -> io::Result<()> {
-        let id = self.app.ids.of("batch_req_", &[&self.batch_id, custom_id]);
-        let line = ResultLine { id, custom_id, response, error };
-        let mut bytes = serde_json::to_vec(&line)?;
-        bytes.push(b'\n');
-        let slot = if success { &mut self.output } else { &mut self.error };
-        let spool = match slot {
-            Some(spool) => spool,
-            None => slot.insert(self.app.disk.spool(&self.account).await?),
-        };
-        spool.write(&bytes).await
-    }
-
-    /// Makes files of what was written; returns the ids of the output and of the error file.
-    pub(super) async fn keep(
-        self,
-        app: &App,
-        tenant: Tenant,
-        batch: &BatchRecord,
-    ) -> io::Result<(Option<String>, Option<String>)> {
-        Ok((
-            keep(app, &self.account, tenant, batch, self.output, Operation::OutputFile).await?,
-            keep(app, &self.account, tenant, batch, self.error, Operation::ErrorFile).await?,
-        ))
-    }
+/// The line of a request that got no answer.
+pub(super) fn unanswered(
+    ids: &Ids,
+    batch_id: &str,
+    custom_id: &str,
+    why: Unanswered<'_>,
+) -> serde_json::Result<Vec<u8>> {
+    line(ids, batch_id, custom_id, None, why.error())
 }
 
-async fn keep(
-    app: &App,
-    account: &Arc<Account>,
-    tenant: Tenant,
-    batch: &BatchRecord,
-    spool: Option<Spool>,
-    operation: Operation,
-) -> io::Result<Option<String>> {
-    let fired = app.script.fire(operation);
-    let spool = if fired.is_empty() {
-        spool
-    } else {
-        match distort(&app.disk, account, &fired, spool).await? {
-            ResultFile::None => None,
-            ResultFile::EmptyId => return Ok(Some(String::new())),
-            ResultFile::File(spool) => Some(*spool),
-        }
-    };
-    let Some(spool) = spool else { return Ok(None) };
-    let role = if operation == Operation::OutputFile { "output" } else { "error" };
-    let created_at = app.clock.now();
-    let lives = batch.output_expires_after.or_else(|| default_life(batch.origin, RESULT_PURPOSE));
-    let file = FileRecord {
-        id: app.ids.of("file-", &[&batch.id, role]),
-        filename: format!("{}_{role}.jsonl", batch.id),
-        purpose: RESULT_PURPOSE.to_owned(),
-        media_type: None,
-        created_at,
-        expires_at: lives.map(|seconds| created_at.saturating_add(seconds)),
-        blob: Arc::new(spool.seal().await?),
-    };
-    app.hidden.hide(tenant, &file.id, &fired, app.clock.now_ms());
-    Ok(Some(app.store.add_file(tenant, file).id.clone()))
+fn line(
+    ids: &Ids,
+    batch_id: &str,
+    custom_id: &str,
+    response: Option<Response<'_>>,
+    error: Value,
+) -> serde_json::Result<Vec<u8>> {
+    let id = ids.of("batch_req_", &[batch_id, custom_id]);
+    let mut bytes = serde_json::to_vec(&ResultLine { id, custom_id, response, error })?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use crate::blobs::Blob;
 use crate::contract::{Endpoint, View};
 use crate::error::quote;
+use crate::run::cut::Slices;
 use crate::run::line::{Body, Line, finding, string};
 use crate::run::reader::LineReader;
 use crate::run::{Run, inputs};
-use crate::state::Finding;
+use crate::state::{BatchRecord, Finding, Slice};
 
 /// Most findings that a batch reports.
 const MOST_FINDINGS: usize = 100;
@@ -28,7 +29,7 @@ const MOST_INPUTS: u64 = 50_000;
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) findings: Vec<Finding>,
-    pub(super) total: u64,
+    pub(super) slices: Vec<Slice>,
     /// The first model that a body names.
     pub(super) model: Option<String>,
 }
@@ -38,11 +39,12 @@ impl Run {
     ///
     /// The codes are those that Azure's documentation and OGX list, and that OpenAI was seen to give; none of them is about
     /// long lines.
-    pub(super) async fn check(&self, blob: &Arc<Blob>) -> io::Result<Report> {
+    pub(super) async fn check(&self, batch: &BatchRecord, blob: &Arc<Blob>) -> io::Result<Report> {
         let settings = &self.app.settings;
         let (most_lines, most_bytes) = (settings.max_lines, settings.max_line_bytes);
         let mut lines = LineReader::open(blob).await?;
-        let mut checker = Checker::new(self.batch.origin, self.batch.endpoint);
+        let mut checker = Checker::new(batch.origin, batch.endpoint);
+        let mut slices = Slices::new(self.app.state.cut(), blob.bytes());
         let mut total = 0;
         while let Some(line) = lines.next().await? {
             total += 1;
@@ -50,6 +52,7 @@ impl Run {
             if total > most_lines || checker.findings.len() >= MOST_FINDINGS {
                 continue;
             }
+            slices.add(line.place);
             let (number, bytes) = (line.place.number, line.place.bytes);
             if bytes > most_bytes {
                 let message = format!("This line has {bytes} bytes; at most {most_bytes} may be.");
@@ -73,7 +76,7 @@ impl Run {
             checker.findings.insert(0, finding("too_many_tasks", param, message));
         }
         checker.findings.truncate(MOST_FINDINGS);
-        Ok(Report { findings: checker.findings, total, model: checker.model })
+        Ok(Report { findings: checker.findings, slices: slices.end(), model: checker.model })
     }
 }
 

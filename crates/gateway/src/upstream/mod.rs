@@ -58,7 +58,7 @@ const NAMES_FOR: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     all: Vec<Way>,
-    /// So that no other process makes the same idempotency keys.
+    /// So that no other gateway makes the same idempotency keys.
     salt: [u8; 16],
     lines: Arc<Semaphore>,
     at_once: Arc<Semaphore>,
@@ -84,9 +84,17 @@ struct Unreached {
 }
 
 impl Upstreams {
-    pub(crate) fn new(upstreams: Vec<Upstream>, metrics: Arc<Metrics>, notices: Notices) -> io::Result<Upstreams> {
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(io::Error::other)?;
+    /// Lines have the same idempotency keys as long as the seed is the same; without one it is random.
+    pub(crate) fn new(
+        upstreams: Vec<Upstream>,
+        seed: Option<[u8; 16]>,
+        metrics: Arc<Metrics>,
+        notices: Notices,
+    ) -> io::Result<Upstreams> {
+        let mut salt = seed.unwrap_or_default();
+        if seed.is_none() {
+            getrandom::fill(&mut salt).map_err(io::Error::other)?;
+        }
         let way = |upstream: Upstream| {
             let bounds = Bounds {
                 at_once: upstream.max_concurrency,

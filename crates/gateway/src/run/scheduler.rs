@@ -1,0 +1,194 @@
+//! Takes what there is to do from a state that outlives the process, perhaps beside other processes, and keeps this
+//! worker's claim on it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::lease::both_clocks;
+use crate::notices::Notice;
+use crate::run::{Run, Trouble, full, held_in};
+use crate::state::{Beat, StateError, Work, Worker};
+
+/// How often the state is asked for work that nobody here has heard of, and swept.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Most things that are being done at once: slices, validations, ends.
+const MOST_WORKS: usize = 64;
+
+/// A slice gets at most this part of all slots, so that several are at work at once.
+const PART: usize = 4;
+
+/// How long nothing is taken after the state or the storage was in trouble.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// What is being done: how many slots it has.
+struct Done {
+    slots: usize,
+    is_troubled: bool,
+}
+
+/// Works until the gateway drains and all is done, or until it stops; then gives back what is left.
+pub(crate) async fn schedule(app: Arc<App>) {
+    let beats = tokio::spawn(beat(Arc::clone(&app)));
+    let sweeps = tokio::spawn(sweep(Arc::clone(&app)));
+    let all = app.settings.lines_at_once().max(1);
+    let mut free = all;
+    let mut works: JoinSet<Done> = JoinSet::new();
+    let mut rest_until: Option<tokio::time::Instant> = None;
+    let mut me = app.lease.me();
+    loop {
+        if app.lease.me() != me {
+            // This worker was given up: nothing that it did is its own any more.
+            works.abort_all();
+            while works.join_next().await.is_some() {}
+            free = all;
+            me = app.lease.me();
+        }
+        let is_resting = rest_until.is_some_and(|until| until > tokio::time::Instant::now());
+        while !app.drain.is_cancelled() && !is_resting && works.len() < MOST_WORKS {
+            let slots = free.min((all / PART).max(1));
+            match app.state.claim(&me, u32::try_from(slots).unwrap_or(u32::MAX), None).await {
+                Ok(Some(work)) => {
+                    let slots = slots_of(&work);
+                    free = free.saturating_sub(slots);
+                    works.spawn(perform(Arc::clone(&app), me.clone(), work));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    trouble(&app, "claim", &error);
+                    rest_until = Some(tokio::time::Instant::now() + RECOVERY);
+                    break;
+                }
+            }
+        }
+        if app.drain.is_cancelled() && works.is_empty() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = app.stop.cancelled() => break,
+            Some(done) = works.join_next() => {
+                // A work never breaks, but may be aborted.
+                let Ok(Done { slots, is_troubled }) = done else { continue };
+                free = (free + slots).min(all);
+                if is_troubled {
+                    rest_until = Some(tokio::time::Instant::now() + RECOVERY);
+                }
+            }
+            () = app.wake.notified() => {}
+            () = app.drain.cancelled(), if !app.drain.is_cancelled() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+    works.abort_all();
+    while works.join_next().await.is_some() {}
+    if let Some(recorder) = &app.recorder {
+        recorder.flush().await;
+    }
+    beats.abort();
+    sweeps.abort();
+    if let Err(error) = app.state.leave(&app.lease.me()).await {
+        trouble(&app, "leave", &error);
+    }
+}
+
+fn slots_of(work: &Work) -> usize {
+    match work {
+        Work::Execute(claim) => claim.slots as usize,
+        Work::Validate(_) | Work::Finish(_) => 0,
+    }
+}
+
+/// Does one thing, and gives it back when that cannot be done now.
+async fn perform(app: Arc<App>, me: Worker, work: Work) -> Done {
+    let slots = slots_of(&work);
+    let held = held_in(&work);
+    let slice = match &work {
+        Work::Execute(claim) => Some((claim.slice.number, claim.epoch)),
+        _ => None,
+    };
+    let id = held.batch.id.clone();
+    let run = Run::new(&app, me, &id);
+    let _forget = Forget { app: &app, id: &id };
+    let came = AssertUnwindSafe(run.perform(work)).catch_unwind().await;
+    let trouble = match came {
+        Ok(Ok(())) => None,
+        Ok(Err(trouble)) => Some(trouble),
+        Err(_) => Some(Trouble::Io(std::io::Error::other("the gateway itself broke on it"))),
+    };
+    let is_troubled = match trouble {
+        None | Some(Trouble::Lost) => false,
+        Some(trouble) => {
+            let is_gone = matches!(&trouble, Trouble::Io(error) if error.kind() == std::io::ErrorKind::NotFound);
+            app.notices.tell(|| Notice::StateTrouble { what: "work", problem: trouble.kind() });
+            let settled = if full(&trouble).is_some() || is_gone {
+                run.break_down(&held, &trouble).await
+            } else {
+                app.state.give_back(&run.me, &held, slice).await.map_err(Trouble::from)
+            };
+            settled.is_err() || full(&trouble).is_none()
+        }
+    };
+    // What is done makes way for what comes after it, and others may want to know.
+    app.wake.notify_one();
+    Done { slots, is_troubled }
+}
+
+/// Forgets the batch's cancellation when a work on it ends, however it ends.
+struct Forget<'a> {
+    app: &'a App,
+    id: &'a str,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.app.forget_cancel(self.id);
+    }
+}
+
+/// Keeps the worker alive for the state, where others would take its work.
+async fn beat(app: Arc<App>) {
+    let Some(lease) = app.state.lease() else { return };
+    loop {
+        tokio::time::sleep(lease / 4).await;
+        let asked = both_clocks();
+        match app.state.heartbeat(&app.lease.me()).await {
+            Ok(Beat::Alive(ending)) => {
+                app.lease.renew(asked);
+                ending.iter().for_each(|id| app.cancel(id));
+            }
+            Ok(Beat::Lost) => {
+                app.notices.tell(|| Notice::WorkerLost);
+                let asked = both_clocks();
+                match app.state.join().await {
+                    Ok(me) => {
+                        app.lease.change(me);
+                        app.lease.renew(asked);
+                        app.wake.notify_one();
+                    }
+                    Err(error) => trouble(&app, "join", &error),
+                }
+            }
+            Err(error) => trouble(&app, "heartbeat", &error),
+        }
+    }
+}
+
+async fn sweep(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(POLL).await;
+        match app.state.sweep(&app.lease.me()).await {
+            Ok(()) => app.wake.notify_one(),
+            Err(error) => trouble(&app, "sweep", &error),
+        }
+    }
+}
+
+fn trouble(app: &App, what: &'static str, error: &StateError) {
+    app.notices.tell(|| Notice::StateTrouble { what, problem: error.kind() });
+}
