@@ -43,7 +43,10 @@ impl Postgres {
 
     /// Starts the server, when it was made or stopped.
     pub fn run(&self) {
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c deadlock_timeout=100ms", self.port);
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c deadlock_timeout=100ms",
+            self.port
+        );
         let log = self.folder.path().join("log");
         let mut start = self.control("start");
         succeed(start.arg("-l").arg(log).arg("-o").arg(options));

@@ -1,13 +1,54 @@
 //! The database as the tests in `tests/cluster` see it: they know none of our types, and try connections that break.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blobs::Blobs;
+use crate::blobs::object::trial::Store;
 use crate::clock::Clock;
-use crate::state::StateError;
+use crate::state::conformance::{Place, failures};
 use crate::state::sql::again::{Collision, retried};
 use crate::state::sql::postgres::Postgres;
 use crate::state::sql::{Cell, Engine, Lane, Transaction};
+use crate::state::{Options, State, StateError};
+
+/// The lease of the states below, whose time is virtual.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// When the time of the states begins, in seconds since 1970.
+const BEGIN: i64 = 1_700_000_000;
+
+/// Does the checks of all states in this database, each in a schema of its own, with its bytes in the store that is opened
+/// for it. Returns the names of those that have failed, which have said why as panics.
+///
+/// # Errors
+///
+/// When there is no database.
+pub async fn state_failures(url: &str, store: impl Fn(&str) -> Store) -> Result<Vec<&'static str>, Failure> {
+    let database = Database::connect(url).await.map_err(|error| Failure::NotDone(error.to_string()))?;
+    let mut made = Ok(());
+    let failed = failures(async |name| {
+        if made.is_ok() {
+            made = database.run(&[&format!("CREATE SCHEMA {name}")]).await;
+        }
+        let (url, blobs) = (format!("{url}?options=-csearch_path%3D{name}"), store(name).blobs());
+        let open = move |options: Options| {
+            let (url, blobs) = (url.clone(), Arc::clone(&blobs));
+            let opening: futures_util::future::BoxFuture<'static, Arc<dyn State>> =
+                Box::pin(async move { opened(&url, blobs, options).await });
+            opening
+        };
+        Place { clock: Clock::at(BEGIN), open: Box::new(open), keep: Box::new(()) }
+    })
+    .await;
+    made.map(|()| failed)
+}
+
+#[expect(clippy::unwrap_used, reason = "a check, which fails by a panic")]
+async fn opened(url: &str, blobs: Arc<dyn Blobs>, options: Options) -> Arc<dyn State> {
+    super::open(url, blobs, LEASE, options).await.unwrap()
+}
 
 /// PostgreSQL as the gateway uses it.
 #[derive(Debug)]
