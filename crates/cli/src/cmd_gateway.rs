@@ -1,5 +1,6 @@
 //! `lote gateway`: its flags, its start and its end.
 
+mod keeping;
 mod keys;
 mod log;
 mod upstreams;
@@ -8,6 +9,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
@@ -20,17 +22,22 @@ use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::interrupt::Stop;
 use crate::out;
+use crate::values;
 
 /// Run the embedded gateway alone
 ///
 /// Serves the batch and file endpoints with a built-in model that reads the prompt, under two
 /// base URLs: as MKA1 under /api/v1/llm, as OpenAI under /v1. No account, no network; nothing
-/// is kept once it stops. Ctrl-C or SIGTERM stops it, with exit 0.
+/// is kept once it stops, unless --data says where. Ctrl-C or SIGTERM stops it, with exit 0.
 ///
 /// With --upstream, or --config for several, requests go to OpenAI-style servers in place of the
 /// built-in model: so vLLM, SGLang, llama.cpp and Ollama, which have no batch API, get one. How
 /// much each takes at once is learned; requests of clients go before the lines of batches, and
 /// these wait for a server that cannot be reached, for a quarter of an hour.
+///
+/// With --data all is kept in a folder and survives the death of the process at any moment: what
+/// was accepted goes on at the next start, and a line whose answer is recorded is never sent
+/// again. With --database and --blobs any number of gateways share files, batches and work.
 ///
 /// It also answers single requests at once, streamed or whole, by the same model: POST to
 /// chat/completions, responses, embeddings and images/generations, as OpenAI also to
@@ -54,6 +61,7 @@ Examples:
   lote gateway --faults faults.toml --seed 7 --journal
   lote gateway --clock virtual
   lote gateway --upstream http://127.0.0.1:11434/v1
+  lote gateway --upstream http://127.0.0.1:8000/v1 --data gateway.data --grace 60s
   lote gateway --replay requests.run/results.jsonl --replay-requests requests.jsonl
   lote gateway --config gateway.toml --key-file keys.txt --log text"
 )]
@@ -99,6 +107,30 @@ pub(crate) struct GatewayArgs {
     /// The request lines that were answered so: then the same body is answered so as well
     #[arg(long, value_name = "REQUESTS", requires = "replay", value_parser = input::path())]
     replay_requests: Vec<PathBuf>,
+
+    /// Keep files, batches and answers in this folder; one gateway at a time has it [default: in memory]
+    #[arg(long, value_name = "DIR", conflicts_with = "database", value_parser = input::path())]
+    data: Option<PathBuf>,
+
+    /// Keep batches and answers in PostgreSQL, which gateways share: postgres://USER@HOST/DATABASE
+    ///
+    /// Other users of the machine see what is in a command line: with a password, use --database-env.
+    #[arg(long, value_name = "URL", requires = "blobs", conflicts_with = "database_env")]
+    database: Option<String>,
+
+    /// The environment variable that has the URL of --database
+    #[arg(long, value_name = "NAME", requires = "blobs", conflicts_with = "data", value_parser = NonEmptyStringValueParser::new())]
+    database_env: Option<String>,
+
+    /// Keep files in this store, which gateways share: file:///FOLDER or s3://BUCKET/PREFIX
+    ///
+    /// S3 takes its keys and addresses from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL.
+    #[arg(long, value_name = "URL")]
+    blobs: Option<String>,
+
+    /// How long to finish what is at an upstream when told to stop, before it is handed back
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
+    grace: Duration,
 
     /// A TOML file of what is to go wrong, and when
     #[arg(long, value_name = "FILE", value_parser = input::path())]
@@ -198,7 +230,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<Exit, CliError> {
         .block_on(serve(args, &keys, faults, config, replay))
 }
 
-fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder {
+fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Result<Builder, CliError> {
     let mut builder = Gateway::builder().listen(args.listen).journal(args.journal).idempotency(args.idempotency);
     for Key { name, key } in keys {
         builder = match name {
@@ -212,6 +244,7 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
     if let Some(address) = args.admin_listen {
         builder = builder.admin_listen(address);
     }
+    builder = keeping::set(builder.grace(args.grace), args)?;
     if let Some(faults) = faults {
         builder = builder.faults(faults);
     }
@@ -229,10 +262,10 @@ fn builder(args: &GatewayArgs, keys: &[Key], faults: Option<Faults>) -> Builder 
             builder = limit(builder, most);
         }
     }
-    match args.clock {
+    Ok(match args.clock {
         ClockKind::System => builder,
         ClockKind::Virtual => builder.virtual_clock(),
-    }
+    })
 }
 
 async fn serve(
@@ -244,7 +277,7 @@ async fn serve(
 ) -> Result<Exit, CliError> {
     let mut stop = Stop::listen().map_err(|error| CliError::usage(format!("signals cannot be handled: {error}")))?;
     let who_answers = upstreams::told(&config.upstreams);
-    let mut builder = builder(args, keys, faults).config(config);
+    let mut builder = builder(args, keys, faults)?.config(config);
     if let Some(replay) = replay {
         builder = builder.replay(replay);
     }
@@ -254,7 +287,7 @@ async fn serve(
     if args.json {
         out::line(json!({
             "listen": gateway.addr().to_string(), "base_urls": [mka1, openai], "keys": keys.len(),
-            "upstreams": who_answers.len(), "admin": gateway.admin_addr().map(|address| address.to_string()),
+            "upstreams": who_answers.len(), "state": keeping::told(args), "admin": gateway.admin_addr().map(|address| address.to_string()),
         }))?;
     } else {
         let who = match keys.len() {
@@ -264,6 +297,9 @@ async fn serve(
         let mut lines = vec![format!("{mka1}  as MKA1"), format!("{openai}  as OpenAI")];
         lines.extend(who_answers);
         lines.extend(gateway.admin_addr().map(|address| format!("http://{address}/metrics  for operators")));
+        if let Some(folder) = &args.data {
+            lines.push(format!("state in {}", folder.display()));
+        }
         lines.push(format!("{who}; Ctrl-C stops"));
         out::lines(lines)?;
     }
@@ -271,9 +307,15 @@ async fn serve(
         () = stop.asked() => {}
         () = gateway.stopped() => return Err(CliError::usage("the gateway has ended by itself")),
     }
+    if keeping::is_kept(args) {
+        out::note(format_args!(
+            "finishing what is at work, for up to {}; once more to stop now",
+            values::shown(args.grace)
+        ));
+    }
     tokio::select! {
         () = gateway.shutdown() => {}
-        // A second Ctrl-C ends it at once.
+        // A second Ctrl-C ends it at once; what was at work is sent again by the next gateway.
         () = stop.asked() => {}
     }
     for leftover in gateway.leftovers() {
@@ -311,6 +353,8 @@ fn cannot_listen(args: &GatewayArgs, error: &io::Error) -> CliError {
         ErrorKind::PermissionDenied => {
             format!("{listen}: this port may not be used ({error}); choose one above 1023")
         }
+        // The state, which names itself.
+        _ if keeping::is_kept(args) => format!("the gateway cannot start: {error}"),
         _ => format!("{listen}: the gateway cannot start: {error}"),
     })
 }

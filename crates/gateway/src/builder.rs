@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::faults::{Fault, Faults};
+#[cfg(any(feature = "data", feature = "cluster"))]
+use crate::keeping::Keeping;
 use crate::notices::{Notice, Notices};
 use crate::replay::Replay;
 use crate::server::Gateway;
@@ -23,6 +25,10 @@ pub struct Builder {
 
 /// What a virtual clock shows unless something else is asked for: 2026-01-01T00:00:00Z.
 const VIRTUAL_START: i64 = 1_767_225_600;
+
+/// How long a gateway may be silent before others take what it holds.
+#[cfg(feature = "cluster")]
+const LEASE: Duration = Duration::from_secs(15);
 
 impl Gateway {
     /// Settings for a new gateway.
@@ -119,6 +125,42 @@ impl Builder {
     /// Tells what happens, for a log. It is called by whoever is at work, and must not take long.
     pub fn notices(mut self, told: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
         self.setup.notices = Notices::to(told);
+        self
+    }
+
+    /// Keeps all that there is in this folder, which is made if it is not there: an upload or a create that was answered
+    /// survives the death of the process at any moment, and so does every answer that was recorded. A line whose answer is
+    /// recorded is never sent to an upstream again; those that were there at that moment are, with the same
+    /// `Idempotency-Key` as before. Creates obey an `Idempotency-Key` then.
+    ///
+    /// One process at a time has the folder. The time is the system's.
+    #[cfg(feature = "data")]
+    pub fn data(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
+        self.setup.keeping = Keeping::Folder(folder.into());
+        self
+    }
+
+    /// Keeps all that there is in PostgreSQL (`postgres://user:password@host/database`) and files in a store
+    /// (`file:///folder`, `s3://bucket/prefix`), both of which any number of gateways share. They share the work as well:
+    /// lines go out from all of them, and what one holds that dies is taken by others after a [lease](Builder::lease).
+    /// Else it is as with [`data`](Builder::data).
+    #[cfg(feature = "cluster")]
+    pub fn shared(mut self, database: &str, blobs: &str) -> Self {
+        let lease = match &self.setup.keeping {
+            Keeping::Shared { lease, .. } => *lease,
+            _ => LEASE,
+        };
+        self.setup.keeping = Keeping::Shared { database: database.to_owned(), blobs: blobs.to_owned(), lease };
+        self
+    }
+
+    /// How long a gateway may be silent before others take what it holds; the default is 15 seconds. It is the same for all
+    /// that share a database. To be called after [`shared`](Builder::shared).
+    #[cfg(feature = "cluster")]
+    pub fn lease(mut self, length: Duration) -> Self {
+        if let Keeping::Shared { lease, .. } = &mut self.setup.keeping {
+            *lease = length;
+        }
         self
     }
 
@@ -309,6 +351,14 @@ impl Builder {
     pub async fn start(mut self) -> io::Result<Gateway> {
         if self.setup.virtual_start.is_some() && !self.setup.upstreams.is_empty() {
             let message = "an upstream takes real time: leave the virtual clock out";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if self.setup.keeping.is_durable() && self.setup.virtual_start.is_some() {
+            let message = "what is kept has real times: leave the virtual clock out";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if self.setup.keeping.is_durable() && self.setup.only_random_key {
+            let message = "what is kept would be nobody's after a restart: give the gateway a key";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         if self.setup.replay.is_some() && !self.setup.upstreams.is_empty() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{File, Item, ItemUse, UseTree};
 
-/// The modules that each module uses. A module is a path such as `store::disk`; the root, whose name is empty, only
+/// The modules that each module uses. A module is a path such as `blobs::disk`; the root, whose name is empty, only
 /// declares the others.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
@@ -165,6 +165,44 @@ fn the_leaves_use_no_module() {
     let graph = graph(&modules);
     for leaf in ["contract", "tenant"] {
         assert!(graph[leaf].is_empty(), "{leaf} uses {:?}", graph[leaf]);
+    }
+}
+
+/// The rooms below, and what each may use of the others at the top: work knows nothing of HTTP, the state nothing of work,
+/// bytes nothing of rows.
+#[test]
+fn rooms_know_only_what_is_below_them() {
+    let modules = modules();
+    let tops = at_the_top(&graph(&modules));
+    for (room, known) in [
+        ("blobs", &["ids", "tenant"][..]),
+        ("state", &["blobs", "clock", "contract", "ids", "metrics", "tenant"]),
+        ("recorder", &["notices", "state"]),
+        ("lease", &["state"]),
+        (
+            "run",
+            &[
+                "answering",
+                "app",
+                "blobs",
+                "clock",
+                "contract",
+                "error",
+                "executor",
+                "expiry",
+                "faults",
+                "ids",
+                "journal",
+                "lease",
+                "notices",
+                "recorder",
+                "state",
+                "tenant",
+            ],
+        ),
+    ] {
+        let used: Vec<&str> = tops[room].iter().map(String::as_str).filter(|used| !known.contains(used)).collect();
+        assert!(used.is_empty(), "{room} uses {used:?}");
     }
 }
 
