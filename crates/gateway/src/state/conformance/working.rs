@@ -152,6 +152,7 @@ async fn accounts_take_turns(mut bench: Bench) {
     }
     let me = state.join().await.unwrap();
     for (id, number) in [("a", 1), ("b", 1), ("c", 2)] {
+        bench.pass(std::time::Duration::from_millis(1)).await;
         file(&*state, "input", "line\n").await;
         create(&*state, &NewBatch { account: account(number), ..new_batch(id) }).await;
         let held = validating(&*state, &me, id).await;
@@ -418,7 +419,6 @@ async fn a_last_step_is_taken_once(mut bench: Bench) {
     if !state.is_durable() {
         return;
     }
-    bench.pass(std::time::Duration::ZERO).await;
     let me = state.join().await.unwrap();
     running(&*state, &me, "b", &[1]).await;
     let claim = slice(&*state, &me, 1, "b").await;
