@@ -2,8 +2,13 @@
 
 mod account;
 mod blob;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod disk;
+#[cfg(any(test, feature = "data"))]
 mod folder;
+#[cfg(feature = "cluster")]
+pub(crate) mod object;
 mod sweep;
 
 use std::io;
@@ -18,6 +23,7 @@ pub(crate) use account::Account;
 pub(crate) use account::{Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
+#[cfg(any(test, feature = "data"))]
 pub(crate) use folder::Folder;
 
 /// Bytes on their way out.

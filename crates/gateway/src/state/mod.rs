@@ -4,8 +4,11 @@
 //! Every change can be asked for again: ids are chosen by who asks. Time belongs to the state: to a clock, or to the
 //! database that all share.
 
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod memory;
 mod record;
+#[cfg(any(feature = "cluster", feature = "data"))]
 mod sql;
 
 use std::collections::HashSet;
@@ -21,6 +24,8 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use memory::Memory;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
+#[cfg(feature = "cluster")]
+pub(crate) use sql::postgres;
 #[cfg(feature = "data")]
 pub(crate) use sql::sqlite;
 
