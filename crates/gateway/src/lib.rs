@@ -99,6 +99,14 @@ pub mod webhook;
 mod weight;
 mod wrong;
 
+/// What the tests in `tests/cluster` reach of this crate, which have servers of their own. It is for nobody else.
+#[cfg(all(feature = "cluster", feature = "conformance"))]
+#[doc(hidden)]
+pub mod trial {
+    pub use crate::blobs::object::trial::Store;
+    pub use crate::state::postgres::trial::{Begun, Database, Failure, Value, state_failures};
+}
+
 /// The examples of the README, run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

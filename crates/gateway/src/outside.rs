@@ -6,12 +6,17 @@ use std::time::Duration;
 /// How long it may take to connect.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
-/// A client for a server by its URL. It follows no redirects.
-pub(crate) fn client(url: &str) -> io::Result<reqwest::Client> {
+/// The cryptography of TLS is one for the whole process: what it has chosen, or else ring.
+pub(crate) fn install_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // An error says that somebody else was faster.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
+}
+
+/// A client for a server by its URL. It follows no redirects.
+pub(crate) fn client(url: &str) -> io::Result<reqwest::Client> {
+    install_cryptography();
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)

@@ -2,9 +2,13 @@
 
 mod account;
 mod blob;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod disk;
 #[cfg(any(test, feature = "data"))]
 mod folder;
+#[cfg(feature = "cluster")]
+pub(crate) mod object;
 mod sweep;
 
 use std::io;

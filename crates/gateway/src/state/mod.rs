@@ -24,6 +24,8 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use memory::Memory;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
+#[cfg(feature = "cluster")]
+pub(crate) use sql::postgres;
 #[cfg(feature = "data")]
 pub(crate) use sql::sqlite;
 
