@@ -1,7 +1,5 @@
 //! What the checks have in common: a state with a few tenants, and the steps of a batch in short.
 
-#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "checks, where a panic is the report"))]
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;

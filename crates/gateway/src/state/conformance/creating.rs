@@ -1,7 +1,5 @@
 //! Checks of the making of batches: once each, in bounds, in order, and taken back.
 
-#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "checks, where a panic is the report"))]
-
 use futures_util::future::join_all;
 
 use crate::contract::{Endpoint, Status, View};

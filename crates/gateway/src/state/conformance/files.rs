@@ -1,7 +1,5 @@
 //! Checks of files: their bytes, their lists, the room they take.
 
-#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "checks, where a panic is the report"))]
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +9,7 @@ use crate::contract::Status;
 use crate::state::conformance::bench::{
     Bench, ONE, TWO, account, content, create, ended, file, made, new_batch, new_file, query, validating, written,
 };
-use crate::state::{Created, NewFile, Query, State, Work};
+use crate::state::{Created, NewFile, Query, State};
 
 super::checks!(
     a_file_is_read_back_as_it_was_written,
@@ -312,5 +310,5 @@ async fn removed_bytes_go_after_an_hour(mut bench: Bench) {
     made(&*state, "b").await;
     state.cancel(ONE, "b", false).await.unwrap();
     ended(&*state, &me, "b", Status::Cancelled).await;
-    assert!(matches!(state.claim(&me, 1, None).await.unwrap(), None::<Work>));
+    assert!(state.claim(&me, 1, None).await.unwrap().is_none());
 }

@@ -1,6 +1,8 @@
 //! What every state has to do, whatever keeps it: one suite of named checks over memory, a folder, and databases. Each check
 //! begins with an empty state of its own.
 
+#![expect(clippy::unwrap_used, reason = "checks, where a panic is the report")]
+
 mod bench;
 mod creating;
 mod ending;

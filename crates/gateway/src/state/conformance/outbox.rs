@@ -1,7 +1,5 @@
 //! Checks of events: one for each last step and each who wants it, until it is sent; and of what is counted.
 
-#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "checks, where a panic is the report"))]
-
 use std::time::Duration;
 
 use crate::contract::Status;

@@ -1,7 +1,5 @@
 //! Checks of what is left when a process dies, and of what it may still do when it was only believed to be dead.
 
-#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "checks, where a panic is the report"))]
-
 use std::time::Duration;
 
 use crate::contract::Status;

@@ -1,7 +1,5 @@
 //! Checks of work: who gets what, how answers are kept, how batches are finished.
 
-#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "checks, where a panic is the report"))]
-
 use bytes::Bytes;
 
 use crate::contract::Status;
@@ -9,7 +7,7 @@ use crate::state::conformance::bench::{
     Bench, ONE, account, content, create, cut, end, file, finishing, is_kept, made, new_batch, query, record, results,
     running, segment, slice, status, validating,
 };
-use crate::state::{Answered, Fate, Finding, NewBatch, Segment, State, Work};
+use crate::state::{Answered, Fate, Finding, NewBatch, Segment, Work};
 
 super::checks!(
     a_batch_lives_to_its_end,

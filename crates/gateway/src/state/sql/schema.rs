@@ -14,7 +14,6 @@ const FORMAT: i64 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spelling {
     Sqlite,
-    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "PostgreSQL is there with the feature"))]
     Postgres,
 }
 
