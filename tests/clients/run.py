@@ -23,7 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PASSED, FAILED, SKIPPED = 0, 1, 77
 # Seconds; the last three are for one prefix, for one client, and for all readers of tables.
-INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES = 240, 20, 10, 45, 30, 60
+INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES = 240, 20, 10, 120, 60, 60
 # What webhooks are signed with.
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
 # What pip and npm print when no registry answers; anything else is a failure, such as a version that is not there.
@@ -159,6 +159,16 @@ def webhooks(work):
             server.shutdown()
 
 
+def states(work):
+    """Where gateways keep their state, each with the flags that say so: in memory and in a new folder, or as the
+    environment variable LOTE_CLIENTS_STATE says, a JSON list of flags."""
+    if given := os.environ.get("LOTE_CLIENTS_STATE"):
+        return {"the given state": json.loads(given)}
+    folder = work / "state"
+    shutil.rmtree(folder, ignore_errors=True)
+    return {"memory": [], "a folder": ["--data", folder]}
+
+
 @contextlib.contextmanager
 def gateway(lote, work, *flags):
     """The address of a gateway on a free port, which must last to the end and then stop as it is asked to."""
@@ -205,14 +215,15 @@ def must_pass(what, command, seconds, **options):
 
 def schemathesis(lote, work):
     python = venv(work, HERE / "requirements.txt")
-    with gateway(lote, work) as root:
-        for name, prefix in (("mka1", "/api/v1/llm"), ("openai", "/v1")):
-            # New each time: schemathesis tries first what failed in an earlier run, and so would depend on it.
-            folder = work / f"schemathesis-{name}"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            command = [python, HERE / "contract.py", ROOT / "openapi.yaml", root + prefix]
-            must_pass(f"schemathesis against {prefix}", command, SCHEMATHESIS, cwd=folder)
+    for state, flags in states(work).items():
+        with gateway(lote, work, *flags) as root:
+            for name, prefix in (("mka1", "/api/v1/llm"), ("openai", "/v1")):
+                # New each time: schemathesis tries first what failed in an earlier run, and so would depend on it.
+                folder = work / f"schemathesis-{name}"
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                command = [python, HERE / "contract.py", ROOT / "openapi.yaml", root + prefix]
+                must_pass(f"schemathesis against {prefix}, state in {state}", command, SCHEMATHESIS, cwd=folder)
 
 
 def clients(lote, work):
@@ -246,9 +257,10 @@ def clients(lote, work):
     with webhooks(work) as (url, told):
         config = work / "gateway.toml"
         config.write_text(f'[[webhook]]\nurl = "{url}"\nsecret_env = "HOOK_SECRET"\n')
-        with gateway(lote, work, "--config", config) as root:
-            for name, command in commands.items():
-                must_pass(name, [*command, root, told, SECRET], CLIENT)
+        for state, flags in states(work).items():
+            with gateway(lote, work, "--config", config, *flags) as root:
+                for name, command in commands.items():
+                    must_pass(f"{name}, state in {state}", [*command, root, told, SECRET], CLIENT)
 
 
 def tables(lote, work):

@@ -106,7 +106,7 @@ mod wrong;
 #[doc(hidden)]
 pub mod trial {
     pub use crate::blobs::object::trial::Store;
-    pub use crate::state::postgres::trial::{Begun, Database, Failure, Value};
+    pub use crate::state::postgres::trial::{Begun, Database, Failure, Value, state_failures};
 }
 
 /// The examples of the README, run.

@@ -10,7 +10,7 @@ pub(crate) struct Tenant([u8; 32]);
 
 impl Tenant {
     /// The tenant that `digest`, made of a key and an end user, stands for.
-    pub(crate) fn new(digest: [u8; 32]) -> Tenant {
+    pub(crate) const fn new(digest: [u8; 32]) -> Tenant {
         Tenant(digest)
     }
 

@@ -5,6 +5,7 @@ mod blob;
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) mod conformance;
 mod disk;
+#[cfg(any(test, feature = "data"))]
 mod folder;
 #[cfg(feature = "cluster")]
 pub(crate) mod object;
@@ -24,6 +25,7 @@ pub(crate) use account::Account;
 pub(crate) use account::{Accounts, Bounds, Full};
 pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
+#[cfg(any(test, feature = "data"))]
 pub(crate) use folder::Folder;
 #[cfg(debug_assertions)]
 pub(crate) use pointed::pointed;

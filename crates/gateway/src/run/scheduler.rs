@@ -17,11 +17,12 @@ use crate::state::{Beat, StateError, Work, Worker};
 /// How often the state is asked for work that nobody here has heard of, and swept.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Most things that are being done at once: slices, validations, ends.
-const MOST_WORKS: usize = 64;
+/// Lines in flight at once over all batches, at the least: so many that batches which wait for a server that is away
+/// leave room for others. Who waits holds no line in memory.
+const SLOTS: usize = 1024;
 
-/// A slice gets at most this part of all slots, so that several are at work at once.
-const PART: usize = 4;
+/// So many times what one batch may have in flight may all have.
+const BATCHES: usize = 4;
 
 /// How long nothing is taken after the state or the storage was in trouble.
 const RECOVERY: Duration = Duration::from_secs(1);
@@ -36,7 +37,9 @@ struct Done {
 pub(crate) async fn schedule(app: Arc<App>) {
     let beats = tokio::spawn(beat(Arc::clone(&app)));
     let sweeps = tokio::spawn(sweep(Arc::clone(&app)));
-    let all = app.settings.lines_at_once().max(1);
+    let most_of_one = app.settings.lines_at_once().max(1);
+    let all = (most_of_one * BATCHES).max(SLOTS);
+    let most_works = app.settings.max_running_batches.min(app.shares.batches);
     let mut free = all;
     let mut works: JoinSet<Done> = JoinSet::new();
     let mut rest_until: Option<tokio::time::Instant> = None;
@@ -50,8 +53,8 @@ pub(crate) async fn schedule(app: Arc<App>) {
             me = app.lease.me();
         }
         let is_resting = rest_until.is_some_and(|until| until > tokio::time::Instant::now());
-        while !app.drain.is_cancelled() && !is_resting && works.len() < MOST_WORKS {
-            let slots = free.min((all / PART).max(1));
+        while !app.drain.is_cancelled() && !is_resting && works.len() < most_works {
+            let slots = free.min(most_of_one);
             match app.state.claim(&me, u32::try_from(slots).unwrap_or(u32::MAX), None).await {
                 Ok(Some(work)) => {
                     let slots = slots_of(&work);

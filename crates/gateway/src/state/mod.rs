@@ -4,10 +4,13 @@
 //! Every change can be asked for again: ids are chosen by who asks. Time belongs to the state: to a clock, or to the
 //! database that all share.
 
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod memory;
 #[cfg(debug_assertions)]
 mod pointed;
 mod record;
+#[cfg(any(feature = "cluster", feature = "data"))]
 mod sql;
 
 use std::collections::HashSet;

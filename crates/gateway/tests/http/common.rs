@@ -25,8 +25,26 @@ pub(crate) struct Caller {
     pub(crate) http: reqwest::Client,
 }
 
+#[cfg(feature = "data")]
+/// With this in the environment, gateways keep their state in a folder, wherever that is possible: all that holds of a state
+/// in memory holds of it as well.
+const KEPT: &str = "LOTE_TEST_KEPT";
+
 pub(crate) async fn start(builder: Builder) -> Watched {
-    Watched::new(builder.start().await.unwrap()).await
+    #[cfg(feature = "data")]
+    if std::env::var_os(KEPT).is_some() {
+        let folder = tempfile::tempdir().unwrap();
+        match builder.clone().data(folder.path()).start().await {
+            Ok(gateway) => return Watched::new(gateway, Some(folder)).await,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}"),
+        }
+    }
+    in_memory(builder).await
+}
+
+/// A gateway whose state is in memory even then: the test is about what is so there alone.
+pub(crate) async fn in_memory(builder: Builder) -> Watched {
+    Watched::new(builder.start().await.unwrap(), None).await
 }
 
 /// A default gateway and a caller under `prefix`.

@@ -7,7 +7,7 @@ use lote_gateway::{Event, Gateway};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, start};
+use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, answer, chats, create_body, in_memory, start};
 
 #[tokio::test]
 async fn every_line_is_executed_exactly_once_although_an_answer_was_lost() {
@@ -189,7 +189,7 @@ async fn many_creates_at_once_with_one_key_make_one_batch() {
 
 #[tokio::test]
 async fn without_idempotency_the_key_is_ignored_as_the_services_do() {
-    let gateway = start(Gateway::builder()).await;
+    let gateway = in_memory(Gateway::builder()).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     let file = caller.upload(chats(["one"])).await;
     let create = || caller.request(Method::POST, "/batches").json(&create_body(&file, CHAT));

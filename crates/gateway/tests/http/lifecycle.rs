@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, by_id, chat, chats, plain, start};
+use crate::common::{CHAT, Caller, MKA1, OPENAI, PREFIXES, by_id, chat, chats, in_memory, plain, start};
 use lote_gateway::Gateway;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -72,7 +72,8 @@ async fn what_each_prefix_shows_of_one_batch() {
 
 #[tokio::test]
 async fn results_come_in_order_of_completion_and_counts_are_live() {
-    let (_gateway, caller) = plain(OPENAI).await;
+    let gateway = in_memory(Gateway::builder()).await;
+    let caller = Caller::new(&gateway, OPENAI, "sk-test");
     let batch = caller.submit(chats(["slow [[sleep=700]]", "quick"]), CHAT).await;
     let running = caller.until(&batch, |batch| batch["request_counts"]["completed"] != 0).await;
     assert_eq!(running["request_counts"]["completed"], 1);
@@ -185,7 +186,7 @@ async fn max_concurrency_is_obeyed_and_capped() {
 
 #[tokio::test]
 async fn batches_beyond_the_limit_wait_in_validating_and_can_be_cancelled_there() {
-    let gateway = start(Gateway::builder().max_running_batches(1)).await;
+    let gateway = in_memory(Gateway::builder().max_running_batches(1)).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     let first = caller.submit(chats(["[[sleep=1000]]"]), CHAT).await;
     caller.until(&first, |batch| batch["status"] == "in_progress").await;

@@ -1,10 +1,12 @@
 //! What those who run a gateway are told.
 
+use std::time::Duration;
+
 use lote_gateway::upstream::Upstream;
 use lote_gateway::{Builder, Gateway};
 use reqwest::Method;
 
-use crate::common::{CHAT, Caller, OPENAI, chat, chats, http, start};
+use crate::common::{CHAT, Caller, OPENAI, PATIENCE, chat, chats, http, start};
 
 const HERE: std::net::SocketAddr = std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -55,7 +57,17 @@ async fn metrics(builder: Builder, key: &str) -> String {
     // One that is not over.
     let slow = caller.submit(chats(["[[sleep=86400000]]", "[[sleep=86400000]]"]), CHAT).await;
     caller.until(&slow, |batch| batch["status"] == "in_progress").await;
-    ask(&format!("http://{}/metrics", gateway.admin_addr().unwrap())).await.1
+    let metrics = format!("http://{}/metrics", gateway.admin_addr().unwrap());
+    let begun = tokio::time::Instant::now();
+    loop {
+        let text = ask(&metrics).await.1;
+        // Both are on their way, if there is an upstream.
+        let in_flight = text.lines().find(|line| line.starts_with("lote_gateway_upstream_in_flight"));
+        if in_flight.is_none_or(|line| line.ends_with(" 2")) || begun.elapsed() > PATIENCE {
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

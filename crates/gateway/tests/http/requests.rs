@@ -8,7 +8,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::common::{Caller, MKA1, OPENAI, PATIENCE, PREFIXES, answer, by_id, http, line, plain, send, start};
+use crate::common::{
+    Caller, MKA1, OPENAI, PATIENCE, PREFIXES, answer, by_id, http, in_memory, line, plain, send, start,
+};
 
 /// Below a prefix, as batches name it, and a body that it takes.
 fn endpoints() -> [(&'static str, Value); 8] {
@@ -148,7 +150,7 @@ async fn bodies_that_are_no_json_object_are_refused() {
 /// A body that is kept on disk counts as stored only while it is there.
 #[tokio::test]
 async fn large_bodies_are_answered_and_leave_nothing() {
-    let gateway = start(Gateway::builder().max_stored_files(1).max_stored_bytes(3_000_000)).await;
+    let gateway = in_memory(Gateway::builder().max_stored_files(1).max_stored_bytes(3_000_000)).await;
     let caller = Caller::new(&gateway, OPENAI, "sk-test");
     let body = |size| json!({"model": "m", "input": "x".repeat(size), "dimensions": 4});
     let (_, small) = caller.post("/embeddings", &body(60_000)).await;

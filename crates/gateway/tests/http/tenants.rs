@@ -132,7 +132,7 @@ async fn a_random_key_is_the_only_one_that_is_let_in() {
         let gateway = Gateway::builder().key("sk-other").only_random_key().start().await.unwrap();
         let key = gateway.random_key().unwrap().to_owned();
         assert!(!format!("{gateway:?}").contains(&key));
-        let gateway = crate::wire::Watched::new(gateway).await;
+        let gateway = crate::wire::Watched::new(gateway, None).await;
         for (key, status) in [(key.as_str(), 200), ("sk-other", 401), ("sk-", 401), ("embedded", 401)] {
             assert_eq!(Caller::new(&gateway, OPENAI, key).get("/batches").await.0, status);
         }

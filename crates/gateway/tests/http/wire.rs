@@ -49,13 +49,15 @@ pub(crate) struct Watched {
     addr: SocketAddr,
     findings: Findings,
     proxy: AbortHandle,
+    /// Where its state is, if that is a folder; it goes after the gateway.
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Watched {
-    pub(crate) async fn new(gateway: Gateway) -> Watched {
+    pub(crate) async fn new(gateway: Gateway, folder: Option<tempfile::TempDir>) -> Watched {
         let findings = Findings::default();
         let (addr, proxy) = watch(gateway.addr(), Arc::clone(&findings)).await;
-        Watched { gateway, addr, findings, proxy }
+        Watched { gateway, addr, findings, proxy, _folder: folder }
     }
 
     /// Where tests speak to it.

@@ -14,7 +14,6 @@ const FORMAT: i64 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spelling {
     Sqlite,
-    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "PostgreSQL is there with the feature"))]
     Postgres,
 }
 
@@ -89,8 +88,13 @@ pub(super) async fn prepare(
     if let Err(newer) = check(tx).await? {
         return Ok(Err(newer));
     }
-    for table in TABLES {
-        tx.execute(&spelled(table, spelling), &[]).await?;
+    // In PostgreSQL an index that is there already would still lock its table, while other processes work on it.
+    let format = tx.query("SELECT number FROM meta WHERE k = $1", &[text("format")]).await?;
+    let format = format.into_iter().next().map(|row| Fields::from(row).int()).transpose()?;
+    if format.is_none_or(|format| format < FORMAT) {
+        for table in TABLES {
+            tx.execute(&spelled(table, spelling), &[]).await?;
+        }
     }
     let meta = "INSERT INTO meta (k, number, word) VALUES ($1, $2, $3) ON CONFLICT (k) DO NOTHING";
     for name in ["format", "min_reader"] {

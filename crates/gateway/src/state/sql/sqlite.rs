@@ -29,7 +29,7 @@ const STATEMENTS: usize = 256;
 pub(crate) async fn open(dir: &Path, options: Options) -> io::Result<Arc<dyn State>> {
     let (dir, clock) = (dir.to_owned(), options.clock.clone());
     let make = move || -> io::Result<(Sqlite, Folder)> {
-        fs::create_dir_all(&dir)?;
+        make_private(&dir)?;
         let lock = lock(&dir)?;
         let blobs = Folder::open(&dir.join("blobs"))?;
         let connection = connect(&dir.join("lote.sqlite")).map_err(io::Error::other)?;
@@ -37,6 +37,15 @@ pub(crate) async fn open(dir: &Path, options: Options) -> io::Result<Arc<dyn Sta
     };
     let (engine, blobs) = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)??;
     Ok(Arc::new(Sql::open(Box::new(engine), Spelling::Sqlite, Arc::new(blobs), options).await?))
+}
+
+/// Makes a folder that nobody else may look into: there are prompts in it. One that is there stays as it is.
+fn make_private(dir: &Path) -> io::Result<()> {
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(dir)
 }
 
 /// The lock of the folder. The system lets it go when this process ends, however it ends.
@@ -290,4 +299,84 @@ fn not_done(error: rusqlite::Error) -> StateError {
 
 fn stopped() -> StateError {
     StateError::NotDone("the database has been closed".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::Bounds;
+
+    fn options() -> Options {
+        let bounds = Bounds { bytes: 1_000, files: 10, batches: 10 };
+        Options { clock: Clock::at(1_700_000_000), bounds, subscriptions: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn one_process_has_the_folder_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("new");
+        let state = open(&dir, options()).await.unwrap();
+        let busy = open(&dir, options()).await.err().unwrap();
+        assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy);
+        assert!(busy.to_string().contains("another process uses the folder"), "{busy}");
+        state.clear().await;
+        let again = open(&dir, options()).await.unwrap();
+        // What was let go is of no use any more, and does no harm.
+        assert!(matches!(state.ready().await, Err(StateError::NotDone(_))));
+        again.ready().await.unwrap();
+        drop(again);
+        open(&dir, options()).await.unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["blobs", "lock", "lote.sqlite"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_of_a_newer_program_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path(), options()).await.unwrap());
+        let database = Connection::open(folder.path().join("lote.sqlite")).unwrap();
+        database.execute("UPDATE meta SET number = 7 WHERE k = 'format'", []).unwrap();
+        open(folder.path(), options()).await.unwrap();
+        database.execute("UPDATE meta SET number = 7 WHERE k = 'min_reader'", []).unwrap();
+        drop(database);
+        let newer = open(folder.path(), options()).await.err().unwrap();
+        assert_eq!(newer.kind(), io::ErrorKind::Unsupported);
+        let expected = "what is stored has format 7, and this program reads up to format 1: use a newer one";
+        assert_eq!(newer.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("lote.sqlite"), "these are no tables, whatever else they may be".repeat(100))
+            .unwrap();
+        assert!(open(folder.path(), options()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_committed_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connect(&folder.path().join("x.sqlite")).unwrap();
+        let lock = lock(folder.path()).unwrap();
+        let engine = Sqlite::start(connection, lock, Clock::at(0)).unwrap();
+        let mut tx = engine.begin(Lane::Work).await.unwrap();
+        tx.execute("CREATE TABLE t (n BIGINT, b BLOB)", &[]).await.unwrap();
+        tx.commit().await.unwrap();
+        let insert = "INSERT INTO t (n, b) VALUES ($1, $2)";
+        let cells = [Cell::Int(i64::MIN), Cell::Bytes(vec![0, 255])];
+        for commits in [false, true] {
+            let mut tx = engine.begin(Lane::Work).await.unwrap();
+            assert_eq!(tx.execute(insert, &cells).await.unwrap(), 1);
+            // One that fails leaves the transaction as it was.
+            assert!(matches!(tx.execute("INSERT INTO none VALUES (1)", &[]).await, Err(StateError::NotDone(_))));
+            if commits {
+                tx.commit().await.unwrap();
+            }
+        }
+        let mut tx = engine.begin(Lane::Requests).await.unwrap();
+        assert_eq!(tx.query("SELECT n, b FROM t", &[]).await.unwrap(), [cells.to_vec()]);
+        assert!(matches!(tx.query("SELECT 1.5", &[]).await, Err(StateError::Corrupt(_))));
+    }
 }
