@@ -198,6 +198,14 @@ pub(crate) struct Claim {
     pub(crate) poisoned: Option<u32>,
 }
 
+/// What a worker knows that it holds: a batch, or one of its slices, with the epoch of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub(crate) batch: String,
+    pub(crate) slice: Option<u32>,
+    pub(crate) epoch: i64,
+}
+
 /// What there is to do.
 #[derive(Debug)]
 pub(crate) enum Work {
@@ -380,6 +388,8 @@ pub(crate) trait State: Send + Sync + 'static {
     fn expire<'a>(&'a self, held: &'a Held) -> Ask<'a, ()>;
     /// Gives back what is not done: a batch, or one of its slices. It is no fault of the work.
     fn give_back<'a>(&'a self, me: &'a Worker, held: &'a Held, slice: Option<(u32, i64)>) -> Ask<'a, ()>;
+    /// Gives back all that this worker holds but these: claims whose answers were lost, and what it could not give back.
+    fn hold_only<'a>(&'a self, me: &'a Worker, known: &'a [Holding]) -> Ask<'a, ()>;
     fn results<'a>(&'a self, held: &'a Held) -> Ask<'a, Results>;
     fn recorded<'a>(&'a self, held: &'a Held, slice: u32) -> Ask<'a, Vec<Recorded>>;
     /// The last step, whose status gives way to a cancellation that came before. None when the worker no longer holds it.

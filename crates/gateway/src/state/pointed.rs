@@ -11,8 +11,8 @@ use crate::blobs::Spool;
 use crate::metrics::Census;
 use crate::points::{self, Ill};
 use crate::state::{
-    Ask, BatchRecord, Beat, Created, Cut, End, Fate, FileRecord, Finding, Held, NewBatch, NewFile, Page, Parcel, Query,
-    Recorded, Results, Segment, Slice, State, StateError, Withdrawn, Work, Worker,
+    Ask, BatchRecord, Beat, Created, Cut, End, Fate, FileRecord, Finding, Held, Holding, NewBatch, NewFile, Page,
+    Parcel, Query, Recorded, Results, Segment, Slice, State, StateError, Withdrawn, Work, Worker,
 };
 use crate::tenant::{AccountId, Tenant};
 
@@ -155,6 +155,10 @@ impl State for Pointed {
 
     fn give_back<'a>(&'a self, me: &'a Worker, held: &'a Held, slice: Option<(u32, i64)>) -> Ask<'a, ()> {
         around("give_back", move || self.0.give_back(me, held, slice))
+    }
+
+    fn hold_only<'a>(&'a self, me: &'a Worker, known: &'a [Holding]) -> Ask<'a, ()> {
+        around("hold_only", move || self.0.hold_only(me, known))
     }
 
     fn results<'a>(&'a self, held: &'a Held) -> Ask<'a, Results> {
