@@ -28,6 +28,9 @@ use crate::state::{Claim, Finding, Held, StateError, Work, Worker};
 pub(crate) use line::Body;
 pub(crate) use scheduler::schedule;
 
+/// After so many deaths of their workers batches are not validated again.
+const MOST_DEATHS: u32 = 5;
+
 /// A worker at work on one thing.
 #[derive(Clone)]
 pub(crate) struct Run {
@@ -130,6 +133,10 @@ impl Run {
     }
 
     async fn validate(&self, held: Held) -> Result<(), Trouble> {
+        if held.attempts >= MOST_DEATHS {
+            let message = "The gateway has died with this file too often.".to_owned();
+            return self.fail(&held, vec![finding("internal_error", message)]).await.map(drop);
+        }
         let input = match (fault_of_input(&held), &held.input) {
             (None, Some(input)) => input,
             (fault, _) => return self.fail(&held, fault.into_iter().collect()).await.map(drop),

@@ -29,7 +29,7 @@ const STATEMENTS: usize = 256;
 pub(crate) async fn open(dir: &Path, options: Options) -> io::Result<Arc<dyn State>> {
     let (dir, clock) = (dir.to_owned(), options.clock.clone());
     let make = move || -> io::Result<(Sqlite, Folder)> {
-        fs::create_dir_all(&dir)?;
+        make_private(&dir)?;
         let lock = lock(&dir)?;
         let blobs = Folder::open(&dir.join("blobs"))?;
         let connection = connect(&dir.join("lote.sqlite")).map_err(io::Error::other)?;
@@ -37,6 +37,15 @@ pub(crate) async fn open(dir: &Path, options: Options) -> io::Result<Arc<dyn Sta
     };
     let (engine, blobs) = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)??;
     Ok(Arc::new(Sql::open(Box::new(engine), Spelling::Sqlite, Arc::new(blobs), options).await?))
+}
+
+/// Makes a folder that nobody else may look into: there are prompts in it. One that is there stays as it is.
+fn make_private(dir: &Path) -> io::Result<()> {
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(dir)
 }
 
 /// The lock of the folder. The system lets it go when this process ends, however it ends.
