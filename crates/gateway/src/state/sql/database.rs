@@ -33,6 +33,8 @@ impl Sql {
         blobs: Arc<dyn Blobs>,
         options: Options,
     ) -> io::Result<Sql> {
+        #[cfg(debug_assertions)]
+        let (engine, blobs) = (crate::state::sql::pointed::pointed(engine), crate::blobs::pointed(blobs));
         let mut tx = engine.begin(Lane::Work).await.map_err(io::Error::other)?;
         let seed = schema::prepare(&mut *tx, spelling, &hex(&random()?)).await.map_err(io::Error::other)??;
         tx.commit().await.map_err(io::Error::other)?;

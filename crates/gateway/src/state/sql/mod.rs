@@ -15,6 +15,8 @@ mod files;
 mod finish;
 mod lists;
 mod outbox;
+#[cfg(debug_assertions)]
+mod pointed;
 #[cfg(feature = "cluster")]
 pub(crate) mod postgres;
 mod record;
