@@ -19,6 +19,7 @@ super::checks!(
     lists_of_batches_never_skip,
     what_is_withdrawn_is_never_made,
     what_was_made_is_not_withdrawn,
+    a_create_that_nobody_waits_for_is_made_or_not,
 );
 
 async fn a_batch_is_as_it_was_asked_for(mut bench: Bench) {
@@ -201,4 +202,31 @@ async fn what_was_made_is_not_withdrawn(mut bench: Bench) {
         Withdrawn::Never => panic!("it was made"),
     }
     assert!(state.batch(ONE, "b").await.unwrap().is_some());
+}
+
+async fn a_create_that_nobody_waits_for_is_made_or_not(mut bench: Bench) {
+    bench.bounded(1_000, 10, 40);
+    let state = bench.open().await;
+    file(&*state, "input", "line\n").await;
+    let mut there = 0;
+    for polls in 0..40 {
+        let new = new_batch(&format!("b{polls}"));
+        let mut create = state.create_batch(&new);
+        for _ in 0..polls {
+            if futures_util::poll!(&mut create).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(create);
+        let is_made = matches!(state.withdraw(&new).await.unwrap(), Withdrawn::Exists(_));
+        assert_eq!(state.batch(ONE, &new.id).await.unwrap().is_some(), is_made);
+        there += usize::from(is_made);
+    }
+    assert_eq!(ids(&*state, 7).await.len(), there);
+    // Each that was made is on the account once, and no other.
+    for more in there..40 {
+        create(&*state, &new_batch(&format!("more{more}"))).await;
+    }
+    assert!(matches!(state.create_batch(&new_batch("full")).await.unwrap(), Created::Full(_)));
 }

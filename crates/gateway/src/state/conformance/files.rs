@@ -47,6 +47,7 @@ async fn a_file_is_read_back_as_it_was_written(mut bench: Bench) {
 }
 
 async fn a_file_that_is_kept_twice_is_there_once(mut bench: Bench) {
+    bench.bounded(20, 2, 1);
     let state = bench.open().await;
     if !state.is_durable() {
         return;
@@ -57,8 +58,12 @@ async fn a_file_that_is_kept_twice_is_there_once(mut bench: Bench) {
         assert_eq!(file.blob.bytes(), 3);
     }
     drop(blob);
+    let another = written(&*state, account(1), "another").await;
+    let file = state.add_file(ONE, account(1), new_file("f", "batch", another)).await.unwrap();
+    assert_eq!(file.blob.bytes(), 3, "what is there stays");
     assert_eq!(state.files(ONE, &query()).await.unwrap().unwrap().0.len(), 1);
     assert_eq!(content(&state.file(ONE, "f").await.unwrap().unwrap().blob, 0).await, "one");
+    assert!(becomes_room(&*state, 17).await, "that of the other comes back");
 }
 
 async fn files_are_of_their_tenant_alone(mut bench: Bench) {

@@ -29,13 +29,13 @@ impl Database {
         let mut tx = self.begin(Lane::Requests).await?;
         let record = self.insert_file(&mut *tx, tenant, &account, file).await?;
         tx.commit().await?;
-        self.is_settled(file);
+        self.is_settled(file, &record);
         Ok(record)
     }
 
-    /// After the commit: nothing of this file is to be given up any more.
-    pub(super) fn is_settled(&self, file: &NewFile) {
-        if let Some(key) = file.blob.key() {
+    /// After the commit: nothing of this file is to be given up any more, if it is the one that is kept.
+    pub(super) fn is_settled(&self, file: &NewFile, kept: &FileRecord) {
+        if let Some(key) = file.blob.key().filter(|key| kept.blob.key() == Some(*key)) {
             self.settled().insert(key.to_owned());
         }
     }

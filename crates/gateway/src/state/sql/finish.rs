@@ -1,11 +1,13 @@
 //! The last step of a batch: its files, its counts, the news of it, and the end of all that only work needed.
 
+use std::sync::Arc;
+
 use crate::contract::Status;
 use crate::state::sql::batches::{BatchRow, Stage, sum_up};
 use crate::state::sql::cells::{int, text};
 use crate::state::sql::database::Database;
 use crate::state::sql::{Lane, Transaction};
-use crate::state::{BatchRecord, End, Finding, Held, ResultFile, StateError, Worker};
+use crate::state::{BatchRecord, End, FileRecord, Finding, Held, NewFile, ResultFile, StateError, Worker};
 
 impl Database {
     pub(super) async fn finish(&self, me: &Worker, held: &Held, end: &End) -> Result<Option<BatchRecord>, StateError> {
@@ -18,16 +20,14 @@ impl Database {
         match row.stage {
             Stage::Finishing if !row.record.stuck => {}
             // It was done, and the answer was lost.
-            Stage::Over => {
-                self.files_are_settled(end);
-                return Ok(Some(row.record));
-            }
+            Stage::Over => return Ok(Some(row.record)),
             _ => return Ok(None),
         }
         sum_up(&mut *tx, &mut row.record).await?;
         row.record.counts = end.counts;
-        row.record.output_file_id = self.keep_result(&mut *tx, &row, end.output.as_ref()).await?;
-        row.record.error_file_id = self.keep_result(&mut *tx, &row, end.error.as_ref()).await?;
+        let mut kept = Vec::new();
+        row.record.output_file_id = self.keep_result(&mut *tx, &row, end.output.as_ref(), &mut kept).await?;
+        row.record.error_file_id = self.keep_result(&mut *tx, &row, end.error.as_ref(), &mut kept).await?;
         let now = tx.now_ms().div_euclid(1000);
         if !row.record.enter(end.status, now) {
             // Only ever refused because the batch is being cancelled, or can be.
@@ -36,30 +36,28 @@ impl Database {
         }
         self.end(&mut *tx, &mut row).await?;
         tx.commit().await?;
-        self.files_are_settled(end);
+        for (file, kept) in kept {
+            self.is_settled(file, &kept);
+        }
         Ok(Some(row.record))
     }
 
     /// The id by which a batch names a result file.
-    async fn keep_result(
+    async fn keep_result<'a>(
         &self,
         tx: &mut dyn Transaction,
         row: &BatchRow,
-        result: Option<&ResultFile>,
+        result: Option<&'a ResultFile>,
+        kept: &mut Vec<(&'a NewFile, Arc<FileRecord>)>,
     ) -> Result<Option<String>, StateError> {
         match result {
             None => Ok(None),
             Some(ResultFile::EmptyId) => Ok(Some(String::new())),
             Some(ResultFile::File(file)) => {
-                self.insert_file(tx, row.tenant, &row.account, file).await.map(|file| Some(file.id.clone()))
-            }
-        }
-    }
-
-    fn files_are_settled(&self, end: &End) {
-        for result in [&end.output, &end.error].into_iter().flatten() {
-            if let ResultFile::File(file) = result {
-                self.is_settled(file);
+                let record = self.insert_file(tx, row.tenant, &row.account, file).await?;
+                let id = record.id.clone();
+                kept.push((file, record));
+                Ok(Some(id))
             }
         }
     }

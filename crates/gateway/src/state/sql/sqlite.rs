@@ -305,6 +305,8 @@ fn stopped() -> StateError {
 mod tests {
     use super::*;
     use crate::blobs::Bounds;
+    use crate::state::NewFile;
+    use crate::tenant::{AccountId, Tenant};
 
     fn options() -> Options {
         let bounds = Bounds { bytes: 1_000, files: 10, batches: 10 };
@@ -378,5 +380,52 @@ mod tests {
         let mut tx = engine.begin(Lane::Requests).await.unwrap();
         assert_eq!(tx.query("SELECT n, b FROM t", &[]).await.unwrap(), [cells.to_vec()]);
         assert!(matches!(tx.query("SELECT 1.5", &[]).await, Err(StateError::Corrupt(_))));
+    }
+
+    /// Copies a folder as it is on the disk.
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_is_there_after_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+        let state = open(&before, options()).await.unwrap();
+        let (tenant, account) = (Tenant::new([1; 32]), AccountId::new([1; 32]));
+        let mut spool = state.spool(&account).await.unwrap();
+        spool.write(b"kept").await.unwrap();
+        let new = NewFile {
+            id: "file".to_owned(),
+            filename: "name".to_owned(),
+            purpose: "batch".to_owned(),
+            media_type: None,
+            lives: None,
+            blob: Arc::new(spool.seal().await.unwrap()),
+        };
+        state.add_file(tenant, account, new).await.unwrap();
+        let mut cut = state.spool(&account).await.unwrap();
+        cut.write(&[b'x'; 996]).await.unwrap();
+        // Nothing is closed, as nothing is when a process is killed.
+        copy(&before, &after);
+        let after_kill = open(&after, options()).await.unwrap();
+        let file = after_kill.file(tenant, "file").await.unwrap().unwrap();
+        let mut text = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut file.blob.open(0).await.unwrap(), &mut text).await.unwrap();
+        assert_eq!(text, "kept");
+        assert_eq!(fs::read_dir(after.join("blobs").join("unfinished")).unwrap().count(), 0);
+        // The room of what was cut is there again, to the last byte.
+        let mut spool = after_kill.spool(&account).await.unwrap();
+        spool.write(&[b'x'; 996]).await.unwrap();
+        assert!(crate::blobs::Full::of(&spool.write(b"x").await.unwrap_err()).is_some());
     }
 }

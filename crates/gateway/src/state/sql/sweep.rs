@@ -79,14 +79,20 @@ impl Database {
         let now = tx.now_ms();
         let rows = tx.query(sql, &[int(now), int(AT_ONCE)]).await?;
         drop(tx);
+        let mut failed = None;
         for row in rows {
             let key = Fields::from(row).text()?;
-            self.blobs.remove(&key).await.map_err(|error| StateError::NotDone(Box::new(error)))?;
+            // One that cannot be removed is no reason for the others to stay; it comes last the next time.
+            let (sql, result) = match self.blobs.remove(&key).await {
+                Ok(()) => ("DELETE FROM blobs WHERE key = $1 AND state = 2", Ok(())),
+                Err(error) => ("UPDATE blobs SET due = due + 60000 WHERE key = $1 AND state = 2", Err(error)),
+            };
             let mut tx = self.begin(Lane::Work).await?;
-            tx.execute("DELETE FROM blobs WHERE key = $1 AND state = 2", &[text(&key)]).await?;
+            tx.execute(sql, &[text(&key)]).await?;
             tx.commit().await?;
+            failed = failed.or(result.err());
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(StateError::NotDone(Box::new(error))))
     }
 
     /// Rows that were kept for who still asks for them.
