@@ -194,7 +194,8 @@ fn results(
     for line in output {
         let id = line["custom_id"].as_str().unwrap_or_default();
         let content = line["response"]["body"]["choices"][0]["message"]["content"].as_str().unwrap_or_default();
-        let answer = content.strip_prefix(&format!("{id} answer ")).and_then(|answer| answer.parse::<u64>().ok());
+        let answer = content.strip_prefix(&format!("{id} answer "));
+        let answer = answer.and_then(|answer| answer.split(' ').next()?.parse::<u64>().ok());
         let given = answer.and_then(|answer| log.iter().find(|sent| sent.answer == answer));
         match given {
             Some(sent) if sent.line == id && sent.answered.is_some() => {

@@ -162,7 +162,11 @@ pub async fn run(scenario: Scenario) -> Report {
     let troubling = tokio::spawn(trouble(kind, place.clone(), Arc::clone(&gateways), Arc::clone(&story)));
 
     let mut acts = JoinSet::new();
-    acts.spawn(by_key(Arc::clone(&story)));
+    // Slices of one line, or of several where it is about lines.
+    let is_about_lines = plan
+        .as_deref()
+        .is_none_or(|plan| ["record", "claim", "send", "heartbeat"].iter().any(|point| plan.contains(point)));
+    acts.spawn(by_key(Arc::clone(&story), if is_about_lines { 300 } else { 40 }));
     acts.spawn(bad(Arc::clone(&story)));
     acts.spawn(beta(Arc::clone(&story), kind));
     acts.spawn(disconnecting(Arc::clone(&story)));
@@ -345,8 +349,8 @@ fn create(file: &str, mark: &str, more: &Value) -> Value {
 }
 
 /// A batch whose create is repeated by another key of the account.
-async fn by_key(story: Arc<Story>) {
-    let made = story.make(&Wish { keyed: true, ..Wish::new(ALPHA, "keyed", 40, "quick") }).await;
+async fn by_key(story: Arc<Story>, lines: usize) {
+    let made = story.make(&Wish { keyed: true, ..Wish::new(ALPHA, "keyed", lines, "quick") }).await;
     let file =
         story.known().files.iter().find(|(_, _, text)| text.contains(&format!("{}-0 ", made.mark))).unwrap().1.clone();
     let (client, body) = (story.client.with(ALPHA_TOO), create(&file, &made.mark, &json!({})));
@@ -369,7 +373,10 @@ async fn bad(story: Arc<Story>) {
 
 async fn beta(story: Arc<Story>, kind: Kind) {
     let lines = if kind == Kind::Upstream { 10 } else { 24 };
-    story.make(&Wish::new(BETA, "beta", lines, "quick")).await;
+    let mut wish = Wish::new(BETA, "beta", lines, "quick");
+    wish.manners[3] = "large";
+    wish.manners[7] = "large";
+    story.make(&wish).await;
     story.make(&Wish { keyed: true, ..Wish::new(BETA, "beta-slow", 6, "slow") }).await;
 }
 
