@@ -12,8 +12,8 @@ use crate::state::{Claim, Created, Fate, NewBatch, Segment, State, Work, Worker}
 super::checks!(every_line_is_answered_once);
 
 /// So many steps of each of so many seeds.
-const STEPS: usize = 120;
-const SEEDS: u64 = 2;
+const STEPS: usize = 150;
+const SEEDS: u64 = 4;
 
 const MAX_CONCURRENCY: usize = 5;
 
