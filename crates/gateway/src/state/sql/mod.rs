@@ -10,6 +10,7 @@ mod charge;
 mod claim;
 mod create;
 mod database;
+mod doubts;
 mod ending;
 mod files;
 mod finish;
