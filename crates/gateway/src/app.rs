@@ -96,6 +96,8 @@ impl App {
         let options =
             Options { clock: clock.clone(), bounds: setup.settings.stored, subscriptions: webhooks.subscriptions() };
         let state = setup.keeping.open(options, &disk, &accounts).await?;
+        #[cfg(debug_assertions)]
+        let state = crate::state::pointed(state);
         let asked = both_clocks();
         let me = state.join().await.map_err(io::Error::other)?;
         let lease = Lease::new(me, state.lease(), asked);

@@ -24,11 +24,17 @@ pub(crate) struct ApiError {
     message: String,
     param: Option<String>,
     code: Option<Cow<'static, str>>,
+    in_doubt: bool,
 }
+
+/// In the extensions of an answer which nobody may hear, since it is not known what has happened: an error would say that
+/// nothing has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InDoubt;
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> ApiError {
-        ApiError { status, message: message.into(), param: None, code: None }
+        ApiError { status, message: message.into(), param: None, code: None, in_doubt: false }
     }
 
     /// A 400 about one parameter.
@@ -110,8 +116,8 @@ impl ApiError {
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The gateway cannot use its state just now.")
             }
             (None, StateError::Unknown(_)) => {
-                let message = "The gateway does not know whether its state was changed: look before you try again.";
-                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+                let message = "The gateway does not know whether its state was changed.";
+                ApiError { in_doubt: true, ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message) }
             }
             (None, StateError::Corrupt(_)) => {
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "What the gateway has stored cannot be read.")
@@ -203,6 +209,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, axum::Json(self.body())).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.in_doubt {
+            response.extensions_mut().insert(InDoubt);
         }
         response
     }

@@ -42,6 +42,8 @@ impl Keeping {
             Keeping::Folder(folder) => crate::state::sqlite::open(&folder, options).await,
             #[cfg(feature = "cluster")]
             Keeping::Shared { database, blobs, lease } => {
+                #[cfg(debug_assertions)]
+                let lease = crate::points::duration("LEASE", lease);
                 let blobs = crate::blobs::object::open(&blobs)?;
                 crate::state::postgres::open(&database, blobs, lease, options).await
             }

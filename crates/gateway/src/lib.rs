@@ -83,6 +83,8 @@ mod operators;
 mod outbox;
 mod outside;
 mod places;
+#[cfg(debug_assertions)]
+mod points;
 mod post;
 mod recorder;
 mod replay;

@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     /// Set when somebody asks.
     batches: Family<Status, Gauge>,
     waiting: Family<Name, Gauge>,
+    resent: Gauge,
     upstream_limit: Family<Server, Gauge>,
     upstream_in_flight: Family<Server, Gauge>,
     upstream_waiting: Family<Server, Gauge>,
@@ -123,6 +124,10 @@ impl Default for Metrics {
         let waiting = Family::default();
         let help = "Lines of batches that are not answered, by the name of the key";
         registry.register("lines_waiting", help, waiting.clone());
+        let resent = Gauge::default();
+        let help =
+            "Lines of batches that are not over which may have been sent twice, since a process died; at the most";
+        registry.register("lines_sent_again", help, resent.clone());
         let upstream_limit = Family::default();
         let help = "Requests that an upstream takes at once, as far as was learned";
         registry.register("upstream_limit", help, upstream_limit.clone());
@@ -140,6 +145,7 @@ impl Default for Metrics {
             upstream_seconds,
             batches,
             waiting,
+            resent,
             upstream_limit,
             upstream_in_flight,
             upstream_waiting,
@@ -203,6 +209,7 @@ impl Metrics {
             let tenant = names.get(&tenant).map_or(OTHER, String::as_str).to_owned();
             self.waiting.get_or_create(&Name { tenant }).inc_by(signed(count));
         }
+        self.resent.set(signed(census.resent));
         for Load { url: upstream, limit, in_flight, waiting } in loads {
             let server = Server { upstream };
             for (gauge, count) in [

@@ -120,6 +120,10 @@ impl Setup {
     /// Where lines are forwarded, as many of a batch may be in flight as all upstreams take: how many there are at once is
     /// learned before each.
     pub(crate) fn settle(&mut self) {
+        #[cfg(debug_assertions)]
+        {
+            self.settings.window = crate::points::duration("WINDOW", self.settings.window);
+        }
         let most: usize = self.upstreams.iter().map(Upstream::most_at_once).sum();
         if most > 0 {
             self.settings.line_concurrency.get_or_insert(most.min(self.settings.max_line_concurrency));

@@ -25,7 +25,7 @@ impl Tenant {
 pub(crate) struct AccountId([u8; 32]);
 
 impl AccountId {
-    pub(crate) fn new(digest: [u8; 32]) -> AccountId {
+    pub(crate) const fn new(digest: [u8; 32]) -> AccountId {
         AccountId(digest)
     }
 

@@ -1,6 +1,7 @@
 //! Servers for the tests: PostgreSQL, S3, and a connection that breaks where a test wants it to.
 #![forbid(unsafe_code)]
 
+pub mod consistency;
 mod postgres;
 mod proxy;
 mod s3;

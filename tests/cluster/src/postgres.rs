@@ -65,6 +65,20 @@ impl Postgres {
         url(self.port)
     }
 
+    /// The URL of one of its databases.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://lote@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs a statement by `psql`; what it tells, a row a line.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let mut psql = self.program("psql");
+        psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url_of(database), "-c", sql]);
+        let output = psql.output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -1,6 +1,5 @@
 //! The keys that `lote gateway` lets in: reads the file of `--key-file`.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use crate::exit::CliError;
@@ -14,19 +13,16 @@ pub(super) struct Key {
     pub(super) key: String,
 }
 
-/// Adds the keys of a file with this text to those that were given.
+/// Adds the keys of a file with this text to those that were given. A name may have several keys, so that one can be
+/// replaced while the other is still in use.
 ///
 /// # Errors
 /// With exit 2, naming the line and never a key.
 pub(super) fn read(path: &Path, text: &str, mut keys: Vec<Key>) -> Result<Vec<Key>, CliError> {
     let before = keys.len();
-    let mut names = HashSet::new();
     for (number, line) in (1..).zip(text.lines()) {
         let wrong = |what: &str| CliError::usage(format!("{}, line {number}: {what}", path.display()));
         let Some(key) = key(line).map_err(wrong)? else { continue };
-        if key.name.as_ref().is_some_and(|name| !names.insert(name.clone())) {
-            return Err(wrong("this name is there already; give each key a name of its own"));
-        }
         if keys.len() == MOST_KEYS {
             return Err(wrong(&format!("at most {MOST_KEYS} keys may be let in")));
         }

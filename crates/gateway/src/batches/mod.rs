@@ -160,12 +160,18 @@ pub(crate) async fn cancel(
     let now = app.clock.now();
     let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
     let for_ever = fired.at(Stage::Made).find(|strike| strike.effect == Effect::CancellingForEver);
-    let (state, tenant, asked, stuck) = (Arc::clone(&app.state), caller.tenant, id.clone(), for_ever.is_some());
-    let cancelled = app.to_its_end(async move { state.cancel(tenant, &asked, stuck).await }).await?;
-    let (batch, is_changed) = cancelled.ok_or_else(|| ApiError::no_batch(&id))?;
+    let (cancelling, tenant, asked, stuck) = (Arc::clone(&app), caller.tenant, id.clone(), for_ever.is_some());
+    let cancel = async move {
+        let cancelled = cancelling.state.cancel(tenant, &asked, stuck).await?;
+        if let Some((batch, true)) = &cancelled {
+            cancelling.changed(tenant, batch);
+        }
+        cancelling.cancel(&asked);
+        Ok(cancelled)
+    };
+    let (batch, is_changed) = app.to_its_end(cancel).await?.ok_or_else(|| ApiError::no_batch(&id))?;
     if is_changed {
         for_ever.inspect(|strike| strike.happened());
-        app.changed(tenant, &batch);
     }
     if batch.status.is_terminal() {
         return Err(ApiError::new(
@@ -174,6 +180,5 @@ pub(crate) async fn cancel(
         ));
     }
     app.journal.record(caller.tenant, now, || Event::BatchCancelled { batch_id: id.clone() });
-    app.cancel(&id);
     Ok(Json(shown(&app, caller.view, &batch, &named)))
 }

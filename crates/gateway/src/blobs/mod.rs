@@ -9,6 +9,8 @@ mod disk;
 mod folder;
 #[cfg(feature = "cluster")]
 pub(crate) mod object;
+#[cfg(debug_assertions)]
+mod pointed;
 mod sweep;
 
 use std::io;
@@ -25,6 +27,8 @@ pub(crate) use blob::{Blob, Spool};
 pub(crate) use disk::Disk;
 #[cfg(any(test, feature = "data"))]
 pub(crate) use folder::Folder;
+#[cfg(debug_assertions)]
+pub(crate) use pointed::pointed;
 
 /// Bytes on their way out.
 pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send + Sync>>;

@@ -12,7 +12,8 @@ use axum::response::Response;
 use crate::app::App;
 use crate::clock::http_date;
 use crate::contract::View;
-use crate::faults::Operation;
+use crate::error::InDoubt;
+use crate::faults::{Abort, Aborts, Operation};
 use crate::http::RequestId;
 use crate::http::patience::{Floor, GuardedBody};
 use crate::http::struck;
@@ -32,8 +33,13 @@ pub(crate) async fn frame(State(app): State<Arc<App>>, request: Request, next: N
     request.extensions_mut().insert(RequestId(id.clone()));
     let fired = operation.map(|operation| app.script.fire(operation)).unwrap_or_default();
     let begun = Instant::now();
+    // Every connection has one.
+    let abort = request.extensions().get::<Abort>().cloned().unwrap_or_default();
     let mut response =
         if fired.is_empty() { next.run(request).await } else { struck::answer(&app, request, next, fired).await };
+    if response.extensions().get::<InDoubt>().is_some() {
+        abort.end(Aborts::Reset).await;
+    }
     sign(&app, &id, &mut response);
     if let Some(operation) = operation {
         let status = response.status().as_u16();

@@ -10,6 +10,8 @@ mod line;
 mod reader;
 mod results;
 mod scheduler;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use std::io;

@@ -7,6 +7,8 @@
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) mod conformance;
 mod memory;
+#[cfg(debug_assertions)]
+mod pointed;
 mod record;
 #[cfg(any(feature = "cluster", feature = "data"))]
 mod sql;
@@ -23,6 +25,8 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 pub(crate) use memory::Memory;
+#[cfg(debug_assertions)]
+pub(crate) use pointed::pointed;
 pub(crate) use record::{BatchRecord, Counts, FileRecord, Finding, Usage};
 #[cfg(feature = "cluster")]
 pub(crate) use sql::postgres;
@@ -192,6 +196,14 @@ pub(crate) struct Claim {
     pub(crate) attempts: u32,
     /// A line that was alone in flight when the last of too many workers died: it is not sent again, and fails.
     pub(crate) poisoned: Option<u32>,
+}
+
+/// What a worker knows that it holds: a batch, or one of its slices, with the epoch of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub(crate) batch: String,
+    pub(crate) slice: Option<u32>,
+    pub(crate) epoch: i64,
 }
 
 /// What there is to do.
@@ -376,6 +388,8 @@ pub(crate) trait State: Send + Sync + 'static {
     fn expire<'a>(&'a self, held: &'a Held) -> Ask<'a, ()>;
     /// Gives back what is not done: a batch, or one of its slices. It is no fault of the work.
     fn give_back<'a>(&'a self, me: &'a Worker, held: &'a Held, slice: Option<(u32, i64)>) -> Ask<'a, ()>;
+    /// Gives back all that this worker holds but these: claims whose answers were lost, and what it could not give back.
+    fn hold_only<'a>(&'a self, me: &'a Worker, known: &'a [Holding]) -> Ask<'a, ()>;
     fn results<'a>(&'a self, held: &'a Held) -> Ask<'a, Results>;
     fn recorded<'a>(&'a self, held: &'a Held, slice: u32) -> Ask<'a, Vec<Recorded>>;
     /// The last step, whose status gives way to a cancellation that came before. None when the worker no longer holds it.

@@ -76,7 +76,15 @@ impl Speaker {
             headers.insert("Idempotency-Key", key);
         }
         let url = format!("{}{}", self.upstream.url, endpoint.operation());
+        #[cfg(debug_assertions)]
+        if crate::points::pass("send", "before").await.is_some() {
+            return Err(Lost::Failed(Failure::broken_off()));
+        }
         let sent = self.http.post(url).headers(headers).body(body).send().await;
+        #[cfg(debug_assertions)]
+        if crate::points::pass("send", "after").await.is_some() {
+            return Err(Lost::Failed(Failure::broken_off()));
+        }
         sent.map_err(|error| if error.is_connect() { Lost::Unreached } else { Lost::Failed(Failure::broken_off()) })
     }
 

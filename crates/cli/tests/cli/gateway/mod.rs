@@ -281,7 +281,6 @@ fn signals_end_it_with_exit_0() {
 fn what_cannot_be_used_is_exit_2() {
     let folder = folder(&[
         ("empty.txt", b"\n \n"),
-        ("names.txt", b"a = k-1\nb = k-2\na = k-3\n"),
         ("words.txt", b"one two three\n"),
         ("faults.toml", b"[[fault]]\non = \"get-batch\"\neffect = \"answer-lost\"\nntn = 1\n"),
         ("broken.toml", b"seed = 1\n[[fault\n"),
@@ -294,8 +293,7 @@ fn what_cannot_be_used_is_exit_2() {
     ]);
     let path = |name: &str| folder.path().join(name).to_str().expect("a UTF-8 path").to_owned();
     let (empty, absent) = (path("empty.txt"), path("absent.txt"));
-    let (names, words, unknown, broken) =
-        (path("names.txt"), path("words.txt"), path("faults.toml"), path("broken.toml"));
+    let (words, unknown, broken) = (path("words.txt"), path("faults.toml"), path("broken.toml"));
     for (flags, expected) in [
         (&["--listen", "0.0.0.0:0"][..], "add --key or --key-file"),
         (&["--listen", "[::]:0"], "add --key or --key-file"),
@@ -304,7 +302,6 @@ fn what_cannot_be_used_is_exit_2() {
         (&["--key", ""], "a value is required for '--key"),
         (&["--key-file", &empty], "empty.txt: holds no key"),
         (&["--key-file", &absent], "absent.txt: cannot be read"),
-        (&["--key-file", &names], "names.txt, line 3: this name is there already"),
         (&["--key-file", &words], "words.txt, line 1: expected a key"),
         (&["--key-file", &path("mark.txt")], "mark.txt, line 2: holds a character that cannot be seen"),
         (&["--key-file", &path("unseen.txt")], "unseen.txt, line 1: holds a character that cannot be seen"),

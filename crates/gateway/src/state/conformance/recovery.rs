@@ -6,7 +6,7 @@ use crate::contract::Status;
 use crate::state::conformance::bench::{
     Bench, ONE, cut, end, ended, finishing, made, record, running, segment, slice, status, validating,
 };
-use crate::state::{Beat, Claim, Fate, Segment, State, Worker};
+use crate::state::{Beat, Claim, Fate, Holding, Segment, State, Worker};
 
 super::checks!(
     a_seed_stays,
@@ -20,7 +20,27 @@ super::checks!(
     who_leaves_gives_all_back,
     who_is_silent_loses_all,
     who_is_not_silent_keeps_all,
+    who_lives_gives_back_what_it_does_not_know_of,
 );
+
+async fn who_lives_gives_back_what_it_does_not_know_of(mut bench: Bench) {
+    let state = bench.open().await;
+    if !state.is_durable() {
+        return;
+    }
+    let me = state.join().await.unwrap();
+    running(&*state, &me, "b", &[10, 10]).await;
+    let (known, lost) = (slice(&*state, &me, 2, "b").await, slice(&*state, &me, 2, "b").await);
+    made(&*state, "c").await;
+    validating(&*state, &me, "c").await;
+    let holding = Holding { batch: "b".to_owned(), slice: Some(known.slice.number), epoch: known.epoch };
+    state.hold_only(&me, &[holding]).await.unwrap();
+    assert!(matches!(record(&*state, &me, segment(&lost, 0, &[0], false)).await, Fate::Fenced));
+    assert!(matches!(record(&*state, &me, segment(&known, 0, &[0], false)).await, Fate::Kept(None)));
+    assert_eq!(validating(&*state, &me, "c").await.attempts, 0, "nobody has died");
+    let again = slice(&*state, &me, 2, "b").await;
+    assert_eq!((again.slice.number, again.attempts), (lost.slice.number, 0));
+}
 
 async fn a_seed_stays(mut bench: Bench) {
     let state = bench.open().await;

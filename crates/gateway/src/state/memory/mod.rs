@@ -18,8 +18,8 @@ use futures_util::future::{BoxFuture, ready};
 use crate::blobs::{Accounts, Disk, Spool};
 use crate::metrics::Census;
 use crate::state::{
-    Ask, BatchRecord, Beat, Created, Cut, End, Fate, FileRecord, Finding, Held, NewBatch, NewFile, Options, Page,
-    Parcel, Query, Recorded, Results, Segment, Slice, State, StateError, Withdrawn, Work, Worker,
+    Ask, BatchRecord, Beat, Created, Cut, End, Fate, FileRecord, Finding, Held, Holding, NewBatch, NewFile, Options,
+    Page, Parcel, Query, Recorded, Results, Segment, Slice, State, StateError, Withdrawn, Work, Worker,
 };
 use crate::tenant::{AccountId, Tenant};
 
@@ -181,6 +181,11 @@ impl State for Memory {
 
     fn give_back<'a>(&'a self, _: &'a Worker, held: &'a Held, slice: Option<(u32, i64)>) -> Ask<'a, ()> {
         self.let_go(held, slice);
+        now(())
+    }
+
+    fn hold_only<'a>(&'a self, _: &'a Worker, _: &'a [Holding]) -> Ask<'a, ()> {
+        // No answer is ever lost here.
         now(())
     }
 

@@ -13,8 +13,8 @@ use crate::state::sql::Lane;
 use crate::state::sql::again::retried;
 use crate::state::sql::database::Sql;
 use crate::state::{
-    Ask, BatchRecord, Beat, Created, Cut, End, Fate, FileRecord, Finding, Held, NewBatch, NewFile, Page, Parcel, Query,
-    Recorded, Results, Segment, Slice, State, Withdrawn, Work, Worker,
+    Ask, BatchRecord, Beat, Created, Cut, End, Fate, FileRecord, Finding, Held, Holding, NewBatch, NewFile, Page,
+    Parcel, Query, Recorded, Results, Segment, Slice, State, Withdrawn, Work, Worker,
 };
 use crate::tenant::{AccountId, Tenant};
 
@@ -118,6 +118,10 @@ impl State for Sql {
 
     fn give_back<'a>(&'a self, me: &'a Worker, held: &'a Held, slice: Option<(u32, i64)>) -> Ask<'a, ()> {
         retried(move || self.0.give_back(me, held, slice)).boxed()
+    }
+
+    fn hold_only<'a>(&'a self, me: &'a Worker, known: &'a [Holding]) -> Ask<'a, ()> {
+        retried(move || self.0.hold_only(me, known)).boxed()
     }
 
     fn results<'a>(&'a self, held: &'a Held) -> Ask<'a, Results> {

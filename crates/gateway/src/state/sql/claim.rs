@@ -4,7 +4,6 @@
 use crate::state::sql::batches::{Ending, Stage};
 use crate::state::sql::cells::{Fields, count, int, text};
 use crate::state::sql::database::Database;
-use crate::state::sql::doubts::Doubt;
 use crate::state::sql::slices::{self, READY, SliceRow, answered, held_slots};
 use crate::state::sql::{Cell, Lane, Transaction};
 use crate::state::{Claim, StateError, Work, Worker};
@@ -28,7 +27,6 @@ enum Found {
 
 impl Database {
     pub(super) async fn claim(&self, me: &Worker, slots: u32, batch: Option<&str>) -> Result<Option<Work>, StateError> {
-        let mut doubts = self.settle_doubts().await?;
         for _ in 0..TRIES {
             let mut tx = self.begin(Lane::Work).await?;
             if !self.lives(&mut *tx, me).await? {
@@ -44,11 +42,8 @@ impl Database {
                     Found::Taken => continue,
                 },
             };
-            let committed = tx.commit().await;
-            if let (Err(StateError::Unknown(_)), Some(work)) = (&committed, &work) {
-                doubts.push(Doubt::of(me, work));
-            }
-            return committed.map(|()| work);
+            tx.commit().await?;
+            return Ok(work);
         }
         Ok(None)
     }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::blobs::{Blob, Blobs};
 use crate::ids::hex;
-use crate::state::sql::doubts::Doubt;
 use crate::state::sql::schema::{self, Spelling};
 use crate::state::sql::{Engine, Lane, Transaction, Words};
 use crate::state::{Options, StateError};
@@ -24,8 +23,6 @@ pub(super) struct Database {
     pub(super) owner: String,
     /// Keys of blobs that are files now, whose charges have nothing to give up.
     settled: Mutex<HashSet<String>>,
-    /// What it may hold without knowing it.
-    pub(super) doubts: tokio::sync::Mutex<Vec<Doubt>>,
 }
 
 impl Sql {
@@ -36,12 +33,14 @@ impl Sql {
         blobs: Arc<dyn Blobs>,
         options: Options,
     ) -> io::Result<Sql> {
+        #[cfg(debug_assertions)]
+        let (engine, blobs) = (crate::state::sql::pointed::pointed(engine), crate::blobs::pointed(blobs));
         let mut tx = engine.begin(Lane::Work).await.map_err(io::Error::other)?;
         let seed = schema::prepare(&mut *tx, spelling, &hex(&random()?)).await.map_err(io::Error::other)??;
         tx.commit().await.map_err(io::Error::other)?;
         let seed = unhex(&seed).ok_or_else(|| io::Error::other("the seed of the database cannot be read"))?;
-        let (owner, settled, doubts) = (hex(&random()?), Mutex::default(), tokio::sync::Mutex::default());
-        let database = Arc::new(Database { engine, blobs, options, seed, owner, settled, doubts });
+        let (owner, settled) = (hex(&random()?), Mutex::default());
+        let database = Arc::new(Database { engine, blobs, options, seed, owner, settled });
         if database.engine.lease().is_none() {
             database.recover_all().await.map_err(io::Error::other)?;
             database.give_up_pending().await.map_err(io::Error::other)?;

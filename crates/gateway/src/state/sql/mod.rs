@@ -10,12 +10,13 @@ mod charge;
 mod claim;
 mod create;
 mod database;
-mod doubts;
 mod ending;
 mod files;
 mod finish;
 mod lists;
 mod outbox;
+#[cfg(debug_assertions)]
+mod pointed;
 #[cfg(feature = "cluster")]
 pub(crate) mod postgres;
 mod record;

@@ -1,14 +1,19 @@
 //! Takes from workers what they hold: from those that leave, and from those that are silent, which counts against the work.
 
-use crate::state::StateError;
 use crate::state::sql::again::retried;
+use crate::state::sql::batches::Stage;
 use crate::state::sql::cells::{Fields, int, maybe_int, text};
 use crate::state::sql::database::Database;
 use crate::state::sql::slices::{self, SliceRow, answered};
 use crate::state::sql::{Lane, Transaction};
+use crate::state::{Holding, StateError, Worker};
 
 /// After so many deaths a line that was alone in flight is not sent again.
 const TOO_MANY: u32 = 5;
+
+/// The batches of which a worker holds something.
+const HELD_BY: &str = "SELECT id FROM batches WHERE worker = $1 AND stage < 3 \
+                       UNION SELECT batch FROM slices WHERE worker = $1 AND state = 1 ORDER BY 1";
 
 impl Database {
     /// Of workers whose lease is over.
@@ -55,17 +60,34 @@ impl Database {
         if !was_there {
             return Ok(());
         }
-        let sql = "SELECT id FROM batches WHERE worker = $1 AND stage < 3 \
-                   UNION SELECT batch FROM slices WHERE worker = $1 AND state = 1 ORDER BY 1";
-        for row in tx.query(sql, &[text(worker)]).await? {
-            self.take_batch(&mut *tx, &Fields::from(row).text()?, worker, died).await?;
+        for row in tx.query(HELD_BY, &[text(worker)]).await? {
+            self.take_batch(&mut *tx, &Fields::from(row).text()?, worker, died, &[]).await?;
         }
         tx.commit().await
     }
 
-    async fn take_batch(&self, tx: &mut dyn Transaction, id: &str, worker: &str, died: bool) -> Result<(), StateError> {
+    /// A worker that lives holds no more than it knows of.
+    pub(super) async fn hold_only(&self, me: &Worker, known: &[Holding]) -> Result<(), StateError> {
+        let mut tx = self.begin(Lane::Work).await?;
+        for row in tx.query(HELD_BY, &[text(&me.id)]).await? {
+            self.take_batch(&mut *tx, &Fields::from(row).text()?, &me.id, false, known).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn take_batch(
+        &self,
+        tx: &mut dyn Transaction,
+        id: &str,
+        worker: &str,
+        died: bool,
+        but: &[Holding],
+    ) -> Result<(), StateError> {
+        let is_known = |slice: Option<u32>, epoch: i64| {
+            but.iter().any(|known| known.batch == id && known.slice == slice && known.epoch == epoch)
+        };
         let Some(mut row) = self.lock(tx, id).await? else { return Ok(()) };
-        if row.worker.as_deref() == Some(worker) {
+        if row.stage < Stage::Over && row.worker.as_deref() == Some(worker) && !is_known(None, row.epoch) {
             row.attempts += u32::from(died);
             self.free(tx, &mut row).await?;
         }
@@ -75,7 +97,10 @@ impl Database {
             self.words().for_update
         );
         for slice in tx.query(&sql, &[text(id), text(worker)]).await? {
-            self.free_slice(tx, id, &SliceRow::read(slice)?, died).await?;
+            let slice = SliceRow::read(slice)?;
+            if !is_known(Some(slice.slice.number), slice.epoch) {
+                self.free_slice(tx, id, &slice, died).await?;
+            }
         }
         self.settle_stage(tx, &mut row).await?;
         row.save(tx).await

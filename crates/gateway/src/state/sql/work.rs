@@ -84,7 +84,7 @@ impl Database {
         Ok(Some(record))
     }
 
-    pub(super) async fn give_back_now(
+    pub(super) async fn give_back(
         &self,
         me: &Worker,
         held: &Held,

@@ -1,0 +1,253 @@
+//! Kills, stops and fails real gateways at every named point, and holds what came of it against what they promise.
+//!
+//! A sample runs by default; `LOTE_POINTS=all` runs everything, `LOTE_POINT=record` what has that in its name, as a failure
+//! prints it. `LOTE_BIN` names the command: a debug build with `--features lote-cli/full`. `LOTE_AT_ONCE=N` runs N scenarios
+//! at once.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lote_cluster_tests::consistency::{Kind, Place, Report, Scenario, Servers, Table, lote, run};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Where the state of a scenario is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum At {
+    /// In a folder of one process.
+    Data,
+    /// In PostgreSQL and S3, which three processes share.
+    Shared,
+    /// The same, with files in a folder in place of S3.
+    Files,
+}
+
+/// One cell of the table.
+#[derive(Clone, Debug)]
+struct Try {
+    at: At,
+    /// A point, or what is done from outside.
+    point: String,
+    mode: &'static str,
+    kind: Kind,
+    plan: Option<String>,
+}
+
+/// Scenarios that are known to be broken, with the reason. One that passes fails the run: it is to be taken from here.
+const KNOWN: [(&str, &str); 0] = [];
+
+/// Calls that only read, or that nothing hangs on.
+const LEFT_OUT: [&str; 8] = ["batch.", "batches.", "file.", "files.", "ready.", "census.", "due.", "withdraw."];
+
+/// Points that are tried by default, with what happens there.
+const SAMPLE: [&str; 13] = [
+    "data create_batch.commit.after kill",
+    "data create_batch.commit.after lost",
+    "data validated.commit.after kill",
+    "data record.commit.before kill",
+    "data record.commit.after lost",
+    "data finish.commit.before kill",
+    "data outside upstream",
+    "shared create_batch.commit.after kill",
+    "shared record.commit.before stop",
+    "shared claim.execute kill",
+    "shared finish.commit.after kill",
+    "shared cancel.commit.after lost",
+    "shared outside cut",
+];
+
+impl At {
+    fn name(self) -> &'static str {
+        match self {
+            At::Data => "data",
+            At::Shared => "shared",
+            At::Files => "files",
+        }
+    }
+}
+
+impl Try {
+    fn name(&self) -> String {
+        format!("{} {} {}", self.at.name(), self.point, self.mode)
+    }
+}
+
+fn place(at: At, servers: Option<&Arc<Servers>>, folder: &Path) -> Option<Place> {
+    Some(match at {
+        At::Data => Place::Folder(folder.join("data")),
+        At::Shared => servers?.place(None),
+        At::Files => servers?.place(Some(folder.join("blobs"))),
+    })
+}
+
+async fn attempt(at: At, kind: Kind, plan: Option<String>, servers: Option<&Arc<Servers>>) -> Option<Report> {
+    let folder = tempfile::tempdir().unwrap();
+    let place = place(at, servers, folder.path())?;
+    let scenario = Scenario { place, kind, plan, folder: folder.path().to_owned() };
+    // A task of its own: a panic is a failure of this scenario alone.
+    match tokio::spawn(run(scenario)).await {
+        Ok(report) => Some(report),
+        Err(error) => {
+            Some(Report { violations: vec![format!("the harness broke: {error}")], is_hit: true, ..Report::default() })
+        }
+    }
+}
+
+/// What happens from outside, at no named point.
+fn outside(at: At) -> Vec<Try> {
+    let kinds: &[(&'static str, Kind)] = &[
+        ("kill", Kind::Kill),
+        ("stop", Kind::Stop),
+        ("term", Kind::Term),
+        ("term-twice", Kind::TermTwice),
+        ("upstream", Kind::Upstream),
+        ("expiry", Kind::Expiry),
+        if at == At::Data { ("full", Kind::Full) } else { ("cut", Kind::Cut) },
+    ];
+    let tries = kinds.iter().map(|(mode, kind)| Try { at, point: "outside".to_owned(), mode, kind: *kind, plan: None });
+    tries.collect()
+}
+
+/// Every point that a run passes, with what may happen there.
+fn inside(at: At, kind: Kind, points: &BTreeMap<String, usize>) -> Vec<Try> {
+    let mut tries = Vec::new();
+    for (point, times) in points {
+        if LEFT_OUT.iter().any(|left_out| point.starts_with(left_out)) {
+            continue;
+        }
+        let mut modes = vec!["kill"];
+        if at != At::Data && (point.contains("commit") || point.ends_with("begin") || point.starts_with("claim.")) {
+            modes.push("stop");
+        }
+        if point.ends_with(".before") || point.ends_with(".begin") {
+            modes.push("error");
+        }
+        if point.ends_with(".after") {
+            modes.push("lost");
+        }
+        let nth = match (at, times) {
+            (At::Data, ..3) | (_, ..12) => 1,
+            (At::Data, ..20) => 2,
+            _ => 3,
+        };
+        for mode in modes {
+            tries.push(Try { at, point: point.clone(), mode, kind, plan: Some(format!("{point}={nth}:{mode}")) });
+        }
+    }
+    tries
+}
+
+/// How often each point is passed when nothing happens.
+fn passed(report: &Report) -> BTreeMap<String, usize> {
+    let mut points = BTreeMap::new();
+    for point in &report.points {
+        *points.entry(point.clone()).or_default() += 1;
+    }
+    points
+}
+
+fn told(report: &Report) -> String {
+    let Report { batches, sent, surplus, deaths, stops, refused, unknown, took, .. } = report;
+    format!(
+        "{batches} batches, {sent} lines sent, {surplus} again, {deaths} deaths, {stops} stops, {refused} refused, \
+         {unknown} unanswered, {:.1} s",
+        took.as_secs_f64()
+    )
+}
+
+fn main() -> ExitCode {
+    if env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    if runtime.block_on(all()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether everything held.
+async fn all() -> bool {
+    if !lote().is_file() {
+        println!("{} is not there: cargo build --workspace --bin lote --features lote-cli/full", lote().display());
+        return env::var_os("CI").is_none();
+    }
+    let since = Instant::now();
+    let servers = Servers::start().await;
+    let is_all = env::var("LOTE_POINTS").is_ok_and(|points| points == "all");
+    let only = env::var("LOTE_POINT").ok();
+    let places: &[At] = if servers.is_some() { &[At::Data, At::Shared, At::Files] } else { &[At::Data] };
+    let mut tries = Vec::new();
+    let mut is_good = true;
+    for at in places {
+        for kind in [Kind::Plain, Kind::Expiry] {
+            let Some(report) = attempt(*at, kind, None, servers.as_ref()).await else { continue };
+            println!("{} {kind:?}, where nothing happens: {}", at.name(), told(&report));
+            if !report.violations.is_empty() {
+                println!("  {}\n{}", report.violations.join("\n  "), report.logs);
+                is_good = false;
+            }
+            let mut points = passed(&report);
+            if kind == Kind::Expiry {
+                // What the other story does not do.
+                points.retain(|point, _| point.starts_with("expire.") || point.starts_with("give_back."));
+            }
+            tries.extend(inside(*at, kind, &points));
+        }
+        tries.extend(outside(*at));
+    }
+    tries.retain(|one| {
+        let name = one.name();
+        match &only {
+            Some(only) => name.contains(only.as_str()),
+            None if is_all => one.at != At::Files || one.point.contains("blob") || one.point == "outside",
+            None => SAMPLE.contains(&name.as_str()),
+        }
+    });
+    is_good &= work(tries, servers).await;
+    println!("{:.0} s", since.elapsed().as_secs_f64());
+    is_good
+}
+
+async fn work(tries: Vec<Try>, servers: Option<Arc<Servers>>) -> bool {
+    let at_once = env::var("LOTE_AT_ONCE").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let (count, places) = (tries.len(), Arc::new(Semaphore::new(at_once)));
+    let mut running = JoinSet::new();
+    for one in tries {
+        let (places, servers) = (Arc::clone(&places), servers.clone());
+        running.spawn(async move {
+            let _place = places.acquire_owned().await.unwrap();
+            let report = attempt(one.at, one.kind, one.plan.clone(), servers.as_ref()).await;
+            (one, report)
+        });
+    }
+    let (mut table, mut is_good, mut tried, mut missed, mut done) = (Table::default(), true, 0, 0, 0);
+    while let Some(ended) = running.join_next().await {
+        let (one, Some(report)) = ended.unwrap() else { continue };
+        done += 1;
+        let name = one.name();
+        let known = KNOWN.iter().find(|(known, _)| *known == name);
+        let holds = report.violations.is_empty();
+        let cell = match (report.is_hit, holds, known) {
+            (_, false, Some(_)) => "known",
+            (_, false, None) => "FAILS",
+            (false, true, _) => "-",
+            (true, true, Some(_)) => "PASSES",
+            (true, true, None) => "ok",
+        };
+        is_good &= !matches!(cell, "FAILS" | "PASSES");
+        tried += usize::from(report.is_hit);
+        missed += usize::from(!report.is_hit);
+        println!("{done}/{count} {name}: {cell}: {}", told(&report));
+        if let Some((_, why)) = known {
+            println!("  {why}{}", if holds { "; this no longer fails: take it from KNOWN" } else { "" });
+        }
+        if cell == "FAILS" {
+            println!("  {}\n  again: LOTE_POINT=\"{name}\"\n{}", report.violations.join("\n  "), report.logs);
+        }
+        table.put(&one.point, &format!("{}-{}", one.at.name(), one.mode), cell);
+    }
+    println!("\n{table}\n{tried} tried, {missed} not passed");
+    is_good
+}
