@@ -44,7 +44,7 @@ impl Postgres {
     /// Starts the server, when it was made or stopped.
     pub fn run(&self) {
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c deadlock_timeout=100ms",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c deadlock_timeout=100ms -c max_connections=500",
             self.port
         );
         let log = self.folder.path().join("log");

@@ -87,7 +87,7 @@ fn place(at: At, servers: Option<&Arc<Servers>>, folder: &Path) -> Option<Place>
 async fn attempt(at: At, kind: Kind, plan: Option<String>, servers: Option<&Arc<Servers>>) -> Option<Report> {
     let folder = tempfile::tempdir().unwrap();
     let place = place(at, servers, folder.path())?;
-    let scenario = Scenario { place, kind, plan, folder: folder.path().to_owned() };
+    let scenario = Scenario { place, kind, plan, folder: folder.path().to_owned(), stop_for: None };
     // A task of its own: a panic is a failure of this scenario alone.
     match tokio::spawn(run(scenario)).await {
         Ok(report) => Some(report),
@@ -108,7 +108,15 @@ fn outside(at: At) -> Vec<Try> {
         ("expiry", Kind::Expiry),
         if at == At::Data { ("full", Kind::Full) } else { ("cut", Kind::Cut) },
     ];
-    let tries = kinds.iter().map(|(mode, kind)| Try { at, point: "outside".to_owned(), mode, kind: *kind, plan: None });
+    // A line kills whichever process there is.
+    let poison: &[_] = if at == At::Data { &[("poison", Kind::Poison)] } else { &[] };
+    let tries = kinds.iter().chain(poison).map(|(mode, kind)| Try {
+        at,
+        point: "outside".to_owned(),
+        mode,
+        kind: *kind,
+        plan: None,
+    });
     tries.collect()
 }
 

@@ -3,30 +3,37 @@
 mod body;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::contract::View;
 use crate::error::{ApiError, quote};
-use crate::faults::{Effect, Fired, Stage};
+use crate::faults::{Abort, Aborts, Effect, Fired, Stage};
 use crate::http::{Caller, Id, Params, json_object};
 use crate::idempotency::{self, Parameters};
 use crate::journal::Event;
 use crate::run;
-use crate::state::{BatchRecord, Created, NewBatch, Query, StateError, Withdrawn};
+use crate::state::{BatchRecord, Cause, Created, NewBatch, Query, StateError, Withdrawn};
 
 use body::CreateBody;
+
+/// How long is found out whether a batch was made, before the client is left without an answer.
+const DOUBT: Duration = Duration::from_secs(5);
+
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// `POST /batches`
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     fired: Fired,
+    Extension(abort): Extension<Abort>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
@@ -57,7 +64,12 @@ pub(crate) async fn create(
     };
     let input = new.input_file_id.clone();
     let making = Arc::clone(&app);
-    match app.to_its_end(async move { make(&making, &new).await }).await? {
+    let made = match app.to_its_end(async move { make(&making, &new).await }).await {
+        // An error would say that there is no batch, and there may be one.
+        Err(StateError::Unknown(_)) => abort.end(Aborts::Reset).await,
+        made => made?,
+    };
+    match made {
         Created::Made(batch) => {
             begin(&app, caller, &fired, &batch, key);
             Ok(Json(caller.view.batch(&batch)))
@@ -86,12 +98,21 @@ pub(crate) async fn create(
 /// error has not happened.
 async fn make(app: &App, new: &NewBatch) -> Result<Created, StateError> {
     match app.state.create_batch(new).await {
-        Err(StateError::Unknown(cause)) => match app.state.withdraw(new).await {
-            Ok(Withdrawn::Never) => Err(StateError::NotDone(cause)),
-            Ok(Withdrawn::Exists(batch)) => Ok(Created::Made(batch)),
-            Err(error) => Err(StateError::Unknown(Box::new(error))),
-        },
+        Err(StateError::Unknown(cause)) => settle(app, new, cause).await,
         created => created,
+    }
+}
+
+/// Asks until it is known whether a batch was made, or long enough.
+async fn settle(app: &App, new: &NewBatch, cause: Cause) -> Result<Created, StateError> {
+    let until = tokio::time::Instant::now() + DOUBT;
+    loop {
+        match app.state.withdraw(new).await {
+            Ok(Withdrawn::Never) => return Err(StateError::NotDone(cause)),
+            Ok(Withdrawn::Exists(batch)) => return Ok(Created::Made(batch)),
+            Err(_) if tokio::time::Instant::now() < until => tokio::time::sleep(ASK_AGAIN).await,
+            Err(_) => return Err(StateError::Unknown(cause)),
+        }
     }
 }
 

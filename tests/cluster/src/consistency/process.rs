@@ -82,6 +82,7 @@ pub(super) struct Setup<'a> {
     pub(super) window: Option<Duration>,
     pub(super) most_blocks: Option<u64>,
     pub(super) grace: Duration,
+    pub(super) stop_for: Option<Duration>,
 }
 
 /// The command that is tried.
@@ -105,7 +106,7 @@ fn port() -> u16 {
 impl Gateways {
     /// Starts all processes, and waits until they can be asked.
     pub(super) async fn start(setup: Setup<'_>) -> Gateways {
-        let Setup { place, witness, folder, plan, window, most_blocks, grace } = setup;
+        let Setup { place, witness, folder, plan, window, most_blocks, grace, stop_for } = setup;
         fs::create_dir_all(folder.join("tmp")).unwrap();
         let config = format!(
             "[[upstream]]\nurl = \"{}\"\nmax_concurrency = {}\ntimeout = 2\nretries = 8\n",
@@ -130,7 +131,8 @@ impl Gateways {
         let processes = (0..count)
             .map(|_| Mutex::new(Process { port: port(), child: None, stopped: None, is_kept: true, starts: 0 }))
             .collect();
-        let stop_for = if count == 1 { Duration::from_secs(1) } else { LEASE * 2 + LEASE / 4 };
+        let usual = if count == 1 { Duration::from_secs(1) } else { LEASE * 2 + LEASE / 4 };
+        let stop_for = stop_for.unwrap_or(usual);
         let inner = Arc::new(Inner { recipe, processes, happened: Mutex::default(), stop_for });
         for at in 0..count {
             let plan = plan.filter(|_| count == 1 || at + 1 < count);

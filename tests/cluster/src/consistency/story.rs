@@ -50,6 +50,8 @@ pub enum Kind {
     Term,
     /// Two signals at once: it ends without any grace.
     TermTwice,
+    /// One line kills the process that sends it, each time.
+    Poison,
     /// The upstream fails, answers late, twice, in part, or never.
     Upstream,
 }
@@ -61,6 +63,8 @@ pub struct Scenario {
     /// What happens at which points.
     pub plan: Option<String>,
     pub folder: PathBuf,
+    /// How long a process stays stopped; by default longer than its lease.
+    pub stop_for: Option<Duration>,
 }
 
 /// What was promised of a batch, or perhaps was.
@@ -137,7 +141,7 @@ fn lines(mark: &str, wish: &Wish) -> (String, Vec<String>) {
 /// Runs a scenario to its end, and holds it against all that is promised.
 pub async fn run(scenario: Scenario) -> Report {
     let since = Instant::now();
-    let Scenario { place, kind, plan, folder } = scenario;
+    let Scenario { place, kind, plan, folder, stop_for } = scenario;
     let witness = Arc::new(Witness::start().await);
     let setup = Setup {
         place: &place,
@@ -147,6 +151,7 @@ pub async fn run(scenario: Scenario) -> Report {
         window: (kind == Kind::Expiry).then_some(Duration::from_millis(2500)),
         most_blocks: (kind == Kind::Full).then_some(1500),
         grace: Duration::from_secs(20),
+        stop_for,
     };
     let gateways = Arc::new(Gateways::start(setup).await);
     let client = Client::new(gateways.ports(), ALPHA);
@@ -166,6 +171,15 @@ pub async fn run(scenario: Scenario) -> Report {
         acts.spawn(expiring(Arc::clone(&story)));
     } else {
         acts.spawn(cancelled(Arc::clone(&story)));
+    }
+    if kind == Kind::Poison {
+        let killing = Arc::downgrade(&gateways);
+        witness.on_kill(move || {
+            if let Some(gateways) = killing.upgrade() {
+                (0..gateways.ports().len()).for_each(|at| gateways.signal(at, Signal::KILL));
+            }
+        });
+        acts.spawn(poison(Arc::clone(&story)));
     }
     if kind == Kind::Upstream {
         acts.spawn(upstream(Arc::clone(&story)));
@@ -364,6 +378,13 @@ async fn upstream(story: Arc<Story>) {
     story.make(&Wish { manners: manners.to_vec(), ..Wish::new(BETA, "upstream", 0, "") }).await;
 }
 
+/// One line of these kills whoever sends it; the others are answered all the same.
+async fn poison(story: Arc<Story>) {
+    let mut manners = vec!["quick"; 12];
+    manners[5] = "kills";
+    story.make(&Wish { manners, ..Wish::new(BETA, "poison", 0, "") }).await;
+}
+
 /// A batch that is cancelled while its lines are at the upstream.
 async fn cancelled(story: Arc<Story>) {
     let wish = Wish {
@@ -481,7 +502,7 @@ async fn trouble(kind: Kind, place: Place, gateways: Arc<Gateways>, story: Arc<S
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     match kind {
-        Kind::Plain | Kind::Expiry | Kind::Upstream => {}
+        Kind::Plain | Kind::Expiry | Kind::Upstream | Kind::Poison => {}
         Kind::Cut => {
             for _ in 0..6 {
                 place.cut();

@@ -30,9 +30,13 @@ pub struct Sent {
 const QUICK: Duration = Duration::from_millis(25);
 const SLOW: Duration = Duration::from_millis(400);
 
+/// Kills a process, for a line that does so.
+type Kill = Arc<Mutex<Option<Box<dyn Fn() + Send>>>>;
+
 pub struct Witness {
     port: u16,
     log: Arc<Mutex<Vec<Sent>>>,
+    kill: Kill,
 }
 
 impl Witness {
@@ -40,16 +44,23 @@ impl Witness {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let log = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&log);
+        let (shared, kill) = (Arc::clone(&log), Kill::default());
+        let killing = Arc::clone(&kill);
         let connections = AtomicU64::new(0);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (log, connection) = (Arc::clone(&shared), connections.fetch_add(1, Ordering::Relaxed));
+                let connection = connections.fetch_add(1, Ordering::Relaxed);
+                let (log, kill) = (Arc::clone(&shared), Arc::clone(&killing));
                 // An error is a process that has died.
-                tokio::spawn(async move { drop(serve(stream, connection, &log).await) });
+                tokio::spawn(async move { drop(serve(stream, connection, &log, &kill).await) });
             }
         });
-        Witness { port, log }
+        Witness { port, log, kill }
+    }
+
+    /// What happens when a line comes that kills its process.
+    pub(super) fn on_kill(&self, kill: impl Fn() + Send + 'static) {
+        *self.kill.lock().unwrap() = Some(Box::new(kill));
     }
 
     /// As `--upstream` and `[[upstream]]` want it.
@@ -77,7 +88,7 @@ pub(super) fn is_sent_again(manner: &str) -> bool {
     matches!(manner, "never" | "error" | "broken" | "late")
 }
 
-async fn serve(stream: TcpStream, connection: u64, log: &Mutex<Vec<Sent>>) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, connection: u64, log: &Mutex<Vec<Sent>>, kill: &Kill) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     loop {
@@ -124,6 +135,12 @@ async fn serve(stream: TcpStream, connection: u64, log: &Mutex<Vec<Sent>>) -> st
             ("never", true) => {
                 let mut byte = [0];
                 stream.read_exact(&mut byte).await?;
+                return Ok(());
+            }
+            ("kills", _) => {
+                if let Some(kill) = &*kill.lock().unwrap() {
+                    kill();
+                }
                 return Ok(());
             }
             // Later than the gateway waits: this answer comes to nobody.

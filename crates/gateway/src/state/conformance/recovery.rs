@@ -16,6 +16,7 @@ super::checks!(
     a_cancelled_batch_ends_after_a_death,
     a_last_answer_before_a_death_ends_a_batch,
     a_line_that_kills_is_found_out,
+    who_has_a_slice_that_kills_gets_no_other,
     a_line_that_kills_is_forgotten_when_it_is_answered,
     who_leaves_gives_all_back,
     who_is_silent_loses_all,
@@ -198,6 +199,29 @@ async fn a_line_that_kills_is_found_out(mut bench: Bench) {
     state.give_back(&me, &claim.held, Some((0, claim.epoch))).await.unwrap();
     let claim = slice(&*state, &me, 4, "b").await;
     assert_eq!((claim.attempts, claim.slots, claim.sent, claim.poisoned), (3, 1, 4, None));
+}
+
+async fn who_has_a_slice_that_kills_gets_no_other(mut bench: Bench) {
+    let mut state = bench.open().await;
+    if !state.is_durable() {
+        return;
+    }
+    let me = state.join().await.unwrap();
+    running(&*state, &me, "b", &[4, 4, 4]).await;
+    for _ in 0..3 {
+        let me = state.join().await.unwrap();
+        assert_eq!(
+            [slice(&*state, &me, 1, "b").await, slice(&*state, &me, 1, "b").await].map(|claim| claim.slice.number),
+            [0, 1]
+        );
+        state = bench.killed(state).await;
+    }
+    let (one, two) = (state.join().await.unwrap(), state.join().await.unwrap());
+    let (first, second) = (slice(&*state, &one, 1, "b").await, slice(&*state, &one, 1, "b").await);
+    assert_eq!((first.slice.number, first.attempts), (0, 3));
+    assert_eq!((second.slice.number, second.attempts), (2, 0), "slice 1 would die with slice 0");
+    assert!(state.claim(&one, 1, Some("b")).await.unwrap().is_none());
+    assert_eq!(slice(&*state, &two, 1, "b").await.slice.number, 1, "another has none of them");
 }
 
 async fn a_line_that_kills_is_forgotten_when_it_is_answered(mut bench: Bench) {

@@ -103,6 +103,11 @@ impl Database {
         batch: Option<&str>,
     ) -> Result<Found, StateError> {
         let free = self.free_of("b");
+        // Of slices that workers have died with each worker has one at a time: else the others of them would be in flight at
+        // the next death as well, and be blamed for it.
+        let sql = format!("SELECT number FROM slices WHERE state = 1 AND worker = $1 AND attempts >= {SINGLY} LIMIT 1");
+        let is_at_risk = !tx.query(&sql, &[text(&me.id)]).await?.is_empty();
+        let calm = if is_at_risk { format!(" AND r.attempts < {SINGLY}") } else { String::new() };
         let (only, cells) = of_batch(batch, "$2", vec![int(tx.now_ms())]);
         let sql = format!(
             "WITH held AS (SELECT batch, SUM(slots) AS slots FROM slices WHERE state = 1 GROUP BY batch), \
@@ -112,7 +117,7 @@ impl Database {
              LEFT JOIN accounts_held a ON a.account = b.account \
              WHERE b.stage = 1 AND b.ending = 0 AND b.stuck = 0 AND b.deadline > $1{only} \
              AND COALESCE(h.slots, 0) < b.max_concurrency \
-             AND EXISTS (SELECT 1 FROM slices r WHERE r.batch = b.id AND r.state = 0) \
+             AND EXISTS (SELECT 1 FROM slices r WHERE r.batch = b.id AND r.state = 0{calm}) \
              ORDER BY COALESCE(a.slots, 0), COALESCE(h.slots, 0), b.made, b.seq LIMIT 1{free}"
         );
         let Some(row) = tx.query(&sql, &cells).await?.into_iter().next() else { return Ok(Found::Nothing) };
@@ -121,7 +126,7 @@ impl Database {
         let left = batch.max_concurrency.saturating_sub(held_slots(tx, &batch.record.id).await?);
         let is_open = batch.stage == Stage::Running && batch.ending == Ending::Not;
         let sql = format!(
-            "SELECT {} FROM slices WHERE batch = $1 AND state = {READY} ORDER BY number LIMIT 1{}",
+            "SELECT {} FROM slices r WHERE r.batch = $1 AND r.state = {READY}{calm} ORDER BY r.number LIMIT 1{}",
             slices::COLUMNS,
             self.words().for_update
         );
