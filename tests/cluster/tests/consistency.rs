@@ -70,6 +70,16 @@ impl At {
     }
 }
 
+impl At {
+    fn told(self) -> &'static str {
+        match self {
+            At::Data => "One process with a folder",
+            At::Shared => "Three processes with PostgreSQL and S3",
+            At::Files => "Three processes with PostgreSQL and files in a folder",
+        }
+    }
+}
+
 impl Try {
     fn name(&self) -> String {
         format!("{} {} {}", self.at.name(), self.point, self.mode)
@@ -230,7 +240,8 @@ async fn work(tries: Vec<Try>, servers: Option<Arc<Servers>>) -> bool {
             (one, report)
         });
     }
-    let (mut table, mut is_good, mut tried, mut missed, mut done) = (Table::default(), true, 0, 0, 0);
+    let mut tables: BTreeMap<At, (Table, Vec<String>)> = BTreeMap::new();
+    let (mut is_good, mut tried, mut missed, mut done) = (true, 0, 0, 0);
     while let Some(ended) = running.join_next().await {
         let (one, Some(report)) = ended.unwrap() else { continue };
         done += 1;
@@ -254,8 +265,17 @@ async fn work(tries: Vec<Try>, servers: Option<Arc<Servers>>) -> bool {
         if cell == "FAILS" {
             println!("  {}\n  again: LOTE_POINT=\"{name}\"\n{}", report.violations.join("\n  "), report.logs);
         }
-        table.put(&one.point, &format!("{}-{}", one.at.name(), one.mode), cell);
+        let (table, outside) = tables.entry(one.at).or_default();
+        if one.plan.is_some() {
+            table.put(&one.point, one.mode, cell);
+        } else {
+            outside.push(format!("{} {cell}", one.mode));
+        }
     }
-    println!("\n{table}\n{tried} tried, {missed} not passed");
+    for (at, (table, mut outside)) in tables {
+        outside.sort();
+        println!("\n{}\n{table}from outside: {}", at.told(), outside.join(", "));
+    }
+    println!("\n{tried} tried, {missed} not passed (-)");
     is_good
 }

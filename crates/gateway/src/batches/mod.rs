@@ -5,16 +5,16 @@ mod body;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::contract::View;
 use crate::error::{ApiError, quote};
-use crate::faults::{Abort, Aborts, Effect, Fired, Stage};
+use crate::faults::{Effect, Fired, Stage};
 use crate::http::{Caller, Id, Params, json_object};
 use crate::idempotency::{self, Parameters};
 use crate::journal::Event;
@@ -33,7 +33,6 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     fired: Fired,
-    Extension(abort): Extension<Abort>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
@@ -64,12 +63,7 @@ pub(crate) async fn create(
     };
     let input = new.input_file_id.clone();
     let making = Arc::clone(&app);
-    let made = match app.to_its_end(async move { make(&making, &new).await }).await {
-        // An error would say that there is no batch, and there may be one.
-        Err(StateError::Unknown(_)) => abort.end(Aborts::Reset).await,
-        made => made?,
-    };
-    match made {
+    match app.to_its_end(async move { make(&making, &new).await }).await? {
         Created::Made(batch) => {
             begin(&app, caller, &fired, &batch, key);
             Ok(Json(caller.view.batch(&batch)))
