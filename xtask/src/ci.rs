@@ -57,6 +57,7 @@ enum Program {
     Python,
     PkgConfig,
     Rustup,
+    Shell,
 }
 
 const DENY: Need =
@@ -75,7 +76,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -197,6 +198,21 @@ const STEPS: [Step; 17] = [
         runs: Runs::Outside("tables"),
         needs: &PYTHON,
         fix: "correct lote export as the reader says above",
+        excused: None,
+    },
+    Step {
+        // After `tables`, which leaves the full command where this step looks for it.
+        name: "cluster",
+        runs: Runs::Cargo(
+            &["test", "--manifest-path", "tests/cluster/Cargo.toml"],
+            &[("CARGO_TARGET_DIR", "target/cluster")],
+        ),
+        needs: &[Need {
+            program: Program::Shell,
+            words: &["-c", "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb"],
+            otherwise: "PostgreSQL's programs are not installed",
+        }],
+        fix: "correct the gateway's state as the tests say above",
         excused: None,
     },
     Step {
@@ -334,6 +350,7 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
             Program::Python => outside::passes(root, outside::PYTHON, need.words),
             Program::PkgConfig => outside::passes(root, "pkg-config", need.words),
             Program::Rustup => outside::passes(root, "rustup", need.words),
+            Program::Shell => outside::passes(root, "sh", need.words),
         };
         if !works {
             return Ok(Outcome::Skipped(need.otherwise.to_owned()));

@@ -45,6 +45,9 @@ const FULL: &[&str] = &["--features", "lote-cli/full", "--test", "full"];
 /// The simulation of runs.
 const SIMULATION: &[&str] = &["--lib"];
 
+/// Gateways that are killed, stopped and failed: a crate with a workspace of its own, and the full command that it runs.
+const CONSISTENCY: [&str; 5] = ["test", "--manifest-path", "tests/cluster/Cargo.toml", "--test", "consistency"];
+
 /// The tests of runs at length: where each is, and the variable that says how much of it, with its values.
 const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 7] = [
     (PROCESSES, "a_run_that_is_killed_at_any_moment_pays_nothing_twice", "LOTE_ROUNDS", &["20"]),
@@ -62,8 +65,30 @@ const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 7] = [
 ///
 /// When something does not build.
 pub fn night(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
-    let runs = runs(root, out)?;
+    let runs = runs(root, out)?.max(consistency(root, out)?);
     Ok(runs.max(fuzz(root, seconds, out)?))
+}
+
+/// All points and modes at which a gateway may die.
+fn consistency(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
+    writeln!(out, "== gateways that die, stop and fail at every point")?;
+    out.flush()?;
+    let cannot = |error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust");
+    let mut found = EXIT_FRESH;
+    let build = ["build", "--workspace", "--bin", "lote", "--features", "lote-cli/full"];
+    for words in [&build[..], &CONSISTENCY] {
+        let mut command = Command::new("cargo");
+        command.args(words).env("LOTE_POINTS", "all").current_dir(root).stdin(Stdio::null());
+        if words == CONSISTENCY {
+            command.env("CARGO_TARGET_DIR", "target/cluster");
+        }
+        let pass = |bytes: &[u8]| out.write_all(bytes).and_then(|()| out.flush());
+        if !tee::run(command, None, pass).map_err(cannot)?.success() {
+            writeln!(out, "{}", Finding::new("gateways do not keep what they promise".to_owned(), "see above"))?;
+            found = EXIT_STALE;
+        }
+    }
+    Ok(found)
 }
 
 /// Runs the tests of runs at length.

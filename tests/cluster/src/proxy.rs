@@ -64,6 +64,12 @@ impl Proxy {
         *self.fault.lock().unwrap() = Some(fault);
     }
 
+    /// Ends a silence: what was said meanwhile is lost.
+    pub fn restore(&self) {
+        *self.fault.lock().unwrap() = None;
+        self.cut();
+    }
+
     /// Whether what was to happen has happened.
     pub fn has_failed(&self) -> bool {
         self.fault.lock().unwrap().is_none()

@@ -1,6 +1,6 @@
 //! What every place for blobs has to do, as one suite.
 
-#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "a suite of tests, which fail by panics"))]
+#![expect(clippy::unwrap_used, reason = "a suite of tests, which fail by panics")]
 
 use std::io;
 use std::sync::Arc;

@@ -13,8 +13,9 @@ use tokio::io::AsyncSeekExt;
 
 use crate::blobs::{Blobs, Reader, Sink};
 
-/// Where bytes are before they are whole. Nobody but the process that has the lock of all of it writes there.
-const UNFINISHED: &str = "unfinished";
+/// Where bytes are before they are whole: no key is spelled so. Nobody but the process that has the lock of all of it writes
+/// there.
+const UNFINISHED: &str = ".unfinished";
 
 /// Bytes in a folder.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Folder {
             let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             !part.is_empty() && part.bytes().all(is_plain)
         };
-        if key.split('/').all(part) && key.split('/').next() != Some(UNFINISHED) {
+        if key.split('/').all(part) {
             Ok(self.root.join(key))
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no key of a blob"))
@@ -141,6 +142,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::blobs::conformance;
 
     async fn put(blobs: &Folder, key: &str, parts: &[&'static str]) {
         let mut sink = blobs.begin(key).await.unwrap();
@@ -148,6 +150,14 @@ mod tests {
             sink.write(Bytes::from(*part)).await.unwrap();
         }
         sink.finish().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_does_what_a_place_for_blobs_has_to() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || -> Arc<dyn Blobs> { Arc::new(Folder::open(root.path()).unwrap()) };
+        conformance::check(&open()).await;
+        assert_eq!(conformance::read(&open(), "kept", 0).await.unwrap(), b"kept");
     }
 
     #[tokio::test]
@@ -182,7 +192,7 @@ mod tests {
     async fn no_key_leads_out_of_the_folder() {
         let root = tempfile::tempdir().unwrap();
         let blobs = Folder::open(root.path()).unwrap();
-        for key in ["", "/", "/etc", "a//b", "a/", "..", "a/../b", "A", "a.b", "unfinished/x", "a\\b", "a\0"] {
+        for key in ["", "/", "/etc", "a//b", "a/", "..", "a/../b", "A", "a.b", ".unfinished/x", "a\\b", "a\0"] {
             assert_eq!(blobs.begin(key).await.err().unwrap().kind(), io::ErrorKind::InvalidInput, "{key:?}");
         }
     }

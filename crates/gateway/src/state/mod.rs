@@ -121,6 +121,7 @@ pub(crate) enum Created {
 
 /// What came of taking back a create whose answer is not known.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few at a time, and not for long")]
 pub(crate) enum Withdrawn {
     /// It was not made, and never will be.
     Never,
@@ -246,6 +247,7 @@ pub(crate) struct Segment {
 
 /// What became of a segment.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few at a time, and not for long")]
 pub(crate) enum Fate {
     /// It is kept. The batch is here when this was what was missing of it: it is `finalizing` now.
     Kept(Option<BatchRecord>),
@@ -255,6 +257,7 @@ pub(crate) enum Fate {
 
 /// The results of a batch that is to be finished.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few at a time, and not for long")]
 pub(crate) enum Results {
     /// The two files are written already, and these lines are answered.
     Written { output: Option<Spool>, error: Option<Spool>, slice: Option<(Slice, Vec<bool>)> },

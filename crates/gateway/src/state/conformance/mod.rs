@@ -9,6 +9,7 @@ mod ending;
 mod files;
 mod outbox;
 mod recovery;
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod working;
@@ -43,8 +44,15 @@ macro_rules! checks {
 }
 use checks;
 
-const ALL: &[&[(&str, Check)]] =
-    &[files::CHECKS, creating::CHECKS, working::CHECKS, ending::CHECKS, recovery::CHECKS, outbox::CHECKS];
+const ALL: &[&[(&str, Check)]] = &[
+    files::CHECKS,
+    creating::CHECKS,
+    working::CHECKS,
+    ending::CHECKS,
+    recovery::CHECKS,
+    outbox::CHECKS,
+    simulation::CHECKS,
+];
 
 /// Does all checks, each in a place of its own, and returns the names of those that have failed; what was wrong they have
 /// printed as panics.

@@ -13,6 +13,7 @@ const FORMAT: i64 = 1;
 /// How a database spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spelling {
+    #[cfg_attr(not(feature = "data"), expect(dead_code, reason = "SQLite is there with the feature"))]
     Sqlite,
     Postgres,
 }

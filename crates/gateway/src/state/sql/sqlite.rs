@@ -422,7 +422,7 @@ mod tests {
         let mut text = String::new();
         tokio::io::AsyncReadExt::read_to_string(&mut file.blob.open(0).await.unwrap(), &mut text).await.unwrap();
         assert_eq!(text, "kept");
-        assert_eq!(fs::read_dir(after.join("blobs").join("unfinished")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(after.join("blobs").join(".unfinished")).unwrap().count(), 0);
         // The room of what was cut is there again, to the last byte.
         let mut spool = after_kill.spool(&account).await.unwrap();
         spool.write(&[b'x'; 996]).await.unwrap();
