@@ -40,6 +40,8 @@ pub enum Kind {
     Expiry,
     /// All connections to the database are ended, again and again.
     Cut,
+    /// The database crashes, and comes back.
+    Crash,
     /// Each process is killed once, at no point in particular.
     Kill,
     /// Each process is stopped for longer than its lease.
@@ -514,6 +516,12 @@ async fn trouble(kind: Kind, place: Place, gateways: Arc<Gateways>, story: Arc<S
             for _ in 0..6 {
                 place.cut();
                 tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        }
+        Kind::Crash => {
+            for _ in 0..2 {
+                tokio::task::block_in_place(|| place.crash(Duration::from_secs(2)));
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
         Kind::Kill | Kind::Stop => {
