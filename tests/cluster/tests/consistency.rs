@@ -2,7 +2,7 @@
 //!
 //! A sample runs by default; `LOTE_POINTS=all` runs everything, `LOTE_POINT=record` what has that in its name, as a failure
 //! prints it. `LOTE_BIN` names the command: a debug build with `--features lote-cli/full`. `LOTE_AT_ONCE=N` runs N scenarios
-//! at once.
+//! at once. `LOTE_RANDOM=N` makes N scenarios of several points at random instead, from `LOTE_SEED`.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -168,6 +168,45 @@ fn passed(report: &Report) -> BTreeMap<String, usize> {
     points
 }
 
+/// Scenarios of several points at once, where the processes are troubled from outside as well, or not.
+fn random(tries: &[Try], mut seed: u64, count: usize) -> Vec<Try> {
+    let mut draw = |most: usize| {
+        // SplitMix64.
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = seed;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % most as u64).unwrap()
+    };
+    let mut drawn = Vec::new();
+    while drawn.len() < count {
+        let first = &tries[draw(tries.len())];
+        let same: Vec<&Try> = tries.iter().filter(|one| one.at == first.at && one.plan.is_some()).collect();
+        let steps: Vec<String> = (0..=draw(4))
+            .map(|_| {
+                let one = same[draw(same.len())];
+                let nth = 1 + draw(6);
+                let onwards = if one.mode == "lost" && draw(3) == 0 { "+" } else { "" };
+                match draw(4) {
+                    0 => format!("{}={nth}:pause:{}", one.point, 50 + draw(700)),
+                    _ if one.mode == "kill" => format!("{}={nth}:kill", one.point),
+                    _ if onwards == "+" => format!("{0}={nth}:lost;{0}={1}:lost", one.point, nth + 1),
+                    _ => format!("{}={nth}:{}", one.point, one.mode),
+                }
+            })
+            .collect();
+        let plan = steps.join(";");
+        let plan = (!plan.contains("join.") && !plan.contains("other.")).then_some(plan);
+        let Some(plan) = plan else { continue };
+        let kind = match (first.kind, draw(3)) {
+            (Kind::Poison | Kind::Full, _) | (_, 0) => Kind::Plain,
+            (kind, _) => kind,
+        };
+        drawn.push(Try { at: first.at, point: format!("{kind:?} {plan}"), mode: "", kind, plan: Some(plan) });
+    }
+    drawn
+}
+
 fn told(report: &Report) -> String {
     let Report { batches, sent, surplus, deaths, stops, refused, unknown, took, .. } = report;
     format!(
@@ -214,6 +253,13 @@ async fn all() -> bool {
             tries.extend(inside(*at, kind, &points));
         }
         tries.extend(outside(*at));
+    }
+    if let Some(count) = env::var("LOTE_RANDOM").ok().and_then(|count| count.parse().ok()) {
+        let seed = env::var("LOTE_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| since.elapsed().subsec_nanos().into());
+        println!("LOTE_SEED={seed}");
+        let tries = random(&tries, seed, count);
+        return work(tries, servers).await && is_good;
     }
     tries.retain(|one| {
         let name = one.name();

@@ -156,5 +156,12 @@ async fn rule_14_bytes_go_before_rows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_full_for_a_while() {
-    kept(At::Data, Kind::Full, "", None).await;
+    let Some(report) = kept(At::Data, Kind::Full, "", None).await else { return };
+    assert!(report.troubles > 0, "it was never full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_crashes_and_comes_back() {
+    let Some(report) = kept(At::Shared, Kind::Crash, "", None).await else { return };
+    assert!(report.troubles > 0, "nobody noticed");
 }

@@ -30,6 +30,8 @@ pub struct Report {
     pub took: Duration,
     /// All points that were passed.
     pub points: Vec<String>,
+    /// How often a process has told that it could not use its state or its storage.
+    pub troubles: usize,
     /// Of the processes, when something is wrong.
     pub logs: String,
 }
@@ -79,12 +81,13 @@ pub(super) fn check(
         results(mark, batch, &made.lines, log, &mut answers, &mut wrong);
     }
     let points = gateways.points();
-    let surplus = sent(log, seen, &happened, &gateways.logs(), kind, plan, &mut wrong);
+    let logs = gateways.logs();
+    let surplus = sent(log, seen, &happened, &logs, kind, plan, &mut wrong);
     let count = |what: fn(What) -> bool| happened.iter().filter(|happened| what(happened.what)).count();
     let ends = count(|what| matches!(what, What::Ended(code) if code != 0));
     // At its start a process ends when it cannot use its state; whoever watches over it starts it again.
     let is_start = plan.is_some_and(|plan| plan.starts_with("join.") || plan.starts_with("other."));
-    if ends > 0 && kind != Kind::Full && kind != Kind::Cut && !is_start {
+    if ends > 0 && !matches!(kind, Kind::Full | Kind::Cut | Kind::Crash) && !is_start {
         wrong.push(format!("a process has ended by itself, {ends} times"));
     }
     wrong.sort();
@@ -101,6 +104,7 @@ pub(super) fn check(
         unknown: known.unknown.len(),
         took: Duration::ZERO,
         points,
+        troubles: logs.matches("StateTrouble").count() + logs.matches(" 503 in ").count(),
         logs: String::new(),
     }
 }
@@ -194,7 +198,8 @@ fn results(
     for line in output {
         let id = line["custom_id"].as_str().unwrap_or_default();
         let content = line["response"]["body"]["choices"][0]["message"]["content"].as_str().unwrap_or_default();
-        let answer = content.strip_prefix(&format!("{id} answer ")).and_then(|answer| answer.parse::<u64>().ok());
+        let answer = content.strip_prefix(&format!("{id} answer "));
+        let answer = answer.and_then(|answer| answer.split(' ').next()?.parse::<u64>().ok());
         let given = answer.and_then(|answer| log.iter().find(|sent| sent.answer == answer));
         match given {
             Some(sent) if sent.line == id && sent.answered.is_some() => {
@@ -266,7 +271,7 @@ fn sent(
     let planned = plan.map_or(0, |plan| 2 * plan.matches("send.").count());
     let most = match kind {
         // Each process loses all of its slices when its database is away for longer than its lease.
-        Kind::Cut => 3 * AHEAD * AT_ONCE,
+        Kind::Cut | Kind::Crash => 3 * AHEAD * AT_ONCE,
         Kind::Full => AHEAD * AT_ONCE,
         _ => 0,
     } + events * AHEAD * AT_ONCE

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::{BUCKET, Postgres, S3};
 
@@ -65,6 +66,15 @@ impl Place {
             Place::Shared { servers, .. } => {
                 S3::environment(servers.s3.port()).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
             }
+        }
+    }
+
+    /// Lets the database crash, and come back after so long.
+    pub fn crash(&self, away: Duration) {
+        if let Place::Shared { servers, .. } = self {
+            servers.postgres.crash();
+            std::thread::sleep(away);
+            servers.postgres.run();
         }
     }
 

@@ -37,7 +37,6 @@ pub(super) enum What {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Happened {
     pub(super) at: Instant,
-    pub(super) process: usize,
     pub(super) what: What,
 }
 
@@ -271,8 +270,8 @@ impl Inner {
         process.starts += 1;
     }
 
-    fn tell(&self, at: usize, what: What) {
-        self.happened.lock().unwrap().push(Happened { at: Instant::now(), process: at, what });
+    fn tell(&self, what: What) {
+        self.happened.lock().unwrap().push(Happened { at: Instant::now(), what });
     }
 
     fn look(&self) {
@@ -280,7 +279,7 @@ impl Inner {
             let mut process = lock(&self.processes[at]);
             let Some(child) = &mut process.child else { continue };
             if let Some(status) = child.try_wait().unwrap() {
-                self.tell(at, status.code().map_or(What::Died, What::Ended));
+                self.tell(status.code().map_or(What::Died, What::Ended));
                 process.child = None;
                 let is_kept = process.is_kept;
                 drop(process);
@@ -293,12 +292,12 @@ impl Inner {
             match process.stopped {
                 None if is_stopped(pid) => {
                     process.stopped = Some(Instant::now());
-                    self.tell(at, What::Stopped);
+                    self.tell(What::Stopped);
                 }
                 Some(since) if since.elapsed() >= self.stop_for => {
                     process.stopped = None;
                     let _ = kill_process(pid, Signal::CONT);
-                    self.tell(at, What::Woken);
+                    self.tell(What::Woken);
                 }
                 _ => {}
             }

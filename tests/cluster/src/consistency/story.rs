@@ -40,6 +40,8 @@ pub enum Kind {
     Expiry,
     /// All connections to the database are ended, again and again.
     Cut,
+    /// The database crashes, and comes back.
+    Crash,
     /// Each process is killed once, at no point in particular.
     Kill,
     /// Each process is stopped for longer than its lease.
@@ -162,7 +164,11 @@ pub async fn run(scenario: Scenario) -> Report {
     let troubling = tokio::spawn(trouble(kind, place.clone(), Arc::clone(&gateways), Arc::clone(&story)));
 
     let mut acts = JoinSet::new();
-    acts.spawn(by_key(Arc::clone(&story)));
+    // Slices of one line, or of several where it is about lines.
+    let is_about_lines = plan
+        .as_deref()
+        .is_none_or(|plan| ["record", "claim", "send", "heartbeat"].iter().any(|point| plan.contains(point)));
+    acts.spawn(by_key(Arc::clone(&story), if is_about_lines { 300 } else { 40 }));
     acts.spawn(bad(Arc::clone(&story)));
     acts.spawn(beta(Arc::clone(&story), kind));
     acts.spawn(disconnecting(Arc::clone(&story)));
@@ -345,8 +351,8 @@ fn create(file: &str, mark: &str, more: &Value) -> Value {
 }
 
 /// A batch whose create is repeated by another key of the account.
-async fn by_key(story: Arc<Story>) {
-    let made = story.make(&Wish { keyed: true, ..Wish::new(ALPHA, "keyed", 40, "quick") }).await;
+async fn by_key(story: Arc<Story>, lines: usize) {
+    let made = story.make(&Wish { keyed: true, ..Wish::new(ALPHA, "keyed", lines, "quick") }).await;
     let file =
         story.known().files.iter().find(|(_, _, text)| text.contains(&format!("{}-0 ", made.mark))).unwrap().1.clone();
     let (client, body) = (story.client.with(ALPHA_TOO), create(&file, &made.mark, &json!({})));
@@ -369,7 +375,10 @@ async fn bad(story: Arc<Story>) {
 
 async fn beta(story: Arc<Story>, kind: Kind) {
     let lines = if kind == Kind::Upstream { 10 } else { 24 };
-    story.make(&Wish::new(BETA, "beta", lines, "quick")).await;
+    let mut wish = Wish::new(BETA, "beta", lines, "quick");
+    wish.manners[3] = "large";
+    wish.manners[7] = "large";
+    story.make(&wish).await;
     story.make(&Wish { keyed: true, ..Wish::new(BETA, "beta-slow", 6, "slow") }).await;
 }
 
@@ -507,6 +516,12 @@ async fn trouble(kind: Kind, place: Place, gateways: Arc<Gateways>, story: Arc<S
             for _ in 0..6 {
                 place.cut();
                 tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        }
+        Kind::Crash => {
+            for _ in 0..2 {
+                tokio::task::block_in_place(|| place.crash(Duration::from_secs(2)));
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
         Kind::Kill | Kind::Stop => {

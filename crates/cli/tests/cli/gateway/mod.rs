@@ -163,12 +163,14 @@ fn a_byte_order_mark_is_no_part_of_a_key() {
 
 #[test]
 fn keys_of_a_file_have_names_or_none() {
-    let content = "# ours\nplain-key==\nacme = key-a\nglobex key-b\ninitech = \"key-c\"\n";
+    let content = "# ours\nplain-key==\nacme = key-a\nglobex key-b\ninitech = \"key-c\"\nacme = key-d\n";
     let folder = folder(&[("keys.txt", content.as_bytes())]);
     let keys = folder.path().join("keys.txt");
     let gateway = Running::start(&["--journal", "--key-file", keys.to_str().expect("a UTF-8 path")]);
-    assert_eq!(gateway.ready["keys"], 4);
-    for (key, name) in [("plain-key==", "key-1"), ("key-a", "acme"), ("key-b", "globex"), ("key-c", "initech")] {
+    assert_eq!(gateway.ready["keys"], 5);
+    // The last one is to replace the second: they are one tenant.
+    let named = [("key-a", "acme"), ("key-b", "globex"), ("key-c", "initech"), ("key-d", "acme")];
+    for (key, name) in [("plain-key==", "key-1")].into_iter().chain(named) {
         let part = "--b\r\ncontent-disposition: form-data; name=";
         let form = format!("{part}\"purpose\"\r\n\r\nbatch\r\n{part}\"file\"; filename=\"r\"\r\n\r\nx\r\n--b--\r\n");
         gateway.ask("POST /v1/files", key, "content-type: multipart/form-data; boundary=b\r\n", &form);
