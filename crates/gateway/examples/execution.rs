@@ -26,7 +26,7 @@ const SINGLE: usize = 2_000;
 const CLIENTS: usize = 4;
 
 /// Batches at work beside them.
-const LOAD: usize = 4;
+const LOAD: usize = 8;
 
 /// Ticks of the clock in /proc a second: what Linux has on every machine that this runs on.
 const TICKS: f64 = 100.0;
