@@ -56,7 +56,7 @@ const SAMPLE: [&str; 13] = [
     "shared record.commit.before stop",
     "shared claim.execute kill",
     "shared finish.commit.after kill",
-    "shared cancel.commit.after lost",
+    "data cancel.commit.after lost",
     "shared outside cut",
 ];
 

@@ -1,5 +1,9 @@
 //! An upstream that remembers every request, and misbehaves when the text of a line asks it to.
 //!
+//! A second answer comes in one piece with the first: then the gateway's client sees that nobody has asked for it, and closes
+//! the connection. One that comes later, when the next request is on its way there, is the answer to that for every client of
+//! HTTP/1.1: nothing in it says which request it is to.
+//!
 //! A text is `NAME MANNER`: the name is unlike that of every other line of the run, and the manner says what happens.
 
 use std::net::Ipv4Addr;
@@ -116,8 +120,8 @@ async fn serve(stream: TcpStream, connection: u64, log: &Mutex<Vec<Sent>>, kill:
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let text = body["messages"][0]["content"].as_str().unwrap_or_default();
-        let (line, manner) = text.split_once(' ').unwrap_or((text, "quick"));
+        let asked = body["messages"][0]["content"].as_str().unwrap_or_default();
+        let (line, manner) = asked.split_once(' ').unwrap_or((asked, "quick"));
         let (place, is_first) = {
             let mut log = lock(log);
             let is_first = !log.iter().any(|sent| sent.line == line);
@@ -152,7 +156,9 @@ async fn serve(stream: TcpStream, connection: u64, log: &Mutex<Vec<Sent>>, kill:
             _ => tokio::time::sleep(QUICK).await,
         }
         if (manner, is_first) == ("error", true) {
-            answer(&mut stream, 500, &json!({"error": {"message": "too much"}})).await?;
+            let told = text(500, &json!({"error": {"message": "too much"}}));
+            stream.write_all(told.as_bytes()).await?;
+            stream.flush().await?;
             continue;
         }
         let beside = if manner == "large" { "x".repeat(LARGE) } else { String::new() };
@@ -172,17 +178,16 @@ async fn serve(stream: TcpStream, connection: u64, log: &Mutex<Vec<Sent>>, kill:
         if let Some(sent) = lock(log).get_mut(place) {
             sent.answered = Some(Instant::now());
         }
-        answer(&mut stream, 200, &told).await?;
-        if manner == "twice" {
-            answer(&mut stream, 200, &told).await?;
-        }
+        let times = if manner == "twice" { 2 } else { 1 };
+        stream.write_all(text(200, &told).repeat(times).as_bytes()).await?;
+        stream.flush().await?;
     }
 }
 
-async fn answer(stream: &mut BufReader<TcpStream>, status: u16, body: &Value) -> std::io::Result<()> {
+/// An answer as it is on the wire.
+fn text(status: u16, body: &Value) -> String {
     let body = body.to_string();
     let head =
         format!("HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
-    stream.write_all(format!("{head}{body}").as_bytes()).await?;
-    stream.flush().await
+    head + &body
 }
