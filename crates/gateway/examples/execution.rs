@@ -25,11 +25,17 @@ const ANSWER: Duration = Duration::from_millis(20);
 const SINGLE: usize = 2_000;
 const CLIENTS: usize = 4;
 
+/// Batches at work beside them.
+const LOAD: usize = 8;
+
 /// Ticks of the clock in /proc a second: what Linux has on every machine that this runs on.
 const TICKS: f64 = 100.0;
 
 fn main() -> Fallible<()> {
+    // Nothing here speaks TLS, but a client of HTTP wants to know whose cryptography it would use.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let args: Vec<String> = std::env::args().skip(1).collect();
+    // At most 50,000, which is the gateway's limit.
     let lines: usize = args.first().map_or(Ok(20_000), |text| text.parse())?;
     let batches: usize = args.get(1).map_or(Ok(1), |text| text.parse())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -67,12 +73,15 @@ fn main() -> Fallible<()> {
         let gateway = Process::start(folder.path(), flags, Some(&upstream))?;
         let alone = runtime.block_on(gateway.single())?;
         let beside = runtime.block_on(async {
-            let batch = gateway.create(200_000.min(lines * 10), "[[sleep=20]] ").await?;
-            gateway.running(&batch).await?;
+            let mut last = String::new();
+            for _ in 0..LOAD {
+                last = gateway.create(lines, "[[sleep=20]] ").await?;
+                gateway.running(&last).await?;
+            }
             let beside = gateway.single().await?;
-            let ended = gateway.batch(&batch).await?;
+            let ended = gateway.batch(&last).await?;
             if ended["status"] != "in_progress" {
-                return Err("the batch was over before the single requests were: give more lines".into());
+                return Err("the batches were over before the single requests were: give more lines".into());
             }
             Fallible::Ok(beside)
         })?;
@@ -139,10 +148,14 @@ impl Process {
     }
 
     async fn running(&self, id: &str) -> Fallible<()> {
-        while self.batch(id).await?["request_counts"]["completed"] == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        loop {
+            let batch = self.batch(id).await?;
+            match batch["status"].as_str() {
+                Some("in_progress") => return Ok(()),
+                Some("validating") => tokio::time::sleep(Duration::from_millis(20)).await,
+                _ => return Err(format!("a batch does not run: {batch}").into()),
+            }
         }
-        Ok(())
     }
 
     /// The time until all are over, from the creation of the last, and what the gateway took of the processor.
