@@ -41,12 +41,17 @@ async fn rule_1_a_commit_whose_answer_is_lost() {
             let Some(report) = kept(at, Kind::Plain, plan, None).await else { return };
             assert_eq!(report.refused, 0, "it was made: {plan}");
         }
+        // Several times: of the clients some do not wait for their answers.
+        let times = |point: &str, action: &str| {
+            (1..=5).map(|nth| format!("{point}={nth}:{action}")).collect::<Vec<_>>().join(";")
+        };
         // Not made, and said so.
-        let plan = "create_batch.before=1:error;create_batch.commit.before=2:error";
-        assert!(kept(at, Kind::Plain, plan, None).await.unwrap().refused > 0);
+        let plan =
+            format!("{};{}", times("create_batch.before", "error"), times("create_batch.commit.before", "error"));
+        assert!(kept(at, Kind::Plain, &plan, None).await.unwrap().refused > 0);
         // Never found out: the client is left without an answer.
-        let plan = "create_batch.commit.after=1:lost;withdraw.before=1+:error";
-        let report = kept(at, Kind::Plain, plan, None).await.unwrap();
+        let plan = format!("{};withdraw.before=1+:error", times("create_batch.commit.after", "lost"));
+        let report = kept(at, Kind::Plain, &plan, None).await.unwrap();
         assert_eq!(report.refused, 0, "nobody knew");
         assert!(report.unknown > 3, "a client was told what nobody knew");
     }
