@@ -7,6 +7,27 @@ use std::time::Duration;
 
 use crate::{BUCKET, Postgres, S3};
 
+/// What is to have no rows.
+const LEAKS: [(&str, &str); 4] = [
+    (
+        "files, bytes and batches that are counted too many",
+        "SELECT * FROM (SELECT \
+         a.files - (SELECT count(*) FROM files f WHERE f.account = a.id AND f.gone IS NULL) \
+         - (SELECT count(*) FROM blobs b WHERE b.account = a.id AND b.state = 0) AS files, \
+         a.bytes - (SELECT coalesce(sum(f.bytes), 0) FROM files f WHERE f.account = a.id AND f.gone IS NULL) \
+         - (SELECT coalesce(sum(b.reserved), 0) FROM blobs b WHERE b.account = a.id AND b.state = 0) AS bytes, \
+         a.batches - (SELECT count(*) FROM batches b WHERE b.account = a.id AND b.stage < 4) AS batches \
+         FROM accounts a) AS counted WHERE files <> 0 OR bytes <> 0 OR batches <> 0",
+    ),
+    ("slices that are left", "SELECT batch, number FROM slices"),
+    ("segments that are left", "SELECT batch, slice FROM segments"),
+    (
+        "bytes that are kept for nobody",
+        "SELECT key FROM blobs b WHERE state = 1 \
+         AND NOT EXISTS (SELECT 1 FROM files f WHERE f.blob = b.key AND f.gone IS NULL)",
+    ),
+];
+
 /// The servers that all scenarios share; each has a database and a folder of its own there.
 pub struct Servers {
     pub postgres: Postgres,
@@ -67,6 +88,17 @@ impl Place {
                 S3::environment(servers.s3.port()).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
             }
         }
+    }
+
+    /// What an account is counted to have, and has not; and what is left of work that is over. The database of one process
+    /// is not asked.
+    pub fn leaks(&self) -> Vec<String> {
+        let Place::Shared { servers, database, .. } = self else { return Vec::new() };
+        let ask = |what: &str, sql: &str| {
+            let told = servers.postgres.sql(database, sql);
+            (!told.is_empty()).then(|| format!("{what}: {}", told.replace('\n', ", ")))
+        };
+        LEAKS.iter().filter_map(|(what, sql)| ask(what, sql)).collect()
     }
 
     /// Lets the database crash, and come back after so long.

@@ -82,6 +82,8 @@ pub(super) struct Setup<'a> {
     pub(super) most_blocks: Option<u64>,
     pub(super) grace: Duration,
     pub(super) stop_for: Option<Duration>,
+    /// How long the upstream is waited for, in seconds.
+    pub(super) timeout: u32,
 }
 
 /// The command that is tried.
@@ -105,10 +107,10 @@ fn port() -> u16 {
 impl Gateways {
     /// Starts all processes, and waits until they can be asked.
     pub(super) async fn start(setup: Setup<'_>) -> Gateways {
-        let Setup { place, witness, folder, plan, window, most_blocks, grace, stop_for } = setup;
+        let Setup { place, witness, folder, plan, window, most_blocks, grace, stop_for, timeout } = setup;
         fs::create_dir_all(folder.join("tmp")).unwrap();
         let config = format!(
-            "[[upstream]]\nurl = \"{}\"\nmax_concurrency = {}\ntimeout = 2\nretries = 8\n",
+            "[[upstream]]\nurl = \"{}\"\nmax_concurrency = {}\ntimeout = {timeout}\nretries = 8\n",
             witness.url(),
             super::story::AT_ONCE
         );
