@@ -175,8 +175,8 @@ fn rooms_know_only_what_is_below_them() {
     let modules = modules();
     let tops = at_the_top(&graph(&modules));
     for (room, known) in [
-        ("blobs", &["ids", "tenant"][..]),
-        ("state", &["blobs", "clock", "contract", "ids", "metrics", "tenant"]),
+        ("blobs", &["ids", "outside", "points", "tenant"][..]),
+        ("state", &["blobs", "clock", "contract", "ids", "metrics", "outside", "points", "tenant"]),
         ("recorder", &["notices", "state"]),
         ("lease", &["state"]),
         (
