@@ -24,6 +24,8 @@ ROOT = HERE.parent.parent
 PASSED, FAILED, SKIPPED = 0, 1, 77
 # Seconds; the last three are for one prefix, for one client, and for all readers of tables.
 INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES = 240, 20, 10, 120, 60, 60
+# How long a gateway finishes what is at work.
+GRACE = 30
 # What webhooks are signed with.
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
 # What pip and npm print when no registry answers; anything else is a failure, such as a version that is not there.
@@ -193,10 +195,12 @@ def gateway(lote, work, *flags):
         if child.poll() is not None:
             raise Failed(f"lote gateway has ended by itself, with exit code {child.returncode}")
         child.terminate()
+        # One with a state finishes what is at work, for 30 s unless told otherwise.
+        patience = STOP + (GRACE if {"--data", "--database"} & set(flags) else 0)
         try:
-            code = child.wait(timeout=STOP)
+            code = child.wait(timeout=patience)
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"lote gateway still runs {STOP} s after SIGTERM") from error
+            raise Failed(f"lote gateway still runs {patience} s after SIGTERM") from error
         if code != 0:
             raise Failed(f"lote gateway ended with exit code {code} after SIGTERM")
     finally:
