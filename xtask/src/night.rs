@@ -45,8 +45,10 @@ const FULL: &[&str] = &["--features", "lote-cli/full", "--test", "full"];
 /// The simulation of runs.
 const SIMULATION: &[&str] = &["--lib"];
 
-/// Gateways that are killed, stopped and failed: a crate with a workspace of its own, and the full command that it runs.
-const CONSISTENCY: [&str; 5] = ["test", "--manifest-path", "tests/cluster/Cargo.toml", "--test", "consistency"];
+/// Gateways that are killed, stopped and failed, and asked by schemathesis: a crate with a workspace of its own, and the full
+/// command that it runs.
+const CONSISTENCY: [&str; 7] =
+    ["test", "--manifest-path", "tests/cluster/Cargo.toml", "--test", "consistency", "--test", "clients"];
 
 /// The tests of runs at length: where each is, and the variable that says how much of it, with its values.
 const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 7] = [
