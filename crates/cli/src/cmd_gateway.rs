@@ -315,8 +315,13 @@ async fn serve(
     }
     tokio::select! {
         () = gateway.shutdown() => {}
-        // A second Ctrl-C ends it at once; what was at work is sent again by the next gateway.
-        () = stop.asked() => {}
+        () = stop.asked() => tokio::select! {
+            // What was at an upstream is sent again by the next gateway; answers that have come are kept.
+            () = gateway.stop(), if keeping::is_kept(args) => {}
+            // A third Ctrl-C, or a second without a state, waits for nothing.
+            () = stop.asked(), if keeping::is_kept(args) => {}
+            else => {}
+        },
     }
     for leftover in gateway.leftovers() {
         out::note(format_args!("note: {leftover}"));

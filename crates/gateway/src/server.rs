@@ -155,11 +155,16 @@ impl Gateway {
     /// A gateway whose state outlives it begins nothing new, and first finishes what is at an upstream, for up to its
     /// [grace](crate::Builder::grace); what is left, another or the next one goes on with.
     pub async fn shutdown(&self) {
-        self.app.drain.cancel();
+        if self.app.state.is_durable() {
+            self.app.drain.cancel();
+        } else {
+            self.app.stop.cancel();
+        }
         self.stopped().await;
     }
 
-    /// The same without any grace. What was at an upstream is sent again by whoever goes on with it.
+    /// The same without any grace: answers that have come are still recorded, and what was at an upstream is sent again by
+    /// whoever goes on with it.
     pub async fn stop(&self) {
         self.app.stop.cancel();
         self.stopped().await;
@@ -225,7 +230,7 @@ async fn serve(app: Arc<App>, listener: TcpListener, ended: CancellationToken) {
 /// Works on what a durable state has to do, until the gateway drains; then for as long as its grace allows.
 async fn work(app: Arc<App>) {
     if !app.state.is_durable() {
-        return app.drain.cancelled().await;
+        return app.stop.cancelled().await;
     }
     let grace = async {
         app.drain.cancelled().await;
