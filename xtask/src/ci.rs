@@ -76,7 +76,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -198,6 +198,14 @@ const STEPS: [Step; 18] = [
         runs: Runs::Outside("tables"),
         needs: &PYTHON,
         fix: "correct lote export as the reader says above",
+        excused: None,
+    },
+    Step {
+        // After `tables`, whose command it puts into its wheel.
+        name: "python",
+        runs: Runs::Outside("python"),
+        needs: &PYTHON,
+        fix: "correct the package in python/, or its pages, as its tests say above",
         excused: None,
     },
     Step {
