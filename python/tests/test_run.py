@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import pickle
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import lote_batch as lote
 import pytest
@@ -244,9 +245,8 @@ def test_a_pickled_run_has_no_key(gateway: lote.Gateway, texts: Texts) -> None:
 
 def test_reading_results_stops_when_nobody_wants_more(gateway: lote.Gateway, texts: Texts) -> None:
     run = lote.run(texts(*["a"] * 20), dir="a.run", **gateway.service)
-    results: Iterator[lote.Result] = run.results()
-    assert next(results).custom_id == "q-0"
-    results.close()  # type: ignore[attr-defined]
+    with contextlib.closing(run.results()) as results:
+        assert next(results).custom_id == "q-0"
     assert len(list(run.results())) == 20
 
 

@@ -172,8 +172,8 @@ class Gateway:
 def gateway(**options: object) -> Gateway:
     """A gateway for a ``with`` block, on a free port of this machine.
 
-    >>> with lote.gateway() as service:
-    ...     run = lote.run(requests, dir="test.run", **service.service)
+    >>> with lote.gateway() as gateway:
+    ...     run = lote.run(requests, dir="test.run", **gateway.service)
 
     The options are those of ``lote gateway``: ``faults="faults.toml"``, ``seed=7``, ``key="secret"`` (the only key that is
     let in), ``upstream="http://127.0.0.1:8000/v1"``.

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Generator, List, Optional, Tuple, Union
 
 from ._child import error_in, failed, start
 
@@ -106,7 +106,7 @@ def _usage(value: Dict[str, int]) -> Usage:
     )
 
 
-def read(folder: Path) -> Iterator[Result]:
+def read(folder: Path) -> Generator[Result, None, None]:
     """The results of the run in a folder, in the order of its requests, each read when it is asked for."""
     words = ["export", "--to=outcomes", "--output=-", "--json", "--", str(folder)]
     with tempfile.TemporaryFile() as said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Generator, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _options, _requests, _results, _status, _tables
 from ._child import CallInterrupted, Ended, Progress, call
@@ -62,7 +62,7 @@ class Run:
         """Stops its batches, and fetches what they finished. The options are those of ``lote cancel``."""
         return self._drive("cancel", options, progress)
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Generator[Result, None, None]:
         """What became of each request, in their order, read one by one."""
         return _results.read(self.dir)
 
