@@ -209,7 +209,7 @@ def test_options_that_are_the_packages_own_are_refused(option: str, texts: Texts
         lote.run(texts("a"), dir="a.run", **options)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), [True], {"a": None}, "a\0b"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), [True], {"a": None}, "a\0b", "half \ud83d"])
 def test_values_that_no_command_can_be_given_are_refused(value: object, texts: Texts) -> None:
     with pytest.raises(lote.UsageError):
         lote.run(texts("a"), dir="a.run", dialect=value)

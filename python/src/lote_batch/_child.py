@@ -81,6 +81,9 @@ def start(words: Sequence[str], environment: Mapping[str, str], **streams: Any) 
         )
     except OSError as error:
         raise UsageError(f"the command lote cannot be started: {error}") from error
+    except ValueError:
+        # Of half a surrogate pair. The error itself holds the text, which may be the key.
+        raise UsageError("an option holds what no command can be given, such as half of a surrogate pair") from None
 
 
 class CallInterrupted(KeyboardInterrupt):

@@ -221,7 +221,7 @@ def _folder(data: Optional[Dict[str, Any]]) -> Optional[Path]:
 
 def _answer(words: List[str], environment: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:
     """What a command prints that does not talk to a service."""
-    ended = call(words, environment or {})
+    ended = _call(words, environment or {}, None, None, None)
     if ended.code != 0:
         raise ended.error()
     if ended.data is None:
