@@ -12,6 +12,7 @@ pub mod files;
 pub mod fragment;
 pub mod lint;
 pub mod night;
+pub mod notes;
 pub mod outside;
 pub mod report;
 pub mod schemas;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, ci, client, codegen, drift, night,
+    bench, ci, client, codegen, drift, night, notes,
     report::{EXIT_FAILED, Failure},
 };
 
@@ -53,6 +53,12 @@ enum Command {
         /// The minutes for each fuzz target.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
         minutes: u32,
+    },
+    /// Prints the notes of a release: what CHANGELOG.md says of it.
+    Notes {
+        /// Which one.
+        #[arg(default_value = notes::UNRELEASED)]
+        version: String,
     },
 }
 
@@ -155,6 +161,7 @@ fn run(command: Command) -> Result<u8, Failure> {
             bench::run(&root, &bench::Request { quick, peers, huge, only, rounds, against, lote }, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
+        Command::Notes { version } => notes::run(&root, &version, &mut out),
         Command::Night { minutes } => night::night(&root, minutes * 60, &mut out),
     }
 }
