@@ -13,7 +13,7 @@ use crate::{
     bench,
     client::cargo,
     codegen::{self, Mode},
-    night, outside,
+    outside,
     report::{CODEGEN, EXIT_FRESH, EXIT_STALE, Failure, Finding},
     tee::{self, Tee},
 };
@@ -38,8 +38,6 @@ enum Runs {
     Codegen,
     /// Clients that are not ours, against the gateway.
     Outside(&'static str),
-    /// Each fuzz target for so many seconds.
-    Fuzz(u32),
     /// Every work of `bench`, with little data.
     Bench,
 }
@@ -56,7 +54,6 @@ enum Program {
     Cargo,
     Python,
     PkgConfig,
-    Rustup,
     Shell,
 }
 
@@ -76,7 +73,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 17] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -216,18 +213,6 @@ const STEPS: [Step; 18] = [
         excused: None,
     },
     Step {
-        name: "fuzz",
-        // Eight targets: two minutes together.
-        runs: Runs::Fuzz(15),
-        needs: &[Need {
-            program: Program::Rustup,
-            words: &["run", "nightly", "cargo", "fuzz", "--version"],
-            otherwise: "a nightly toolchain of rustup, or cargo-fuzz, is not installed",
-        }],
-        fix: "correct what the fuzz target found, and make its input a test",
-        excused: None,
-    },
-    Step {
         name: "bench",
         runs: Runs::Bench,
         needs: &[],
@@ -288,7 +273,6 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
             Runs::Cargo(words, _) => format!("cargo {}", words.join(" ")),
             Runs::Codegen => format!("{CODEGEN} --check"),
             Runs::Outside(step) => outside::command(step),
-            Runs::Fuzz(seconds) => format!("cargo xtask night, for {seconds} s a target"),
             Runs::Bench => "cargo xtask bench --quick".to_owned(),
         };
         writeln!(out, "== {}: {what}", step.name)?;
@@ -349,7 +333,6 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
             }
             Program::Python => outside::passes(root, outside::PYTHON, need.words),
             Program::PkgConfig => outside::passes(root, "pkg-config", need.words),
-            Program::Rustup => outside::passes(root, "rustup", need.words),
             Program::Shell => outside::passes(root, "sh", need.words),
         };
         if !works {
@@ -363,13 +346,6 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
         }
         // What keeps one of these from an answer fails this step, not the others.
         Runs::Codegen => match codegen::run(root, Mode::Check, out) {
-            Ok(code) => code == EXIT_FRESH,
-            Err(failure) => {
-                writeln!(out, "{failure}")?;
-                false
-            }
-        },
-        Runs::Fuzz(seconds) => match night::fuzz(root, seconds, out) {
             Ok(code) => code == EXIT_FRESH,
             Err(failure) => {
                 writeln!(out, "{failure}")?;
