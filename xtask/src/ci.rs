@@ -73,7 +73,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -195,6 +195,14 @@ const STEPS: [Step; 17] = [
         runs: Runs::Outside("tables"),
         needs: &PYTHON,
         fix: "correct lote export as the reader says above",
+        excused: None,
+    },
+    Step {
+        // After `tables`, whose command it puts into its wheel.
+        name: "python",
+        runs: Runs::Outside("python"),
+        needs: &PYTHON,
+        fix: "correct the package in python/, or its pages, as its tests say above",
         excused: None,
     },
     Step {

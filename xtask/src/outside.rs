@@ -15,8 +15,8 @@ use crate::{client::cargo, report::Failure, tee};
 pub const PYTHON: &str = "python3";
 const SCRIPT: &str = "tests/clients/run.py";
 const BUILD: [&str; 4] = ["build", "--workspace", "--bin", BINARY];
-/// The step that needs the full shape of the command, and what builds that.
-const FULL: (&str, [&str; 2]) = ("tables", ["--features", "lote-cli/full"]);
+/// The steps that need the full shape of the command, and what builds that.
+const FULL: ([&str; 2], [&str; 2]) = (["tables", "python"], ["--features", "lote-cli/full"]);
 const BINARY: &str = "lote";
 /// The exit code of the script when nothing of the step can run on this machine.
 const EXIT_SKIPPED: i32 = 77;
@@ -48,7 +48,7 @@ pub fn command(step: &str) -> String {
 
 /// The words of cargo that build `lote` for a step.
 fn words(step: &str) -> Vec<&'static str> {
-    let shape: &[&str] = if step == FULL.0 { &FULL.1 } else { &[] };
+    let shape: &[&str] = if FULL.0.contains(&step) { &FULL.1 } else { &[] };
     BUILD.iter().chain(shape).copied().collect()
 }
 

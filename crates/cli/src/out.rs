@@ -117,7 +117,7 @@ async fn json_text(text: serde_json::Result<String>) -> Result<bool, CliError> {
 
 /// The same JSON without the characters that JSON lets stand in a string, but which nobody would see. Line feeds between
 /// values are the layout; in a string JSON escapes them itself.
-fn escaped(json: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
     if !json.contains(|c| is_hidden(c) && c != '\n') {
         return Cow::Borrowed(json);
     }
