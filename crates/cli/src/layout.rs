@@ -78,6 +78,20 @@ pub(crate) fn wrapped(text: &str, most: Option<usize>) -> Vec<String> {
     lines
 }
 
+/// A line of ours that is too long for the terminal, in several: no id of it is broken.
+pub(crate) fn parted(line: &str, most: usize) -> Vec<String> {
+    if width(line) <= most {
+        return vec![line.to_owned()];
+    }
+    line.split("; ").map(str::to_owned).collect()
+}
+
+/// A length of time in one unit, such as `45s`, `12m`, `3h` or `2d`.
+pub(crate) fn age(time: Duration) -> String {
+    let span = span(time);
+    span.split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// A length of time in one or two units, such as `45s`, `12m`, `3h 20m` or `2d 4h`.
 pub(crate) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -121,23 +135,24 @@ mod tests {
     #[test]
     fn a_wrapped_text_keeps_its_lines_and_hides_nothing() {
         let text = "one two three\r\n\n  indented\n日本語日本語\n\u{1b}[2J\n\n";
-        let expected = ["one two", "three", "", "  indented", "日本語日", "本語", "\\u{1b}[2J"];
+        let expected = ["one two", "three", "", "  indented", "日本語日本", "語", "\\u{1b}[2J"];
         assert_eq!(wrapped(text, Some(10)), expected);
         assert_eq!(wrapped("one two three\n", None), ["one two three"]);
         assert_eq!(wrapped("a\tb", Some(80)), ["a    b"]);
     }
 
     #[test]
+    fn a_line_of_ours_is_parted_only_where_it_does_not_fit() {
+        let line = "4 of 4 lines succeeded; batch batch_1 completed";
+        assert_eq!(parted(line, 47), [line]);
+        assert_eq!(parted(line, 46), ["4 of 4 lines succeeded", "batch batch_1 completed"]);
+    }
+
+    #[test]
     fn times_are_told_in_two_units_at_most() {
-        for (seconds, expected) in [
-            (0, "0s"),
-            (59, "59s"),
-            (61, "1m"),
-            (3_600, "1h"),
-            (12_000, "3h 20m"),
-            (86_400, "1d"),
-            (187_300, "2d 4h"),
-        ] {
+        for (seconds, expected) in
+            [(0, "0s"), (59, "59s"), (61, "1m"), (3_600, "1h"), (12_000, "3h 20m"), (86_400, "1d"), (187_300, "2d 4h")]
+        {
             assert_eq!(span(Duration::from_secs(seconds)), expected);
         }
     }

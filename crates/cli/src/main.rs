@@ -31,6 +31,7 @@ mod input;
 mod interrupt;
 mod invoice;
 mod layout;
+mod listing;
 mod one_by_one;
 mod out;
 mod place;

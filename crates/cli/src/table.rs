@@ -141,7 +141,7 @@ mod tests {
             let expected = match terminal {
                 0..40 => &["ID"][..],
                 40..52 => &["ID", "AGE"],
-                52..80 => &["ID", "AGE", "NAME"],
+                52..82 => &["ID", "AGE", "NAME"],
                 _ => &["ID", "AGE", "NAME", "RUN"],
             };
             assert_eq!(heads, expected, "{terminal}: {lines:?}");

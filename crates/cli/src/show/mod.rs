@@ -74,7 +74,8 @@ impl Manner {
 
     fn block(self, block: &Block, lines: &mut Vec<String>) {
         let most = self.columns.map(|columns| columns.saturating_sub(2).max(20));
-        let mut heads = layout::wrapped(&block.head, most).into_iter();
+        // A head is one line of ours, whatever names of others are in it.
+        let mut heads = layout::wrapped(&visible(&block.head), most).into_iter();
         lines.extend(heads.next().map(|line| format!("  {line}")));
         lines.extend(heads.map(|line| format!("    {line}")));
         let Some(text) = &block.text else { return };
@@ -97,11 +98,8 @@ impl Manner {
 
 fn came(outcome: Option<&Outcome>) -> String {
     let Some(outcome) = outcome else { return "no outcome yet".to_owned() };
-    let short = [
-        (outcome.is_cut_off(), "cut off"),
-        (outcome.is_filtered(), "filtered"),
-        (outcome.is_refused(), "refused"),
-    ];
+    let short =
+        [(outcome.is_cut_off(), "cut off"), (outcome.is_filtered(), "filtered"), (outcome.is_refused(), "refused")];
     let short: Vec<&str> = short.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
     match short.as_slice() {
         [] => outcome.kind().to_string(),
@@ -150,8 +148,7 @@ struct FromLine {
 pub(crate) fn json(line: &LedgerLine) -> Result<String, CliError> {
     let outcome = line.outcome()?;
     let unreadable = |error: serde_json::Error| CliError::usage(format!("a line of the run cannot be read: {error}"));
-    let result: FromLine =
-        line.result().map(serde_json::from_str).transpose().map_err(unreadable)?.unwrap_or_default();
+    let result: FromLine = line.result().map(serde_json::from_str).transpose().map_err(unreadable)?.unwrap_or_default();
     let shown = Shown {
         custom_id: line.custom_id()?,
         outcome: outcome.as_ref().map(|outcome| outcome.kind().as_str()),
@@ -182,9 +179,14 @@ pub(crate) fn answers(outcomes: impl Iterator<Item = Outcome>, columns: usize) -
 /// A value of JSON among others: a text as it is, the rest as JSON, and of each only the beginning.
 fn brief(value: &serde_json::Value) -> String {
     match value {
-        serde_json::Value::String(text) => layout::one_line(text, SHORT),
-        other => layout::one_line(&other.to_string(), SHORT),
+        serde_json::Value::String(text) => beginning(text),
+        other => beginning(&other.to_string()),
     }
+}
+
+fn beginning(text: &str) -> String {
+    let end = text.char_indices().nth(SHORT * 2).map_or(text.len(), |(end, _)| end);
+    layout::cut(&visible(text.get(..end).unwrap_or_default()), SHORT)
 }
 
 /// JSON for people to read, on several lines.

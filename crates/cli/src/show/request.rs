@@ -12,16 +12,16 @@ pub(super) fn blocks(request: &str) -> Vec<Block> {
     let Ok(Value::Object(mut line)) = serde_json::from_str::<Value>(request) else {
         return vec![Block::new("request", request)];
     };
-    let Some(Value::Object(mut body)) = line.remove("body") else {
+    let Some(Value::Object(mut body)) = line.shift_remove("body") else {
         return vec![Block::new("request", pretty(request))];
     };
     let mut told = Vec::new();
     // What is said first is what is asked of whom.
     told.extend(line.get("url").map(brief));
-    told.extend(body.remove("model").map(|model| format!("model {}", brief(&model))));
+    told.extend(body.shift_remove("model").map(|model| format!("model {}", brief(&model))));
     let mut said = Vec::new();
     instructions(&mut body, &mut said);
-    match (body.remove("messages"), body.remove("input"), body.remove("prompt")) {
+    match (body.shift_remove("messages"), body.shift_remove("input"), body.shift_remove("prompt")) {
         (Some(Value::Array(messages)), input, prompt) => {
             messages.iter().for_each(|message| self::message(message, &mut said));
             said.extend(input.iter().flat_map(|input| texts("input", input)));
@@ -47,7 +47,7 @@ pub(super) fn blocks(request: &str) -> Vec<Block> {
 fn instructions(body: &mut Map<String, Value>, said: &mut Vec<Block>) {
     if let Some(Value::String(text)) = body.get("instructions") {
         said.push(Block::new("instructions", text.as_str()));
-        body.remove("instructions");
+        body.shift_remove("instructions");
     }
 }
 
@@ -55,7 +55,8 @@ fn instructions(body: &mut Map<String, Value>, said: &mut Vec<Block>) {
 fn setting(name: &str, value: &Value) -> String {
     let named = |value: &Value| {
         let inner = value.get("function").or_else(|| value.get("json_schema")).or_else(|| value.get("format"));
-        let found = inner.and_then(|inner| inner.get("name")).or_else(|| value.get("name")).or_else(|| value.get("type"));
+        let found =
+            inner.and_then(|inner| inner.get("name")).or_else(|| value.get("name")).or_else(|| value.get("type"));
         found.and_then(Value::as_str).map(str::to_owned)
     };
     let names = match value {

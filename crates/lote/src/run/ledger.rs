@@ -360,7 +360,9 @@ impl Requests {
             let Some((path, reader)) = &mut self.reader else { return Ok(None) };
             match reader.next_line().map_err(|error| Fault(path.clone(), error))? {
                 None => self.reader = None,
-                Some(line) if custom_id(line.bytes).is_ok_and(|found| found == id) => return text(line.bytes).map(Some),
+                Some(line) if custom_id(line.bytes).is_ok_and(|found| found == id) => {
+                    return text(line.bytes).map(Some);
+                }
                 Some(_) => {}
             }
         }

@@ -36,8 +36,8 @@ mod pairs;
 mod tests;
 
 use bill::Bill;
-pub(super) use pairs::{Beaten, Visit, custom_id};
 use pairs::Pairs;
+pub(super) use pairs::{Beaten, Visit, custom_id};
 
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
 const HELD: &str = "held";
