@@ -13,7 +13,7 @@ use crate::{
     bench,
     client::cargo,
     codegen::{self, Mode},
-    outside,
+    outside, packages,
     report::{CODEGEN, EXIT_FRESH, EXIT_STALE, Failure, Finding},
     tee::{self, Tee},
 };
@@ -38,6 +38,8 @@ enum Runs {
     Codegen,
     /// Clients that are not ours, against the gateway.
     Outside(&'static str),
+    /// The crates compiled from their packages.
+    Packages,
     /// Every work of `bench`, with little data.
     Bench,
 }
@@ -73,7 +75,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -221,6 +223,13 @@ const STEPS: [Step; 18] = [
         excused: None,
     },
     Step {
+        name: "packages",
+        runs: Runs::Packages,
+        needs: &[],
+        fix: "let each package hold what its crate needs",
+        excused: None,
+    },
+    Step {
         name: "bench",
         runs: Runs::Bench,
         needs: &[],
@@ -281,6 +290,7 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
             Runs::Cargo(words, _) => format!("cargo {}", words.join(" ")),
             Runs::Codegen => format!("{CODEGEN} --check"),
             Runs::Outside(step) => outside::command(step),
+            Runs::Packages => "cargo xtask packages".to_owned(),
             Runs::Bench => "cargo xtask bench --quick".to_owned(),
         };
         writeln!(out, "== {}: {what}", step.name)?;
@@ -354,6 +364,13 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
         }
         // What keeps one of these from an answer fails this step, not the others.
         Runs::Codegen => match codegen::run(root, Mode::Check, out) {
+            Ok(code) => code == EXIT_FRESH,
+            Err(failure) => {
+                writeln!(out, "{failure}")?;
+                false
+            }
+        },
+        Runs::Packages => match packages::run(root, out) {
             Ok(code) => code == EXIT_FRESH,
             Err(failure) => {
                 writeln!(out, "{failure}")?;

@@ -14,6 +14,7 @@ pub mod lint;
 pub mod night;
 pub mod notes;
 pub mod outside;
+pub mod packages;
 pub mod report;
 pub mod schemas;
 pub mod style;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, ci, client, codegen, drift, night, notes,
+    bench, ci, client, codegen, drift, night, notes, packages,
     report::{EXIT_FAILED, Failure},
 };
 
@@ -60,6 +60,8 @@ enum Command {
         #[arg(long, conflicts_with = "minutes", value_parser = clap::value_parser!(u32).range(1..=86400))]
         seconds: Option<u32>,
     },
+    /// Compiles the crates from their packages, as they would be published. Exits 4 when one lacks something.
+    Packages,
     /// Prints the notes of a release: what CHANGELOG.md says of it.
     Notes {
         /// Which one.
@@ -167,6 +169,7 @@ fn run(command: Command) -> Result<u8, Failure> {
             bench::run(&root, &bench::Request { quick, peers, huge, only, rounds, against, lote }, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
+        Command::Packages => packages::run(&root, &mut out),
         Command::Notes { version } => notes::run(&root, &version, &mut out),
         Command::Night { parts, minutes, seconds } => {
             night::night(&root, &parts, seconds.unwrap_or(minutes * 60), &mut out)
