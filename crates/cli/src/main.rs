@@ -17,6 +17,7 @@ mod cmd_prepare;
 mod cmd_report;
 mod cmd_resume;
 mod cmd_run;
+mod cmd_show;
 mod cmd_status;
 mod course;
 mod embedded;
@@ -29,8 +30,11 @@ mod full;
 mod input;
 mod interrupt;
 mod invoice;
+mod layout;
+mod listing;
 mod one_by_one;
 mod out;
+mod place;
 mod prepare;
 mod prices;
 mod progress;
@@ -38,9 +42,11 @@ mod quote;
 mod report;
 mod service;
 mod shell;
+mod show;
 mod spool;
 mod state_dir;
 mod summary;
+mod table;
 mod values;
 
 use std::process::ExitCode;
@@ -71,6 +77,7 @@ fn main() -> ExitCode {
         Command::Resume(Late(args)) => cmd_resume::run(&args, matches.subcommand_matches("resume")),
         Command::Status(Late(args)) => cmd_status::run(&args),
         Command::Runs(Late(args)) => cmd_status::runs(&args),
+        Command::Show(Late(args)) => interrupt::watch(move |flag| cmd_show::run(&args, flag)),
         Command::Cancel(Late(args)) => cmd_resume::cancel(&args, matches.subcommand_matches("cancel")),
         Command::Repair(Late(args)) => cmd_resume::repair(&args, matches.subcommand_matches("repair")),
         Command::Clean(Late(args)) => cmd_clean::run(&args),

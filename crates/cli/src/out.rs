@@ -4,10 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::pin::pin;
 
 use clap::error::ContextValue;
-use futures_util::{Stream, TryStreamExt};
 use lote::text::{is_hidden, visible};
 use serde::Serialize;
 
@@ -84,20 +82,12 @@ pub(crate) async fn json_line(value: &impl Serialize) -> Result<(), CliError> {
     json_text(serde_json::to_string(value)).await.map(drop)
 }
 
-/// Prints a JSON document a line to stdout, as they come, and stops taking them when nobody reads.
+/// Prints one JSON document to stdout, on one line; whether anybody still reads.
 ///
 /// # Errors
-/// As [`text`]; also when the stream fails, after what came before it was printed.
-pub(crate) async fn json_lines<T: Serialize>(
-    values: impl Stream<Item = Result<T, lote::Error>>,
-) -> Result<(), CliError> {
-    let mut values = pin!(values);
-    while let Some(value) = values.try_next().await? {
-        if !json_text(serde_json::to_string(&value)).await? {
-            break;
-        }
-    }
-    Ok(())
+/// As [`line`].
+pub(crate) async fn json_line_to_reader(value: &impl Serialize) -> Result<bool, CliError> {
+    json_text(serde_json::to_string(value)).await
 }
 
 /// Prints JSON and a line feed; whether anybody still reads. On a thread of its own: a reader that

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::contract::Status;
 use crate::executor::Executor;
 use crate::failures::Failures;
-use crate::faults::{Hidden, Renamed, Script, Strike};
+use crate::faults::{Fired, Masks, Script};
 use crate::idempotency::Answers;
 use crate::ids::Ids;
 use crate::journal::Journal;
@@ -41,10 +41,10 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
-    pub(crate) ids: Ids,
-    pub(crate) script: Script,
-    pub(crate) hidden: Hidden,
-    pub(crate) renamed: Renamed,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) script: Arc<Script>,
+    /// None when nothing is scripted to go wrong.
+    pub(crate) masks: Option<Arc<Masks>>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) notices: Notices,
@@ -58,6 +58,8 @@ pub(crate) struct App {
     pub(crate) disk: Disk,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) state: Arc<dyn State>,
+    /// The same without what is scripted to go wrong.
+    pub(crate) bare: Arc<dyn State>,
     pub(crate) lease: Lease,
     /// There may be work.
     pub(crate) wake: Notify,
@@ -82,7 +84,6 @@ pub(crate) struct App {
     pub(crate) tasks: TaskTracker,
     /// Of batches that somebody is at work on, and how many are.
     cancels: Mutex<HashMap<String, (CancellationToken, usize)>>,
-    token_limits: Mutex<HashMap<String, Strike>>,
 }
 
 impl App {
@@ -95,9 +96,13 @@ impl App {
         let webhooks = Webhooks::new(setup.webhooks)?;
         let options =
             Options { clock: clock.clone(), bounds: setup.settings.stored, subscriptions: webhooks.subscriptions() };
-        let state = setup.keeping.open(options, &disk, &accounts).await?;
+        let bare = setup.keeping.open(options, &disk, &accounts).await?;
         #[cfg(debug_assertions)]
-        let state = crate::state::pointed(state);
+        let bare = crate::state::pointed(bare);
+        let script = Arc::new(Script::new(setup.faults, setup.seed.unwrap_or(0)));
+        let ids = Arc::new(Ids::new(setup.seed, bare.seed()));
+        let masks = Masks::new(&script, &clock, &ids);
+        let state = masks.as_ref().map_or_else(|| Arc::clone(&bare), |masks| masks.over(&bare, Fired::default()));
         let asked = both_clocks();
         let me = state.join().await.map_err(io::Error::other)?;
         let lease = Lease::new(me, state.lease(), asked);
@@ -120,8 +125,9 @@ impl App {
             keys: setup.keys,
             disk,
             obeys_keys: setup.idempotency || state.is_durable(),
-            ids: Ids::new(setup.seed, state.seed()),
+            ids,
             state,
+            bare,
             lease,
             wake: Notify::new(),
             recorder,
@@ -131,9 +137,8 @@ impl App {
             webhooks,
             outbox: Outbox::default(),
             clock,
-            script: Script::new(setup.faults, setup.seed.unwrap_or(0)),
-            hidden: Hidden::default(),
-            renamed: Renamed::default(),
+            script,
+            masks,
             answers: Answers::new(setup.idempotency),
             failures: Failures::default(),
             line_memory: Arc::new(Semaphore::new(LINE_MEMORY_KIB as usize)),
@@ -142,7 +147,6 @@ impl App {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             cancels: Mutex::default(),
-            token_limits: Mutex::default(),
         })
     }
 
@@ -179,19 +183,6 @@ impl App {
         if batch.status.is_terminal() {
             self.outbox.wake();
         }
-    }
-
-    /// A batch that is to fail for too many enqueued tokens, unless something else fails it before.
-    pub(crate) fn limit_tokens(&self, batch_id: &str, strike: Strike) {
-        self.token_limits().insert(batch_id.to_owned(), strike);
-    }
-
-    pub(crate) fn take_token_limit(&self, batch_id: &str) -> Option<Strike> {
-        self.token_limits().remove(batch_id)
-    }
-
-    fn token_limits(&self) -> MutexGuard<'_, HashMap<String, Strike>> {
-        self.token_limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Registers work on a batch; the token is cancelled when the batch is.

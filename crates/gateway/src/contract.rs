@@ -16,6 +16,10 @@ pub(crate) const UPLOAD_PURPOSES: [&str; 6] = ["assistants", "batch", "fine-tune
 /// The purpose of result files, under both prefixes.
 pub(crate) const RESULT_PURPOSE: &str = "batch_output";
 
+/// Seconds that the files of a batch live under `/v1` when nothing else is asked for: 30 days, by
+/// OpenAI's CreateFileRequest. MKA1 publishes no such rule.
+const BATCH_FILE_LIFE: i64 = 2_592_000;
+
 /// A batch endpoint. The spelling is OpenAI's on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
@@ -72,6 +76,11 @@ impl View {
             View::Mka1 => "/api/v1/llm",
             View::OpenAi => "/v1",
         }
+    }
+
+    /// Seconds that a file of this purpose lives unless something else was asked for.
+    pub(crate) fn file_life(self, purpose: &str) -> Option<i64> {
+        (self == View::OpenAi && purpose.starts_with("batch")).then_some(BATCH_FILE_LIFE)
     }
 
     /// Endpoints a batch may be created for: the four that MKA1's client names, the eight of OpenAI's document.

@@ -1,23 +1,13 @@
-//! When files expire: what a client may ask for, and what holds otherwise.
+//! When files expire, if a client asks for it.
 
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use crate::contract::View;
 use crate::error::{ApiError, quote};
 
 /// Seconds that a client may let a file live: an hour to 30 days (OpenAI's FileExpirationAfter).
 const SECONDS: RangeInclusive<i64> = 3_600..=2_592_000;
-
-/// Seconds that the files of a batch live under `/v1` when nothing else is asked for: 30 days, by
-/// OpenAI's CreateFileRequest. MKA1 publishes no such rule.
-const BATCH_FILE_LIFE: i64 = 2_592_000;
-
-/// Seconds that a file lives unless something else was asked for.
-pub(crate) fn default_life(view: View, purpose: &str) -> Option<i64> {
-    (view == View::OpenAi && purpose.starts_with("batch")).then_some(BATCH_FILE_LIFE)
-}
 
 /// Reads `{"anchor": "created_at", "seconds": 3600}`; `param` is what the field is called.
 pub(crate) fn read(param: &str, value: Option<&Value>) -> Result<Option<i64>, ApiError> {

@@ -191,8 +191,6 @@ fn rooms_know_only_what_is_below_them() {
                 "contract",
                 "error",
                 "executor",
-                "expiry",
-                "faults",
                 "ids",
                 "journal",
                 "lease",
@@ -205,6 +203,16 @@ fn rooms_know_only_what_is_below_them() {
     ] {
         let used: Vec<&str> = tops[room].iter().map(String::as_str).filter(|used| !known.contains(used)).collect();
         assert!(used.is_empty(), "{room} uses {used:?}");
+    }
+}
+
+/// Scripted faults strike a state from outside, and answers on their way: whoever asks the state holds none of them.
+#[test]
+fn the_straight_paths_hold_no_faults() {
+    let modules = modules();
+    let tops = at_the_top(&graph(&modules));
+    for room in ["batches", "blobs", "files", "lease", "recorder", "requests", "run", "state"] {
+        assert!(!tops[room].contains("faults"), "{room} uses faults");
     }
 }
 

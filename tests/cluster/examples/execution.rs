@@ -17,8 +17,7 @@ use serde_json::{Value, json};
 #[tokio::main]
 async fn main() {
     let arguments: Vec<usize> = std::env::args().skip(1).map(|text| text.parse().expect("a number")).collect();
-    let (lines, batches) =
-        (arguments.first().copied().unwrap_or(20_000), arguments.get(1).copied().unwrap_or(1));
+    let (lines, batches) = (arguments.first().copied().unwrap_or(20_000), arguments.get(1).copied().unwrap_or(1));
     let prompt = if std::env::var_os("LOTE_SLOW").is_some() { "[[sleep=20]] hello" } else { "hello" };
     let Some(postgres) = Postgres::start() else { return };
     let input: String = (0..lines)
@@ -29,7 +28,10 @@ async fn main() {
         })
         .collect();
     println!("{batches} batches of {lines} lines each");
-    println!("{:<10} {:>10} {:>12} {:>18} {:>20}", "gateways", "lines/s", "CPU a line", "transactions/1000", "KiB of WAL/1000");
+    println!(
+        "{:<10} {:>10} {:>12} {:>18} {:>20}",
+        "gateways", "lines/s", "CPU a line", "transactions/1000", "KiB of WAL/1000"
+    );
     for many in 1..=3 {
         let database = format!("gateways_{many}");
         postgres.sql("postgres", &format!("CREATE DATABASE {database}"));

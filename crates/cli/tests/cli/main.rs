@@ -33,6 +33,8 @@ mod partial;
 mod parts;
 mod plan;
 mod prepare;
+#[cfg(unix)]
+mod pty;
 mod readme;
 #[cfg(unix)]
 mod repair;
@@ -42,9 +44,12 @@ mod resume;
 mod run;
 #[cfg(unix)]
 mod said;
+#[cfg(unix)]
+mod screens;
 mod service;
 #[cfg(unix)]
 mod shell;
+mod show;
 #[cfg(unix)]
 mod status;
 mod stdin;

@@ -14,12 +14,11 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::contract::View;
 use crate::error::{ApiError, quote};
-use crate::faults::{Effect, Fired, Stage};
-use crate::http::{Caller, Id, Params, json_object};
+use crate::http::{Caller, Id, Kept, Params, json_object};
 use crate::idempotency::{self, Parameters};
 use crate::journal::Event;
 use crate::run;
-use crate::state::{BatchRecord, Cause, Created, NewBatch, Query, StateError, Withdrawn};
+use crate::state::{BatchRecord, Cause, Created, NewBatch, Query, State as Keeper, StateError, Withdrawn};
 
 use body::CreateBody;
 
@@ -31,8 +30,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// `POST /batches`
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
+    Kept(state): Kept,
     caller: Caller,
-    fired: Fired,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
@@ -62,10 +61,9 @@ pub(crate) async fn create(
         idempotency: obeyed.map(|key| (key.to_owned(), parameters.0)),
     };
     let input = new.input_file_id.clone();
-    let making = Arc::clone(&app);
-    match app.to_its_end(async move { make(&making, &new).await }).await? {
+    match app.to_its_end(async move { make(&*state, &new).await }).await? {
         Created::Made(batch) => {
-            begin(&app, caller, &fired, &batch, key);
+            begin(&app, caller, &batch, key);
             Ok(Json(caller.view.batch(&batch)))
         }
         Created::Repeated(batch) => {
@@ -90,18 +88,18 @@ pub(crate) async fn create(
 
 /// Makes a batch. If it is not known whether that was done, it is taken back or found: a create that is answered with an
 /// error has not happened.
-async fn make(app: &App, new: &NewBatch) -> Result<Created, StateError> {
-    match app.state.create_batch(new).await {
-        Err(StateError::Unknown(cause)) => settle(app, new, cause).await,
+async fn make(state: &dyn Keeper, new: &NewBatch) -> Result<Created, StateError> {
+    match state.create_batch(new).await {
+        Err(StateError::Unknown(cause)) => settle(state, new, cause).await,
         created => created,
     }
 }
 
 /// Asks until it is known whether a batch was made, or long enough.
-async fn settle(app: &App, new: &NewBatch, cause: Cause) -> Result<Created, StateError> {
+async fn settle(state: &dyn Keeper, new: &NewBatch, cause: Cause) -> Result<Created, StateError> {
     let until = tokio::time::Instant::now() + DOUBT;
     loop {
-        match app.state.withdraw(new).await {
+        match state.withdraw(new).await {
             Ok(Withdrawn::Never) => return Err(StateError::NotDone(cause)),
             Ok(Withdrawn::Exists(batch)) => return Ok(Created::Made(batch)),
             Err(_) if tokio::time::Instant::now() < until => tokio::time::sleep(ASK_AGAIN).await,
@@ -111,89 +109,63 @@ async fn settle(app: &App, new: &NewBatch, cause: Cause) -> Result<Created, Stat
 }
 
 /// Lets a batch run that was made just now.
-fn begin(app: &Arc<App>, caller: Caller, fired: &Fired, batch: &BatchRecord, idempotency_key: Option<String>) {
-    app.hidden.hide(caller.tenant, &batch.id, fired, app.clock.now_ms());
+fn begin(app: &Arc<App>, caller: Caller, batch: &BatchRecord, idempotency_key: Option<String>) {
     app.journal.record(caller.tenant, batch.created_at, || Event::BatchCreated {
         batch_id: batch.id.clone(),
         input_file_id: batch.input_file_id.clone(),
         idempotency_key,
     });
-    if let Some(strike) = fired.at(Stage::Made).find(|strike| strike.effect == Effect::TokenLimit) {
-        app.limit_tokens(&batch.id, strike.clone());
-    }
     app.changed(caller.tenant, batch);
     run::launch(app, &batch.id);
 }
 
 /// `GET /batches`, newest first.
-pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
-    let after = params.get("after").map(|after| app.renamed.resolve(after).unwrap_or_else(|| after.to_owned()));
-    let query = Query {
-        after,
-        limit: params.limit(1..=100, 20)?,
-        oldest_first: false,
-        purpose: None,
-        sha256: None,
-        hidden: app.hidden.unlisted(caller.tenant, "batch_", app.clock.now_ms()),
-    };
-    let (page, more) =
-        app.state.batches(caller.tenant, &query).await?.map_err(|unknown| params.unknown_cursor(unknown))?;
-    let data = page.iter().map(|batch| shown(&app, caller.view, batch, &batch.id)).collect();
-    Ok(Json(View::list(data, more)))
+pub(crate) async fn list(Kept(state): Kept, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+    let query =
+        Query { after: params.get("after").map(str::to_owned), limit: params.limit(1..=100, 20)?, ..Query::default() };
+    let (page, more) = state.batches(caller.tenant, &query).await?.map_err(|unknown| params.unknown_cursor(unknown))?;
+    Ok(Json(View::list(page.iter().map(|batch| caller.view.batch(batch)).collect(), more)))
 }
 
 /// `GET /batches/{batch_id}`
-pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(named): Id) -> Result<Json<Value>, ApiError> {
-    let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
-    let batch = app.state.batch(caller.tenant, &id).await?.ok_or_else(|| ApiError::no_batch(&id))?;
-    if app.hidden.is_unread(&id, app.clock.now_ms()) {
-        return Err(ApiError::no_batch(&id));
-    }
-    Ok(Json(shown(&app, caller.view, &batch, &named)))
+pub(crate) async fn get(Kept(state): Kept, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    let batch = state.batch(caller.tenant, &id).await?.ok_or_else(|| ApiError::no_batch(&id))?;
+    Ok(Json(shown(caller.view, &batch, &id)))
 }
 
-/// The Batch object under the id by which a client knows it. A result file that is named late is not named yet.
-fn shown(app: &App, view: View, batch: &BatchRecord, named: &str) -> Value {
+/// The Batch object under the id by which it was asked for.
+fn shown(view: View, batch: &BatchRecord, named: &str) -> Value {
     let mut body = view.batch(batch);
     body["id"] = json!(named);
-    let late = |id: &Option<String>| id.as_ref().is_some_and(|id| app.hidden.is_unnamed(id, app.clock.now_ms()));
-    for (field, id) in [("output_file_id", &batch.output_file_id), ("error_file_id", &batch.error_file_id)] {
-        if late(id) {
-            body[field] = Value::Null;
-        }
-    }
     body
 }
 
 /// `POST /batches/{batch_id}/cancel`. A body, if there is one, is not looked at.
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
+    Kept(state): Kept,
     caller: Caller,
-    fired: Fired,
-    Id(named): Id,
+    Id(id): Id,
 ) -> Result<Json<Value>, ApiError> {
     let now = app.clock.now();
-    let id = app.renamed.resolve(&named).ok_or_else(|| ApiError::no_batch(&named))?;
-    let for_ever = fired.at(Stage::Made).find(|strike| strike.effect == Effect::CancellingForEver);
-    let (cancelling, tenant, asked, stuck) = (Arc::clone(&app), caller.tenant, id.clone(), for_ever.is_some());
+    let (cancelling, tenant, asked) = (Arc::clone(&app), caller.tenant, id.clone());
     let cancel = async move {
-        let cancelled = cancelling.state.cancel(tenant, &asked, stuck).await?;
-        if let Some((batch, true)) = &cancelled {
-            cancelling.changed(tenant, batch);
+        let cancelled = state.cancel(tenant, &asked, false).await?;
+        if let Some((batch, is_changed)) = &cancelled {
+            if *is_changed {
+                cancelling.changed(tenant, batch);
+            }
+            cancelling.cancel(&batch.id);
         }
-        cancelling.cancel(&asked);
-        Ok(cancelled)
+        Ok(cancelled.map(|(batch, _)| batch))
     };
-    let (batch, is_changed) = app.to_its_end(cancel).await?.ok_or_else(|| ApiError::no_batch(&id))?;
-    if is_changed {
-        for_ever.inspect(|strike| strike.happened());
-    }
+    let batch = app.to_its_end(cancel).await?.ok_or_else(|| ApiError::no_batch(&id))?;
     if batch.status.is_terminal() {
         return Err(ApiError::new(
             StatusCode::CONFLICT,
             format!("Cannot cancel a batch with status '{}'.", batch.status.name()),
         ));
     }
-    app.journal.record(caller.tenant, now, || Event::BatchCancelled { batch_id: id.clone() });
-    Ok(Json(shown(&app, caller.view, &batch, &named)))
+    app.journal.record(caller.tenant, now, || Event::BatchCancelled { batch_id: batch.id.clone() });
+    Ok(Json(shown(caller.view, &batch, &id)))
 }

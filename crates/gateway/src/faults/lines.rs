@@ -6,12 +6,14 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::blobs::Spool;
+use crate::blobs::{Blob, Spool};
 use crate::faults::{Effect, Fired, Stage};
 
 /// A result file as a batch names it.
 #[derive(Debug)]
-pub(crate) enum Distorted {
+pub(super) enum Distorted {
+    /// As it was.
+    Not,
     /// With null.
     None,
     /// With `""`.
@@ -19,11 +21,11 @@ pub(crate) enum Distorted {
     File(Box<Spool>),
 }
 
-/// Distorts a result file; without a spool there were no lines for it. What is distorted is written to another.
-pub(crate) async fn distort<'a>(
+/// Distorts a result file; without one there were no lines for it. What is distorted is written to another.
+pub(super) async fn distort<'a>(
     another: impl Fn() -> BoxFuture<'a, io::Result<Spool>>,
     fired: &Fired,
-    spool: Option<Spool>,
+    file: Option<&Blob>,
 ) -> io::Result<Distorted> {
     let effects = || fired.at(Stage::ResultFile).map(|strike| &strike.effect);
     // Whether one of them is this; then it happens.
@@ -31,20 +33,20 @@ pub(crate) async fn distort<'a>(
         let strike = fired.at(Stage::ResultFile).find(|strike| strike.effect == effect);
         strike.inspect(|strike| strike.happened()).is_some()
     };
-    let Some(spool) = spool else {
+    let Some(file) = file else {
         if happens(Effect::EmptyFile) {
             return Ok(Distorted::File(Box::new(another().await?)));
         }
-        return Ok(if happens(Effect::EmptyFileId) { Distorted::EmptyId } else { Distorted::None });
+        return Ok(if happens(Effect::EmptyFileId) { Distorted::EmptyId } else { Distorted::Not });
     };
     if happens(Effect::NoFile) {
         return Ok(Distorted::None);
     }
     if effects().all(|effect| matches!(effect, Effect::EmptyFile | Effect::EmptyFileId)) {
-        return Ok(Distorted::File(Box::new(spool)));
+        return Ok(Distorted::Not);
     }
     let mut text = Vec::new();
-    spool.seal().await?.open(0).await?.read_to_end(&mut text).await?;
+    file.open(0).await?.read_to_end(&mut text).await?;
     let mut lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     for strike in fired.at(Stage::ResultFile) {
         if change(&strike.effect, strike.draw, &mut lines)? {

@@ -32,6 +32,7 @@ mod operation;
 mod refusal;
 mod renamed;
 mod script;
+mod state;
 
 use std::ops::{Bound, RangeBounds};
 
@@ -42,11 +43,9 @@ pub use refusal::{ErrorBody, Refusal, RetryAfter};
 
 pub(crate) use body::{Abort, Aborts, mutilate};
 pub(crate) use effect::Stage;
-pub(crate) use hidden::Hidden;
-pub(crate) use lines::{Distorted, distort};
 pub(crate) use object::patch;
-pub(crate) use renamed::Renamed;
 pub(crate) use script::{Fired, Script, Strike};
+pub(crate) use state::Masks;
 
 /// A plan of faults, for [`Builder::faults`](crate::Builder::faults).
 ///

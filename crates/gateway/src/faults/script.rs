@@ -1,11 +1,8 @@
 //! A plan of faults at work: which calls were seen, which faults they met, which faults were not used.
 
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use sha2::{Digest, Sha256};
 
 use crate::faults::{Effect, Fault, Faults, Operation, Stage, When};
@@ -64,7 +61,7 @@ impl Strike {
     }
 }
 
-/// All effects on one call. Handlers find it among the extensions of their request.
+/// All effects on one call. It is among the extensions of its request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fired(Arc<[Strike]>);
 
@@ -79,9 +76,14 @@ impl Script {
         }
     }
 
+    /// Whether nothing goes wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.acts.is_empty()
+    }
+
     /// Counts a call, and returns what happens to it.
     pub(crate) fn fire(&self, operation: Operation) -> Fired {
-        if self.acts.is_empty() {
+        if self.is_empty() {
             return Fired::default();
         }
         let mut counts = self.counts();
@@ -178,14 +180,6 @@ impl Fired {
     /// What decides the answer as a whole.
     pub(crate) fn answer(&self) -> Option<&Strike> {
         self.at(Stage::Answer).next()
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Fired {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().cloned().unwrap_or_default())
     }
 }
 

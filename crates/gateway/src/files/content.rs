@@ -3,30 +3,27 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use crate::app::App;
 use crate::error::ApiError;
 use crate::files::media::media_type;
-use crate::files::readable;
-use crate::http::{Caller, Id};
+use crate::http::{Caller, Id, Kept};
 
 /// Bytes read from disk at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// `GET /files/{file_id}/content`
 pub(crate) async fn content(
-    State(app): State<Arc<App>>,
+    Kept(state): Kept,
     caller: Caller,
     Id(id): Id,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let file = readable(&app, caller.tenant, &id).await?;
+    let file = state.file(caller.tenant, &id).await?.ok_or_else(|| ApiError::no_file(&id))?;
     let size = file.blob.bytes();
     let etag = format!("\"{}\"", file.blob.sha256());
 

@@ -15,16 +15,15 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::contract::{RESULT_PURPOSE, UPLOAD_PURPOSES, View};
 use crate::error::ApiError;
-use crate::http::{Caller, Id, Params};
+use crate::http::{Caller, Id, Kept, Params};
 use crate::journal::Event;
-use crate::state::{FileRecord, Query};
-use crate::tenant::Tenant;
+use crate::state::Query;
 
 pub(crate) use content::content;
 pub(crate) use upload::upload;
 
 /// `GET /files`
-pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn list(Kept(state): Kept, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
     let purpose = params.get("purpose");
     if let (View::Mka1, Some(purpose)) = (caller.view, purpose) {
         // The enum of MKA1 has the six of uploads; ours also lists what the gateway itself makes.
@@ -42,29 +41,27 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, params: Pa
         oldest_first: params.oldest_first()?,
         purpose: purpose.map(str::to_owned),
         sha256: sha256.map(str::to_owned),
-        hidden: app.hidden.unlisted(caller.tenant, "file-", app.clock.now_ms()),
+        ..Query::default()
     };
-    let (page, more) =
-        app.state.files(caller.tenant, &query).await?.map_err(|unknown| params.unknown_cursor(unknown))?;
+    let (page, more) = state.files(caller.tenant, &query).await?.map_err(|unknown| params.unknown_cursor(unknown))?;
     let data = page.iter().map(|file| caller.view.file(file)).collect();
     Ok(Json(View::list(data, more)))
 }
 
 /// `GET /files/{file_id}`
-pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
-    let file = readable(&app, caller.tenant, &id).await?;
+pub(crate) async fn get(Kept(state): Kept, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    let file = state.file(caller.tenant, &id).await?.ok_or_else(|| ApiError::no_file(&id))?;
     Ok(Json(caller.view.file(&file)))
 }
 
-/// A file that is there and may be read by its id.
-async fn readable(app: &App, tenant: Tenant, id: &str) -> Result<Arc<FileRecord>, ApiError> {
-    let file = app.state.file(tenant, id).await?.ok_or_else(|| ApiError::no_file(id))?;
-    if app.hidden.is_unread(id, app.clock.now_ms()) { Err(ApiError::no_file(id)) } else { Ok(file) }
-}
-
 /// `DELETE /files/{file_id}`. A batch that already reads the file keeps what it needs.
-pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, ApiError> {
-    let (state, tenant, asked) = (Arc::clone(&app.state), caller.tenant, id.clone());
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Kept(state): Kept,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    let (tenant, asked) = (caller.tenant, id.clone());
     if !app.to_its_end(async move { state.remove_file(tenant, &asked).await }).await? {
         return Err(ApiError::no_file(&id));
     }

@@ -1,6 +1,5 @@
 //! The upload of a file: a multipart form, its parts in any order, written to disk as it arrives.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,16 +10,15 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::blobs::{Blob, Spool};
+use crate::blobs::Spool;
 use crate::contract::{UPLOAD_PURPOSES, View};
 use crate::error::{ApiError, quote};
 use crate::expiry;
-use crate::faults::{Effect, Fired, Stage};
 use crate::files::paced::{HeadTooLong, Paced, Pacer};
 use crate::files::{media, name};
-use crate::http::{Caller, text};
+use crate::http::{Caller, Kept, text};
 use crate::journal::Event;
-use crate::state::{FileRecord, NewFile, Query};
+use crate::state::{NewFile, State as Keeper};
 use crate::tenant::AccountId;
 
 /// Largest part that is not the file, in bytes.
@@ -63,7 +61,7 @@ struct Received {
 pub(crate) async fn upload(
     State(app): State<Arc<App>>,
     caller: Caller,
-    fired: Fired,
+    Kept(state): Kept,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
@@ -77,7 +75,7 @@ pub(crate) async fn upload(
     let body = Paced::new(body.into_data_stream(), pacer.clone());
     let parts = Multipart::with_constraints(body, boundary, limits);
     let form = receive(&app, &caller.account, caller.view, parts, &pacer).await?;
-    store(&app, caller, &fired, form).await
+    store(&app, state, caller, form).await
 }
 
 /// The boundary of the form; another content type is a 415.
@@ -215,7 +213,7 @@ impl From<multer::Error> for ApiError {
 }
 
 /// Checks the whole form and keeps the file.
-async fn store(app: &Arc<App>, caller: Caller, fired: &Fired, form: Form) -> Result<Json<Value>, ApiError> {
+async fn store(app: &Arc<App>, state: Arc<dyn Keeper>, caller: Caller, form: Form) -> Result<Json<Value>, ApiError> {
     let Form { file, purpose, expires_after } = form;
     let purpose = purpose.ok_or_else(|| ApiError::missing("purpose"))?;
     if !UPLOAD_PURPOSES.contains(&purpose.as_str()) {
@@ -228,21 +226,10 @@ async fn store(app: &Arc<App>, caller: Caller, fired: &Fired, form: Form) -> Res
     }
     let asked = expiry::read("expires_after", expires_after.as_ref())?;
     let blob = spool.seal().await.map_err(|error| ApiError::storage(&error))?;
-    if let Some(earlier) = earlier(app, caller, fired, &purpose, &blob).await {
-        journal(app, caller, &earlier);
-        return Ok(Json(caller.view.file(&earlier)));
-    }
-    let lives = asked.or_else(|| expiry::default_life(caller.view, &purpose));
+    let lives = asked.or_else(|| caller.view.file_life(&purpose));
     let file = NewFile { id: app.ids.next("file-"), filename, purpose, media_type, lives, blob: Arc::new(blob) };
-    app.hidden.hide(caller.tenant, &file.id, fired, app.clock.now_ms());
-    let state = Arc::clone(&app.state);
     let add = async move { state.add_file(caller.tenant, caller.account, file).await };
     let file = app.to_its_end(add).await?;
-    journal(app, caller, &file);
-    Ok(Json(caller.view.file(&file)))
-}
-
-fn journal(app: &App, caller: Caller, file: &FileRecord) {
     app.journal.record(caller.tenant, app.clock.now(), || Event::FileUploaded {
         file_id: file.id.clone(),
         filename: file.filename.clone(),
@@ -250,21 +237,5 @@ fn journal(app: &App, caller: Caller, file: &FileRecord) {
         bytes: file.blob.bytes(),
         sha256: file.blob.sha256().to_owned(),
     });
-}
-
-/// The file that holds these bytes already, when a fault lets it stand for the new one.
-async fn earlier(app: &App, caller: Caller, fired: &Fired, purpose: &str, blob: &Blob) -> Option<Arc<FileRecord>> {
-    let strike = fired.at(Stage::Made).find(|strike| strike.effect == Effect::Deduplicated)?;
-    let query = Query {
-        after: None,
-        limit: 1,
-        oldest_first: true,
-        purpose: Some(purpose.to_owned()),
-        sha256: Some(blob.sha256().to_owned()),
-        hidden: HashSet::new(),
-    };
-    let (files, _) = app.state.files(caller.tenant, &query).await.ok()?.ok()?;
-    let file = files.into_iter().next()?;
-    strike.happened();
-    Some(file)
+    Ok(Json(caller.view.file(&file)))
 }

@@ -1,5 +1,6 @@
 //! What handlers take out of a request: who is asking, and the id in the path.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
@@ -10,6 +11,8 @@ use axum::http::request::Parts;
 use crate::app::App;
 use crate::contract::View;
 use crate::error::ApiError;
+use crate::faults::Fired;
+use crate::state::State;
 use crate::tenant::{AccountId, Tenant};
 
 /// Who is asking, and through which face.
@@ -31,6 +34,20 @@ impl FromRequestParts<Arc<App>> for Caller {
         // Every route has one.
         let view = parts.extensions.get::<View>().copied().unwrap_or(View::OpenAi);
         Ok(Caller { tenant, account, view })
+    }
+}
+
+/// The state, as this request finds it: what strikes the request strikes it there.
+pub(crate) struct Kept(pub(crate) Arc<dyn State>);
+
+impl FromRequestParts<Arc<App>> for Kept {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Kept(match (parts.extensions.get::<Fired>(), &app.masks) {
+            (Some(fired), Some(masks)) => masks.over(&app.bare, fired.clone()),
+            _ => Arc::clone(&app.state),
+        }))
     }
 }
 

@@ -9,7 +9,7 @@ mod query;
 mod struck;
 mod unheard;
 
-pub(crate) use extract::{Caller, Id, RequestId};
+pub(crate) use extract::{Caller, Id, Kept, RequestId};
 pub(crate) use frame::frame;
 pub(crate) use guard::StallGuard;
 pub(crate) use json::{expect_json, json_object, text};

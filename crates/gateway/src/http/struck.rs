@@ -100,7 +100,9 @@ async fn distorted(app: &App, fired: &Fired, response: Response) -> Response {
     let body = match serde_json::from_slice::<Value>(&bytes) {
         Ok(mut answer) => {
             patch(fired, &mut answer);
-            app.renamed.rewrite(fired, &mut answer);
+            if let Some(masks) = &app.masks {
+                masks.rename(fired, &mut answer);
+            }
             answer.to_string().into()
         }
         Err(_) => bytes,

@@ -1,18 +1,16 @@
 //! The end of a batch: its result files are put together, and a line that nobody has answered gets one that says why.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::blobs::Spool;
-use crate::contract::{RESULT_PURPOSE, Status};
+use crate::contract::Status;
 use crate::executor::Failure;
-use crate::expiry::default_life;
-use crate::faults::{Distorted, Operation, distort};
 use crate::run::line::{Line, string};
 use crate::run::reader::LineReader;
 use crate::run::results::{self, Unanswered};
 use crate::run::{Run, Trouble};
-use crate::state::{Counts, End, Held, NewFile, ResultFile, Results, Slice};
-use std::sync::Arc;
+use crate::state::{Counts, End, Held, NewFile, ResultFile, Results, Role, Slice};
 
 /// The two result files in the making. Neither exists before its first line.
 struct Files<'a> {
@@ -48,43 +46,18 @@ impl Run {
         clock.working(files.fill()).await?;
         let Files { output, error, mut counts, .. } = files;
         counts.total = held.batch.counts.total;
-        let output = clock.working(self.keep(&held, output, Operation::OutputFile)).await?;
-        let error = clock.working(self.keep(&held, error, Operation::ErrorFile)).await?;
+        let output = clock.working(self.keep(&held, output, Role::Output)).await?;
+        let error = clock.working(self.keep(&held, error, Role::Error)).await?;
         let end = End { status, output, error, counts };
-        let batch = self.app.state.finish(&self.me, &held, end).await?.ok_or(Trouble::Lost)?;
+        let batch = clock.working(self.app.state.finish(&self.me, &held, end)).await?.ok_or(Trouble::Lost)?;
         self.app.changed_from(held.batch.status, held.tenant, &batch);
         Ok(())
     }
 
     /// Makes a file of what was written.
-    async fn keep(
-        &self,
-        held: &Held,
-        spool: Option<Spool>,
-        operation: Operation,
-    ) -> Result<Option<ResultFile>, Trouble> {
-        let (app, batch) = (&self.app, &held.batch);
-        let fired = app.script.fire(operation);
-        let spool = if fired.is_empty() {
-            spool
-        } else {
-            match distort(|| app.state.spool(&held.account), &fired, spool).await? {
-                Distorted::None => None,
-                Distorted::EmptyId => return Ok(Some(ResultFile::EmptyId)),
-                Distorted::File(spool) => Some(*spool),
-            }
-        };
+    async fn keep(&self, held: &Held, spool: Option<Spool>, role: Role) -> Result<Option<ResultFile>, Trouble> {
         let Some(spool) = spool else { return Ok(None) };
-        let role = if operation == Operation::OutputFile { "output" } else { "error" };
-        let file = NewFile {
-            id: app.ids.of("file-", &[&batch.id, role]),
-            filename: format!("{}_{role}.jsonl", batch.id),
-            purpose: RESULT_PURPOSE.to_owned(),
-            media_type: None,
-            lives: batch.output_expires_after.or_else(|| default_life(batch.origin, RESULT_PURPOSE)),
-            blob: Arc::new(spool.seal().await?),
-        };
-        app.hidden.hide(held.tenant, &file.id, &fired, app.clock.now_ms());
+        let file = NewFile::of_results(&self.app.ids, &held.batch, role, Arc::new(spool.seal().await?));
         Ok(Some(ResultFile::File(file)))
     }
 }

@@ -23,7 +23,6 @@ use crate::app::App;
 use crate::blobs::Full;
 use crate::contract::Status;
 use crate::error::quote;
-use crate::faults::Strike;
 use crate::run::validate::Report;
 use crate::state::{Claim, Finding, Held, StateError, Work, Worker};
 
@@ -40,8 +39,6 @@ pub(crate) struct Run {
     me: Worker,
     /// The batch is to end.
     cancel: CancellationToken,
-    /// A fault that fails the batch when it is valid.
-    token_limit: Option<Strike>,
 }
 
 /// Why something was not done.
@@ -97,8 +94,7 @@ pub(crate) fn launch(app: &Arc<App>, id: &str) {
 
 impl Run {
     fn new(app: &Arc<App>, me: Worker, id: &str) -> Run {
-        let (cancel, token_limit) = (app.cancel_token(id), app.take_token_limit(id));
-        Run { app: Arc::clone(app), me, cancel, token_limit }
+        Run { app: Arc::clone(app), me, cancel: app.cancel_token(id) }
     }
 
     /// Does all there is to do for one batch.
@@ -155,9 +151,6 @@ impl Run {
         if !findings.is_empty() {
             return self.fail(&held, findings).await.map(drop);
         }
-        if let Some(strike) = &self.token_limit {
-            return self.fail_by(&held, strike, over_token_limit(model.as_deref())).await;
-        }
         let batch = self.app.state.validated(&self.me, &held, &slices, model.as_deref()).await?;
         let batch = batch.ok_or(Trouble::Lost)?;
         self.app.changed_from(held.batch.status, held.tenant, &batch);
@@ -169,14 +162,6 @@ impl Run {
         let batch = self.app.state.fail(&self.me, held, &findings).await?.ok_or(Trouble::Lost)?;
         self.app.changed_from(held.batch.status, held.tenant, &batch);
         Ok(batch.status)
-    }
-
-    /// A fault fails the batch, unless it was cancelled before.
-    async fn fail_by(&self, held: &Held, strike: &Strike, finding: Finding) -> Result<(), Trouble> {
-        if self.fail(held, vec![finding]).await? == Status::Failed {
-            strike.happened();
-        }
-        Ok(())
     }
 
     /// The gateway's own storage failed the batch, or the bounds of the key did: then its code is OGX's.
@@ -227,16 +212,4 @@ fn fault_of_input(held: &Held) -> Option<Finding> {
         None => format!("No such File object: {id}."),
     };
     Some(Finding { code: "invalid_request".into(), message, param: Some("input_file_id".to_owned()), line: None })
-}
-
-/// OpenAI's finding when a queue is full; line and param are null (openai-python#2084).
-fn over_token_limit(model: Option<&str>) -> Finding {
-    let model = model.unwrap_or("this model");
-    finding(
-        "token_limit_exceeded",
-        format!(
-            "Enqueued token limit reached for {model} in organization. Please try again once some in_progress batches \
-             have been completed."
-        ),
-    )
 }

@@ -35,8 +35,8 @@ pub(crate) use sql::sqlite;
 
 use crate::blobs::{Blob, Bounds, Full, Spool};
 use crate::clock::Clock;
-use crate::contract::{Endpoint, Status, View};
-use crate::ids::hex;
+use crate::contract::{Endpoint, RESULT_PURPOSE, Status, View};
+use crate::ids::{Ids, hex};
 use crate::metrics::Census;
 use crate::tenant::{AccountId, Tenant};
 
@@ -61,7 +61,7 @@ pub(crate) type Ask<'a, T> = BoxFuture<'a, Result<T, StateError>>;
 pub(crate) struct UnknownCursor;
 
 /// What a listing asks for. Items come newest first unless `oldest_first`.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
     pub(crate) after: Option<String>,
     pub(crate) limit: usize,
@@ -282,6 +282,13 @@ pub(crate) struct End {
     pub(crate) counts: Counts,
 }
 
+/// Which of the two result files of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Output,
+    Error,
+}
+
 /// A result file.
 #[derive(Debug)]
 pub(crate) enum ResultFile {
@@ -418,6 +425,24 @@ pub(crate) trait State: Send + Sync + 'static {
     /// Forgets everything that does not outlive the process, so that the last bytes on disk can go; lets go of the rest, so
     /// that another process can have it. Nothing is asked afterwards.
     fn clear(&self) -> BoxFuture<'_, ()>;
+}
+
+impl NewFile {
+    /// A result file of this batch.
+    pub(crate) fn of_results(ids: &Ids, batch: &BatchRecord, role: Role, blob: Arc<Blob>) -> NewFile {
+        let role = match role {
+            Role::Output => "output",
+            Role::Error => "error",
+        };
+        NewFile {
+            id: ids.of("file-", &[&batch.id, role]),
+            filename: format!("{}_{role}.jsonl", batch.id),
+            purpose: RESULT_PURPOSE.to_owned(),
+            media_type: None,
+            lives: batch.output_expires_after.or_else(|| batch.origin.file_life(RESULT_PURPOSE)),
+            blob,
+        }
+    }
 }
 
 impl Subscription {
