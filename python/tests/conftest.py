@@ -15,12 +15,14 @@ Texts = Callable[..., List[Dict[str, object]]]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings() -> Iterator[None]:
-    """The settings of whoever runs the tests are none of theirs."""
+def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The settings of whoever runs the tests are none of theirs, nor is what lote has learned of services."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith("LOTE_") and name != "LOTE_BIN":
+            if name.startswith(("LOTE_", "OPENAI_")) and name != "LOTE_BIN":
                 patch.delenv(name)
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name)))
         yield
 
 

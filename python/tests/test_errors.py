@@ -126,12 +126,14 @@ def test_a_key_that_the_command_would_say_is_blanked(
     texts: Texts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "telling-lote"
-    program.write_text('#!/bin/sh\necho "error: the key $LOTE_API_KEY is bad" >&2\necho "{\\"key\\": \\"$LOTE_API_KEY\\"}"\nexit 4\n')
+    keys = "$LOTE_API_KEY or $OPENAI_API_KEY"
+    program.write_text(f'#!/bin/sh\necho "error: {keys} is bad" >&2\necho "{{\\"key\\": \\"{keys}\\"}}"\nexit 4\n')
     program.chmod(0o755)
     monkeypatch.setattr("lote_batch._child.find", lambda: str(program))
-    with pytest.raises(lote.ServiceError, match=r"the key \*\*\* is bad") as raised:
+    monkeypatch.setenv("OPENAI_API_KEY", f"other-{KEY[::-1]}")
+    with pytest.raises(lote.ServiceError, match=r"\*\*\* or \*\*\* is bad") as raised:
         lote.run(texts("a"), dir="a.run", api_key=KEY)
-    assert raised.value.data == {"key": "***"}
+    assert raised.value.data == {"key": "*** or ***"}
     shows_no_key(raised)
 
 

@@ -24,8 +24,8 @@ PIECE = 256 * 1024
 #: How many of the last lines of what it says are kept.
 KEPT = 500
 
-#: The environment variable of the key, which nothing that is shown may have in it.
-KEY = "LOTE_API_KEY"
+#: The environment variables of keys, which nothing that is shown may have in it.
+KEYS = ("LOTE_API_KEY", "OPENAI_API_KEY")
 
 #: A shorter one is no secret, and is part of other words, such as "any".
 SHORTEST_KEY = 8
@@ -106,7 +106,8 @@ def call(
     """
     stdin = subprocess.DEVNULL if lines is None else subprocess.PIPE
     child = start(words, environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    listener = _Listener(child, {**os.environ, **environment}.get(KEY, ""), progress)
+    settings = {**os.environ, **environment}
+    listener = _Listener(child, [settings.get(name, "").strip() for name in KEYS], progress)
     try:
         listener.start()
         if lines is not None:
@@ -127,9 +128,9 @@ def call(
 class _Listener:
     """Reads what a command prints, and what it says to people, which is passed on."""
 
-    def __init__(self, child: subprocess.Popen[bytes], key: str, progress: Progress) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], keys: Sequence[str], progress: Progress) -> None:
         self._child = child
-        self._key = key if len(key) >= SHORTEST_KEY else ""
+        self._keys = [key for key in keys if len(key) >= SHORTEST_KEY]
         self._progress = progress
         self._printed = b""
         self._said: Deque[str] = deque(maxlen=KEPT)
@@ -148,7 +149,7 @@ class _Listener:
 
     def _listen(self, stderr: IO[bytes]) -> None:
         for raw in stderr:
-            line = self._without_key(raw.decode("utf-8", "replace").rstrip("\r\n"))
+            line = self._without_keys(raw.decode("utf-8", "replace").rstrip("\r\n"))
             self._said.append(line)
             LOG.info("%s", line)
             if self._progress is not None:
@@ -159,13 +160,15 @@ class _Listener:
                     LOG.exception("progress= failed, and is not called again")
                     self._progress = None
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+    def _without_keys(self, text: str) -> str:
+        for key in self._keys:
+            text = text.replace(key, "***")
+        return text
 
     def ended(self) -> Ended:
         """How the command ended, once it has."""
         self._join()
-        printed = self._without_key(self._printed.decode("utf-8", "replace"))
+        printed = self._without_keys(self._printed.decode("utf-8", "replace"))
         return Ended(self._child.returncode, printed, list(self._said))
 
     def _join(self) -> None:
