@@ -42,8 +42,8 @@ UNREACHABLE = (
 
 
 # What builds the program that a step needs.
-BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote")
-BUILD["tables"] = BUILD["clients"] + " --features lote-cli/full"
+BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote --test cli")
+BUILD["tables"] = "cargo build --workspace --features lote-cli/full --bin lote --test full"
 
 
 class Skip(Exception):
