@@ -1,3 +1,4 @@
+//! The program of libFuzzer.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| lote_fuzz::dialect(data));

@@ -15,7 +15,8 @@ def of_the_workspace(words):
         raise SystemExit(f"maturin wants flags for rustc, with which all is compiled anew: {words}")
     at = words.index("--features")
     features = [f"lote-cli/{name}" for name in words[at + 1].split(",")]
-    return ["build", "--workspace", *words[1:at], "--features", ",".join(features), *words[at + 2 :]]
+    # With a test beside it, as the step `full` builds it.
+    return ["build", "--workspace", *words[1:at], "--features", ",".join(features), *words[at + 2 :], "--test", "full"]
 
 
 if __name__ == "__main__":

@@ -42,8 +42,10 @@ UNREACHABLE = (
 
 
 # What builds the program that a step needs.
-BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote")
-BUILD |= dict.fromkeys(("tables", "python"), BUILD["clients"] + " --features lote-cli/full")
+BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote --test cli")
+BUILD |= dict.fromkeys(
+    ("tables", "python"), "cargo build --workspace --features lote-cli/full --bin lote --test full"
+)
 
 
 class Skip(Exception):

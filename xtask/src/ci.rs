@@ -151,9 +151,19 @@ const STEPS: [Step; 19] = [
         excused: None,
     },
     Step {
+        // With an example, so that dependencies have the features that tests ask for, and were checked by `lints`.
         name: "docs",
         runs: Runs::Cargo(
-            &["doc", "--workspace", "--no-deps", "--features", "lote/blocking,lote/schema,lote/webhook"],
+            &[
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--lib",
+                "--example",
+                "first_batch",
+                "--features",
+                "lote/blocking,lote/schema,lote/webhook",
+            ],
             &[("RUSTDOCFLAGS", "-D warnings")],
         ),
         needs: &[],

@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    outside,
     report::{EXIT_FRESH, EXIT_STALE, Failure, Finding},
     tee::{self, Tail},
 };
@@ -99,8 +100,7 @@ fn consistency(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
     out.flush()?;
     let cannot = |error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust");
     let mut found = EXIT_FRESH;
-    let build = ["build", "--workspace", "--bin", "lote", "--features", "lote-cli/full"];
-    for words in [&build[..], &CONSISTENCY] {
+    for words in [&outside::BUILD_FULL[..], &CONSISTENCY] {
         let mut command = Command::new("cargo");
         command.args(words).env("LOTE_POINTS", "all").current_dir(root).stdin(Stdio::null());
         if words == CONSISTENCY {

@@ -39,6 +39,9 @@ impl Repository {
         fs::create_dir(&tools).unwrap();
         fs::write(root.join("Cargo.toml"), MANIFEST).unwrap();
         fs::write(root.join("main.rs"), main).unwrap();
+        // A test stands beside the program when it is built.
+        fs::create_dir(root.join("tests")).unwrap();
+        fs::write(root.join("tests/cli.rs"), "").unwrap();
         for (name, script) in [("python3", PYTHON), ("rustup", RUSTUP)] {
             fs::write(tools.join(name), script).unwrap();
             fs::set_permissions(tools.join(name), fs::Permissions::from_mode(0o755)).unwrap();

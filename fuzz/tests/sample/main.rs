@@ -1,6 +1,6 @@
-//! A sample of what libFuzzer would try: each target is given its corpus, the files that it begins with, and some
-//! thousand seeded changes of them. It needs no other toolchain and is the same every time. `LOTE_CHANGES=100000` tries
-//! more of them, and `LOTE_SEED=2` others.
+//! A sample of what libFuzzer would try: each target is given its corpus, the files that it begins with, and hundreds
+//! or thousands of seeded changes of them. It needs no other toolchain and is the same every time. `LOTE_CHANGES=100000`
+//! tries more of them, and `LOTE_SEED=2` others.
 //!
 //! An input at which a target panics is left in `fuzz/artifacts/TARGET`. What lies there is tried first.
 
@@ -82,12 +82,12 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 /// Tries a target; what it panics at is written down, with the panic as it was printed.
-fn sample(name: &str, target: fn(&[u8]), changes: u64) {
+fn sample(name: &'static str, target: fn(&[u8]), changes: u64) {
     let (_, seeds) = TARGETS.into_iter().find(|(target, _)| *target == name).unwrap();
     let artifacts = fuzz().join("artifacts").join(name);
     for file in files(&artifacts) {
         // Where it panics, or ends the process, the name of the file says all; libtest captures other ways of printing.
-        writeln!(io::stderr(), "{name}: trying {}", file.display()).unwrap();
+        io::stderr().write_all(format!("{name}: trying {}\n", file.display()).as_bytes()).unwrap();
         target(&fs::read(&file).unwrap());
     }
 
@@ -121,10 +121,9 @@ struct Trials {
 }
 
 impl Trials {
-    fn new(name: &str, target: fn(&[u8]), artifacts: PathBuf) -> Self {
+    fn new(name: &'static str, target: fn(&[u8]), artifacts: PathBuf) -> Self {
         fs::create_dir_all(&artifacts).unwrap();
         let trying = fs::File::create(artifacts.join(TRYING)).unwrap();
-        let name = TARGETS.into_iter().find(|(target, _)| *target == name).unwrap().0;
         Self { name, target, artifacts, trying }
     }
 
