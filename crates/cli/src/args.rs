@@ -24,6 +24,10 @@ use crate::full;
 #[derive(Debug, Parser)]
 #[command(name = "lote", version = full::VERSION, after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// Say nothing but results and errors: no notes, no progress
+    #[arg(short, long, global = true, display_order = 900)]
+    pub(crate) quiet: bool,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -92,7 +92,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
     if rest > 0 {
         out::text(format_args!("… and {rest} more; list them with --max-findings {}", checked.findings))?;
     }
-    out::text(format_args!("{}: {}", input::shown(&args.file), summary(&checked)))?;
+    let sum = format!("{}: {}", input::shown(&args.file), summary(&checked));
+    if checked.findings == 0 { out::success(sum) } else { out::text(sum) }?;
     Ok(exit(checked.findings))
 }
 

@@ -285,7 +285,7 @@ fn print(args: &JoinArgs, joined: &Joined, seconds: f64) -> Result<(), CliError>
     let mut lines = summary::lines(joined, "", None);
     lines.extend([format!("time: {seconds:.1} s"), format!("results: {quoted}")]);
     if !to_stderr {
-        return out::lines(lines);
+        return out::summary(&lines, joined.all_succeeded());
     }
     lines.iter().for_each(out::note);
     Ok(())

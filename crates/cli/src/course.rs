@@ -366,7 +366,7 @@ impl Course<'_> {
         if let Some(SynchronousLines { lines, sent_again, .. }) = report.synchronous {
             of.push_str(&format!("; {} sent one by one", out::count(lines, "line")));
             if sent_again > 0 {
-                out::note(format_args!(
+                out::problem(format_args!(
                     "{} sent again, since the answer to one before was lost: that one may be charged as well",
                     match sent_again {
                         1 => "1 request was".to_owned(),
@@ -377,7 +377,7 @@ impl Course<'_> {
         }
         for surplus in &report.surplus {
             let SurplusBatch { shard, id, status, answers, usage, .. } = surplus;
-            out::note(format_args!(
+            out::problem(format_args!(
                 "batch {id}, a second one of shard {shard}, is {}: {} with {} tokens may be charged as well",
                 visible(status),
                 out::count(*answers, "answer"),
@@ -385,17 +385,18 @@ impl Course<'_> {
             ));
         }
         for GivenUpBatch { shard, id, lines, .. } in &report.given_up {
-            out::note(format_args!(
+            out::problem(format_args!(
                 "batch {id} of shard {shard} was given up: what it did of its {} may be charged as well",
                 out::count(*lines, "line"),
             ));
         }
         for batch in &report.batches {
             for error in &batch.errors {
-                out::note(format_args!("batch {}: {}", batch.id, out::short(error)));
+                out::problem(format_args!("batch {}: {}", batch.id, out::short(error)));
             }
         }
-        out::lines(summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json"))))?;
+        let lines = summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json")));
+        out::summary(&lines, report.all_succeeded())?;
         if let Some(Deduplicated { lines, usage, .. }) = &report.deduplicated {
             let (lines, tokens) = (out::count(*lines, "line"), usage.total_tokens);
             out::text(format_args!("{lines} equal others and were not sent: {tokens} tokens were not used for them"))?;

@@ -41,6 +41,7 @@ mod shell;
 mod spool;
 mod state_dir;
 mod summary;
+mod usage;
 mod values;
 
 use std::process::ExitCode;
@@ -54,11 +55,16 @@ fn main() -> ExitCode {
     // Before anything is opened: see `input::output`.
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (command, matches) = match parsed {
-        Ok((cli, matches)) => (cli.command, matches),
+        Ok((cli, matches)) => {
+            if cli.quiet {
+                out::be_quiet();
+            }
+            (cli.command, matches)
+        }
         // A help and the version are no errors to clap either.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
-            out::usage(error);
+            usage::print(error);
             return exit::Exit::Usage.into();
         }
     };

@@ -38,7 +38,7 @@ pub(crate) struct ServiceArgs {
     ca_cert: Option<PathBuf>,
 
     /// How often a call is tried again when its error may pass; a create only if nothing was sent
-    #[arg(long, value_name = "N", env = "LOTE_RETRIES", default_value_t = 3)]
+    #[arg(long, value_name = "N", env = "LOTE_RETRIES", hide_env_values = true, default_value_t = 3)]
     retries: u32,
 }
 

@@ -270,7 +270,7 @@ impl Waiting<'_> {
                 }
                 Waited::CouldNotAsk { error, .. } => {
                     let error = CliError::from(error);
-                    out::note(format_args!("batch {id}: {error}"));
+                    out::problem(format_args!("batch {id}: {error}"));
                     error.exit()
                 }
             };
@@ -377,9 +377,9 @@ fn judge_lines(batch: &Batch) -> Exit {
             // Some services keep what was finished before a batch failed.
             let run = batch.output_file_id.is_some() || batch.error_file_id.is_some();
             let failed = if run { "failed; what it finished is in its files" } else { "failed at validation" };
-            out::note(format_args!("batch {} {failed}", batch.id));
+            out::problem(format_args!("batch {} {failed}", batch.id));
             for error in batch.errors.iter().take(SHOWN_ERRORS).map(out::short) {
-                out::note(format_args!("  {error}"));
+                out::problem(format_args!("  {error}"));
             }
             return Exit::Service;
         }

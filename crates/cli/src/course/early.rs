@@ -33,8 +33,8 @@ impl Course<'_> {
             for source in error.findings() {
                 for group in source.groups.groups().iter().take(SHOWN_FINDINGS) {
                     match several {
-                        true => out::note(format_args!("{}: {group}", source.source.display())),
-                        false => out::note(group),
+                        true => out::problem(format_args!("{}: {group}", source.source.display())),
+                        false => out::problem(group),
                     }
                 }
             }

@@ -13,10 +13,23 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// The variables that `lote` takes settings from, and those that decide on colours.
+const SETTINGS: [&str; 9] = [
+    "LOTE_BASE_URL",
+    "LOTE_API_KEY",
+    "LOTE_ON_BEHALF_OF",
+    "LOTE_DIALECT",
+    "LOTE_CA_CERT",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "CI",
+];
+
 /// `lote` with an environment in which no setting is made.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lote"));
-    for name in ["LOTE_BASE_URL", "LOTE_API_KEY", "LOTE_ON_BEHALF_OF", "LOTE_DIALECT"] {
+    for name in SETTINGS {
         command.env_remove(name);
     }
     // What is tried again is the library's, and tested there: here every answer counts.

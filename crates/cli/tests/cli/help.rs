@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::common::{command, lote};
+use crate::common::{command, folder, lote, lote_in};
 
 const COMMANDS: &[&str] = &[
     "prepare",
@@ -56,7 +56,8 @@ fn every_help_of_a_command_of_a_command_ends_with_examples() {
             assert!(top.contains(&format!("\n  {name} ")), "{command} {name}: {top}");
             let help = lote([command, name, "--help"]);
             let (_, examples) = help.stdout.split_once("\nExamples:\n").expect(name);
-            assert!(examples.trim_start().starts_with(&format!("lote {command} {name} ")), "{examples}");
+            let rest = examples.trim_start().strip_prefix(&format!("lote {command} {name}"));
+            assert!(rest.is_some_and(|rest| rest.starts_with([' ', '\n'])), "{examples}");
             let secret = command_with_secrets([command, name, "--help"]);
             assert_eq!(secret, help.stdout, "{command} {name}");
         }
@@ -84,6 +85,8 @@ fn no_environment_value_is_shown() {
             .expect("lote starts");
         let help = String::from_utf8(output.stdout).expect("UTF-8");
         assert!(!help.contains("secret-7"), "{help}");
+        // Nor is there room for one: an empty value would look like a setting.
+        assert!(!help.contains("=]"), "{help}");
     }
 }
 
@@ -129,9 +132,33 @@ fn completions_for_five_shells() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = lote(["completions", shell]);
         assert_eq!(ended.code, 0, "{shell}");
-        for command in COMMANDS {
+        let below = SUBCOMMANDS.iter().flat_map(|(_, names)| names.iter());
+        for command in COMMANDS.iter().chain(below) {
             assert!(ended.stdout.contains(command), "{shell}: {command}");
         }
+        let control = ended.stdout.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t'));
+        assert_eq!(control, None, "{shell}");
+    }
+}
+
+#[test]
+fn a_wrong_flag_is_told_with_the_nearest_and_a_usage_that_asks_for_nothing_optional() {
+    let place = folder(&[]);
+    let mut lote = command();
+    lote.env("LOTE_BASE_URL", "http://127.0.0.1:9").env("LOTE_DIALECT", "openai");
+    let ended = lote_in(lote, place.path(), &["run"]);
+    assert!(ended.code == 2 && ended.stderr.contains("\nUsage: lote run [OPTIONS] <REQUESTS>...\n"), "{ended:?}");
+    for (args, said) in [
+        (&["run", "x", "--retrys", "1"][..], "a similar argument exists: '--retries'"),
+        (&["export", "x", "--csv"], "unexpected argument '--csv' found"),
+        (&["batches", "create", "f", "--endpiont", "chat"], "a similar argument exists: '--endpoint'"),
+        (&["--vresion"], "a similar argument exists: '--version'"),
+        (&["gatway"], "a similar subcommand exists: 'gateway'"),
+    ] {
+        let ended = lote_in(command(), place.path(), args);
+        assert!(ended.code == 2 && ended.stderr.contains(said), "{args:?}: {ended:?}");
+        assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains("\nUsage: lote"), "{args:?}: {ended:?}");
+        assert!(!ended.stderr.contains("as a value"), "{args:?}: {ended:?}");
     }
 }
 

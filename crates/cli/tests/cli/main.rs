@@ -8,6 +8,8 @@ mod beside;
 mod check;
 mod clean;
 #[cfg(unix)]
+mod colours;
+#[cfg(unix)]
 mod commands;
 mod common;
 mod dedupe;

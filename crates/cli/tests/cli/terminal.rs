@@ -20,7 +20,11 @@ const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[31m\r\nforged: all succeeded\u
                        \u{200d}\u{feff}\u{2028}forged\u{2029}forged\u{e0041}\u{ad}\u{2060}\u{fe0f}";
 
 /// Runs a command with a terminal as stdin, stdout and stderr; gives back what the terminal was sent.
-fn in_terminal(mut command: Command) -> String {
+pub(crate) fn in_terminal(mut command: Command) -> String {
+    // One that has colours, unless the test says otherwise.
+    if command.get_envs().all(|(name, _)| name != "TERM") {
+        command.env("TERM", "xterm-256color");
+    }
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).and_then(|()| unlockpt(&master)).expect("a terminal of ours");
     let name = ptsname(&master, Vec::new()).expect("its name");
@@ -43,8 +47,8 @@ fn in_pipe(mut command: Command) -> String {
     String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8")
 }
 
-/// Without what the progress bar itself sends: cursor up and down, erase, carriage return; and the terminal's ends of
-/// lines.
+/// Without what we send ourselves: the progress bar's cursor up and down, erase, carriage return; the terminal's ends of
+/// lines; and colours, at the beginning of an error, and around a line that tells of a success.
 fn without_ours(sent: &str) -> String {
     let (mut rest, mut left) = (sent, String::new());
     while let Some(c) = rest.chars().next() {
@@ -62,7 +66,14 @@ fn without_ours(sent: &str) -> String {
             }
         }
     }
-    left.replace('\r', "\n")
+    let plain = |line: &str| {
+        if let Some(rest) = line.strip_prefix("\u{1b}[1;31merror:\u{1b}[0m ") {
+            return format!("error: {rest}\n");
+        }
+        let success = line.strip_prefix("\u{1b}[32m").and_then(|line| line.strip_suffix("\u{1b}[0m"));
+        format!("{}\n", success.unwrap_or(line))
+    };
+    left.replace('\r', "\n").lines().map(plain).collect()
 }
 
 fn assert_harmless(what: &str, printed: &str) {
