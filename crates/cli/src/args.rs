@@ -6,6 +6,7 @@ use crate::cmd_batches::BatchesArgs;
 use crate::cmd_check::CheckArgs;
 use crate::cmd_clean::CleanArgs;
 use crate::cmd_completions::CompletionsArgs;
+use crate::cmd_config::ConfigArgs;
 use crate::cmd_export::ExportArgs;
 use crate::cmd_files::FilesArgs;
 use crate::cmd_gateway::GatewayArgs;
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Report(Late<ReportArgs>),
     /// Run the embedded gateway alone
     Gateway(Late<GatewayArgs>),
+    /// Say where the config file is, and what is in force
+    Config(Late<ConfigArgs>),
     /// Print a completion script for a shell
     Completions(Late<CompletionsArgs>),
 }

@@ -179,7 +179,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             inside.shutdown().await;
             ended
         } else {
-            let run = match args.service.client() {
+            let run = match args.service.client_or_embedded() {
                 // A finished run is told, and its -o written, without a call.
                 Err(error) => finished(args, &requests, spooled).await.ok_or(error)?,
                 Ok(client) => plan(args, &requests, spooled, &client)?,

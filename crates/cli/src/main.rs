@@ -7,6 +7,7 @@ mod cmd_batches;
 mod cmd_check;
 mod cmd_clean;
 mod cmd_completions;
+mod cmd_config;
 mod cmd_export;
 mod cmd_files;
 mod cmd_gateway;
@@ -37,6 +38,7 @@ mod progress;
 mod quote;
 mod report;
 mod service;
+mod settings;
 mod shell;
 mod spool;
 mod state_dir;
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Export(Late(args)) => interrupt::watch(move |flag| cmd_export::run(&args, flag)),
         Command::Report(Late(args)) => interrupt::watch(move |flag| cmd_report::run(&args, flag)),
         Command::Gateway(Late(args)) => cmd_gateway::run(&args),
+        Command::Config(Late(args)) => cmd_config::run(&args),
         Command::Completions(Late(args)) => cmd_completions::run(&args),
     };
     match ended {

@@ -12,6 +12,7 @@ mod colours;
 #[cfg(unix)]
 mod commands;
 mod common;
+mod config;
 mod dedupe;
 mod dialects;
 #[cfg(unix)]
@@ -45,6 +46,7 @@ mod run;
 #[cfg(unix)]
 mod said;
 mod service;
+mod settings;
 #[cfg(unix)]
 mod shell;
 #[cfg(unix)]

@@ -266,6 +266,7 @@ fn files_and_words_steer_nothing_either() {
         &["batches", "list", "--dialect", HOSTILE],
         &["batches", "list", "--dialect", "./mine.toml"],
         &["batches", "list", "--ca-cert", HOSTILE],
+        &["batches", "list", "--profile", HOSTILE],
         &["batches", "wait", "batch_1", "--deadline", HOSTILE],
         &[HOSTILE],
     ] {
