@@ -1,5 +1,6 @@
 //! The start and the end of the process.
 
+mod again;
 mod args;
 mod batch_options;
 mod caps;
@@ -30,6 +31,7 @@ mod full;
 mod input;
 mod interrupt;
 mod invoice;
+mod no_batches;
 mod one_by_one;
 mod out;
 mod prepare;
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
+            let error = again::with_the_same(error, std::env::args_os().skip(1));
             out::error(&error);
             error.exit().into()
         }

@@ -103,20 +103,25 @@ pub(super) fn stopped(args: &WaitArgs, seen: &Seen) -> CliError {
         ([_], [batch]) => fetch::interrupted(batch).with(fetch(batch)),
         ([id], _) => {
             let cancel = args.service.again("batches cancel").word(id.as_str());
-            interrupted(format!("batch {id} goes on at the service; to stop it: {cancel}"))
+            let wait = wait_again(args, [id]);
+            interrupted(format!("batch {id} goes on at the service"))
+                .with([format!("  {wait}  # goes on waiting"), format!("  {cancel}  # stops it")])
         }
         (ids, []) => {
-            interrupted(format!("the batches go on at the service; to go on waiting: {}", wait_again(args, ids)))
+            let again = wait_again(args, ids);
+            interrupted("the batches go on at the service".to_owned()).with([format!("  {again}  # goes on waiting")])
         }
         (ids, over) if ids.len() == over.len() => {
             let again = wait_again(args, ids);
-            interrupted(format!("the batches are over; to print them, with the ids of their files: {again}"))
+            interrupted("the batches are over".to_owned())
+                .with([format!("  {again}  # prints them, with the ids of their files")])
         }
         (ids, over) => {
             let open = ids.iter().filter(|id| over.iter().all(|batch| batch.id != **id));
             let (over, all) = (over.len(), ids.len());
             let again = wait_again(args, open);
-            interrupted(format!("{over} of {all} batches are over; the others go on; to go on waiting: {again}"))
+            interrupted(format!("{over} of {all} batches are over; the others go on at the service"))
+                .with([format!("  {again}  # goes on waiting")])
         }
     }
 }

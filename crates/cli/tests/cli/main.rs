@@ -27,9 +27,12 @@ mod gateway;
 mod held;
 mod help;
 mod inspect;
+#[cfg(target_os = "linux")]
+mod interrupted;
 mod join;
 #[cfg(target_os = "linux")]
 mod memory;
+mod no_batches;
 mod odd_services;
 mod partial;
 #[cfg(unix)]
