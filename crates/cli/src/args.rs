@@ -12,6 +12,7 @@ use crate::cmd_files::FilesArgs;
 use crate::cmd_gateway::GatewayArgs;
 use crate::cmd_inspect::InspectArgs;
 use crate::cmd_join::JoinArgs;
+use crate::cmd_man::ManArgs;
 use crate::cmd_plan::PlanArgs;
 use crate::cmd_prepare::PrepareArgs;
 use crate::cmd_report::ReportArgs;
@@ -74,6 +75,9 @@ pub(crate) enum Command {
     Config(Late<ConfigArgs>),
     /// Print a completion script for a shell
     Completions(Late<CompletionsArgs>),
+    /// Write a manual page for each command, for packages
+    #[command(hide = true)]
+    Man(Late<ManArgs>),
 }
 
 /// The arguments of a command, which are spelt out when it is the one that is given: to spell out those of all takes

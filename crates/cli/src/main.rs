@@ -14,6 +14,7 @@ mod cmd_files;
 mod cmd_gateway;
 mod cmd_inspect;
 mod cmd_join;
+mod cmd_man;
 mod cmd_plan;
 mod cmd_prepare;
 mod cmd_report;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Command::Report(Late(args)) => interrupt::watch(move |flag| cmd_report::run(&args, flag)),
         Command::Gateway(Late(args)) => cmd_gateway::run(&args),
         Command::Config(Late(args)) => cmd_config::run(&args),
+        Command::Man(Late(args)) => cmd_man::run(&args),
         Command::Completions(Late(args)) => cmd_completions::run(&args),
     };
     match ended {

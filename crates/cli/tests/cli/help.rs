@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::common::{command, folder, lote, lote_in};
+use crate::common::{command, folder, lote, lote_in, names};
 
 const COMMANDS: &[&str] = &[
     "prepare",
@@ -142,6 +142,41 @@ fn completions_for_five_shells() {
         let control = ended.stdout.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t'));
         assert_eq!(control, None, "{shell}");
     }
+}
+
+/// The words that a shell completes come from the same help, and so do the pages: what is in one is in the other.
+#[test]
+fn every_command_has_a_manual_page_with_its_flags_and_examples() {
+    let place = folder(&[]);
+    let folder = place.path().join("share/man1");
+    let ended = lote(["man".as_ref(), folder.as_os_str()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let alone = COMMANDS.iter().map(|command| vec![*command]);
+    let below = SUBCOMMANDS.iter().flat_map(|(command, names)| names.iter().map(|name| vec![*command, *name]));
+    let all: Vec<Vec<&str>> = alone.chain(below).chain([vec![]]).collect();
+    assert!(ended.stderr.starts_with(&format!("{} pages written to ", all.len())), "{ended:?}");
+    let mut expected = Vec::new();
+    for words in all {
+        let name = [&["lote"], &words[..]].concat().join("-") + ".1";
+        let page = std::fs::read_to_string(folder.join(&name)).expect(&name);
+        assert!(
+            page.contains(".TH lote") && page.contains(".SH NAME\n") && page.contains(".SH EXAMPLES\n.nf\n"),
+            "{name}"
+        );
+        assert_eq!(page.find(|c: char| c.is_control() && c != '\n'), None, "{name}");
+        // Each flag of the help has its entry.
+        let help = lote(words.iter().chain(&["--help"])).stdout;
+        let flags = help.lines().filter_map(|line| {
+            let (_, flag) = line.split_once("--")?;
+            line.trim_start().starts_with('-').then(|| flag.split([' ', '=']).next().unwrap_or_default().to_owned())
+        });
+        for flag in flags {
+            assert!(page.contains(&format!("\\-\\-{}", flag.replace('-', "\\-"))), "{name}: {flag}");
+        }
+        expected.push(name);
+    }
+    expected.sort();
+    assert_eq!(names(&folder), expected);
 }
 
 #[test]
