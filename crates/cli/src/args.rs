@@ -125,4 +125,25 @@ mod tests {
         }
         built.debug_assert();
     }
+
+    /// What stands before and after the flags is broken into lines by us: clap would break longer ones anywhere. A help as
+    /// it is printed tells nothing of that, since clap has broken it then.
+    #[test]
+    fn the_lines_of_a_help_that_are_ours_fit_a_terminal_of_a_hundred_columns() {
+        fn check(command: &clap::Command, checked: &mut usize, long: &mut Vec<String>) {
+            for text in [command.get_long_about(), command.get_after_help()].into_iter().flatten() {
+                let text = text.to_string();
+                *checked += text.lines().count();
+                let too_long = text.lines().filter(|line| line.chars().count() > 100);
+                long.extend(too_long.map(|line| format!("{}: {line}", command.get_name())));
+            }
+            command.get_subcommands().for_each(|below| check(below, checked, long));
+        }
+        let mut built = Cli::command();
+        built.build();
+        let (mut checked, mut long) = (0, Vec::new());
+        check(&built, &mut checked, &mut long);
+        assert!(checked > 200, "{checked}");
+        assert_eq!(long, [""; 0]);
+    }
 }

@@ -41,7 +41,8 @@ Examples:
   lote clean requests.run --remote --json | jq -r '.files[] | select(.state == \"kept\").id'
 
 Exit 0: all that may go is gone. 1: files stay at the service that were to be deleted.
-2: usage, or the run is not finished, busy or unreadable. 4: the service refused, or could not be reached."
+2: usage, or the run is not finished, busy or unreadable. 4: the service refused, or could not
+be reached."
 )]
 pub(crate) struct CleanArgs {
     /// The folder of the run

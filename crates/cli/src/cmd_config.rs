@@ -18,22 +18,22 @@ const EXAMPLE: &str = include_str!("config.toml");
 
 /// Say where the config file is, and what is in force
 ///
-/// A config file has profiles: settings of a service that have a name. --profile NAME or LOTE_PROFILE
-/// takes one; default_profile in the file says which counts without. It is looked for as $LOTE_CONFIG,
-/// else as lote/config.toml in $XDG_CONFIG_HOME, else as ~/.config/lote/config.toml, on macOS too. Without
-/// a file everything works as ever.
+/// A config file has profiles: settings of a service that have a name. --profile NAME or
+/// LOTE_PROFILE takes one; default_profile in the file says which counts without. It is looked for
+/// as $LOTE_CONFIG, else as lote/config.toml in $XDG_CONFIG_HOME, else as
+/// ~/.config/lote/config.toml, on macOS too. Without a file everything works as ever.
 ///
 /// Of each setting the first of these counts:
 ///   1. the flag, such as --base-url
 ///   2. the variable, such as LOTE_BASE_URL
 ///   3. the profile
-///   4. of key and base URL: OPENAI_API_KEY and OPENAI_BASE_URL, where the dialect is named as openai, or
-///      the base URL is of OpenAI's host
+///   4. of key and base URL: OPENAI_API_KEY and OPENAI_BASE_URL, where the dialect is named as
+///      openai, or the base URL is of OpenAI's host
 ///   5. the default
 ///
-/// The key of a profile goes to the service of that profile alone, and OPENAI_API_KEY to OpenAI's host or
-/// OPENAI_BASE_URL alone, whatever else a flag, a variable or a profile names. A key is never in the file: the
-/// profile names a command that prints it, or a file that only you can read.
+/// The key of a profile goes to the service of that profile alone, and OPENAI_API_KEY to OpenAI's
+/// host or OPENAI_BASE_URL alone, whatever else a flag, a variable or a profile names. A key is
+/// never in the file: the profile names a command that prints it, or a file that only you can read.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,

@@ -41,10 +41,10 @@ Examples:
   lote batches wait batch_abc123 | jq -r .output_file_id
   lote batches wait batch_abc123 batch_def456 batch_ghi789 | jq -r '[.id, .status] | @tsv'
 
-Exit 0: completed, and every line succeeded. 1: some lines did not, or the batch expired or
-was cancelled. 4: it failed at validation, names no output file although lines succeeded, or
-could not be asked for. 5: gave up waiting, for the batch or its files. 130: interrupted. Of several batches the worst of
-them: 4, then 5, then 1."
+Exit 0: completed, and every line succeeded. 1: some lines did not, or the batch expired or was
+cancelled. 4: it failed at validation, names no output file although lines succeeded, or could
+not be asked for. 5: gave up waiting, for the batch or its files. 130: interrupted. Of several
+batches the worst of them: 4, then 5, then 1."
 )]
 pub(super) struct WaitArgs {
     /// The ids of the batches

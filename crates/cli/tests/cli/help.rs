@@ -94,29 +94,6 @@ fn no_environment_value_is_shown() {
 }
 
 #[test]
-fn the_lines_of_a_help_that_are_ours_fit_a_terminal_of_a_hundred_columns() {
-    let alone = COMMANDS.iter().map(|command| vec![*command]);
-    let below = SUBCOMMANDS.iter().flat_map(|(command, names)| names.iter().map(|name| vec![*command, *name]));
-    for words in alone.chain(below).chain([vec![]]) {
-        let print = |columns: &str| {
-            let mut lote = command();
-            let output = lote.env("COLUMNS", columns).args(&words).arg("--help").output().expect("lote starts");
-            String::from_utf8(output.stdout).expect("UTF-8")
-        };
-        let (narrow, wide) = (print("100"), print("400"));
-        // The flags are wrapped by clap; what stands before and after them is not.
-        let ours = |help: &str| {
-            let (before, rest) = help.split_once("\nUsage: ").expect("a usage");
-            (
-                before.to_owned(),
-                rest[rest.find("\nExamples:\n").or(rest.find("\nExit codes:\n")).expect("an end")..].to_owned(),
-            )
-        };
-        assert_eq!(ours(&narrow), ours(&wide), "{words:?}");
-    }
-}
-
-#[test]
 fn version_and_usage() {
     let version = lote(["--version"]);
     // The full shape says that it is.
