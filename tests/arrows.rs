@@ -14,14 +14,15 @@ use serde_json::Value;
 ///
 /// The gateway names none, not even in tests: a shared bug would agree with itself. The command goes through the facade
 /// and never around it. What keeps the contract needs the line schemas and nothing that is made from the contract. The
-/// tests of the lines ask for a feature of their own crate.
-const ARROWS: [(&str, &[&str], &[&str]); 7] = [
+/// tests of the lines, and of the fuzz targets, ask for a feature of their own crate.
+const ARROWS: [(&str, &[&str], &[&str]); 8] = [
     ("lote-client", &[], &[]),
     ("lote-lines", &[], &["lote-lines"]),
     ("lote-gateway", &[], &[]),
     ("lote", &["lote-client", "lote-lines"], &["lote-gateway"]),
     ("lote-cli", &["lote", "lote-gateway"], &[]),
     ("xtask", &["lote-lines"], &[]),
+    ("lote-fuzz", &["lote", "lote-gateway", "lote-lines", "xtask"], &["lote-fuzz"]),
     ("lote-contract", &[], &["lote", "lote-cli", "lote-client", "lote-gateway", "lote-lines", "xtask"]),
 ];
 

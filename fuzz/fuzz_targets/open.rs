@@ -1,22 +1,4 @@
-//! Any bytes are opened for reading, compressed ones among them: lines or an error, and no panic. Of answers damage is
-//! an anomaly and no error.
-
+//! The program of libFuzzer.
 #![no_main]
 
-use std::io::{Cursor, Read};
-
-use libfuzzer_sys::fuzz_target;
-use lote_lines::{Inspection, decompressed};
-
-/// A small input may hold a very large file.
-const MOST: u64 = 4 << 20;
-
-fuzz_target!(|data: &[u8]| {
-    let Ok(reader) = decompressed(Cursor::new(data.to_vec())) else { return };
-    let mut bytes = Vec::new();
-    if reader.take(MOST).read_to_end(&mut bytes).is_ok() {
-        let _ = Inspection::default().read("a file", &bytes[..]);
-    }
-    let reader = decompressed(Cursor::new(data.to_vec())).expect("what was opened before");
-    Inspection::default().read("a file", reader.take(MOST)).expect("memory can be read");
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lote_fuzz::open(data));

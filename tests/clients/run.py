@@ -1,7 +1,7 @@
-"""Owns the steps schemathesis, clients and tables of `cargo xtask ci`: what they install, the gateway they start, and how
-long each part may take; never a check.
+"""Owns the steps schemathesis, clients, tables and python of `cargo xtask ci`: what they install, the gateway they start,
+and how long each part may take; never a check.
 
-Usage: run.py schemathesis|clients|tables [--lote BINARY]. All that is written goes to the folder `clients` beside the binary,
+Usage: run.py schemathesis|clients|tables|python [--lote BINARY]. All that is written goes to the folder `clients` beside the binary,
 which is kept: what is installed there is used again until what it was installed from changes. Exit codes: 0 passed,
 1 failed, 77 skipped. A line `skipped: …` says what was left out and why.
 """
@@ -22,8 +22,8 @@ import threading
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PASSED, FAILED, SKIPPED = 0, 1, 77
-# Seconds; the last three are for one prefix, for one client, and for all readers of tables.
-INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES = 240, 20, 10, 120, 60, 60
+# Seconds; the last four are for one prefix, for one client, for all readers of tables, and for a part of the package.
+INSTALL, START, STOP, SCHEMATHESIS, CLIENT, TABLES, PACKAGE = 240, 20, 10, 120, 60, 60, 120
 # How long a gateway finishes what is at work.
 GRACE = 30
 # What webhooks are signed with.
@@ -42,8 +42,10 @@ UNREACHABLE = (
 
 
 # What builds the program that a step needs.
-BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote")
-BUILD["tables"] = BUILD["clients"] + " --features lote-cli/full"
+BUILD = dict.fromkeys(("schemathesis", "clients"), "cargo build --workspace --bin lote --test cli")
+BUILD |= dict.fromkeys(
+    ("tables", "python"), "cargo build --workspace --features lote-cli/full --bin lote --test full"
+)
 
 
 class Skip(Exception):
@@ -208,9 +210,9 @@ def gateway(lote, work, *flags):
         child.wait()
 
 
-def must_pass(what, command, seconds, **options):
+def must_pass(what, command, seconds, more=None, **options):
     say(f"-- {what}")
-    code, _ = run(command, seconds, env=environment(), **options)
+    code, _ = run(command, seconds, env=environment() | (more or {}), **options)
     if code is None:
         raise Failed(f"{what} took more than {seconds} s")
     if code != 0:
@@ -275,9 +277,36 @@ def tables(lote, work):
     must_pass("DuckDB, pandas, Polars and numpy", [python, HERE / "tables_python.py", lote, folder], TABLES)
 
 
+def python(lote, work):
+    tools = venv(work, HERE / "requirements-python.txt")
+    package, program = ROOT / "python", [tools, "-m"]
+    vermin = [tools.with_name("vermin"), "--no-tips", "-t=3.9-", "--violations", package / "src"]
+    must_pass("the package is for Python 3.9", vermin, PACKAGE)
+    wheels = work / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    # Of the program that is built: see cargo_of_the_workspace.py. The wheel stays here, so that its size is no matter.
+    build = [*program, "maturin", "build", "--profile", "dev", "--compatibility", "linux", "--compression-level", "1"]
+    build += ["--target-dir", lote.parent.parent, "--out", wheels]
+    cargo = {"CARGO": str(HERE / "cargo_of_the_workspace.py"), "LOTE_CARGO": os.environ.get("CARGO", "cargo")}
+    must_pass("maturin makes the wheel", build, PACKAGE, cwd=package, more=cargo)
+    (wheel,) = wheels.glob("*.whl")
+    pip = [*program, "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    install = ["install", "--no-index", "--no-deps", "--force-reinstall", wheel]
+    # One that has nothing but the wheel, and the one in which the tests run.
+    bare = work / "bare"
+    must_pass("a new environment", [sys.executable, "-m", "venv", "--clear", "--without-pip", bare], PACKAGE)
+    must_pass("pip installs the wheel alone", [*pip, "--python", bare / "bin" / "python", *install], PACKAGE)
+    must_pass("pip installs the wheel beside the tools", [*pip, *install], PACKAGE)
+    # Neither what is built here nor another lote may take the place of the wheel's.
+    alone = {"LOTE_BIN": "/nowhere", "LOTE_TEST_BARE": str(bare / "bin" / "python"), "LOTE_TEST_WHEEL": str(wheel)}
+    must_pass("mypy", [*program, "mypy", "--cache-dir", work / "mypy", "src", "tests"], PACKAGE, cwd=package)
+    pytest = ["pytest", "-q", "-p", "no:cacheprovider", "--basetemp", work / "pytest", "--durations", "5"]
+    must_pass("the package's tests", [*program, *pytest], PACKAGE, cwd=package, more=alone)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("step", choices=["schemathesis", "clients", "tables"])
+    parser.add_argument("step", choices=["schemathesis", "clients", "tables", "python"])
     parser.add_argument("--lote", default=ROOT / "target" / "debug" / "lote", type=pathlib.Path)
     asked = parser.parse_args()
     lote = asked.lote.resolve()
@@ -285,7 +314,7 @@ def main():
     # So that what was started is stopped as well.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    step = {"schemathesis": schemathesis, "clients": clients, "tables": tables}[asked.step]
+    step = {"schemathesis": schemathesis, "clients": clients, "tables": tables, "python": python}[asked.step]
     try:
         if not lote.is_file():
             raise Failed(f"{lote} is not there; {BUILD[asked.step]}")

@@ -49,6 +49,9 @@ const PAGES: [(&str, Main); 13] = [
     ("moving", moving::main),
 ];
 
+/// The page whose code is no Rust: CI's step `python` runs it.
+const PYTHON: &str = "python";
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn read(path: &str) -> String {
@@ -121,10 +124,10 @@ fn pages_examples_and_lists_are_the_same() {
     let pages: BTreeSet<String> = PAGES.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(stems("examples", ".rs"), pages);
     let mut on_disk = stems("docs/guide", ".md");
-    assert!(on_disk.remove("README"));
+    assert!(on_disk.remove("README") && on_disk.remove(PYTHON));
     assert_eq!(on_disk, pages);
     let (readme, index) = (read("README.md"), read("docs/guide/README.md"));
-    for name in &pages {
+    for name in pages.iter().map(String::as_str).chain([PYTHON]) {
         assert!(readme.contains(&format!("](docs/guide/{name}.md)")), "README.md has no link to {name}.md");
         assert!(index.contains(&format!("][{name}]")), "docs/guide/README.md has no link to {name}.md");
         assert!(
@@ -141,7 +144,7 @@ fn the_guide_is_packaged_with_the_crate() {
     let output = Command::new(cargo).args(words).current_dir(ROOT).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let packaged = String::from_utf8_lossy(&output.stdout);
-    for name in PAGES.iter().map(|(name, _)| *name).chain(["README"]) {
+    for name in PAGES.iter().map(|(name, _)| *name).chain(["README", PYTHON]) {
         let file = format!("guide/{name}.md");
         assert!(packaged.lines().any(|line| line == file), "{file} is not packaged:\n{packaged}");
         assert_eq!(read(&format!("crates/lote/{file}")), read(&format!("docs/{file}")));
@@ -151,11 +154,12 @@ fn the_guide_is_packaged_with_the_crate() {
 #[test]
 fn links_between_pages_lead_somewhere_in_the_repository_and_in_the_reference() {
     let reference = read("crates/lote/src/guide.rs");
-    for (page, _) in PAGES {
+    let pages = || PAGES.iter().map(|(name, _)| *name).chain([PYTHON]);
+    for page in pages() {
         let text = read(&format!("docs/guide/{page}.md"));
         assert!(reference.contains(&format!("\n    {page}\n}}")), "lote::guide lacks {page}");
         assert!(!text.contains(".md)"), "docs/guide/{page}.md: a link that is no reference leads nowhere in rustdoc");
-        for (name, _) in PAGES {
+        for name in pages() {
             let (used, said) =
                 (text.contains(&format!("][{name}]")), text.contains(&format!("\n[{name}]: {name}.md\n")));
             assert_eq!(used, said, "docs/guide/{page}.md: the link to {name}.md");

@@ -32,6 +32,7 @@ mod runs_events;
 mod runs_fetched;
 mod runs_halved;
 mod runs_invoice;
+mod runs_ledger;
 mod runs_partial;
 mod runs_parts;
 mod runs_rescue;

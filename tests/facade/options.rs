@@ -95,6 +95,7 @@ async fn a_create_and_a_run_send_the_same() {
             "{own}"
         );
     }
+    assert_eq!(pairs.remove("lote_requests"), Some(json!("requests.jsonl")));
     assert_eq!(body, sent());
 }
 
@@ -201,5 +202,38 @@ fn values_of_unknown_fields_are_not_in_debug() {
     let create = client.batches().create(&input(), Endpoint::ChatCompletions).options(options.clone());
     for debug in [format!("{options:?}"), format!("{create:?}")] {
         assert!(debug.contains("callback_token") && !debug.contains("hunter22"), "{debug}");
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_the_requests_travels_where_there_is_room_for_it() {
+    let long = format!("{}.jsonl", "x".repeat(80));
+    let mine = || BatchOptions::new().metadata("team", "search");
+    for (more, file, options, expected) in [
+        ("", "tickets.jsonl", BatchOptions::new(), Some("tickets.jsonl")),
+        ("limits.metadata_pairs = 6", "tickets.jsonl", mine(), Some("tickets.jsonl")),
+        // What the caller gave comes first, and so do the marks of the run.
+        ("limits.metadata_pairs = 5", "tickets.jsonl", mine(), None),
+        ("limits.metadata_value = 64", long.as_str(), mine(), None),
+        ("limits.metadata_key = 12", "tickets.jsonl", mine(), None),
+        ("create.metadata = false", "tickets.jsonl", mine(), None),
+    ] {
+        let odd = Odd::new([
+            Reply::json(200, json!({"id": "file-1"})),
+            batch(),
+            Reply::json(200, json!({"id": "batch_1", "status": "failed"})),
+        ]);
+        let table = format!("name = \"x\"\n{more}\n");
+        let client = odd.builder().dialect(dialect(&table)).build().expect("a client");
+        let folder = tempfile::tempdir().expect("a folder");
+        let requests = folder.path().join(file);
+        std::fs::write(&requests, LINE).expect("written");
+        let ended = Run::new(&client, &requests).options(options).execute().await;
+        assert!(ended.as_ref().is_err_and(lote::run::RunError::is_failed), "{more}: {ended:?}");
+        let body: Value = serde_json::from_slice(&odd.bodies()[1]).expect("JSON");
+        let sent = &body["metadata"];
+        assert_eq!(sent["lote_requests"].as_str(), expected, "{more}: {sent}");
+        let given = if more.is_empty() { Value::Null } else { json!("search") };
+        assert_eq!((&sent["team"], sent["lote_shard"].as_str()), (&given, Some("1")), "{more}: {sent}");
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     bench,
     client::cargo,
     codegen::{self, Mode},
-    night, outside,
+    outside, packages,
     report::{CODEGEN, EXIT_FRESH, EXIT_STALE, Failure, Finding},
     tee::{self, Tee},
 };
@@ -38,8 +38,8 @@ enum Runs {
     Codegen,
     /// Clients that are not ours, against the gateway.
     Outside(&'static str),
-    /// Each fuzz target for so many seconds.
-    Fuzz(u32),
+    /// The crates compiled from their packages.
+    Packages,
     /// Every work of `bench`, with little data.
     Bench,
 }
@@ -56,7 +56,6 @@ enum Program {
     Cargo,
     Python,
     PkgConfig,
-    Rustup,
     Shell,
 }
 
@@ -76,7 +75,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -152,9 +151,19 @@ const STEPS: [Step; 18] = [
         excused: None,
     },
     Step {
+        // With an example, so that dependencies have the features that tests ask for, and were checked by `lints`.
         name: "docs",
         runs: Runs::Cargo(
-            &["doc", "--workspace", "--no-deps", "--features", "lote/blocking,lote/schema,lote/webhook"],
+            &[
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--lib",
+                "--example",
+                "first_batch",
+                "--features",
+                "lote/blocking,lote/schema,lote/webhook",
+            ],
             &[("RUSTDOCFLAGS", "-D warnings")],
         ),
         needs: &[],
@@ -201,6 +210,14 @@ const STEPS: [Step; 18] = [
         excused: None,
     },
     Step {
+        // After `tables`, whose command it puts into its wheel.
+        name: "python",
+        runs: Runs::Outside("python"),
+        needs: &PYTHON,
+        fix: "correct the package in python/, or its pages, as its tests say above",
+        excused: None,
+    },
+    Step {
         // After `tables`, which leaves the full command where this step looks for it.
         name: "cluster",
         runs: Runs::Cargo(
@@ -216,15 +233,10 @@ const STEPS: [Step; 18] = [
         excused: None,
     },
     Step {
-        name: "fuzz",
-        // Eight targets: two minutes together.
-        runs: Runs::Fuzz(15),
-        needs: &[Need {
-            program: Program::Rustup,
-            words: &["run", "nightly", "cargo", "fuzz", "--version"],
-            otherwise: "a nightly toolchain of rustup, or cargo-fuzz, is not installed",
-        }],
-        fix: "correct what the fuzz target found, and make its input a test",
+        name: "packages",
+        runs: Runs::Packages,
+        needs: &[],
+        fix: "let each package hold what its crate needs",
         excused: None,
     },
     Step {
@@ -288,7 +300,7 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
             Runs::Cargo(words, _) => format!("cargo {}", words.join(" ")),
             Runs::Codegen => format!("{CODEGEN} --check"),
             Runs::Outside(step) => outside::command(step),
-            Runs::Fuzz(seconds) => format!("cargo xtask night, for {seconds} s a target"),
+            Runs::Packages => "cargo xtask packages".to_owned(),
             Runs::Bench => "cargo xtask bench --quick".to_owned(),
         };
         writeln!(out, "== {}: {what}", step.name)?;
@@ -349,7 +361,6 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
             }
             Program::Python => outside::passes(root, outside::PYTHON, need.words),
             Program::PkgConfig => outside::passes(root, "pkg-config", need.words),
-            Program::Rustup => outside::passes(root, "rustup", need.words),
             Program::Shell => outside::passes(root, "sh", need.words),
         };
         if !works {
@@ -369,7 +380,7 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
                 false
             }
         },
-        Runs::Fuzz(seconds) => match night::fuzz(root, seconds, out) {
+        Runs::Packages => match packages::run(root, out) {
             Ok(code) => code == EXIT_FRESH,
             Err(failure) => {
                 writeln!(out, "{failure}")?;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, ci, client, codegen, drift, night,
+    bench, ci, client, codegen, drift, night, notes, packages,
     report::{EXIT_FAILED, Failure},
 };
 
@@ -47,12 +47,26 @@ enum Command {
     /// Measures what lote's commands take of processor, time and memory, beside peers where they are asked for. With
     /// --peers it writes docs/BENCHMARKS.md. Exits 0 whatever the figures are.
     Bench(BenchArguments),
-    /// Runs what is too long for CI: kills of runs, runs of millions of lines, each fuzz target for some minutes. Exits 4
-    /// when something is found.
+    /// Runs what is too long for CI: kills of runs, runs of millions of lines, each fuzz target for some minutes; all of
+    /// it, or the parts that are named. Exits 4 when something is found.
     Night {
+        /// The parts to run.
+        #[arg(value_name = "PART", value_parser = clap::builder::PossibleValuesParser::new(night::PARTS))]
+        parts: Vec<String>,
         /// The minutes for each fuzz target.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
         minutes: u32,
+        /// The seconds for each fuzz target, to see that they run at all.
+        #[arg(long, conflicts_with = "minutes", value_parser = clap::value_parser!(u32).range(1..=86400))]
+        seconds: Option<u32>,
+    },
+    /// Compiles the crates from their packages, as they would be published. Exits 4 when one lacks something.
+    Packages,
+    /// Prints the notes of a release: what CHANGELOG.md says of it.
+    Notes {
+        /// Which one.
+        #[arg(default_value = notes::UNRELEASED)]
+        version: String,
     },
 }
 
@@ -155,6 +169,10 @@ fn run(command: Command) -> Result<u8, Failure> {
             bench::run(&root, &bench::Request { quick, peers, huge, only, rounds, against, lote }, &mut out)
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
-        Command::Night { minutes } => night::night(&root, minutes * 60, &mut out),
+        Command::Packages => packages::run(&root, &mut out),
+        Command::Notes { version } => notes::run(&root, &version, &mut out),
+        Command::Night { parts, minutes, seconds } => {
+            night::night(&root, &parts, seconds.unwrap_or(minutes * 60), &mut out)
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is too long for CI: `cargo xtask night` kills runs some thousand times, lets the disk be full at each of their
 //! steps, gives them millions of lines, simulates them under many seeds, and runs each fuzz target for some minutes. CI does
-//! the same with a few kills, fewer lines and seeds, and a few seconds.
+//! the same with a few kills, fewer lines and seeds, and a sample of inputs (`fuzz/tests/sample`).
 
 use std::{
     fs,
@@ -10,12 +10,13 @@ use std::{
 };
 
 use crate::{
+    outside,
     report::{EXIT_FRESH, EXIT_STALE, Failure, Finding},
     tee::{self, Tail},
 };
 
 /// The fuzz targets, each with the folders of the repository whose files it begins with, beside its own corpus.
-const TARGETS: [(&str, &[&str]); 9] = [
+pub const TARGETS: [(&str, &[&str]); 9] = [
     ("check", &["examples", "crates/lines/tests/fixtures"]),
     ("join", &["crates/lines/tests/fixtures"]),
     ("open", &["crates/lines/tests/fixtures"]),
@@ -23,8 +24,8 @@ const TARGETS: [(&str, &[&str]); 9] = [
     ("dialect", &["crates/lote/src/dialect/table"]),
     ("prices", &["crates/lote/src/prices"]),
     ("webhook", &[]),
-    ("drift", &["xtask/tests/fixtures"]),
-    ("gateway", &["crates/gateway/tests/fixtures"]),
+    ("drift", &[]),
+    ("gateway", &[]),
 ];
 
 /// What libFuzzer's count of its runs begins with.
@@ -35,6 +36,18 @@ const SHOWN: usize = 300;
 
 /// cargo-fuzz needs a nightly toolchain; `rustup run` finds it whatever toolchain runs this program.
 const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
+
+/// How cargo-fuzz builds them. No crate of ours has unsafe code, so a sanitizer would only slow the search down. What
+/// overflows in a fuzz target overflows for a user, unseen.
+const SHAPE: [&str; 7] =
+    ["--sanitizer", "none", "--debug-assertions", "--codegen-units", "16", "--features", "libfuzzer"];
+
+/// What our releases have beyond that takes long to build, and hides where a panic came from.
+const PROFILE: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "none"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"),
+];
 
 /// The process tests of runs.
 const PROCESSES: &[&str] = &["--test", "long"];
@@ -61,14 +74,24 @@ const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 7] = [
     (SIMULATION, "one_shard_is_searched_to_the_end", "LOTE_FAULTS", &["3"]),
 ];
 
-/// All of it. Exit code 0 when nothing was found, 4 otherwise.
+/// What it is made of: the tests of runs at length, gateways that die, stop and fail, and the fuzz targets.
+pub const PARTS: [&str; 3] = ["runs", "gateways", "fuzz"];
+
+/// The parts that are named, or all of them when none is. Exit code 0 when nothing was found, 4 otherwise.
 ///
 /// # Errors
 ///
 /// When something does not build.
-pub fn night(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
-    let runs = runs(root, out)?.max(consistency(root, out)?);
-    Ok(runs.max(fuzz(root, seconds, out)?))
+pub fn night(root: &Path, only: &[String], seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
+    let mut found = EXIT_FRESH;
+    for part in PARTS.into_iter().filter(|part| only.is_empty() || only.iter().any(|name| name == part)) {
+        found = found.max(match part {
+            "runs" => runs(root, out)?,
+            "gateways" => consistency(root, out)?,
+            _ => fuzz(root, seconds, out)?,
+        });
+    }
+    Ok(found)
 }
 
 /// All points and modes at which a gateway may die.
@@ -77,8 +100,7 @@ fn consistency(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
     out.flush()?;
     let cannot = |error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust");
     let mut found = EXIT_FRESH;
-    let build = ["build", "--workspace", "--bin", "lote", "--features", "lote-cli/full"];
-    for words in [&build[..], &CONSISTENCY] {
+    for words in [&outside::BUILD_FULL[..], &CONSISTENCY] {
         let mut command = Command::new("cargo");
         command.args(words).env("LOTE_POINTS", "all").current_dir(root).stdin(Stdio::null());
         if words == CONSISTENCY {
@@ -116,14 +138,9 @@ fn runs(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
 
 /// Builds the fuzz targets and runs each for this many seconds. Exit code 0 when none of them found anything, 4
 /// otherwise; what was found stays in `fuzz/artifacts`.
-///
-/// # Errors
-///
-/// When a target does not build.
-pub fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
-    // No crate of ours has unsafe code, so a sanitizer would only slow the search down.
+fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failure> {
     let pass = |bytes: &[u8]| out.write_all(bytes).and_then(|()| out.flush());
-    run(root, &["build", "--sanitizer", "none"], &[], pass)?
+    run(root, &[&["build"], &SHAPE[..]].concat(), &[], pass)?
         .then_some(())
         .ok_or_else(|| Failure::new("the fuzz targets do not build", "correct what the compiler says above"))?;
     let mut found = Vec::new();
@@ -137,7 +154,7 @@ pub fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failur
             .chain(seeds.iter().map(PathBuf::from).filter(|seed| root.join(seed).is_dir()))
             .collect();
         let folders: Vec<&str> = folders.iter().filter_map(|folder| folder.to_str()).collect();
-        let words: Vec<&str> = ["run", "--sanitizer", "none", target].into_iter().chain(folders).collect();
+        let words = [&["run"], &SHAPE[..], &[target], &folders].concat();
         let limit = format!("-max_total_time={seconds}");
         let options =
             [&*limit, "-timeout=20", "-rss_limit_mb=2048", "-max_len=65536", "-print_final_stats=1", "-verbosity=0"];
@@ -157,7 +174,9 @@ pub fn fuzz(root: &Path, seconds: u32, out: &mut dyn Write) -> Result<u8, Failur
         }
     }
     for target in &found {
-        let fix = format!("cargo +nightly fuzz run {target} fuzz/artifacts/{target}/…, and make the input a test");
+        let fix = format!(
+            "cargo test --workspace --test sample {target}, which tries fuzz/artifacts/{target} first; make the input a test"
+        );
         writeln!(out, "{}", Finding::new(format!("the fuzz target {target} found something"), &fix))?;
     }
     Ok(if found.is_empty() { EXIT_FRESH } else { EXIT_STALE })
@@ -179,7 +198,7 @@ fn run(
     for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"] {
         command.env_remove(name);
     }
-    command.current_dir(root).stdin(Stdio::null());
+    command.envs(PROFILE).current_dir(root).stdin(Stdio::null());
     let status = tee::run(command, None, pass)
         .map_err(|error| Failure::new(format!("rustup cannot be run: {error}"), "install rustup and cargo-fuzz"))?;
     Ok(status.success())

@@ -14,9 +14,14 @@ use crate::{client::cargo, report::Failure, tee};
 /// The Python that is looked for.
 pub const PYTHON: &str = "python3";
 const SCRIPT: &str = "tests/clients/run.py";
-const BUILD: [&str; 4] = ["build", "--workspace", "--bin", BINARY];
-/// The step that needs the full shape of the command, and what builds that.
-const FULL: (&str, [&str; 2]) = ("tables", ["--features", "lote-cli/full"]);
+/// What builds the command. With a test beside it, dependencies have the features that tests ask for: what the steps
+/// `tests` and `full` have built is taken as it is, where else tokio and all above it would be built once more.
+const BUILD: [&str; 6] = ["build", "--workspace", "--bin", BINARY, "--test", "cli"];
+/// The same for the full shape.
+pub(crate) const BUILD_FULL: [&str; 8] =
+    ["build", "--workspace", "--features", "lote-cli/full", "--bin", BINARY, "--test", "full"];
+/// The steps that need the full shape.
+const FULL: [&str; 2] = ["tables", "python"];
 const BINARY: &str = "lote";
 /// The exit code of the script when nothing of the step can run on this machine.
 const EXIT_SKIPPED: i32 = 77;
@@ -47,9 +52,8 @@ pub fn command(step: &str) -> String {
 }
 
 /// The words of cargo that build `lote` for a step.
-fn words(step: &str) -> Vec<&'static str> {
-    let shape: &[&str] = if step == FULL.0 { &FULL.1 } else { &[] };
-    BUILD.iter().chain(shape).copied().collect()
+fn words(step: &str) -> &'static [&'static str] {
+    if FULL.contains(&step) { &BUILD_FULL } else { &BUILD }
 }
 
 /// Whether a program is there and succeeds with these words.
@@ -72,7 +76,7 @@ pub fn passes(root: &Path, program: &str, words: &[&str]) -> bool {
 /// When `lote` does not build, or the script cannot be run.
 pub fn run(root: &Path, step: &str, out: &mut dyn Write) -> Result<Ended, Failure> {
     let cannot = |error| Failure::new(format!("{PYTHON} {SCRIPT} cannot be run: {error}"), "restore tests/clients");
-    let binary = build_with(root, &words(step), out)?;
+    let binary = build_with(root, words(step), out)?;
     let mut command = Command::new(PYTHON);
     // No byte code in the repository.
     command.args(["-B", SCRIPT, step, "--lote"]).arg(binary).current_dir(root).stdin(Stdio::null());

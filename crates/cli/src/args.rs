@@ -18,6 +18,7 @@ use crate::cmd_prepare::PrepareArgs;
 use crate::cmd_report::ReportArgs;
 use crate::cmd_resume::{CancelArgs, RepairArgs, ResumeArgs};
 use crate::cmd_run::RunArgs;
+use crate::cmd_show::ShowArgs;
 use crate::cmd_status::{RunsArgs, StatusArgs};
 use crate::exit;
 use crate::full;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Status(Late<StatusArgs>),
     /// List the runs below a folder
     Runs(Late<RunsArgs>),
+    /// Show requests of a run, and what came of them
+    Show(Late<ShowArgs>),
     /// Cancel a run: stop its batches, and fetch what they finished
     Cancel(Late<CancelArgs>),
     /// Try again what did not succeed

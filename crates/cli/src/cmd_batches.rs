@@ -2,14 +2,16 @@
 
 mod wait;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, value_parser};
-use lote::{BatchId, FileId, bound};
+use lote::{Batch, BatchId, FileId, Status, bound};
 
 use crate::again;
 use crate::batch_options::BatchOptionArgs;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::interrupt;
+use crate::listing::{self, SinceArgs, Wanted};
 use crate::no_batches;
 use crate::out;
 use crate::service::ServiceArgs;
@@ -17,7 +19,7 @@ use wait::WaitArgs;
 
 /// Create, look at, list, cancel and wait for batches
 ///
-/// Each prints the service's own JSON. For the way from a file of requests to a file of results
+/// Each prints the service's own JSON; list prints a table on a terminal. For the way from a file of requests to a file of results
 /// in one command, see lote run.
 #[derive(Debug, Args)]
 #[command(
@@ -32,8 +34,8 @@ pub(crate) struct BatchesArgs {
     #[command(subcommand)]
     command: BatchesCommand,
 
-    /// Print JSON, as these commands always do; wait then prints each batch on one line
-    #[arg(long, global = true, hide = true)]
+    /// Print JSON, as these commands do but for list on a terminal; wait then prints each batch on one line
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -91,14 +93,22 @@ struct GetArgs {
 
 /// List batches
 ///
-/// Prints one page as a JSON object: data, first_id, last_id, has_more. With --all, every batch
-/// of every page, one JSON object a line.
+/// On a terminal it prints a table: the id, the status, the age and how much is done; of a batch that a
+/// run has made the file of its requests; how many lines there are and have failed; the run and the
+/// shard. What does not fit is left out, from the right.
+///
+/// Elsewhere, and with --json, it prints one page as a JSON object: data, first_id, last_id, has_more;
+/// with --all, every batch of every page, one JSON object a line.
+///
+/// No service has a filter for --status and --since: page after page is asked for, until --limit (20)
+/// of them are found, or 10000 were looked at. How many were looked at is said on stderr.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Examples:
   lote batches list --limit 5
+  lote batches list --status in_progress,finalizing --since 2d
   lote batches list --after batch_abc123
   lote batches list --all | jq -r '[.id, .status] | @tsv'"
 )]
@@ -107,13 +117,21 @@ struct ListArgs {
     #[arg(long, value_name = "ID")]
     after: Option<BatchId>,
 
-    /// How many a page holds at the most, 1 to 100 [default: the service's, 20]
+    /// How many a page holds at the most, 1 to 100; with a filter, how many are found [default: the
+    /// service's, 20]
     #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::BATCH_PAGE.min..=bound::BATCH_PAGE.max))]
     limit: Option<i64>,
 
-    /// All pages, one JSON object a line
+    /// All pages; as JSON, one object a line
     #[arg(long)]
     all: bool,
+
+    /// Only those with one of these statuses, such as in_progress, completed or failed
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    status: Vec<String>,
+
+    #[command(flatten)]
+    since: SinceArgs,
 
     #[command(flatten)]
     service: ServiceArgs,
@@ -150,7 +168,7 @@ pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
             interrupt::drive_or(|| again::interrupted(may_have, list(), "whether there is one"), create(args))
         }
         BatchesCommand::Get(args) => interrupt::drive("interrupted", get(args)),
-        BatchesCommand::List(args) => interrupt::drive("interrupted", list(args)),
+        BatchesCommand::List(list) => interrupt::drive("interrupted", self::list(list, args.json)),
         BatchesCommand::Cancel(args) => {
             let get = (args.service.clone(), args.id.clone());
             let get = move || get.0.again("batches get").word(get.1.as_str());
@@ -191,19 +209,29 @@ async fn get(args: GetArgs) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-async fn list(args: ListArgs) -> Result<Exit, CliError> {
+async fn list(args: ListArgs, json: bool) -> Result<Exit, CliError> {
+    let statuses = args.status;
+    if let Some(odd) = statuses.iter().find(|status| matches!(Status::from(status.as_str()), Status::Other(_))) {
+        let known: Vec<&str> = Status::KNOWN.iter().map(Status::as_str).collect();
+        out::note(format_args!("status {odd:?} is a service's own, if it is any; known are {}", known.join(", ")));
+    }
+    let is_one = (!statuses.is_empty()).then(|| -> Box<dyn Fn(&Batch) -> bool> {
+        Box::new(move |batch| statuses.iter().any(|status| Status::from(status.as_str()) == batch.status))
+    });
+    let wanted = Wanted::new(&args.since, is_one)?;
+    let shown = listing::batches(json);
     let client = args.service.client()?;
     let mut list = client.batches().list();
     if let Some(id) = &args.after {
         list = list.after(id);
     }
-    if let Some(limit) = args.limit {
+    if let Some(limit) = args.limit.filter(|_| args.all || !wanted.is_filter()) {
         list = list.limit(limit);
     }
-    if args.all {
-        out::json_lines(list.stream()).await?;
+    if args.all || wanted.is_filter() {
+        listing::print(list.stream(), &wanted, args.all, args.limit, shown).await?;
     } else {
-        out::json(&list.page().await?).await?;
+        listing::print_page(&list.page().await?, shown).await?;
     }
     Ok(Exit::Success)
 }

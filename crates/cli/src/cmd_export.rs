@@ -15,6 +15,7 @@ use crate::export::beside::Beside;
 use crate::export::columns::{Fields, Survey};
 use crate::export::costs::{Costs, Sum};
 use crate::export::npy::{Matrix, Shape};
+use crate::export::outcomes;
 #[cfg(feature = "full")]
 use crate::export::parquet;
 use crate::export::results::{Results, Unreadable};
@@ -57,6 +58,10 @@ const WHAT: &str = "table";
 /// FILE.npy is a matrix of 32-bit floats, a row for each vector; a line without one has a row of NaN.
 /// FILE.rows.jsonl beside it names the custom_id of each row.
 ///
+/// --to outcomes is for programs: a JSON object a line with custom_id, outcome, status_code, model, finish_reason,
+/// texts, body, error (code and message) and usage. To stdout they come as they are read; the exit code says whether
+/// those were all.
+///
 /// All is read twice, for Parquet three times, a line at a time. With --rows in another order than the
 /// results are, 16 bytes for each result are kept in memory, and the results in a temporary file.
 #[derive(Debug, Args)]
@@ -68,6 +73,7 @@ Examples:
   lote export requests.run -o answers.csv --rows tickets.csv --id '{{ ticket_id }}'
   lote export results.jsonl -o - --to jsonl | jq .text
   lote export requests.run -o embeddings.npy
+  lote export requests.run -o - --to outcomes | jq -c 'select(.outcome == \"failed\").error'
   lote export requests.run -o answers.csv --prices prices.toml
 
 Exit 0: the table has a row for each result. 1: some lines could not be read and have none.
@@ -144,6 +150,8 @@ pub(crate) enum Kind {
     Parquet,
     /// The vectors of embeddings as a matrix of numpy, and the custom_id of each row in a file beside it
     Npy,
+    /// One JSON object on each line, for programs: what became of the request, its texts, body, error and usage
+    Outcomes,
 }
 
 /// What was written, for people and as JSON.
@@ -178,6 +186,9 @@ pub(crate) fn run(args: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
     refuse_overwriting(args, &results)?;
     let inputs: Vec<&Path> = std::iter::once(results.path()).chain(args.rows.as_deref()).collect();
     let replace = || if args.force { Replace::Anything } else { Replace::Same };
+    if kind == Kind::Outcomes && input::is_dash(&args.output) {
+        return tell(args, for_programs(&results, outcomes::Lines::printed(), interrupt)?);
+    }
     let output = Output::of_any_kind(&args.output, WHAT, replace(), &inputs)?;
     if let Some(path) = output.half_made() {
         interrupt.half_made(path);
@@ -188,8 +199,29 @@ pub(crate) fn run(args: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, CliE
         let summary = matrix(&results, output, names_to, interrupt)?;
         return tell(args, Summary { names_of_rows: Some(names.display().to_string()), ..summary });
     }
-    let summary = table(args, kind, &results, beside.as_ref(), output, interrupt)?;
+    let summary = match kind {
+        Kind::Outcomes => for_programs(&results, outcomes::Lines::File(Box::new(output)), interrupt)?,
+        kind => table(args, kind, &results, beside.as_ref(), output, interrupt)?,
+    };
     tell(args, summary)
+}
+
+/// Writes each result as a line for programs.
+fn for_programs(results: &Results, mut lines: outcomes::Lines, interrupt: &Interrupt) -> Result<Summary, CliError> {
+    let (mut rows, mut is_read) = (0, true);
+    let read = results.each(interrupt, |outcome, answer| {
+        is_read = lines.write(outcome, answer).map_err(|error| cannot_write(&error))?;
+        rows += 1;
+        // Nobody reads the rest.
+        if is_read { Ok(()) } else { Err(CliError::interrupted()) }
+    });
+    let unreadable = if is_read { read? } else { Unreadable::default() };
+    let output = lines.finish().map_err(|error| cannot_write(&error))?;
+    interrupt.check()?;
+    if let Some(output) = output {
+        output.finish()?;
+    }
+    Ok(Summary { rows, columns: outcomes::FIELDS, ..Summary::new(unreadable) })
 }
 
 fn table(
@@ -345,7 +377,12 @@ fn kind(args: &ExportArgs) -> Result<Kind, CliError> {
         }
         Kind::Npy if args.text || !args.fields.is_empty() => refuse("a matrix has no columns of fields or texts"),
         Kind::Npy if args.prices.is_given() => refuse("a matrix has no column of costs"),
-        Kind::Jsonl | Kind::Npy | Kind::Parquet if args.raw || args.bom => refuse("--raw and --bom are for CSV"),
+        Kind::Outcomes if args.rows.is_some() || args.text || !args.fields.is_empty() || args.prices.is_given() => {
+            refuse("outcomes are no table: leave --rows, --text, --fields and --prices out, or write jsonl")
+        }
+        Kind::Jsonl | Kind::Npy | Kind::Parquet | Kind::Outcomes if args.raw || args.bom => {
+            refuse("--raw and --bom are for CSV")
+        }
         kind => Ok(kind),
     }
 }

@@ -16,6 +16,7 @@ use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
 use crate::input;
 use crate::interrupt;
+use crate::listing::{self, SinceArgs, Wanted};
 use crate::no_batches;
 use crate::out;
 use crate::progress::Bar;
@@ -25,7 +26,8 @@ use crate::values;
 
 /// Upload, look at, list, download and delete files
 ///
-/// Each prints the service's own JSON; content prints the bytes of the file.
+/// Each prints the service's own JSON; list prints a table on a terminal, and content the bytes of
+/// the file.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -39,8 +41,8 @@ pub(crate) struct FilesArgs {
     #[command(subcommand)]
     command: FilesCommand,
 
-    /// Print JSON, as these commands always do
-    #[arg(long, global = true, hide = true)]
+    /// Print JSON, as these commands do but for list on a terminal
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -104,14 +106,21 @@ struct GetArgs {
 
 /// List files
 ///
-/// Prints one page as a JSON object: data, first_id, last_id, has_more. With --all, every file
-/// of every page, one JSON object a line.
+/// On a terminal it prints a table: the id, the purpose, the size, the age and the name. What does
+/// not fit is left out, from the right.
+///
+/// Elsewhere, and with --json, it prints one page as a JSON object: data, first_id, last_id, has_more;
+/// with --all, every file of every page, one JSON object a line.
+///
+/// No service has a filter for --since: page after page is asked for, until --limit (20) files are
+/// found, or 10000 were looked at. How many were looked at is said on stderr.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Examples:
   lote files list --limit 5 --order asc
+  lote files list --since 2d
   lote files list --all --purpose batch_output | jq -r .id
   lote files list --sha256 $(sha256sum requests.jsonl | cut -c -64)"
 )]
@@ -120,7 +129,8 @@ struct ListArgs {
     #[arg(long, value_name = "ID")]
     after: Option<FileId>,
 
-    /// How many a page holds at the most, 1 to 10000 [default: the service's, 10000]
+    /// How many a page holds at the most, 1 to 10000; with --since, how many are found [default: the
+    /// service's, 10000; with --since 20]
     #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(bound::FILE_PAGE.min..=bound::FILE_PAGE.max))]
     limit: Option<i64>,
 
@@ -136,9 +146,12 @@ struct ListArgs {
     #[arg(long, value_name = "HEX", value_parser = values::sha256)]
     sha256: Option<String>,
 
-    /// All pages, one JSON object a line
+    /// All pages; as JSON, one object a line
     #[arg(long)]
     all: bool,
+
+    #[command(flatten)]
+    since: SinceArgs,
 
     #[command(flatten)]
     service: ServiceArgs,
@@ -200,7 +213,7 @@ pub(crate) fn run(args: FilesArgs) -> Result<Exit, CliError> {
             interrupt::drive_or(|| again::interrupted(may_have, list(), "whether it is"), upload(args))
         }
         FilesCommand::Get(args) => interrupt::drive("interrupted", get(args)),
-        FilesCommand::List(args) => interrupt::drive("interrupted", list(args)),
+        FilesCommand::List(list) => interrupt::drive("interrupted", self::list(list, args.json)),
         FilesCommand::Content(args) => interrupt::drive_or(|| stopped(&args), content(&args)),
         FilesCommand::Delete(args) => {
             let get = (args.service.clone(), args.id.clone());
@@ -252,13 +265,15 @@ async fn get(args: GetArgs) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-async fn list(args: ListArgs) -> Result<Exit, CliError> {
+async fn list(args: ListArgs, json: bool) -> Result<Exit, CliError> {
+    let wanted = Wanted::new(&args.since, None)?;
+    let shown = listing::files(json);
     let client = args.service.client()?;
     let mut list = client.files().list();
     if let Some(id) = &args.after {
         list = list.after(id);
     }
-    if let Some(limit) = args.limit {
+    if let Some(limit) = args.limit.filter(|_| args.all || !wanted.is_filter()) {
         list = list.limit(limit);
     }
     if let Some(order) = args.order {
@@ -270,10 +285,10 @@ async fn list(args: ListArgs) -> Result<Exit, CliError> {
     if let Some(sha256) = args.sha256 {
         list = list.sha256(sha256);
     }
-    if args.all {
-        out::json_lines(list.stream()).await?;
+    if args.all || wanted.is_filter() {
+        listing::print(list.stream(), &wanted, args.all, args.limit, shown).await?;
     } else {
-        out::json(&list.page().await?).await?;
+        listing::print_page(&list.page().await?, shown).await?;
     }
     Ok(Exit::Success)
 }

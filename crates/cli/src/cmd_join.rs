@@ -288,7 +288,9 @@ fn print(args: &JoinArgs, joined: &Joined, seconds: f64) -> Result<(), CliError>
     let mut lines = summary::lines(joined, "", None);
     lines.extend([format!("time: {seconds:.1} s"), format!("results: {quoted}")]);
     if !to_stderr {
-        return out::summary(&lines, joined.all_succeeded());
+        let (first, rest) = lines.split_at(1);
+        out::told(first, joined.all_succeeded())?;
+        return out::lines(rest);
     }
     lines.iter().for_each(out::note);
     Ok(())

@@ -11,6 +11,7 @@ use lote::text::visible;
 use crate::exit::{CliError, Exit};
 use crate::invoice;
 use crate::out;
+use crate::place;
 use crate::quote;
 use crate::shell;
 use crate::summary;
@@ -37,7 +38,7 @@ Examples:
 Exit 0: the run could be read, whatever became of it. 2: it could not."
 )]
 pub(crate) struct StatusArgs {
-    /// The folder of the run [default: the only one in this folder]
+    /// The folder of the run, or its file of requests [default: the only one in this folder]
     run: Option<PathBuf>,
 
     /// Say it again whenever it changes, until no lote is at work on it
@@ -78,7 +79,7 @@ pub(crate) struct RunsArgs {
 /// With exit 2 when there is no run that can be read.
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
     let folder = match &args.run {
-        Some(folder) => folder.clone(),
+        Some(named) => place::of_run(named)?,
         None => only_run()?,
     };
     let mut before = String::new();

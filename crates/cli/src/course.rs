@@ -18,6 +18,7 @@ use crate::expect::ExpectArgs;
 use crate::input;
 use crate::interrupt::Stop;
 use crate::invoice;
+use crate::layout;
 use crate::one_by_one::OneByOneArgs;
 use crate::out;
 use crate::prices::PricesArgs;
@@ -29,6 +30,7 @@ use crate::summary;
 use crate::values;
 
 mod early;
+mod ended;
 
 pub(crate) use early::exit;
 
@@ -217,6 +219,7 @@ impl Course<'_> {
             bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
         }
         let run = run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote);
+        bar.follow(&folder);
         let run = shown(reach.one_by_one.apply(run), &bar);
         if reach.detach {
             let ended = tokio::select! {
@@ -263,6 +266,7 @@ impl Course<'_> {
     pub(crate) async fn cancel(&self, run: Run, stop: &mut Stop) -> Result<Exit, CliError> {
         let bar = Bar::of_run();
         let folder = run.folder_path();
+        bar.follow(&folder);
         let ended = tokio::select! {
             ended = shown(run, &bar).cancel() => ended,
             () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
@@ -278,6 +282,7 @@ impl Course<'_> {
     pub(crate) async fn repair(&self, run: Run, repair: Repair, stop: &mut Stop) -> Result<Exit, CliError> {
         let bar = Bar::of_run();
         let folder = run.folder_path();
+        bar.follow(&folder);
         let ended = tokio::select! {
             ended = shown(run, &bar).repair(repair) => ended.map(Some),
             () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
@@ -396,7 +401,13 @@ impl Course<'_> {
             }
         }
         let lines = summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json")));
-        out::summary(&lines, report.all_succeeded())?;
+        let (first, rest) = lines.split_at(lines.len().min(1));
+        let first = first.iter().flat_map(|line| match layout::columns() {
+            Some(columns) => layout::parted(line, columns),
+            None => vec![line.clone()],
+        });
+        out::told(first, report.all_succeeded())?;
+        out::lines(rest)?;
         if let Some(Deduplicated { lines, usage, .. }) = &report.deduplicated {
             let (lines, tokens) = (out::count(*lines, "line"), usage.total_tokens);
             out::text(format_args!("{lines} equal others and were not sent: {tokens} tokens were not used for them"))?;
@@ -412,7 +423,11 @@ impl Course<'_> {
             out::text("what is written are the results of the others, and for these lines why they have none yet")?;
         }
         out::text(format_args!("time: {:.1} s", report.seconds))?;
-        out::text(format_args!("results: {}", shell::quoted(&report.results)))
+        out::text(format_args!("results: {}", shell::quoted(&report.results)))?;
+        if let Some(columns) = layout::columns() {
+            out::lines(ended::for_people(report, columns))?;
+        }
+        Ok(())
     }
 
     /// What became of the files at the service, beside what was told of each.

@@ -82,6 +82,7 @@ Examples:
   lote plan requests.jsonl
   lote run requests.jsonl -o results.jsonl
   lote status requests.run
+  lote show requests.run --failed
   lote export requests.run -o answers.csv
   lote report requests.run -o report.html
   lote inspect output.jsonl error.jsonl

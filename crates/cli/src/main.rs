@@ -20,6 +20,7 @@ mod cmd_prepare;
 mod cmd_report;
 mod cmd_resume;
 mod cmd_run;
+mod cmd_show;
 mod cmd_status;
 mod course;
 mod embedded;
@@ -32,9 +33,12 @@ mod full;
 mod input;
 mod interrupt;
 mod invoice;
+mod layout;
+mod listing;
 mod no_batches;
 mod one_by_one;
 mod out;
+mod place;
 mod prepare;
 mod prices;
 mod progress;
@@ -43,9 +47,11 @@ mod report;
 mod service;
 mod settings;
 mod shell;
+mod show;
 mod spool;
 mod state_dir;
 mod summary;
+mod table;
 mod usage;
 mod values;
 
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
         Command::Resume(Late(args)) => cmd_resume::run(&args, matches.subcommand_matches("resume")),
         Command::Status(Late(args)) => cmd_status::run(&args),
         Command::Runs(Late(args)) => cmd_status::runs(&args),
+        Command::Show(Late(args)) => interrupt::watch(move |flag| cmd_show::run(&args, flag)),
         Command::Cancel(Late(args)) => cmd_resume::cancel(&args, matches.subcommand_matches("cancel")),
         Command::Repair(Late(args)) => cmd_resume::repair(&args, matches.subcommand_matches("repair")),
         Command::Clean(Late(args)) => cmd_clean::run(&args),

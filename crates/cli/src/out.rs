@@ -4,11 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::AutoStream;
-use futures_util::{Stream, TryStreamExt};
 use lote::text::{is_hidden, visible};
 use serde::Serialize;
 
@@ -85,20 +83,12 @@ pub(crate) async fn json_line(value: &impl Serialize) -> Result<(), CliError> {
     json_text(serde_json::to_string(value)).await.map(drop)
 }
 
-/// Prints a JSON document a line to stdout, as they come, and stops taking them when nobody reads.
+/// Prints one JSON document to stdout, on one line; whether anybody still reads.
 ///
 /// # Errors
-/// As [`text`]; also when the stream fails, after what came before it was printed.
-pub(crate) async fn json_lines<T: Serialize>(
-    values: impl Stream<Item = Result<T, lote::Error>>,
-) -> Result<(), CliError> {
-    let mut values = pin!(values);
-    while let Some(value) = values.try_next().await? {
-        if !json_text(serde_json::to_string(&value)).await? {
-            break;
-        }
-    }
-    Ok(())
+/// As [`line`].
+pub(crate) async fn json_line_to_reader(value: &impl Serialize) -> Result<bool, CliError> {
+    json_text(serde_json::to_string(value)).await
 }
 
 /// Prints JSON and a line feed; whether anybody still reads. On a thread of its own: a reader that
@@ -118,7 +108,7 @@ async fn json_text(text: serde_json::Result<String>) -> Result<bool, CliError> {
 
 /// The same JSON without the characters that JSON lets stand in a string, but which nobody would see. Line feeds between
 /// values are the layout; in a string JSON escapes them itself.
-fn escaped(json: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
     if !json.contains(|c| is_hidden(c) && c != '\n') {
         return Cow::Borrowed(json);
     }
@@ -253,14 +243,12 @@ pub(crate) fn success(text: impl Display) -> Result<(), CliError> {
     survive(writeln!(stdout, "{GREEN}{}{PLAIN}", visible(&text)).and_then(|()| stdout.flush()))
 }
 
-/// Prints lines of text to stdout, as [`lines`] does, of which the first tells of a success, if it is one.
+/// Prints lines of text to stdout, as [`lines`] does, that tell of a success, if it is one.
 ///
 /// # Errors
 /// As [`text`].
-pub(crate) fn summary(lines: &[String], is_success: bool) -> Result<(), CliError> {
-    let (first, rest) = if is_success { lines.split_at(lines.len().min(1)) } else { lines.split_at(0) };
-    first.iter().try_for_each(success)?;
-    rest.iter().try_for_each(text)
+pub(crate) fn told(lines: impl IntoIterator<Item: Display>, is_success: bool) -> Result<(), CliError> {
+    lines.into_iter().try_for_each(|line| if is_success { success(line) } else { text(line) })
 }
 
 /// What a terminal is told to change the colour: to bold red, to green, to what it was.

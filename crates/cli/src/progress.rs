@@ -1,35 +1,43 @@
 //! What a run shows while it lasts: a bar on a terminal, nothing in a pipe.
 
-use std::borrow::Cow;
-use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+mod board;
+
+use std::fmt::{Display, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use lote::Batch;
 use lote::run::Progress;
 use lote::text::visible;
 
 use crate::cmd_clean;
+use crate::layout;
 use crate::out;
 use crate::shell;
+use board::{Board, Clock, Part};
 
 /// How often a run that is not on a terminal says that it waits.
 const SAID: Duration = Duration::from_secs(5 * 60);
 
 /// A bar on stderr.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Bar {
     bar: ProgressBar,
-    style: Arc<Mutex<&'static str>>,
+    /// What it says, whenever it is drawn.
+    board: Arc<Mutex<Board>>,
+    /// The folder of the run, until it was asked how many lines there are.
+    run: Arc<Mutex<Option<PathBuf>>>,
     /// Since when nothing was said of waiting, where lines are printed in place of a bar.
     said: Option<Arc<Mutex<Instant>>>,
 }
 
-/// The styles of a bar: a message alone, or with numbers of lines or bytes.
-const PLAIN: &str = "{spinner} {msg}";
-const LINES: &str = "{spinner} {msg} {wide_bar} {pos}/{len} {eta}";
-const BYTES: &str = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
+/// What is drawn: a sign of life, and the line of the board.
+const TEMPLATE: &str = "{spinner} {board}";
+
+/// The columns that are not the board's: the sign of life, a blank, and the last one, in which some terminals wrap.
+const TAKEN: usize = 3;
 
 impl Bar {
     /// A bar as [`new`](Self::new), of a run: where stderr is no terminal its steps are printed.
@@ -42,16 +50,39 @@ impl Bar {
     /// A bar, which draws only when stderr is a terminal.
     pub(crate) fn new() -> Self {
         let target = if out::shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = Self::on(target);
+        let bar = Self::on(target, Arc::new(Instant::now), layout::columns_of_stderr);
         bar.bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }
 
-    fn on(target: ProgressDrawTarget) -> Self {
-        let bar =
-            Self { bar: ProgressBar::with_draw_target(None, target), style: Arc::new(Mutex::new("")), said: None };
-        bar.say("");
-        bar
+    /// On this target, which has so many columns, by this clock.
+    fn on(
+        target: ProgressDrawTarget,
+        clock: Clock,
+        columns: impl Fn() -> usize + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let bar = ProgressBar::with_draw_target(None, target);
+        let board = Arc::new(Mutex::new(Board::new(clock)));
+        let drawn = Arc::clone(&board);
+        let line = move |_: &ProgressState, out: &mut dyn Write| {
+            let board = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+            // The drawing of a line has no place to report that it failed.
+            let _ = out.write_str(&board.line(columns().saturating_sub(TAKEN)));
+        };
+        // The template is ours; a wrong one would show as no style.
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style.with_key("board", line));
+        }
+        Self { bar, board, run: Arc::default(), said: None }
+    }
+
+    /// The bar of the run in this folder: how many lines that has, and how many had ended before, is read there.
+    pub(crate) fn follow(&self, folder: &Path) {
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows a step of a run.
@@ -143,9 +174,10 @@ impl Bar {
             )),
             Progress::Answering { shard, lines, succeeded, failed } => {
                 let ended = succeeded.saturating_add(*failed);
-                let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };
                 self.now_and_then(|| format!("shard {shard}: {ended} of {lines} lines sent one by one have ended"));
-                self.counting(LINES, ended, *lines, format!("shard {shard}, line by line{failed}"));
+                let part = Part { ended, failed: *failed, total: *lines, over: ended >= *lines };
+                let long = format!("shard {shard}, line by line{}", told_failed(part));
+                self.part(&format!("shard {shard}"), part, long, format!("shard {shard}"));
             }
             Progress::Joining => self.say("putting the results in order"),
             _ => {}
@@ -189,9 +221,15 @@ impl Bar {
         match batch.request_counts.filter(|counts| counts.total > 0) {
             None => self.say(shown(batch)),
             Some(counts) => {
-                let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
                 let ended = counts.completed.saturating_add(counts.failed);
-                self.counting(LINES, ended, counts.total, format!("{}{failed}", shown(batch)));
+                let part = Part { ended, failed: counts.failed, total: counts.total, over: batch.is_terminal() };
+                let failed = told_failed(part);
+                self.part(
+                    batch.id.as_str(),
+                    part,
+                    format!("{}{failed}", shown(batch)),
+                    format!("{}{failed}", status(batch)),
+                );
             }
         }
     }
@@ -201,121 +239,58 @@ impl Bar {
         if total == 0 {
             return self.say(format!("{over} of {all} batches over"));
         }
-        self.counting(LINES, ended, total, format!("{over} of {all} batches over"));
+        self.board().sum(over, all, ended, total);
+        self.bar.tick();
+    }
+
+    fn part(&self, name: &str, part: Part, long: String, short: String) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let folder = self.run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let run = folder.and_then(|folder| lote::run::status(folder).ok());
+        let mut board = self.board();
+        if let Some(run) = run {
+            let settled = run.shards.iter().filter(|shard| shard.phase == "settled" && shard.attempt == 1);
+            let settled = settled.filter(|shard| shard.rest_of.is_none()).map(|shard| shard.lines).sum();
+            board.run(run.lines.saturating_sub(run.deduplicated), settled);
+        }
+        board.part(name, part, long, short);
+        drop(board);
+        self.bar.tick();
     }
 
     /// Shows how many bytes have moved.
     fn bytes(&self, doing: &'static str, moved: u64, total: u64) {
-        self.counting(BYTES, moved, total, doing);
+        self.board().bytes(doing, moved, total);
+        self.bar.tick();
     }
 
-    /// Shows numbers in this style. Each change of the bar may be drawn: numbers of another kind go before the style
-    /// comes, or bytes would be seen as lines.
-    fn counting(&self, style: &'static str, done: u64, total: u64, what: impl Into<Cow<'static, str>>) {
-        if self.shows(style) {
-            self.set(PLAIN);
-            self.bar.set_length(total);
-            self.bar.set_position(done);
-            self.bar.reset_eta();
-            self.bar.set_message(what);
-            self.set(style);
-        } else {
-            self.bar.set_length(total);
-            self.bar.set_position(done);
-            self.bar.set_message(what);
-        }
-    }
-
-    fn say(&self, what: impl Into<Cow<'static, str>>) {
-        if self.shows(PLAIN) {
-            self.set(PLAIN);
-        }
-        self.bar.set_message(what);
-    }
-
-    /// Takes note of the style that is to be shown; whether it is another.
-    fn shows(&self, style: &'static str) -> bool {
-        let mut shown = self.style.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *shown, style) != style
+    fn say(&self, what: impl Into<String>) {
+        self.board().say(what);
+        self.bar.tick();
     }
 
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
-
-    fn set(&self, template: &str) {
-        // The templates are ours; a wrong one would show as no style.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
-    }
 }
 
-/// A batch and its status. That is any text of the service's, which must not make the bar longer than the terminal.
+/// A batch and its status.
 fn shown(batch: &Batch) -> String {
+    format!("{} {}", visible(batch.id.as_str()), status(batch))
+}
+
+/// The status of a batch, which is any text of the service's.
+fn status(batch: &Batch) -> String {
     let status: String = batch.status.to_string().chars().take(40).collect();
-    visible(&format!("{} {status}", batch.id)).into_owned()
+    visible(&status).into_owned()
+}
+
+fn told_failed(part: Part) -> String {
+    if part.failed > 0 { format!(", {} failed", part.failed) } else { String::new() }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-
-    use indicatif::TermLike;
-
-    use super::*;
-
-    /// A terminal that keeps all that was ever drawn.
-    #[derive(Clone, Debug, Default)]
-    struct Paper(Arc<Mutex<String>>);
-
-    impl TermLike for Paper {
-        fn width(&self) -> u16 {
-            100
-        }
-        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn write_line(&self, text: &str) -> io::Result<()> {
-            self.write_str(&format!("{text}\n"))
-        }
-        fn write_str(&self, text: &str) -> io::Result<()> {
-            self.0.lock().expect("no test panicked with it").push_str(text);
-            Ok(())
-        }
-        fn clear_line(&self) -> io::Result<()> {
-            self.write_str("\n")
-        }
-        fn flush(&self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn bytes_are_never_shown_as_lines_nor_lines_as_bytes() {
-        let paper = Paper::default();
-        let bar = Bar::on(ProgressDrawTarget::term_like_with_hz(Box::new(paper.clone()), 255));
-        // Between any two changes the bar may be drawn by its own clock.
-        for round in 1..4 {
-            bar.show(&Progress::Uploading { sent: 7_340_032, total: 7_340_032 });
-            bar.bar.force_draw();
-            bar.batches(round, 4, 11, 13);
-            bar.bar.force_draw();
-        }
-        let drawn = paper.0.lock().expect("no test panicked with it").clone();
-        assert!(drawn.contains("7.00 MiB/7.00 MiB") && drawn.contains("11/13"), "{drawn}");
-        for wrong in ["7340032", "11 B/", "13 B "] {
-            assert!(!drawn.contains(wrong), "{wrong}: {drawn}");
-        }
-    }
-}
+mod tests;

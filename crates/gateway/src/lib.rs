@@ -51,6 +51,7 @@
 //! - `request_counts` counts lines that ran; those that expired or were cancelled are in `total`
 //!   only.
 //! - `max_concurrency` above the gateway's ceiling is lowered to it, and the batch says so.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answering;
 mod app;

@@ -13,6 +13,7 @@
 //! - [`Answer`] reads one result line of any service, however it deviates.
 //! - [`Inspection`] counts what output and error files say.
 //! - [`join()`] puts the answers back into the order of the request lines, one result line for each.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod anomaly;
 mod answer;
@@ -50,6 +51,11 @@ mod temporary;
 mod to_json;
 mod uniqueness;
 mod usage;
+
+/// The example of the README, run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use anomaly::{Anomaly, AnomalyCode, MAX_ANOMALIES, MAX_EXCERPT};
 pub use answer::{Answer, OutcomeKind, Shortfall, Unreadable, UnreadableKind, write_error, write_missing};

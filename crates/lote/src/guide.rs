@@ -12,6 +12,7 @@
 //! [errors]: crate::guide::errors
 //! [multi_user_servers]: crate::guide::multi_user_servers
 //! [testing]: crate::guide::testing
+//! [python]: crate::guide::python
 //! [moving]: crate::guide::moving
 //!
 #![doc = include_str!("../guide/README.md")]
@@ -33,6 +34,8 @@ macro_rules! page {
         #[doc = "[errors]: crate::guide::errors"]
         #[doc = "[multi_user_servers]: crate::guide::multi_user_servers"]
         #[doc = "[testing]: crate::guide::testing"]
+        #[doc = "[tables]: crate::guide::tables"]
+        #[doc = "[python]: crate::guide::python"]
         #[doc = ""]
         #[doc = include_str!(concat!("../guide/", stringify!($name), ".md"))]
         #[doc = "# In the reference"]
@@ -116,6 +119,11 @@ page! {
 page! {
     /// The gateway is a crate of its own, `lote-gateway`.
     testing
+}
+
+page! {
+    /// What the package drives is [`Run`](crate::run::Run).
+    python
 }
 
 page! {

@@ -46,6 +46,10 @@
 //! - `blocking`: the same client without `async`, for scripts and threads, `lote::blocking`.
 //! - `compressed`: files of lines that are compressed with gzip or zstd are read like others.
 //! - `webhook`: the receiver of OpenAI's events, `lote::webhook`.
+//! - `schema`, the other default: structured outputs and tools from Rust types, by schemars.
+//! - `expect`: answers are held against a JSON Schema.
+//! - `tokens`: the tokens of prompts are counted, by tiktoken, in place of estimated.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod batches;

@@ -227,7 +227,10 @@ fn main() -> ExitCode {
 /// Whether everything held.
 async fn all() -> bool {
     if !lote().is_file() {
-        println!("{} is not there: cargo build --workspace --bin lote --features lote-cli/full", lote().display());
+        println!(
+            "{} is not there: cargo build --workspace --features lote-cli/full --bin lote --test full",
+            lote().display()
+        );
         return env::var_os("CI").is_none();
     }
     let since = Instant::now();

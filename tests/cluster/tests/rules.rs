@@ -1,8 +1,17 @@
 //! The rules of the gateway's state by name, each by a scenario that would break without it.
 
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use lote_cluster_tests::consistency::{Kind, Place, Report, Scenario, Servers, lote, run};
+use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
+
+/// The S3 server serves on, whichever test started it.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// The servers of the tests that run at this moment: what nobody uses is stopped, since no static is ever dropped.
+static SERVERS: Mutex<Weak<Servers>> = Mutex::const_new(Weak::new());
 
 /// Where the state is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,20 +20,35 @@ enum At {
     Shared,
 }
 
+/// Servers that this scenario shares with others; or of its own, where it lets the database crash. None where PostgreSQL
+/// is not installed.
+async fn servers(kind: Kind) -> Option<Arc<Servers>> {
+    if kind == Kind::Crash {
+        return Servers::start().await;
+    }
+    let mut running = SERVERS.lock().await;
+    if let Some(servers) = running.upgrade() {
+        return Some(servers);
+    }
+    let servers = RUNTIME.spawn(Servers::start()).await.unwrap()?;
+    *running = Arc::downgrade(&servers);
+    Some(servers)
+}
+
 /// Runs a scenario, and fails where a promise was broken or nothing of the plan has happened. None where it cannot run.
 async fn kept(at: At, kind: Kind, plan: &str, stop_for: Option<Duration>) -> Option<Report> {
     if !lote().is_file() {
         eprintln!("skipped: {} is not there", lote().display());
         assert!(
             std::env::var_os("CI").is_none(),
-            "build it: cargo build --workspace --bin lote --features lote-cli/full"
+            "build it: cargo build --workspace --features lote-cli/full --bin lote --test full"
         );
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
     let place = match at {
         At::Data => Place::Folder(folder.path().join("data")),
-        At::Shared => Servers::start().await?.place(None),
+        At::Shared => servers(kind).await?.place(None),
     };
     let plan = (!plan.is_empty()).then(|| plan.to_owned());
     let report = run(Scenario { place, kind, plan, folder: folder.path().to_owned(), stop_for }).await;

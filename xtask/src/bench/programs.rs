@@ -15,7 +15,7 @@ pub(super) const RELEASED: [&[&str]; 2] = [
     &["build", "--release", "--package", "lote-lines", "--example", "floor"],
 ];
 
-/// What a test of everything has built already.
+/// What the tests of everything have built already.
 const FLOOR: &[&str] = &["build", "--workspace", "--example", "floor"];
 
 pub(super) struct Programs {

@@ -7,6 +7,7 @@ pub(crate) mod columns;
 pub(crate) mod costs;
 pub(crate) mod npy;
 pub(crate) mod object;
+pub(crate) mod outcomes;
 #[cfg(feature = "full")]
 pub(crate) mod parquet;
 pub(crate) mod results;

@@ -79,7 +79,7 @@ fn held(
         match &shard.batch {
             Some(batch) => add(format!("Or give batch {batch} up, and buy its {lines} again:"), Some(none)),
             None => {
-                let list = CommandLine::new("batches list").switch("--all");
+                let list = CommandLine::new("batches list").switch("--all").switch("--json");
                 add(
                     format!(
                         "Or look yourself whether there is a batch of shard {number}: {list} shows it with lote_run {}. \

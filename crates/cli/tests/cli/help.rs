@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "resume",
     "status",
     "runs",
+    "show",
     "cancel",
     "repair",
     "clean",

@@ -39,6 +39,8 @@ mod partial;
 mod parts;
 mod plan;
 mod prepare;
+#[cfg(unix)]
+mod pty;
 mod readme;
 #[cfg(unix)]
 mod repair;
@@ -48,10 +50,13 @@ mod resume;
 mod run;
 #[cfg(unix)]
 mod said;
+#[cfg(unix)]
+mod screens;
 mod service;
 mod settings;
 #[cfg(unix)]
 mod shell;
+mod show;
 #[cfg(unix)]
 mod status;
 mod stdin;

@@ -1,79 +1,27 @@
 //! What a hostile service, a hostile file or a hostile word on the command line can make `lote` print, on a terminal and
 //! in a pipe: nothing that steers the terminal, hides, or looks like a line of ours.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lote::text::is_hidden;
-use rustix::fs::{Mode, OFlags, open};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
 
 use crate::common::{folder, names};
+use crate::pty;
 use crate::service::{Odd, answer, at, requests};
 
 /// A title, a colour, a new line that is forged, C1, bidi, no width, an end of line of Unicode, a tag, a soft hyphen.
 const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[31m\r\nforged: all succeeded\u{9b}31m\u{85}\u{202e}\u{2066}\u{200b}\
                        \u{200d}\u{feff}\u{2028}forged\u{2029}forged\u{e0041}\u{ad}\u{2060}\u{fe0f}";
 
-/// Runs a command with a terminal as stdin, stdout and stderr; gives back what the terminal was sent.
-pub(crate) fn in_terminal(mut command: Command) -> String {
-    // One that has colours, unless the test says otherwise.
-    if command.get_envs().all(|(name, _)| name != "TERM") {
-        command.env("TERM", "xterm-256color");
-    }
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&master).and_then(|()| unlockpt(&master)).expect("a terminal of ours");
-    let name = ptsname(&master, Vec::new()).expect("its name");
-    let terminal = File::from(open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other end"));
-    let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&terminal, size).expect("a size");
-    let end = || Stdio::from(terminal.try_clone().expect("the same end again"));
-    let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("it starts");
-    // Both hold the other end open, which would never end then.
-    drop((command, terminal));
-    let mut sent = Vec::new();
-    // Linux says so by an error when nobody has the other end any more.
-    let _ = File::from(master).read_to_end(&mut sent);
-    child.wait().expect("it ends");
-    String::from_utf8(sent).expect("UTF-8")
+pub(crate) fn in_terminal(command: Command) -> String {
+    pty::run(command, 100)
 }
 
 fn in_pipe(mut command: Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("it runs");
     String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8")
-}
-
-/// Without what we send ourselves: the progress bar's cursor up and down, erase, carriage return; the terminal's ends of
-/// lines; and colours, at the beginning of an error, and around a line that tells of a success.
-fn without_ours(sent: &str) -> String {
-    let (mut rest, mut left) = (sent, String::new());
-    while let Some(c) = rest.chars().next() {
-        let sequence = rest.strip_prefix("\u{1b}[").and_then(|rest| {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '?')?;
-            let allowed = matches!(&rest[..=end], "2K" | "K" | "0J" | "J" | "?25l" | "?25h")
-                || matches!(rest.as_bytes()[end], b'A' | b'B');
-            allowed.then(|| &rest[end + 1..])
-        });
-        match sequence {
-            Some(behind) => rest = behind,
-            None => {
-                left.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
-        }
-    }
-    let plain = |line: &str| {
-        if let Some(rest) = line.strip_prefix("\u{1b}[1;31merror:\u{1b}[0m ") {
-            return format!("error: {rest}\n");
-        }
-        let success = line.strip_prefix("\u{1b}[32m").and_then(|line| line.strip_suffix("\u{1b}[0m"));
-        format!("{}\n", success.unwrap_or(line))
-    };
-    left.replace('\r', "\n").lines().map(plain).collect()
 }
 
 fn assert_harmless(what: &str, printed: &str) {
@@ -94,7 +42,7 @@ fn both(answers: &[Vec<u8>], args: &[&str], place: &Path) {
         let odd = Odd::answering(answers.to_vec());
         let mut command = at(odd.url());
         command.env("LOTE_DIALECT", "openai").args(args).current_dir(&folder);
-        let printed = if terminal { without_ours(&in_terminal(command)) } else { in_pipe(command) };
+        let printed = if terminal { pty::without_ours(&in_terminal(command)) } else { in_pipe(command) };
         assert_harmless(&format!("{args:?}, terminal: {terminal}"), &printed);
     }
 }
@@ -119,12 +67,16 @@ fn answers_are_shown_and_steer_nothing() {
     let file = json!({"id": "file-1", "filename": HOSTILE, "purpose": HOSTILE, "status": HOSTILE, HOSTILE: [HOSTILE]});
     let list = |entry: &Value| json!({"data": [entry], "first_id": HOSTILE, "last_id": HOSTILE, "has_more": false});
     let odd = batch(json!({"status": HOSTILE}));
+    let made = batch(json!({"metadata": {"lote_run": HOSTILE, "lote_shard": HOSTILE, "lote_requests": HOSTILE}}));
     let over = |status: &str| ok(&batch(json!({"status": status})));
     let content = answer("200 OK", "application/octet-stream", HOSTILE);
     for (answers, args) in [
         (vec![ok(&odd)], &["batches", "get", "batch_1"][..]),
         (vec![ok(&list(&odd))], &["batches", "list"]),
         (vec![ok(&list(&odd))], &["batches", "list", "--all"]),
+        (vec![ok(&list(&odd))], &["batches", "list", "--json"]),
+        (vec![ok(&list(&odd))], &["batches", "list", "--status", HOSTILE]),
+        (vec![ok(&list(&made))], &["batches", "list"]),
         (vec![ok(&odd)], &["batches", "create", "file-1", "--endpoint", "chat"]),
         (vec![ok(&odd)], &["batches", "cancel", "batch_1"]),
         (vec![over("failed")], &["batches", "wait", "batch_1"]),
@@ -273,9 +225,62 @@ fn files_and_words_steer_nothing_either() {
         for terminal in [true, false] {
             let mut command = at("http://127.0.0.1:9");
             command.args(args).current_dir(&place);
-            let printed = if terminal { without_ours(&in_terminal(command)) } else { in_pipe(command) };
+            let printed = if terminal { pty::without_ours(&in_terminal(command)) } else { in_pipe(command) };
             assert_harmless(&format!("{args:?}, terminal: {terminal}"), &printed);
         }
     }
     assert_eq!(names(place.path()), before);
+}
+
+#[test]
+fn what_is_shown_of_a_run_steers_nothing() {
+    let line = |id: &str, content: Value| {
+        let tools = json!([{"type": "function", "function": {"name": HOSTILE}}]);
+        let messages = json!([{"role": "system", "name": HOSTILE, "content": content}, {"role": "user", "content": [{"type": "text", "text": HOSTILE}]}]);
+        let body = json!({"model": "auto", "user": HOSTILE, "tools": tools, "messages": messages});
+        json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string() + "\n"
+    };
+    let lines = [line("a", HOSTILE.into()), line(HOSTILE, HOSTILE.into())].concat();
+    let place = folder(&[("requests.jsonl", lines.as_bytes())]);
+    let answered = |line: Value| answer("200 OK", "application/octet-stream", &format!("{line}\n"));
+    let calls = json!([{"id": HOSTILE, "type": "function", "function": {"name": HOSTILE, "arguments": HOSTILE}}]);
+    let message = json!({"content": HOSTILE, "tool_calls": calls});
+    let output = answered(json!({
+        "id": "r", "custom_id": "a", "error": null, "response": {"status_code": 200, "body": {
+            "model": HOSTILE, "choices": [{"message": message, "finish_reason": HOSTILE}],
+        }},
+    }));
+    let errors = answered(json!({
+        "id": "r", "custom_id": HOSTILE, "response": null, "error": {"code": HOSTILE, "message": HOSTILE},
+    }));
+    let over = batch(json!({
+        "status": "completed", "request_counts": {"total": 2, "completed": 1, "failed": 1}, "output_file_id": "file-2",
+        "error_file_id": "file-3",
+    }));
+    let odd = Odd::answering([
+        ok(&json!({"id": "file-1"})),
+        ok(&batch(json!({"status": HOSTILE}))),
+        ok(&over),
+        output,
+        errors,
+    ]);
+    let mut run = at(odd.url());
+    run.env("LOTE_DIALECT", "openai").args(["run", "requests.jsonl"]).current_dir(&place);
+    assert_harmless("run", &pty::without_ours(&in_terminal(run)));
+    for args in [
+        &["show", "requests.run"][..],
+        &["show", "requests.run", "--failed"],
+        &["show", "requests.run", "--json"],
+        &["show", "requests.run", HOSTILE],
+        &["show", "requests.run", &HOSTILE[1..]],
+        &["show", HOSTILE],
+        &["run", "requests.jsonl"],
+    ] {
+        for terminal in [true, false] {
+            let mut command = at("http://127.0.0.1:9");
+            command.env("LOTE_DIALECT", "openai").args(args).current_dir(&place);
+            let printed = if terminal { pty::without_ours(&in_terminal(command)) } else { in_pipe(command) };
+            assert_harmless(&format!("{args:?}, terminal: {terminal}"), &printed);
+        }
+    }
 }

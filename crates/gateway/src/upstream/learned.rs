@@ -11,11 +11,21 @@ const FIRST: f64 = 8.0;
 /// What is left of the limit when the upstream has too much to do.
 const CUT: f64 = 0.7;
 
-/// So many times the pace at its best means that the upstream only queues what it is sent.
-const SLOW: f64 = 3.0;
+/// So many times the pace at its best is enough: more at once would only wait longer, and with them who waits for a
+/// single answer.
+const ENOUGH_SLOWER: f64 = 1.5;
 
-/// How much of the way to a slower pace the best one goes in a window: other requests may just take longer.
-const FORGETS: f64 = 0.2;
+/// So many times means that the upstream only queues what it is sent.
+const SLOW: f64 = 2.0;
+
+/// After so many windows in which it was enough, that is tried anew with fewer: it may be the work that is slower.
+const TRIED_ANEW: u32 = 50;
+
+/// A cut that leaves more than this of the pace was in vain: the work itself is slower.
+const IN_VAIN: f64 = 0.85;
+
+/// So much slower the best pace is taken to be then.
+const FORGETS: f64 = 1.5;
 
 /// Fewer answers say nothing about the pace.
 const ENOUGH: u64 = 16;
@@ -45,6 +55,10 @@ pub(super) struct Learned {
     tokens: u64,
     /// Milliseconds a token of output, in the best window.
     best: Option<f64>,
+    /// Windows in a row in which as much was there as is enough.
+    enough_for: u32,
+    /// The pace before a cut that was for it.
+    cut_at: Option<f64>,
 }
 
 impl Learned {
@@ -63,6 +77,8 @@ impl Learned {
             milliseconds: 0.0,
             tokens: 0,
             best: None,
+            enough_for: 0,
+            cut_at: None,
         }
     }
 
@@ -90,28 +106,40 @@ impl Learned {
         }
         #[expect(clippy::cast_precision_loss, reason = "a pace needs no more digits")]
         let pace = (self.answers >= ENOUGH).then(|| self.milliseconds / self.tokens as f64);
-        if let Some(pace) = pace {
-            let best = self.best.map_or(pace, |best| best.min(pace));
-            self.best = Some(best + (pace - best) * FORGETS);
-            if pace > best * SLOW {
-                self.too_much(now);
-            }
-        }
-        if self.saturated && now >= self.cut_until {
+        let is_enough = pace.is_some_and(|pace| self.is_enough(pace, now));
+        if self.saturated && !is_enough && now >= self.cut_until {
             self.limit = if self.is_untried { self.limit * 2.0 } else { self.limit + 1.0 }.min(self.most);
         }
         (self.saturated, self.window_from) = (false, now);
         (self.answers, self.milliseconds, self.tokens) = (0, 0.0, 0);
     }
 
-    /// The upstream refused because it has too much to do, or did not answer in time.
-    pub(super) fn too_much(&mut self, now: Instant) {
+    /// Whether no more should be there at once, by the pace of a window; cuts the limit if it is too much.
+    fn is_enough(&mut self, pace: f64, now: Instant) -> bool {
+        let mut best = self.best.map_or(pace, |best| best.min(pace));
+        let is_enough = pace > best * ENOUGH_SLOWER;
+        self.is_untried &= !is_enough;
+        self.enough_for = if is_enough { self.enough_for + 1 } else { 0 };
+        let is_too_much = pace > best * SLOW || self.enough_for > TRIED_ANEW;
+        if now >= self.cut_until && self.cut_at.take().is_some_and(|before| pace > before * IN_VAIN) {
+            best *= FORGETS;
+        }
+        if is_too_much && self.too_much(now) {
+            (self.cut_at, self.enough_for) = (Some(pace), 0);
+        }
+        self.best = Some(best);
+        is_enough
+    }
+
+    /// The upstream refused because it has too much to do, or did not answer in time. Returns whether that is news.
+    pub(super) fn too_much(&mut self, now: Instant) -> bool {
         if now < self.cut_until {
-            return;
+            return false;
         }
         self.is_untried = false;
         self.limit = (self.limit * CUT).max(1.0);
         self.cut_until = now + self.window();
+        true
     }
 }
 
@@ -178,16 +206,40 @@ mod tests {
             }
         }
         assert_eq!(learned.limit(), 100);
-        // Requests that take ten times as long, for ever, cost a few cuts and not all.
-        for _ in 0..200 {
-            for _ in 0..20 {
-                learned.answered(TICK * 5, 100, Instant::now());
+        // Requests that take longer, for ever, cost a few cuts and not all.
+        for (times, rounds) in [(10, 200), (16, 400)] {
+            let mut least = 100;
+            for _ in 0..rounds {
+                window(&mut learned, TICK * times / 2).await;
+                tokio::time::advance(TICK * times).await;
+                least = least.min(learned.limit());
             }
-            tokio::time::advance(TICK * 5).await;
-            learned.saturated = true;
-            learned.answered(TICK * 5, 100, Instant::now());
+            assert!(least >= 12 && learned.limit() == 100, "{times}: {least}, {}", learned.limit());
         }
-        assert_eq!(learned.limit(), 100);
+    }
+
+    /// An upstream that does so much at once, and lets the rest wait.
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_sent_than_an_upstream_does_at_once_and_half_as_many() {
+        for at_once in [12_u32, 40, 100] {
+            let mut learned = Learned::new(512, Instant::now());
+            let mut highest = 0;
+            for round in 0..400 {
+                let sent = u32::try_from(learned.limit()).unwrap();
+                let took = TICK * sent.max(at_once) / at_once;
+                for _ in 0..sent.max(20) {
+                    learned.answered(took, 100, Instant::now());
+                }
+                tokio::time::advance(took).await;
+                learned.saturated = true;
+                learned.answered(took, 100, Instant::now());
+                if round > 20 {
+                    highest = highest.max(sent);
+                }
+            }
+            let limit = u32::try_from(learned.limit()).unwrap();
+            assert!(limit >= at_once && highest <= at_once * 2, "{at_once} at once: {limit}, up to {highest}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

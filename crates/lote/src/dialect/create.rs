@@ -53,6 +53,11 @@ impl ChosenDialect {
         self.check_metadata(&options.metadata)
     }
 
+    /// Whether a create may carry these options, of which a pair of metadata is only for people to read.
+    pub(crate) fn has_room_for(&self, options: &BatchOptions) -> bool {
+        self.dialect.0.create.metadata && self.check_batch(options).is_ok()
+    }
+
     /// The headers and the body of a create.
     ///
     /// # Errors

@@ -129,6 +129,8 @@ pub(super) struct Create {
     pub(super) windows: Vec<Window>,
     pub(super) max_concurrency: bool,
     pub(super) output_expires_after: bool,
+    /// Whether there is a field for metadata. What a run marks its batches with is sent all the same.
+    pub(super) metadata: bool,
     pub(super) idempotency: Idempotency,
     /// For how many seconds a key is honoured; none for ever. Where it is not known a key is trusted for minutes.
     pub(super) idempotency_kept: Option<Most>,
@@ -145,6 +147,7 @@ impl Default for Create {
             windows: vec![Window::day()],
             max_concurrency: false,
             output_expires_after: false,
+            metadata: true,
             idempotency: Idempotency::default(),
             idempotency_kept: None,
             spelling: BTreeMap::new(),

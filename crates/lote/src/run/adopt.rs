@@ -23,6 +23,8 @@ pub(super) const RUN: &str = "lote_run";
 pub(super) const SHARD: &str = "lote_shard";
 pub(super) const CREATE: &str = "lote_create";
 pub(super) const SHA256: &str = "lote_sha256";
+/// The key of the metadata that says which requests they are, for people; nothing goes by it.
+const REQUESTS: &str = "lote_requests";
 
 /// How much earlier than the intent a batch may seem to have been made: clocks differ.
 const CLOCKS: i64 = 600;
@@ -323,6 +325,26 @@ pub(super) fn furthest(mut found: Vec<Batch>) -> Option<(Batch, Vec<Batch>)> {
     found.sort_by_key(|batch| std::cmp::Reverse(far(batch)));
     let mut found = found.into_iter();
     Some((found.next()?, found.collect()))
+}
+
+/// The options with the name of the file of requests, where the service keeps metadata and there is room for it. They are
+/// the same each time: an idempotency key is for one create.
+pub(super) fn named(options: BatchOptions, record: &Record, client: &Client) -> BatchOptions {
+    let Some(name) = requests_of(record) else { return options };
+    let named = options.clone().metadata(REQUESTS, name);
+    if client.shared().dialect().has_room_for(&named) { named } else { options }
+}
+
+/// What the requests of a run are called: the name of their file, without the folders that it is in.
+fn requests_of(record: &Record) -> Option<String> {
+    let (first, others) = record.sources.split_first()?;
+    let name = Path::new(&first.path).file_name()?.to_str()?;
+    // Where the command keeps stdin meanwhile.
+    let name = if name.starts_with("lote-stdin-") { "stdin" } else { name };
+    Some(match others.len() {
+        0 => name.to_owned(),
+        others => format!("{name} and {others} more"),
+    })
 }
 
 /// The options of a create of this shard: the run's own, and what it is known by.

@@ -181,7 +181,7 @@ pub(super) fn all_succeeded(path: &Path, state: &State) -> Result<bool, RunError
 }
 
 /// Whether the files that the lines came from are where they were, and still hold them.
-fn holds_the_lines(record: &Record) -> bool {
+pub(super) fn holds_the_lines(record: &Record) -> bool {
     let (options, spill) = (CheckOptions::default(), std::env::temp_dir());
     let mut check = CheckMany::new(&options, spill).limit(record.asked.limit);
     for source in &record.sources {

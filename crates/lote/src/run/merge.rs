@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Invoice, RunError,
-    folder::{ALTERED, ANOMALIES, FAILED, Folder, RESULTS, SUMMARY},
+    folder::{ALTERED, ANOMALIES, COPIES, FAILED, Folder, ORDER, REQUESTS, RESULTS, SUMMARY},
     money,
     plan::ShardPlan,
     record::{Copies, Record, shard_folder, surplus_folder},
@@ -36,8 +36,8 @@ mod pairs;
 mod tests;
 
 use bill::Bill;
-pub(super) use pairs::custom_id;
-use pairs::{Beaten, Pairs, Visit};
+use pairs::Pairs;
+pub(super) use pairs::{Beaten, Visit, custom_id};
 
 /// The `error.code` of lines whose shard waits for a word of a person, and of those that were not sent yet.
 const HELD: &str = "held";
@@ -404,6 +404,24 @@ impl Parts {
 
     pub(super) fn plan(&self, shard: u32) -> Option<&ShardPlan> {
         self.shards.get(&shard).map(|part| &part.plan)
+    }
+
+    /// Which attempt a shard is of, from 1.
+    pub(super) fn attempt(&self, shard: u32) -> u32 {
+        self.shards.get(&shard).map_or(1, |part| part.attempt)
+    }
+
+    /// Whether all files that [`walk`](Self::walk) reads are there: some go when a run is cleaned.
+    pub(super) fn can_be_walked(&self, root: &Path) -> bool {
+        let order = (!self.in_order).then_some(ORDER);
+        let top = order.into_iter().chain(self.copies.is_some().then_some(COPIES)).map(|name| root.join(name));
+        let within = self.shards.iter().filter(|(_, part)| !matches!(part.came, Came::Halved(_)));
+        let within = within.flat_map(|(number, part)| {
+            let results = matches!(part.came, Came::Results(_)).then_some(RESULTS);
+            let folder = root.join(shard_folder(*number));
+            [Some(REQUESTS), results].into_iter().flatten().map(move |name| folder.join(name))
+        });
+        top.chain(within).all(|path| path.is_file())
     }
 
     /// Whether the lines of a shard have no outcome yet: they may have been paid for, or are sent by the run itself later.

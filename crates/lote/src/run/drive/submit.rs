@@ -134,6 +134,7 @@ impl Driver {
         };
         let alone = self.folder.state.shards.len() == 1 && shard.batches.is_empty() && shard.why.is_none();
         let options = adopt::marked(&self.options, &self.folder.record.run, shard, nonce, alone);
+        let options = adopt::named(options, &self.folder.record, &self.client);
         let create = self.client.batches().create(file, &shard.plan.endpoint).options(options);
         self.manner.deadline.bound(create.send()).await
     }
