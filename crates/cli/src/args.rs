@@ -6,11 +6,13 @@ use crate::cmd_batches::BatchesArgs;
 use crate::cmd_check::CheckArgs;
 use crate::cmd_clean::CleanArgs;
 use crate::cmd_completions::CompletionsArgs;
+use crate::cmd_config::ConfigArgs;
 use crate::cmd_export::ExportArgs;
 use crate::cmd_files::FilesArgs;
 use crate::cmd_gateway::GatewayArgs;
 use crate::cmd_inspect::InspectArgs;
 use crate::cmd_join::JoinArgs;
+use crate::cmd_man::ManArgs;
 use crate::cmd_plan::PlanArgs;
 use crate::cmd_prepare::PrepareArgs;
 use crate::cmd_report::ReportArgs;
@@ -25,6 +27,10 @@ use crate::full;
 #[derive(Debug, Parser)]
 #[command(name = "lote", version = full::VERSION, after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// Say nothing but results and errors: no notes, no progress
+    #[arg(short, long, global = true, display_order = 900)]
+    pub(crate) quiet: bool,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -68,8 +74,13 @@ pub(crate) enum Command {
     Report(Late<ReportArgs>),
     /// Run the embedded gateway alone
     Gateway(Late<GatewayArgs>),
+    /// Say where the config file is, and what is in force
+    Config(Late<ConfigArgs>),
     /// Print a completion script for a shell
     Completions(Late<CompletionsArgs>),
+    /// Write a manual page for each command, for packages
+    #[command(hide = true)]
+    Man(Late<ManArgs>),
 }
 
 /// The arguments of a command, which are spelt out when it is the one that is given: to spell out those of all takes
@@ -116,5 +127,26 @@ mod tests {
             assert!(listed.is_some() && *listed == about(command), "{name}: {listed:?}");
         }
         built.debug_assert();
+    }
+
+    /// What stands before and after the flags is broken into lines by us: clap would break longer ones anywhere. A help as
+    /// it is printed tells nothing of that, since clap has broken it then.
+    #[test]
+    fn the_lines_of_a_help_that_are_ours_fit_a_terminal_of_a_hundred_columns() {
+        fn check(command: &clap::Command, checked: &mut usize, long: &mut Vec<String>) {
+            for text in [command.get_long_about(), command.get_after_help()].into_iter().flatten() {
+                let text = text.to_string();
+                *checked += text.lines().count();
+                let too_long = text.lines().filter(|line| line.chars().count() > 100);
+                long.extend(too_long.map(|line| format!("{}: {line}", command.get_name())));
+            }
+            command.get_subcommands().for_each(|below| check(below, checked, long));
+        }
+        let mut built = Cli::command();
+        built.build();
+        let (mut checked, mut long) = (0, Vec::new());
+        check(&built, &mut checked, &mut long);
+        assert!(checked > 200, "{checked}");
+        assert_eq!(long, [""; 0]);
     }
 }

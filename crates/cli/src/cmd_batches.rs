@@ -6,11 +6,13 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, value_parser};
 use lote::{Batch, BatchId, FileId, Status, bound};
 
+use crate::again;
 use crate::batch_options::BatchOptionArgs;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::interrupt;
 use crate::listing::{self, SinceArgs, Wanted};
+use crate::no_batches;
 use crate::out;
 use crate::service::ServiceArgs;
 use wait::WaitArgs;
@@ -160,13 +162,18 @@ struct CancelArgs {
 pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
     match args.command {
         BatchesCommand::Create(args) => {
-            let stopped = "interrupted; the batch may have been made all the same: see lote batches list";
-            interrupt::drive(stopped, create(args))
+            let service = args.service.clone();
+            let list = move || service.again("batches list").flag("--limit", "5");
+            let may_have = "the batch may have been made all the same: look before you create another";
+            interrupt::drive_or(|| again::interrupted(may_have, list(), "whether there is one"), create(args))
         }
         BatchesCommand::Get(args) => interrupt::drive("interrupted", get(args)),
         BatchesCommand::List(list) => interrupt::drive("interrupted", self::list(list, args.json)),
         BatchesCommand::Cancel(args) => {
-            interrupt::drive("interrupted; the batch may have been cancelled all the same", cancel(args))
+            let get = (args.service.clone(), args.id.clone());
+            let get = move || get.0.again("batches get").word(get.1.as_str());
+            let may_have = "the batch may have been cancelled all the same";
+            interrupt::drive_or(|| again::interrupted(may_have, get(), "whether it was"), cancel(args))
         }
         BatchesCommand::Wait(wait) => {
             let seen = wait::Seen::default();
@@ -188,8 +195,9 @@ async fn create(args: CreateArgs) -> Result<Exit, CliError> {
             }
             None => String::new(),
         };
+        let lacks = no_batches::lines(&args.service, &error, Some(args.input_file_id.as_str()));
         let error = CliError::from(error);
-        CliError::new(error.exit(), format!("{error}{hint}"))
+        CliError::new(error.exit(), format!("{error}{hint}")).with(lacks)
     })?;
     out::json(&batch).await?;
     Ok(Exit::Success)

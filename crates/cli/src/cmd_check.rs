@@ -12,6 +12,7 @@ use crate::exit::{CliError, Exit};
 use crate::input;
 use crate::lines::{CheckOptions, Checked, Finding, FindingGroups, check};
 use crate::out;
+use crate::service::ProfileArgs;
 use crate::summary;
 
 /// Check a request file before a byte of it is sent
@@ -46,6 +47,9 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "NAME|FILE", env = "LOTE_DIALECT", hide_env_values = true)]
     dialect: Option<String>,
 
+    #[command(flatten)]
+    profile: ProfileArgs,
+
     /// How many findings to list, those that are the same counting as one; all are counted
     #[arg(long, value_name = "N", default_value_t = 100)]
     max_findings: u64,
@@ -58,9 +62,9 @@ pub(crate) struct CheckArgs {
 /// # Errors
 /// When the file cannot be read or stdout cannot be written.
 pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
-    let dialect = match args.dialect.as_deref().map(str::trim) {
-        None | Some("") => CheckOptions::default(),
-        Some(dialect) => Dialect::load(dialect)?.check_options(),
+    let dialect = match args.profile.fill(&args.dialect, &None)?.dialect {
+        None => CheckOptions::default(),
+        Some(dialect) => Dialect::load(&dialect)?.check_options(),
     };
     let endpoint = args.endpoint.clone().map(String::from);
     let options = CheckOptions { endpoint, hash: args.json, ..dialect };
@@ -92,7 +96,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
     if rest > 0 {
         out::text(format_args!("… and {rest} more; list them with --max-findings {}", checked.findings))?;
     }
-    out::text(format_args!("{}: {}", input::shown(&args.file), summary(&checked)))?;
+    let sum = format!("{}: {}", input::shown(&args.file), summary(&checked));
+    if checked.findings == 0 { out::success(sum) } else { out::text(sum) }?;
     Ok(exit(checked.findings))
 }
 

@@ -9,6 +9,7 @@ use lote::run::{
 use lote::text::visible;
 use serde::Serialize;
 
+use crate::again;
 use crate::course::exit;
 use crate::exit::{CliError, Exit};
 use crate::input;
@@ -40,7 +41,8 @@ Examples:
   lote clean requests.run --remote --json | jq -r '.files[] | select(.state == \"kept\").id'
 
 Exit 0: all that may go is gone. 1: files stay at the service that were to be deleted.
-2: usage, or the run is not finished, busy or unreadable. 4: the service refused, or could not be reached."
+2: usage, or the run is not finished, busy or unreadable. 4: the service refused, or could not
+be reached."
 )]
 pub(crate) struct CleanArgs {
     /// The folder of the run
@@ -91,8 +93,9 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, CliError> {
             let _ = out::text(told(file));
         }
     });
-    let again = args.service.again("clean").word(folder).switch("--remote");
-    interrupt::drive(&format!("interrupted; to go on: {again}"), async {
+    let line = args.service.again("clean").word(folder).switch("--remote");
+    let stopped = || again::interrupted("the files that are left stay at the service", line, "goes on");
+    interrupt::drive_or(stopped, async {
         let cleaned = run.delete_remote(how).await.map_err(|error| refused(&error))?;
         print_remote(args, &cleaned)?;
         Ok(if cleaned.is_whole() { Exit::Success } else { Exit::Incomplete })

@@ -76,8 +76,9 @@ Examples:
   lote export requests.run -o - --to outcomes | jq -c 'select(.outcome == \"failed\").error'
   lote export requests.run -o answers.csv --prices prices.toml
 
-Exit 0: the table has a row for each result. 1: some lines could not be read and have none. 2: usage, or a file that cannot
-be read or written. 3: refused, such as results that have no row, or vectors of several lengths. 130: interrupted."
+Exit 0: the table has a row for each result. 1: some lines could not be read and have none.
+2: usage, or a file that cannot be read or written. 3: refused, such as results that have no
+row, or vectors of several lengths. 130: interrupted."
 )]
 pub(crate) struct ExportArgs {
     /// The folder of a run, a file of results, or - for stdin

@@ -11,11 +11,13 @@ use lote::save::{Output, Replace};
 use lote::{Content, ExpiresAfter, FileId, Order, UploadPurpose, bound};
 use tokio::io::AsyncWriteExt;
 
+use crate::again;
 use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
 use crate::input;
 use crate::interrupt;
 use crate::listing::{self, SinceArgs, Wanted};
+use crate::no_batches;
 use crate::out;
 use crate::progress::Bar;
 use crate::service::ServiceArgs;
@@ -204,12 +206,20 @@ struct DeleteArgs {
 /// With exit 2 for what was refused or failed on this side, and 4 for what the service refused.
 pub(crate) fn run(args: FilesArgs) -> Result<Exit, CliError> {
     match args.command {
-        FilesCommand::Upload(args) => interrupt::drive("interrupted; the file may not be stored", upload(args)),
+        FilesCommand::Upload(args) => {
+            let service = args.service.clone();
+            let list = move || service.again("files list").flag("--limit", "5");
+            let may_have = "the file may be stored, or not: a second one does no harm but takes its room";
+            interrupt::drive_or(|| again::interrupted(may_have, list(), "whether it is"), upload(args))
+        }
         FilesCommand::Get(args) => interrupt::drive("interrupted", get(args)),
         FilesCommand::List(list) => interrupt::drive("interrupted", self::list(list, args.json)),
         FilesCommand::Content(args) => interrupt::drive_or(|| stopped(&args), content(&args)),
         FilesCommand::Delete(args) => {
-            interrupt::drive("interrupted; the file may have been deleted all the same", delete(args))
+            let get = (args.service.clone(), args.id.clone());
+            let get = move || get.0.again("files get").word(get.1.as_str());
+            let may_have = "the file may have been deleted all the same";
+            interrupt::drive_or(|| again::interrupted(may_have, get(), "whether it is there"), delete(args))
         }
     }
 }
@@ -241,7 +251,11 @@ async fn upload(args: UploadArgs) -> Result<Exit, CliError> {
     if let Some(bar) = bar {
         bar.clear();
     }
-    out::json(&file?).await?;
+    let file = file.map_err(|error| {
+        let lacks = no_batches::lines(&args.service, &error, None);
+        CliError::from(error).with(lacks)
+    })?;
+    out::json(&file).await?;
     Ok(Exit::Success)
 }
 

@@ -28,14 +28,16 @@ use crate::summary;
 /// Writes one result line for each request line, in the order of the requests, taken from output
 /// and error files in any order: what lote run does at its end, with the same summary and the same
 /// exit codes. A request that no file answers has error.code "missing", one whose answer cannot be
-/// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are; of
-/// answers whose compressed data is cut off or damaged what came is taken, and the rest is "unreadable".
-/// The memory does not grow with the lines: what is known of more than 262,144 answers is in temporary
-/// files beside the results, less than 300 bytes for each, of which nothing is left.
+/// read "unreadable". Nothing is sent. Files that are compressed (gzip, zstd) are read as they are;
+/// of answers whose compressed data is cut off or damaged what came is taken, and the rest is
+/// "unreadable". The memory does not grow with the lines: what is known of more than 262,144
+/// answers is in temporary files beside the results, less than 300 bytes for each, of which nothing
+/// is left.
 ///
-/// Given the folders of the runs of all parts of one input (lote run --partition), in any order, it puts
-/// their results together in the order of the input. They are read side by side, in a memory that does
-/// not grow with them; a part that is missing, not finished or of another input is refused.
+/// Given the folders of the runs of all parts of one input (lote run --partition), in any order, it
+/// puts their results together in the order of the input. They are read side by side, in a memory
+/// that does not grow with them; a part that is missing, not finished or of another input is
+/// refused.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -47,8 +49,9 @@ Examples:
   lote join requests.*-of-5.run -o results.jsonl
   lote join requests.jsonl output.jsonl -o results.jsonl --expect requested
 
-Exit 0: every line succeeded. 1: some did not, or a file of answers is damaged. 2: usage, or a file that cannot be read or written.
-3: the requests are refused, such as two with one custom_id, or none. 130: interrupted."
+Exit 0: every line succeeded. 1: some did not, or a file of answers is damaged. 2: usage, or a
+file that cannot be read or written. 3: the requests are refused, such as two with one
+custom_id, or none. 130: interrupted."
 )]
 pub(crate) struct JoinArgs {
     /// The request file, or - for stdin; or the folder of the run of a part
@@ -285,7 +288,9 @@ fn print(args: &JoinArgs, joined: &Joined, seconds: f64) -> Result<(), CliError>
     let mut lines = summary::lines(joined, "", None);
     lines.extend([format!("time: {seconds:.1} s"), format!("results: {quoted}")]);
     if !to_stderr {
-        return out::lines(lines);
+        let (first, rest) = lines.split_at(1);
+        out::told(first, joined.all_succeeded())?;
+        return out::lines(rest);
     }
     lines.iter().for_each(out::note);
     Ok(())

@@ -16,6 +16,7 @@ use crate::input;
 use crate::out;
 use crate::prices::PricesArgs;
 use crate::quote;
+use crate::service::{Filled, ProfileArgs};
 use crate::summary;
 
 /// How many findings are listed, those that are the same counting as one.
@@ -94,6 +95,9 @@ pub(crate) struct PlanArgs {
     base_url: Option<String>,
 
     #[command(flatten)]
+    profile: ProfileArgs,
+
+    #[command(flatten)]
     prices: PricesArgs,
 
     #[command(flatten)]
@@ -133,10 +137,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
 }
 
 fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
-    let dialect = named(&args.dialect).map(Dialect::load).transpose()?;
+    let Filled { dialect, base_url } = args.profile.fill(&args.dialect, &args.base_url)?;
+    let dialect = dialect.as_deref().map(Dialect::load).transpose()?;
     let prices = args.prices.load()?;
     // Whose prices are meant: those of the service that is named, or of that of the dialect.
-    let prices = match (named(&args.base_url), &dialect) {
+    let prices = match (base_url.as_deref(), &dialect) {
         (Some(url), _) => prices.at(url),
         (None, Some(dialect)) => prices.of(dialect),
         (None, None) => prices,
@@ -152,11 +157,6 @@ fn options(args: &PlanArgs) -> Result<PlanOptions, CliError> {
     options = args.shard_bytes.into_iter().fold(options, PlanOptions::shard_bytes);
     options = args.partition.into_iter().fold(options, PlanOptions::partition);
     Ok(args.limit.into_iter().fold(options, PlanOptions::limit))
-}
-
-/// A setting that was made; an empty one was not.
-fn named(setting: &Option<String>) -> Option<&str> {
-    setting.as_deref().map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// The file that a source is read from: stdin has a name where the system gives it one.

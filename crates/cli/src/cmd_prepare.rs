@@ -240,13 +240,13 @@ fn refuse(args: &PrepareArgs, rows_read: u64, findings: &Findings, advice: Optio
             out::line(summary)?;
         }
     }
-    findings.texts().for_each(out::note);
+    findings.texts().for_each(out::problem);
     if let Some(advice) = advice {
-        out::note(advice);
+        out::problem(advice);
     } else if let Some(fields) = &findings.fields {
         let shown: Vec<_> = fields.iter().take(20).map(|field| format!("{field:?}")).collect();
         let more = if fields.len() > 20 { ", …" } else { "" };
-        out::note(format_args!("the fields as read: {}{more}", shown.join(", ")));
+        out::problem(format_args!("the fields as read: {}{more}", shown.join(", ")));
     }
     Err(CliError::refused(format!("{}: {}; nothing was written", input::shown(&args.rows), findings.count())))
 }

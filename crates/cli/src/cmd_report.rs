@@ -36,8 +36,8 @@ Examples:
   lote report requests.run -o report.html
   lote report requests.run -o report.html --prices prices.toml
 
-Exit 0: the page is written, whatever became of the run. 1: it is, but not all results can be read. 2: usage, or a
-run or file that cannot be read or written. 130: interrupted."
+Exit 0: the page is written, whatever became of the run. 1: it is, but not all results can be
+read. 2: usage, or a run or file that cannot be read or written. 130: interrupted."
 )]
 pub(crate) struct ReportArgs {
     /// The folder of the run

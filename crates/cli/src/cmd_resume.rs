@@ -110,11 +110,11 @@ pub(crate) struct CancelArgs {
 ///
 /// Makes another attempt of a finished run, with the lines that can well succeed now: those that
 /// expired or were cancelled, and those that failed with 408, 409, 425, 429, 5xx, or an error in a
-/// 2xx. Lines that are missing or unreadable are sent again only when the batch's files hold as many
-/// lines as it counts: otherwise they may have been answered, and would be paid for twice. Then the
-/// results are written anew; what had succeeded stays, unless it was asked for again and what came is
-/// better. With nothing to try again it makes no call. The same request may well be cut off, or not fit,
-/// once more: what it asks for does not change.
+/// 2xx. Lines that are missing or unreadable are sent again only when the batch's files hold as
+/// many lines as it counts: otherwise they may have been answered, and would be paid for twice.
+/// Then the results are written anew; what had succeeded stays, unless it was asked for again and
+/// what came is better. With nothing to try again it makes no call. The same request may well be
+/// cut off, or not fit, once more: what it asks for does not change.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,

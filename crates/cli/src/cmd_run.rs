@@ -30,16 +30,17 @@ use crate::spool::Spooled;
 /// same command again goes on with it, whatever ended it: a crash, Ctrl-C, a closed laptop. Nothing
 /// is created twice: the intent is written down before it is sent, and a create whose answer was
 /// lost is looked for in the service's list, twice, before another is sent. A finished run makes no
-/// call; --new begins another one beside it. A folder that holds a run of something else is refused; so are lines of which a run whose
-/// folder is lost has made batches within a day (--new, or lote resume --adopt).
+/// call; --new begins another one beside it. A folder that holds a run of something else is
+/// refused; so are lines of which a run whose folder is lost has made batches within a day (--new,
+/// or lote resume --adopt).
 ///
 /// What a batch says of itself is held against what came. A batch that is over and names no
 /// file of its lines is asked for again, for two minutes. Counts and tokens that differ from those
 /// of its lines are anomalies in the summary; they change no exit code by themselves.
 ///
 /// -o is tried before anything is sent. It replaces no file but an empty one, one as this run has
-/// written it at any time, or, with --force, any; a pipe or a device is written to when the results are there.
-/// All that is written may be read only by who may read the requests.
+/// written it at any time, or, with --force, any; a pipe or a device is written to when the results
+/// are there. All that is written may be read only by who may read the requests.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -60,8 +61,8 @@ Examples:
 
 Exit 0: every line succeeded. 1: some did not, a file of answers is damaged, or a
 batch expired or was cancelled.
-2: usage, the folder holds something else, or the disk refuses. 3: the input was refused.
-4: the service refused, could not be reached, or failed all batches. 5: gave up waiting, or detached.
+2: usage, the folder holds something else, or the disk refuses. 3: the input was refused. 4: the
+service refused, could not be reached, or failed all batches. 5: gave up waiting, or detached.
 6: a person must say what became of a create or of a batch. 130: interrupted."
 )]
 pub(crate) struct RunArgs {
@@ -179,7 +180,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             inside.shutdown().await;
             ended
         } else {
-            let run = match args.service.client() {
+            let run = match args.service.client_or_embedded() {
                 // A finished run is told, and its -o written, without a call.
                 Err(error) => finished(args, &requests, spooled).await.ok_or(error)?,
                 Ok(client) => plan(args, &requests, spooled, &client)?,

@@ -105,7 +105,7 @@ fn only_run() -> Result<PathBuf, CliError> {
     let runs = list(".").map_err(|error| CliError::usage(error.to_string()))?;
     let (runs, unread): (Vec<_>, Vec<_>) = runs.into_iter().partition(Result::is_ok);
     for error in unread.into_iter().filter_map(Result::err) {
-        out::note(format_args!("passed over: {}", unreadable(&error)));
+        out::problem(format_args!("passed over: {}", unreadable(&error)));
     }
     let mut folders = runs.into_iter().flatten().map(|run| here(&run.folder));
     match (folders.next(), folders.next()) {

@@ -371,7 +371,7 @@ impl Course<'_> {
         if let Some(SynchronousLines { lines, sent_again, .. }) = report.synchronous {
             of.push_str(&format!("; {} sent one by one", out::count(lines, "line")));
             if sent_again > 0 {
-                out::note(format_args!(
+                out::problem(format_args!(
                     "{} sent again, since the answer to one before was lost: that one may be charged as well",
                     match sent_again {
                         1 => "1 request was".to_owned(),
@@ -382,7 +382,7 @@ impl Course<'_> {
         }
         for surplus in &report.surplus {
             let SurplusBatch { shard, id, status, answers, usage, .. } = surplus;
-            out::note(format_args!(
+            out::problem(format_args!(
                 "batch {id}, a second one of shard {shard}, is {}: {} with {} tokens may be charged as well",
                 visible(status),
                 out::count(*answers, "answer"),
@@ -390,21 +390,24 @@ impl Course<'_> {
             ));
         }
         for GivenUpBatch { shard, id, lines, .. } in &report.given_up {
-            out::note(format_args!(
+            out::problem(format_args!(
                 "batch {id} of shard {shard} was given up: what it did of its {} may be charged as well",
                 out::count(*lines, "line"),
             ));
         }
         for batch in &report.batches {
             for error in &batch.errors {
-                out::note(format_args!("batch {}: {}", batch.id, out::short(error)));
+                out::problem(format_args!("batch {}: {}", batch.id, out::short(error)));
             }
         }
-        let mut lines = summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json")));
-        if let (Some(columns), false) = (layout::columns(), lines.is_empty()) {
-            lines.splice(..1, layout::parted(&lines[0].clone(), columns));
-        }
-        out::lines(lines)?;
+        let lines = summary::lines(&report.joined, &of, Some(&report.folder.join("summary.json")));
+        let (first, rest) = lines.split_at(lines.len().min(1));
+        let first = first.iter().flat_map(|line| match layout::columns() {
+            Some(columns) => layout::parted(line, columns),
+            None => vec![line.clone()],
+        });
+        out::told(first, report.all_succeeded())?;
+        out::lines(rest)?;
         if let Some(Deduplicated { lines, usage, .. }) = &report.deduplicated {
             let (lines, tokens) = (out::count(*lines, "line"), usage.total_tokens);
             out::text(format_args!("{lines} equal others and were not sent: {tokens} tokens were not used for them"))?;

@@ -58,6 +58,6 @@ pub(crate) fn is_run_of(folder: &Path) -> bool {
 /// gives a flag means a service.
 pub(crate) fn service_flag(matches: Option<&ArgMatches>) -> Option<String> {
     let given = |id: &&str| matches.is_some_and(|matches| matches.value_source(id) == Some(ValueSource::CommandLine));
-    let id = ["base_url", "dialect", "api_key", "on_behalf_of"].into_iter().find(|id| given(id))?;
+    let id = ["base_url", "dialect", "api_key", "profile", "on_behalf_of"].into_iter().find(|id| given(id))?;
     Some(format!("--{}", id.replace('_', "-")))
 }

@@ -1,5 +1,6 @@
 //! The start and the end of the process.
 
+mod again;
 mod args;
 mod batch_options;
 mod caps;
@@ -7,11 +8,13 @@ mod cmd_batches;
 mod cmd_check;
 mod cmd_clean;
 mod cmd_completions;
+mod cmd_config;
 mod cmd_export;
 mod cmd_files;
 mod cmd_gateway;
 mod cmd_inspect;
 mod cmd_join;
+mod cmd_man;
 mod cmd_plan;
 mod cmd_prepare;
 mod cmd_report;
@@ -32,6 +35,7 @@ mod interrupt;
 mod invoice;
 mod layout;
 mod listing;
+mod no_batches;
 mod one_by_one;
 mod out;
 mod place;
@@ -41,12 +45,14 @@ mod progress;
 mod quote;
 mod report;
 mod service;
+mod settings;
 mod shell;
 mod show;
 mod spool;
 mod state_dir;
 mod summary;
 mod table;
+mod usage;
 mod values;
 
 use std::process::ExitCode;
@@ -60,11 +66,16 @@ fn main() -> ExitCode {
     // Before anything is opened: see `input::output`.
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (command, matches) = match parsed {
-        Ok((cli, matches)) => (cli.command, matches),
+        Ok((cli, matches)) => {
+            if cli.quiet {
+                out::be_quiet();
+            }
+            (cli.command, matches)
+        }
         // A help and the version are no errors to clap either.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
-            out::usage(error);
+            usage::print(error);
             return exit::Exit::Usage.into();
         }
     };
@@ -88,11 +99,14 @@ fn main() -> ExitCode {
         Command::Export(Late(args)) => interrupt::watch(move |flag| cmd_export::run(&args, flag)),
         Command::Report(Late(args)) => interrupt::watch(move |flag| cmd_report::run(&args, flag)),
         Command::Gateway(Late(args)) => cmd_gateway::run(&args),
+        Command::Config(Late(args)) => cmd_config::run(&args),
+        Command::Man(Late(args)) => cmd_man::run(&args),
         Command::Completions(Late(args)) => cmd_completions::run(&args),
     };
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
+            let error = again::with_the_same(error, std::env::args_os().skip(1));
             out::error(&error);
             error.exit().into()
         }

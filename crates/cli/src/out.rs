@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::error::ContextValue;
+use anstream::AutoStream;
 use lote::text::{is_hidden, visible};
 use serde::Serialize;
 
@@ -187,53 +188,73 @@ pub(crate) fn copy(reader: &mut impl io::Read) -> Result<(), CliError> {
     survive(copied.and_then(|_| stdout.write_all(screen.end().as_bytes())).and_then(|()| stdout.flush()))
 }
 
-/// Prints one line of text for people to stderr, made visible as by [`text`].
+/// Whether nothing is said but errors and results (`--quiet`).
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Says nothing from now on but errors and results.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether progress is shown: on a terminal, unless nothing is to be said.
+pub(crate) fn shows_progress() -> bool {
+    !QUIET.load(Ordering::Relaxed) && io::stderr().is_terminal()
+}
+
+/// Prints one line of text for people to stderr, made visible as by [`text`], unless they want to hear of errors alone.
 pub(crate) fn note(text: impl Display) {
+    if !QUIET.load(Ordering::Relaxed) {
+        problem(text);
+    }
+}
+
+/// Prints one line of text to stderr, as [`note`] does, that belongs to an error: it is never left out.
+pub(crate) fn problem(text: impl Display) {
     // When stderr fails there is nowhere to report it.
     let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
 }
 
-/// Prints one line of JSON to stderr, as [`line`] does.
+/// Prints one line of JSON to stderr, as [`line`] does: a result, where stdout has another.
 pub(crate) fn note_line(json: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{}", escaped(&json.to_string()));
 }
 
 /// Prints the error that ends the process to stderr, and the lines that follow from it.
 pub(crate) fn error(error: &CliError) {
-    note(format_args!("error: {error}"));
-    error.lines().iter().for_each(note);
+    error_line(error);
+    error.lines().iter().for_each(problem);
 }
 
-/// Prints what is wrong with the command line. Its lines are clap's; the values that it repeats may be anybody's.
-pub(crate) fn usage(mut error: clap::Error) {
-    let shown = |text: &str| visible(text).into_owned();
-    let context: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
-    for (kind, value) in context {
-        let value = match value {
-            ContextValue::String(text) => ContextValue::String(shown(&text)),
-            ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(|text| shown(text)).collect()),
-            ContextValue::StyledStrs(texts) => {
-                ContextValue::StyledStrs(texts.iter().map(|text| shown(&text.to_string()).into()).collect())
-            }
-            // Numbers, and the usage, which is clap's own and has several lines.
-            other => other,
-        };
-        error.insert(kind, value);
-    }
-    error.render().to_string().trim_end().lines().map(in_words).for_each(note);
+/// Prints the first line of an error. Where the terminal has colours they come and go by the rules that clap's help
+/// follows too (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`), none in a pipe.
+pub(crate) fn error_line(message: impl Display) {
+    let message = message.to_string();
+    let mut stderr = AutoStream::auto(io::stderr().lock());
+    let _ = writeln!(stderr, "{RED}error:{PLAIN} {}", visible(&message));
 }
 
-/// A line of clap's, with what Rust says of numbers in words for people.
-fn in_words(line: &str) -> Cow<'_, str> {
-    let said = [
-        (": invalid digit found in string", "give a whole number"),
-        (": cannot parse integer from empty string", "give a whole number"),
-        (": number too large to fit in target type", "the number is too large"),
-        (": number too small to fit in target type", "the number is too small"),
-    ];
-    let found = said.iter().find_map(|(rust, ours)| Some((line.strip_suffix(rust)?, ours)));
-    found.map_or(Cow::Borrowed(line), |(line, ours)| Cow::Owned(format!("{line}: {ours}")))
+/// Prints one line of text to stdout, as [`text`] does, that tells of a success: green where the terminal has colours.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn success(text: impl Display) -> Result<(), CliError> {
+    let text = text.to_string();
+    let mut stdout = AutoStream::auto(io::stdout().lock());
+    survive(writeln!(stdout, "{GREEN}{}{PLAIN}", visible(&text)).and_then(|()| stdout.flush()))
 }
+
+/// Prints lines of text to stdout, as [`lines`] does, that tell of a success, if it is one.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn told(lines: impl IntoIterator<Item: Display>, is_success: bool) -> Result<(), CliError> {
+    lines.into_iter().try_for_each(|line| if is_success { success(line) } else { text(line) })
+}
+
+/// What a terminal is told to change the colour: to bold red, to green, to what it was.
+const RED: &str = "\x1b[1;31m";
+const GREEN: &str = "\x1b[32m";
+const PLAIN: &str = "\x1b[0m";
 
 fn survive(result: io::Result<()>) -> Result<(), CliError> {
     match result {

@@ -3,7 +3,6 @@
 mod board;
 
 use std::fmt::{Display, Write};
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,8 +49,7 @@ impl Bar {
 
     /// A bar, which draws only when stderr is a terminal.
     pub(crate) fn new() -> Self {
-        let target =
-            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if out::shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = Self::on(target, Arc::new(Instant::now), layout::columns_of_stderr);
         bar.bar.enable_steady_tick(Duration::from_millis(120));
         bar

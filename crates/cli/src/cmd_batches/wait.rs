@@ -41,10 +41,10 @@ Examples:
   lote batches wait batch_abc123 | jq -r .output_file_id
   lote batches wait batch_abc123 batch_def456 batch_ghi789 | jq -r '[.id, .status] | @tsv'
 
-Exit 0: completed, and every line succeeded. 1: some lines did not, or the batch expired or
-was cancelled. 4: it failed at validation, names no output file although lines succeeded, or
-could not be asked for. 5: gave up waiting, for the batch or its files. 130: interrupted. Of several batches the worst of
-them: 4, then 5, then 1."
+Exit 0: completed, and every line succeeded. 1: some lines did not, or the batch expired or was
+cancelled. 4: it failed at validation, names no output file although lines succeeded, or could
+not be asked for. 5: gave up waiting, for the batch or its files. 130: interrupted. Of several
+batches the worst of them: 4, then 5, then 1."
 )]
 pub(super) struct WaitArgs {
     /// The ids of the batches
@@ -103,20 +103,25 @@ pub(super) fn stopped(args: &WaitArgs, seen: &Seen) -> CliError {
         ([_], [batch]) => fetch::interrupted(batch).with(fetch(batch)),
         ([id], _) => {
             let cancel = args.service.again("batches cancel").word(id.as_str());
-            interrupted(format!("batch {id} goes on at the service; to stop it: {cancel}"))
+            let wait = wait_again(args, [id]);
+            interrupted(format!("batch {id} goes on at the service"))
+                .with([format!("  {wait}  # goes on waiting"), format!("  {cancel}  # stops it")])
         }
         (ids, []) => {
-            interrupted(format!("the batches go on at the service; to go on waiting: {}", wait_again(args, ids)))
+            let again = wait_again(args, ids);
+            interrupted("the batches go on at the service".to_owned()).with([format!("  {again}  # goes on waiting")])
         }
         (ids, over) if ids.len() == over.len() => {
             let again = wait_again(args, ids);
-            interrupted(format!("the batches are over; to print them, with the ids of their files: {again}"))
+            interrupted("the batches are over".to_owned())
+                .with([format!("  {again}  # prints them, with the ids of their files")])
         }
         (ids, over) => {
             let open = ids.iter().filter(|id| over.iter().all(|batch| batch.id != **id));
             let (over, all) = (over.len(), ids.len());
             let again = wait_again(args, open);
-            interrupted(format!("{over} of {all} batches are over; the others go on; to go on waiting: {again}"))
+            interrupted(format!("{over} of {all} batches are over; the others go on at the service"))
+                .with([format!("  {again}  # goes on waiting")])
         }
     }
 }
@@ -270,7 +275,7 @@ impl Waiting<'_> {
                 }
                 Waited::CouldNotAsk { error, .. } => {
                     let error = CliError::from(error);
-                    out::note(format_args!("batch {id}: {error}"));
+                    out::problem(format_args!("batch {id}: {error}"));
                     error.exit()
                 }
             };
@@ -377,9 +382,9 @@ fn judge_lines(batch: &Batch) -> Exit {
             // Some services keep what was finished before a batch failed.
             let run = batch.output_file_id.is_some() || batch.error_file_id.is_some();
             let failed = if run { "failed; what it finished is in its files" } else { "failed at validation" };
-            out::note(format_args!("batch {} {failed}", batch.id));
+            out::problem(format_args!("batch {} {failed}", batch.id));
             for error in batch.errors.iter().take(SHOWN_ERRORS).map(out::short) {
-                out::note(format_args!("  {error}"));
+                out::problem(format_args!("  {error}"));
             }
             return Exit::Service;
         }

@@ -15,11 +15,11 @@ struct Line<'a> {
     notice: &'a Notice,
 }
 
-/// Writes one line.
+/// Writes one line, however quiet the command is: --log has said that it is wanted.
 pub(super) fn write(kind: LogKind, notice: &Notice) {
     let at = Timestamp::now();
     match kind {
-        LogKind::Text => out::note(format_args!("{} {}", at.strftime("%FT%TZ"), text(notice))),
+        LogKind::Text => out::problem(format_args!("{} {}", at.strftime("%FT%TZ"), text(notice))),
         LogKind::Json => {
             // Texts and numbers can always be written.
             let line = serde_json::to_string(&Line { at, notice }).unwrap_or_default();

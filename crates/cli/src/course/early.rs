@@ -10,9 +10,10 @@ use super::Course;
 use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
 use crate::input;
+use crate::no_batches;
 use crate::out;
 use crate::progress::Bar;
-use crate::shell;
+use crate::shell::{self, CommandLine};
 
 /// How many findings are printed when the input is refused.
 const SHOWN_FINDINGS: usize = 20;
@@ -33,8 +34,8 @@ impl Course<'_> {
             for source in error.findings() {
                 for group in source.groups.groups().iter().take(SHOWN_FINDINGS) {
                     match several {
-                        true => out::note(format_args!("{}: {group}", source.source.display())),
-                        false => out::note(group),
+                        true => out::problem(format_args!("{}: {group}", source.source.display())),
+                        false => out::problem(group),
                     }
                 }
             }
@@ -53,10 +54,15 @@ impl Course<'_> {
         let said = CliError::new(exit(error), lines.next().unwrap_or_default());
         let mut below: Vec<String> = lines.collect();
         below.extend(error.error().filter(|error| error.is_unreached()).map(|_| self.service.unreached()));
-        if error.lacks_batches() && !self.reach.is_some_and(|reach| reach.one_by_one.is_asked()) {
+        let no_file = error.error().is_some_and(no_batches::is_no_file);
+        if no_file {
+            below.push(no_batches::SEEMS.to_owned());
+        }
+        if (error.lacks_batches() || no_file) && !self.reach.is_some_and(|reach| reach.one_by_one.is_asked()) {
             let command =
                 if self.inputs.is_empty() { "lote resume with --sync" } else { "the same command with --sync" };
             below.push(format!("  {command} sends the lines one by one, each answered at once, without a batch"));
+            below.push(no_batches::gateway(self.service));
         }
         below.extend(NoRoom::of(error).map(|room| match room {
             NoRoom::Disk => "  the disk is full: make room".to_owned(),
@@ -189,7 +195,14 @@ impl Course<'_> {
     fn said_interrupted(&self, folder: &Path) -> CliError {
         let say = |message: String| CliError::new(Exit::Interrupted, message);
         if self.embedded {
-            return say("interrupted; the embedded gateway and its batches ended with this command".to_owned());
+            let ended = say("interrupted; the embedded gateway and its batches ended with this command".to_owned());
+            // A run whose folder is not there begins again, with the same command.
+            return match status(folder) {
+                Err(_) => ended,
+                Ok(_) => {
+                    ended.with([format!("  {}  # goes on", self.with_output(CommandLine::new("resume").word(folder)))])
+                }
+            };
         }
         let Ok(status) = status(folder) else {
             return say("interrupted; no batch was created".to_owned());

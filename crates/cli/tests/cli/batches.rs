@@ -158,7 +158,7 @@ fn a_wait_that_is_stopped_when_a_batch_is_over_says_how_to_fetch_it() {
         (&["batch_1"][..], &commands[..]),
         (
             &["batch_1", "batch_2"],
-            &["1 of 2 batches are over; the others go on; to go on waiting: lote batches wait batch_2"],
+            &["1 of 2 batches are over; the others go on at the service\n  lote batches wait batch_2 --base-url "],
         ),
     ] {
         let service = Steady::answering(|head| {

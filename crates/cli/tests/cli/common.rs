@@ -13,12 +13,31 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// The variables that `lote` takes settings from, and those that decide on colours.
+const SETTINGS: [&str; 13] = [
+    "LOTE_BASE_URL",
+    "LOTE_API_KEY",
+    "LOTE_ON_BEHALF_OF",
+    "LOTE_DIALECT",
+    "LOTE_CA_CERT",
+    "LOTE_PROFILE",
+    "LOTE_CONFIG",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "CI",
+];
+
 /// `lote` with an environment in which no setting is made.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lote"));
-    for name in ["LOTE_BASE_URL", "LOTE_API_KEY", "LOTE_ON_BEHALF_OF", "LOTE_DIALECT"] {
+    for name in SETTINGS {
         command.env_remove(name);
     }
+    // No config file of whoever runs the tests, and none in a home either.
+    command.env("XDG_CONFIG_HOME", "/nowhere/at/all");
     // What is tried again is the library's, and tested there: here every answer counts.
     command.env("LOTE_RETRIES", "0");
     // What one test's service takes says nothing of another's, which may have its port, and nothing is left in a home.

@@ -8,8 +8,11 @@ mod beside;
 mod check;
 mod clean;
 #[cfg(unix)]
+mod colours;
+#[cfg(unix)]
 mod commands;
 mod common;
+mod config;
 mod dedupe;
 mod dialects;
 #[cfg(unix)]
@@ -24,9 +27,12 @@ mod gateway;
 mod held;
 mod help;
 mod inspect;
+#[cfg(target_os = "linux")]
+mod interrupted;
 mod join;
 #[cfg(target_os = "linux")]
 mod memory;
+mod no_batches;
 mod odd_services;
 mod partial;
 #[cfg(unix)]
@@ -47,6 +53,7 @@ mod said;
 #[cfg(unix)]
 mod screens;
 mod service;
+mod settings;
 #[cfg(unix)]
 mod shell;
 mod show;

@@ -485,7 +485,10 @@ fn an_interrupted_one_leaves_nothing_behind() {
     let output = child.wait_with_output().expect("lote ends");
     drop(stdin);
     assert_eq!(output.status.code(), Some(130));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "error: interrupted\n");
+    let again = "\n  lote prepare - --endpoint chat --template '{}' -o ";
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.starts_with("error: interrupted\n") && stderr.contains(again), "{stderr}");
+    assert!(stderr.ends_with("  # begins again, with the same on stdin\n"), "{stderr}");
     assert_eq!(names(folder.path()), [""; 0]);
 }
 

@@ -10,6 +10,10 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 /// Runs a command with a terminal of so many columns as stdin, stdout and stderr; gives back what the terminal was sent.
 pub(crate) fn run(mut command: Command, columns: u16) -> String {
+    // One that has colours, unless the test says otherwise.
+    if command.get_envs().all(|(name, _)| name != "TERM") {
+        command.env("TERM", "xterm-256color");
+    }
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).and_then(|()| unlockpt(&master)).expect("a terminal of ours");
     let name = ptsname(&master, Vec::new()).expect("its name");
@@ -27,8 +31,8 @@ pub(crate) fn run(mut command: Command, columns: u16) -> String {
     String::from_utf8(sent).expect("UTF-8")
 }
 
-/// Without what the progress bar itself sends: cursor up and down, erase, carriage return; and the terminal's ends of
-/// lines.
+/// Without what we send ourselves: the progress bar's cursor up and down, erase, carriage return; the terminal's ends of
+/// lines; and colours, at the beginning of an error, and around a line that tells of a success.
 pub(crate) fn without_ours(sent: &str) -> String {
     let (mut rest, mut left) = (sent, String::new());
     while let Some(c) = rest.chars().next() {
@@ -46,16 +50,24 @@ pub(crate) fn without_ours(sent: &str) -> String {
             }
         }
     }
-    left.replace('\r', "\n")
+    let plain = |line: &str| {
+        if let Some(rest) = line.strip_prefix("\u{1b}[1;31merror:\u{1b}[0m ") {
+            return format!("error: {rest}\n");
+        }
+        let success = line.strip_prefix("\u{1b}[32m").and_then(|line| line.strip_suffix("\u{1b}[0m"));
+        format!("{}\n", success.unwrap_or(line))
+    };
+    left.replace('\r', "\n").lines().map(plain).collect()
 }
 
-/// What stands on the terminal at the end: the lines without those that were drawn over and taken away.
+/// What stands on the terminal at the end: the lines without those that were drawn over and taken away, and colours.
 pub(crate) fn screen(sent: &str) -> String {
     let mut lines = vec![String::new()];
     let mut rest = sent;
     while let Some(c) = rest.chars().next() {
         if let Some(sequence) = rest.strip_prefix("\u{1b}[") {
-            let end = sequence.find(|c: char| !c.is_ascii_digit() && c != '?').expect("a whole sequence");
+            let end =
+                sequence.find(|c: char| !c.is_ascii_digit() && !matches!(c, '?' | ';')).expect("a whole sequence");
             let count: usize = sequence[..end].parse().unwrap_or(1);
             match sequence.as_bytes()[end] {
                 b'A' => drop(lines.drain(lines.len().saturating_sub(count).max(1)..)),

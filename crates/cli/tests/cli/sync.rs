@@ -56,6 +56,7 @@ fn a_service_without_batches_is_told_as_such_and_the_flag_is_named() {
         assert_eq!(ended.code, 4, "{ended:?}");
         assert!(ended.stderr.contains("the service seems to have no batch API"), "{ended:?}");
         assert!(ended.stderr.contains("\n  the same command with --sync sends the lines one by one"), "{ended:?}");
+        assert!(ended.stderr.contains("\n  lote gateway --upstream URL  # makes a batch API of it, at "), "{ended:?}");
         let ended = lote_in(at(gateway.url()), place.path(), &["run", "requests.jsonl", "--sync"]);
         assert_eq!(ended.code, 0, "{ended:?}");
     }

@@ -15,7 +15,7 @@ use crate::service::{Odd, answer, at, requests};
 const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[31m\r\nforged: all succeeded\u{9b}31m\u{85}\u{202e}\u{2066}\u{200b}\
                        \u{200d}\u{feff}\u{2028}forged\u{2029}forged\u{e0041}\u{ad}\u{2060}\u{fe0f}";
 
-fn in_terminal(command: Command) -> String {
+pub(crate) fn in_terminal(command: Command) -> String {
     pty::run(command, 100)
 }
 
@@ -218,6 +218,7 @@ fn files_and_words_steer_nothing_either() {
         &["batches", "list", "--dialect", HOSTILE],
         &["batches", "list", "--dialect", "./mine.toml"],
         &["batches", "list", "--ca-cert", HOSTILE],
+        &["batches", "list", "--profile", HOSTILE],
         &["batches", "wait", "batch_1", "--deadline", HOSTILE],
         &[HOSTILE],
     ] {

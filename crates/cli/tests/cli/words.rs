@@ -27,9 +27,19 @@ fn a_service_that_is_not_there_or_not_named_is_told_with_the_flag_that_names_one
         assert_eq!(unreached.code, 4, "{args:?}: {unreached:?}");
         assert_eq!(unreached.stderr.matches("--base-url (LOTE_BASE_URL)").count(), 1, "{args:?}: {unreached:?}");
         let unnamed = lote_in(command(), place.path(), args);
-        let told = "error: no API key: set LOTE_API_KEY, or give --api-key; nothing was sent\n  no service was named, so \
-                    that it is MKA1's gateway: --base-url (LOTE_BASE_URL) names another\n";
-        assert_eq!((unnamed.code, unnamed.stderr.as_str()), (2, told), "{args:?}");
+        let account = match args[0] {
+            "run" => {
+                "--embedded runs the same with a built-in model inside this command, and lote gateway for other programs \
+                 as well"
+            }
+            _ => "lote gateway runs a service on this machine, with a built-in model and for any key",
+        };
+        let told = format!(
+            "error: no API key: set LOTE_API_KEY, or give --api-key, or a profile with one (lote config); nothing was \
+             sent\n  no service was named, so that it is MKA1's gateway: --base-url (LOTE_BASE_URL) names another\n  \
+             without an account: {account}\n"
+        );
+        assert_eq!((unnamed.code, unnamed.stderr.as_str()), (2, told.as_str()), "{args:?}");
         let mut named = command();
         named.env("LOTE_BASE_URL", "http://127.0.0.1:9");
         let unkeyed = lote_in(named, place.path(), args);

@@ -43,10 +43,15 @@ fn place(lines: &[String]) -> TempDir {
 /// The exit code, stdout and stderr of the command in a folder.
 fn lote(place: &Path, url: Option<&str>, args: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lote"));
-    for name in ["LOTE_BASE_URL", "LOTE_API_KEY", "LOTE_ON_BEHALF_OF", "LOTE_DIALECT"] {
+    for name in ["LOTE_BASE_URL", "LOTE_API_KEY", "LOTE_ON_BEHALF_OF", "LOTE_DIALECT", "LOTE_PROFILE", "LOTE_CONFIG"] {
         command.env_remove(name);
     }
-    command.env("HOME", "").env("XDG_STATE_HOME", "").env("LOCALAPPDATA", "").env("LOTE_RETRIES", "0");
+    command
+        .env("XDG_CONFIG_HOME", "/nowhere/at/all")
+        .env("HOME", "")
+        .env("XDG_STATE_HOME", "")
+        .env("LOCALAPPDATA", "")
+        .env("LOTE_RETRIES", "0");
     if let Some(url) = url {
         command.env("LOTE_BASE_URL", url).env("LOTE_API_KEY", "mk-test");
     }
