@@ -25,6 +25,7 @@ mod held;
 mod help;
 mod inspect;
 mod join;
+mod lists;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_services;
