@@ -55,7 +55,7 @@ async fn requests_stand_beside_their_results_in_the_order_of_the_input() {
 #[tokio::test]
 async fn of_a_run_that_is_not_finished_it_has_what_there_is() {
     let (gateway, client) = standing(None).await;
-    let place = Place::new(&[chat("a", "x"), chat("b", "[[sleep=900000]]"), chat("c", "z")]);
+    let place = Place::new(&[chat("a", "[[sleep=1000]]"), chat("b", "[[sleep=900000]]"), chat("c", "[[sleep=1000]]")]);
     place.run(&client, 1).max_open(2).submit().await.expect("a status");
     assert_eq!(told(&lines(&place, "requests.run")), ["a open 1", "b open 1", "c open 1"]);
     gateway.advance(std::time::Duration::from_secs(5)).await;

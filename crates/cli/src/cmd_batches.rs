@@ -11,7 +11,7 @@ use crate::batch_options::BatchOptionArgs;
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::interrupt;
-use crate::listing::{self, SinceArgs, Wanted};
+use crate::listing::{self, Filter, SinceArgs, Wanted};
 use crate::no_batches;
 use crate::out;
 use crate::service::ServiceArgs;
@@ -215,7 +215,7 @@ async fn list(args: ListArgs, json: bool) -> Result<Exit, CliError> {
         let known: Vec<&str> = Status::KNOWN.iter().map(Status::as_str).collect();
         out::note(format_args!("status {odd:?} is a service's own, if it is any; known are {}", known.join(", ")));
     }
-    let is_one = (!statuses.is_empty()).then(|| -> Box<dyn Fn(&Batch) -> bool> {
+    let is_one = (!statuses.is_empty()).then(|| -> Filter<Batch> {
         Box::new(move |batch| statuses.iter().any(|status| Status::from(status.as_str()) == batch.status))
     });
     let wanted = Wanted::new(&args.since, is_one)?;

@@ -107,6 +107,9 @@ pub(crate) fn run(args: &ShowArgs, interrupt: &Interrupt) -> Result<Exit, CliErr
         Some(count) => {
             let drawn = Drawn::from(lines, count, args, interrupt)?;
             drawn.lines.iter().try_for_each(|(_, line)| printed.line(line))?;
+            if !args.json && drawn.open > 0 {
+                out::note(format_args!("{} without an outcome yet", out::count(drawn.open, "line")));
+            }
             if !args.json && drawn.of > count {
                 let what = if args.failed { "lines that did not succeed" } else { "lines" };
                 let next = args.seed.wrapping_add(1);
@@ -175,17 +178,18 @@ impl Printed {
     }
 }
 
-/// Lines that were drawn, in their order, and how many they were drawn from.
+/// Lines that were drawn, in their order, how many they were drawn from, and how many others have no outcome yet.
 struct Drawn {
     lines: Vec<(u64, LedgerLine)>,
     of: u64,
+    open: u64,
 }
 
 impl Drawn {
     /// Draws each line with the same chance, and holds no more than are wanted: those with an outcome, or, where none has
     /// one, those without.
     fn from(lines: Ledger, count: u64, args: &ShowArgs, interrupt: &Interrupt) -> Result<Self, CliError> {
-        let [mut ended, mut open] = [(); 2].map(|()| Self { lines: Vec::new(), of: 0 });
+        let [mut ended, mut open] = [(); 2].map(|()| Self { lines: Vec::new(), of: 0, open: 0 });
         let mut dice = [fastrand::Rng::with_seed(args.seed), fastrand::Rng::with_seed(args.seed)];
         for (at, line) in (0..).zip(lines) {
             interrupt.check()?;
@@ -196,6 +200,7 @@ impl Drawn {
                 (false, false) => open.offer(at, line, count, &mut dice[1]),
             }
         }
+        ended.open = open.of;
         let mut drawn = if ended.of > 0 { ended } else { open };
         drawn.lines.sort_by_key(|(at, _)| *at);
         Ok(drawn)

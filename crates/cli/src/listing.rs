@@ -64,14 +64,17 @@ impl Entry for File {
     }
 }
 
+/// Says of an entry whether it is wanted.
+pub(crate) type Filter<T> = Box<dyn Fn(&T) -> bool>;
+
 /// What is wanted of a list.
 pub(crate) struct Wanted<T> {
     since: Option<UnixSeconds>,
-    takes: Option<Box<dyn Fn(&T) -> bool>>,
+    takes: Option<Filter<T>>,
 }
 
 impl<T: Entry> Wanted<T> {
-    pub(crate) fn new(since: &SinceArgs, takes: Option<Box<dyn Fn(&T) -> bool>>) -> Result<Self, CliError> {
+    pub(crate) fn new(since: &SinceArgs, takes: Option<Filter<T>>) -> Result<Self, CliError> {
         let since = since.since.map(|time| {
             let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
             UnixSeconds::new(UnixSeconds::now().get().saturating_sub(seconds).max(0))
@@ -142,7 +145,15 @@ pub(crate) async fn print<T: Entry, const N: usize>(
     let most = (!all).then_some(most);
     let Some(columns) = shown.columns() else {
         if all {
-            search(entries, wanted, None, async |entry| out::json_line_to_reader(&entry).await).await?;
+            let mut found = 0;
+            let (looked, has_more) = search(entries, wanted, None, async |entry| {
+                found += 1;
+                out::json_line_to_reader(&entry).await
+            })
+            .await?;
+            if wanted.is_filter() {
+                out::note(told::<T>(looked, found, has_more));
+            }
             return Ok(());
         }
         let mut data = Vec::new();
@@ -174,8 +185,10 @@ pub(crate) async fn print<T: Entry, const N: usize>(
     if !rows.is_empty() {
         out::lines(table.lines(&rows))?;
     }
-    if wanted.is_filter() || count == 0 {
-        out::note(told::<T>(looked, count, has_more));
+    match (wanted.is_filter(), count) {
+        (true, _) => out::note(told::<T>(looked, count, has_more)),
+        (false, 0) => out::note(none::<T>()),
+        (false, _) => {}
     }
     Ok(())
 }
@@ -188,18 +201,19 @@ pub(crate) async fn print_page<T: Entry, const N: usize>(page: &Page<T>, shown: 
     let Some(columns) = shown.columns() else { return out::json(page).await };
     let rows: Vec<_> = page.data.iter().map(&shown.row).collect();
     if rows.is_empty() {
-        out::note(format_args!("there are no {}", plural::<T>()));
+        out::note(none::<T>());
         return Ok(());
     }
     out::lines(Table::new(shown.heads, columns).lines(&rows))?;
     if let Some(last) = page.data.last().filter(|_| page.has_more) {
-        out::note(format_args!("there are more: --all, or --after {}", visible(last.id())));
+        let after = format!("there are more: --all, or --after {}", visible(last.id()));
+        out::note(if layout::width(&after) <= columns { after } else { "there are more: --all lists them".to_owned() });
     }
     Ok(())
 }
 
-fn plural<T: Entry>() -> String {
-    out::count(2, T::NOUN).trim_start_matches("2 ").to_owned()
+fn none<T: Entry>() -> String {
+    format!("there are no {}", out::count(0, T::NOUN).trim_start_matches("0 "))
 }
 
 /// How many were looked at, and found.

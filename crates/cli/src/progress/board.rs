@@ -29,8 +29,9 @@ pub(super) struct Board {
     lines: u64,
     /// Each batch, or shard that is sent line by line, as it was last seen.
     parts: BTreeMap<String, Part>,
-    /// When counts were first seen, and how many lines had ended then.
+    /// When counts were first seen, and how many lines had ended then; and when they were seen last.
     first: Option<(Instant, u64)>,
+    last: Instant,
 }
 
 /// What is shown now.
@@ -68,6 +69,7 @@ impl Board {
             lines: 0,
             parts: BTreeMap::new(),
             first: None,
+            last: begun,
         }
     }
 
@@ -102,7 +104,7 @@ impl Board {
                 let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
                 Shows::Lines {
                     long: format!("{over} of {all} batches over{failed}"),
-                    short: format!("{over}/{all}{failed}"),
+                    short: format!("{over}/{all} batches{failed}"),
                 }
             }
         };
@@ -113,14 +115,15 @@ impl Board {
     pub(super) fn sum(&mut self, over: usize, all: usize, ended: u64, total: u64) {
         let part = Part { ended, total, ..Part::default() };
         self.parts = BTreeMap::from([(String::new(), part)]);
-        let (long, short) = (format!("{over} of {all} batches over"), format!("{over}/{all}"));
+        let (long, short) = (format!("{over} of {all} batches over"), format!("{over}/{all} batches"));
         self.shows = Shows::Lines { long, short };
         self.measure();
     }
 
     fn measure(&mut self) {
         let ended = self.ended();
-        self.first.get_or_insert(((self.clock)(), ended));
+        self.last = (self.clock)();
+        self.first.get_or_insert((self.last, ended));
     }
 
     fn ended(&self) -> u64 {
@@ -173,7 +176,8 @@ impl Board {
         let now = (self.clock)();
         let elapsed = format!("elapsed {}", span(now.saturating_duration_since(self.begun)));
         let Some((since, then)) = self.first else { return vec![elapsed] };
-        let time = now.saturating_duration_since(since);
+        // Looks may be minutes apart: in between nothing is known of how fast it is, and what is left grows less.
+        let time = self.last.saturating_duration_since(since);
         let (ended, total) = (self.ended(), self.total());
         let done = ended.saturating_sub(then);
         if time < MEASURED || done == 0 || ended >= total {
@@ -182,6 +186,7 @@ impl Board {
         #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
         let (rate, left) = (done as f64 / time.as_secs_f64(), total.saturating_sub(ended) as f64);
         let eta = Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX);
+        let eta = eta.saturating_sub(now.saturating_duration_since(self.last));
         let a_minute = rate * 60.0;
         let a_minute = if a_minute >= 10.0 { format!("{a_minute:.0}") } else { format!("{a_minute:.1}") };
         vec![format!("ETA {}", span(eta)), elapsed, format!("{a_minute} lines/min")]

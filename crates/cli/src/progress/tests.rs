@@ -108,7 +108,7 @@ fn lines_are_told_with_their_share_and_the_time_that_is_left_at_every_width() {
 }
 
 #[test]
-fn the_time_that_is_left_goes_by_what_this_process_saw_and_by_the_clock_between_looks() {
+fn the_time_that_is_left_goes_by_what_this_process_saw_and_falls_between_looks() {
     let scene = Scene::new(100);
     // Attached when nearly all had ended long ago: what was done before says nothing of how fast it is.
     scene.pass(60);
@@ -117,8 +117,12 @@ fn the_time_that_is_left_goes_by_what_this_process_saw_and_by_the_clock_between_
     scene.batch(ID, "in_progress", [9_100, 0, 10_000]);
     let drawn = scene.drawn();
     assert!(drawn.contains("ETA 15m") && drawn.contains("60 lines/min") && drawn.contains("elapsed 2m"), "{drawn}");
-    // It stands: the rate falls, and what is left grows.
+    // Until the next look what is left grows less.
     scene.pass(100);
+    let drawn = scene.drawn();
+    assert!(drawn.contains("ETA 13m") && drawn.contains("60 lines/min") && drawn.contains("elapsed 4m"), "{drawn}");
+    // It stands: the rate falls, and what is left grows.
+    scene.batch(ID, "in_progress", [9_100, 0, 10_000]);
     let drawn = scene.drawn();
     assert!(drawn.contains("ETA 30m") && drawn.contains("30 lines/min") && drawn.contains("elapsed 4m"), "{drawn}");
     // At the end nothing is left, and nothing is estimated.
@@ -139,7 +143,7 @@ fn several_batches_are_told_together() {
         scene.batch("batch_2", "in_progress", [50, 0, 100]);
         let drawn = scene.drawn();
         assert!(drawn.contains("60% 181/300") && drawn.contains("ETA 1m"), "{columns}: {drawn}");
-        let said = if columns > 60 { "1 of 3 batches over, 11 failed" } else { "1/3, 11 failed" };
+        let said = if columns > 60 { "1 of 3 batches over, 11 failed" } else { "1/3 batches, 11 failed" };
         assert!(drawn.starts_with(said), "{columns}: {drawn}");
     }
     // A batch that is over counts what it has; what it left is counted where it is done.

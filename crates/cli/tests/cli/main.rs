@@ -30,6 +30,7 @@ mod inspect;
 #[cfg(target_os = "linux")]
 mod interrupted;
 mod join;
+mod lists;
 #[cfg(target_os = "linux")]
 mod memory;
 mod no_batches;

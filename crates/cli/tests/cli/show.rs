@@ -125,6 +125,7 @@ fn of_a_run_that_is_not_finished_there_is_what_there_is() {
     // Of those with an outcome is drawn.
     let lines = json_lines(&show(place.path(), &["requests.run", "--json"]));
     assert_eq!((ids(&lines), &lines[0]["outcome"]), (vec!["row-1"], &json!("succeeded")));
+    assert_eq!(show(place.path(), &["requests.run"]).stderr, "1 line without an outcome yet\n");
     let open = show(place.path(), &["requests.run", "row-2"]);
     assert!(open.stdout.starts_with("row-2: no outcome yet\n") && open.stdout.contains("  why: "), "{open:?}");
     let none = show(place.path(), &["requests.run", "--failed"]);

@@ -127,6 +127,8 @@ fn a_run_takes_no_more_memory_for_more_lines() {
 
     let page = measured(&["report", "requests.run", "-o", "report.html"]);
     assert_eq!((&page["lines"], &page["finished"]), (&lines.into(), &true.into()), "{page}");
+    let line = measured(&["show", "requests.run", "--sample", "1"]);
+    assert_eq!((&line["outcome"], line["request"].is_object()), (&"succeeded".into(), true), "{line}");
     let table = measured(&["export", "joined.jsonl", "-o", "table.csv"]);
     assert_eq!(table["rows"], lines, "{table}");
 }

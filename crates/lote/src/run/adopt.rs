@@ -330,21 +330,9 @@ pub(super) fn furthest(mut found: Vec<Batch>) -> Option<(Batch, Vec<Batch>)> {
 /// The options with the name of the file of requests, where the service keeps metadata and there is room for it. They are
 /// the same each time: an idempotency key is for one create.
 pub(super) fn named(options: BatchOptions, record: &Record, client: &Client) -> BatchOptions {
-    let Some(name) = requests_of(record) else { return options };
+    let Some(name) = record.requests() else { return options };
     let named = options.clone().metadata(REQUESTS, name);
     if client.shared().dialect().has_room_for(&named) { named } else { options }
-}
-
-/// What the requests of a run are called: the name of their file, without the folders that it is in.
-fn requests_of(record: &Record) -> Option<String> {
-    let (first, others) = record.sources.split_first()?;
-    let name = Path::new(&first.path).file_name()?.to_str()?;
-    // Where the command keeps stdin meanwhile.
-    let name = if name.starts_with("lote-stdin-") { "stdin" } else { name };
-    Some(match others.len() {
-        0 => name.to_owned(),
-        others => format!("{name} and {others} more"),
-    })
 }
 
 /// The options of a create of this shard: the run's own, and what it is known by.

@@ -77,7 +77,7 @@ impl fmt::Debug for Ledger {
 /// none yet.
 ///
 /// Nothing is asked of a service, and nothing is written: another process may be at work on the run meanwhile. What is read
-/// is that of the moment of this call. Memory does not grow with the run. Of a run that was [cleaned](super::clean) the
+/// is that of the moment of this call. Memory does not grow with the run. Of a run that was [cleaned](fn@super::clean) the
 /// request lines are read from the files that they came from, if those still hold them.
 ///
 /// ```

@@ -207,6 +207,18 @@ impl Record {
         BatchOptions::from_json(&self.asked.options)
     }
 
+    /// What its requests are called: the name of their file, without the folders that it is in.
+    pub(super) fn requests(&self) -> Option<String> {
+        let (first, others) = self.sources.split_first()?;
+        let name = Path::new(&first.path).file_name()?.to_str()?;
+        // Where the command keeps stdin meanwhile.
+        let name = if name.starts_with("lote-stdin-") { "stdin" } else { name };
+        Some(match others.len() {
+            0 => name.to_owned(),
+            others => format!("{name} and {others} more"),
+        })
+    }
+
     /// The record in a folder.
     pub(super) fn read(folder: &Path) -> Found {
         let path = folder.join(Self::NAME);
