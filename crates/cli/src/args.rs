@@ -38,13 +38,13 @@ pub(crate) struct Cli {
 /// The commands, in the order of the help, each with the first line of its own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make request lines from rows and a template
+    /// Make request lines from a table: one of each row
     Prepare(Late<PrepareArgs>),
     /// Check a request file before a byte of it is sent
     Check(Late<CheckArgs>),
     /// Say into which shards requests would be cut
     Plan(Late<PlanArgs>),
-    /// Run files of requests to a file of results
+    /// Run files of requests, or a table, to a file of results
     Run(Late<RunArgs>),
     /// Go on with a run, without naming its requests again
     Resume(Late<ResumeArgs>),

@@ -93,7 +93,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_enum, value_name = "KIND")]
     to: Option<Kind>,
 
-    /// Your own table, whose columns come first: a .csv, .tsv, .jsonl or .ndjson file
+    /// Your own table, whose columns come first: a .csv, .tsv, .jsonl, .ndjson or .parquet file
     #[arg(long, value_name = "FILE", value_parser = input::path())]
     rows: Option<PathBuf>,
 

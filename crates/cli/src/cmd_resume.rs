@@ -237,7 +237,7 @@ impl<'a> There<'a> {
             )));
         }
         let Self { course: args, service, reach, .. } = *self;
-        let course = Course { args, service, reach, embedded, inputs: &[], spooled: None };
+        let course = Course { args, service, reach, embedded, inputs: &[], spooled: None, table: None };
         interrupt::drive_run(embedded, async |stop| {
             if !embedded {
                 let client = match self.service.client() {

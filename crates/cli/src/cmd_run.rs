@@ -1,6 +1,7 @@
 //! `lote run`: its flags, and what they make of a run.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{ArgMatches, Args};
@@ -15,16 +16,24 @@ use crate::embedded::{self, Inside};
 use crate::endpoint::Endpoint;
 use crate::exit::{CliError, Exit};
 use crate::input;
-use crate::interrupt;
+use crate::interrupt::{self, Stop};
+use crate::out;
+use crate::prepare::args::AskArgs;
+use crate::run_table::{Lines, Table};
 use crate::service::ServiceArgs;
 use crate::spool::Spooled;
 
-/// Run files of requests to a file of results
+/// Run files of requests, or a table, to a file of results
 ///
 /// Checks the requests, cuts them into as many batches as the service's limits, endpoints and
 /// models want, uploads each and creates its batch, waits, fetches, and writes one result line for
 /// each request line, in the order of the requests. A request that was not answered has error.code
 /// "missing", one whose answer cannot be read "unreadable".
+///
+/// A table (CSV, JSON lines or Parquet) is run with what is asked of each row: --user and --model, --embed
+/// or --template, as lote prepare has them. Its request lines are made first, and are kept in the folder
+/// of the run, which is named after the table; the same command again goes on with it. lote export --rows
+/// puts the answers beside the rows.
 ///
 /// A run is a folder, which keeps what was sent, every step, what came back, and the results. The
 /// same command again goes on with it, whatever ended it: a crash, Ctrl-C, a closed laptop. Nothing
@@ -47,6 +56,7 @@ use crate::spool::Spooled;
     after_help = "\
 Examples:
   lote run examples/requests.jsonl --embedded
+  lote run tickets.csv --user '{{ subject }}: {{ body }}' --model auto --id '{{ ticket_id }}'
   LOTE_API_KEY=mk-… lote run requests.jsonl -o results.jsonl
   lote run part-1.jsonl part-2.jsonl.gz --dir both.run --detach
   lote run requests.jsonl --base-url https://api.openai.com/v1 --deadline 26h
@@ -67,7 +77,7 @@ service refused, could not be reached, or failed all batches. 5: gave up waiting
 )]
 pub(crate) struct RunArgs {
     /// The request files, one after another, or patterns of their names, or - for stdin; gzip and zstd
-    /// are read as they are
+    /// are read as they are. Or one table, with --user, --embed or --template
     #[arg(required = true, value_parser = input::path())]
     requests: Vec<PathBuf>,
 
@@ -85,7 +95,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FOLDER", value_parser = input::path())]
     dir: Option<PathBuf>,
 
-    /// The endpoint that each line's url must name [default: a batch for each endpoint]
+    /// The endpoint that each line's url must name [default: a batch for each endpoint]; of a table that of its
+    /// lines [default: chat; embeddings with --embed]
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
@@ -127,6 +138,9 @@ pub(crate) struct RunArgs {
     new: bool,
 
     #[command(flatten)]
+    ask: Box<AskArgs>,
+
+    #[command(flatten)]
     course: CourseArgs,
 
     #[command(flatten)]
@@ -152,14 +166,16 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         return Err(CliError::usage(message));
     }
     let requests = input::files(&args.requests)?;
+    let table = Table::of(&args.ask, &requests, args.endpoint.as_ref())?;
     interrupt::drive_run(args.embedded, async |stop| {
         let started = Instant::now();
-        let spooled = match requests.as_slice() {
-            [one] if input::is_dash(one) => {
+        let spooled = match (&table, requests.as_slice()) {
+            (Some(table), _) => Some(lines(args, table, stop).await?),
+            (None, [one]) if input::is_dash(one) => {
                 let read = Spooled::read(stop, args.course.deadline()).await;
                 Some(read.or_else(|said| args.course.before_it_began(said))?)
             }
-            several if several.iter().any(|one| input::is_dash(one)) => {
+            (None, several) if several.iter().any(|one| input::is_dash(one)) => {
                 return Err(CliError::usage("-: requests from stdin are given alone; nothing was sent"));
             }
             _ => None,
@@ -171,7 +187,8 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             reach: Some(&args.reach),
             embedded: args.embedded,
             inputs: &requests,
-            spooled: spooled.map(Spooled::path),
+            spooled,
+            table: table.as_deref(),
         };
         if args.embedded {
             let inside = Inside::start().await?;
@@ -188,6 +205,18 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             course.execute(args.course.apply(run)?.begun(started), stop).await
         }
     })
+}
+
+/// The request lines of a table.
+async fn lines(args: &RunArgs, table: &Arc<Table>, stop: &mut Stop) -> Result<Spooled, CliError> {
+    let made = table.lines(stop, args.course.deadline(), args.course.is_json()).await;
+    let Lines { spooled, advice } = made.or_else(|said| args.course.before_it_began(said))?;
+    let folder = args.dir.clone().unwrap_or_else(|| spooled.folder(args.partition));
+    // A run that is there has the names that it has.
+    if let Some(advice) = advice.filter(|_| !args.course.is_json() && !folder.exists()) {
+        out::note(advice);
+    }
+    Ok(spooled)
 }
 
 /// The run without a key, if its folder has all that came of it and nothing more is asked.

@@ -17,8 +17,10 @@ use crate::one_by_one::OneByOneArgs;
 use crate::out;
 use crate::prices::PricesArgs;
 use crate::progress::Bar;
+use crate::run_table::Table;
 use crate::service::ServiceArgs;
 use crate::shell::{self, CommandLine};
+use crate::spool::Spooled;
 use crate::state_dir;
 use crate::values;
 
@@ -115,6 +117,11 @@ impl CourseArgs {
         self.deadline
     }
 
+    /// Whether what comes of it is printed as JSON.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// The same error of what went wrong before there was a run, printed as JSON if that was asked for.
     ///
     /// # Errors
@@ -177,8 +184,10 @@ pub(crate) struct Course<'a> {
     pub(crate) embedded: bool,
     /// What is said of findings: the files that were checked.
     pub(crate) inputs: &'a [PathBuf],
-    /// Where requests from stdin are kept: a path that says nothing to the user.
-    pub(crate) spooled: Option<&'a Path>,
+    /// Requests that are kept in a file whose path says nothing to the user.
+    pub(crate) spooled: Option<&'a Spooled>,
+    /// The table that they were made of.
+    pub(crate) table: Option<&'a Table>,
 }
 
 impl Course<'_> {
@@ -287,7 +296,7 @@ impl Course<'_> {
     fn end(&self, ended: Result<Option<Report>, RunError>, folder: &Path) -> Result<Exit, CliError> {
         match ended {
             Ok(Some(report)) => {
-                ended::print(&report, 0, self.args.json)?;
+                ended::print(&report, 0, self.args.json, self.export(&report))?;
                 self.print_remote(&report);
                 Ok(if report.all_succeeded() { Exit::Success } else { Exit::Incomplete })
             }
@@ -307,7 +316,12 @@ impl Course<'_> {
             }
             Err(error) => {
                 if let Some(report) = error.report().filter(|_| !self.args.json) {
-                    ended::print(report, if error.is_held() { error.held().len() } else { 0 }, false)?;
+                    ended::print(
+                        report,
+                        if error.is_held() { error.held().len() } else { 0 },
+                        false,
+                        self.export(report),
+                    )?;
                 }
                 let said = self.ended_early(&error, folder)?;
                 if self.args.json {
@@ -338,6 +352,11 @@ impl Course<'_> {
             out::note(format_args!("{waiting} of {} shards are sent by nobody until then", status.shards.len()));
         }
         Ok(Exit::GaveUp)
+    }
+
+    /// The command that puts the answers beside the rows, when the requests were made of a table.
+    fn export(&self, report: &Report) -> Option<CommandLine> {
+        self.table.and_then(|table| table.export(&report.folder))
     }
 
     /// What became of the files at the service, beside what was told of each.

@@ -77,7 +77,8 @@ Exit codes:
   130  interrupted
 
 Examples:
-  lote prepare questions.jsonl --template @chat.json --endpoint chat -o requests.jsonl
+  lote run tickets.csv --user '{{ subject }}: {{ body }}' --model auto
+  lote prepare tickets.csv --user '{{ body }}' --model auto -o requests.jsonl
   lote check requests.jsonl
   lote plan requests.jsonl
   lote run requests.jsonl -o results.jsonl

@@ -34,6 +34,11 @@ impl Interrupt {
         if self.0.pressed.load(Ordering::Relaxed) { Err(CliError::interrupted()) } else { Ok(()) }
     }
 
+    /// Lets work end that was begun apart from the rest.
+    pub(crate) fn press(&self) {
+        self.0.pressed.store(true, Ordering::Relaxed);
+    }
+
     /// Names a file to remove if the command is interrupted while it waits for input and so
     /// cannot remove the file itself.
     pub(crate) fn half_made(&self, path: PathBuf) {

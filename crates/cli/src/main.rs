@@ -44,6 +44,7 @@ mod prices;
 mod progress;
 mod quote;
 mod report;
+mod run_table;
 mod service;
 mod settings;
 mod shell;

@@ -1,4 +1,4 @@
-//! Requests from stdin, which is read once: they are kept in a private file while their run is at work.
+//! Request lines that are in no file of the user's: they are kept in a private one while their run is at work.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,11 +16,14 @@ use crate::interrupt::Stop;
 /// How much of the hash names the folder of the run.
 const DIGITS: usize = 8;
 
-/// What came from stdin, in a file that goes when this is dropped.
+/// Request lines from stdin, or of a table, in a file that goes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Spooled {
     file: NamedTempFile,
-    name: String,
+    /// What the folder of their run is named after.
+    named: PathBuf,
+    /// What messages call them.
+    shown: String,
 }
 
 impl Spooled {
@@ -29,12 +32,7 @@ impl Spooled {
     /// # Errors
     /// With exit 2 when it cannot be read or kept; exit 5 when that takes too long; exit 130 when the command was interrupted.
     pub(crate) async fn read(stop: &mut Stop, within: Option<Duration>) -> Result<Self, CliError> {
-        // On Unix only its owner may read it, and so it is with the folder of the run.
-        let file = tempfile::Builder::new()
-            .prefix("lote-stdin-")
-            .suffix(".jsonl")
-            .tempfile()
-            .map_err(|error| cannot_keep(&std::env::temp_dir(), &error))?;
+        let file = Self::file("lote-stdin-")?;
         let to = file.reopen().map_err(|error| cannot_keep(file.path(), &error))?;
         let (send, copied) = oneshot::channel();
         // A thread of its own: a blocked read of stdin cannot be cancelled, and nothing is to wait for it.
@@ -57,9 +55,31 @@ impl Spooled {
             NotCopied::Read(error) => CliError::usage(format!("stdin: {error}; nothing was sent")),
             NotCopied::Write(error) => cannot_keep(file.path(), &error),
         })?;
+        Self::of_stdin(file)
+    }
+
+    /// A file for such lines. On Unix only its owner may read it, and so it is with the folder of the run.
+    ///
+    /// # Errors
+    /// With exit 2 when it cannot be made.
+    pub(crate) fn file(prefix: &str) -> Result<NamedTempFile, CliError> {
+        let made = tempfile::Builder::new().prefix(prefix).suffix(".jsonl").tempfile();
+        made.map_err(|error| cannot_keep(&std::env::temp_dir(), &error))
+    }
+
+    /// Lines that came from stdin.
+    ///
+    /// # Errors
+    /// With exit 2 when they cannot be read again.
+    pub(crate) fn of_stdin(file: NamedTempFile) -> Result<Self, CliError> {
         let stored = Stored::of(file.path()).map_err(|error| cannot_keep(file.path(), &error))?;
         let digits = stored.sha256.get(..DIGITS).unwrap_or_default();
-        Ok(Self { name: format!("stdin-{digits}"), file })
+        Ok(Self::of(file, format!("stdin-{digits}").into(), "stdin".to_owned()))
+    }
+
+    /// Lines in this file, whose run is in a folder named after another.
+    pub(crate) const fn of(file: NamedTempFile, named: PathBuf, shown: String) -> Self {
+        Self { file, named, shown }
     }
 
     /// The file that the requests are in.
@@ -69,11 +89,15 @@ impl Spooled {
 
     /// The folder of their run, or of that of a part of them: another for other requests.
     pub(crate) fn folder(&self, partition: Option<Partition>) -> PathBuf {
-        let Self { name, .. } = self;
-        PathBuf::from(match partition {
-            Some(part) => format!("{name}.{}-of-{}.run", part.part(), part.of()),
-            None => format!("{name}.run"),
+        self.named.with_extension(match partition {
+            Some(part) => format!("{}-of-{}.run", part.part(), part.of()),
+            None => "run".to_owned(),
         })
+    }
+
+    /// A message in which the file is called what the user knows.
+    pub(crate) fn in_words(&self, message: &str) -> String {
+        message.replace(&*self.path().to_string_lossy(), &self.shown)
     }
 }
 

@@ -80,4 +80,5 @@ pub use sum::Sum;
 pub use tally::{ErrorCount, TOP_ERRORS};
 pub use temporary::TemporaryError;
 pub use to_json::{NotJson, to_json, to_json_object};
+pub use uniqueness::Uniqueness;
 pub use usage::Usage;

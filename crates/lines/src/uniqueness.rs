@@ -12,11 +12,19 @@ use crate::sorter::{MERGED, Runs};
 /// How many ids are held, of at most [`index::MOST`](crate::index::MOST): they take 6 MiB, and their index 2.
 const MOST: usize = 229_376;
 
-/// The custom_ids of a file, or of several.
+/// The custom_ids of a file, or of several, any of which may be used twice.
 ///
 /// Memory: at most 16 MiB, however many ids there are.
+///
+/// ```
+/// let mut ids = lote_lines::Uniqueness::spilling(std::env::temp_dir());
+/// assert_eq!(ids.insert("a", 1)?, None);
+/// assert_eq!(ids.insert("a", 2)?, Some(1));
+/// ids.finish(&mut |place, earlier| panic!("{place} is as {earlier}, and was not told before"))?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Uniqueness {
+pub struct Uniqueness {
     hasher: IdHasher,
     /// The place in which each of the latest custom_ids stood first.
     latest: Index,
@@ -30,14 +38,18 @@ pub(crate) struct Uniqueness {
 impl Uniqueness {
     /// Keeps few ids in memory, and the others in temporary files in this folder. They have no name where the system
     /// can do that, and are gone with the process in any case.
-    pub(crate) fn spilling(folder: PathBuf) -> Self {
+    pub fn spilling(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
         let (hasher, latest) = (IdHasher::default(), Index::default());
         Self { hasher, latest, most: MOST, merged: MERGED, folder, spilled: None }
     }
 
     /// Adds an id. Gives back the earlier place of it, if that is known by now; what is not is found at the end. Places
     /// are given in rising order.
-    pub(crate) fn insert(&mut self, custom_id: &str, place: u64) -> io::Result<Option<u64>> {
+    ///
+    /// # Errors
+    /// When the temporary file cannot be written: see [`TemporaryError`].
+    pub fn insert(&mut self, custom_id: &str, place: u64) -> io::Result<Option<u64>> {
         let earlier = self.latest.insert(self.hasher.hash(custom_id), place);
         if earlier.is_some_and(|earlier| earlier != place) {
             return Ok(earlier);
@@ -50,7 +62,10 @@ impl Uniqueness {
 
     /// Calls `twice` with the place of each id that was used before and the earliest place of that id, in no order; not
     /// with the places that [`insert`](Self::insert) answered.
-    pub(crate) fn finish(mut self, twice: &mut dyn FnMut(u64, u64)) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the temporary file cannot be read.
+    pub fn finish(mut self, twice: &mut dyn FnMut(u64, u64)) -> io::Result<()> {
         if self.spilled.is_none() {
             return Ok(());
         }

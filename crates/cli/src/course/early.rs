@@ -40,15 +40,17 @@ impl Course<'_> {
                 }
             }
             let names: Vec<String> = self.inputs.iter().map(|input| input::shown(input)).collect();
+            // Line 3 is made of row 3.
+            let way = if self.table.is_some() { "lote prepare and lote check" } else { "lote check" };
             return Ok(CliError::refused(format!(
-                "{}: {}; nothing was sent; see all with lote check",
+                "{}: {}; nothing was sent; see all with {way}",
                 names.join(", "),
                 out::count(total, "finding")
             )));
         }
         let mut text = error.to_string();
         if let Some(spooled) = self.spooled {
-            text = text.replace(&*spooled.to_string_lossy(), "stdin");
+            text = spooled.in_words(&text);
         }
         let mut lines = text.split('\n').map(out::short);
         let said = CliError::new(exit(error), lines.next().unwrap_or_default());
@@ -69,6 +71,10 @@ impl Course<'_> {
             NoRoom::FileLimit => room.advice(),
         }));
         if error.is_taken() || error.is_busy() || error.is_unreadable() {
+            if self.table.is_some() && error.is_taken() {
+                let why = "the table, or what is asked of its rows, is not what it was when that run was begun";
+                below.push(format!("  {why}; lote resume goes on with that one"));
+            }
             // Only a run that is given with its requests can have another folder.
             if !self.inputs.is_empty() {
                 below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());

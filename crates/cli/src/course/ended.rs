@@ -12,11 +12,12 @@ use crate::shell::{self, CommandLine};
 use crate::show;
 use crate::summary;
 
-/// Prints what came of the run, of which so many shards are held.
+/// Prints what came of the run, of which so many shards are held. `export` puts its answers beside the rows of its table, if
+/// it has one.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub(super) fn print(report: &Report, held: usize, json: bool) -> Result<(), CliError> {
+pub(super) fn print(report: &Report, held: usize, json: bool, export: Option<CommandLine>) -> Result<(), CliError> {
     if json {
         let text = serde_json::to_string(report).map_err(|error| CliError::usage(format!("summary: {error}")))?;
         return out::line(text);
@@ -93,13 +94,13 @@ pub(super) fn print(report: &Report, held: usize, json: bool) -> Result<(), CliE
     out::text(format_args!("time: {:.1} s", report.seconds))?;
     out::text(format_args!("results: {}", shell::quoted(&report.results)))?;
     if let Some(columns) = layout::columns() {
-        out::lines(for_people(report, columns))?;
+        out::lines(for_people(report, columns, export))?;
     }
     Ok(())
 }
 
 /// The lines for people who sit before a terminal of so many columns.
-fn for_people(report: &Report, columns: usize) -> Vec<String> {
+fn for_people(report: &Report, columns: usize, export: Option<CommandLine>) -> Vec<String> {
     let outcomes = Outcomes::open(&report.results).into_iter().flatten().flatten();
     let answers = show::answers(outcomes, columns);
     let mut lines = Vec::new();
@@ -117,7 +118,7 @@ fn for_people(report: &Report, columns: usize) -> Vec<String> {
         (failed == 0).then(|| command("show")),
         (failed > 0).then(|| command("show").switch("--failed")),
         (failed > 0 && report.undecided == 0).then(|| command("repair")),
-        Some(command("export").flag("-o", "answers.csv")),
+        Some(export.unwrap_or_else(|| command("export").flag("-o", "answers.csv"))),
     ];
     // No line of these is cut: they are there to be copied.
     lines.extend(next.into_iter().flatten().map(|line| format!("  {line}")));

@@ -1,7 +1,6 @@
 //! The user's own rows, beside which the results are put.
 
 use std::collections::HashSet;
-use std::io::BufRead;
 use std::path::PathBuf;
 
 use serde_json::value::RawValue;
@@ -11,24 +10,24 @@ use crate::exit::CliError;
 use crate::input;
 use crate::interrupt::Interrupt;
 use crate::prepare::json;
-use crate::prepare::rows::{Fault, Format, Looked, Row, Rows};
-use crate::prepare::template::{Refusal, Templates};
+use crate::prepare::rows::{self, Fault, Format, Row, Rows};
+use crate::prepare::template::Refusal;
+use crate::prepare::text::Text;
 
 /// A file of rows, which is read more than once.
 pub(crate) struct Beside {
     path: PathBuf,
     format: Format,
     delimiter: Option<u8>,
-    templates: Templates,
+    id: Text,
 }
 
 impl Beside {
     /// # Errors
     /// When the template of the ids is wrong.
     pub(crate) fn new(path: PathBuf, format: Format, delimiter: Option<u8>, id: String) -> Result<Self, CliError> {
-        // No body is made of the rows.
-        let templates = Templates::new("{}".to_owned(), id).map_err(CliError::refused)?;
-        Ok(Self { path, format, delimiter, templates })
+        let id = Text::new("--id", id).map_err(CliError::refused)?;
+        Ok(Self { path, format, delimiter, id })
     }
 
     /// The names of the columns, in the order in which they come.
@@ -59,7 +58,7 @@ impl Beside {
     ) -> Result<(), CliError> {
         let mut rows = self.open()?;
         while let Some(row) = self.next(&mut rows)? {
-            let id = self.templates.id(&row).map_err(|refusal| {
+            let id = self.id.render(&row).map_err(|refusal| {
                 let (Refusal::Template(why) | Refusal::Row(why) | Refusal::Undefined(why)) = refusal;
                 self.at_row(row.number, row.line, &why)
             })?;
@@ -88,23 +87,23 @@ impl Beside {
         cell.map(|raw| Cell::of_json(&raw)).map_err(|why| self.at_row(row.number, row.line, &why))
     }
 
-    fn open(&self) -> Result<Looked<Box<dyn BufRead>>, CliError> {
-        Rows::new(input::open(&self.path)?, self.format, self.delimiter).map_err(|fault| self.fault(fault))
+    fn open(&self) -> Result<Rows, CliError> {
+        Rows::open(&self.path, self.format, self.delimiter)?.map_err(|fault| self.fault(fault))
     }
 
-    fn next(&self, rows: &mut Looked<Box<dyn BufRead>>) -> Result<Option<Row>, CliError> {
+    fn next(&self, rows: &mut Rows) -> Result<Option<Row>, CliError> {
         rows.next().transpose().map_err(|fault| self.fault(fault))
     }
 
     fn fault(&self, fault: Fault) -> CliError {
         match fault {
-            Fault::Row { number, line, message } => self.at_row(number, line, &message),
+            Fault::Row { number, line, message, kind: _ } => self.at_row(number, line, &message),
             Fault::Text(message) => CliError::refused(format!("{}: {message}", input::shown(&self.path))),
             Fault::Io(error) => input::cannot_read(&self.path, &error),
         }
     }
 
-    fn at_row(&self, number: u64, line: u64, why: &str) -> CliError {
-        CliError::refused(format!("{}, row {number} (line {line}): {why}", input::shown(&self.path)))
+    fn at_row(&self, number: u64, line: Option<u64>, why: &str) -> CliError {
+        CliError::refused(format!("{}, {}: {why}", input::shown(&self.path), rows::place(number, line)))
     }
 }

@@ -32,6 +32,15 @@ pub(crate) fn finish(text: &str, model: Option<&str>) -> Result<String, String> 
     }
 }
 
+/// Any JSON as it is written, on one line.
+///
+/// # Errors
+/// Says what is wrong with the text, and where.
+pub(crate) fn compact(text: &str) -> Result<String, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    serde_json::from_str::<NoDuplicates>(text).map(|NoDuplicates| minify(text)).map_err(|error| error.to_string())
+}
+
 fn fault(text: &str, error: &serde_json::Error) -> String {
     let what = error.to_string();
     let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);

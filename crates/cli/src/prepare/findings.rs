@@ -2,17 +2,24 @@
 
 use serde_json::{Value, json};
 
+use super::rows;
+
 /// How many different problems are named before the work stops.
 const MOST: usize = 20;
 
 /// How many rows a problem names beside the first.
 const NAMED: usize = 5;
 
+/// The number of a row, and of its line where there are lines.
+pub(crate) type Place = (u64, Option<u64>);
+
 /// What is wrong with one or more rows, or with the rows as a whole.
 struct Finding {
-    /// Row number and line number of the first row, when a row is to blame.
-    place: Option<(u64, u64)>,
+    /// That of the first row, when a row is to blame.
+    place: Option<Place>,
     message: String,
+    /// What it has in common with others whose words differ.
+    kind: Option<&'static str>,
     count: u64,
     /// The numbers of the next few rows.
     rows: Vec<u64>,
@@ -27,13 +34,16 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Adds a problem; one that is known already is counted.
-    pub(crate) fn push(&mut self, place: Option<(u64, u64)>, message: String) {
-        if let Some(known) = self.list.iter_mut().find(|known| known.place.is_some() && known.message == message) {
+    /// Adds a problem; one that is known already, by its words or its kind, is counted.
+    pub(crate) fn push(&mut self, place: Option<Place>, message: String, kind: Option<&'static str>) {
+        let is_known = |known: &&mut Finding| {
+            known.place.is_some() && (known.message == message || kind.is_some() && known.kind == kind)
+        };
+        if let Some(known) = self.list.iter_mut().find(is_known) {
             known.count += 1;
             known.rows.extend(place.map(|(row, _)| row).filter(|_| known.rows.len() < NAMED));
         } else {
-            self.list.push(Finding { place, message, count: 1, rows: Vec::new() });
+            self.list.push(Finding { place, message, kind, count: 1, rows: Vec::new() });
         }
     }
 
@@ -56,9 +66,9 @@ impl Findings {
 
     /// Each problem as a line for people.
     pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
-        self.list.iter().map(|Finding { place, message, count, rows }| {
+        self.list.iter().map(|Finding { place, message, count, rows, kind: _ }| {
             let mut text = match place {
-                Some((row, line)) => format!("row {row} (line {line}): {message}"),
+                Some((row, line)) => format!("{}: {message}", rows::place(*row, *line)),
                 None => message.clone(),
             };
             let more = count - 1;
@@ -80,7 +90,7 @@ impl Findings {
         let one = |Finding { place, message, count, .. }: &Finding| {
             json!({
                 "row": place.map(|(row, _)| row),
-                "line": place.map(|(_, line)| line),
+                "line": place.and_then(|(_, line)| line),
                 "rows": count,
                 "message": message,
             })
@@ -105,21 +115,24 @@ mod tests {
     fn what_is_the_same_is_counted() {
         let mut findings = Findings::default();
         for row in 1..=8 {
-            findings.push(Some((row, row + 1)), "`q` is undefined".to_owned());
+            findings.push(Some((row, Some(row + 1))), "`q` is undefined".to_owned(), None);
         }
-        findings.push(Some((9, 10)), "is no JSON object".to_owned());
-        findings.push(Some((10, 11)), "is no JSON object".to_owned());
-        findings.push(None, "holds no rows".to_owned());
+        findings.push(Some((9, None)), "is no JSON object".to_owned(), None);
+        findings.push(Some((10, None)), "is no JSON object".to_owned(), None);
+        findings.push(None, "holds no rows".to_owned(), None);
+        findings.push(Some((11, Some(12))), "the id 1 is that of row 10".to_owned(), Some("ids"));
+        findings.push(Some((12, Some(13))), "the id 2 is that of row 9".to_owned(), Some("ids"));
         let texts: Vec<_> = findings.texts().collect();
         assert_eq!(
             texts,
             [
                 "row 1 (line 2): `q` is undefined (and in 7 more rows: 2, 3, 4, 5, 6, …)",
-                "row 9 (line 10): is no JSON object (and in 1 more row: 10)",
+                "row 9: is no JSON object (and in 1 more row: 10)",
                 "holds no rows",
+                "row 11 (line 12): the id 1 is that of row 10 (and in 1 more row: 12)",
             ]
         );
-        assert_eq!((findings.count(), findings.are_enough()), ("3 problems".to_owned(), false));
+        assert_eq!((findings.count(), findings.are_enough()), ("4 problems".to_owned(), false));
         assert_eq!(findings.json()[0], json!({"row": 1, "line": 2, "rows": 8, "message": "`q` is undefined"}));
     }
 

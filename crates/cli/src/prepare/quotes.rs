@@ -15,6 +15,9 @@ pub(crate) struct QuoteWatch<R> {
     line: u64,
     opened_on: u64,
     quoted: u64,
+    /// How many bytes the row has so far, and may have.
+    row: u64,
+    most: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -27,7 +30,13 @@ enum State {
 
 impl<R> QuoteWatch<R> {
     pub(crate) fn new(inner: R, delimiter: u8) -> Self {
-        Self { inner, delimiter, state: State::FieldStart, line: 1, opened_on: 0, quoted: 0 }
+        let most = MAX_ROW_BYTES;
+        Self { inner, delimiter, state: State::FieldStart, line: 1, opened_on: 0, quoted: 0, row: 0, most }
+    }
+
+    /// What is read from.
+    pub(crate) const fn inner(&mut self) -> &mut R {
+        &mut self.inner
     }
 
     fn follow(&mut self, bytes: &[u8]) {
@@ -48,8 +57,15 @@ impl<R> QuoteWatch<R> {
                 (_, byte) if byte == self.delimiter => State::FieldStart,
                 _ => State::Field,
             };
+            self.row += 1;
             if byte == b'\n' {
                 self.line += 1;
+                if self.state != State::Quoted {
+                    self.row = 0;
+                }
+            }
+            if self.row > self.most {
+                return;
             }
         }
     }
@@ -60,7 +76,14 @@ impl<R: Read> Read for QuoteWatch<R> {
         let n = self.inner.read(buffer)?;
         self.follow(&buffer[..n]);
         let open = self.state == State::Quoted;
-        if open && (n == 0 && !buffer.is_empty() || self.quoted > MAX_ROW_BYTES) {
+        if self.row > self.most && !open {
+            let (line, most) = (self.line, self.most);
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the row that ends on line {line} or later has more than {most} bytes, too many for a row"),
+            ));
+        }
+        if open && (n == 0 && !buffer.is_empty() || self.quoted > self.most || self.row > self.most) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
@@ -71,5 +94,24 @@ impl<R: Read> Read for QuoteWatch<R> {
             ));
         }
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_a_limit_with_quotes_and_without() {
+        for (text, said) in [
+            (&b"a,b\nccccccc,ddddddd\n"[..], "the row that ends on line 2 or later has more than 12 bytes"),
+            (b"a,b\n\"ccccccc\nddddddd\"\n", "the quoted field that starts on line 2 is never closed"),
+        ] {
+            let mut watch = QuoteWatch { most: 12, ..QuoteWatch::new(text, b',') };
+            let error = io::copy(&mut watch, &mut io::sink()).unwrap_err();
+            assert!(error.to_string().starts_with(said), "{error}");
+        }
+        let rows = &b"a,b\n1,2\n\"3\n4\",5\n"[..];
+        io::copy(&mut QuoteWatch { most: 12, ..QuoteWatch::new(rows, b',') }, &mut io::sink()).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Renders bodies and ids, so that a row's value cannot change the structure of a body.
+//! Renders bodies, so that a row's value cannot change the structure of a body.
 //!
 //! The literal text of a body template goes straight to the [`Sink`]; the result of every
 //! expression passes the formatter first, which asks the sink where the text stands:
@@ -12,24 +12,24 @@
 //! The sink refuses text that the formatter wrongly believes to be captured, so a mistake
 //! about the place ends in an error, never in a body.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::value::{Object, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, ErrorKind, Output, Value};
 
+use super::explain::{explain, explain_syntax, with_row};
 use super::json;
 use super::rows::Row;
+use super::text::{blame, environment};
 
 const QUOTED: &str = "an expression stands inside quotes, but it renders a whole JSON value, \
     with quotes of its own; write \"content\": {{ question }}, and join texts in the expression: \
     \"content\": {{ \"Q: \" ~ question }}";
 
-/// The template of the bodies and that of the ids.
-pub(crate) struct Templates {
+/// The template of the bodies.
+pub(crate) struct Template {
     bodies: Environment<'static>,
-    ids: Environment<'static>,
     sink: Sink,
     /// The names that the body takes from the row, sorted.
     names: Vec<String>,
@@ -45,24 +45,21 @@ pub(crate) enum Refusal {
     Template(String),
 }
 
-impl Templates {
+impl Template {
     /// # Errors
     /// A message that names the template and the line of its fault.
-    pub(crate) fn new(body: String, id: String) -> Result<Self, String> {
+    pub(crate) fn new(body: String) -> Result<Self, String> {
         let sink = Sink::default();
         let mut bodies = environment();
-        bodies.add_filter("tojson", json::tojson);
         let shared = sink.clone();
         bodies.set_formatter(move |out, _, value| shared.format(out, value));
-        bodies.add_template_owned("template", body).map_err(|error| explain(&error))?;
-        let mut ids = environment();
-        ids.add_filter("tojson", json::tojson);
-        ids.add_template_owned("--id", id).map_err(|error| explain(&error))?;
+        let source = body.clone();
+        bodies.add_template_owned("template", body).map_err(|error| explain_syntax(&error, &source))?;
         let template = bodies.get_template("template").map_err(|e| explain(&e))?;
         let mut names: Vec<_> = template.undeclared_variables(false).into_iter().collect();
         names.retain(|name| !bodies.globals().any(|(global, _)| global == name));
         names.sort();
-        Ok(Self { bodies, ids, sink, names })
+        Ok(Self { bodies, sink, names })
     }
 
     /// The text of one row's body, which is JSON only if the template's literal text is.
@@ -79,53 +76,26 @@ impl Templates {
         if let Err(error) = rendered {
             let mut message = explain(&error);
             if place.found_undefined {
-                let lacks: Vec<_> = self.names.iter().filter(|name| lacks(row, name)).collect();
+                let lacks: Vec<_> = self.names.iter().filter(|name| lacks(row, name)).cloned().collect();
                 if !lacks.is_empty() {
                     message.push_str(&format!("; fields the row does not have: {lacks:?}"));
+                    message = with_row(message, &lacks, row);
                 }
             }
-            return Err(match blame(&error, message, place.found_quotes) {
+            if place.found_quotes {
+                return Err(Refusal::Template(message));
+            }
+            return Err(match blame(&error, message, row) {
                 Refusal::Row(message) if place.found_undefined => Refusal::Undefined(message),
                 refusal => refusal,
             });
         }
         String::from_utf8(place.text).map_err(|_| Refusal::Template("the body is not UTF-8".to_owned()))
     }
-
-    /// One row's id: plain text.
-    ///
-    /// # Errors
-    /// As [`Templates::body`].
-    pub(crate) fn id(&self, row: &Row) -> Result<String, Refusal> {
-        self.ids
-            .get_template("--id")
-            .and_then(|template| template.render(context(row)))
-            .map_err(|error| blame(&error, explain(&error), false))
-    }
 }
 
 fn lacks(row: &Row, name: &str) -> bool {
     name != "row" && name != "row_number" && row.fields.get_attr(name).is_ok_and(|value| value.is_undefined())
-}
-
-fn blame(error: &Error, message: String, quotes: bool) -> Refusal {
-    match error.kind() {
-        ErrorKind::UnknownFilter
-        | ErrorKind::UnknownFunction
-        | ErrorKind::UnknownTest
-        | ErrorKind::TemplateNotFound => Refusal::Template(message),
-        _ if quotes => Refusal::Template(message),
-        ErrorKind::UndefinedError => Refusal::Undefined(message),
-        _ => Refusal::Row(message),
-    }
-}
-
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_debug(true);
-    environment
 }
 
 /// What a template sees: the row's fields, `row_number`, and `row` unless that is a field.
@@ -135,7 +105,7 @@ struct Context {
     number: u64,
 }
 
-fn context(row: &Row) -> Value {
+pub(super) fn context(row: &Row) -> Value {
     Value::from_object(Context { fields: row.fields.clone(), number: row.number })
 }
 
@@ -265,42 +235,4 @@ impl Place {
         }
         self.text.extend_from_slice(bytes);
     }
-}
-
-/// A template error in one line: where, what, and what to do.
-fn explain(error: &Error) -> String {
-    struct Located<'a>(&'a Error);
-
-    impl fmt::Display for Located<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match (self.0.name(), self.0.line()) {
-                (Some("template"), Some(line)) => write!(f, "template line {line}: ")?,
-                (Some(name), _) => write!(f, "{name}: ")?,
-                _ => {}
-            }
-            match (self.0.kind(), self.0.detail()) {
-                (ErrorKind::BadSerialization, Some(detail)) => f.write_str(detail),
-                (ErrorKind::InvalidOperation, Some(detail)) => f.write_str(detail),
-                (ErrorKind::UndefinedError, Some(detail)) => write!(
-                    f,
-                    "{detail}; every row needs what the template uses; \
-                     if it may be absent, write {{{{ field | default(\"…\") }}}}"
-                ),
-                (kind, Some(detail)) => write!(f, "{kind}: {detail}"),
-                (kind, None) => write!(f, "{kind}"),
-            }
-        }
-    }
-
-    let mut text = Located(error).to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&match cause.downcast_ref::<Error>() {
-            Some(error) => Located(error).to_string(),
-            None => cause.to_string(),
-        });
-        source = cause.source();
-    }
-    text
 }

@@ -81,7 +81,14 @@ fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     serde_json::from_str(raw.get()).map_err(|error| format!("is not valid JSON: {error}"))
 }
 
-fn number(text: &str) -> Value {
+/// A number as it is written, with every digit: nothing is computed with it.
+#[cfg(feature = "full")]
+pub(crate) fn exact(text: String) -> Value {
+    Value::from_object(ExactNumber(text))
+}
+
+/// A number of JSON, which keeps its value.
+pub(crate) fn number(text: &str) -> Value {
     if let Ok(integer) = text.parse::<i64>() {
         Value::from(integer)
     } else if let Ok(integer) = text.parse::<u64>() {

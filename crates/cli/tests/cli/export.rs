@@ -438,7 +438,8 @@ fn the_guides_commands_make_the_tables_that_it_tells_of() {
 
     let page = fs::read_to_string(crate::common::repository("docs/guide/tables.md")).expect("the page");
     let rows = page.split_once("```csv\n").and_then(|(_, rest)| rest.split_once("```")).expect("the rows").0;
-    let place = folder(&[("tickets.csv", rows.as_bytes())]);
+    let schema = page.split_once("```json\n").and_then(|(_, rest)| rest.split_once("```")).expect("a schema").0;
+    let place = folder(&[("tickets.csv", rows.as_bytes()), ("schema.json", schema.as_bytes())]);
     let gateway = Embedded::start();
     for code in blocks("docs/guide/tables.md") {
         let ended = shell(&format!("set -e\n{code}"), &gateway, place.path(), &[]);

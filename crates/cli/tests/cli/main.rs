@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod anew;
+mod ask;
 mod batches;
 #[cfg(unix)]
 mod beside;
@@ -62,6 +63,8 @@ mod show;
 mod status;
 mod stdin;
 mod sync;
+mod table;
+mod templates;
 #[cfg(unix)]
 mod temporary;
 #[cfg(unix)]

@@ -37,7 +37,7 @@ fn run_commands_of(page: &str, place: &Path) -> usize {
 #[test]
 fn the_readmes_commands_run() {
     let place = folder(&[]);
-    assert_eq!(run_commands_of("README.md", place.path()), 6);
+    assert_eq!(run_commands_of("README.md", place.path()), 7);
     assert_eq!(
         fs::read(place.path().join("requests.jsonl")).expect("prepared"),
         fs::read(repository("examples/requests.jsonl")).expect("the example")

@@ -6,6 +6,7 @@ mod caps;
 mod common;
 #[cfg(unix)]
 mod expect;
+mod rows;
 #[cfg(unix)]
 #[path = "../cli/service.rs"]
 #[expect(dead_code, reason = "most of it is for the tests of the commands")]

@@ -20,6 +20,7 @@
 //!   [`field`](ChatCompletion::field) for the rest, and [`RequestLine::raw`] takes a body of any type.
 //! - [`json_output`](ChatCompletion::json_output) asks for an answer of a Rust type;
 //!   [`Outcome::json`](crate::Outcome::json) reads it.
+//! - [`strict_faults`] says what of a schema of your own strict mode refuses, and where.
 //! - [`RequestLines`] makes many lines that differ in their content alone.
 //! - [`CustomId`] derives names that every service takes.
 
@@ -46,6 +47,7 @@ pub use lote_lines::RequestLine;
 pub use message::{Message, Messages};
 pub use response::ModelResponse;
 pub use rows::{Request, RequestLines};
+pub use schema::{SchemaFault, strict_faults};
 pub use tool::{Tool, ToolChoice};
 
 use serde_json::{Map, Value};

@@ -2,14 +2,17 @@
 
 #[cfg(feature = "schema")]
 mod derived;
+mod faults;
 #[cfg(feature = "schema")]
 mod strict;
+mod subset;
 
 use serde_json::{Map, Value, json};
 
 use super::Wire;
 #[cfg(feature = "schema")]
 pub(super) use derived::{name_of, strict_schema_of};
+pub use faults::{SchemaFault, strict_faults};
 
 /// The longest name that is taken for a schema or a function.
 const LONGEST_NAME: usize = 64;

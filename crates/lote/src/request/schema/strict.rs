@@ -1,22 +1,9 @@
 //! Rewrites a derived schema into the subset that strict structured outputs take. What that subset cannot say is an
 //! error that names the field, so that the schema never asks for something else than the type does.
-//!
-//! The subset is that of OpenAI's guide "Structured Outputs", section "Supported schemas", as published in February
-//! 2026 and restated by the JSON Schema Profiles project (jsonschemaprofiles.unitvectorylabs.com/schemas/openai):
-//!
-//! - types string, number, boolean, integer, object, array, null; `enum`, `const`, `anyOf` (not at the root),
-//!   definitions and recursion by `$ref`;
-//! - of strings `pattern` and nine formats, of numbers `multipleOf` and the four bounds, of arrays `minItems` and
-//!   `maxItems`;
-//! - every property required, `additionalProperties: false` in every object, the root an object;
-//! - at most 5,000 properties, 10 levels of objects, 1,000 enum values, 120,000 characters of names and values, and
-//!   15,000 characters in an enum of more than 250 texts;
-//! - nothing beside a `$ref` (the service says "$ref cannot have keywords", openai/openai-python#1637).
 
 use serde_json::{Map, Value, json};
 
-/// The formats of strings that are kept.
-const FORMATS: [&str; 9] = ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
+use super::subset::{FORMATS, LARGE_ENUM, MOST_LARGE_ENUM_TEXT, MOST_LEVELS, MOST_PROPERTIES, MOST_TEXT, MOST_VALUES};
 
 /// Keywords that say nothing about the value, or nothing that strict mode leaves open: dropped.
 const DROPPED: [&str; 8] = ["$schema", "$id", "$comment", "title", "default", "deprecated", "readOnly", "writeOnly"];
@@ -39,13 +26,6 @@ const KEPT: [&str; 12] = [
     "minItems",
     "maxItems",
 ];
-
-const MOST_PROPERTIES: usize = 5_000;
-const MOST_LEVELS: usize = 10;
-const MOST_VALUES: usize = 1_000;
-const MOST_TEXT: usize = 120_000;
-const LARGE_ENUM: usize = 250;
-const MOST_LARGE_ENUM_TEXT: usize = 15_000;
 
 /// The schema of the type `name` in the strict subset, or every place in it that cannot be expressed.
 pub(super) fn strict(name: &str, schema: Value) -> Result<Value, String> {
