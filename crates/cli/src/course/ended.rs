@@ -95,6 +95,8 @@ pub(super) fn print(report: &Report, held: usize, json: bool, export: Option<Com
     out::text(format_args!("results: {}", shell::quoted(&report.results)))?;
     if let Some(columns) = layout::columns() {
         out::lines(for_people(report, columns, export))?;
+    } else if let Some(export) = export {
+        out::note(format_args!("  {export}  # puts the answers beside the rows"));
     }
     Ok(())
 }

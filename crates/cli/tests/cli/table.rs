@@ -64,7 +64,9 @@ fn the_same_command_again_goes_on_with_the_same_run() {
 #[test]
 fn a_run_of_a_table_is_detached_and_resumed() {
     let gateway = Embedded::standing(Gateway::builder());
-    let place = folder(&[("tickets.csv", TICKETS)]);
+    // They are not answered before they are waited for.
+    let slow = String::from_utf8_lossy(TICKETS).replace("twice", "[[sleep=3000]] twice");
+    let place = folder(&[("tickets.csv", slow.as_bytes())]);
     let lote = || at(gateway.url());
     let rest = ["--id", "{{ ticket_id }}", "--shard-lines", "2", "--detach"];
     let detached = lote_in(lote(), place.path(), &run(&rest));
