@@ -19,8 +19,8 @@ use wait::WaitArgs;
 
 /// Create, look at, list, cancel and wait for batches
 ///
-/// Each prints the service's own JSON; list prints a table on a terminal. For the way from a file of requests to a file of results
-/// in one command, see lote run.
+/// Each prints the service's own JSON; list prints a table on a terminal. For the way from a file
+/// of requests to a file of results in one command, see lote run.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,

@@ -58,9 +58,9 @@ const WHAT: &str = "table";
 /// FILE.npy is a matrix of 32-bit floats, a row for each vector; a line without one has a row of NaN.
 /// FILE.rows.jsonl beside it names the custom_id of each row.
 ///
-/// --to outcomes is for programs: a JSON object a line with custom_id, outcome, status_code, model, finish_reason,
-/// texts, body, error (code and message) and usage. To stdout they come as they are read; the exit code says whether
-/// those were all.
+/// --to outcomes is for programs: a JSON object a line with custom_id, outcome, status_code, model,
+/// finish_reason, texts, body, error (code and message) and usage. To stdout they come as they are
+/// read; the exit code says whether those were all.
 ///
 /// All is read twice, for Parquet three times, a line at a time. With --rows in another order than the
 /// results are, 16 bytes for each result are kept in memory, and the results in a temporary file.

@@ -383,7 +383,7 @@ fn a_create_that_nobody_can_tell_of_is_exit_6_until_a_person_has_said_what_becam
         "\n- shard 1: the answer to its create was lost, and the service's list shows no batch, not even an old one\n",
         "error: 1 shard waits for a word of yours:\n",
         "  # looks for it again\n",
-        " --all | grep ",
+        " --all --json | grep ",
         " --adopt '1=BATCH'  # there is one\n",
         " --no-batch 1  # there is none\n",
     ] {
