@@ -57,6 +57,16 @@ def test_a_run_of_an_earlier_process_is_opened(gateway: lote.Gateway, texts: Tex
         lote.open("a.run", deadline="1s")
 
 
+def test_a_profile_is_named_to_the_next_command_as_well(
+    gateway: lote.Gateway, texts: Texts, words: Callable[[], List[str]]
+) -> None:
+    lote.run(texts("a"), dir="a.run", **gateway.service)
+    # There is no such profile, as there is no file of them: what counts is that it is asked for.
+    with contextlib.suppress(lote.UsageError):
+        lote.open("a.run", profile="nowhere", **gateway.service).resume()
+    assert words().count("--profile=nowhere") == 1
+
+
 def test_a_detached_run_has_no_results_yet(lote_gateway: lote.Gateway, texts: Texts) -> None:
     run = lote.run(texts("[[sleep=60000]] a"), dir="a.run", detach=True, **lote_gateway.service)
     assert run.summary is not None and run.summary["exit_code"] == 5

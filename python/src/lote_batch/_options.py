@@ -14,7 +14,7 @@ from .errors import UsageError
 BY_ENVIRONMENT = {"api_key": "LOTE_API_KEY", "base_url": "LOTE_BASE_URL"}
 
 #: What names the service, which the next command of the same run needs again.
-SERVICE = ("base_url", "api_key", "dialect", "on_behalf_of", "ca_cert", "retries")
+SERVICE = ("base_url", "api_key", "dialect", "on_behalf_of", "ca_cert", "retries", "profile")
 
 #: Options whose values are JSON.
 AS_JSON = ("batch_field",)
