@@ -85,8 +85,8 @@ def test_ctrl_c_while_requests_are_made_sends_nothing(gateway: lote.Gateway, pla
         said = next_of(program.stdout)
         program.stderr.read()
     assert said["kind"] == "KeyboardInterrupt" and not (place / "a.run").exists()
-    # The second when the command had not begun to listen for it.
-    assert said["text"] in ("interrupted", "interrupted; nothing was sent")
+    # In other words when the command had not begun to listen for it.
+    assert said["text"].startswith("interrupted")
 
 
 def test_a_command_that_is_killed_is_gone_on_with(gateway: lote.Gateway) -> None:
