@@ -10,6 +10,7 @@ use lote::text::visible;
 
 use crate::exit::{CliError, Exit};
 use crate::invoice;
+use crate::layout;
 use crate::out;
 use crate::place;
 use crate::quote;
@@ -89,7 +90,10 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
         if text != before {
             match args.json {
                 true => out::line(&text)?,
-                false => out::lines(lines(&status))?,
+                false => out::lines(lines(&status).iter().flat_map(|line| match layout::columns() {
+                    Some(columns) => layout::listed(line, columns),
+                    None => vec![line.clone()],
+                }))?,
             }
             before = text;
         }

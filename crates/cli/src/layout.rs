@@ -86,6 +86,23 @@ pub(crate) fn parted(line: &str, most: usize) -> Vec<String> {
     line.split("; ").map(str::to_owned).collect()
 }
 
+/// A line of several things, in as many lines as the terminal needs: those that follow stand further in.
+pub(crate) fn listed(line: &str, most: usize) -> Vec<String> {
+    let further = line.chars().take_while(|c| *c == ' ').count() + 4;
+    let mut lines = vec![String::new()];
+    for thing in line.split_inclusive(", ") {
+        if let Some(last) = lines.last_mut() {
+            if last.trim().is_empty() || width(last) + width(thing.trim_end()) <= most {
+                last.push_str(thing);
+                continue;
+            }
+            last.truncate(last.trim_end().len());
+        }
+        lines.push(format!("{}{thing}", " ".repeat(further)));
+    }
+    lines
+}
+
 /// A length of time in one unit, such as `45s`, `12m`, `3h` or `2d`.
 pub(crate) fn age(time: Duration) -> String {
     let span = span(time);
@@ -130,6 +147,17 @@ mod tests {
         }
         assert_eq!(one_line(" a\n\n  b\tc\u{1b}[2J ", 80), "a b c\\u{1b}[2J");
         assert_eq!(one_line(&"word ".repeat(100_000), 9), "word wor…");
+    }
+
+    #[test]
+    fn things_of_a_line_stand_further_in_when_it_is_too_long() {
+        let line = "  shard 1: settled, batch b (completed), 20 of 20 lines succeeded";
+        assert_eq!(listed(line, 80), [line]);
+        let parts = ["  shard 1: settled, batch b (completed),", "      20 of 20 lines succeeded"];
+        assert_eq!(listed(line, 45), parts);
+        // What is longer than the terminal by itself is whole.
+        assert_eq!(listed("a, bb-and-long, c", 4), ["a,", "    bb-and-long,", "    c"]);
+        assert_eq!(listed("", 4), [""]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn run_commands_of(page: &str, place: &Path) -> usize {
 #[test]
 fn the_readmes_commands_run() {
     let place = folder(&[]);
-    assert_eq!(run_commands_of("README.md", place.path()), 7);
+    assert_eq!(run_commands_of("README.md", place.path()), 12);
     assert_eq!(
         fs::read(place.path().join("requests.jsonl")).expect("prepared"),
         fs::read(repository("examples/requests.jsonl")).expect("the example")
@@ -55,7 +55,7 @@ fn the_guides_commands_run() {
 }
 
 /// The words of a command, single quotes understood.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
     for c in line.chars() {

@@ -8,8 +8,9 @@ use std::time::Duration;
 use lote_gateway::Gateway;
 use serde_json::json;
 
-use crate::common::{command, folder, lote_in};
+use crate::common::{command, folder, lote_in, repository};
 use crate::pty;
+use crate::readme::words;
 use crate::service::{Embedded, Odd, answer, at, requests};
 
 const COLUMNS: u16 = 80;
@@ -29,7 +30,7 @@ fn assert_screen(name: &str, screen: &str) {
         path.display()
     );
     for line in screen.lines() {
-        let is_command = line.trim_start().starts_with("lote ");
+        let is_command = line.trim_start().trim_start_matches("$ ").starts_with("lote ");
         let width = line.chars().count();
         assert!(is_command || width <= COLUMNS.into(), "{name}: it wraps: {line:?}");
     }
@@ -158,6 +159,29 @@ fn tables_of_batches_and_of_files() {
     lote.env("LOTE_DIALECT", "openai").args(["files", "list", "--json"]);
     let printed: serde_json::Value = serde_json::from_str(&pty::run(lote, COLUMNS)).expect("JSON");
     assert_eq!(printed["data"], files["data"]);
+}
+
+/// README's first five minutes, word by word; each command's screen below it.
+#[test]
+fn the_first_five_minutes() {
+    let readme = fs::read_to_string(repository("README.md")).expect("the page");
+    let (_, section) = readme.split_once("\n## The first five minutes\n").expect("the section");
+    let commands = section.split("```").nth(1).and_then(|block| block.strip_prefix("sh\n")).expect("its commands");
+    let table = fs::read(repository("examples/tickets.csv")).expect("the table");
+    let place = folder(&[]);
+    fs::create_dir(place.path().join("examples")).expect("a folder");
+    fs::write(place.path().join("examples/tickets.csv"), table).expect("the table");
+    let mut screens = String::new();
+    for line in commands.lines() {
+        let words = words(line.strip_prefix("lote ").expect("a command of ours"));
+        let mut lote = command();
+        lote.current_dir(&place);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        screens.push_str(&format!("$ {line}\n{}\n", screen(lote, &words, COLUMNS)));
+    }
+    assert_screen("five_minutes", &screens);
+    let answers = fs::read_to_string(place.path().join("answers.csv")).expect("the answers");
+    assert_eq!(answers.matches(",succeeded,").count(), 20, "{answers}");
 }
 
 #[test]
