@@ -30,10 +30,10 @@ use crate::spool::Spooled;
 /// each request line, in the order of the requests. A request that was not answered has error.code
 /// "missing", one whose answer cannot be read "unreadable".
 ///
-/// A table (CSV, JSON lines or Parquet) is run with what is asked of each row: --user and --model, --embed
-/// or --template, as lote prepare has them. Its request lines are made first, and are kept in the folder
-/// of the run, which is named after the table; the same command again goes on with it. lote export --rows
-/// puts the answers beside the rows.
+/// A table (CSV, JSON lines or Parquet) is run with what is asked of each row: --user and --model,
+/// --embed or --template, as lote prepare has them. Its request lines are made first, and are kept
+/// in the folder of the run, which is named after the table; the same command again goes on with
+/// it. lote export --rows puts the answers beside the rows.
 ///
 /// A run is a folder, which keeps what was sent, every step, what came back, and the results. The
 /// same command again goes on with it, whatever ended it: a crash, Ctrl-C, a closed laptop. Nothing
