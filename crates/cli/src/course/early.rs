@@ -120,7 +120,7 @@ impl Course<'_> {
             let (known, unknown): (Vec<_>, Vec<_>) =
                 held.into_iter().filter(asks).partition(|shard| shard.batch.is_some());
             if let Some(ShardStatus { shard, .. }) = unknown.first() {
-                let list = self.service.again("batches list").switch("--all");
+                let list = self.service.again("batches list").switch("--all").switch("--json");
                 lines.push(format!("  {list} | grep {}  # whether there is a batch of it", shell::quoted(&status.run)));
                 lines.push(format!("  {}  # there is one", resume().flag("--adopt", format!("{shard}=BATCH"))));
                 lines.push(format!("  {}  # there is none", resume().flag("--no-batch", shard.to_string())));

@@ -180,7 +180,7 @@ fn the_first_five_minutes() {
         screens.push_str(&format!("$ {line}\n{}\n", screen(lote, &words, COLUMNS)));
     }
     assert_screen("five_minutes", &screens);
-    let answers = fs::read_to_string(place.path().join("answers.csv")).expect("the answers");
+    let answers = fs::read_to_string(place.path().join("tickets.answers.csv")).expect("the answers");
     assert_eq!(answers.matches(",succeeded,").count(), 20, "{answers}");
 }
 
