@@ -28,6 +28,7 @@ mod gateway;
 mod held;
 mod help;
 mod inspect;
+mod interface;
 #[cfg(target_os = "linux")]
 mod interrupted;
 mod join;
