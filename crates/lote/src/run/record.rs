@@ -211,8 +211,7 @@ impl Record {
     pub(super) fn requests(&self) -> Option<String> {
         let (first, others) = self.sources.split_first()?;
         let name = Path::new(&first.path).file_name()?.to_str()?;
-        // Where the command keeps stdin meanwhile.
-        let name = if name.starts_with("lote-stdin-") { "stdin" } else { name };
+        let name = known_as(name);
         Some(match others.len() {
             0 => name.to_owned(),
             others => format!("{name} and {others} more"),
@@ -289,4 +288,33 @@ pub(super) fn shard_folder(number: u32) -> PathBuf {
 /// Where what a surplus batch has finished is kept in the folder of its shard, by its place among those.
 pub(super) fn surplus_folder(at: usize) -> PathBuf {
     PathBuf::from(format!("surplus-{}", at.saturating_add(1)))
+}
+
+/// What people call a file: of what the command keeps meanwhile of stdin or of a table, `lote-tickets.csv-A1b2C3.jsonl`, what
+/// that is. By the name alone, so that a create says the same whenever it is sent.
+fn known_as(name: &str) -> &str {
+    let kept = name.strip_prefix("lote-").and_then(|name| name.strip_suffix(".jsonl")?.rsplit_once('-'));
+    match kept {
+        Some((known, drawn)) if drawn.len() == 6 && drawn.bytes().all(|byte| byte.is_ascii_alphanumeric()) => known,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_the_command_keeps_is_called_what_it_was_made_of() {
+        for (name, known) in [
+            ("requests.jsonl", "requests.jsonl"),
+            ("lote-stdin-5WlYYz.jsonl", "stdin"),
+            ("lote-tickets.csv-taNpJ0.jsonl", "tickets.csv"),
+            ("lote-my-rows.csv-taNpJ0.jsonl", "my-rows.csv"),
+            ("lote-tickets.jsonl", "lote-tickets.jsonl"),
+            ("lote-tickets-2026.jsonl", "lote-tickets-2026.jsonl"),
+        ] {
+            assert_eq!(known_as(name), known);
+        }
+    }
 }
