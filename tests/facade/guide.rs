@@ -113,6 +113,12 @@ fn every_page_shows_what_its_example_runs() {
             assert!(shows(&source, block), "docs/guide/{name}.md: this is not in examples/{name}.rs:\n{block}");
         }
         assert!(page.contains(&format!("cargo run --example {name}")), "docs/guide/{name}.md names no example");
+        // What its pieces use comes first, all of it.
+        let used = source.split_once("\nuse ").and_then(|(_, rest)| rest.split("\n\n#[").next()).unwrap_or_default();
+        let first = page.split("```rust\n").nth(1).and_then(|part| part.split("\n```").next()).unwrap_or_default();
+        let left = first.strip_prefix("use ").and_then(|first| used.strip_prefix(first));
+        let left = left.unwrap_or_else(|| panic!("docs/guide/{name}.md lacks its use lines"));
+        assert!(!left.contains("\nuse "), "docs/guide/{name}.md lacks some of its use lines:{left}");
     }
     assert!(shows("fn f() {\n    a();\n\n    b();\n}\n", "a();\n\nb();\n"));
     assert!(!shows("fn f() {\n    a();\n    b();\n}\n", "a();\n\nb();\n"));

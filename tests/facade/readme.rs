@@ -7,25 +7,36 @@ use lote_gateway::Gateway;
 type Ended = Result<(), Box<dyn Error>>;
 
 #[expect(clippy::print_stdout, reason = "what the README shows prints")]
-async fn as_a_library() -> Ended {
+mod as_a_library {
     // readme:begin
+    use std::error::Error;
+
     use lote::{Client, Endpoint, UploadPurpose};
 
-    let client = Client::from_env()?;
-    let input = client.files().upload("requests.jsonl", UploadPurpose::Batch).send().await?;
-    let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).metadata("run", "7").send().await?;
+    #[tokio::main]
+    async fn main() -> Result<(), Box<dyn Error>> {
+        let client = Client::from_env()?;
+        let input = client.files().upload("requests.jsonl", UploadPurpose::Batch).send().await?;
+        let batch = client.batches().create(&input.id, Endpoint::ChatCompletions).metadata("run", "7").send().await?;
 
-    // An error when the wait gave up or could not ask, or when the batch failed, expired or was cancelled.
-    let batch = client.batches().wait(&batch.id).until_over().await.ended()?.completed()?;
-    for outcome in client.batches().outcomes(&batch, "requests.jsonl").folder("answers").fetch().await? {
-        let outcome = outcome?;
-        match outcome.text() {
-            Ok(text) => println!("{}: {text}", outcome.custom_id()),
-            Err(error) => println!("{error}"),
+        // An error when the wait gave up or could not ask, or when the batch failed, expired or was cancelled.
+        let batch = client.batches().wait(&batch.id).until_over().await.ended()?.completed()?;
+        for outcome in client.batches().outcomes(&batch, "requests.jsonl").folder("answers").fetch().await? {
+            let outcome = outcome?;
+            match outcome.text() {
+                Ok(text) => println!("{}: {text}", outcome.custom_id()),
+                Err(error) => println!("{error}"),
+            }
         }
+        Ok(())
     }
     // readme:end
-    Ok(())
+
+    /// Runs it in a thread without a runtime, as a program has one.
+    pub(super) fn run() {
+        let ended = std::thread::spawn(|| main().map_err(|error| error.to_string())).join();
+        assert_eq!(ended.ok(), Some(Ok(())));
+    }
 }
 
 async fn in_a_test() -> Ended {
@@ -61,7 +72,8 @@ fn the_readme_prints_what_runs_here() {
 #[tokio::test]
 async fn the_readmes_code_runs() -> Ended {
     if env::var_os("LOTE_README_CHILD").is_some() {
-        return as_a_library().await;
+        as_a_library::run();
+        return Ok(());
     }
     in_a_test().await?;
 
