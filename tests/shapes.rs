@@ -12,7 +12,8 @@ use std::{
 const DIFFER: [&str; 2] = ["half", "ruzstd"];
 
 /// For each crate from elsewhere, by name and version, the sets of features with which a build of all tests has it.
-fn features(shape: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+/// None when some of the crates are not on this machine: who builds the default shape alone has not fetched those of the full.
+fn features(shape: &[&str]) -> Option<BTreeMap<String, BTreeSet<String>>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["tree", "--workspace", "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p}|{f}"])
@@ -21,7 +22,11 @@ fn features(shape: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("--offline") && std::env::var_os("CI").is_none(), "{said}");
+        return None;
+    }
     let mut crates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         // A crate that was shown before ends with a star; one of ours is followed by its folder.
@@ -31,12 +36,15 @@ fn features(shape: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
             crates.entry(name.to_owned()).or_default().insert(features.to_owned());
         }
     }
-    crates
+    Some(crates)
 }
 
 #[test]
 fn the_full_shape_compiles_no_crate_again() {
-    let (default, full) = (features(&[]), features(&["--features", "lote-cli/full"]));
+    let (Some(default), Some(full)) = (features(&[]), features(&["--features", "lote-cli/full"])) else {
+        eprintln!("skipped: the crates of the full shape were not fetched yet");
+        return;
+    };
     let again: Vec<String> = full
         .iter()
         .filter(|(name, _)| !DIFFER.iter().any(|other| name.split(' ').next() == Some(*other)))
