@@ -65,6 +65,7 @@ fn what_commands_print_has_the_shapes_that_are_documented() {
         ("run", "run mixed.jsonl --embedded --json --dir three.run --sync", 1),
         ("run", "run mixed.jsonl --embedded --json --dir one.run", 1),
         ("findings", "run refused.jsonl --embedded --json", 3),
+        ("refused_rows", "run rows.csv --user {{texts}} --model m --embedded --json", 3),
         ("status", "status one.run --json", 0),
         ("status", "status three.run --json", 0),
         ("status", "runs --json", 0),
