@@ -7,7 +7,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::exit::CliError;
+use crate::input;
+use crate::settings::key::others_can;
 use crate::settings::profile::{self, At, Profile};
+use crate::shell;
 
 /// How long a config file may be, lest a wrong path fills the memory.
 const MOST_BYTES: u64 = 1 << 20;
@@ -59,10 +62,16 @@ impl Config {
                 return Err(refuse(format!("the config file cannot be read: {error}{named}")));
             }
         };
-        if found.is_dir() || found.len() > MOST_BYTES {
-            return Err(refuse("this is no config file of lote: it is a folder, or longer than 1 MiB".to_owned()));
+        if found.is_dir() {
+            return Err(refuse("this is a folder, and no config file".to_owned()));
         }
-        let bytes = fs::read(path).map_err(|error| refuse(format!("the config file cannot be read: {error}")))?;
+        // It names a command that is run, and where a key goes. A device, such as /dev/null, is everybody's.
+        if found.is_file() && others_can(2, &found) {
+            let quoted = shell::quoted(path);
+            return Err(refuse(format!("every user of this machine can change it: chmod 600 {quoted}")));
+        }
+        let bytes = input::whole(path, MOST_BYTES)
+            .map_err(|error| refuse(format!("the config file cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8; save it as such".to_owned()))?;
         profile::parse(&text, path.parent().unwrap_or(Path::new(""))).map(Some).map_err(refuse)
     }
