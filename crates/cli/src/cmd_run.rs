@@ -100,7 +100,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
-    /// Only the first lines, for a trial
+    /// Only the first lines, or rows of a table, for a trial; what is behind them is not looked at
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
@@ -166,7 +166,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         return Err(CliError::usage(message));
     }
     let requests = input::files(&args.requests)?;
-    let table = Table::of(&args.ask, &requests, args.endpoint.as_ref())?;
+    let table = Table::of(&args.ask, &requests, args.endpoint.as_ref(), args.limit)?;
     interrupt::drive_run(args.embedded, async |stop| {
         let started = Instant::now();
         let spooled = match (&table, requests.as_slice()) {

@@ -106,6 +106,21 @@ fn parts_and_rows_of_stdin_have_folders_of_their_own() {
 }
 
 #[test]
+fn a_trial_looks_at_no_more_rows_than_it_runs() {
+    let place = folder(&[("late.csv", b"id,q\n1,a\n2,b\n3\n")]);
+    let ask = ["run", "late.csv", "--user", "{{ q }}", "--model", "auto", "--embedded"];
+    let all = lote_in(command(), place.path(), &ask);
+    assert!(all.code == 3 && all.stderr.starts_with("row 3 (line 4): has 1 column"), "{all:?}");
+    let trial = lote_in(command(), place.path(), &[&ask[..], &["--limit", "2"]].concat());
+    assert!(trial.code == 0 && trial.stdout.starts_with("2 of 2 lines succeeded"), "{trial:?}");
+    // Of the rest nobody knows.
+    assert!(!trial.stderr.contains("differs in every row"), "{trial:?}");
+    // And it is gone on with as such.
+    let again = lote_in(command(), place.path(), &[&ask[..], &["--limit", "2"]].concat());
+    assert!(again.code == 0 && again.stderr.starts_with("late.run: finished before"), "{again:?}");
+}
+
+#[test]
 fn what_is_wrong_is_told_before_anything_is_sent() {
     let place = folder(&[("tickets.csv", TICKETS), ("requests.jsonl", b"")]);
     for (args, code, expected) in [
