@@ -220,9 +220,7 @@ impl Course<'_> {
             let (own, folder) = (shell::quoted(&own), shell::quoted(&folder));
             bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
         }
-        if reach.only_reads() && lote::run::status(&folder).is_ok_and(|status| status.phase == RunPhase::Finished) {
-            self.finished_before(&folder).into_iter().for_each(|said| bar.note(said));
-        }
+        let was_finished = lote::run::status(&folder).is_ok_and(|status| status.phase == RunPhase::Finished);
         let run = run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote);
         bar.follow(&folder);
         let run = shown(reach.one_by_one.apply(run), &bar);
@@ -248,6 +246,10 @@ impl Course<'_> {
             () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
         };
         bar.clear();
+        // It may also be a run of something else.
+        if was_finished && reach.only_reads() && ended.is_ok() {
+            self.finished_before(&folder).into_iter().for_each(out::note);
+        }
         self.end(ended, &folder)
     }
 

@@ -7,6 +7,7 @@ use lote::run::{RunError, RunPhase, RunStatus, ShardStatus, status};
 use serde_json::{Value, json};
 
 use super::Course;
+use crate::embedded;
 use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
 use crate::input;
@@ -71,12 +72,14 @@ impl Course<'_> {
             NoRoom::FileLimit => room.advice(),
         }));
         if error.is_taken() || error.is_busy() || error.is_unreadable() {
-            if self.table.is_some() && error.is_taken() {
+            if self.table.is_some() && error.is_taken() && said.to_string().contains("the request lines were ") {
                 let why = "the table, or what is asked of its rows, is not what it was when that run was begun";
                 below.push(format!("  {why}; lote resume goes on with that one"));
             }
             // Only a run that is given with its requests can have another folder.
-            if !self.inputs.is_empty() {
+            if error.is_taken() && !self.embedded && embedded::is_run_of(folder) {
+                below.push("  the run in it was a trial with --embedded: name another folder with --dir".to_owned());
+            } else if !self.inputs.is_empty() {
                 below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());
             }
         } else if self.embedded {

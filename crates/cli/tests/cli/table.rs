@@ -51,6 +51,19 @@ fn the_same_command_again_goes_on_with_the_same_run() {
     assert!(refused.stderr.contains("the table, or what is asked of its rows, is not what it was"), "{refused:?}");
     let beside = lote_in(lote(), place.path(), &[&other[..], &["--dir", "other.run"]].concat());
     assert_eq!(beside.code, 0, "{beside:?}");
+    // The same at another service: the table is what it was.
+    let elsewhere = lote_in(lote(), place.path(), &run(&["--base-url", "http://127.0.0.1:1/v1"]));
+    let said = "holds a finished run of something else (the service was ";
+    assert!(elsewhere.code == 2 && elsewhere.stderr.contains(said), "{elsewhere:?}");
+    for not in ["is not what it was", "a batch was to hold", "the dialect was", "finished before"] {
+        assert!(!elsewhere.stderr.contains(not), "{not}: {elsewhere:?}");
+    }
+    // As it is after a trial.
+    let trial = lote_in(command(), place.path(), &run(&["--embedded", "--dir", "trial.run"]));
+    assert_eq!(trial.code, 0, "{trial:?}");
+    let real = lote_in(lote(), place.path(), &run(&["--dir", "trial.run"]));
+    let said = "\n  the run in it was a trial with --embedded: name another folder with --dir\n";
+    assert!(real.code == 2 && real.stderr.ends_with(said), "{real:?}");
 
     // The answers stand beside the rows.
     let told = export.trim().split("  #").next().expect("a command");
