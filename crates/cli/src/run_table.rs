@@ -39,6 +39,12 @@ pub(crate) struct Lines {
     pub(crate) advice: Option<String>,
 }
 
+/// The command that runs a table, to be filled in.
+pub(crate) fn example(table: &Path) -> String {
+    let line = CommandLine::new("run").word(table).flag("--user", "{{ column }}").flag("--model", "auto");
+    format!("  {line}  # with the names of your columns")
+}
+
 impl Table {
     /// The table that is given, if what is given is one.
     ///
@@ -58,12 +64,11 @@ impl Table {
                 )));
             }
             let Some(table) = files.iter().find(|file| rows::is_table(file)) else { return Ok(None) };
-            let example = CommandLine::new("run").word(table).flag("--user", "{{ column }}").flag("--model", "auto");
             return Err(CliError::usage(format!(
                 "{}: is a table: say what is asked of each row; nothing was sent",
                 table.display()
             ))
-            .with([format!("  {example}  # with the names of your columns")]));
+            .with([example(table)]));
         }
         let [rows] = files else {
             return Err(CliError::usage("a table is given alone: run one after another; nothing was sent"));

@@ -14,10 +14,14 @@ use crate::input;
 use crate::no_batches;
 use crate::out;
 use crate::progress::Bar;
+use crate::run_table;
 use crate::shell::{self, CommandLine};
 
 /// How many findings are printed when the input is refused.
 const SHOWN_FINDINGS: usize = 20;
+
+/// What is said of a row in place of a request line.
+const ROWS: &str = "the line is no request line but a row with ";
 
 /// Of how many held shards it is printed how to buy their lines again.
 const SHOWN_HELD: usize = 3;
@@ -43,11 +47,16 @@ impl Course<'_> {
             let names: Vec<String> = self.inputs.iter().map(|input| input::shown(input)).collect();
             // Line 3 is made of row 3.
             let way = if self.table.is_some() { "lote prepare and lote check" } else { "lote check" };
-            return Ok(CliError::refused(format!(
-                "{}: {}; nothing was sent; see all with {way}",
-                names.join(", "),
-                out::count(total, "finding")
-            )));
+            let groups = || error.findings().iter().flat_map(|source| source.groups.groups());
+            let example = match self.inputs {
+                [rows] if self.table.is_none() && groups().any(|group| group.to_string().contains(ROWS)) => {
+                    Some(run_table::example(rows))
+                }
+                _ => None,
+            };
+            let said =
+                format!("{}: {}; nothing was sent; see all with {way}", names.join(", "), out::count(total, "finding"));
+            return Ok(CliError::refused(said).with(example));
         }
         let mut text = error.to_string();
         if let Some(spooled) = self.spooled {

@@ -135,10 +135,16 @@ fn a_trial_looks_at_no_more_rows_than_it_runs() {
 
 #[test]
 fn what_is_wrong_is_told_before_anything_is_sent() {
-    let place = folder(&[("tickets.csv", TICKETS), ("requests.jsonl", b"")]);
+    let files = [("tickets.csv", TICKETS), ("requests.jsonl", b""), ("rows.jsonl", b"{\"q\":1}\n")];
+    let place = folder(&files);
     for (args, code, expected) in [
         (&["run", "tickets.csv", "--embedded"][..], 2, "tickets.csv: is a table: say what is asked of each row"),
         (&["run", "tickets.csv", "--embedded"], 2, "  lote run tickets.csv --user '{{ column }}' --model auto"),
+        (
+            &["run", "rows.jsonl", "--embedded"],
+            3,
+            "lote check\n  lote run rows.jsonl --user '{{ column }}' --model auto  # with",
+        ),
         (&["run", "requests.jsonl", "--embedded", "--model", "m"], 2, "--model is for the rows of a table"),
         (&["run", "requests.jsonl", "--embedded", "--id", "x"], 2, "--id is for the rows of a table"),
         (&[&["run", "tickets.csv", "requests.jsonl", "--embedded"], &ASK[..]].concat(), 2, "a table is given alone"),
@@ -159,7 +165,7 @@ fn what_is_wrong_is_told_before_anything_is_sent() {
         let ended = lote_in(command(), place.path(), args);
         assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{args:?}: {ended:?}");
         assert!(ended.stderr.contains(expected), "{args:?}: {ended:?}");
-        assert_eq!(names(place.path()), ["requests.jsonl", "tickets.csv"], "{args:?}");
+        assert_eq!(names(place.path()), ["requests.jsonl", "rows.jsonl", "tickets.csv"], "{args:?}");
     }
     let args = ["run", "tickets.csv", "--user", "{{ bdy }}", "--model", "m", "--embedded", "--json"];
     let told = json(&lote_in(command(), place.path(), &args));
