@@ -61,7 +61,9 @@ impl Parquet {
         let mut start = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(&mut other()?, MAGIC.len() as u64), &mut start).map_err(Fault::Io)?;
         if start != MAGIC {
-            return Err(Fault::Text("the file is no Parquet: it does not begin with PAR1".to_owned()));
+            let why = "the file is no Parquet: it does not begin with PAR1; if it is CSV or JSON lines, --format says so; what is \
+                       compressed as a whole is decompressed first";
+            return Err(Fault::Text(why.to_owned()));
         }
         let reader = SerializedFileReader::new(other()?).map_err(fault)?;
         let chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
