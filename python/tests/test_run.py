@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import pickle
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -210,6 +212,20 @@ def test_options_are_those_of_the_command(
     ):
         assert word in given, given
     assert not any(word.startswith(("--detach", "--limit")) for word in given)
+
+
+@pytest.mark.parametrize("progress", [True, "print", 3])
+def test_a_progress_that_cannot_be_called_is_refused(progress: Any, texts: Texts) -> None:
+    with pytest.raises(lote.UsageError, match="progress= is a .*: give a function that takes a line, such as print"):
+        lote.run(texts("a"), dir="a.run", api_key="any", progress=progress)
+    assert not Path("a.run").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="it takes no name that is not UTF-8")
+def test_a_folder_may_have_a_name_that_is_no_utf8(gateway: lote.Gateway, texts: Texts) -> None:
+    run = lote.run(texts("a"), dir="caf\udce9.run", **gateway.service)
+    assert run.dir.name == "caf\udce9.run" and len(list(run.results())) == 1
+    assert lote.open(os.fsencode(run.dir).decode("utf-8", "surrogateescape")).status().finished
 
 
 @pytest.mark.parametrize("option", ["json", "help", "version"])
