@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List
 import lote_batch as lote
 import pytest
 from conftest import Texts, chat
+from lote_batch import _binary
 
 
 def test_a_run_goes_from_requests_to_results(gateway: lote.Gateway, place: Path, texts: Texts) -> None:
@@ -260,6 +261,16 @@ def test_runs_in_threads_are_apart(gateway: lote.Gateway, texts: Texts) -> None:
     for thread in threads:
         thread.join()
     assert {n: len(ids) for n, ids in found.items()} == {0: 1, 1: 2, 2: 3, 3: 4}
+
+
+def test_the_first_runs_may_be_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Python's answer to this is wrong when several threads are the first to ask: it is asked while the package is imported.
+    def asked(*_: object, **__: object) -> str:
+        raise AssertionError("asked by a thread")
+
+    monkeypatch.setattr("sysconfig.get_path", asked)
+    monkeypatch.setattr("sysconfig.get_scheme_names", asked)
+    assert Path(_binary.find()).exists()
 
 
 def test_a_pickled_run_has_no_key(gateway: lote.Gateway, texts: Texts) -> None:
