@@ -68,9 +68,15 @@ def failed(code: int, message: str, details: Sequence[str], data: Optional[Dict[
 
 
 def _finding(finding: Mapping[str, Any]) -> str:
+    message = finding.get("message")
+    if "rows" in finding:
+        # Of a table, whose findings are counted, or are about all of it.
+        row, more = finding.get("row"), (finding.get("rows") or 1) - 1
+        count = f" (and in {more} more)" if more else ""
+        return f"  {message}" if row is None else f"  row {row}: {message}{count}"
     custom_id = finding.get("custom_id")
     named = "" if custom_id is None else f' ("{custom_id}")'
-    return f"  line {finding.get('line')}{named}: {finding.get('message')}"
+    return f"  line {finding.get('line')}{named}: {message}"
 
 
 def start(words: Sequence[str], environment: Mapping[str, str], **streams: Any) -> subprocess.Popen[bytes]:
