@@ -71,7 +71,13 @@ def failed(code: int, message: str, details: Sequence[str], data: Optional[Dict[
 
 
 def _finding(finding: Mapping[str, Any]) -> str:
-    line, custom_id, message = finding.get("line"), finding.get("custom_id"), finding.get("message")
+    message = finding.get("message")
+    if "rows" in finding:
+        # Of a table, whose findings are counted, or are about all of it.
+        row, more = finding.get("row"), (finding.get("rows") or 1) - 1
+        count = f" (and in {more} more)" if more else ""
+        return f"  {message}" if row is None else f"  row {row}: {message}{count}"
+    line, custom_id = finding.get("line"), finding.get("custom_id")
     if line is None:
         return f"  {message}"
     named = "" if custom_id is None else f" ({quoted(custom_id)})"

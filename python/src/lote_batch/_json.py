@@ -28,6 +28,11 @@ def plain(value: object) -> object:
     return value
 
 
+def is_nothing(value: object) -> bool:
+    """Whether it is what a cell has that nothing was put into: None, NaN, NaT, or the NA of pandas."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+
+
 def absent(value: object) -> object:
     """The same without nulls in dictionaries."""
     if isinstance(value, dict):

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::exit::CliError;
@@ -59,10 +59,15 @@ impl Config {
                 return Err(refuse(format!("the config file cannot be read: {error}{named}")));
             }
         };
-        if found.is_dir() || found.len() > MOST_BYTES {
+        let mut bytes = Vec::new();
+        if !found.is_dir() {
+            // A device may have no end.
+            let read = fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+            read.map_err(|error| refuse(format!("the config file cannot be read: {error}")))?;
+        }
+        if found.is_dir() || bytes.len() as u64 > MOST_BYTES {
             return Err(refuse("this is no config file of lote: it is a folder, or longer than 1 MiB".to_owned()));
         }
-        let bytes = fs::read(path).map_err(|error| refuse(format!("the config file cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8; save it as such".to_owned()))?;
         profile::parse(&text, path.parent().unwrap_or(Path::new(""))).map(Some).map_err(refuse)
     }

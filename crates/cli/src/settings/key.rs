@@ -3,15 +3,18 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use crate::settings::profile::KeyFrom;
 use crate::shell;
 
 /// How long a command that prints a key may take: a person may have to unlock where it is kept.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often it is asked whether a command has ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How long a key may be.
 const MOST_BYTES: u64 = 64 << 10;
@@ -23,7 +26,7 @@ impl KeyFrom {
     /// Why there is none, and what to do about it.
     pub(crate) fn read(&self) -> Result<String, String> {
         let key = match self {
-            Self::Command(words) => printed(words),
+            Self::Command(words) => printed(words, PATIENCE),
             Self::File(path) => in_file(path),
         }?;
         match key.trim() {
@@ -35,11 +38,12 @@ impl KeyFrom {
 
 /// The first line that a command prints. It reads nothing, since stdin may be the requests, and what it says on stderr is
 /// not shown, since that may be anything.
-fn printed(words: &[String]) -> Result<String, String> {
+fn printed(words: &[String], patience: Duration) -> Result<String, String> {
     let [program, rest @ ..] = words else { return Err("key_command: it names no program".to_owned()) };
     // The other words may hold what nobody should see.
     let name = shell::quoted(program);
     let wrong = |what: &str| format!("key_command: {name} {what}; run it by itself to see why");
+    let begun = Instant::now();
     let (stdin, stdout, stderr) = (Stdio::null(), Stdio::piped(), Stdio::null());
     let started = Command::new(program).args(rest).stdin(stdin).stdout(stdout).stderr(stderr).spawn();
     let mut child = started.map_err(|error| format!("key_command: {name} cannot be started: {error}"))?;
@@ -53,14 +57,15 @@ fn printed(words: &[String]) -> Result<String, String> {
         // It may print more, and must not fail for it.
         let _ = io::copy(&mut stdout.into_inner().into_inner(), &mut io::sink());
     });
-    let line = match printed.recv_timeout(PATIENCE) {
-        Ok(line) => line,
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-            end(&mut child);
-            return Err(wrong(&format!("took longer than {} seconds", PATIENCE.as_secs())));
-        }
+    let line = printed.recv_timeout(patience);
+    let status =
+        until_end(&mut child, begun + patience).map_err(|error| wrong(&format!("cannot be waited for: {error}")))?;
+    let (Ok(line), Some(status)) = (line, status) else {
+        // It may have ended by itself, just now.
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(wrong(&format!("took longer than {} seconds", patience.as_secs())));
     };
-    let status = child.wait().map_err(|error| wrong(&format!("cannot be waited for: {error}")))?;
     match (status.success(), status.code()) {
         (true, _) => line.map_err(|error| wrong(&format!("printed no text: {error}"))),
         (false, Some(code)) => Err(wrong(&format!("failed with exit code {code}"))),
@@ -68,10 +73,14 @@ fn printed(words: &[String]) -> Result<String, String> {
     }
 }
 
-fn end(child: &mut Child) {
-    // It may have ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
+/// How a command ended, if it has until then. One that has printed its line may still be at work, or hang.
+fn until_end(child: &mut Child, end: Instant) -> io::Result<Option<ExitStatus>> {
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < end => std::thread::sleep(LOOK),
+            ended => return Ok(ended),
+        }
+    }
 }
 
 /// The first line of a file that only its owner, or its group, may read.
@@ -138,6 +147,15 @@ mod tests {
         }
         let nowhere = KeyFrom::Command(vec!["/nowhere/at/all".to_owned()]).read().expect_err("no such command");
         assert!(nowhere.starts_with("key_command: /nowhere/at/all cannot be started"), "{nowhere}");
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_ended() {
+        for script in ["exec sleep 600", "echo hunter22; exec sleep 600"] {
+            let words = ["sh", "-c", script].map(str::to_owned);
+            let error = printed(&words, Duration::from_millis(50)).expect_err(script);
+            assert!(error.contains("sh took longer than 0 seconds") && !error.contains("hunter22"), "{error}");
+        }
     }
 
     #[test]
