@@ -114,12 +114,12 @@ def install(what, folder, source, commands):
     stamp.write_text(made_of)
 
 
-def venv(work, requirements):
+def venv(work, requirements, interpreter=sys.executable):
     """The interpreter of a venv with these requirements."""
     folder = work / requirements.stem
     python = folder / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2"]
-    commands = [[sys.executable, "-m", "venv", "venv"], [*pip, "--requirement", requirements]]
+    commands = [[interpreter, "-m", "venv", "venv"], [*pip, "--requirement", requirements]]
     install(requirements.name, folder, requirements, commands)
     return python
 
@@ -306,6 +306,25 @@ def python(lote, work):
     must_pass("mypy", [*program, "mypy", "--cache-dir", work / "mypy", "src", "tests", "backend.py"], PACKAGE, cwd=package)
     pytest = ["pytest", "-q", "-p", "no:cacheprovider", "--basetemp", work / "pytest", "--durations", "5"]
     must_pass("the package's tests", [*program, *pytest], PACKAGE, cwd=package, more=alone)
+    try:
+        old = venv(work, HERE / "requirements-python39.txt", python39())
+    except Skip as reason:
+        say(f"skipped: the package's tests with Python 3.9: {reason}")
+        return
+    must_pass("pip installs the wheel for Python 3.9", [*pip, "--python", old, *install], PACKAGE)
+    # What needs no other package. PyPy closes what is not used any more at a later time.
+    tests = [package / "tests" / f"test_{name}.py" for name in ("errors", "gateway", "memory", "run")]
+    pytest = [old, "-m", *pytest, "-p", "no:unraisableexception", "-W", "ignore::ResourceWarning"]
+    must_pass("the package's tests with Python 3.9", [*pytest, *tests], PACKAGE, cwd=package, more=alone)
+
+
+def python39():
+    """A Python of that version, which PyPy is in Debian 12."""
+    for name in ("python3.9", "pypy3.9", "pypy3"):
+        words = [name, "-c", "import sys, venv; sys.exit(sys.version_info[:2] != (3, 9))"]
+        if shutil.which(name) and run(words, START, stderr=subprocess.DEVNULL)[0] == 0:
+            return shutil.which(name)
+    raise Skip("there is none")
 
 
 def main():
