@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import subprocess
 import sys
 import urllib.error
@@ -126,6 +127,17 @@ def test_a_gateway_ends_with_its_program() -> None:
     del gateway
     gc.collect()
     assert child.poll() is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells of the end of a process that is no child")
+def test_a_gateway_ends_with_a_program_that_is_killed() -> None:
+    program = "import time, lote_batch as lote; gateway = lote.gateway().start(); print(gateway._child.pid, flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        watched = os.pidfd_open(int(child.stdout.readline()))
+        child.kill()
+    assert select.select([watched], [], [], 60)[0]
+    os.close(watched)
 
 
 def test_faults_are_met_and_those_left_over_are_told(texts: Texts, place: Path) -> None:

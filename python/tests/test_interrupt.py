@@ -101,7 +101,7 @@ def test_a_program_that_is_killed_while_requests_are_made_sends_nothing(gateway:
         watched = os.pidfd_open(command)
         program.kill()
         # The command has a session of its own, and ends by what it reads.
-        select.select([watched], [], [])
+        assert select.select([watched], [], [], 60)[0]
         os.close(watched)
     assert not (place / "a.run").exists()
     client = openai.OpenAI(base_url=gateway.openai_url, api_key=gateway.api_key)

@@ -83,9 +83,10 @@ class Gateway:
                 words.append(f"--key-file=/dev/fd/{files[0]}")
             said = self._said = self._files.enter_context(tempfile.TemporaryFile())
             child = start(
-                ["gateway", "--json", *words],
+                # Whatever becomes of this program, even by kill -9, the other end of its stdin is closed then.
+                ["gateway", "--json", "--stop-with-stdin", *words],
                 environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 pass_fds=files,
@@ -149,7 +150,8 @@ class Gateway:
 
     def _ready(self, child: subprocess.Popen[bytes]) -> Dict[str, Any]:
         """What it prints when it listens."""
-        assert child.stdout is not None
+        assert child.stdin is not None and child.stdout is not None
+        self._files.enter_context(child.stdin)
         self._files.enter_context(child.stdout)
         line, end = b"", time.monotonic() + START
         while not line.endswith(b"\n"):
