@@ -100,7 +100,8 @@ def test_the_wheel_has_what_it_needs() -> None:
         names = {name for name in wheel.namelist()}
     version = metadata.version("lote-batch")
     laid = f"lote_batch-{version}.data"
-    for name in ("lote_batch/py.typed", f"{laid}/scripts/lote", *(f"{laid}/data/{name}" for name in PRINTED)):
+    licences = [f"lote_batch-{version}.dist-info/licenses/LICENSE-{name}" for name in ("MIT", "APACHE")]
+    for name in ("lote_batch/py.typed", f"{laid}/scripts/lote", *licences, *(f"{laid}/data/{name}" for name in PRINTED)):
         assert name in names, sorted(names)
     about = metadata.metadata("lote-batch")
     assert about["Requires-Python"] == ">=3.9" and about["License-Expression"] == "MIT OR Apache-2.0"
