@@ -153,7 +153,7 @@ const STEPS: [Step; 20] = [
         excused: None,
     },
     Step {
-        // With an example, so that dependencies have the features that tests ask for, and were checked by `lints`.
+        // With an example, so that dependencies have the features that tests ask for, and were checked by `full-lints`.
         name: "docs",
         runs: Runs::Cargo(
             &[
@@ -164,11 +164,15 @@ const STEPS: [Step; 20] = [
                 "--example",
                 "first_batch",
                 "--features",
-                "lote/blocking,lote/schema,lote/webhook",
+                "lote-cli/full,lote/blocking,lote/schema,lote/webhook,lote-lines/schemas",
             ],
-            &[("RUSTDOCFLAGS", "-D warnings")],
+            &[("RUSTDOC", ".ci/rustdoc"), ("RUSTDOCFLAGS", "-D warnings --cfg docsrs")],
         ),
-        needs: &[],
+        needs: &[Need {
+            program: Program::Shell,
+            words: &["-c", "command -v rustdoc"],
+            otherwise: "there is no shell",
+        }],
         fix: "correct what rustdoc says above",
         excused: None,
     },
