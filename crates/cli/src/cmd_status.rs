@@ -90,10 +90,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
         if text != before {
             match args.json {
                 true => out::line(&text)?,
-                false => out::lines(lines(&status).iter().flat_map(|line| match layout::columns() {
-                    Some(columns) => layout::listed(line, columns),
-                    None => vec![line.clone()],
-                }))?,
+                false => out::lines(lines(&status).iter().flat_map(|line| on_screen(line)))?,
             }
             before = text;
         }
@@ -105,6 +102,14 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
 }
 
 /// The only run in the current folder. What was passed over, since it cannot be read, is told.
+/// A line in as many as the terminal needs; in a pipe it is one.
+fn on_screen(line: &str) -> Vec<String> {
+    match layout::columns() {
+        Some(columns) => layout::listed(line, columns),
+        None => vec![line.to_owned()],
+    }
+}
+
 fn only_run() -> Result<PathBuf, CliError> {
     let runs = list(".").map_err(|error| CliError::usage(error.to_string()))?;
     let (runs, unread): (Vec<_>, Vec<_>) = runs.into_iter().partition(Result::is_ok);
@@ -148,7 +153,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
                 status.folder = here(&status.folder);
                 match args.json {
                     true => out::line(json(&status)?)?,
-                    false => out::text(format_args!(
+                    false => out::lines(on_screen(&format!(
                         "{}  {}  {}{}  begun {}",
                         shell::quoted(&status.folder),
                         phase(&status),
@@ -160,7 +165,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
                             .map(|cost| format!(", {cost}"))
                             .unwrap_or_default(),
                         status.begun_at
-                    ))?,
+                    )))?,
                 }
             }
             Err(error) => {

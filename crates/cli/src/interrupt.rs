@@ -102,6 +102,14 @@ impl Stop {
             std::future::pending::<()>().await;
         }
     }
+
+    /// What comes of this; none when the process is asked to stop before.
+    pub(crate) async fn unless_asked<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.asked() => None,
+        }
+    }
 }
 
 /// Lets a write beyond the limit on the size of files (`ulimit -f`) fail as one to a full disk does, in place of the
