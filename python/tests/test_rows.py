@@ -68,10 +68,11 @@ def test_a_table_in_a_file_is_rows(gateway: lote.Gateway) -> None:
 
 def test_values_are_written_as_people_write_them() -> None:
     given: Dict[str, Any] = {
-        "nothing": [None, float("nan"), pandas.NA, pandas.NaT, numpy.float64("nan")],
+        "nothing": [None, float("nan"), pandas.NA, pandas.NaT, numpy.float64("nan"), numpy.datetime64("NaT")],
         "day": datetime.date(2026, 1, 2),
         "time": datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.timezone.utc),
         "stamp": pandas.Timestamp("2026-01-02 03:04:05"),
+        "instant": numpy.datetime64("2026-01-02T03:04:05", "ns"),
         "amount": decimal.Decimal("1.50"),
         "id": uuid.UUID(int=7),
         "kind": Kind.BUG,
@@ -81,10 +82,11 @@ def test_values_are_written_as_people_write_them() -> None:
     }
     assert rows([given]) == [
         {
-            "nothing": [None] * 5,
+            "nothing": [None] * 6,
             "day": "2026-01-02",
             "time": "2026-01-02T03:04:00+00:00",
             "stamp": "2026-01-02T03:04:05",
+            "instant": "2026-01-02T03:04:05.000000000",
             "amount": "1.50",
             "id": "00000000-0000-0000-0000-000000000007",
             "kind": "bug",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import pickle
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Callable, Dict, List
 import lote_batch as lote
 import pytest
 from conftest import Texts, chat
+from lote_batch import _binary
 
 
 def test_a_run_goes_from_requests_to_results(gateway: lote.Gateway, place: Path, texts: Texts) -> None:
@@ -212,6 +215,20 @@ def test_options_are_those_of_the_command(
     assert not any(word.startswith(("--detach", "--limit")) for word in given)
 
 
+@pytest.mark.parametrize("progress", [True, "print", 3])
+def test_a_progress_that_cannot_be_called_is_refused(progress: Any, texts: Texts) -> None:
+    with pytest.raises(lote.UsageError, match="progress= is a .*: give a function that takes a line, such as print"):
+        lote.run(texts("a"), dir="a.run", api_key="any", progress=progress)
+    assert not Path("a.run").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="it takes no name that is not UTF-8")
+def test_a_folder_may_have_a_name_that_is_no_utf8(gateway: lote.Gateway, texts: Texts) -> None:
+    run = lote.run(texts("a"), dir="caf\udce9.run", **gateway.service)
+    assert run.dir.name == "caf\udce9.run" and len(list(run.results())) == 1
+    assert lote.open(os.fsencode(run.dir).decode("utf-8", "surrogateescape")).status().finished
+
+
 @pytest.mark.parametrize("option", ["json", "help", "version"])
 def test_options_that_are_the_packages_own_are_refused(option: str, texts: Texts) -> None:
     options: Dict[str, Any] = {option: True}
@@ -244,6 +261,16 @@ def test_runs_in_threads_are_apart(gateway: lote.Gateway, texts: Texts) -> None:
     for thread in threads:
         thread.join()
     assert {n: len(ids) for n, ids in found.items()} == {0: 1, 1: 2, 2: 3, 3: 4}
+
+
+def test_the_first_runs_may_be_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Python's answer to this is wrong when several threads are the first to ask: it is asked while the package is imported.
+    def asked(*_: object, **__: object) -> str:
+        raise AssertionError("asked by a thread")
+
+    monkeypatch.setattr("sysconfig.get_path", asked)
+    monkeypatch.setattr("sysconfig.get_scheme_names", asked)
+    assert Path(_binary.find()).exists()
 
 
 def test_a_pickled_run_has_no_key(gateway: lote.Gateway, texts: Texts) -> None:

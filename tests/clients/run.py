@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import queue
+import shlex
 import shutil
 import signal
 import subprocess
@@ -280,17 +281,20 @@ def tables(lote, work):
 def python(lote, work):
     tools = venv(work, HERE / "requirements-python.txt")
     package, program = ROOT / "python", [tools, "-m"]
-    vermin = [tools.with_name("vermin"), "--no-tips", "-t=3.9-", "--violations", package / "src"]
+    vermin = [tools.with_name("vermin"), "--no-tips", "-t=3.9-", "--violations", package / "src", package / "backend.py"]
     must_pass("the package is for Python 3.9", vermin, PACKAGE)
     wheels = work / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     # Of the program that is built: see cargo_of_the_workspace.py. The wheel stays here, so that its size is no matter.
-    build = [*program, "maturin", "build", "--profile", "dev", "--compatibility", "linux", "--compression-level", "1"]
-    build += ["--target-dir", lote.parent.parent, "--out", wheels]
-    cargo = {"CARGO": str(HERE / "cargo_of_the_workspace.py"), "LOTE_CARGO": os.environ.get("CARGO", "cargo")}
-    must_pass("maturin makes the wheel", build, PACKAGE, cwd=package, more=cargo)
-    (wheel,) = wheels.glob("*.whl")
+    build = ["--profile", "dev", "--compatibility", "linux", "--compression-level", "1"]
+    build += ["--target-dir", str(lote.parent.parent)]
     pip = [*program, "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    made = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, package]
+    cargo = {"CARGO": str(HERE / "cargo_of_the_workspace.py"), "LOTE_CARGO": os.environ.get("CARGO", "cargo")}
+    # Maturin is looked for on PATH.
+    cargo |= {"MATURIN_PEP517_ARGS": shlex.join(build), "PATH": f"{tools.parent}{os.pathsep}{os.environ['PATH']}"}
+    must_pass("pip makes the wheel, by maturin", made, PACKAGE, more=cargo)
+    (wheel,) = wheels.glob("*.whl")
     install = ["install", "--no-index", "--no-deps", "--force-reinstall", wheel]
     # One that has nothing but the wheel, and the one in which the tests run.
     bare = work / "bare"
@@ -299,7 +303,7 @@ def python(lote, work):
     must_pass("pip installs the wheel beside the tools", [*pip, *install], PACKAGE)
     # Neither what is built here nor another lote may take the place of the wheel's.
     alone = {"LOTE_BIN": "/nowhere", "LOTE_TEST_BARE": str(bare / "bin" / "python"), "LOTE_TEST_WHEEL": str(wheel)}
-    must_pass("mypy", [*program, "mypy", "--cache-dir", work / "mypy", "src", "tests"], PACKAGE, cwd=package)
+    must_pass("mypy", [*program, "mypy", "--cache-dir", work / "mypy", "src", "tests", "backend.py"], PACKAGE, cwd=package)
     pytest = ["pytest", "-q", "-p", "no:cacheprovider", "--basetemp", work / "pytest", "--durations", "5"]
     must_pass("the package's tests", [*program, *pytest], PACKAGE, cwd=package, more=alone)
 

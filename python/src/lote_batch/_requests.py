@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 from . import _rows
-from ._json import absent, encode, is_nothing, plain
+from ._json import absent, encode, is_nothing, plain, quoted
 from .errors import RequestError, UsageError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _line(number: int, item: object, url: str) -> bytes:
     if not isinstance(custom_id, str):
         kind = type(custom_id).__name__
         raise RequestError(f"{where}: custom_id is a {kind}: make it a text, as by str(); nothing was sent")
-    where = f'{where} ("{custom_id[:64]}")'
+    where = f"{where} ({quoted(custom_id)})"
     if request.get("body") is None:
         raise RequestError(f"{where}: it has no body, which is what the endpoint takes; nothing was sent")
     if not isinstance(plain(request["body"]), dict):

@@ -69,5 +69,8 @@ def _value(value: object) -> object:
         return os.fsdecode(value)
     if isinstance(value, enum.Enum):
         return _value(value.value)
+    if type(value).__name__ == "datetime64":
+        # Of numpy, whose NaT equals nothing, not even itself.
+        return str(value) if value == value else None
     known = plain(value)
     return value if known is value else _value(known)

@@ -191,7 +191,7 @@ def _call(
             message = "interrupted; the run is finished"
         elif ended.code == -signal.SIGINT:
             # It had not begun to listen for it, and so not to work.
-            message = "interrupted; nothing was sent"
+            message = "interrupted before anything was done"
         elif ended.code < 0:
             message = "interrupted; the command was killed, and what the run has done until then is in its folder"
         if folder is not None and (folder / "run.json").exists():
@@ -202,8 +202,10 @@ def _call(
 
 def _ended(ended: Ended, options: Mapping[str, object], run: Optional[Run], asked: Optional[Path] = None) -> Run:
     """The run, when there is what was asked for."""
-    folder = _folder(ended.data) or asked
-    if run is None and folder is not None and (folder / "run.json").exists():
+    # With ``new`` it is another than was asked for. A name that is no UTF-8 is not as the command prints it.
+    there = (folder for folder in (_folder(ended.data), asked) if folder is not None and (folder / "run.json").exists())
+    folder = next(there, None)
+    if run is None and folder is not None:
         run = Run(folder)
     if run is not None:
         run._service = {name: value for name, value in options.items() if name in _options.SERVICE}
