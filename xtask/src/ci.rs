@@ -77,7 +77,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 22] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -195,6 +195,28 @@ const STEPS: [Step; 20] = [
         excused: None,
     },
     Step {
+        // The unit tests of what the full shape adds to the crates; `tests` has run all others.
+        name: "full-units",
+        runs: Runs::Cargo(
+            &[
+                "test",
+                "--workspace",
+                "--features",
+                "lote-cli/full",
+                "--lib",
+                "--",
+                "blobs::",
+                "expect::",
+                "postgres::",
+                "tokens::",
+            ],
+            &[],
+        ),
+        needs: &[],
+        fix: "correct what the tests say above",
+        excused: None,
+    },
+    Step {
         name: "schemathesis",
         runs: Runs::Outside("schemathesis"),
         needs: &PYTHON,
@@ -236,6 +258,20 @@ const STEPS: [Step; 20] = [
             otherwise: "PostgreSQL's programs are not installed",
         }],
         fix: "correct the gateway's state as the tests say above",
+        excused: None,
+    },
+    Step {
+        name: "cluster-lints",
+        runs: Runs::Cargo(
+            &["clippy", "--manifest-path", "tests/cluster/Cargo.toml", "--all-targets", "--", "-D", "warnings"],
+            &[("CARGO_TARGET_DIR", "target/cluster")],
+        ),
+        needs: &[Need {
+            program: Program::Cargo,
+            words: &["clippy", "--version"],
+            otherwise: "clippy is not installed",
+        }],
+        fix: "correct what clippy says above",
         excused: None,
     },
     Step {

@@ -184,7 +184,7 @@ pub(crate) fn run(args: BatchesArgs) -> Result<Exit, CliError> {
 
 async fn create(args: CreateArgs) -> Result<Exit, CliError> {
     let options = args.batch.options()?;
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     let create = client.batches().create(&args.input_file_id, args.endpoint).options(options);
     let batch = create.send().await.map_err(|error| {
         let hint = match error.batch_id() {
@@ -204,7 +204,7 @@ async fn create(args: CreateArgs) -> Result<Exit, CliError> {
 }
 
 async fn get(args: GetArgs) -> Result<Exit, CliError> {
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     out::json(&client.batches().get(&args.id).await?).await?;
     Ok(Exit::Success)
 }
@@ -220,7 +220,7 @@ async fn list(args: ListArgs, json: bool) -> Result<Exit, CliError> {
     });
     let wanted = Wanted::new(&args.since, is_one)?;
     let shown = listing::batches(json);
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     let mut list = client.batches().list();
     if let Some(id) = &args.after {
         list = list.after(id);
@@ -237,7 +237,7 @@ async fn list(args: ListArgs, json: bool) -> Result<Exit, CliError> {
 }
 
 async fn cancel(args: CancelArgs) -> Result<Exit, CliError> {
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     out::json(&client.batches().cancel(&args.id).await?).await?;
     Ok(Exit::Success)
 }

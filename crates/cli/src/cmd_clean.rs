@@ -85,17 +85,17 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, CliError> {
         print_remote(args, &CleanedRemote::default())?;
         return Ok(Exit::Success);
     }
-    let client = args.service.client()?;
     let (as_json, folder) = (args.json, &args.run);
-    let run = Run::open(&client, folder).on_progress(move |progress| {
-        if let (Progress::Cleaned(file), false) = (&progress, as_json) {
-            // Each as it goes: what was deleted is known even if this ends early.
-            let _ = out::text(told(file));
-        }
-    });
     let line = args.service.again("clean").word(folder).switch("--remote");
     let stopped = || again::interrupted("the files that are left stay at the service", line, "goes on");
     interrupt::drive_or(stopped, async {
+        let client = args.service.client().await?;
+        let run = Run::open(&client, folder).on_progress(move |progress| {
+            if let (Progress::Cleaned(file), false) = (&progress, as_json) {
+                // Each as it goes: what was deleted is known even if this ends early.
+                let _ = out::text(told(file));
+            }
+        });
         let cleaned = run.delete_remote(how).await.map_err(|error| refused(&error))?;
         print_remote(args, &cleaned)?;
         Ok(if cleaned.is_whole() { Exit::Success } else { Exit::Incomplete })

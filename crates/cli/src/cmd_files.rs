@@ -225,7 +225,7 @@ pub(crate) fn run(args: FilesArgs) -> Result<Exit, CliError> {
 }
 
 async fn upload(args: UploadArgs) -> Result<Exit, CliError> {
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     let mut bar = None;
     let mut upload = if input::is_dash(&args.path) {
         client.files().upload_reader(tokio::io::stdin(), "stdin", args.purpose)
@@ -260,7 +260,7 @@ async fn upload(args: UploadArgs) -> Result<Exit, CliError> {
 }
 
 async fn get(args: GetArgs) -> Result<Exit, CliError> {
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     out::json(&client.files().get(&args.id).await?).await?;
     Ok(Exit::Success)
 }
@@ -268,7 +268,7 @@ async fn get(args: GetArgs) -> Result<Exit, CliError> {
 async fn list(args: ListArgs, json: bool) -> Result<Exit, CliError> {
     let wanted = Wanted::new(&args.since, None)?;
     let shown = listing::files(json);
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     let mut list = client.files().list();
     if let Some(id) = &args.after {
         list = list.after(id);
@@ -306,7 +306,7 @@ fn content_again(args: &ContentArgs, output: &Path) -> CommandLine {
 }
 
 async fn content(args: &ContentArgs) -> Result<Exit, CliError> {
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     if input::is_dash(&args.output) {
         print(client.files().verified_content(&args.id).await?).await?;
     } else {
@@ -372,7 +372,7 @@ fn is_closed_stdout(error: &lote::Error) -> bool {
 }
 
 async fn delete(args: DeleteArgs) -> Result<Exit, CliError> {
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     let deletion = client.files().delete(&args.id).await?;
     out::json(&deletion).await?;
     if deletion.deleted {

@@ -24,7 +24,7 @@ use crate::interrupt::{self, Stop};
 use crate::out;
 use crate::values;
 
-/// Run the embedded gateway alone
+/// Serve a batch API here: a built-in model for tests, or before a server of yours
 ///
 /// Serves the batch and file endpoints with a built-in model that reads the prompt, under two
 /// base URLs: as MKA1 under /api/v1/llm, as OpenAI under /v1. No account, no network; nothing

@@ -240,7 +240,10 @@ impl<'a> There<'a> {
         let course = Course { args, service, reach, embedded, inputs: &[], spooled: None, table: None };
         interrupt::drive_run(embedded, async |stop| {
             if !embedded {
-                let client = match self.service.client() {
+                let Some(client) = stop.unless_asked(self.service.client()).await else {
+                    return self.course.before_it_began(CliError::interrupted());
+                };
+                let client = match client {
                     // What came of a finished run is told without a key: nothing is asked of the service.
                     Err(error) if self.only_reads => {
                         let Ok(keyless) = self.service.keyless() else { return Err(error) };

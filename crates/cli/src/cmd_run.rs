@@ -197,7 +197,10 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
             inside.shutdown().await;
             ended
         } else {
-            let run = match args.service.client_or_embedded() {
+            let Some(client) = stop.unless_asked(args.service.client_or_embedded()).await else {
+                return args.course.before_it_began(CliError::interrupted());
+            };
+            let run = match client {
                 // A finished run is told, and its -o written, without a call.
                 Err(error) => finished(args, &requests, spooled).await.ok_or(error)?,
                 Ok(client) => plan(args, &requests, spooled, &client)?,

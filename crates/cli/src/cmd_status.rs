@@ -90,10 +90,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
         if text != before {
             match args.json {
                 true => out::line(&text)?,
-                false => out::lines(lines(&status).iter().flat_map(|line| match layout::columns() {
-                    Some(columns) => layout::listed(line, columns),
-                    None => vec![line.clone()],
-                }))?,
+                false => out::lines(lines(&status).iter().flat_map(|line| on_screen(line)))?,
             }
             before = text;
         }
@@ -101,6 +98,14 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
             return Ok(Exit::Success);
         }
         std::thread::sleep(WATCHED);
+    }
+}
+
+/// A line in as many as the terminal needs; in a pipe it is one.
+fn on_screen(line: &str) -> Vec<String> {
+    match layout::columns() {
+        Some(columns) => layout::listed(line, columns),
+        None => vec![line.to_owned()],
     }
 }
 
@@ -148,7 +153,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
                 status.folder = here(&status.folder);
                 match args.json {
                     true => out::line(json(&status)?)?,
-                    false => out::text(format_args!(
+                    false => out::lines(on_screen(&format!(
                         "{}  {}  {}{}  begun {}",
                         shell::quoted(&status.folder),
                         phase(&status),
@@ -160,7 +165,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<Exit, CliError> {
                             .map(|cost| format!(", {cost}"))
                             .unwrap_or_default(),
                         status.begun_at
-                    ))?,
+                    )))?,
                 }
             }
             Err(error) => {

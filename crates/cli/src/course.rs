@@ -220,6 +220,9 @@ impl Course<'_> {
             let (own, folder) = (shell::quoted(&own), shell::quoted(&folder));
             bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
         }
+        if reach.only_reads() && lote::run::status(&folder).is_ok_and(|status| status.phase == RunPhase::Finished) {
+            self.finished_before(&folder).into_iter().for_each(|said| bar.note(said));
+        }
         let run = run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote);
         bar.follow(&folder);
         let run = shown(reach.one_by_one.apply(run), &bar);
@@ -256,9 +259,20 @@ impl Course<'_> {
         let folder = run.folder_path();
         match run.finished().await {
             Ok(None) => Ok(None),
-            Ok(Some(report)) => self.end(Ok(Some(report)), &folder).map(Some),
+            Ok(Some(report)) => {
+                self.finished_before(&folder).into_iter().for_each(out::note);
+                self.end(Ok(Some(report)), &folder).map(Some)
+            }
             Err(error) => self.end(Err(error), &folder).map(Some),
         }
+    }
+
+    /// What is said to people of a run that was finished when it was asked for: what comes of it looks like that of one that
+    /// was run just now.
+    fn finished_before(&self, folder: &Path) -> Option<String> {
+        let another = if self.inputs.is_empty() { "" } else { "; --new begins another" };
+        let said = || format!("{}: finished before, and nothing is sent{another}", shell::quoted(folder));
+        (!self.args.json).then(said)
     }
 
     /// Cancels the run, and fetches what it finished.

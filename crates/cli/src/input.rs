@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -95,6 +95,32 @@ pub(crate) fn open_as_is(path: &Path) -> Result<Box<dyn BufRead + Send>, CliErro
         return Err(CliError::usage(format!("{}: is a folder; name a file in it", shown(path))));
     }
     Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+}
+
+/// The whole of a file that is small: of one that has no end, such as a device, no more than this is in memory.
+///
+/// # Errors
+/// When it cannot be read, or has more bytes.
+pub(crate) fn whole(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The whole of a file of text, without the mark that some editors put before it.
+///
+/// # Errors
+/// With exit 2 when it cannot be read, has more bytes, or is no UTF-8.
+pub(crate) fn whole_text(path: &Path, most: u64) -> Result<String, CliError> {
+    let bytes = whole(path, most).map_err(|error| cannot_read(path, &error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to() + 1;
+        CliError::usage(format!("{}: is not valid UTF-8 at byte {at}; save it as UTF-8", shown(path)))
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// The error of a file that cannot be opened or read, or of the temporary file that what is read of it is kept in.

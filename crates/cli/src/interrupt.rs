@@ -102,6 +102,14 @@ impl Stop {
             std::future::pending::<()>().await;
         }
     }
+
+    /// What comes of this; none when the process is asked to stop before.
+    pub(crate) async fn unless_asked<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.asked() => None,
+        }
+    }
 }
 
 /// Resolves when nothing more comes on standard input. A thread of its own reads it, for which nobody waits.

@@ -86,7 +86,8 @@ pub(crate) fn parted(line: &str, most: usize) -> Vec<String> {
     line.split("; ").map(str::to_owned).collect()
 }
 
-/// A line of several things, in as many lines as the terminal needs: those that follow stand further in.
+/// A line of several things, in as many lines as the terminal needs: those that follow stand further in. Between things a
+/// line ends sooner than within one, and within a word never.
 pub(crate) fn listed(line: &str, most: usize) -> Vec<String> {
     let further = line.chars().take_while(|c| *c == ' ').count() + 4;
     let mut lines = vec![String::new()];
@@ -100,7 +101,26 @@ pub(crate) fn listed(line: &str, most: usize) -> Vec<String> {
         }
         lines.push(format!("{}{thing}", " ".repeat(further)));
     }
-    lines
+    lines.iter().flat_map(|line| worded(line, &" ".repeat(further), most)).collect()
+}
+
+/// A line of ours in as many lines as the terminal needs, each of whole words: a terminal would break an id or a URL where
+/// its last column is. Those that follow begin with this.
+pub(crate) fn worded(line: &str, following: &str, most: usize) -> Vec<String> {
+    // What others have said has no ends of lines of its own.
+    let line = visible(line);
+    if width(&line) <= most {
+        return vec![line.into_owned()];
+    }
+    let text = line.trim_start_matches(' ');
+    let options = textwrap::Options::new(most)
+        .initial_indent(&line[..line.len() - text.len()])
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
+        .subsequent_indent(following);
+    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
 }
 
 /// A length of time in one unit, such as `45s`, `12m`, `3h` or `2d`.
@@ -158,6 +178,25 @@ mod tests {
         // What is longer than the terminal by itself is whole.
         assert_eq!(listed("a, bb-and-long, c", 4), ["a,", "    bb-and-long,", "    c"]);
         assert_eq!(listed("", 4), [""]);
+        let line = "  shard 1: created, batch batch_1234567890 (in_progress), 1 of 2 lines";
+        let parts =
+            ["  shard 1: created,", "      batch batch_1234567890", "      (in_progress),", "      1 of 2 lines"];
+        assert_eq!(listed(line, 30), parts);
+    }
+
+    #[test]
+    fn a_line_ends_between_words_and_every_word_is_there() {
+        let line = "error: the batch batch_1234567890 is not  there, at http://127.0.0.1:8787/v1; look-for another";
+        for most in 1..100 {
+            let lines = worded(line, "", most);
+            assert_eq!(
+                lines.join(" ").split_whitespace().collect::<Vec<_>>(),
+                line.split_whitespace().collect::<Vec<_>>()
+            );
+            assert!(lines.iter().all(|line| width(line) <= most || !line.contains(' ')), "{most}: {lines:?}");
+        }
+        assert_eq!(worded(line, "", 99), [line]);
+        assert_eq!(worded("a b\n\u{1b}c d", "  ", 10), ["a", "  b\\n\\u{1b}c", "  d"]);
     }
 
     #[test]

@@ -30,6 +30,8 @@ mod expect;
 mod export;
 mod fetch;
 mod full;
+#[cfg(feature = "full")]
+mod guard;
 mod input;
 mod interrupt;
 mod invoice;

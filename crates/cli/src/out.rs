@@ -11,6 +11,7 @@ use lote::text::{is_hidden, visible};
 use serde::Serialize;
 
 use crate::exit::CliError;
+use crate::layout;
 
 /// A number and what it counts, such as `1 finding` or `2 findings`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
@@ -196,22 +197,42 @@ pub(crate) fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
+/// Whether nothing is to be said but errors and results.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 /// Whether progress is shown: on a terminal, unless nothing is to be said.
 pub(crate) fn shows_progress() -> bool {
-    !QUIET.load(Ordering::Relaxed) && io::stderr().is_terminal()
+    !is_quiet() && io::stderr().is_terminal()
 }
 
 /// Prints one line of text for people to stderr, made visible as by [`text`], unless they want to hear of errors alone.
 pub(crate) fn note(text: impl Display) {
-    if !QUIET.load(Ordering::Relaxed) {
+    if !is_quiet() {
         problem(text);
     }
 }
 
 /// Prints one line of text to stderr, as [`note`] does, that belongs to an error: it is never left out.
 pub(crate) fn problem(text: impl Display) {
-    // When stderr fails there is nowhere to report it.
-    let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
+    let mut stderr = io::stderr().lock();
+    for line in on_stderr(&text.to_string()) {
+        // When stderr fails there is nowhere to report it.
+        let _ = writeln!(stderr, "{line}");
+    }
+}
+
+/// A line made visible; on a terminal that is too narrow, several of whole words, of which those that follow stand further in
+/// than any line of ours begins: words of others must not look like one. A command to copy stays one line.
+fn on_stderr(line: &str) -> Vec<String> {
+    let text = line.trim_start_matches(' ');
+    let indent = &line[..line.len() - text.len()];
+    let is_command = !indent.is_empty() && text.starts_with("lote ");
+    if is_command || !io::stderr().is_terminal() {
+        return vec![visible(line).into_owned()];
+    }
+    layout::worded(line, &format!("{indent}    "), layout::columns_of_stderr())
 }
 
 /// Prints one line of JSON to stderr, as [`line`] does: a result, where stdout has another.
@@ -228,9 +249,9 @@ pub(crate) fn error(error: &CliError) {
 /// Prints the first line of an error. Where the terminal has colours they come and go by the rules that clap's help
 /// follows too (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`), none in a pipe.
 pub(crate) fn error_line(message: impl Display) {
-    let message = message.to_string();
+    let lines = on_stderr(&format!("error: {message}"));
     let mut stderr = AutoStream::auto(io::stderr().lock());
-    let _ = writeln!(stderr, "{RED}error:{PLAIN} {}", visible(&message));
+    let _ = writeln!(stderr, "{RED}error:{PLAIN}{}", lines.join("\n").trim_start_matches("error:"));
 }
 
 /// Prints one line of text to stdout, as [`text`] does, that tells of a success: green where the terminal has colours.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::OnceLock;
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, FromArgMatches};
@@ -13,6 +13,9 @@ use crate::input;
 use crate::out;
 use crate::settings::{Given, Key, Made, Settings, Source};
 use crate::shell::CommandLine;
+
+/// How long a file of certificates may be: those that systems come with have a quarter of a megabyte.
+const MOST_CERTIFICATES: u64 = 16 << 20;
 
 /// Which service, and who asks.
 #[derive(Args)]
@@ -152,21 +155,22 @@ impl ServiceArgs {
     ///
     /// # Errors
     /// With exit 2 when there is no key or a setting cannot be used. Nothing is sent.
-    pub(crate) fn client(&self) -> Result<Client, CliError> {
-        self.client_or("lote gateway runs a service on this machine, with a built-in model and for any key")
+    pub(crate) async fn client(&self) -> Result<Client, CliError> {
+        self.client_or("lote gateway runs a service on this machine, with a built-in model and for any key").await
     }
 
     /// The same, of a command that has `--embedded`.
     ///
     /// # Errors
     /// As [`client`](Self::client).
-    pub(crate) fn client_or_embedded(&self) -> Result<Client, CliError> {
+    pub(crate) async fn client_or_embedded(&self) -> Result<Client, CliError> {
         self.client_or(
             "--embedded runs the same with a built-in model inside this command, and lote gateway for other programs as well",
         )
+        .await
     }
 
-    fn client_or(&self, without_an_account: &str) -> Result<Client, CliError> {
+    async fn client_or(&self, without_an_account: &str) -> Result<Client, CliError> {
         let settings = self.settings()?;
         let builder = builder(settings)?;
         let Some(key) = &settings.key else {
@@ -179,7 +183,7 @@ impl ServiceArgs {
         };
         let text = match &key.value {
             Key::Text(text) => text.clone(),
-            Key::Kept(kept) => kept.read().map_err(|why| {
+            Key::Kept(kept) => kept.read().await.map_err(|why| {
                 CliError::usage(format!("no API key: {why}; nothing was sent")).with(settings.blame(Some(key)))
             })?,
         };
@@ -273,7 +277,7 @@ fn builder(settings: &Settings) -> Result<ClientBuilder, CliError> {
             .dialect(loaded.map_err(|error| CliError::from(error).with(settings.blame(settings.dialect.as_ref())))?);
     }
     if let Some(Made { value: path, .. }) = &settings.ca_cert {
-        let pem = fs::read(path).map_err(|error| {
+        let pem = input::whole(path, MOST_CERTIFICATES).map_err(|error| {
             let refused = CliError::usage(format!("certificates: {}: {error}", path.display()));
             refused.with(settings.blame(settings.ca_cert.as_ref()))
         })?;
@@ -329,14 +333,14 @@ mod tests {
         given(&["--base-url", base_url, "--api-key", api_key])
     }
 
-    #[test]
-    fn settings_become_a_client() {
+    #[tokio::test]
+    async fn settings_become_a_client() {
         for (url, expected) in [
             ("http://127.0.0.1:1", "http://127.0.0.1:1/api/v1/llm"),
             ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
             ("", "https://apigw.mka1.com/api/v1/llm"),
         ] {
-            let client = args(url, "mk-1").client();
+            let client = args(url, "mk-1").client().await;
             assert_eq!(client.as_ref().map(Client::base_url).ok(), Some(expected), "{client:?}");
         }
     }
@@ -356,25 +360,25 @@ mod tests {
         assert!(!with_secrets.again("files list").to_string().contains("hunter22"));
     }
 
-    #[test]
-    fn what_cannot_be_used_is_exit_2() {
+    #[tokio::test]
+    async fn what_cannot_be_used_is_exit_2() {
         for (url, key, expected) in [
             ("", "", "no API key: set LOTE_API_KEY"),
             ("", " \n", "no API key: set LOTE_API_KEY"),
             ("ftp://127.0.0.1", "mk-1", ""),
             ("not a url", "mk-1", ""),
         ] {
-            let error = args(url, key).client().expect_err(url);
+            let error = args(url, key).client().await.expect_err(url);
             assert_eq!(error.exit(), Exit::Usage, "{url}: {error}");
             assert!(error.to_string().contains(expected), "{url}: {error}");
         }
     }
 
-    #[test]
-    fn certificates_that_cannot_be_read_are_exit_2() {
+    #[tokio::test]
+    async fn certificates_that_cannot_be_read_are_exit_2() {
         for path in ["/nowhere/at/all.pem", "Cargo.toml"] {
             let args = given(&["--api-key", "mk-1", "--ca-cert", path]);
-            let error = args.client().expect_err(path);
+            let error = args.client().await.expect_err(path);
             assert_eq!(error.exit(), Exit::Usage, "{error}");
             assert!(error.to_string().contains("certificates"), "{error}");
         }

@@ -20,9 +20,17 @@ pub struct Foreign {
     advice: &'static str,
 }
 
+impl Foreign {
+    /// The same, of a file that was to hold this in place of lines of JSON, such as `CSV`.
+    #[must_use]
+    pub fn in_place_of(&self, expected: &str) -> String {
+        format!("the file is {}, not {expected}: {}", self.what, self.advice)
+    }
+}
+
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the file is {}, not lines of JSON: {}", self.what, self.advice)
+        f.write_str(&self.in_place_of("lines of JSON"))
     }
 }
 

@@ -139,7 +139,7 @@ fn wait_again<'a>(args: &WaitArgs, ids: impl IntoIterator<Item = &'a BatchId>) -
 
 /// `one_a_line` prints even a single batch on one line.
 pub(super) async fn run(args: &WaitArgs, seen: &Seen, one_a_line: bool) -> Result<Exit, CliError> {
-    let client = args.service.client()?;
+    let client = args.service.client().await?;
     let end = args.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
     let waiting = Waiting { client: &client, args, seen, end };
     match distinct(&args.ids).as_slice() {

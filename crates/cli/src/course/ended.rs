@@ -110,7 +110,7 @@ fn for_people(report: &Report, columns: usize, export: Option<CommandLine>) -> V
         lines.push("answers:".to_owned());
         lines.extend(answers);
     }
-    if report.joined.lines == 0 {
+    if report.joined.lines == 0 || out::is_quiet() {
         return lines;
     }
     let command = |name: &str| CommandLine::new(name).word(&report.folder);

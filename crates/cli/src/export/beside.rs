@@ -9,6 +9,7 @@ use super::cell::Cell;
 use crate::exit::CliError;
 use crate::input;
 use crate::interrupt::Interrupt;
+use crate::prepare::findings::delimiter_advice;
 use crate::prepare::json;
 use crate::prepare::rows::{self, Fault, Format, Row, Rows};
 use crate::prepare::template::Refusal;
@@ -60,7 +61,7 @@ impl Beside {
         while let Some(row) = self.next(&mut rows)? {
             let id = self.id.render(&row).map_err(|refusal| {
                 let (Refusal::Template(why) | Refusal::Row(why) | Refusal::Undefined(why)) = refusal;
-                self.at_row(row.number, row.line, &why)
+                self.at_row(row.number, row.line, &why).with(self.delimiter_advice(&rows))
             })?;
             let cells = names.iter().map(|name| self.cell(&row, name)).collect::<Result<_, _>>()?;
             visit(&id, cells)?;
@@ -93,6 +94,12 @@ impl Beside {
 
     fn next(&self, rows: &mut Rows) -> Result<Option<Row>, CliError> {
         rows.next().transpose().map_err(|fault| self.fault(fault))
+    }
+
+    /// What is said besides where the values seem to be parted by something else.
+    fn delimiter_advice(&self, rows: &Rows) -> Option<String> {
+        let delimiter = self.delimiter.or_else(|| self.format.delimiter())?;
+        delimiter_advice(rows.names(), delimiter).map(|advice| format!("  {advice}"))
     }
 
     fn fault(&self, fault: Fault) -> CliError {

@@ -1,12 +1,11 @@
 //! From a row to the request line that is made of it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::args::{AskArgs, ID};
 use super::body;
 use super::fields::Fields;
-use super::rows::Row;
+use super::rows::{MAX_ROW_BYTES, Row};
 use super::schema::Format;
 use super::template::{Refusal, Template};
 use super::text::Text;
@@ -200,6 +199,9 @@ fn texts(args: &AskArgs, endpoint: Option<&str>, files: &mut Vec<PathBuf>) -> Re
     let model = serde_json::to_string(model).map_err(as_usage)?;
     let system = args.system.as_deref().map(|system| text("--system", system, files)).transpose()?;
     let text = text(flag, given, files)?;
+    if text.is_the_same_for_all() && system.as_ref().is_none_or(Text::is_the_same_for_all) {
+        return Err(same_for_all(flag, text.in_single_braces()));
+    }
     let user = r#"{"role":"user","content":"#;
     let (begins, between, ends) = match (endpoint, system.is_some()) {
         (CHAT, true) => {
@@ -216,6 +218,15 @@ fn texts(args: &AskArgs, endpoint: Option<&str>, files: &mut Vec<PathBuf>) -> Re
         after: format!("{ends}{same}}}"),
     };
     Ok((Body::Texts(Box::new(texts)), endpoint.to_owned()))
+}
+
+/// What is said of a template by which each row would ask, and be paid for, the same.
+fn same_for_all(flag: &str, in_single_braces: Option<&str>) -> CliError {
+    let hint = match in_single_braces {
+        Some(name) => format!("{{{name}}} is written {{{{ {name} }}}}"),
+        None => "write {{ and }} around the name of a column".to_owned(),
+    };
+    CliError::usage(format!("{flag} takes nothing from the rows, so that all of them would ask the same: {hint}"))
 }
 
 /// A template of a whole body says all that the other flags do.
@@ -249,13 +260,13 @@ fn read(given: &str, files: &mut Vec<PathBuf>) -> Result<String, CliError> {
         return Ok(given.to_owned());
     };
     let path = Path::new(path);
-    let text = fs::read_to_string(path).map_err(|error| {
+    let text = input::whole_text(path, MAX_ROW_BYTES).map_err(|error| {
         let hint = "  a text that begins with @ itself is written {{ \"@\" }}…".to_owned();
-        let is_text = given.contains("{{") && error.kind() == std::io::ErrorKind::NotFound;
-        input::cannot_read(path, &error).with(is_text.then_some(hint))
+        let is_text = given.contains("{{") && !path.exists();
+        error.with(is_text.then_some(hint))
     })?;
     files.push(path.to_owned());
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    Ok(text)
 }
 
 fn quoted(text: &str) -> Result<String, Refusal> {

@@ -84,9 +84,11 @@ fn odd_name(line: &str) -> Option<String> {
         let inside = rest.split("}}").next()?.split('|').next()?.trim().trim_matches('-').trim();
         let words: Vec<&str> = inside.split_whitespace().collect();
         let is_name = |word: &&str| {
-            !WORDS.contains(word) && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '#'))
+            // Signs that stand in names, as in `Price €`, and in no expression.
+            let is_of_name = |c: char| c.is_alphanumeric() || !c.is_ascii() || "_-/#$&@?".contains(c);
+            !WORDS.contains(word) && word.chars().all(is_of_name)
         };
-        let is_odd = words.len() > 1 || !inside.is_ascii();
+        let is_odd = words.len() > 1 || inside.contains(|c: char| !c.is_ascii() || "#$&@?".contains(c));
         (is_odd && !words.is_empty() && words.iter().all(is_name)).then(|| inside.to_owned())
     })
 }

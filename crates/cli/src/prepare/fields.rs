@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::body;
+use super::rows::MAX_ROW_BYTES;
 use crate::exit::CliError;
 use crate::input;
 
@@ -75,10 +76,7 @@ impl Fields {
     /// With exit 2 when it is no JSON, or set already.
     pub(crate) fn given(&mut self, name: &str, given: &str) -> Result<(), CliError> {
         let text = match given.strip_prefix('@') {
-            Some(file) => {
-                let path = Path::new(file);
-                std::fs::read_to_string(path).map_err(|error| input::cannot_read(path, &error))?
-            }
+            Some(file) => input::whole_text(Path::new(file), MAX_ROW_BYTES)?,
             None => given.to_owned(),
         };
         let json = body::compact(&text).map_err(|error| {

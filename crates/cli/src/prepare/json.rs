@@ -51,6 +51,13 @@ pub(crate) fn to_json(value: &Value) -> Result<String, Error> {
     Ok(writer.text)
 }
 
+/// The error that an invalid value is.
+fn inside(value: &Value) -> Error {
+    let found =
+        Value::from(vec![value.clone()]).try_iter().and_then(|values| values.checked().collect::<Result<Vec<_>, _>>());
+    found.err().unwrap_or_else(|| refuse("a value cannot be read".to_owned()))
+}
+
 struct Writer {
     text: String,
     indent: Option<usize>,
@@ -92,6 +99,7 @@ impl Writer {
                      to write text only sometimes, use {% if … %}…{% endif %})",
                 ));
             }
+            ValueKind::Invalid => return Err(inside(value)),
             kind => return Err(refuse(format!("a value of kind {kind} has no JSON form"))),
         }
         Ok(())

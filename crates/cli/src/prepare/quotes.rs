@@ -1,8 +1,10 @@
-//! Notices quoted CSV fields that are never closed. The bytes pass unchanged.
+//! Notices quoted CSV fields that are never closed, and on which line each row begins. The bytes pass unchanged.
 //!
 //! The CSV reader takes everything up to the end of the file as one field when a closing
-//! quote is missing, so rows would be lost without a word.
+//! quote is missing, so rows would be lost without a word. Where it begins to look for a row is no line of the row's:
+//! the end of the one before, and empty lines, may stand between.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::rows::MAX_ROW_BYTES;
@@ -18,6 +20,11 @@ pub(crate) struct QuoteWatch<R> {
     /// How many bytes the row has so far, and may have.
     row: u64,
     most: u64,
+    /// How many bytes have passed, and whether nothing of a row has come since the last one.
+    passed: u64,
+    between: bool,
+    /// At which byte, and on which line, rows begin that nobody has asked for yet: a reader reads a buffer ahead.
+    begun: VecDeque<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -31,7 +38,27 @@ enum State {
 impl<R> QuoteWatch<R> {
     pub(crate) fn new(inner: R, delimiter: u8) -> Self {
         let most = MAX_ROW_BYTES;
-        Self { inner, delimiter, state: State::FieldStart, line: 1, opened_on: 0, quoted: 0, row: 0, most }
+        Self {
+            inner,
+            delimiter,
+            state: State::FieldStart,
+            line: 1,
+            opened_on: 0,
+            quoted: 0,
+            row: 0,
+            most,
+            passed: 0,
+            between: true,
+            begun: VecDeque::new(),
+        }
+    }
+
+    /// The line of the first row that begins at this byte or later; rows before it are not asked for again.
+    pub(crate) fn line_from(&mut self, byte: u64) -> Option<u64> {
+        while self.begun.front().is_some_and(|(at, _)| *at < byte) {
+            self.begun.pop_front();
+        }
+        self.begun.front().map(|(_, line)| *line)
     }
 
     /// What is read from.
@@ -41,6 +68,12 @@ impl<R> QuoteWatch<R> {
 
     fn follow(&mut self, bytes: &[u8]) {
         for &byte in bytes {
+            let ends_a_line = matches!(byte, b'\n' | b'\r');
+            if self.between && !ends_a_line {
+                self.begun.push_back((self.passed, self.line));
+                self.between = false;
+            }
+            self.passed += 1;
             self.state = match (self.state, byte) {
                 (State::Quoted, b'"') => State::QuoteInQuoted,
                 (State::Quoted, _) => {
@@ -57,6 +90,7 @@ impl<R> QuoteWatch<R> {
                 (_, byte) if byte == self.delimiter => State::FieldStart,
                 _ => State::Field,
             };
+            self.between |= ends_a_line && self.state != State::Quoted;
             self.row += 1;
             if byte == b'\n' {
                 self.line += 1;

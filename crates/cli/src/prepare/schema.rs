@@ -1,12 +1,12 @@
 //! `--schema`: a JSON Schema that answers are to keep, as a body asks for it in strict mode.
 
-use std::fs;
 use std::path::Path;
 
 use lote::request::strict_faults;
 use serde_json::Value;
 
 use super::body;
+use super::rows::MAX_ROW_BYTES;
 use crate::exit::CliError;
 use crate::input;
 use crate::out;
@@ -27,16 +27,12 @@ impl Format {
     /// From JSON, or `@FILE`.
     ///
     /// # Errors
-    /// With exit 2 when the file cannot be read; exit 3 when it is no JSON, or strict mode cannot say it.
+    /// With exit 2 when the file cannot be read as text; exit 3 when it is no JSON, or strict mode cannot say it.
     pub(crate) fn load(given: &str) -> Result<Self, CliError> {
         let (text, shown, stem) = match given.strip_prefix('@').map(Path::new) {
             None => (given.to_owned(), "--schema".to_owned(), None),
             Some(path) => {
-                let bytes = fs::read(path).map_err(|error| input::cannot_read(path, &error))?;
-                let text = String::from_utf8(bytes).map_err(|error| {
-                    let at = error.utf8_error().valid_up_to() + 1;
-                    CliError::refused(format!("{}: is not valid UTF-8 at byte {at}; save it as UTF-8", path.display()))
-                })?;
+                let text = input::whole_text(path, MAX_ROW_BYTES)?;
                 let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
                 (text, path.display().to_string(), stem)
             }
@@ -58,7 +54,11 @@ impl Format {
                 "{shown}: strict mode cannot say this schema: {}; nothing was written",
                 out::count(faults.len() as u64, "problem")
             );
-            return Err(CliError::refused(said).with(lines.chain(more).chain([way.to_owned()])));
+            let inner = is_around_a_schema(&value)
+                .then(|| "  it is what stands around a schema: give what is under \"schema\" in it".to_owned());
+            return Err(
+                CliError::refused(said).with(inner.into_iter().chain(lines).chain(more).chain([way.to_owned()]))
+            );
         }
         let title = value.get("title").and_then(Value::as_str).map(str::to_owned);
         let name = [title, stem].into_iter().flatten().find_map(|name| named(&name));
@@ -76,6 +76,11 @@ impl Format {
         let Self { name, schema } = self;
         format!(r#"{{"type":"json_schema","name":"{name}","strict":true,"schema":{schema}}}"#)
     }
+}
+
+/// Whether this is a whole `response_format`, or the `json_schema` in one, and not the schema in that.
+fn is_around_a_schema(value: &Value) -> bool {
+    value.get("properties").is_none() && ["json_schema", "schema"].iter().any(|key| value[*key].is_object())
 }
 
 /// A name that services take, as near to this one as can be.

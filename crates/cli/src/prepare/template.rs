@@ -21,7 +21,7 @@ use minijinja::{Environment, Error, ErrorKind, Output, Value};
 use super::explain::{explain, explain_syntax, with_row};
 use super::json;
 use super::rows::Row;
-use super::text::{blame, environment};
+use super::text::{blame, environment, names};
 
 const QUOTED: &str = "an expression stands inside quotes, but it renders a whole JSON value, \
     with quotes of its own; write \"content\": {{ question }}, and join texts in the expression: \
@@ -56,9 +56,7 @@ impl Template {
         let source = body.clone();
         bodies.add_template_owned("template", body).map_err(|error| explain_syntax(&error, &source))?;
         let template = bodies.get_template("template").map_err(|e| explain(&e))?;
-        let mut names: Vec<_> = template.undeclared_variables(false).into_iter().collect();
-        names.retain(|name| !bodies.globals().any(|(global, _)| global == name));
-        names.sort();
+        let names = names(&bodies, &template);
         Ok(Self { bodies, sink, names })
     }
 

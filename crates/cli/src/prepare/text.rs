@@ -1,17 +1,19 @@
 //! Templates of plain text: a custom_id, and what is asked in words.
 
 use minijinja::value::ValueKind;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, Template, UndefinedBehavior, Value};
 
 use super::explain::{explain, explain_syntax, missing, with_row};
 use super::json;
 use super::rows::Row;
+use super::suggest;
 use super::template::{Refusal, context};
 
 /// One template, by the name of the flag that gave it.
 pub(crate) struct Text {
     environment: Environment<'static>,
     name: &'static str,
+    source: String,
 }
 
 impl Text {
@@ -20,9 +22,23 @@ impl Text {
     pub(crate) fn new(name: &'static str, source: String) -> Result<Self, String> {
         let mut environment = environment();
         environment.set_formatter(|out, _, value| write(out, value));
-        let kept = source.clone();
-        environment.add_template_owned(name, source).map_err(|error| explain_syntax(&error, &kept))?;
-        Ok(Self { environment, name })
+        environment.add_template_owned(name, source.clone()).map_err(|error| explain_syntax(&error, &source))?;
+        Ok(Self { environment, name, source })
+    }
+
+    /// Whether it takes nothing from a row.
+    pub(crate) fn is_the_same_for_all(&self) -> bool {
+        let template = self.environment.get_template(self.name);
+        template.is_ok_and(|template| names(&self.environment, &template).is_empty())
+    }
+
+    /// What stands in single braces, as other templates have a name, if anything does.
+    pub(crate) fn in_single_braces(&self) -> Option<&str> {
+        self.source.split('{').skip(1).find_map(|rest| {
+            let name = rest.split_once('}')?.0.trim();
+            let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            is_name.then_some(name)
+        })
     }
 
     /// The text for one row.
@@ -38,10 +54,12 @@ impl Text {
 /// Whether a row or the template is to blame.
 pub(super) fn blame(error: &Error, message: String, row: &Row) -> Refusal {
     match error.kind() {
-        ErrorKind::UnknownFilter
-        | ErrorKind::UnknownFunction
-        | ErrorKind::UnknownTest
-        | ErrorKind::TemplateNotFound => Refusal::Template(message),
+        // `{{ Price (EUR) }}` is a call.
+        ErrorKind::UnknownFunction => match called(error).and_then(|name| suggest::nearest(name, &row.names())) {
+            Some(found) => Refusal::Template(format!("{message}; did you mean {found}?")),
+            None => Refusal::Template(message),
+        },
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::TemplateNotFound => Refusal::Template(message),
         // An operation on what is not there says so as well: `{{ ticket-id }}` is a difference.
         kind => match missing(error) {
             Some(missing) => Refusal::Undefined(with_row(message, &[missing], row)),
@@ -49,6 +67,19 @@ pub(super) fn blame(error: &Error, message: String, row: &Row) -> Refusal {
             None => Refusal::Row(message),
         },
     }
+}
+
+/// The function that an error says there is none of.
+fn called(error: &Error) -> Option<&str> {
+    error.detail()?.strip_suffix(" is unknown")?.split_whitespace().last()
+}
+
+/// The names that a template takes from a row, sorted.
+pub(super) fn names(environment: &Environment<'_>, template: &Template<'_, '_>) -> Vec<String> {
+    let mut names: Vec<_> = template.undeclared_variables(false).into_iter().collect();
+    names.retain(|name| !environment.globals().any(|(global, _)| global == name));
+    names.sort();
+    names
 }
 
 /// What all templates have in common.
@@ -114,6 +145,23 @@ mod tests {
             ("{% raw %}{{ t }}{% endraw %}", "{{ t }}"),
         ] {
             assert_eq!(render(source, row).as_deref(), Ok(expected), "{source}");
+        }
+        let error = render("{{ Price (EUR) }}", r#"{"Price (EUR)":1}"#).unwrap_err();
+        assert!(error.ends_with("; did you mean row[\"Price (EUR)\"]?"), "{error}");
+    }
+
+    #[test]
+    fn a_text_without_a_name_of_a_row_is_the_same_for_all() {
+        for (source, expected) in [
+            ("Sort it.", true),
+            ("{q} }} {", true),
+            ("{% raw %}{{ q }}{% endraw %}{# {{ q }} #}{% for x in range(2) %}{{ x }}{% endfor %}", true),
+            ("{{ q }}", false),
+            ("{{ row.q }}", false),
+            ("{% if row_number is odd %}a{% endif %}", false),
+        ] {
+            let text = Text::new("--user", source.to_owned()).unwrap();
+            assert_eq!(text.is_the_same_for_all(), expected, "{source}");
         }
     }
 

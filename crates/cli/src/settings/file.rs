@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::exit::CliError;
+use crate::input;
+use crate::settings::key::others_can;
 use crate::settings::profile::{self, At, Profile};
+use crate::shell;
 
 /// How long a config file may be, lest a wrong path fills the memory.
 const MOST_BYTES: u64 = 1 << 20;
@@ -59,15 +62,16 @@ impl Config {
                 return Err(refuse(format!("the config file cannot be read: {error}{named}")));
             }
         };
-        let mut bytes = Vec::new();
-        if !found.is_dir() {
-            // A device may have no end.
-            let read = fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-            read.map_err(|error| refuse(format!("the config file cannot be read: {error}")))?;
+        if found.is_dir() {
+            return Err(refuse("this is a folder, and no config file".to_owned()));
         }
-        if found.is_dir() || bytes.len() as u64 > MOST_BYTES {
-            return Err(refuse("this is no config file of lote: it is a folder, or longer than 1 MiB".to_owned()));
+        // It names a command that is run, and where a key goes. A device, such as /dev/null, is everybody's.
+        if found.is_file() && others_can(2, &found) {
+            let quoted = shell::quoted(path);
+            return Err(refuse(format!("every user of this machine can change it: chmod 600 {quoted}")));
         }
+        let bytes = input::whole(path, MOST_BYTES)
+            .map_err(|error| refuse(format!("the config file cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8; save it as such".to_owned()))?;
         profile::parse(&text, path.parent().unwrap_or(Path::new(""))).map(Some).map_err(refuse)
     }

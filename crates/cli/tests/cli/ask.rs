@@ -124,6 +124,10 @@ fn flags_that_do_not_go_together_say_so() {
             &[&chat[..], &["--temperature", "1", "--field", "temperature=1"]].concat(),
             "--temperature and --field both set it",
         ),
+        (&["--model", "m", "--user", "Sort {subject}."], "would ask the same: {subject} is written {{ subject }}"),
+        (&["--model", "m", "--system", "Sort it.", "--user", "x"], "write {{ and }} around the name of a column"),
+        (&["--model", "m", "--embed", "{ }"], "--embed takes nothing from the rows"),
+        (&["--model", "m", "--user", "@/dev/zero"], "/dev/zero: cannot be read: it has more than "),
         (&["--model", "m", "--user", "@absent.txt"], "absent.txt: cannot be read: "),
         (&["--model", "m", "--user", "@anna: {{ body }}"], "a text that begins with @ itself is written {{ \"@\" }}…"),
         (&[&chat[..], &["--schema", "@absent.json"]].concat(), "absent.json: cannot be read: "),
@@ -162,6 +166,10 @@ fn a_schema_that_strict_mode_cannot_say_is_refused_with_its_places() {
         (r#"{"type":"object","type":"object"}"#, &["the key \"type\" comes twice"]),
         ("", &["the schema is not JSON"]),
         ("[]", &["the root: the answer must be an object"]),
+        (
+            r#"{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object"}}}"#,
+            &["\n  it is what stands around a schema: give what is under \"schema\" in it\n"],
+        ),
     ] {
         let ended = prepare(&["--model", "m", "--user", "{{ body }}", "--schema", schema]);
         assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{schema}: {ended:?}");
@@ -194,6 +202,8 @@ fn a_misspelt_column_is_said_once_with_the_nearest() {
     assert_eq!(ended.code, 3);
     assert!(ended.stderr.contains("--user line 1, column 10: syntax error"), "{ended:?}");
     assert!(ended.stderr.contains("is written {{ row[\"order no\"] }}"), "{ended:?}");
+    let ended = prepare(&["--model", "m", "--user", "{{ Preis € }}"]);
+    assert!(ended.code == 3 && ended.stderr.contains("is written {{ row[\"Preis €\"] }}"), "{ended:?}");
     let both = ["--model", "m", "--user", "{{ row.subject }}{{ row[\"order no\"] }}"];
     assert_eq!(lines(&both)[0]["body"]["messages"][0]["content"], "Refund17");
 }
@@ -224,6 +234,7 @@ fn bad_rows_are_told_by_their_place() {
     for (rows, user, id, expected) in [
         ("id,q\r\n1,a\r\n2,\"b\r\n", "{{ q }}", "{{ id }}", "the quoted field that starts on line 3 is never closed"),
         ("id,q\n1,a\n2,  \n", "{{ q }}", "{{ id }}", "row 2 (line 3): there is nothing to ask"),
+        ("id,q\r\n1,\"a\r\nb\"\r\n\r\n\n2,  \r\n", "{{ q }}", "{{ id }}", "row 2 (line 6): there is nothing to ask"),
         ("id,row\n1,a\n", "{{ row.id }}", "{{ id }}", "the rows have a field `row`, which stands in the place"),
         (
             &format!("id,q\n{many}"),

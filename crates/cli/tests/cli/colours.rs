@@ -60,6 +60,7 @@ fn quiet_leaves_results_and_errors_and_no_progress() {
         // A bar would be drawn on a terminal.
         let shown = in_terminal(lote(args)).replace("\u{1b}[32m", "").replace("\u{1b}[0m", "");
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        assert!(shown.contains("\nanswers:\r\n") && !shown.contains("next:"), "{shown:?}");
         assert!(
             shown.starts_with("1 of 1 line succeeded") && loud.stdout.starts_with("1 of 1 line succeeded"),
             "{shown:?}"

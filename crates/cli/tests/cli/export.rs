@@ -218,6 +218,11 @@ fn results_stand_beside_the_rows_that_they_are_of() {
         &["export", "twice.jsonl", "-o", "t.csv", "--rows", "ab.csv", "--id", "{{ id }}"],
     );
     assert!(ended.code == 3 && ended.stderr.contains("two results are for custom_id \"a\""), "{ended:?}");
+    // A delimiter that was forgotten is named here as well.
+    fs::write(place.path().join("semicolons.csv"), "id;text\n1;eins\n").expect("written");
+    let ended = export(&place, &["-o", "t.csv", "--rows", "semicolons.csv", "--id", "r-{{ id }}"]);
+    let hint = "\n  there is one field, \"id;text\": add --delimiter ';' if ';' stands between the fields\n";
+    assert!(ended.code == 3 && ended.stderr.contains(hint), "{ended:?}");
     assert!(!names(place.path()).contains(&"t.csv".to_owned()));
 }
 

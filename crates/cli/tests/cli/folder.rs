@@ -399,7 +399,8 @@ fn the_same_command_again_writes_the_results_again() {
     let first = run_with(command(), place.path(), &["--embedded", "-o", "results.jsonl"]);
     assert_eq!(first.code, 0, "{first:?}");
     let again = run_with(command(), place.path(), &["--embedded", "-o", "results.jsonl"]);
-    assert_eq!((again.code, again.stderr.as_str()), (0, ""), "{again:?}");
+    let finished = "requests.run: finished before, and nothing is sent; --new begins another\n";
+    assert_eq!((again.code, again.stderr.as_str()), (0, finished), "{again:?}");
     let said = |ended: &Ended| -> Vec<String> {
         ended.stdout.lines().filter(|line| !line.starts_with("time: ")).map(str::to_owned).collect()
     };

@@ -17,7 +17,9 @@ fn rows_are_refused_by_number_and_line() {
         ("jsonl", b"{\"q\":1}\n{\"r\":1}\n", "row 2 (line 2): template line 1, column 10: `q` is undefined"),
         ("jsonl", b"\n \n", "holds no rows"),
         ("jsonl", b"", "error: stdin: 1 problem; nothing was written"),
-        ("csv", b"q,r\n1,2\n3\n", "row 2 (line 3): has 1 columns, but line 1 names 2"),
+        ("csv", b"q,r\n1,2\n3\n", "row 2 (line 3): has 1 column, but line 1 names 2"),
+        ("csv", b"\xef\xbb\xbfq,r\r\n1,2\r\n\r\n3\r\n", "row 2 (line 4): has 1 column, but line 1 names 2"),
+        ("csv", b"q,r\r1,\"2\n\"\r3\r", "row 2 (line 2): has 1 column, but line 1 names 2"),
         ("csv", b"q,r\n1,2,3\n", "row 1 (line 2): has 3 columns, but line 1 names 2"),
         ("csv", b"q,q\n1,2\n", "line 1: the field name \"q\" comes twice"),
         ("csv", b"q\n\xff\n", "row 1 (line 2): is not valid UTF-8 at byte 1 of line 2; save the file as UTF-8"),
@@ -59,8 +61,11 @@ fn a_file_that_holds_no_rows_is_told_in_the_words_of_check() {
         assert!(said.contains(told), "{told}: {}", ended.stderr);
         assert_eq!(ended.stderr.lines().count(), 2, "one problem and the sum: {}", ended.stderr);
         let checked = lote_with(["check", "-"], content);
-        let (said, checked) = (said.trim(), checked.stdout + &checked.stderr);
-        assert!(told.contains("each") || checked.contains(said), "{said}\n{checked}");
+        // But for what it was to be.
+        assert_eq!(said.contains("not plain CSV"), format == "csv", "{said}");
+        let (said, checked) =
+            (said.trim().replace("not plain CSV", "not lines of JSON"), checked.stdout + &checked.stderr);
+        assert!(told.contains("each") || checked.contains(&said), "{said}\n{checked}");
     }
     // What only begins in a like way is rows.
     let args = ["prepare", "-", "--format", "csv", "--endpoint", "chat", "--template", r#"{"m": {{ PARENT }} }"#];

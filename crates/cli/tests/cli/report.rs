@@ -364,6 +364,16 @@ fn shown(chromium: &Path, place: &Path, flags: &[&str]) -> (String, String) {
 }
 
 #[test]
+fn a_run_of_a_table_is_told_to_be_of_the_table() {
+    let place = folder(&[("tickets.csv", b"id,q\n1,a\n2,b\n")]);
+    let run = ["run", "tickets.csv", "--user", "{{ q }}", "--model", "auto", "--id", "{{ id }}", "--embedded"];
+    assert_eq!(lote(&place, &run).code, 0);
+    assert_eq!(lote(&place, &["report", "tickets.run", "-o", "report.html"]).code, 0);
+    let text = text(&page(&place, "report.html"));
+    assert!(text.contains("\ntickets.csv: 2 lines, ") && !text.contains("lote-tickets"), "{text}");
+}
+
+#[test]
 fn a_browser_shows_the_page_and_complains_of_nothing() {
     let Some(chromium) = chromium() else {
         let on_ci = std::env::var_os("CI").is_some_and(|value| value == "true");

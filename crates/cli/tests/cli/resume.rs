@@ -314,7 +314,8 @@ fn an_embedded_run_that_was_killed_is_gone_on_with_by_its_folder_alone() {
         json(&repaired)["batches"].as_array().expect("batches").iter().map(|batch| batch["attempt"].clone()).collect();
     assert_eq!(attempts, [1, 1, 2]);
     let same = lote_in(command(), place.path(), &["resume", "requests.run"]);
-    assert_eq!((same.code, same.stderr.as_str()), (1, ""), "{same:?}");
+    let finished = "requests.run: finished before, and nothing is sent\n";
+    assert_eq!((same.code, same.stderr.as_str()), (1, finished), "{same:?}");
 
     // Cancelled, it sends nothing more.
     let place = killed(&["[[sleep=60000]] a", "b"], &[]);

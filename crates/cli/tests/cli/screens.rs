@@ -92,6 +92,36 @@ fn the_end_of_a_run() {
     assert!(again.stdout.ends_with("\nresults: good.run/results.jsonl\n"), "{again:?}");
 }
 
+/// On a narrow terminal our lines end between words, and what is to be copied is whole.
+#[test]
+fn what_is_long_in_a_narrow_terminal() {
+    let place = folder(&[("good.jsonl", &requests(&["one", "two"])), ("t.csv", b"id\n1\n")]);
+    assert_eq!(lote_in(command(), place.path(), &["run", "good.jsonl", "--embedded"]).code, 0);
+    for (name, args) in [
+        ("narrow_no_key", &["batches", "list"][..]),
+        ("narrow_table", &["run", "t.csv", "--embedded"]),
+        ("narrow_runs", &["runs"]),
+        ("narrow_status", &["status", "good.run"]),
+    ] {
+        let mut lote = command();
+        lote.current_dir(&place);
+        let shown = screen(lote, args, 60);
+        let is_command = |line: &str| line.trim_start().starts_with("lote ");
+        let long = shown.lines().find(|line| !is_command(line) && line.chars().count() > 60);
+        assert_eq!(long, None, "{name}: {shown}");
+        // When the run began.
+        assert_screen(name, &shown.lines().map(|line| dated(line) + "\n").collect::<String>());
+    }
+}
+
+/// A line with another instant at its end, if there is one.
+fn dated(line: &str) -> String {
+    match line.split_once("begun ") {
+        Some((before, _)) => format!("{before}begun 2026-11-30T12:00:00Z"),
+        None => line.to_owned(),
+    }
+}
+
 #[test]
 fn lines_that_are_shown() {
     let place = folder(&[("tickets.jsonl", &questions())]);

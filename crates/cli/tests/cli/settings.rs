@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{Ended, command, ended, folder, lote_in};
-use crate::service::{Odd, Unasked, answer, json};
+use crate::common::{Ended, command, ended, folder, lote_in, signal, until};
+use crate::service::{Embedded, Odd, Unasked, answer, at, json, requests};
 
 /// A certificate, for settings that name a file of them.
 const PEM: &str = "-----BEGIN CERTIFICATE-----
@@ -208,6 +208,30 @@ fn a_config_file_that_is_not_understood_is_told_with_its_line_and_no_value() {
     assert!(variable.code == 2 && variable.stderr.ends_with("\n  it is that of LOTE_BASE_URL\n"), "{variable:?}");
 }
 
+/// It names a command that is run, and where a key goes.
+#[cfg(unix)]
+#[test]
+fn a_config_file_that_everybody_can_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = folder(&[("it's.toml", b"[profile.p]\nkey_command = ['touch', 'ran']\n")]);
+    let path = place.path().join("it's.toml");
+    let mut listed = |mode| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("its mode");
+        run(command().current_dir(&place).env("LOTE_CONFIG", "it's.toml"), &["batches", "list", "--profile", "p"])
+    };
+    let refused = listed(0o602);
+    let said = r"it's.toml: every user of this machine can change it: chmod 600 'it'\''s.toml'";
+    assert!(refused.code == 2 && refused.stderr.contains(said), "{refused:?}");
+    assert!(!place.path().join("ran").exists());
+    let read = listed(0o664);
+    assert!(read.stderr.contains("its first line is empty") && place.path().join("ran").exists(), "{read:?}");
+    // A device is everybody's, and has no end.
+    let none = run(command().env("LOTE_CONFIG", "/dev/null"), &["config"]);
+    assert_eq!(none.code, 0, "{none:?}");
+    let endless = run(command().env("LOTE_CONFIG", "/dev/zero"), &["config"]);
+    assert!(endless.code == 2 && endless.stderr.contains("/dev/zero: the config file cannot be read: "), "{endless:?}");
+}
+
 #[test]
 fn openais_variables_are_taken_where_openai_is_meant_and_it_is_said_once() {
     let place = folder(&[]);
@@ -303,7 +327,7 @@ fn the_key_of_a_profile_is_what_its_command_prints_or_its_file_holds() {
     for (config, said) in [
         (by_command("echo hunter22; echo hunter22 >&2; exit 7"), "no API key: key_command: sh failed with exit code 7"),
         (by_command("true hunter22"), "no API key: key_command: its first line is empty"),
-        (by_file, "key: every user of this machine can read it: chmod 600 "),
+        (by_file, "key: every user of this machine can read or change it: chmod 600 "),
     ] {
         let refused = run(&mut with(place.path(), &config), &["batches", "list", "--profile", "p"]);
         assert!(refused.code == 2 && refused.stderr.contains(said), "{refused:?}");
@@ -320,6 +344,42 @@ fn the_key_of_a_profile_is_what_its_command_prints_or_its_file_holds() {
     let said = format!("  the key of profile p is for {url} alone, and --base-url names another service\n");
     assert!(refused.code == 2 && refused.stderr.contains(&said), "{refused:?}");
     unasked.assert("the key of the profile");
+}
+
+/// A person may have to unlock where a key is kept, and change their mind.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_prints_a_key_is_waited_for_no_longer_than_the_user_wants() {
+    use std::process::Stdio;
+    let place = folder(&[("requests.jsonl", &requests(&["a"])), ("done.jsonl", &requests(&["b"]))]);
+    let gateway = Embedded::start();
+    let ran = run(at(gateway.url()).current_dir(&place), &["run", "done.jsonl"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let config = format!(
+        "default_profile = 'p'\n[profile.p]\nbase_url = '{}'\n\
+         key_command = ['sh', '-c', 'echo $$ > started; mv started pid; exec sleep 600']\n",
+        gateway.url()
+    );
+    for args in [
+        &["batches", "list"][..],
+        &["run", "requests.jsonl"],
+        &["resume", "done.run"],
+        &["clean", "done.run", "--remote"],
+    ] {
+        let mut lote = with(place.path(), &config);
+        let mut child = lote.args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let pid = || fs::read_to_string(place.path().join("pid")).unwrap_or_default().trim().to_owned();
+        until("the key is asked for", || !pid().is_empty());
+        let asked = pid();
+        signal(&child, "INT");
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(130), "{args:?}");
+        // What is dead and not yet buried is dead.
+        let stat = || fs::read_to_string(format!("/proc/{asked}/stat")).unwrap_or_default();
+        until("the command has ended as well", || !stat().contains("(sleep) S"));
+        fs::remove_file(place.path().join("pid")).expect("the next one writes it");
+    }
+    assert!(!place.path().join("requests.run").exists());
 }
 
 #[test]

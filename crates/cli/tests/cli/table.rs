@@ -114,7 +114,7 @@ fn what_is_wrong_is_told_before_anything_is_sent() {
         (&["run", "requests.jsonl", "--embedded", "--model", "m"], 2, "--model is for the rows of a table"),
         (&["run", "requests.jsonl", "--embedded", "--id", "x"], 2, "--id is for the rows of a table"),
         (&[&["run", "tickets.csv", "requests.jsonl", "--embedded"], &ASK[..]].concat(), 2, "a table is given alone"),
-        (&["run", "absent.csv", "--user", "x", "--model", "m", "--embedded"], 2, "absent.csv: cannot be read"),
+        (&["run", "absent.csv", "--user", "{{ x }}", "--model", "m", "--embedded"], 2, "absent.csv: cannot be read"),
         (&["run", "tickets.csv", "--user", "{{ bdy }}", "--model", "m", "--embedded"], 3, "did you mean body?"),
         (
             &["run", "tickets.csv", "--user", "{{ bdy }}", "--model", "m", "--embedded"],

@@ -13,6 +13,7 @@ use super::{
     event::Event,
     folder::Folder,
     log::{Frame, Log},
+    record::known_as,
     report::shown,
     state::Shard,
 };
@@ -52,7 +53,7 @@ pub struct RunHistory {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RunInput {
-    /// Where it was.
+    /// Where it was; of what the command makes of a table or reads from stdin, what that is called.
     #[serde(serialize_with = "shown")]
     pub path: PathBuf,
     /// How many request lines it had.
@@ -137,7 +138,11 @@ pub fn history(folder: impl AsRef<Path>) -> Result<RunHistory, RunError> {
 impl From<super::record::Source> for RunInput {
     fn from(source: super::record::Source) -> Self {
         let super::record::Source { path, lines, bytes, sha256 } = source;
-        Self { path: path.into(), lines, bytes, sha256 }
+        let path = PathBuf::from(path);
+        // What the command kept meanwhile of a table, or of stdin, is gone.
+        let made_of = path.file_name().and_then(|name| name.to_str()).filter(|name| known_as(name) != *name);
+        let path = made_of.map(|name| known_as(name).into()).unwrap_or(path);
+        Self { path, lines, bytes, sha256 }
     }
 }
 

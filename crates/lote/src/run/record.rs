@@ -292,7 +292,7 @@ pub(super) fn surplus_folder(at: usize) -> PathBuf {
 
 /// What people call a file: of what the command keeps meanwhile of stdin or of a table, `lote-tickets.csv-A1b2C3.jsonl`, what
 /// that is. By the name alone, so that a create says the same whenever it is sent.
-fn known_as(name: &str) -> &str {
+pub(super) fn known_as(name: &str) -> &str {
     let kept = name.strip_prefix("lote-").and_then(|name| name.strip_suffix(".jsonl")?.rsplit_once('-'));
     match kept {
         Some((known, drawn)) if drawn.len() == 6 && drawn.bytes().all(|byte| byte.is_ascii_alphanumeric()) => known,

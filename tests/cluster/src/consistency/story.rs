@@ -103,8 +103,8 @@ pub(super) struct Story {
 /// A batch that is to be made.
 #[derive(Clone)]
 pub(super) struct Wish {
-    key: &'static str,
-    name: &'static str,
+    pub(super) key: &'static str,
+    pub(super) name: &'static str,
     pub(super) manners: Vec<&'static str>,
     pub(super) more: Value,
     pub(super) ends: &'static [&'static str],

@@ -6,6 +6,7 @@ use minijinja::Value;
 
 use super::utf8::Utf8Watch;
 use super::{Fault, Row, no_name_twice, row_value};
+use crate::out;
 use crate::prepare::quotes::QuoteWatch;
 
 /// The rows of a source under its line of field names.
@@ -42,7 +43,7 @@ impl<R: Read> Csv<R> {
             Ok(true) => {}
             Err(error) => return Err(fault(&mut self.reader, error, self.number)),
         }
-        let line = Some(self.record.position().map_or(0, csv::Position::line));
+        let line = Some(begins(self.reader.get_mut(), self.record.position()));
         let values = self.record.iter().map(Value::from);
         let pairs = self.names.iter().cloned().zip(values).collect();
         match row_value(pairs) {
@@ -52,13 +53,20 @@ impl<R: Read> Csv<R> {
     }
 }
 
+/// The line on which a row begins that was looked for from this place on.
+fn begins<R>(watch: &mut QuoteWatch<R>, position: Option<&csv::Position>) -> u64 {
+    let Some(position) = position else { return 0 };
+    watch.line_from(position.byte()).unwrap_or_else(|| position.line())
+}
+
 fn fault<R: Read>(reader: &mut csv::Reader<QuoteWatch<Utf8Watch<R>>>, error: csv::Error, number: u64) -> Fault {
-    let line = error.position().map_or(0, csv::Position::line);
+    let line = begins(reader.get_mut(), error.position());
     let (message, kind) = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => (
             format!(
-                "has {len} columns, but line 1 names {expected_len}; \
-                 a value that holds the delimiter or a line break must stand in quotes"
+                "has {}, but line 1 names {expected_len}; \
+                 a value that holds the delimiter or a line break must stand in quotes",
+                out::count(*len, "column")
             ),
             "columns",
         ),

@@ -174,7 +174,8 @@ impl Rows {
     fn read(mut source: Box<dyn BufRead>, format: Format, delimiter: Option<u8>) -> Result<Self, Fault> {
         let mut start = Vec::new();
         source.by_ref().take(START).read_to_end(&mut start).map_err(Fault::Io)?;
-        let foreign = lines::foreign(&start).map(|foreign| foreign.to_string());
+        let expected = if format.delimiter().is_some() { "plain CSV" } else { "lines of JSON" };
+        let foreign = lines::foreign(&start).map(|foreign| foreign.in_place_of(expected));
         let astray = || (format == Format::Jsonl).then(|| lines::misplaced_rows(&start)).flatten();
         if let Some(message) = foreign.or_else(astray) {
             return Err(Fault::Text(message));

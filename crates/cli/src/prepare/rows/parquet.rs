@@ -6,10 +6,9 @@ mod int96;
 
 use std::fs::File;
 use std::io::{self, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use minijinja::Value;
+use minijinja::{Error, ErrorKind, Value};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -19,6 +18,7 @@ use self::column::Column;
 use self::int96::Instants;
 use super::{Fault, Row, no_name_twice, row_value};
 use crate::exit::CliError;
+use crate::guard;
 use crate::input;
 use crate::spool::{NotCopied, copy_all};
 
@@ -70,7 +70,7 @@ impl Parquet {
             let (column, how) = (chunk.column_path().string(), format!("{:?}", chunk.compression()));
             let how = how.split('(').next().unwrap_or_default();
             return Err(Fault::Text(format!(
-                "column {column:?} is compressed with {how}, which is not read here; write the file with snappy or zstd"
+                "column {column:?} is compressed with {how}, which is not read here; write the file with zstd, snappy, gzip or lz4"
             )));
         }
         let fields = reader.metadata().file_metadata().schema().get_fields().to_vec();
@@ -102,7 +102,6 @@ impl Parquet {
         let row =
             row.map_err(|error| Fault::Text(format!("row {number} cannot be read: {}", crate::out::short(error))))?;
         let mut pairs = Vec::with_capacity(self.names.len());
-        let mut wrong = None;
         for (((name, column), instants), (_, field)) in
             self.names.iter().zip(&self.columns).zip(&mut self.instants).zip(row.get_column_iter())
         {
@@ -111,13 +110,11 @@ impl Parquet {
                 Some(instants) => guarded(|| instants.next())?.map_err(fault)?,
                 None => column.value(field),
             };
-            match value {
-                Ok(value) => pairs.push((name.clone(), value)),
-                Err(why) => wrong = wrong.or_else(|| Some(of_column(name, &why))),
-            }
+            // Only whoever asks for such a value is told: beside a text may be a picture.
+            let none = |why: String| Value::from(Error::new(ErrorKind::InvalidOperation, of_column(name, &why)));
+            pairs.push((name.clone(), value.unwrap_or_else(none)));
         }
-        let fields = wrong.map_or_else(|| row_value(pairs), Err);
-        fields.map(|fields| Some(Row { number, line: None, fields })).map_err(|message| Fault::Row {
+        row_value(pairs).map(|fields| Some(Row { number, line: None, fields })).map_err(|message| Fault::Row {
             number,
             line: None,
             message,
@@ -128,13 +125,14 @@ impl Parquet {
 
 /// Whether columns that are compressed so are read: what else there is would be more to build for few files.
 const fn is_read(compression: Compression) -> bool {
-    matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_))
+    use Compression::{GZIP, LZ4, LZ4_RAW, SNAPPY, UNCOMPRESSED, ZSTD};
+    matches!(compression, UNCOMPRESSED | SNAPPY | GZIP(_) | LZ4 | LZ4_RAW | ZSTD(_))
 }
 
 /// Does this, where the crate may not be ready for a file that is damaged, and panics.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|_| Fault::Text("the Parquet file cannot be read: it is damaged, or breaks the rules".to_owned()))
+    guard::guarded(work)
+        .ok_or_else(|| Fault::Text("the Parquet file cannot be read: it is damaged, or breaks the rules".to_owned()))
 }
 
 fn of_column(name: &str, why: &str) -> String {
