@@ -142,6 +142,21 @@ def test_requests_of_other_endpoints(gateway: lote.Gateway) -> None:
     assert all(isinstance(number, float) for number in result.body["data"][0]["embedding"])
 
 
+def test_results_that_are_damaged_are_told_and_written_anew(gateway: lote.Gateway, texts: Texts) -> None:
+    run = lote.run(texts("a", "b"), dir="a.run", **gateway.service)
+    whole = Path("a.run/results.jsonl").read_bytes()
+    Path("a.run/results.jsonl").write_bytes(whole[:-20])
+    said = "1 of the lines of results cannot be read, first: .*; resume\\(\\) writes them anew"
+    results = run.results()
+    assert next(results).custom_id == "q-0"
+    with pytest.raises(lote.IncompleteError, match=said):
+        next(results)
+    with pytest.raises(lote.IncompleteError, match=said):
+        run.export("a.csv")
+    assert [result.outcome for result in run.resume().results()] == ["succeeded"] * 2
+    assert Path("a.run/results.jsonl").read_bytes() == whole
+
+
 def test_several_answers_are_several_texts(gateway: lote.Gateway) -> None:
     requests = [{"custom_id": "n", "body": {**chat("a"), "n": 2}}]
     (result,) = lote.run(requests, dir="n.run", **gateway.service).results()

@@ -46,7 +46,7 @@ class Ended:
 
     def __init__(self, code: int, printed: str, said: Sequence[str]) -> None:
         self.code = code
-        self.data = _object(printed)
+        self.data = json_of(printed)
         self.message, self.details = error_in(said)
 
     def error(self) -> LoteError:
@@ -60,6 +60,11 @@ def failed(code: int, message: str, details: Sequence[str], data: Optional[Dict[
     if kind is None:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return CrashedError(f"the command lote {how}: {message or 'it said nothing'}", details, data, exit_code=code)
+    unreadable = (data or {}).get("unreadable")
+    if unreadable and not message:
+        # Of the results of a run, which it can write anew.
+        first = (data or {}).get("first_unreadable")
+        message = f"{unreadable} of the lines of results cannot be read, first: {first}; resume() writes them anew"
     message = message or f"the command lote ended with exit code {code}"
     findings = (data or {}).get("findings", [])
     if findings:
@@ -261,7 +266,7 @@ def error_in(said: Sequence[str]) -> Tuple[str, List[str]]:
     return message, details
 
 
-def _object(printed: str) -> Optional[Dict[str, Any]]:
+def json_of(printed: str) -> Optional[Dict[str, Any]]:
     """The last line that was printed, if that is a JSON object."""
     for line in reversed(printed.splitlines()):
         try:

@@ -303,6 +303,9 @@ fn what_cannot_be_read_has_no_row_and_is_said() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stdout.contains("1 line cannot be read and has no row, first: "), "{ended:?}");
     assert_eq!(cells(&fs::read(place.path().join("t.csv")).expect("a table")).len(), 3);
+    let ended = export(&place, &["-o", "t.csv", "--json", "--force"]);
+    let told: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert!(told["unreadable"] == 1 && told["first_unreadable"].is_string(), "{told}");
     // From stdin, to stdout: the summary is beside.
     let text = fs::read(place.path().join("results.jsonl")).expect("results");
     let ended = ended_of(&place, &["export", "-", "-o", "-"], &text);

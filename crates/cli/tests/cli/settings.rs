@@ -215,7 +215,7 @@ fn a_config_file_that_everybody_can_change_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let place = folder(&[("it's.toml", b"[profile.p]\nkey_command = ['touch', 'ran']\n")]);
     let path = place.path().join("it's.toml");
-    let mut listed = |mode| {
+    let listed = |mode| {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("its mode");
         run(command().current_dir(&place).env("LOTE_CONFIG", "it's.toml"), &["batches", "list", "--profile", "p"])
     };
