@@ -6,6 +6,7 @@ use lote::run::{PlanOptions, Run};
 
 use crate::exit::CliError;
 use crate::full;
+use crate::values;
 
 /// How much a run may cost, in the full shape of the command. None of it is part of what the run is: it may differ each time.
 #[derive(Clone, Debug, Default, Args)]
@@ -23,13 +24,13 @@ pub(crate) struct CapArgs {
     /// Send nothing that the run may use more tokens than these with, read and written, all of its attempts together
     ///
     /// As --max-cost, but no price has to be known.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u64>)]
     max_run_tokens: Option<u64>,
 
     /// For both: count so many tokens for the answer to a line that sets no limit
     ///
     /// It is an assumption, which the service does not know: answers may be longer.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u64>)]
     assume_output_tokens: Option<u64>,
 }
 

@@ -341,8 +341,10 @@ impl Summary {
         }
         lines.extend(self.sum.line());
         if let Some(first) = &self.first_unreadable {
-            lines
-                .push(format!("{} cannot be read and has no row, first: {first}", out::count(self.unreadable, "line")));
+            lines.push(match self.unreadable {
+                1 => format!("1 line cannot be read and has no row: {first}"),
+                lines => format!("{lines} lines cannot be read and have no row, first: {first}"),
+            });
         }
         lines
     }

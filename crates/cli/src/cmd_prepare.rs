@@ -101,7 +101,7 @@ pub(crate) fn run(args: &PrepareArgs, interrupt: &Interrupt) -> Result<Exit, Cli
         interrupt.half_made(path);
     }
     // After that, since the first bytes of stdin may be long in coming.
-    let making = Making { rows: &args.rows, format, delimiter: args.ask.delimiter, ask: &ask };
+    let making = Making { rows: &args.rows, format, delimiter: args.ask.delimiter, ask: &ask, limit: None };
     let mut lines = 0_u64;
     let made = making.make(interrupt, &mut |line| {
         lines += 1;

@@ -22,6 +22,7 @@ use crate::prepare::args::AskArgs;
 use crate::run_table::{Lines, Table};
 use crate::service::ServiceArgs;
 use crate::spool::Spooled;
+use crate::values;
 
 /// Run files of requests, or a table, to a file of results
 ///
@@ -100,8 +101,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
-    /// Only the first lines, for a trial
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Only the first lines, or rows of a table, for a trial; what is behind them is not looked at
+    #[arg(long, value_name = "N", value_parser = values::positive::<u64>)]
     limit: Option<u64>,
 
     /// Only part I of N of the lines, of the first ones with --limit; for several machines, or one after another
@@ -123,11 +124,11 @@ pub(crate) struct RunArgs {
     dedupe: bool,
 
     /// How many lines a batch holds at the most [default: the service's limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u64>)]
     shard_lines: Option<u64>,
 
     /// How many bytes a batch's file has at the most [default: the service's limit]
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "BYTES", value_parser = values::positive::<u64>)]
     shard_bytes: Option<u64>,
 
     /// Begin another run where the one in the folder is finished, beside it: requests.2.run, or the next that is free
@@ -166,7 +167,7 @@ pub(crate) fn run(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Exit, 
         return Err(CliError::usage(message));
     }
     let requests = input::files(&args.requests)?;
-    let table = Table::of(&args.ask, &requests, args.endpoint.as_ref())?;
+    let table = Table::of(&args.ask, &requests, args.endpoint.as_ref(), args.limit)?;
     interrupt::drive_run(args.embedded, async |stop| {
         let started = Instant::now();
         let spooled = match (&table, requests.as_slice()) {

@@ -31,7 +31,7 @@ pub(crate) use early::exit;
 
 /// How a run is driven, whatever it is a run of. None of it is part of what the run is: it may differ each time.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Course")]
+#[command(next_help_heading = "How it runs")]
 pub(crate) struct CourseArgs {
     /// Where the results are to be as well; the folder keeps its own copy
     #[arg(short, long, value_name = "FILE", value_parser = input::output())]
@@ -46,7 +46,7 @@ pub(crate) struct CourseArgs {
     deadline: Option<Duration>,
 
     /// How many batches may be at work at once [default: as many as the service takes]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u32>)]
     max_open: Option<u32>,
 
     /// About how many tokens the prompts at work may have for each model [default: as many as the service takes]
@@ -54,13 +54,13 @@ pub(crate) struct CourseArgs {
     /// Tokens are counted as a quarter of the bytes of the request lines, as lote plan --json shows
     /// them. A shard that has more by itself is halved. Lines that do not have to name one model
     /// count together.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u64>)]
     max_enqueued_tokens: Option<u64>,
 
     /// How many batches may be created within an hour, by the clock of this machine [default: any number]
     ///
     /// Those that an earlier process of the same run has created count; those of other runs do not.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u32>)]
     creates_per_hour: Option<u32>,
 
     /// How long a create whose answer was lost is looked for, twice, before another is sent [default: 2m]
@@ -84,14 +84,14 @@ pub(crate) struct CourseArgs {
 
 /// How far a run is driven by the commands that begin it and go on with it.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Course")]
+#[command(next_help_heading = "How it runs")]
 pub(crate) struct ReachArgs {
     /// Return when the batches are created, as many as may be at work at once; lote resume goes on
     #[arg(long)]
     detach: bool,
 
     /// How often lines that do not succeed and can are tried in all, as lote repair does it [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "detach")]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u32>, conflicts_with = "detach")]
     attempts: Option<u32>,
 
     /// Once the run is finished, delete what it has put at the service, as lote clean --remote does
@@ -220,9 +220,7 @@ impl Course<'_> {
             let (own, folder) = (shell::quoted(&own), shell::quoted(&folder));
             bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
         }
-        if reach.only_reads() && lote::run::status(&folder).is_ok_and(|status| status.phase == RunPhase::Finished) {
-            self.finished_before(&folder).into_iter().for_each(|said| bar.note(said));
-        }
+        let was_finished = lote::run::status(&folder).is_ok_and(|status| status.phase == RunPhase::Finished);
         let run = run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote);
         bar.follow(&folder);
         let run = shown(reach.one_by_one.apply(run), &bar);
@@ -248,6 +246,10 @@ impl Course<'_> {
             () = stop.asked() => return Err(self.interrupted(&bar, &folder)?),
         };
         bar.clear();
+        // It may also be a run of something else.
+        if was_finished && reach.only_reads() && ended.is_ok() {
+            self.finished_before(&folder).into_iter().for_each(out::note);
+        }
         self.end(ended, &folder)
     }
 

@@ -39,14 +39,14 @@ pub(crate) struct OneByOneArgs {
     max_in_flight: Option<u32>,
 
     /// How many requests may be sent in a minute [default: as many as the service takes]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u32>)]
     requests_per_minute: Option<u32>,
 
     /// How many tokens may be sent and answered in a minute [default: as many as the service takes]
     ///
     /// A request counts as a quarter of the bytes of its line, and afterwards as what its answer says
     /// beyond that.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u32>)]
     tokens_per_minute: Option<u32>,
 
     /// How long one request may take, such as 90s or 20m [default: 10m]

@@ -266,7 +266,8 @@ impl Bar {
         self.bar.tick();
     }
 
-    fn say(&self, what: impl Into<String>) {
+    /// Shows what is done.
+    pub(crate) fn say(&self, what: impl Into<String>) {
         self.board().say(what);
         self.bar.tick();
     }

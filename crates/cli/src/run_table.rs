@@ -18,6 +18,7 @@ use crate::prepare::args::AskArgs;
 use crate::prepare::ask::Ask;
 use crate::prepare::make::{Made, Making, Refused, id_advice};
 use crate::prepare::rows::{self, Format};
+use crate::progress::Bar;
 use crate::shell::CommandLine;
 use crate::spool::Spooled;
 
@@ -27,6 +28,8 @@ pub(crate) struct Table {
     format: Format,
     ask: Ask,
     args: AskArgs,
+    /// How many of the first rows are run.
+    limit: Option<u64>,
 }
 
 /// The request lines of a table.
@@ -34,6 +37,12 @@ pub(crate) struct Lines {
     pub(crate) spooled: Spooled,
     /// What is said of a column that could name them.
     pub(crate) advice: Option<String>,
+}
+
+/// The command that runs a table, to be filled in.
+pub(crate) fn example(table: &Path) -> String {
+    let line = CommandLine::new("run").word(table).flag("--user", "{{ column }}").flag("--model", "auto");
+    format!("  {line}  # with the names of your columns")
 }
 
 impl Table {
@@ -45,6 +54,7 @@ impl Table {
         args: &AskArgs,
         files: &[PathBuf],
         endpoint: Option<&Endpoint>,
+        limit: Option<u64>,
     ) -> Result<Option<Arc<Self>>, CliError> {
         if !args.is_given() {
             if let Some(flag) = args.first() {
@@ -54,19 +64,18 @@ impl Table {
                 )));
             }
             let Some(table) = files.iter().find(|file| rows::is_table(file)) else { return Ok(None) };
-            let example = CommandLine::new("run").word(table).flag("--user", "{{ column }}").flag("--model", "auto");
             return Err(CliError::usage(format!(
                 "{}: is a table: say what is asked of each row; nothing was sent",
                 table.display()
             ))
-            .with([format!("  {example}  # with the names of your columns")]));
+            .with([example(table)]));
         }
         let [rows] = files else {
             return Err(CliError::usage("a table is given alone: run one after another; nothing was sent"));
         };
         let format = rows::format(rows, args.format, args.delimiter.is_some())?;
         let ask = Ask::new(args, endpoint)?;
-        Ok(Some(Arc::new(Self { rows: rows.clone(), format, ask, args: args.clone() })))
+        Ok(Some(Arc::new(Self { rows: rows.clone(), format, ask, args: args.clone(), limit })))
     }
 
     /// Makes the request lines, within this time if there is a limit.
@@ -98,12 +107,16 @@ impl Table {
                 None => std::future::pending().await,
             }
         };
+        let bar = Bar::new();
+        bar.say("making request lines of the rows");
         let made = tokio::select! {
             biased;
             made = made => made.unwrap_or_else(|_| Err(CliError::usage("the rows were not read to their end"))),
             () = stop.asked() => Err(CliError::interrupted()),
             () = too_long => Err(CliError::new(Exit::GaveUp, "gave up before the end of the rows; nothing was sent")),
         };
+        // Before anything is printed.
+        bar.clear();
         if made.is_err() {
             interrupt.press();
         }
@@ -121,10 +134,10 @@ impl Table {
     }
 
     fn make(&self, to: File, interrupt: &Interrupt) -> Result<Made, CliError> {
-        let Self { rows, format, ask, args } = self;
+        let Self { rows, format, ask, args, limit } = self;
         let cannot = |error: io::Error| input::temporary(error, &std::env::temp_dir());
         let mut to = BufWriter::with_capacity(1 << 16, to);
-        let making = Making { rows, format: *format, delimiter: args.delimiter, ask };
+        let making = Making { rows, format: *format, delimiter: args.delimiter, ask, limit: *limit };
         let made = making.make(interrupt, &mut |line| {
             to.write_all(line.as_bytes()).and_then(|()| to.write_all(b"\n")).map_err(cannot)
         })?;

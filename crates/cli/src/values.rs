@@ -1,6 +1,7 @@
 //! Reads values that several flags share.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
@@ -8,6 +9,14 @@ use lote::ExpiresAfter;
 use serde_json::Value;
 
 use crate::exit::CliError;
+
+/// A whole number that is not 0.
+pub(crate) fn positive<T: FromStr + From<bool> + PartialOrd>(text: &str) -> Result<T, String> {
+    match text.parse::<T>() {
+        Ok(number) if number >= T::from(true) => Ok(number),
+        _ => Err("give a whole number, 1 or more".to_owned()),
+    }
+}
 
 /// `KEY=VALUE`; the value may hold more `=`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
@@ -101,6 +110,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_number_that_is_not_0_is_told_in_words() {
+        assert_eq!((positive::<u32>("1"), positive::<u64>("18446744073709551615")), (Ok(1), Ok(u64::MAX)));
+        for text in ["0", "-1", "", "1.5", "ten", "99999999999999999999"] {
+            assert_eq!(positive::<u64>(text), Err("give a whole number, 1 or more".to_owned()), "{text}");
+        }
+    }
 
     #[test]
     fn pairs_and_durations() {

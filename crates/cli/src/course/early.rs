@@ -7,16 +7,21 @@ use lote::run::{RunError, RunPhase, RunStatus, ShardStatus, status};
 use serde_json::{Value, json};
 
 use super::Course;
+use crate::embedded;
 use crate::exit::{CliError, Exit};
 use crate::fetch::NoRoom;
 use crate::input;
 use crate::no_batches;
 use crate::out;
 use crate::progress::Bar;
+use crate::run_table;
 use crate::shell::{self, CommandLine};
 
 /// How many findings are printed when the input is refused.
 const SHOWN_FINDINGS: usize = 20;
+
+/// What is said of a row in place of a request line.
+const ROWS: &str = "the line is no request line but a row with ";
 
 /// Of how many held shards it is printed how to buy their lines again.
 const SHOWN_HELD: usize = 3;
@@ -42,11 +47,16 @@ impl Course<'_> {
             let names: Vec<String> = self.inputs.iter().map(|input| input::shown(input)).collect();
             // Line 3 is made of row 3.
             let way = if self.table.is_some() { "lote prepare and lote check" } else { "lote check" };
-            return Ok(CliError::refused(format!(
-                "{}: {}; nothing was sent; see all with {way}",
-                names.join(", "),
-                out::count(total, "finding")
-            )));
+            let groups = || error.findings().iter().flat_map(|source| source.groups.groups());
+            let example = match self.inputs {
+                [rows] if self.table.is_none() && groups().any(|group| group.to_string().contains(ROWS)) => {
+                    Some(run_table::example(rows))
+                }
+                _ => None,
+            };
+            let said =
+                format!("{}: {}; nothing was sent; see all with {way}", names.join(", "), out::count(total, "finding"));
+            return Ok(CliError::refused(said).with(example));
         }
         let mut text = error.to_string();
         if let Some(spooled) = self.spooled {
@@ -71,12 +81,14 @@ impl Course<'_> {
             NoRoom::FileLimit => room.advice(),
         }));
         if error.is_taken() || error.is_busy() || error.is_unreadable() {
-            if self.table.is_some() && error.is_taken() {
+            if self.table.is_some() && error.is_taken() && said.to_string().contains("the request lines were ") {
                 let why = "the table, or what is asked of its rows, is not what it was when that run was begun";
                 below.push(format!("  {why}; lote resume goes on with that one"));
             }
             // Only a run that is given with its requests can have another folder.
-            if !self.inputs.is_empty() {
+            if error.is_taken() && !self.embedded && embedded::is_run_of(folder) {
+                below.push("  the run in it was a trial with --embedded: name another folder with --dir".to_owned());
+            } else if !self.inputs.is_empty() {
                 below.push("  another folder is named with --dir; where a run has batches, it pays again".to_owned());
             }
         } else if self.embedded {

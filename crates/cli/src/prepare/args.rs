@@ -5,6 +5,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::fields;
 use super::rows::{self, Format};
+use crate::values;
 
 /// What is asked of each row, and how the rows are written.
 #[derive(Clone, Debug, Default, Args)]
@@ -44,7 +45,7 @@ pub(crate) struct AskArgs {
     pub(crate) embed: Option<String>,
 
     /// How many numbers a vector is to have
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::positive::<u64>)]
     pub(crate) dimensions: Option<u64>,
 
     /// Any other field of the body, the same for every row, such as max_completion_tokens=500

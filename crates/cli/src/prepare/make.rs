@@ -24,6 +24,8 @@ pub(crate) struct Making<'a> {
     pub(crate) format: Format,
     pub(crate) delimiter: Option<u8>,
     pub(crate) ask: &'a Ask,
+    /// Only so many of the first rows, for a trial; what comes behind them is not looked at.
+    pub(crate) limit: Option<u64>,
 }
 
 /// What became of the rows.
@@ -46,7 +48,7 @@ pub(crate) struct Refused {
 }
 
 impl Making<'_> {
-    /// Reads all rows, and gives the line of each for as long as nothing is wrong.
+    /// Reads the rows, and gives the line of each for as long as nothing is wrong.
     ///
     /// # Errors
     /// When a file cannot be read or written, or the command was interrupted.
@@ -58,7 +60,8 @@ impl Making<'_> {
         let mut maker = Maker {
             making: self,
             ids: Uniqueness::spilling(std::env::temp_dir()),
-            candidates: self.ask.counts().then(Candidates::default),
+            // What differs in some rows may not in all.
+            candidates: (self.ask.counts() && self.limit.is_none()).then(Candidates::default),
             findings: Findings::default(),
         };
         let mut advice = None;
@@ -68,7 +71,9 @@ impl Making<'_> {
             Ok(mut rows) => {
                 let usual = self.format.delimiter();
                 advice = usual.and_then(|usual| delimiter_advice(rows.names(), self.delimiter.unwrap_or(usual)));
-                while let Some(next) = rows.next() {
+                while self.limit.is_none_or(|limit| read < limit)
+                    && let Some(next) = rows.next()
+                {
                     interrupt.check()?;
                     read += 1;
                     let made = match next {

@@ -301,7 +301,7 @@ fn what_cannot_be_read_has_no_row_and_is_said() {
     let place = place(&[said("a", "x"), "{\"custom_id\":\"b\",\n".to_owned(), said("c", "y")], "");
     let ended = export(&place, &["-o", "t.csv"]);
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stdout.contains("1 line cannot be read and has no row, first: "), "{ended:?}");
+    assert!(ended.stdout.contains("1 line cannot be read and has no row: "), "{ended:?}");
     assert_eq!(cells(&fs::read(place.path().join("t.csv")).expect("a table")).len(), 3);
     let ended = export(&place, &["-o", "t.csv", "--json", "--force"]);
     let told: Value = serde_json::from_str(&ended.stdout).expect("JSON");

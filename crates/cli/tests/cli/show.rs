@@ -151,6 +151,24 @@ fn a_run_that_was_cleaned_is_shown_from_the_file_it_came_from() {
     assert!(lost.stdout.contains("  request: not here any more") && lost.stdout.contains("  answer"), "{lost:?}");
 }
 
+/// Its request lines came from a file that is gone, and stay in the folder.
+#[test]
+fn a_run_of_a_table_is_shown_whole_when_it_was_cleaned() {
+    for (name, failing, code) in [("good", "c", 0), ("bad", "[[status=400]] c", 1)] {
+        let rows = format!("q\na\nb\n{failing}\nd\ne\n");
+        let place = folder(&[("rows.csv", rows.as_bytes())]);
+        let ask = ["run", "rows.csv", "--user", "{{ q }}", "--model", "auto", "--shard-lines", "2", "--embedded"];
+        assert_eq!(lote_in(command(), place.path(), &ask).code, code, "{name}");
+        let shown = || json_lines(&show(place.path(), &["rows.run", "--json", "--sample", "5"]));
+        let requests = |lines: Vec<Value>| lines.into_iter().map(|line| line["request"].clone()).collect::<Vec<_>>();
+        let before = requests(shown());
+        assert!(before.len() == 5 && before.iter().all(Value::is_object), "{before:?}");
+        assert_eq!(lote_in(command(), place.path(), &["clean", "rows.run"]).code, 0, "{name}");
+        assert!(!place.path().join("rows.run/shards/0001/results.jsonl").exists(), "{name}");
+        assert_eq!(requests(shown()), before, "{name}");
+    }
+}
+
 #[test]
 fn a_run_is_found_by_its_requests() {
     let place = folder(&[("requests.jsonl", &requests(&["a"])), ("other.jsonl", &requests(&["b"]))]);

@@ -51,6 +51,19 @@ fn the_same_command_again_goes_on_with_the_same_run() {
     assert!(refused.stderr.contains("the table, or what is asked of its rows, is not what it was"), "{refused:?}");
     let beside = lote_in(lote(), place.path(), &[&other[..], &["--dir", "other.run"]].concat());
     assert_eq!(beside.code, 0, "{beside:?}");
+    // The same at another service: the table is what it was.
+    let elsewhere = lote_in(lote(), place.path(), &run(&["--base-url", "http://127.0.0.1:1/v1"]));
+    let said = "holds a finished run of something else (the service was ";
+    assert!(elsewhere.code == 2 && elsewhere.stderr.contains(said), "{elsewhere:?}");
+    for not in ["is not what it was", "a batch was to hold", "the dialect was", "finished before"] {
+        assert!(!elsewhere.stderr.contains(not), "{not}: {elsewhere:?}");
+    }
+    // As it is after a trial.
+    let trial = lote_in(command(), place.path(), &run(&["--embedded", "--dir", "trial.run"]));
+    assert_eq!(trial.code, 0, "{trial:?}");
+    let real = lote_in(lote(), place.path(), &run(&["--dir", "trial.run"]));
+    let said = "\n  the run in it was a trial with --embedded: name another folder with --dir\n";
+    assert!(real.code == 2 && real.stderr.ends_with(said), "{real:?}");
 
     // The answers stand beside the rows.
     let told = export.trim().split("  #").next().expect("a command");
@@ -106,11 +119,32 @@ fn parts_and_rows_of_stdin_have_folders_of_their_own() {
 }
 
 #[test]
+fn a_trial_looks_at_no_more_rows_than_it_runs() {
+    let place = folder(&[("late.csv", b"id,q\n1,a\n2,b\n3\n")]);
+    let ask = ["run", "late.csv", "--user", "{{ q }}", "--model", "auto", "--embedded"];
+    let all = lote_in(command(), place.path(), &ask);
+    assert!(all.code == 3 && all.stderr.starts_with("row 3 (line 4): has 1 column"), "{all:?}");
+    let trial = lote_in(command(), place.path(), &[&ask[..], &["--limit", "2"]].concat());
+    assert!(trial.code == 0 && trial.stdout.starts_with("2 of 2 lines succeeded"), "{trial:?}");
+    // Of the rest nobody knows.
+    assert!(!trial.stderr.contains("differs in every row"), "{trial:?}");
+    // And it is gone on with as such.
+    let again = lote_in(command(), place.path(), &[&ask[..], &["--limit", "2"]].concat());
+    assert!(again.code == 0 && again.stderr.starts_with("late.run: finished before"), "{again:?}");
+}
+
+#[test]
 fn what_is_wrong_is_told_before_anything_is_sent() {
-    let place = folder(&[("tickets.csv", TICKETS), ("requests.jsonl", b"")]);
+    let files = [("tickets.csv", TICKETS), ("requests.jsonl", b""), ("rows.jsonl", b"{\"q\":1}\n")];
+    let place = folder(&files);
     for (args, code, expected) in [
         (&["run", "tickets.csv", "--embedded"][..], 2, "tickets.csv: is a table: say what is asked of each row"),
         (&["run", "tickets.csv", "--embedded"], 2, "  lote run tickets.csv --user '{{ column }}' --model auto"),
+        (
+            &["run", "rows.jsonl", "--embedded"],
+            3,
+            "lote check\n  lote run rows.jsonl --user '{{ column }}' --model auto  # with",
+        ),
         (&["run", "requests.jsonl", "--embedded", "--model", "m"], 2, "--model is for the rows of a table"),
         (&["run", "requests.jsonl", "--embedded", "--id", "x"], 2, "--id is for the rows of a table"),
         (&[&["run", "tickets.csv", "requests.jsonl", "--embedded"], &ASK[..]].concat(), 2, "a table is given alone"),
@@ -131,7 +165,7 @@ fn what_is_wrong_is_told_before_anything_is_sent() {
         let ended = lote_in(command(), place.path(), args);
         assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{args:?}: {ended:?}");
         assert!(ended.stderr.contains(expected), "{args:?}: {ended:?}");
-        assert_eq!(names(place.path()), ["requests.jsonl", "tickets.csv"], "{args:?}");
+        assert_eq!(names(place.path()), ["requests.jsonl", "rows.jsonl", "tickets.csv"], "{args:?}");
     }
     let args = ["run", "tickets.csv", "--user", "{{ bdy }}", "--model", "m", "--embedded", "--json"];
     let told = json(&lote_in(command(), place.path(), &args));

@@ -48,7 +48,7 @@ struct Reading {
     root: PathBuf,
     parts: Parts,
     finished: bool,
-    /// The files that the lines came from, of a run that holds its lines no more.
+    /// The files that hold the lines, of a run that was cleaned.
     sources: Option<Vec<PathBuf>>,
 }
 
@@ -77,8 +77,8 @@ impl fmt::Debug for Ledger {
 /// none yet.
 ///
 /// Nothing is asked of a service, and nothing is written: another process may be at work on the run meanwhile. What is read
-/// is that of the moment of this call. Memory does not grow with the run. Of a run that was [cleaned](fn@super::clean) the
-/// request lines are read from the files that they came from, if those still hold them.
+/// is that of the moment of this call. Memory does not grow with the run. Of a run that was [cleaned](fn@super::clean)
+/// request lines that are not in the folder any more are read from the files that they came from, if those still hold them.
 ///
 /// ```
 /// # async fn example(gateway: &lote_gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
@@ -115,9 +115,10 @@ pub fn ledger(folder: impl AsRef<Path>) -> Result<Ledger, RunError> {
     let parts = Parts::in_state(&state, &record);
     let (lines, _) = parts.lines();
     let finished = state.finished.is_some();
-    let sources = (finished && !parts.can_be_walked(path)).then(|| match holds_the_lines(&record) {
-        true => record.sources.iter().map(|source| PathBuf::from(&source.path)).collect(),
-        false => Vec::new(),
+    let sources = (finished && !parts.can_be_walked(path)).then(|| match parts.requests(path) {
+        Some(requests) => requests,
+        None if holds_the_lines(&record) => record.sources.iter().map(|source| PathBuf::from(&source.path)).collect(),
+        None => Vec::new(),
     });
     let reading = Reading { root: path.to_owned(), parts, finished, sources };
     Ok(Ledger { folder: path.to_owned(), lines, source: Source::Folder(Box::new(reading)) })

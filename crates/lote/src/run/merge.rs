@@ -424,6 +424,14 @@ impl Parts {
         top.chain(within).all(|path| path.is_file())
     }
 
+    /// The files of the folder that hold all request lines, one after another, in the order of the input; none where other
+    /// files say that order, or one is not there.
+    pub(super) fn requests(&self, root: &Path) -> Option<Vec<PathBuf>> {
+        let whole = self.shards.iter().filter(|(_, part)| part.attempt == 1 && !part.is_part);
+        let files: Vec<PathBuf> = whole.map(|(number, _)| root.join(shard_folder(*number)).join(REQUESTS)).collect();
+        (self.in_order && self.copies.is_none() && files.iter().all(|path| path.is_file())).then_some(files)
+    }
+
     /// Whether the lines of a shard have no outcome yet: they may have been paid for, or are sent by the run itself later.
     pub(super) fn is_undecided(&self, shard: u32) -> bool {
         let code = self.shards.get(&shard).map(|part| &part.came);

@@ -142,15 +142,17 @@ impl Asked {
         let limit = |limit: Option<u64>| text(&limit.map(|limit| limit.to_string()));
         let dedupe = |dedupe: bool| if dedupe { "sent once" } else { "each sent" }.to_owned();
         let part = |part: Option<Partition>| part.map_or_else(|| "all".to_owned(), |part| part.to_string());
+        // Another service has another dialect, and other limits: that alone says nothing.
+        let of_service = |text: String| if self.base_url == now.base_url { text } else { String::new() };
         let mut all = vec![
             ("the service was".to_owned(), self.base_url.clone(), now.base_url.clone()),
-            ("the dialect was".to_owned(), self.dialect.clone(), now.dialect.clone()),
+            ("the dialect was".to_owned(), of_service(self.dialect.clone()), of_service(now.dialect.clone())),
             ("the end user was".to_owned(), text(&self.on_behalf_of), text(&now.on_behalf_of)),
             ("the endpoint was".to_owned(), text(&self.endpoint), text(&now.endpoint)),
             ("the limit of lines was".to_owned(), limit(self.limit), limit(now.limit)),
             ("the part of the input was".to_owned(), part(self.partition), part(now.partition)),
             ("equal lines were".to_owned(), dedupe(self.dedupe), dedupe(now.dedupe)),
-            ("a batch was to hold".to_owned(), self.cut.to_string(), now.cut.to_string()),
+            ("a batch was to hold".to_owned(), of_service(self.cut.to_string()), of_service(now.cut.to_string())),
         ];
         let names: BTreeSet<&String> = self.options.keys().chain(now.options.keys()).collect();
         let value = |asked: &Self, name: &str| text(&asked.options.get(name).map(Value::to_string));
