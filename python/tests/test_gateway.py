@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import subprocess
 import sys
 import urllib.error
@@ -63,12 +64,24 @@ def test_keys_are_in_no_command_line(texts: Texts, words: Callable[[], List[str]
     with lote.gateway(key=["first-secret-key", "other-secret-key"]) as gateway:
         assert gateway.data["keys"] == 2 and gateway.api_key == "first-secret-key"
         assert lote.run(texts("a"), dir="a.run", **gateway.service).status().finished
-        (file,) = (word.partition("=")[2] for word in words() if word.startswith("--key-file="))
-        assert Path(file).stat().st_mode & 0o077 == 0
-    assert not Path(file).exists() and not any("secret-key" in word for word in words())
-    for key in ("", "two words", "#", 7, ["a", 7]):
+        assert [word for word in words() if word.startswith("--key-file=/dev/fd/")]
+    assert not any("secret-key" in word for word in words())
+    for key in ("", "two words", "#", "half \ud83d", "a\x00", 7, ["a", 7]):
         with pytest.raises(lote.UsageError, match="key="):
             lote.gateway(key=key)
+
+
+def test_a_child_that_is_forked_takes_no_keys_with_it() -> None:
+    program = (
+        "import os, sys, lote_batch as lote\n"
+        "with lote.gateway(key='first-secret-key') as gateway:\n"
+        "    if os.fork() == 0: sys.exit()\n"
+        "    assert os.wait()[1] == 0\n"
+        "    requests = [{'custom_id': 'a', 'body': {'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}]}}]\n"
+        "    print(lote.run(requests, dir='a.run', **gateway.service).status().phase)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("finished\n", "", 0)
 
 
 def test_a_gateway_that_cannot_start_says_why(gateway: lote.Gateway) -> None:
@@ -114,6 +127,17 @@ def test_a_gateway_ends_with_its_program() -> None:
     del gateway
     gc.collect()
     assert child.poll() is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells of the end of a process that is no child")
+def test_a_gateway_ends_with_a_program_that_is_killed() -> None:
+    program = "import time, lote_batch as lote; gateway = lote.gateway().start(); print(gateway._child.pid, flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        watched = os.pidfd_open(int(child.stdout.readline()))
+        child.kill()
+    assert select.select([watched], [], [], 60)[0]
+    os.close(watched)
 
 
 def test_faults_are_met_and_those_left_over_are_told(texts: Texts, place: Path) -> None:

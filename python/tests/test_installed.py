@@ -33,6 +33,17 @@ print(_binary.find())
 """
 
 
+#: What the command prints for its users, below the prefix of an environment.
+PRINTED = (
+    "share/man/man1/lote.1",
+    "share/man/man1/lote-run.1",
+    "share/man/man1/lote-batches-list.1",
+    "share/bash-completion/completions/lote",
+    "share/zsh/site-functions/_lote",
+    "share/fish/vendor_completions.d/lote.fish",
+)
+
+
 def python(interpreter: str, *words: str, **settings: str) -> List[str]:
     """What an interpreter prints that finds no command but that of the wheel."""
     environment: Dict[str, str] = {"HOME": os.getcwd(), "PATH": os.defpath, "LOTE_BIN": "/nowhere", **settings}
@@ -48,6 +59,14 @@ def test_the_wheel_needs_no_other_package() -> None:
     assert Path(command) == Path(BARE).with_name("lote")
     packages = "from importlib import metadata; print(*sorted(d.name for d in metadata.distributions()))"
     assert python(BARE, "-c", packages) == ["lote-batch"]
+
+
+@installed
+def test_manual_pages_and_completions_are_where_they_are_looked_for() -> None:
+    prefix = Path(BARE).parents[1]
+    for name in PRINTED:
+        assert (prefix / name).stat().st_size > 100, name
+    assert (prefix / PRINTED[1]).read_text(encoding="utf-8").startswith(".TH lote-run 1 ")
 
 
 @installed
@@ -80,7 +99,9 @@ def test_the_wheel_has_what_it_needs() -> None:
     with zipfile.ZipFile(WHEEL) as wheel:
         names = {name for name in wheel.namelist()}
     version = metadata.version("lote-batch")
-    for name in ("lote_batch/py.typed", f"lote_batch-{version}.data/scripts/lote"):
+    laid = f"lote_batch-{version}.data"
+    licences = [f"lote_batch-{version}.dist-info/licenses/LICENSE-{name}" for name in ("MIT", "APACHE")]
+    for name in ("lote_batch/py.typed", f"{laid}/scripts/lote", *licences, *(f"{laid}/data/{name}" for name in PRINTED)):
         assert name in names, sorted(names)
     about = metadata.metadata("lote-batch")
     assert about["Requires-Python"] == ">=3.9" and about["License-Expression"] == "MIT OR Apache-2.0"

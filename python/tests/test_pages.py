@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -55,13 +56,49 @@ def test_the_guide(service: lote.Gateway, capsys: pytest.CaptureFixture[str]) ->
         if word:
             # The long way, and the short one.
             count = len([line for line in code.splitlines() if line.strip()])
-            assert (34 <= count <= 44) if word == "openai" else count == 4, f"{word}: {count} lines"
+            assert (34 <= count <= 44) if word == "openai" else count == 2, f"{word}: {count} lines"
     assert set(by_word) == {"", "openai", "lote"}
     for word, answers in by_word.items():
         assert answers["ticket"].tolist() == ["T1", "T2", "T3"], word
         assert answers["text"].notna().all(), word
     printed = capsys.readouterr().out
     assert "finished" in printed and "failed server_error" in printed and "0 of 1 succeeded, 1 failed" in printed
+
+
+def test_what_the_guide_imports_is_what_it_installs() -> None:
+    page = "docs/guide/python.md"
+    code = "\n".join(code for word, code in blocks(page) if word not in ("openai", "pytest"))
+    imported = {name.partition(".")[0] for name in re.findall(r"^(?:from|import) ([\w.]+)", code, re.MULTILINE)}
+    found = re.search(r"^pip install './python\[(.*)\]'$", (REPOSITORY / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert found is not None
+    extras = set(found[1].split(","))
+    assert imported - set(sys.stdlib_module_names) == {"lote_batch"} | extras
+    settings = tomllib.loads((REPOSITORY / "python/pyproject.toml").read_text(encoding="utf-8"))
+    assert extras <= set(settings["project"]["optional-dependencies"])
+
+
+def test_what_goes_wrong_is_told_in_the_words_of_the_guide(service: lote.Gateway, place: Path) -> None:
+    said: List[str] = []
+
+    def run(text: str, folder: str, **options: Any) -> None:
+        body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+        try:
+            lote.run([{"custom_id": "a", "body": body}], dir=folder, **options)
+        except lote.UsageError as error:
+            said.append(str(error))
+
+    text = "[[sleep=300]] hi"
+    run(text, "a.run", progress=lambda line: run(text, "a.run") if "created" in line else None)
+    run("other", "a.run")
+    (place / "elsewhere").mkdir()
+    Path("a.run").rename("elsewhere/a.run")
+    run(text, "a.run")
+    run("other", "b.run", an_option=1)
+    table = (REPOSITORY / "docs/guide/python.md").read_text(encoding="utf-8").partition("## What goes wrong")[2]
+    quoted = re.findall(r'^\| "([^"]+)" \|', table, re.MULTILINE)
+    assert len(said) == len(quoted) == 4
+    for words in quoted:
+        assert len([one for one in said if words in one]) == 1, (words, said)
 
 
 def test_the_guide_names_the_version_that_is_run() -> None:

@@ -130,6 +130,8 @@ def holds_itself() -> Dict[str, Any]:
         ({"x": numpy.float32("nan")}, "body.x is nan"),
         ({"x": numpy.array([1.0, float("inf")])}, r"body.x\[1\] is inf"),
         ({"when": datetime(2026, 1, 1)}, "body.when is a datetime"),
+        ({"when": numpy.datetime64("2026-01-01T00:00:00.000000000")}, "body.when is a datetime64"),
+        ({"times": numpy.array([1], dtype="timedelta64[ns]")}, "body.times is a ndarray"),
         ({"price": decimal.Decimal("1.5")}, "body.price is a Decimal"),
         ({"raw": b"bytes"}, "body.raw is a bytes"),
         ({"tags": {"a"}}, "body.tags is a set"),
@@ -206,5 +208,23 @@ def test_findings_are_told_before_anything_is_sent(gateway: lote.Gateway) -> Non
         lote.run(twice, dir="a.run", **gateway.service)
     assert [finding["code"] for finding in raised.value.findings] == ["duplicate_custom_id"]
     assert raised.value.exit_code == 3 and raised.value.run is None
-    with pytest.raises(lote.RefusedError, match="requests: 1 finding"):
+    with pytest.raises(lote.RefusedError) as raised:
         lote.run([], dir="a.run", **gateway.service)
+    assert str(raised.value) == "requests: 1 finding; nothing was sent\n  the file holds no request line"
+    many = [{"custom_id": "a", "body": chat("hi")}] * 20
+    with pytest.raises(lote.RefusedError, match="19 findings; nothing was sent; all of them are in error.findings") as raised:
+        lote.run(many, dir="a.run", **gateway.service)
+    assert len(raised.value.findings) == 19 and len(raised.value.details) == 10
+
+
+def test_a_custom_id_is_shown_as_plain_text(gateway: lote.Gateway) -> None:
+    for custom_id, shown in (("half \ud83d", "half \\ud83d"), ("\x1b[2J\nred", "\\x1b[2J\\nred"), ("é🌍\u202e", "é🌍\\u202e")):
+        with pytest.raises(lote.RequestError) as error:
+            lines([{"custom_id": custom_id, "body": {"seed": float("nan"), "custom": custom_id}}])
+        assert str(error.value).startswith(f'request 1 ("{shown}"): ')
+        # As a terminal gets it.
+        str(error.value).encode()
+    twice = [{"custom_id": "\x1b[2J", "body": chat("hi")}] * 2
+    with pytest.raises(lote.RefusedError) as raised:
+        lote.run(twice, dir="a.run", **gateway.service)
+    assert '  line 2 ("\\x1b[2J"): custom_id was used before' in str(raised.value)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import pickle
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Callable, Dict, List
 import lote_batch as lote
 import pytest
 from conftest import Texts, chat
+from lote_batch import _binary
 
 
 def test_a_run_goes_from_requests_to_results(gateway: lote.Gateway, place: Path, texts: Texts) -> None:
@@ -139,6 +142,21 @@ def test_requests_of_other_endpoints(gateway: lote.Gateway) -> None:
     assert all(isinstance(number, float) for number in result.body["data"][0]["embedding"])
 
 
+def test_results_that_are_damaged_are_told_and_written_anew(gateway: lote.Gateway, texts: Texts) -> None:
+    run = lote.run(texts("a", "b"), dir="a.run", **gateway.service)
+    whole = Path("a.run/results.jsonl").read_bytes()
+    Path("a.run/results.jsonl").write_bytes(whole[:-20])
+    said = "1 of the lines of results cannot be read, first: .*; resume\\(\\) writes them anew"
+    results = run.results()
+    assert next(results).custom_id == "q-0"
+    with pytest.raises(lote.IncompleteError, match=said):
+        next(results)
+    with pytest.raises(lote.IncompleteError, match=said):
+        run.export("a.csv")
+    assert [result.outcome for result in run.resume().results()] == ["succeeded"] * 2
+    assert Path("a.run/results.jsonl").read_bytes() == whole
+
+
 def test_several_answers_are_several_texts(gateway: lote.Gateway) -> None:
     requests = [{"custom_id": "n", "body": {**chat("a"), "n": 2}}]
     (result,) = lote.run(requests, dir="n.run", **gateway.service).results()
@@ -212,6 +230,20 @@ def test_options_are_those_of_the_command(
     assert not any(word.startswith(("--detach", "--limit")) for word in given)
 
 
+@pytest.mark.parametrize("progress", [True, "print", 3])
+def test_a_progress_that_cannot_be_called_is_refused(progress: Any, texts: Texts) -> None:
+    with pytest.raises(lote.UsageError, match="progress= is a .*: give a function that takes a line, such as print"):
+        lote.run(texts("a"), dir="a.run", api_key="any", progress=progress)
+    assert not Path("a.run").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="it takes no name that is not UTF-8")
+def test_a_folder_may_have_a_name_that_is_no_utf8(gateway: lote.Gateway, texts: Texts) -> None:
+    run = lote.run(texts("a"), dir="caf\udce9.run", **gateway.service)
+    assert run.dir.name == "caf\udce9.run" and len(list(run.results())) == 1
+    assert lote.open(os.fsencode(run.dir).decode("utf-8", "surrogateescape")).status().finished
+
+
 @pytest.mark.parametrize("option", ["json", "help", "version"])
 def test_options_that_are_the_packages_own_are_refused(option: str, texts: Texts) -> None:
     options: Dict[str, Any] = {option: True}
@@ -244,6 +276,16 @@ def test_runs_in_threads_are_apart(gateway: lote.Gateway, texts: Texts) -> None:
     for thread in threads:
         thread.join()
     assert {n: len(ids) for n, ids in found.items()} == {0: 1, 1: 2, 2: 3, 3: 4}
+
+
+def test_the_first_runs_may_be_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Python's answer to this is wrong when several threads are the first to ask: it is asked while the package is imported.
+    def asked(*_: object, **__: object) -> str:
+        raise AssertionError("asked by a thread")
+
+    monkeypatch.setattr("sysconfig.get_path", asked)
+    monkeypatch.setattr("sysconfig.get_scheme_names", asked)
+    assert Path(_binary.find()).exists()
 
 
 def test_a_pickled_run_has_no_key(gateway: lote.Gateway, texts: Texts) -> None:

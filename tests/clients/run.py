@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import queue
+import shlex
 import shutil
 import signal
 import subprocess
@@ -113,12 +114,12 @@ def install(what, folder, source, commands):
     stamp.write_text(made_of)
 
 
-def venv(work, requirements):
+def venv(work, requirements, interpreter=sys.executable):
     """The interpreter of a venv with these requirements."""
     folder = work / requirements.stem
     python = folder / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2"]
-    commands = [[sys.executable, "-m", "venv", "venv"], [*pip, "--requirement", requirements]]
+    commands = [[interpreter, "-m", "venv", "venv"], [*pip, "--requirement", requirements]]
     install(requirements.name, folder, requirements, commands)
     return python
 
@@ -280,17 +281,20 @@ def tables(lote, work):
 def python(lote, work):
     tools = venv(work, HERE / "requirements-python.txt")
     package, program = ROOT / "python", [tools, "-m"]
-    vermin = [tools.with_name("vermin"), "--no-tips", "-t=3.9-", "--violations", package / "src"]
+    vermin = [tools.with_name("vermin"), "--no-tips", "-t=3.9-", "--violations", package / "src", package / "backend.py"]
     must_pass("the package is for Python 3.9", vermin, PACKAGE)
     wheels = work / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     # Of the program that is built: see cargo_of_the_workspace.py. The wheel stays here, so that its size is no matter.
-    build = [*program, "maturin", "build", "--profile", "dev", "--compatibility", "linux", "--compression-level", "1"]
-    build += ["--target-dir", lote.parent.parent, "--out", wheels]
-    cargo = {"CARGO": str(HERE / "cargo_of_the_workspace.py"), "LOTE_CARGO": os.environ.get("CARGO", "cargo")}
-    must_pass("maturin makes the wheel", build, PACKAGE, cwd=package, more=cargo)
-    (wheel,) = wheels.glob("*.whl")
+    build = ["--profile", "dev", "--compatibility", "linux", "--compression-level", "1"]
+    build += ["--target-dir", str(lote.parent.parent)]
     pip = [*program, "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    made = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, package]
+    cargo = {"CARGO": str(HERE / "cargo_of_the_workspace.py"), "LOTE_CARGO": os.environ.get("CARGO", "cargo")}
+    # Maturin is looked for on PATH.
+    cargo |= {"MATURIN_PEP517_ARGS": shlex.join(build), "PATH": f"{tools.parent}{os.pathsep}{os.environ['PATH']}"}
+    must_pass("pip makes the wheel, by maturin", made, PACKAGE, more=cargo)
+    (wheel,) = wheels.glob("*.whl")
     install = ["install", "--no-index", "--no-deps", "--force-reinstall", wheel]
     # One that has nothing but the wheel, and the one in which the tests run.
     bare = work / "bare"
@@ -299,9 +303,28 @@ def python(lote, work):
     must_pass("pip installs the wheel beside the tools", [*pip, *install], PACKAGE)
     # Neither what is built here nor another lote may take the place of the wheel's.
     alone = {"LOTE_BIN": "/nowhere", "LOTE_TEST_BARE": str(bare / "bin" / "python"), "LOTE_TEST_WHEEL": str(wheel)}
-    must_pass("mypy", [*program, "mypy", "--cache-dir", work / "mypy", "src", "tests"], PACKAGE, cwd=package)
+    must_pass("mypy", [*program, "mypy", "--cache-dir", work / "mypy", "src", "tests", "backend.py"], PACKAGE, cwd=package)
     pytest = ["pytest", "-q", "-p", "no:cacheprovider", "--basetemp", work / "pytest", "--durations", "5"]
     must_pass("the package's tests", [*program, *pytest], PACKAGE, cwd=package, more=alone)
+    try:
+        old = venv(work, HERE / "requirements-python39.txt", python39())
+    except Skip as reason:
+        say(f"skipped: the package's tests with Python 3.9: {reason}")
+        return
+    must_pass("pip installs the wheel for Python 3.9", [*pip, "--python", old, *install], PACKAGE)
+    # What needs no other package. PyPy closes what is not used any more at a later time.
+    tests = [package / "tests" / f"test_{name}.py" for name in ("errors", "gateway", "memory", "run")]
+    pytest = [old, "-m", *pytest, "-p", "no:unraisableexception", "-W", "ignore::ResourceWarning"]
+    must_pass("the package's tests with Python 3.9", [*pytest, *tests], PACKAGE, cwd=package, more=alone)
+
+
+def python39():
+    """A Python of that version, which PyPy is in Debian 12."""
+    for name in ("python3.9", "pypy3.9", "pypy3"):
+        words = [name, "-c", "import sys, venv; sys.exit(sys.version_info[:2] != (3, 9))"]
+        if shutil.which(name) and run(words, START, stderr=subprocess.DEVNULL)[0] == 0:
+            return shutil.which(name)
+    raise Skip("there is none")
 
 
 def main():

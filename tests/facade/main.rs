@@ -14,6 +14,7 @@ mod facts;
 mod good;
 mod guide;
 mod idempotency;
+mod kinds;
 mod mirror;
 mod odd;
 mod odd_answers;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    bench,
+    archive, bench,
     client::cargo,
     codegen::{self, Mode},
     outside, packages,
@@ -40,6 +40,8 @@ enum Runs {
     Outside(&'static str),
     /// The crates compiled from their packages.
     Packages,
+    /// The archive of a release, made and looked at.
+    Archive,
     /// Every work of `bench`, with little data.
     Bench,
 }
@@ -75,7 +77,7 @@ const PYTHON: [Need; 2] = [
     },
 ];
 
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 22] = [
     Step {
         name: "format",
         runs: Runs::Cargo(&["fmt", "--all", "--check"], &[]),
@@ -151,7 +153,7 @@ const STEPS: [Step; 19] = [
         excused: None,
     },
     Step {
-        // With an example, so that dependencies have the features that tests ask for, and were checked by `lints`.
+        // With an example, so that dependencies have the features that tests ask for, and were checked by `full-lints`.
         name: "docs",
         runs: Runs::Cargo(
             &[
@@ -162,11 +164,15 @@ const STEPS: [Step; 19] = [
                 "--example",
                 "first_batch",
                 "--features",
-                "lote/blocking,lote/schema,lote/webhook",
+                "lote-cli/full,lote/blocking,lote/schema,lote/webhook,lote-lines/schemas",
             ],
-            &[("RUSTDOCFLAGS", "-D warnings")],
+            &[("RUSTDOC", ".ci/rustdoc"), ("RUSTDOCFLAGS", "-D warnings --cfg docsrs")],
         ),
-        needs: &[],
+        needs: &[Need {
+            program: Program::Shell,
+            words: &["-c", "command -v rustdoc"],
+            otherwise: "there is no shell",
+        }],
         fix: "correct what rustdoc says above",
         excused: None,
     },
@@ -182,6 +188,28 @@ const STEPS: [Step; 19] = [
         name: "full",
         runs: Runs::Cargo(
             &["test", "--workspace", "--features", "lote-cli/full", "--bin", "lote", "--test", "full"],
+            &[],
+        ),
+        needs: &[],
+        fix: "correct what the tests say above",
+        excused: None,
+    },
+    Step {
+        // The unit tests of what the full shape adds to the crates; `tests` has run all others.
+        name: "full-units",
+        runs: Runs::Cargo(
+            &[
+                "test",
+                "--workspace",
+                "--features",
+                "lote-cli/full",
+                "--lib",
+                "--",
+                "blobs::",
+                "expect::",
+                "postgres::",
+                "tokens::",
+            ],
             &[],
         ),
         needs: &[],
@@ -233,10 +261,36 @@ const STEPS: [Step; 19] = [
         excused: None,
     },
     Step {
+        name: "cluster-lints",
+        runs: Runs::Cargo(
+            &["clippy", "--manifest-path", "tests/cluster/Cargo.toml", "--all-targets", "--", "-D", "warnings"],
+            &[("CARGO_TARGET_DIR", "target/cluster")],
+        ),
+        needs: &[Need {
+            program: Program::Cargo,
+            words: &["clippy", "--version"],
+            otherwise: "clippy is not installed",
+        }],
+        fix: "correct what clippy says above",
+        excused: None,
+    },
+    Step {
         name: "packages",
         runs: Runs::Packages,
         needs: &[],
         fix: "let each package hold what its crate needs",
+        excused: None,
+    },
+    Step {
+        // After `tables`, which leaves the full command.
+        name: "archive",
+        runs: Runs::Archive,
+        needs: &[Need {
+            program: Program::Shell,
+            words: &["-c", "command -v tar && command -v git"],
+            otherwise: "tar or git is not installed",
+        }],
+        fix: "correct the archive, or lote man and lote completions, as is said above",
         excused: None,
     },
     Step {
@@ -301,6 +355,7 @@ pub fn run(root: &Path, only: &[String], out: &mut dyn Write) -> Result<u8, Fail
             Runs::Codegen => format!("{CODEGEN} --check"),
             Runs::Outside(step) => outside::command(step),
             Runs::Packages => "cargo xtask packages".to_owned(),
+            Runs::Archive => "cargo xtask archive, of the full command".to_owned(),
             Runs::Bench => "cargo xtask bench --quick".to_owned(),
         };
         writeln!(out, "== {}: {what}", step.name)?;
@@ -394,17 +449,23 @@ fn one(step: &Step, root: &Path, out: &mut dyn Write) -> Result<Outcome, Failure
                 false
             }
         },
-        Runs::Outside(name) => match outside::run(root, name, out) {
-            Ok(outside::Ended::Passed { left_out }) => return Ok(Outcome::Passed(left_out)),
-            Ok(outside::Ended::Skipped { reason }) => return Ok(Outcome::Skipped(reason)),
-            Ok(outside::Ended::Failed) => false,
-            Err(failure) => {
-                writeln!(out, "{failure}")?;
-                false
-            }
-        },
+        Runs::Archive => return ended(archive::check(root, out), step, out),
+        Runs::Outside(name) => return ended(outside::run(root, name, out), step, out),
     };
     Ok(if passed { Outcome::Passed(Vec::new()) } else { Outcome::Failed(step.fix) })
+}
+
+/// How a step ended that may leave something out.
+fn ended(ended: Result<outside::Ended, Failure>, step: &Step, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    Ok(match ended {
+        Ok(outside::Ended::Passed { left_out }) => Outcome::Passed(left_out),
+        Ok(outside::Ended::Skipped { reason }) => Outcome::Skipped(reason),
+        Ok(outside::Ended::Failed) => Outcome::Failed(step.fix),
+        Err(failure) => {
+            writeln!(out, "{failure}")?;
+            Outcome::Failed(step.fix)
+        }
+    })
 }
 
 /// A command of cargo.

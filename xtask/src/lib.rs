@@ -3,6 +3,7 @@
 //! It depends on `lote-lines`, for the schemas of the lines, and on no other crate of the workspace: it has to work
 //! while they do not compile.
 
+pub mod archive;
 pub mod bench;
 pub mod ci;
 pub mod client;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, ci, client, codegen, drift, night, notes, packages,
+    archive, bench, ci, client, codegen, drift, night, notes, packages,
     report::{EXIT_FAILED, Failure},
 };
 
@@ -62,6 +62,19 @@ enum Command {
     },
     /// Compiles the crates from their packages, as they would be published. Exits 4 when one lacks something.
     Packages,
+    /// Makes the archive of a release: a built command, its manual pages and completions, and what is to be read. The same
+    /// command of the same commit gives the same bytes; SOURCE_DATE_EPOCH takes the place of the commit's date.
+    Archive {
+        /// The command, which this machine must be able to run.
+        #[arg(long, value_name = "PATH")]
+        command: PathBuf,
+        /// What it was built for, by default what rustc builds for here.
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// The folder to put it into, by default `archive` in the folder of builds.
+        #[arg(short, long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
     /// Prints the notes of a release: what CHANGELOG.md says of it.
     Notes {
         /// Which one.
@@ -170,6 +183,9 @@ fn run(command: Command) -> Result<u8, Failure> {
         }
         Command::Ci { steps } => ci::run(&root, &steps, &mut out),
         Command::Packages => packages::run(&root, &mut out),
+        Command::Archive { command, target, output } => {
+            archive::run(&root, &command, target.as_deref(), output.as_deref(), &mut out)
+        }
         Command::Notes { version } => notes::run(&root, &version, &mut out),
         Command::Night { parts, minutes, seconds } => {
             night::night(&root, &parts, seconds.unwrap_or(minutes * 60), &mut out)

@@ -1,6 +1,7 @@
 //! What is too long for CI: `cargo xtask night` kills runs some thousand times, lets the disk be full at each of their
-//! steps, gives them millions of lines, simulates them under many seeds, and runs each fuzz target for some minutes. CI does
-//! the same with a few kills, fewer lines and seeds, and a sample of inputs (`fuzz/tests/sample`).
+//! steps, gives them millions of lines, simulates them under many seeds, compiles each crate by itself from its package, and
+//! runs each fuzz target for some minutes. CI does the same with a few kills, fewer lines and seeds, all packages in one
+//! workspace, and a sample of inputs (`fuzz/tests/sample`).
 
 use std::{
     fs,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    outside,
+    outside, packages,
     report::{EXIT_FRESH, EXIT_STALE, Failure, Finding},
     tee::{self, Tail},
 };
@@ -74,8 +75,9 @@ const AT_LENGTH: [(&[&str], &str, &str, &[&str]); 7] = [
     (SIMULATION, "one_shard_is_searched_to_the_end", "LOTE_FAULTS", &["3"]),
 ];
 
-/// What it is made of: the tests of runs at length, gateways that die, stop and fail, and the fuzz targets.
-pub const PARTS: [&str; 3] = ["runs", "gateways", "fuzz"];
+/// What it is made of: the tests of runs at length, gateways that die, stop and fail, the crates compiled each by itself from
+/// its package, and the fuzz targets.
+pub const PARTS: [&str; 4] = ["runs", "gateways", "packages", "fuzz"];
 
 /// The parts that are named, or all of them when none is. Exit code 0 when nothing was found, 4 otherwise.
 ///
@@ -88,6 +90,10 @@ pub fn night(root: &Path, only: &[String], seconds: u32, out: &mut dyn Write) ->
         found = found.max(match part {
             "runs" => runs(root, out)?,
             "gateways" => consistency(root, out)?,
+            "packages" => {
+                writeln!(out, "== cargo package: each crate by itself")?;
+                packages::verify(root, out)?
+            }
             _ => fuzz(root, seconds, out)?,
         });
     }

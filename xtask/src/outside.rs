@@ -103,6 +103,11 @@ pub(crate) fn build(root: &Path, out: &mut dyn Write) -> Result<PathBuf, Failure
     build_with(root, &BUILD, out)
 }
 
+/// The program in its full shape, built.
+pub(crate) fn build_full(root: &Path, out: &mut dyn Write) -> Result<PathBuf, Failure> {
+    build_with(root, &BUILD_FULL, out)
+}
+
 fn build_with(root: &Path, words: &[&str], out: &mut dyn Write) -> Result<PathBuf, Failure> {
     let cannot = |error| Failure::new(format!("cargo cannot be run: {error}"), "install Rust");
     let mut command = Command::new(cargo());

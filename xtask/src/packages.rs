@@ -2,12 +2,12 @@
 //! repository but the other packages.
 //!
 //! `cargo package` compiles each by itself, with features of its own, which takes as long as all other steps of the compiler
-//! together. Here they are one workspace, so that most of what they depend on is there already.
+//! together: that is for the night. Here they are one workspace, so that most of what they depend on is there already.
 
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -26,11 +26,9 @@ pub const PUBLISHED: [&str; 5] = ["lote-lines", "lote-client", "lote", "lote-gat
 ///
 /// When cargo or tar cannot be run, or the folder of builds cannot be written.
 pub fn run(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
-    let mut package = Command::new(cargo());
-    // What is not committed is packaged as well: this says whether it is complete.
-    package.args(["package", "--locked", "--no-verify", "--allow-dirty", "--quiet"]);
-    package.args(PUBLISHED.iter().flat_map(|name| ["--package", name])).env("CARGO_TARGET_DIR", &target);
+    let target = target(root);
+    let mut package = package(&target);
+    package.args(["--no-verify", "--quiet"]);
     if !passes(package, root, out)? {
         return failed("a crate cannot be packaged", out);
     }
@@ -60,6 +58,28 @@ pub fn run(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
         return failed("a package does not compile", out);
     }
     Ok(EXIT_FRESH)
+}
+
+/// Packages all crates as `cargo publish` does, and compiles each by itself from its package. Exit code 0 when that succeeds,
+/// otherwise 4.
+///
+/// # Errors
+///
+/// When cargo cannot be run.
+pub fn verify(root: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
+    if passes(package(&target(root)), root, out)? { Ok(EXIT_FRESH) } else { failed("a crate cannot be published", out) }
+}
+
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target))
+}
+
+/// Of what is published. What is not committed is packaged as well: this says whether it is complete.
+fn package(target: &Path) -> Command {
+    let mut package = Command::new(cargo());
+    package.args(["package", "--locked", "--allow-dirty"]);
+    package.args(PUBLISHED.iter().flat_map(|name| ["--package", name])).env("CARGO_TARGET_DIR", target);
+    package
 }
 
 /// A workspace of the packages, each of which finds the others.
@@ -115,6 +135,22 @@ mod tests {
             found.push(name);
         }
         assert_eq!(found.len(), PUBLISHED.len());
+    }
+
+    /// Of a library whose items need features, docs.rs says which.
+    #[test]
+    fn features_are_shown_at_docs_rs() {
+        for name in ["lines", "lote", "gateway"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name);
+            let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+            let asked = manifest.split_once("[package.metadata.docs.rs]\n").unwrap().1.split("\n[").next().unwrap();
+            assert!(
+                asked.contains("rustdoc-args = [\"--cfg\", \"docsrs\"]") && asked.contains("features = "),
+                "{name}"
+            );
+            let library = fs::read_to_string(folder.join("src/lib.rs")).unwrap();
+            assert!(library.contains("#![cfg_attr(docsrs, feature(doc_cfg))]"), "{name}");
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Export(Late<ExportArgs>),
     /// Make a page that tells of a run: what became of its lines, and when
     Report(Late<ReportArgs>),
-    /// Run the embedded gateway alone
+    /// Serve a batch API here: a built-in model for tests, or before a server of yours
     Gateway(Late<GatewayArgs>),
     /// Say where the config file is, and what is in force
     Config(Late<ConfigArgs>),

@@ -13,7 +13,10 @@ use crate::out;
 Examples:
   lote completions bash > ~/.local/share/bash-completion/completions/lote
   lote completions zsh > ~/.zfunc/_lote
-  lote completions fish > ~/.config/fish/completions/lote.fish")]
+  lote completions fish > ~/.config/fish/completions/lote.fish
+
+Manual pages:
+  lote man ~/.local/share/man/man1")]
 pub(crate) struct CompletionsArgs {
     /// The shell that will read the script
     shell: Shell,

@@ -171,7 +171,7 @@ struct Summary {
     without_price: u64,
     #[serde(skip)]
     sum: Sum,
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     first_unreadable: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     names_of_rows: Option<String>,

@@ -20,11 +20,11 @@ use serde_json::json;
 use self::keys::Key;
 use crate::exit::{CliError, Exit};
 use crate::input;
-use crate::interrupt::Stop;
+use crate::interrupt::{self, Stop};
 use crate::out;
 use crate::values;
 
-/// Run the embedded gateway alone
+/// Serve a batch API here: a built-in model for tests, or before a server of yours
 ///
 /// Serves the batch and file endpoints with a built-in model that reads the prompt, under two
 /// base URLs: as MKA1 under /api/v1/llm, as OpenAI under /v1. No account, no network; nothing
@@ -131,6 +131,10 @@ pub(crate) struct GatewayArgs {
     /// How long to finish what is at an upstream when told to stop, before it is handed back
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
     grace: Duration,
+
+    /// Stop as well when standard input ends, as it does when the program that started this one dies
+    #[arg(long)]
+    stop_with_stdin: bool,
 
     /// A TOML file of what is to go wrong, and when
     #[arg(long, value_name = "FILE", value_parser = input::path())]
@@ -305,6 +309,7 @@ async fn serve(
     }
     tokio::select! {
         () = stop.asked() => {}
+        () = interrupt::stdin_ends(), if args.stop_with_stdin => {}
         () = gateway.stopped() => return Err(CliError::usage("the gateway has ended by itself")),
     }
     if keeping::is_kept(args) {

@@ -41,15 +41,17 @@ fn write(command: &Command, folder: &Path) -> io::Result<u64> {
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         count += write(below, folder)?;
     }
-    let man = Man::new(command.clone()).source(concat!("lote ", env!("CARGO_PKG_VERSION"))).manual("User Commands");
+    let man = Man::new(command.clone());
     fs::write(folder.join(man.get_filename()), page(&man, command)?)?;
     Ok(count)
 }
 
 /// A page. What stands below a help, such as its examples, keeps its lines, which would otherwise be filled as prose.
 fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    // Not the generator's: it leaves out a date that is empty, and what follows is then shown in its place.
+    let name = man.get_filename();
+    let name = name.trim_end_matches(".1");
+    let mut page = format!(".TH {name} 1 \"\" \"lote {}\" \"User Commands\"\n", env!("CARGO_PKG_VERSION")).into_bytes();
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;

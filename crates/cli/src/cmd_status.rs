@@ -101,7 +101,6 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, CliError> {
     }
 }
 
-/// The only run in the current folder. What was passed over, since it cannot be read, is told.
 /// A line in as many as the terminal needs; in a pipe it is one.
 fn on_screen(line: &str) -> Vec<String> {
     match layout::columns() {
@@ -110,6 +109,7 @@ fn on_screen(line: &str) -> Vec<String> {
     }
 }
 
+/// The only run in the current folder. What was passed over, since it cannot be read, is told.
 fn only_run() -> Result<PathBuf, CliError> {
     let runs = list(".").map_err(|error| CliError::usage(error.to_string()))?;
     let (runs, unread): (Vec<_>, Vec<_>) = runs.into_iter().partition(Result::is_ok);

@@ -112,6 +112,17 @@ impl Stop {
     }
 }
 
+/// Resolves when nothing more comes on standard input. A thread of its own reads it, for which nobody waits.
+pub(crate) async fn stdin_ends() {
+    let (end, ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // An input that cannot be read has ended as well.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = end.send(());
+    });
+    let _ = ended.await;
+}
+
 /// Lets a write beyond the limit on the size of files (`ulimit -f`) fail as one to a full disk does, in place of the
 /// signal that ends the process without a word.
 #[cfg(unix)]

@@ -111,6 +111,18 @@ pub(crate) enum Status {
 }
 
 impl Status {
+    /// Every one of them, in the order of a batch's life.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Validating,
+        Self::Failed,
+        Self::InProgress,
+        Self::Finalizing,
+        Self::Completed,
+        Self::Expired,
+        Self::Cancelling,
+        Self::Cancelled,
+    ];
+
     /// Those that a batch ends with.
     pub(crate) const LAST: [Status; 4] = [Status::Completed, Status::Failed, Status::Expired, Status::Cancelled];
 
@@ -151,29 +163,18 @@ impl Status {
 mod tests {
     use super::*;
 
-    const ALL: [Status; 8] = [
-        Status::Validating,
-        Status::Failed,
-        Status::InProgress,
-        Status::Finalizing,
-        Status::Completed,
-        Status::Expired,
-        Status::Cancelling,
-        Status::Cancelled,
-    ];
-
     #[test]
     fn terminal_statuses_have_no_way_out_and_all_others_do() {
-        for from in ALL {
-            let ways = ALL.iter().filter(|to| from.may_become(**to)).count();
+        for from in Status::ALL {
+            let ways = Status::ALL.iter().filter(|to| from.may_become(**to)).count();
             assert_eq!(ways == 0, from.is_terminal(), "{}", from.name());
         }
     }
 
     #[test]
     fn nothing_returns_to_validating_and_every_other_status_is_reached() {
-        for to in ALL {
-            let ways = ALL.iter().filter(|from| from.may_become(to)).count();
+        for to in Status::ALL {
+            let ways = Status::ALL.iter().filter(|from| from.may_become(to)).count();
             assert_eq!(ways == 0, to == Status::Validating, "{}", to.name());
         }
     }
@@ -181,9 +182,9 @@ mod tests {
     /// The same steps, written a second time.
     #[test]
     fn these_steps_are_legal_and_no_others() {
-        let legal: Vec<String> = ALL
+        let legal: Vec<String> = Status::ALL
             .iter()
-            .flat_map(|from| ALL.iter().map(move |to| (from, to)))
+            .flat_map(|from| Status::ALL.iter().map(move |to| (from, to)))
             .filter(|(from, to)| from.may_become(**to))
             .map(|(from, to)| format!("{} -> {}", from.name(), to.name()))
             .collect();

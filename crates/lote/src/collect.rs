@@ -1,9 +1,11 @@
 //! The way from a batch that is over to its results: fetches its files, holds what came against its counts, and joins the
 //! answers with the request lines.
 
+mod differ;
+mod join;
+
 use std::{
-    fs,
-    io::{self, BufWriter, Seek, Write},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,11 +18,13 @@ use crate::{
     fetch::{OnTrouble, fetch},
     heavy::blocking,
     late::{LateFiles, count, ended},
-    lines::{Anomaly, AnomalyCode, Inspection, Join, JoinError, Joined, MAX_ANOMALIES, TemporaryError, open_lines},
+    lines::{Inspection, JoinError, Joined, open_lines},
     policy::Trouble,
-    save::{Access, AtomicFile, Stored, Summing, Target, Written},
+    save::{Access, AtomicFile, Stored, Target},
     unused::Unused,
 };
+
+pub(crate) use self::join::{Results, join_all, join_to};
 
 /// A step of a collection, as it is begun.
 pub(crate) enum Step<'a> {
@@ -331,106 +335,6 @@ fn not_run(batch: &Batch) -> bool {
     batch.status == Status::Failed && batch.output_file_id.is_none() && batch.error_file_id.is_none()
 }
 
-/// Joins answers with their requests, and holds the counts of their batch against them, if they have one.
-pub(crate) fn join_all(
-    requests: &Path,
-    answers: &[PathBuf],
-    (results, apart): (Option<AtomicFile>, Vec<u64>),
-    mut unused: Option<Unused>,
-    batch: Option<&Batch>,
-) -> Result<(Joined, Results), Uncollected> {
-    let each = |anomaly: &Anomaly| unused.iter_mut().for_each(|unused| unused.add(anomaly));
-    let (mut joined, results) = join_into(requests, answers, (results, apart), each)?;
-    let found = batch.map_or(0, |batch| hold_against(batch, &mut joined));
-    if let Some(mut unused) = unused {
-        joined.anomalies.iter().take(found).for_each(|anomaly| unused.add(anomaly));
-        unused.commit().map_err(Uncollected::Unwritten)?;
-    }
-    Ok((joined, results.commit()?))
-}
-
-/// Joins answers with their requests, into results that appear whole, or into a temporary file.
-pub(crate) fn join_to(
-    requests: &Path,
-    answers: &[PathBuf],
-    results: Option<AtomicFile>,
-) -> Result<(Joined, Results), Uncollected> {
-    let (joined, results) = join_into(requests, answers, (results, Vec::new()), |_| ())?;
-    Ok((joined, results.commit()?))
-}
-
-/// Results that were written, open at their first line.
-pub(crate) struct Results {
-    pub(crate) file: fs::File,
-    /// As they were written, where they have a name: the checksum was taken on their way.
-    written: Option<Written>,
-}
-
-impl Results {
-    /// As they were written.
-    pub(crate) fn written(self) -> io::Result<Written> {
-        self.written.map_or_else(|| Written::read(self.file), Ok)
-    }
-}
-
-/// Results that are written and have no name yet.
-enum Unnamed {
-    Atomic(AtomicFile, Written),
-    Temporary(fs::File),
-}
-
-impl Unnamed {
-    /// Gives them their name, if they are to have one.
-    fn commit(self) -> Result<Results, Uncollected> {
-        let committed = match self {
-            Self::Atomic(mut atomic, written) => {
-                atomic.file().try_clone().and_then(|file| atomic.commit().map(|()| (file, Some(written))))
-            }
-            Self::Temporary(file) => Ok((file, None)),
-        };
-        let opened = committed.and_then(|(mut file, written)| file.rewind().map(|()| Results { file, written }));
-        opened.map_err(Uncollected::Unwritten)
-    }
-}
-
-fn join_into(
-    requests: &Path,
-    answers: &[PathBuf],
-    (results, apart): (Option<AtomicFile>, Vec<u64>),
-    mut each: impl FnMut(&Anomaly),
-) -> Result<(Joined, Unnamed), Uncollected> {
-    let join = Join::new(requests, answers.iter().map(PathBuf::as_path)).telling(&mut each).apart(apart);
-    let Some(mut results) = results else {
-        let folder = std::env::temp_dir();
-        let temporary = |error| Uncollected::Unwritten(TemporaryError::wrap(&folder, error));
-        let mut file = tempfile::tempfile().map_err(temporary)?;
-        let (joined, _) = written(join, &mut file).map_err(|error| match error {
-            Uncollected::Unwritten(error) => temporary(error),
-            error => error,
-        })?;
-        return Ok((joined, Unnamed::Temporary(file)));
-    };
-    // Beside the results there is room, or they are not written either.
-    let join = match results.temporary_path().parent() {
-        Some(folder) => join.folder(folder),
-        None => join,
-    };
-    let (joined, summing) = written(join, Summing::new(results.file()))?;
-    let (_, written) = summing.into_parts();
-    Ok((joined, Unnamed::Atomic(results, written)))
-}
-
-/// Writes all results of a join.
-fn written<W: Write>(join: Join<'_>, to: W) -> Result<(Joined, W), Uncollected> {
-    let mut out = BufWriter::with_capacity(256 << 10, to);
-    let joined = join.write(&mut out).map_err(|error| match error {
-        JoinError::Write { source, .. } => Uncollected::Unwritten(source),
-        error => Uncollected::Unjoined(error),
-    })?;
-    let to = out.into_inner().map_err(|error| Uncollected::Unwritten(error.into_error()))?;
-    Ok((joined, to))
-}
-
 impl Uncollected {
     /// The same as the error of a call.
     pub(crate) fn into_error(self, batch: Option<&Batch>, results: Option<&Path>) -> Error {
@@ -474,58 +378,4 @@ fn remove_old(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::path("remove", path, error)),
         _ => Ok(()),
     }
-}
-
-/// Holds the counts and the usage of a batch against what came, and names what differs before all other anomalies. How many
-/// those are.
-fn hold_against(batch: &Batch, joined: &mut Joined) -> usize {
-    let differing = [counts_differ(batch, joined), usage_differs(batch, joined)];
-    let place = format!("batch {}", batch.id);
-    let mut found = 0;
-    for (code, message) in differing.into_iter().flatten() {
-        joined.anomalies.insert(found, Anomaly::new(&place, 0, code, message));
-        found += 1;
-    }
-    let kept = joined.anomalies.len().min(MAX_ANOMALIES);
-    joined.anomalies_omitted += (joined.anomalies.len() - kept) as u64;
-    joined.anomalies.truncate(kept);
-    found
-}
-
-fn counts_differ(batch: &Batch, joined: &Joined) -> Option<(AnomalyCode, String)> {
-    // Counts of nothing are no counts: some services never fill them in.
-    let counts = batch.request_counts.filter(|counts| counts.total > 0 || ended(*counts) > 0)?;
-    let unrun = joined.expired + joined.cancelled;
-    let came = joined.answers.saturating_sub(unrun);
-    // Some services count a line that expired as one that failed.
-    let unrun_failed = counts.failed >= unrun && ended(counts) == came.saturating_add(unrun);
-    if ended(counts) == came || unrun_failed {
-        return None;
-    }
-    let message = format!(
-        "its counts say that {} of {} lines ended ({} completed, {} failed), but its files hold {came}",
-        ended(counts),
-        counts.total.max(ended(counts)),
-        counts.completed,
-        counts.failed,
-    );
-    Some((AnomalyCode::CountsDiffer, message))
-}
-
-fn usage_differs(batch: &Batch, joined: &Joined) -> Option<(AnomalyCode, String)> {
-    let (all, sum) = (batch.usage?, joined.usage);
-    let pairs = [
-        (all.input_tokens, sum.input_tokens),
-        (all.output_tokens, sum.output_tokens),
-        (all.total_tokens, sum.total_tokens),
-    ];
-    // 0 is what a batch says that does not say.
-    if pairs.iter().all(|(all, sum)| *all == 0 || all == sum) {
-        return None;
-    }
-    let tokens = |usage: crate::Usage| {
-        format!("{} tokens ({} in, {} out)", usage.total_tokens, usage.input_tokens, usage.output_tokens)
-    };
-    let message = format!("it says that it used {}, but its lines say {}", tokens(all), tokens(sum));
-    Some((AnomalyCode::UsageDiffers, message))
 }

@@ -1,7 +1,7 @@
 """Batches of LLM requests, from texts or a DataFrame to answers.
 
 >>> import lote_batch as lote
->>> run = lote.run([{"custom_id": "1", "body": {"model": "m", "messages": [...]}}], dir="first.run")
+>>> run = lote.run(tickets, dir="first.run", model="m", user="{{ subject }}: {{ body }}", id="{{ ticket }}")
 >>> for result in run.results():
 ...     print(result.custom_id, result.outcome, result.text)
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sysconfig
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, List
 
 from .errors import CommandNotFoundError
 
@@ -34,19 +34,23 @@ def find() -> str:
 
 def _of_the_wheel() -> Iterator[Path]:
     """Where pip puts the command of a wheel."""
-    yield Path(sysconfig.get_path("scripts"), NAME)
-    user = _user_scheme()
-    if user is not None:
-        yield Path(sysconfig.get_path("scripts", scheme=user), NAME)
+    for scripts in SCRIPTS:
+        yield Path(scripts, NAME)
     # pip install --target and --prefix.
     package = Path(__file__).resolve().parent
     for above in list(package.parents)[:4]:
         yield above / "bin" / NAME
 
 
-def _user_scheme() -> Optional[str]:
-    name = f"{os.name}_user"
-    return name if name in sysconfig.get_scheme_names() else None
+def _scripts() -> List[str]:
+    """The folders of programs, of this environment and of the user."""
+    user = f"{os.name}_user"
+    schemes = [user] if user in sysconfig.get_scheme_names() else []
+    return [sysconfig.get_path("scripts"), *(sysconfig.get_path("scripts", scheme=scheme) for scheme in schemes)]
+
+
+#: Asked for once, while this is imported: Python's own answer is wrong when threads ask for it first at the same time.
+SCRIPTS = _scripts()
 
 
 def _is_program(path: Path) -> bool:

@@ -9,10 +9,12 @@ import os
 import signal
 import subprocess
 import threading
+import zlib
 from collections import deque
 from typing import IO, Any, Callable, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ._binary import find
+from ._json import quoted
 from .errors import BY_EXIT_CODE, CrashedError, LoteError, UsageError
 
 #: Where the steps of a run are told.
@@ -44,7 +46,7 @@ class Ended:
 
     def __init__(self, code: int, printed: str, said: Sequence[str]) -> None:
         self.code = code
-        self.data = _object(printed)
+        self.data = json_of(printed)
         self.message, self.details = error_in(said)
 
     def error(self) -> LoteError:
@@ -58,19 +60,33 @@ def failed(code: int, message: str, details: Sequence[str], data: Optional[Dict[
     if kind is None:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return CrashedError(f"the command lote {how}: {message or 'it said nothing'}", details, data, exit_code=code)
+    unreadable = (data or {}).get("unreadable")
+    if unreadable and not message:
+        # Of the results of a run, which it can write anew.
+        first = (data or {}).get("first_unreadable")
+        message = f"{unreadable} of the lines of results cannot be read, first: {first}; resume() writes them anew"
     message = message or f"the command lote ended with exit code {code}"
     findings = (data or {}).get("findings", [])
     if findings:
         # The command prints them before its error.
-        message = message.replace("stdin: ", "requests: ", 1)
+        rest = "; all of them are in error.findings" if len(findings) > SHOWN_FINDINGS else ""
+        message = message.replace("stdin: ", "requests: ", 1).replace("; see all with lote check", rest)
         details = [_finding(finding) for finding in findings[:SHOWN_FINDINGS]] + list(details)
     return kind(message, details, data)
 
 
 def _finding(finding: Mapping[str, Any]) -> str:
-    custom_id = finding.get("custom_id")
-    named = "" if custom_id is None else f' ("{custom_id}")'
-    return f"  line {finding.get('line')}{named}: {finding.get('message')}"
+    message = finding.get("message")
+    if "rows" in finding:
+        # Of a table, whose findings are counted, or are about all of it.
+        row, more = finding.get("row"), (finding.get("rows") or 1) - 1
+        count = f" (and in {more} more)" if more else ""
+        return f"  {message}" if row is None else f"  row {row}: {message}{count}"
+    line, custom_id = finding.get("line"), finding.get("custom_id")
+    if line is None:
+        return f"  {message}"
+    named = "" if custom_id is None else f" ({quoted(custom_id)})"
+    return f"  line {line}{named}: {message}"
 
 
 def start(words: Sequence[str], environment: Mapping[str, str], **streams: Any) -> subprocess.Popen[bytes]:
@@ -104,6 +120,8 @@ def call(
 
     On Ctrl-C the command is told so once, and is waited for. Once more, and it is killed, which a run survives.
     """
+    if progress is not None and not callable(progress):
+        raise UsageError(f"progress= is a {type(progress).__name__}: give a function that takes a line, such as print")
     stdin = subprocess.DEVNULL if lines is None else subprocess.PIPE
     child = start(words, environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     settings = {**os.environ, **environment}
@@ -188,10 +206,14 @@ class _Listener:
 def _feed(child: subprocess.Popen[bytes], lines: Iterable[bytes]) -> None:
     stdin = child.stdin
     assert stdin is not None
+    # As gzip, which makes nothing smaller here: when this program is killed, the command sees that the end is lacking. Of
+    # plain lines it would run, and pay for, those that had come.
+    packed = zlib.compressobj(0, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     # A command that ends early says why, and reads no more.
     with contextlib.suppress(BrokenPipeError):
         for piece in _pieces(lines):
-            stdin.write(piece)
+            stdin.write(packed.compress(piece))
+        stdin.write(packed.flush())
         stdin.close()
 
 
@@ -232,6 +254,10 @@ def error_in(said: Sequence[str]) -> Tuple[str, List[str]]:
     if at is None:
         return (said[-1] if said else ""), []
     message, details = said[at][len("error: ") :], list(said[at + 1 :])
+    # Nobody but this package gives the command its stdin: where it begins again, the same call does.
+    if any(line.startswith("  lote run --json ") for line in details):
+        details = [line for line in details if not line.startswith("  lote run --json ")]
+        message += "; the same call begins again"
     # What clap says of a wrong option ends with how to write a command.
     if any(line.startswith("For more information, try") for line in details):
         end = next((at for at, line in enumerate(details) if line.startswith(("Usage:", "For more information"))))
@@ -240,7 +266,7 @@ def error_in(said: Sequence[str]) -> Tuple[str, List[str]]:
     return message, details
 
 
-def _object(printed: str) -> Optional[Dict[str, Any]]:
+def json_of(printed: str) -> Optional[Dict[str, Any]]:
     """The last line that was printed, if that is a JSON object."""
     for line in reversed(printed.splitlines()):
         try:

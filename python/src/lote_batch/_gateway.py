@@ -77,15 +77,19 @@ class Gateway:
         words, environment = _options.arguments(options)
         self.leftovers = []
         try:
+            files: List[int] = []
             if self._keys:
-                words.append(f"--key-file={self._key_file()}")
+                files.append(self._key_file())
+                words.append(f"--key-file=/dev/fd/{files[0]}")
             said = self._said = self._files.enter_context(tempfile.TemporaryFile())
             child = start(
-                ["gateway", "--json", *words],
+                # Whatever becomes of this program, even by kill -9, the other end of its stdin is closed then.
+                ["gateway", "--json", "--stop-with-stdin", *words],
                 environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
+                pass_fds=files,
             )
             # Nobody else ends it when the program ends without stop().
             self._files.callback(weakref.finalize(self, _kill, child))
@@ -137,16 +141,17 @@ class Gateway:
             raise UsageError("the gateway does not run: use it within its with block")
         return self._urls[at]
 
-    def _key_file(self) -> str:
-        # Only its owner may read it, and no command line has the key.
-        file = self._files.enter_context(tempfile.NamedTemporaryFile("w", prefix="lote-keys-", encoding="utf-8"))
-        file.write("".join(f"{key}\n" for key in self._keys))
-        file.flush()
-        return file.name
+    def _key_file(self) -> int:
+        # One without a name: whatever becomes of this program, no key is left on the disk, nor in a command line.
+        file = self._files.enter_context(tempfile.TemporaryFile())
+        file.write("".join(f"{key}\n" for key in self._keys).encode())
+        file.seek(0)
+        return file.fileno()
 
     def _ready(self, child: subprocess.Popen[bytes]) -> Dict[str, Any]:
         """What it prints when it listens."""
-        assert child.stdout is not None
+        assert child.stdin is not None and child.stdout is not None
+        self._files.enter_context(child.stdin)
         self._files.enter_context(child.stdout)
         line, end = b"", time.monotonic() + START
         while not line.endswith(b"\n"):
@@ -187,8 +192,8 @@ def _keys(keys: object) -> List[str]:
     several = [keys] if isinstance(keys, str) else keys
     if not isinstance(several, (list, tuple)) or not all(isinstance(key, str) for key in several):
         raise UsageError("key= is a text, or a list of texts")
-    if any(not key or key.startswith("#") or any(c.isspace() for c in key) for key in several):
-        raise UsageError("key=: a key has no white space in it, is not empty, and does not begin with #")
+    if any(not key or key.startswith("#") or any(c.isspace() or not c.isprintable() for c in key) for key in several):
+        raise UsageError("key=: a key is not empty, does not begin with #, and has no white space or unseen characters in it")
     return list(several)
 
 

@@ -8,6 +8,9 @@ from typing import Any, Mapping, Optional
 
 from .errors import RequestError
 
+#: How much of a text is shown in a message, in characters.
+SHOWN = 64
+
 
 def plain(value: object) -> object:
     """Models and mappings as dictionaries; numbers of numpy as those of Python; all else as it is."""
@@ -20,8 +23,14 @@ def plain(value: object) -> object:
         return dict(value)
     if type(value).__module__.partition(".")[0] == "numpy":
         array: Any = value
-        return array.tolist()
+        # A time would become a number of nanoseconds, or of whatever its unit is.
+        return value if array.dtype.kind in "mM" else array.tolist()
     return value
+
+
+def is_nothing(value: object) -> bool:
+    """Whether it is what a cell has that nothing was put into: None, NaN, NaT, or the NA of pandas."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
 
 
 def absent(value: object) -> object:
@@ -31,6 +40,13 @@ def absent(value: object) -> object:
     if isinstance(value, list):
         return [absent(one) for one in value]
     return value
+
+
+def quoted(text: str) -> str:
+    """A text that others have made, for a message: whatever is no plain letter in it is escaped, and its end is cut."""
+    shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return '"' + "".join(escaped) + '"'
 
 
 def encode(value: object, where: str) -> bytes:

@@ -8,6 +8,7 @@ import os
 from datetime import timedelta
 from typing import Dict, List, Mapping, Tuple
 
+from . import _schema
 from .errors import UsageError
 
 #: What other users of the machine must not see: a key, and a URL that may have a password in it.
@@ -17,7 +18,7 @@ BY_ENVIRONMENT = {"api_key": "LOTE_API_KEY", "base_url": "LOTE_BASE_URL"}
 SERVICE = ("base_url", "api_key", "dialect", "on_behalf_of", "ca_cert", "retries", "profile")
 
 #: Options whose values are JSON.
-AS_JSON = ("batch_field",)
+AS_JSON = ("batch_field", "field")
 
 #: What this package gives itself, or what prints something else than an answer.
 OWN = ("json", "help", "version", "watch")
@@ -68,6 +69,8 @@ def arguments(options: Mapping[str, object]) -> Tuple[List[str], Dict[str, str]]
 
 def _words(name: str, value: object) -> List[str]:
     flag = "--" + name.replace("_", "-")
+    if name == "schema":
+        value = _schema.text(value) or value
     if value is None or value is False:
         return []
     if value is True:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
-from ._json import absent, encode, plain
+from . import _rows
+from ._json import absent, encode, is_nothing, plain, quoted
 from .errors import RequestError, UsageError
 
 if TYPE_CHECKING:
     import pandas
     import polars
-    import pydantic
 
     #: What ``run`` takes.
     Requests = Union[
         str,
         os.PathLike[str],
-        Iterable[Union[Mapping[str, Any], pydantic.BaseModel, os.PathLike[str]]],
+        # Dictionaries, models of pydantic, paths; of rows dataclasses and named tuples as well.
+        Iterable[Any],
         pandas.DataFrame,
         polars.DataFrame,
     ]
@@ -61,21 +62,22 @@ def path_of(endpoint: Optional[str]) -> str:
     return ENDPOINTS[endpoint]
 
 
-def lines(requests: object, endpoint: Optional[str]) -> Iterator[bytes]:
-    """Each request as a line, made when it is asked for."""
+def lines(requests: object, endpoint: Optional[str], are_rows: bool = False) -> Iterator[bytes]:
+    """Each request, or each row of a table, as a line, made when it is asked for."""
+    if are_rows:
+        return _rows.lines(_items(requests, _rows.of_frame))
     url = path_of(endpoint)
-    items = _items(requests)
-    return (_line(number, item, url) for number, item in enumerate(items, 1))
+    return (_line(number, item, url) for number, item in enumerate(_items(requests, _of_frame), 1))
 
 
-def _items(requests: object) -> Iterator[object]:
+def _items(requests: object, of_frame: Callable[[Any, str], Iterator[object]]) -> Iterator[object]:
     if isinstance(requests, Mapping) or hasattr(requests, "model_dump"):
         raise UsageError("requests is one request: give a list of them")
     if isinstance(requests, (bytes, bytearray, memoryview)):
         raise UsageError("requests is bytes: give a list of dictionaries, or the path of a file")
     library = type(requests).__module__.partition(".")[0]
     if library in ("pandas", "polars"):
-        return _rows(requests, library)
+        return of_frame(requests, library)
     try:
         return iter(requests)  # type: ignore[call-overload, no-any-return]
     except TypeError:
@@ -85,7 +87,7 @@ def _items(requests: object) -> Iterator[object]:
         ) from None
 
 
-def _rows(frame: Any, library: str) -> Iterator[object]:
+def _of_frame(frame: Any, library: str) -> Iterator[object]:
     """The requests of a DataFrame."""
     if type(frame).__name__ != "DataFrame":
         kind = type(frame).__name__
@@ -93,7 +95,10 @@ def _rows(frame: Any, library: str) -> Iterator[object]:
     names = [str(name) for name in frame.columns]
     lacking = [name for name in ("custom_id", "body") if names.count(name) != 1]
     if lacking:
-        raise UsageError(f"the DataFrame needs one column {' and one '.join(lacking)}, and has {', '.join(names)}")
+        raise UsageError(
+            f"the DataFrame needs one column {' and one '.join(lacking)}, and has {', '.join(names)}; "
+            "or say what is asked of each row, as user=\"{{ column }}\""
+        )
     taken = [name for name in COLUMNS if name in names]
     if library == "polars":
         rows: Iterable[Tuple[object, ...]] = frame.select(taken).iter_rows()
@@ -102,18 +107,13 @@ def _rows(frame: Any, library: str) -> Iterator[object]:
     # A struct of polars has all fields in each row, and null in those that a request does not have.
     within = absent if library == "polars" else _as_it_is
     return (
-        {name: within(value) for name, value in zip(taken, row) if not _is_nothing(value)}
+        {name: within(value) for name, value in zip(taken, row) if not is_nothing(value)}
         for row in rows
     )
 
 
 def _as_it_is(value: object) -> object:
     return value
-
-
-def _is_nothing(value: object) -> bool:
-    # NaN, NaT and the NA of pandas are what a cell has that nothing was put into.
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
 
 
 def _line(number: int, item: object, url: str) -> bytes:
@@ -131,7 +131,7 @@ def _line(number: int, item: object, url: str) -> bytes:
     if not isinstance(custom_id, str):
         kind = type(custom_id).__name__
         raise RequestError(f"{where}: custom_id is a {kind}: make it a text, as by str(); nothing was sent")
-    where = f'{where} ("{custom_id[:64]}")'
+    where = f"{where} ({quoted(custom_id)})"
     if request.get("body") is None:
         raise RequestError(f"{where}: it has no body, which is what the endpoint takes; nothing was sent")
     if not isinstance(plain(request["body"]), dict):

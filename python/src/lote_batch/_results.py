@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Generator, List, Optional, Tuple, Union
 
-from ._child import error_in, failed, start
+from ._child import error_in, failed, json_of, start
+from .errors import LoteError
 
 #: What a request line comes to: ``succeeded``, ``failed``, ``expired``, ``cancelled``, ``unreadable`` or ``missing``.
 Outcome = str
@@ -130,10 +131,9 @@ def read(folder: Path) -> Generator[Result, None, None]:
     raise _error(code, lines)
 
 
-def _error(code: int, said: List[str]) -> Exception:
+def _error(code: int, said: List[str]) -> LoteError:
     if code != 1:
         message, details = error_in(said)
         return failed(code, message, details, None)
-    summary: Dict[str, Any] = json.loads(said[-1])
-    count, first = summary["unreadable"], summary["first_unreadable"]
-    return failed(code, f"{count} lines of the results cannot be read, first: {first}", [], summary)
+    # What it says of a table that goes to stdout.
+    return failed(code, "", [], json_of("\n".join(said)))

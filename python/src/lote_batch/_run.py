@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Generator, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
-from . import _options, _requests, _results, _status, _tables
+from . import _options, _requests, _results, _rows, _status, _tables
 from ._child import CallInterrupted, Ended, Progress, call
 from ._results import Result
 from ._status import Status
@@ -123,6 +123,10 @@ def run(
     ``requests`` is an iterable of dictionaries or pydantic models, each a whole request line or ``custom_id`` and
     ``body``; a DataFrame with these columns; or the path of a JSONL file. A generator is read once, and never held.
 
+    With ``user="{{ subject }}: {{ body }}"``, ``embed=`` or ``template=`` it is the rows of a table: a DataFrame with any
+    columns, dictionaries, or the path of a CSV, JSONL or Parquet file. ``model=``, ``system=``, ``schema=`` (a dictionary,
+    or a class of pydantic), ``temperature=``, ``field={"top_p": 0.9}`` and ``id="{{ ticket }}"`` say the rest.
+
     ``dir`` is the folder in which the run is kept; of a file the default is beside it. The same call again goes on with
     the run, and with one that is finished makes no call.
 
@@ -139,7 +143,7 @@ def run(
     """
     options = _options.hide(options)
     paths = _requests.files(requests)
-    lines = None if paths is not None else _requests.lines(requests, endpoint)
+    lines = None if paths is not None else _requests.lines(requests, endpoint, _rows.are_meant(options))
     words, environment = _options.arguments(options)
     if options.get("embedded"):
         given = [f"{name}=" for name in _options.BY_ENVIRONMENT if options.get(name) is not None]
@@ -187,7 +191,7 @@ def _call(
             message = "interrupted; the run is finished"
         elif ended.code == -signal.SIGINT:
             # It had not begun to listen for it, and so not to work.
-            message = "interrupted; nothing was sent"
+            message = "interrupted before anything was done"
         elif ended.code < 0:
             message = "interrupted; the command was killed, and what the run has done until then is in its folder"
         if folder is not None and (folder / "run.json").exists():
@@ -198,8 +202,10 @@ def _call(
 
 def _ended(ended: Ended, options: Mapping[str, object], run: Optional[Run], asked: Optional[Path] = None) -> Run:
     """The run, when there is what was asked for."""
-    folder = _folder(ended.data) or asked
-    if run is None and folder is not None and (folder / "run.json").exists():
+    # With ``new`` it is another than was asked for. A name that is no UTF-8 is not as the command prints it.
+    there = (folder for folder in (_folder(ended.data), asked) if folder is not None and (folder / "run.json").exists())
+    folder = next(there, None)
+    if run is None and folder is not None:
         run = Run(folder)
     if run is not None:
         run._service = {name: value for name, value in options.items() if name in _options.SERVICE}

@@ -6,6 +6,6 @@ mod postgres;
 mod proxy;
 mod s3;
 
-pub use postgres::Postgres;
+pub use postgres::{Encrypted, Postgres};
 pub use proxy::{Fault, Proxy};
 pub use s3::{BUCKET, S3};

@@ -1,10 +1,14 @@
 //! A PostgreSQL of a test's own: made by `initdb` in a temporary folder, and stopped when it is dropped.
 
 use std::env;
+use std::fs;
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// What PostgreSQL does not run as; of these it runs as the first that there is.
@@ -18,9 +22,53 @@ pub struct Postgres {
     port: u16,
 }
 
+/// A server that takes connections by TLS and with a password alone, of the user `lote` with the password `hunter22`.
+pub struct Encrypted {
+    pub postgres: Postgres,
+    /// The certificate of who vouches for it, as `localhost`, and that of somebody else.
+    pub authority: PathBuf,
+    pub other: PathBuf,
+}
+
 impl Postgres {
     /// Starts one. None where PostgreSQL is not installed; where CI runs that is a failure.
     pub fn start() -> Option<Postgres> {
+        let postgres = Postgres::make()?;
+        postgres.run();
+        Some(postgres)
+    }
+
+    /// Starts one that takes connections by TLS alone.
+    pub fn encrypted() -> Option<Encrypted> {
+        let postgres = Postgres::make()?;
+        let [ours, theirs] = [(); 2].map(|()| Authority::new());
+        let (certificate, key) = ours.vouch_for("localhost");
+        let place = |name: &str| postgres.folder.path().join(name);
+        let paths = ["server.crt", "server.key", "ours.pem", "theirs.pem"].map(place);
+        for (path, text) in paths.iter().zip([certificate, key, ours.pem(), theirs.pem()]) {
+            fs::write(path, text).unwrap();
+        }
+        let [certificate, key, authority, other] = paths;
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some(user) = postgres.user {
+            succeed(Command::new("chown").arg(user).arg(&key));
+        }
+        // The password first, while it can be set without one.
+        postgres.run();
+        postgres.sql("postgres", "ALTER USER lote PASSWORD 'hunter22'");
+        postgres.crash();
+        let settings = [("ssl_cert_file", &certificate), ("ssl_key_file", &key)];
+        let mut text: String = settings.map(|(name, path)| format!("{name} = '{}'\n", path.display())).concat();
+        text.push_str("ssl = on\n");
+        let mut file = fs::File::options().append(true).open(postgres.data().join("postgresql.conf")).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        fs::write(postgres.data().join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        postgres.run();
+        Some(Encrypted { postgres, authority, other })
+    }
+
+    /// Makes one that is not started.
+    fn make() -> Option<Postgres> {
         let Some(programs) = programs() else {
             assert!(env::var_os("CI").is_none(), "PostgreSQL's programs are not installed");
             eprintln!("skipped: PostgreSQL's programs (initdb, pg_ctl) are not installed");
@@ -37,7 +85,6 @@ impl Postgres {
         // Nothing is wanted of the folder after a crash of the machine before its first use.
         let options = ["-U", "lote", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
         succeed(postgres.program("initdb").arg("-D").arg(postgres.data()).args(options));
-        postgres.run();
         Some(postgres)
     }
 
@@ -72,8 +119,13 @@ impl Postgres {
 
     /// Runs a statement by `psql`; what it tells, a row a line.
     pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.sql_at(&self.url_of(database), sql)
+    }
+
+    /// The same, by a URL of one's own.
+    pub fn sql_at(&self, url: &str, sql: &str) -> String {
         let mut psql = self.program("psql");
-        psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url_of(database), "-c", sql]);
+        psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
         let output = psql.output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -102,7 +154,7 @@ impl Postgres {
             }
         };
         // Not the folder of the tests, which this user may not see.
-        command.current_dir(self.folder.path());
+        command.current_dir(self.folder.path()).env("HOME", self.folder.path());
         command
     }
 }
@@ -111,6 +163,31 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         // An error says that it was stopped before.
         let _ = self.control("stop").args(["-m", "immediate"]).stderr(Stdio::null()).status();
+    }
+}
+
+/// Who vouches for servers.
+struct Authority(Certificate, Issuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, "an authority of tests");
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = parameters.self_signed(&key).unwrap();
+        Authority(certificate, Issuer::new(parameters, key))
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for this name, and its key.
+    fn vouch_for(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let parameters = CertificateParams::new([name.to_owned()]).unwrap();
+        (parameters.signed_by(&key, &self.1).unwrap().pem(), key.serialize_pem())
     }
 }
 

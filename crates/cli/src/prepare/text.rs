@@ -107,6 +107,14 @@ fn write(out: &mut Output<'_>, value: &Value) -> Result<(), Error> {
             "an expression has no value (an undefined element, or an `if` with no `else`; \
              to write text only sometimes, use {% if … %}…{% endif %})",
         )),
+        ValueKind::Number
+            if !value.is_integer() && f64::try_from(value.clone()).is_ok_and(|number| !number.is_finite()) =>
+        {
+            Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("a value is no number ({value}), as a table has it where there is none; leave the row out"),
+            ))
+        }
         _ => Ok(write!(out, "{value}")?),
     }
 }
@@ -178,6 +186,13 @@ mod tests {
             let said = render(source, row).expect_err(source);
             assert!(said.contains(expected), "{source}: {said}");
         }
+        // As tables of other programs have it.
+        let fields = Value::from_pairs([("x", Value::from(f64::NAN))]);
+        let text = Text::new("--user", "{{ x }}".to_owned()).expect("a template");
+        let Err(Refusal::Row(said)) = text.render(&Row { number: 1, line: None, fields }) else {
+            panic!("it is asked")
+        };
+        assert!(said.contains("--user line 1, column 4: a value is no number (NaN)"), "{said}");
         let said = render("{{ row.x }}", r#"{"row":"r"}"#).expect_err("no whole row");
         assert!(said.contains("the rows have a field `row`"), "{said}");
     }

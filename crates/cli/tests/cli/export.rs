@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::common::{Ended, command, ended, folder, lote_in, names};
 
 /// A result line of a chat completion that says this.
-fn said(id: &str, content: &str) -> String {
+pub(crate) fn said(id: &str, content: &str) -> String {
     chat(id, &json!({"content": content}), "stop")
 }
 
@@ -19,37 +19,37 @@ fn chat(id: &str, message: &Value, finish: &str) -> String {
     answered(id, &body)
 }
 
-fn answered(id: &str, body: &Value) -> String {
+pub(crate) fn answered(id: &str, body: &Value) -> String {
     line(&json!({"id": "r", "custom_id": id, "response": {"status_code": 200, "body": body}, "error": null}))
 }
 
-fn failed(id: &str, message: &str) -> String {
+pub(crate) fn failed(id: &str, message: &str) -> String {
     line(&json!({"id": "r", "custom_id": id, "response": null, "error": {"code": "server_error", "message": message}}))
 }
 
-fn vectors(id: &str, vectors: &[&[f32]]) -> String {
+pub(crate) fn vectors(id: &str, vectors: &[&[f32]]) -> String {
     let data: Vec<Value> =
         vectors.iter().enumerate().map(|(index, vector)| json!({"index": index, "embedding": vector})).collect();
     answered(id, &json!({"data": data, "model": "e-1", "usage": {"prompt_tokens": 1, "total_tokens": 1}}))
 }
 
-fn line(value: &Value) -> String {
+pub(crate) fn line(value: &Value) -> String {
     format!("{value}\n")
 }
 
 /// A folder with these results, and a file of the user's.
-fn place(results: &[String], rows: &str) -> TempDir {
+pub(crate) fn place(results: &[String], rows: &str) -> TempDir {
     folder(&[("results.jsonl", results.concat().as_bytes()), ("rows.csv", rows.as_bytes())])
 }
 
-fn export(place: &TempDir, args: &[&str]) -> Ended {
+pub(crate) fn export(place: &TempDir, args: &[&str]) -> Ended {
     let mut words = vec!["export", "results.jsonl"];
     words.extend(args);
     lote_in(command(), place.path(), &words)
 }
 
 /// The table that the command prints, each row as its cells.
-fn table(place: &TempDir, args: &[&str]) -> Vec<Vec<String>> {
+pub(crate) fn table(place: &TempDir, args: &[&str]) -> Vec<Vec<String>> {
     let mut words = vec!["-o", "-"];
     words.extend(args);
     let ended = export(place, &words);
@@ -57,7 +57,7 @@ fn table(place: &TempDir, args: &[&str]) -> Vec<Vec<String>> {
     cells(ended.stdout.as_bytes())
 }
 
-fn cells(text: &[u8]) -> Vec<Vec<String>> {
+pub(crate) fn cells(text: &[u8]) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text);
     reader.records().map(|record| record.expect("a record").iter().map(str::to_owned).collect()).collect()
 }
@@ -253,81 +253,6 @@ fn every_kind_of_answer_has_its_column() {
     }
 }
 
-/// A result line that used these tokens of a model: input, cached input, output.
-fn used(id: &str, model: &str, [input, cached, output]: [u64; 3]) -> String {
-    let usage = json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
-        "prompt_tokens_details": {"cached_tokens": cached}});
-    let choices = json!([{"message": {"content": "x"}, "finish_reason": "stop"}]);
-    answered(id, &json!({"model": model, "choices": choices, "usage": usage}))
-}
-
-#[test]
-fn each_row_costs_what_its_own_model_and_tokens_cost_in_a_batch() {
-    let results = [
-        used("a", "gpt-4.1-mini-2025-04-14", [1000, 0, 100]),
-        used("b", "mine", [1000, 900, 7]),
-        used("c", "nobody", [5, 0, 5]),
-        failed("d", "no"),
-        used("e", "gpt-5-nano", [3, 2, 1]),
-    ];
-    let place = place(&results, "id\ne\na\nd\nx\nc\nb\n");
-    let prices = "[[price]]\nmodels = ['mine']\ninput = 2\ncached_input = 1\noutput = 1000\n";
-    fs::write(place.path().join("prices.toml"), prices).expect("written");
-    let column = |rows: &[Vec<String>]| {
-        let at = rows[0].iter().position(|name| name == "cost").expect("a column");
-        assert_eq!(rows[0][at - 1..=at + 1], ["output_tokens", "cost", "error_code"]);
-        rows[1..].iter().map(|row| row[at].clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(column(&table(&place, &[])), ["0.00028", "", "", "", "0.00000023"]);
-    let own = table(&place, &["--prices", "prices.toml"]);
-    assert_eq!(column(&own), ["0.00028", "0.0081", "", "", "0.00000023"]);
-    let said = export(&place, &["-o", "t.csv", "--prices", "prices.toml"]).stdout;
-    let told = "t.csv: 5 rows, 10 columns\ncost: $0.0084, and 1 row with a model whose price is not known (--prices)\n";
-    assert_eq!(said, told);
-    let json = export(&place, &["-o", "u.jsonl", "--json"]).stdout;
-    let summary: Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!((&summary["cost"], &summary["without_price"]), (&json!("0.00028023"), &json!(2)), "{summary}");
-    let lines = fs::read_to_string(place.path().join("u.jsonl")).expect("a table");
-    assert!(lines.contains(r#""cost":0.00028,"#) && lines.contains(r#""cost":null"#), "{lines}");
-    // Beside rows in another order, of which one has no result.
-    let beside = table(&place, &["--rows", "rows.csv", "--id", "{{ id }}", "--prices", "prices.toml"]);
-    assert_eq!(column(&beside), ["0.00000023", "0.00028", "", "", "", "0.0081"]);
-
-    // Where no price is known there is no column, and that is said.
-    let unknown = self::place(&[used("a", "nobody", [1, 0, 1]), failed("b", "no")], "");
-    assert!(!table(&unknown, &[])[0].contains(&"cost".to_owned()));
-    let said = export(&unknown, &["-o", "t.csv"]).stdout;
-    assert!(said.ends_with("\ncost: not known for 1 row, whose models have no known price (--prices)\n"), "{said}");
-    // What costs nothing is known.
-    fs::write(unknown.path().join("free.toml"), "[[price]]\nmodels = ['no*']\ninput = 0\noutput = 0\n")
-        .expect("written");
-    assert_eq!(column(&table(&unknown, &["--prices", "free.toml"])), ["0", ""]);
-    fs::write(unknown.path().join("bad.toml"), "[[price]]\nmodels = ['m']\n").expect("written");
-    let refused = export(&unknown, &["-o", "v.csv", "--prices", "bad.toml"]);
-    assert!(refused.code == 2 && refused.stderr.contains("prices bad.toml, line 1, at [[price]]: input is missing"));
-    assert!(!names(unknown.path()).contains(&"v.csv".to_owned()));
-}
-
-#[test]
-fn a_trial_with_the_embedded_gateway_costs_nothing_and_has_the_column_that_it_will_have() {
-    let place = folder(&[]);
-    let run = |args: &[&str]| lote_in(command(), place.path(), args);
-    let line = |id: &str| {
-        line(&json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions",
-            "body": {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "x"}]}}))
-    };
-    fs::write(place.path().join("r.jsonl"), line("a") + &line("b")).expect("written");
-    assert_eq!(run(&["run", "r.jsonl", "--embedded"]).code, 0);
-    let ended = run(&["export", "r.run", "-o", "-"]);
-    let rows = cells(ended.stdout.as_bytes());
-    let at = rows[0].iter().position(|name| name == "cost").expect("a column");
-    assert_eq!((&*rows[1][at], &*rows[2][at]), ("0", "0"), "{rows:?}");
-    assert!(ended.stderr.contains("cost: nothing, as the embedded gateway answered"), "{ended:?}");
-    // The same results from elsewhere were paid for.
-    let paid = run(&["export", "r.run/results.jsonl", "-o", "-"]);
-    assert!(paid.stderr.contains("cost: $0.0000"), "{paid:?}");
-}
-
 /// The rows of a matrix of numpy.
 fn matrix(path: &Path) -> Vec<Vec<f32>> {
     let bytes = fs::read(path).expect("a matrix");
@@ -378,6 +303,9 @@ fn what_cannot_be_read_has_no_row_and_is_said() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stdout.contains("1 line cannot be read and has no row: "), "{ended:?}");
     assert_eq!(cells(&fs::read(place.path().join("t.csv")).expect("a table")).len(), 3);
+    let ended = export(&place, &["-o", "t.csv", "--json", "--force"]);
+    let told: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert!(told["unreadable"] == 1 && told["first_unreadable"].is_string(), "{told}");
     // From stdin, to stdout: the summary is beside.
     let text = fs::read(place.path().join("results.jsonl")).expect("results");
     let ended = ended_of(&place, &["export", "-", "-o", "-"], &text);
@@ -458,92 +386,4 @@ fn the_guides_commands_make_the_tables_that_it_tells_of() {
     assert!(ids == ["T1", "T2", "T3"] && answers[1..].iter().all(|row| row[4] == "succeeded"), "{answers:?}");
     assert_eq!(fs::read_to_string(place.path().join("answers.jsonl")).expect("a table").lines().count(), 3);
     assert!(fs::read_to_string(place.path().join("answers.tsv")).expect("a table").starts_with("custom_id\toutcome\t"));
-}
-
-#[cfg(unix)]
-#[test]
-fn the_guides_commands_tell_what_requests_will_cost_and_did_cost() {
-    use crate::common::repository;
-    use crate::service::Embedded;
-    use crate::shell::{blocks, shell};
-
-    let page = fs::read_to_string(repository("docs/guide/cost.md")).expect("the page");
-    let tables: Vec<&str> =
-        page.split("```toml\n").skip(1).map(|part| part.split("```").next().expect("a table")).collect();
-    let questions = fs::read(repository("examples/questions.jsonl")).expect("questions");
-    let place = folder(&[("prices.toml", tables.concat().as_bytes()), ("questions.jsonl", &questions)]);
-    let gateway = Embedded::start();
-    let mut said = String::new();
-    for code in blocks("docs/guide/cost.md") {
-        let ended = shell(&format!("set -e\n{code}"), &gateway, place.path(), &[]);
-        assert_eq!(ended.code, 0, "{code}: {ended:?}");
-        said.push_str(&ended.stdout);
-    }
-    assert!(said.contains("cost in batches: about $0.") && said.contains("at most $0."), "{said}");
-    assert!(said.contains("by prices of 2026-11-05") && said.contains("output at most $"), "{said}");
-    let rows = cells(&fs::read(place.path().join("answers.csv")).expect("a table"));
-    let at = rows[0].iter().position(|name| name == "cost").expect("a column");
-    assert!(rows.len() > 1 && rows[1..].iter().all(|row| row[at].starts_with("0.0")), "{rows:?}");
-    assert!(said.contains("\ncost: $0."), "{said}");
-}
-
-#[test]
-fn outcomes_are_lines_of_json_for_programs() {
-    let several = json!({"model": "m-1", "choices": [
-        {"message": {"content": "one"}, "finish_reason": "stop"}, {"message": {"content": "two"}, "finish_reason": "stop"}]});
-    let refused = json!({"error": {"code": "invalid", "message": "no such\u{1b} model"}});
-    let refused = json!({"custom_id": "d", "response": {"status_code": 400, "body": refused}, "error": null});
-    let results =
-        [said("b", "Hällo"), failed("a", "no"), answered("c", &several), line(&refused), vectors("e", &[&[0.5, 1.5]])];
-    let place = place(&results, "id\n1\n");
-    let ended = export(&place, &["-o", "-", "--to", "outcomes", "--json"]);
-    let lines: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!((ended.code, lines.len()), (0, 5), "{ended:?}");
-    let usage = |all: u64, input: u64, output: u64| json!({"input_tokens": input, "output_tokens": output, "total_tokens": all, "cached_tokens": 0, "reasoning_tokens": 0});
-    let first = json!({"custom_id": "b", "outcome": "succeeded", "status_code": 200, "model": "m-1",
-        "finish_reason": "stop", "texts": ["Hällo"], "body": lines[0]["body"], "error": null, "usage": usage(5, 2, 3)});
-    assert_eq!(lines[0], first);
-    assert_eq!(lines[0]["body"]["choices"][0]["message"]["content"], "Hällo");
-    let second = json!({"custom_id": "a", "outcome": "failed", "status_code": null, "model": null,
-        "finish_reason": null, "texts": [], "body": null, "error": {"code": "server_error", "message": "no"}, "usage": null});
-    assert_eq!(lines[1], second);
-    assert_eq!(lines[2]["texts"], json!(["one", "two"]));
-    let why = json!({"code": "invalid", "message": "no such\u{1b} model"});
-    assert_eq!((&lines[3]["error"], &lines[3]["body"]["error"]), (&why, &why));
-    assert_eq!((&lines[4]["texts"], &lines[4]["usage"]), (&json!([]), &usage(1, 1, 0)));
-    assert_eq!(lines[4]["body"]["data"][0]["embedding"], json!([0.5, 1.5]));
-    let summary: Value = serde_json::from_str(ended.stderr.trim()).expect("JSON");
-    assert_eq!((&summary["rows"], &summary["unreadable"]), (&json!(5), &json!(0)), "{summary}");
-
-    // A file has the same lines, and appears when it is whole.
-    assert_eq!(export(&place, &["-o", "all.jsonl", "--to", "outcomes"]).code, 0);
-    assert_eq!(fs::read_to_string(place.path().join("all.jsonl")).expect("lines"), ended.stdout);
-    for refused in [&["--text"][..], &["--fields", "a"], &["--rows", "rows.csv"], &["--bom"]] {
-        assert_eq!(export(&place, &[&["-o", "-", "--to", "outcomes"], refused].concat()).code, 2, "{refused:?}");
-    }
-
-    // What cannot be read is told by the exit code, after what can be.
-    fs::write(place.path().join("results.jsonl"), format!("{}{{\n{}", results[0], results[1])).expect("written");
-    let ended = export(&place, &["-o", "-", "--to", "outcomes"]);
-    assert_eq!((ended.code, ended.stdout.lines().count()), (1, 2), "{ended:?}");
-}
-
-/// A reader that leaves early is no failure, and what it does not read is not made.
-#[cfg(unix)]
-#[test]
-fn outcomes_end_when_their_reader_leaves() {
-    use std::io::Read;
-    use std::process::Stdio;
-
-    let results: Vec<String> = (0..2000).map(|n| said(&format!("r-{n}"), &"x".repeat(200))).collect();
-    let place = place(&results, "");
-    let mut child = command();
-    child.current_dir(place.path()).args(["export", "results.jsonl", "-o", "-", "--to", "outcomes", "--json"]);
-    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut stdout = child.stdout.take().expect("a pipe");
-    stdout.read_exact(&mut [0; 100]).expect("a line");
-    drop(stdout);
-    let ended = child.wait_with_output().expect("it ends");
-    let summary: Value = serde_json::from_slice(&ended.stderr).expect("JSON");
-    assert!(ended.status.success() && summary["rows"].as_u64() < Some(2000), "{summary}");
 }

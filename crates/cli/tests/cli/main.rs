@@ -21,6 +21,8 @@ mod early;
 mod examples;
 mod expect;
 mod export;
+mod export_cost;
+mod export_outcomes;
 mod files;
 mod folder;
 mod gateway;

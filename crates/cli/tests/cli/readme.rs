@@ -19,8 +19,7 @@ fn run_commands_of(page: &str, place: &Path) -> usize {
     let mut ran = 0;
     for block in text.split("```sh\n").skip(1) {
         for line in block.split("```").next().expect("a block").lines() {
-            let Some(arguments) =
-                line.strip_prefix("lote ").or_else(|| line.strip_prefix("cargo run --release -p lote-cli -- "))
+            let Some(arguments) = line.strip_prefix("lote ").or_else(|| line.strip_prefix("cargo run -p lote-cli -- "))
             else {
                 // What is left is the command that runs this test.
                 assert_eq!(line, "cargo test --workspace");

@@ -206,19 +206,21 @@ fn what_cannot_be_told_of_is_refused_and_leaves_nothing() {
 fn at_times(run: &Path, seconds: impl Fn(&str, u64) -> u64) {
     let log = run.join("log.jsonl");
     let text = fs::read_to_string(&log).expect("the log");
-    let mut first = None;
-    let frames = text.lines().map(|frame| {
-        let (body, _) = frame.rsplit_once(",\"crc32\":").expect("a checksum");
-        let (before, after) = body.split_once("\"wall\":").expect("a time");
-        let (wall, after) = after.split_once(',').expect("the end of the time");
-        let first = *first.get_or_insert(wall.parse::<u64>().expect("a number"));
-        let events: Value = serde_json::from_str(&format!("{body}}}")).expect("JSON");
-        let event = &events["events"][0];
-        let at = seconds(event["event"].as_str().expect("a name"), event["shard"].as_u64().unwrap_or(0));
-        let body = format!("{before}\"wall\":{},{after}", first + at);
-        format!("{body},\"crc32\":\"{:08x}\"}}\n", crc32(body.as_bytes()))
-    });
-    fs::write(&log, frames.collect::<String>()).expect("written");
+    let (mut first, mut seq, mut frames) = (None, 0, String::new());
+    for frame in text.lines() {
+        let frame: Value = serde_json::from_str(frame).expect("JSON");
+        let first = *first.get_or_insert(frame["wall"].as_u64().expect("a time"));
+        // What happened at one time may be in one frame: each event has one of its own, and its own time.
+        for event in frame["events"].as_array().expect("events") {
+            let at = seconds(event["event"].as_str().expect("a name"), event["shard"].as_u64().unwrap_or(0));
+            seq += 1;
+            let (v, epoch) = (&frame["v"], &frame["epoch"]);
+            let body = json!({"v": v, "seq": seq, "epoch": epoch, "wall": first + at, "events": [event]}).to_string();
+            let body = body.strip_suffix('}').expect("an object");
+            frames.push_str(&format!("{body},\"crc32\":\"{:08x}\"}}\n", crc32(body.as_bytes())));
+        }
+    }
+    fs::write(&log, frames).expect("written");
 }
 
 fn crc32(bytes: &[u8]) -> u32 {

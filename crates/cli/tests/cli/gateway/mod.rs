@@ -141,6 +141,18 @@ fn it_serves_two_prefixes_to_any_key() {
 }
 
 #[test]
+fn it_stops_with_what_gives_it_its_stdin() {
+    let mut command = command();
+    command.stdin(Stdio::piped());
+    let mut gateway = Running::run(command, &["--stop-with-stdin"]);
+    let mut stdin = gateway.child.stdin.take().expect("stdin is a pipe");
+    stdin.write_all(b"what comes there is nothing to it\n").expect("it reads");
+    assert_eq!(gateway.status("/v1", "k"), 200);
+    drop(stdin);
+    assert_eq!(gateway.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
 fn only_the_given_keys_are_let_in() {
     let folder = folder(&[("keys.txt", b"\n key-2 \r\nkey-3\n")]);
     let keys = folder.path().join("keys.txt");

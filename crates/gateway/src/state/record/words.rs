@@ -5,20 +5,9 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::contract::{Endpoint, Status, View};
 
-const STATUSES: [Status; 8] = [
-    Status::Validating,
-    Status::Failed,
-    Status::InProgress,
-    Status::Finalizing,
-    Status::Completed,
-    Status::Expired,
-    Status::Cancelling,
-    Status::Cancelled,
-];
-
 /// A status by its name.
 pub(super) fn status_named(name: &str) -> Option<Status> {
-    STATUSES.into_iter().find(|status| status.name() == name)
+    Status::ALL.into_iter().find(|status| status.name() == name)
 }
 
 fn endpoint_named(path: &str) -> Option<Endpoint> {

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use super::{
     STACK, WALL,
     choices::Choices,
-    service::{Nature, Service},
+    nature::Nature,
+    service::Service,
     wire::{Wire, World},
 };
 use crate::{

@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep};
 use super::{
     Crash, UNSYNCED, WALL, WIRE,
     choices::Choices,
-    service::{self, List, Nature, Service},
+    nature::Nature,
+    service::{self, Service},
+    setup::{Scenario, Setup, Way},
     wire::{Wire, World},
 };
 use crate::{
@@ -34,144 +36,10 @@ use crate::{
 };
 
 /// How long a lost create is looked for, twice.
-const SETTLE: Duration = Duration::from_secs(120);
+pub(super) const SETTLE: Duration = Duration::from_secs(120);
 
 /// After how many lives without new faults a run must have ended.
 const LIVES: usize = 60;
-
-/// What happens to a run besides what goes wrong by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scenario {
-    Plain,
-    /// Lines that did not succeed are tried again.
-    Attempts,
-    /// It is cancelled while it is at work.
-    Cancel,
-    /// After a crash a copy of its folder is gone on with.
-    Copy,
-    /// After a crash an older copy takes the place of its folder.
-    Restore,
-    /// While it is at work an older copy takes the place of its folder, and is gone on with.
-    Replace,
-    /// Somebody tries to go on with it at another service.
-    Elsewhere,
-    /// The lines of a shard are changed in its folder.
-    Altered,
-    /// Its folder is lost, and it is begun again.
-    Lost,
-    /// Its service ends with its process.
-    Embedded,
-    /// The wall clock jumps.
-    Jump,
-    /// What came of its shards is damaged in its folder.
-    Damaged,
-    /// Another process wants to go on with it.
-    Two,
-    /// It is gone on with tick by tick, by processes that do not wait.
-    Ticks,
-}
-
-impl Scenario {
-    const ALL: [Self; 14] = [
-        Self::Plain,
-        Self::Attempts,
-        Self::Cancel,
-        Self::Copy,
-        Self::Restore,
-        Self::Replace,
-        Self::Elsewhere,
-        Self::Altered,
-        Self::Lost,
-        Self::Embedded,
-        Self::Jump,
-        Self::Damaged,
-        Self::Two,
-        Self::Ticks,
-    ];
-}
-
-/// How the lines are sold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    Batches,
-    /// One by one, in most of its lives: what is begun in one way is gone on with in the other.
-    OneByOne,
-    /// In batches, whose windows are over so many seconds after they were made.
-    Rescue(u64),
-}
-
-impl Way {
-    fn drawn(seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed ^ 0x0eda);
-        match rng.usize(..5) {
-            0 => Self::OneByOne,
-            1 => Self::Rescue([1, 30, 200, 600][rng.usize(..4)]),
-            _ => Self::Batches,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Setup {
-    pub(super) seed: u64,
-    pub(super) nature: Nature,
-    pub(super) lines: usize,
-    pub(super) max_open: usize,
-    pub(super) scenario: Scenario,
-    pub(super) way: Way,
-    /// Faults strike creates, readings of the list and the log alone.
-    pub(super) search: bool,
-}
-
-impl Setup {
-    pub(super) fn plain(nature: Nature) -> Self {
-        Self { seed: 0, nature, lines: 4, max_open: 9, scenario: Scenario::Plain, way: Way::Batches, search: false }
-    }
-
-    pub(super) fn drawn(seed: u64, rng: &mut fastrand::Rng) -> Self {
-        Self {
-            seed,
-            nature: Nature::drawn(rng),
-            lines: rng.usize(1..7),
-            max_open: rng.usize(1..4),
-            scenario: Scenario::ALL[rng.usize(..Scenario::ALL.len())],
-            way: Way::drawn(seed),
-            search: false,
-        }
-    }
-
-    /// Whether lines equal others, and are sent once.
-    fn repeats(&self) -> bool {
-        self.lines % 2 == 1
-    }
-
-    /// The request lines: the custom_id of each, and what it asks. Of one that equals another the custom_id ends with that
-    /// one's.
-    fn requests(&self) -> Vec<(String, usize)> {
-        let mut requests = Vec::new();
-        for number in 0..self.lines {
-            requests.push((format!("r{number}"), number));
-            let earlier = (0..=number).filter(|earlier| self.repeats() && (number + earlier) % 3 == 0);
-            requests.extend(earlier.map(|earlier| (format!("again-{number}=r{earlier}"), earlier)));
-        }
-        requests
-    }
-
-    /// Whether all that the promises rest on holds: then nothing is paid twice. Otherwise what is, is told.
-    fn is_within(&self) -> bool {
-        let nature = &self.nature;
-        let found_again = nature.lag + nature.late < SETTLE && nature.list != List::Cut;
-        // A folder that is lost is noticed by what the list shows at that moment.
-        let noticed = nature.metadata && nature.shows_at_once() && nature.late == Duration::ZERO;
-        found_again && (noticed || self.scenario != Scenario::Lost) && !self.forgets()
-    }
-
-    /// Whether what was sent one by one is forgotten with the folder that has it: no list shows it.
-    fn forgets(&self) -> bool {
-        let forgotten = matches!(self.scenario, Scenario::Lost | Scenario::Restore | Scenario::Replace);
-        forgotten && self.way != Way::Batches
-    }
-}
 
 thread_local! {
     static CLIENTS: Clients = Clients::new();
@@ -219,20 +87,20 @@ enum Ended {
 }
 
 pub(super) struct Play<'a> {
-    setup: &'a Setup,
-    wire: Wire,
+    pub(super) setup: &'a Setup,
+    pub(super) wire: Wire,
     client: Client,
     elsewhere: Client,
     rng: fastrand::Rng,
     place: tempfile::TempDir,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// Batches of which it was said that they are too many.
-    told: Arc<Mutex<BTreeSet<String>>>,
+    pub(super) told: Arc<Mutex<BTreeSet<String>>>,
     /// What a person says of shards in the next life.
     adopt: Vec<(u32, BatchId)>,
     no_batch: Vec<u32>,
     /// Which process the embedded gateway is in.
-    process: u32,
+    pub(super) process: u32,
     /// Whether what the scenario is about has happened.
     happened: bool,
     /// What was changed in the folder, and how it was.
@@ -588,107 +456,6 @@ impl<'a> Play<'a> {
                 None => self.no_batch.push(*number),
             }
         }
-    }
-
-    /// What the log must not say, wherever a process ended: that a shard has a batch of other lines, or waits for one of a
-    /// gateway that has ended.
-    fn check_log(&self) -> Result<(), String> {
-        let Ok(Seen { state, .. }) = Folder::look(&self.folder) else { return Ok(()) };
-        let gateway = state.opened.as_ref().and_then(|opened| opened.gateway.as_deref());
-        let ended = gateway.is_some_and(|gateway| gateway == format!("gateway {}", self.process));
-        let world = self.wire.world();
-        for (number, shard) in &state.shards {
-            let Ok(requests) = fs::read_to_string(self.folder.join(format!("shards/{number:04}/requests.jsonl")))
-            else {
-                continue;
-            };
-            let own = service::custom_ids(&requests);
-            let surplus = shard.surplus.iter().map(|surplus| &surplus.batch);
-            for id in shard.batches.iter().chain(surplus) {
-                match world.services[0].lines_of(id.as_str()) {
-                    Some(lines) if lines != own => return Err(format!("shard {number} has {id}, of {lines:?}")),
-                    None if ended && shard.phase == Phase::Created => {
-                        return Err(format!("shard {number} waits for {id} of a gateway that has ended"));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether every line has one result, and that is the one that was paid for.
-    fn count(&self, report: &Report) -> Result<(), String> {
-        let text = fs::read_to_string(&report.results).map_err(|error| error.to_string())?;
-        let results: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let ids: Vec<&str> = results.iter().filter_map(|result| result["custom_id"].as_str()).collect();
-        let asked: Vec<String> = self.setup.requests().into_iter().map(|(id, _)| id).collect();
-        if ids != asked {
-            return Err(format!("the results are those of {ids:?}"));
-        }
-        let answers = self.wire.world().services[0].answers();
-        for result in &results {
-            let id = result["custom_id"].as_str().unwrap_or_default();
-            let content = result["response"]["body"]["choices"][0]["message"]["content"].as_str();
-            // One that equals another was not sent: that one's answer is its own.
-            let sent = id.rsplit_once('=').map_or(id, |(_, sent)| sent);
-            let paid = answers.get(sent).map(Vec::as_slice).unwrap_or_default();
-            match content {
-                // Of a gateway that has ended nobody knows what it answered.
-                _ if self.setup.scenario == Scenario::Embedded => {}
-                Some(content) if !paid.iter().any(|batch| batch == content) => {
-                    return Err(format!("{id} has an answer of {content}, and was answered by {paid:?}"));
-                }
-                None if self.knows_of(paid) && !self.setup.nature.loses_lines => {
-                    return Err(format!("{id} was answered by {paid:?}, and its result is {result}"));
-                }
-                _ => {}
-            }
-        }
-        self.count_money(Some(report))
-    }
-
-    /// Whether the run must have what one of these batches has answered: it is in its log, or the list showed it, said
-    /// whose it is, and was read to its end.
-    fn knows_of(&self, batches: &[String]) -> bool {
-        let known = Folder::look(&self.folder).map(|seen| seen.state.batches()).unwrap_or_default();
-        batches.iter().any(|batch| known.iter().any(|known| known.as_str() == batch))
-    }
-
-    /// Whether nothing was paid twice that need not have been, and all that was is told.
-    fn count_money(&self, report: Option<&Report>) -> Result<(), String> {
-        let world = self.wire.world();
-        // What was in flight when a process ended, or whose answer was lost, is told.
-        let sent_again = report.and_then(|report| report.synchronous).map_or(0, |lines| lines.sent_again);
-        let asked_again = world.services[0].asked_again() as u64;
-        if asked_again > sent_again && !self.setup.forgets() && self.setup.scenario != Scenario::Embedded {
-            return Err(format!(
-                "{asked_again} lines were sent again, and {sent_again} are told: {:?}",
-                world.services[0].asked
-            ));
-        }
-        let doubled = &world.services[0].doubled;
-        // What was in halves when the folder was lost, and is whole now, is not known again.
-        let cut_anew = self.setup.scenario == Scenario::Lost && world.found_too_big;
-        if !doubled.is_empty() && self.setup.is_within() && !world.lied && !cut_anew {
-            return Err(format!("paid twice: {doubled:?}"));
-        }
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = Folder::look(&self.folder).map(|seen| seen.state.batches()).unwrap_or_default();
-        let is_known = |id: &str| told.contains(id) || known.iter().any(|known| known.as_str() == id);
-        let nature = &self.setup.nature;
-        let shown = nature.metadata && matches!(nature.list, List::Whole | List::NoEnd);
-        let forgotten = matches!(self.setup.scenario, Scenario::Lost | Scenario::Embedded);
-        if shown
-            && !forgotten
-            && let Some(silent) = world.services[0].listed(world.list_read).find(|batch| !is_known(&batch.id))
-        {
-            return Err(format!("nobody was told of {}", silent.id));
-        }
-        if !world.services[1].batches.iter().all(|batch| batch.lines.is_empty()) {
-            return Err("lines of one account were sold by another".to_owned());
-        }
-        Ok(())
     }
 }
 

@@ -5,8 +5,11 @@
 
 mod away;
 mod choices;
+mod counts;
 mod life;
+mod nature;
 mod service;
+mod setup;
 mod wire;
 
 use std::{
@@ -23,8 +26,9 @@ use std::{
 
 use self::{
     choices::{Choices, next_scripts},
-    life::{Play, Scenario, Setup, Way},
-    service::Nature,
+    life::Play,
+    nature::Nature,
+    setup::{Scenario, Setup, Way},
     wire::Wire,
 };
 use super::seam::Rule;

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use tokio_postgres::error::{Severity, SqlState};
 
 use crate::state::sql::again::Collision;
+use crate::state::sql::postgres::url::UNTRUSTED;
 use crate::state::{Cause, StateError};
 
 /// Why a statement has no answer.
@@ -61,14 +63,22 @@ impl fmt::Display for Told {
             None => {
                 write!(f, "the connection to PostgreSQL: {}", self.0)?;
                 let mut cause = self.0.source();
+                let mut is_untrusted = false;
                 while let Some(error) = cause {
                     write!(f, ": {error}")?;
+                    is_untrusted |= is_of_a_certificate(error);
                     cause = error.source();
                 }
-                Ok(())
+                if is_untrusted { write!(f, "; {UNTRUSTED}") } else { Ok(()) }
             }
         }
     }
 }
 
 impl Error for Told {}
+
+fn is_of_a_certificate(error: &(dyn Error + 'static)) -> bool {
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let found = within.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref::<rustls::Error>());
+    matches!(found, Some(rustls::Error::InvalidCertificate(_)))
+}

@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
 use tokio::time::{Instant, timeout_at};
+use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, NoTls};
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::state::sql::database::Sql;
 use crate::state::sql::postgres::error::{Told, Trouble};
 use crate::state::sql::postgres::transaction::{Connection, Open};
-use crate::state::sql::postgres::url::CONNECT;
+use crate::state::sql::postgres::url::{CONNECT, Server};
 use crate::state::sql::schema::Spelling;
 use crate::state::sql::{Engine, Lane, Transaction, Words};
 use crate::state::{Ask, Cause, Options, State, StateError};
@@ -73,8 +73,8 @@ impl fmt::Debug for Postgres {
 impl Postgres {
     /// Connects, and looks whether it is one that will do.
     pub(super) async fn connect(url: &str, lease: Duration, clock: Clock) -> io::Result<Postgres> {
-        let config = url::config(url)?;
-        let (requests, work) = (pool(&config, REQUESTS)?, pool(&config, WORK)?);
+        let server = url::server(url)?;
+        let (requests, work) = (pool(&server, REQUESTS)?, pool(&server, WORK)?);
         let postgres = Postgres { requests, work, lease, clock };
         postgres.check().await?;
         Ok(postgres)
@@ -147,12 +147,13 @@ impl Engine for Postgres {
     }
 }
 
-fn pool(config: &Config, most: usize) -> io::Result<Pool> {
+fn pool(server: &Server, most: usize) -> io::Result<Pool> {
     // What is closed is not used again; to ask each time whether it lives would be another round trip.
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let config = server.config.clone();
     let manager = match config.get_ssl_mode() {
-        SslMode::Disable => Manager::from_config(config.clone(), NoTls, recycling),
-        _ => Manager::from_config(config.clone(), url::tls()?, recycling),
+        SslMode::Disable => Manager::from_config(config, NoTls, recycling),
+        _ => Manager::from_config(config, server.tls()?, recycling),
     };
     let settings = Hook::async_fn(|client, _| {
         Box::pin(async move { client.batch_execute(SETTINGS).await.map_err(HookError::Backend) })
