@@ -226,7 +226,8 @@ async fn lines(args: &RunArgs, table: &Arc<Table>, stop: &mut Stop) -> Result<Sp
 /// The run without a key, if its folder has all that came of it and nothing more is asked.
 async fn finished(args: &RunArgs, requests: &[PathBuf], spooled: Option<&Spooled>) -> Option<Run> {
     let client = args.service.keyless().ok().filter(|_| args.reach.only_reads() && !args.new)?;
-    let run = plan(args, requests, spooled, &client).ok()?;
+    // Where there was a trial, that is not what came of it.
+    let run = plan(args, requests, spooled, &client).ok()?.placed().await.ok()?;
     let came_of_it = Run::open(&client, run.folder_path()).finished().await;
     matches!(came_of_it, Ok(Some(_))).then_some(run)
 }

@@ -43,6 +43,47 @@ fn another_run_begins_beside_a_finished_one_in_the_first_free_folder() {
 }
 
 #[test]
+fn what_was_tried_with_an_embedded_gateway_is_run_beside_the_trial() {
+    let table = b"q\none\ntwo\n";
+    let place = folder(&[("requests.jsonl", &requests(&["a"])), ("table.csv", table)]);
+    let gateway = Embedded::start();
+    let lote = |args: &[&str]| lote_in(at(gateway.url()), place.path(), args);
+    let of_table = ["run", "table.csv", "--user", "{{ q }}", "--model", "auto"];
+    for (run, name) in [(&["run", "requests.jsonl"][..], "requests"), (&of_table, "table")] {
+        let before = batches(&gateway);
+        let trial = lote_in(command(), place.path(), &[run, &["--embedded"]].concat());
+        assert_eq!((trial.code, batches(&gateway)), (0, before), "{trial:?}");
+        // Without a key nothing is sent, and the trial is not what came of it.
+        let mut keyless = command();
+        keyless.env("LOTE_BASE_URL", gateway.url());
+        let keyless = lote_in(keyless, place.path(), run);
+        assert!(keyless.code == 2 && keyless.stderr.contains("no API key"), "{keyless:?}");
+        let said = format!("{name}.run: its run is finished; this is another one, in {name}.2.run\n");
+        let first = lote(run);
+        assert_eq!((first.code, batches(&gateway)), (0, before + 1), "{first:?}");
+        assert!(first.stderr.contains(&said), "{first:?}");
+        // The same again tells of that one, with a key or without, and pays for nothing.
+        let again = lote(run);
+        assert!(again.stderr.contains("finished before, and nothing is sent"), "{again:?}");
+        let keyless = lote_in(command(), place.path(), &[run, &["--base-url", gateway.url()]].concat());
+        assert_eq!((again.code, keyless.code, batches(&gateway)), (0, 0, before + 1), "{again:?} {keyless:?}");
+        assert!(keyless.stdout.contains(&format!("{name}.2.run/results.jsonl")), "{keyless:?}");
+        // And so does the trial.
+        let trial = lote_in(command(), place.path(), &[run, &["--embedded"]].concat());
+        assert!(trial.code == 0 && trial.stdout.contains(&format!("{name}.run/results.jsonl")), "{trial:?}");
+        // A folder that is named is that one alone.
+        let named = lote(&[run, &["--dir", &format!("{name}.run")]].concat());
+        assert_eq!((named.code, batches(&gateway)), (2, before + 1), "{named:?}");
+    }
+    // With --new what is finished in the folder may also be something else; what is not finished is in its way.
+    fs::write(place.path().join("requests.jsonl"), requests(&["b"])).expect("written");
+    let before = batches(&gateway);
+    assert_eq!((lote(&["run", "requests.jsonl", "--new"]).code, batches(&gateway)), (0, before + 1));
+    let names = names(place.path());
+    assert!(names.contains(&"requests.3.run".to_owned()), "{names:?}");
+}
+
+#[test]
 fn what_is_not_finished_is_gone_on_with_although_another_was_asked_for() {
     let place = folder(&[("requests.jsonl", &requests(&["[[sleep=1000]] a"]))]);
     let gateway = Embedded::standing(lote_gateway::Gateway::builder());

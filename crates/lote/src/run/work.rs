@@ -110,29 +110,37 @@ impl Run {
     }
 
     /// The run in the folder in which it will be. That is its own, but for one that is to be made [anew](Self::anew) while a
-    /// run of the same is finished there: then that of an unfinished one beside it, or the first that is free
-    /// (`requests.2.run`). [`execute`](Self::execute) and [`submit`](Self::submit) find it themselves; this tells it before.
+    /// finished run is there: then that of an unfinished one of the same beside it, or the first that is free
+    /// (`requests.2.run`). So it is of one that goes to a service while a finished run with an embedded gateway is there, which
+    /// was a trial; a finished one of the same beside that is told of. [`execute`](Self::execute) and
+    /// [`submit`](Self::submit) find the folder themselves; this tells it before.
     ///
     /// # Errors
     /// One that [`is_taken`](RunError::is_taken) when the folder was [named](Self::folder), and holds a finished run of the
     /// same; those of reading the input.
     pub async fn placed(self) -> Result<Self, RunError> {
-        let Some(inputs) = self.inputs.clone().filter(|_| self.anew && !self.is_placed) else { return Ok(self) };
+        let Some(inputs) = self.inputs.clone().filter(|_| !self.is_placed) else { return Ok(self) };
         let (path, check, asked, who) = (self.folder_path(), self.check_rules(), self.asked(), self.who());
         let money = self.money();
-        let is_named = self.folder.is_some();
+        let (is_named, anew) = (self.folder.is_some(), self.anew);
         let here = Arc::new(());
         let seen = Arc::downgrade(&here);
         let wanted = move || seen.strong_count() > 0;
         let another = blocking(move || {
             let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends: false, money };
-            draft.another(is_named, &wanted)
+            // To look at what is there takes a reading of all lines.
+            if anew || (!is_named && draft.is_after_a_trial()) {
+                draft.another(is_named, anew, &wanted)
+            } else {
+                Ok(path.clone())
+            }
         });
         let another = self.ends().within(another).await;
         drop(here);
         let folder =
             another.map_err(|error| RunError::refused(error.context("gave up before the end of the check")))??;
-        Ok(Self { folder: Some(folder), is_placed: true, ..self })
+        let folder = if folder == self.folder_path() { self.folder.clone() } else { Some(folder) };
+        Ok(Self { folder, is_placed: true, ..self })
     }
 
     /// When all of it has to be done.

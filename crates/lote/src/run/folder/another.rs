@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::{Draft, Folder, There, names, what_is};
 use crate::{
-    run::{RunError, error::Kind, record::Record, state::State},
+    run::{
+        RunError,
+        error::Kind,
+        record::{Asked, Record},
+        state::State,
+    },
     save,
 };
 
@@ -19,12 +24,20 @@ enum Is {
     Over,
     /// Something else is there.
     Other,
+    /// A run of something else is there, and nothing more comes of it.
+    OtherOver,
 }
 
 impl Draft<'_> {
-    /// The folder of the run, unless a run of the same is finished in it: then that of an unfinished one beside it, or the
-    /// first free one, `requests.2.run` for `requests.run`. Where the folder `is_named` by a person, no other takes its place.
-    pub(in crate::run) fn another(&self, is_named: bool, wanted: &dyn Fn() -> bool) -> Result<PathBuf, RunError> {
+    /// The folder of the run, unless what is in it is over and this is `anew`, or that was a trial with an embedded gateway: then
+    /// that of a run of the same beside it, which has to be unfinished if this is anew, or the first free one,
+    /// `requests.2.run` for `requests.run`. Where the folder `is_named` by a person, no other takes its place.
+    pub(in crate::run) fn another(
+        &self,
+        is_named: bool,
+        anew: bool,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<PathBuf, RunError> {
         let mut lines = None;
         let found: Result<Vec<_>, _> = self.inputs.iter().map(std::fs::metadata).collect();
         // That one is not there is told by whoever begins it.
@@ -32,20 +45,24 @@ impl Draft<'_> {
         if found.iter().any(|found| !found.is_file()) {
             // What can be read once is not read to be compared.
             let is_over = Folder::look(self.path).is_ok_and(|seen| is_over(&seen.state));
-            return if is_over { Err(self.needs_another()) } else { Ok(self.path.to_owned()) };
+            return if is_over && anew { Err(self.needs_another()) } else { Ok(self.path.to_owned()) };
         }
         match self.what(self.path, &mut lines, wanted)? {
-            // What stands in its way is told by whoever begins it.
-            Is::Free | Is::Open | Is::Other => return Ok(self.path.to_owned()),
+            Is::Over if !anew => return Ok(self.path.to_owned()),
             Is::Over if is_named => return Err(self.needs_another()),
             Is::Over => {}
+            Is::OtherOver if !is_named && (anew || self.is_after_a_trial()) => {}
+            // What stands in its way is told by whoever begins it.
+            Is::Free | Is::Open | Is::Other | Is::OtherOver => return Ok(self.path.to_owned()),
         }
         let beside =
             numbered(self.path).map_err(|error| RunError::place(save::folder(self.path), error.to_string()))?;
         for number in &beside {
             let path = at(self.path, *number);
-            if self.what(&path, &mut lines, wanted)? == Is::Open {
-                return Ok(path);
+            match self.what(&path, &mut lines, wanted)? {
+                Is::Open => return Ok(path),
+                Is::Over if !anew => return Ok(path),
+                _ => {}
             }
         }
         let free = (2..=u32::MAX).map(|number| at(self.path, number));
@@ -60,10 +77,21 @@ impl Draft<'_> {
             Err(error) if error.is_taken() || error.is_place() => return Ok(Is::Other),
             Err(error) => return Err(error),
         };
-        if self.differs_from(&record, lines, wanted)?.is_some() {
-            return Ok(Is::Other);
-        }
-        Ok(if is_over(&Folder::look(path)?.state) { Is::Over } else { Is::Open })
+        let is_other = self.differs_from(&record, lines, wanted)?.is_some();
+        let is_over = is_over(&Folder::look(path)?.state);
+        Ok(match (is_other, is_over) {
+            (true, true) => Is::OtherOver,
+            (true, false) => Is::Other,
+            (false, true) => Is::Over,
+            (false, false) => Is::Open,
+        })
+    }
+
+    /// Whether this goes to a service, and its folder has a run that an embedded gateway has answered: a trial, of which
+    /// nothing was paid, and whose command without `--embedded` means this run.
+    pub(in crate::run) fn is_after_a_trial(&self) -> bool {
+        let is_trial = |asked: &Asked| asked.base_url == Asked::EMBEDDED;
+        matches!(what_is(self.path), Ok(There::Run(record)) if is_trial(&record.asked)) && !is_trial(&self.asked)
     }
 
     fn needs_another(&self) -> RunError {
