@@ -355,7 +355,7 @@ fn ci_goes_on_after_a_failure_and_sums_up() {
     let ended = repository.xtask(&["ci", "codegen", "docs"]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
     let order = [
-        "== docs: cargo doc --workspace --no-deps --lib --example first_batch --features lote/blocking,lote/schema,lote/webhook\n",
+        "== docs: cargo doc --workspace --no-deps --lib --example first_batch --features lote-cli/full,lote/blocking,lote/schema,lote/webhook,lote-lines/schemas\n",
         "== codegen: cargo xtask codegen --check\nclean: ",
         "== summary\nfailed: docs (",
     ];
