@@ -12,6 +12,8 @@ use super::answer::Answer;
 use crate::exit::CliError;
 use crate::input;
 use crate::interrupt::Interrupt;
+use crate::out;
+use crate::shell;
 use crate::spool::{NotCopied, copy_all};
 
 /// Results, which are read more than once.
@@ -19,6 +21,8 @@ pub(crate) struct Results {
     path: PathBuf,
     /// What messages call them.
     name: String,
+    /// How many the run has, which is finished.
+    lines: Option<u64>,
     _spool: Option<NamedTempFile>,
 }
 
@@ -40,9 +44,13 @@ impl Results {
         if named.is_dir() {
             let path = named.join("results.jsonl");
             return match (path.is_file(), named.join("run.json").exists()) {
-                (true, _) => Ok(Self { path, name, _spool: None }),
+                (true, _) => {
+                    let status = lote::run::status(named).ok();
+                    let lines = status.and_then(|status| status.results).map(|joined| joined.lines);
+                    Ok(Self { path, name, lines, _spool: None })
+                }
                 (false, true) => {
-                    let folder = crate::shell::quoted(named);
+                    let folder = shell::quoted(named);
                     Err(CliError::usage(format!(
                         "{name}: its run has no results yet; lote resume {folder} goes on with it"
                     )))
@@ -54,14 +62,14 @@ impl Results {
         }
         let mut source = input::open_as_is(named)?;
         if fs::metadata(named).is_ok_and(|found| found.is_file()) {
-            return Ok(Self { path: named.to_owned(), name, _spool: None });
+            return Ok(Self { path: named.to_owned(), name, lines: None, _spool: None });
         }
         let mut spool = temporary()?;
         copy_all(&mut source, spool.as_file_mut()).map_err(|error| match error {
             NotCopied::Read(error) => input::cannot_read(named, &error),
             NotCopied::Write(error) => cannot_keep(&error),
         })?;
-        Ok(Self { path: spool.path().to_owned(), name, _spool: Some(spool) })
+        Ok(Self { path: spool.path().to_owned(), name, lines: None, _spool: Some(spool) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -75,18 +83,31 @@ impl Results {
     /// Looks at each result, in their order.
     ///
     /// # Errors
-    /// When the file cannot be read, and those of the visit.
+    /// When the file cannot be read, or has not as many as its run, and those of the visit.
     pub(crate) fn each(
         &self,
         interrupt: &Interrupt,
         mut visit: impl FnMut(&Outcome, &Answer) -> Result<(), CliError>,
     ) -> Result<Unreadable, CliError> {
         let (mut outcomes, mut unreadable) = (self.open()?, Unreadable::default());
+        let mut read = 0;
         while let Some(outcome) = self.next(&mut outcomes, &mut unreadable)? {
             interrupt.check()?;
             visit(&outcome, &Answer::of(&outcome))?;
+            read += 1;
         }
-        Ok(unreadable)
+        read += unreadable.lines;
+        match self.lines {
+            Some(lines) if lines != read => {
+                let folder = shell::quoted(self.path.parent().unwrap_or(Path::new("")));
+                Err(CliError::usage(format!(
+                    "{}: its results are {}, and were {lines}: the file was cut or changed; lote resume {folder} writes it anew",
+                    self.name,
+                    out::count(read, "line")
+                )))
+            }
+            _ => Ok(unreadable),
+        }
     }
 
     /// The next result that can be read.

@@ -125,6 +125,25 @@ fn the_folder_of_a_run_is_a_table_of_its_results() {
 }
 
 #[test]
+fn results_that_were_cut_between_two_lines_are_no_table() {
+    let place = folder(&[("r.jsonl", &crate::service::requests(&["a"; 3]))]);
+    assert_eq!(lote_in(command(), place.path(), &["run", "r.jsonl", "--embedded"]).code, 0);
+    let results = place.path().join("r.run/results.jsonl");
+    let whole = fs::read_to_string(&results).expect("results");
+    let (end, _) = whole.match_indices('\n').nth(1).expect("two lines");
+    fs::write(&results, &whole[..=end]).expect("written");
+    for words in [&["-o", "t.csv"][..], &["-o", "-", "--to", "outcomes"]] {
+        let ended = lote_in(command(), place.path(), &[&["export", "r.run"], words].concat());
+        let said =
+            "r.run: its results are 2 lines, and were 3: the file was cut or changed; lote resume r.run writes it anew";
+        assert!(ended.code == 2 && ended.stderr.contains(said), "{ended:?}");
+    }
+    assert_eq!(names(place.path()), ["r.jsonl", "r.run"]);
+    assert_eq!(lote_in(command(), place.path(), &["resume", "r.run"]).code, 0);
+    assert_eq!(lote_in(command(), place.path(), &["export", "r.run", "-o", "t.csv"]).code, 0);
+}
+
+#[test]
 fn fields_of_answers_are_columns_when_all_are_objects() {
     let results = [
         said("a", r#"{"good":true,"why":{"short":"x","n":12345678901234567890123},"model":"mine","tags":["=a",1]}"#),
