@@ -28,6 +28,7 @@ mod appear;
 mod mend;
 mod verify;
 
+pub(super) use another::is_of_a_trial;
 pub(super) use appear::{Draft, Prepared, ToFolder};
 use verify::are_there;
 

@@ -116,6 +116,11 @@ impl Asked {
     /// What is the base URL of all embedded gateways.
     pub(super) const EMBEDDED: &'static str = "embedded";
 
+    /// Whether an embedded gateway answers.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.base_url == Self::EMBEDDED
+    }
+
     pub(super) fn new(client: &Client, embedded: bool, options: &BatchOptions, endpoint: Option<String>) -> Self {
         Self {
             sha256: String::new(),

@@ -14,7 +14,7 @@ use super::{
     error::Kind,
     event::Event,
     fit,
-    folder::{Draft, Folder, NOT_FINISHED, Prepared, REQUESTS, RESULTS, SUMMARY},
+    folder::{Draft, Folder, NOT_FINISHED, Prepared, REQUESTS, RESULTS, SUMMARY, is_of_a_trial},
     limits::Kept,
     merge::{Fault, put_together},
     record::Record,
@@ -119,7 +119,8 @@ impl Run {
     /// One that [`is_taken`](RunError::is_taken) when the folder was [named](Self::folder), and holds a finished run of the
     /// same; those of reading the input.
     pub async fn placed(self) -> Result<Self, RunError> {
-        let Some(inputs) = self.inputs.clone().filter(|_| !self.is_placed) else { return Ok(self) };
+        let may_move = !self.is_placed && (self.anew || self.is_after_a_trial());
+        let Some(inputs) = self.inputs.clone().filter(|_| may_move) else { return Ok(self) };
         let (path, check, asked, who) = (self.folder_path(), self.check_rules(), self.asked(), self.who());
         let money = self.money();
         let (is_named, anew) = (self.folder.is_some(), self.anew);
@@ -128,12 +129,7 @@ impl Run {
         let wanted = move || seen.strong_count() > 0;
         let another = blocking(move || {
             let draft = Draft { path: &path, inputs: &inputs, check: &check, asked, who, mends: false, money };
-            // To look at what is there takes a reading of all lines.
-            if anew || (!is_named && draft.is_after_a_trial()) {
-                draft.another(is_named, anew, &wanted)
-            } else {
-                Ok(path.clone())
-            }
+            draft.another(is_named, anew, &wanted)
         });
         let another = self.ends().within(another).await;
         drop(here);
@@ -141,6 +137,12 @@ impl Run {
             another.map_err(|error| RunError::refused(error.context("gave up before the end of the check")))??;
         let folder = if folder == self.folder_path() { self.folder.clone() } else { Some(folder) };
         Ok(Self { folder, is_placed: true, ..self })
+    }
+
+    /// Whether this goes to a service, and its own folder has a run that an embedded gateway has answered: a trial, of which
+    /// nothing was paid, and whose command without `--embedded` means this run.
+    fn is_after_a_trial(&self) -> bool {
+        self.folder.is_none() && !self.asked().is_embedded() && is_of_a_trial(&self.folder_path())
     }
 
     /// When all of it has to be done.

@@ -4,12 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Draft, Folder, There, names, what_is};
 use crate::{
-    run::{
-        RunError,
-        error::Kind,
-        record::{Asked, Record},
-        state::State,
-    },
+    run::{RunError, error::Kind, record::Record, state::State},
     save,
 };
 
@@ -29,9 +24,9 @@ enum Is {
 }
 
 impl Draft<'_> {
-    /// The folder of the run, unless what is in it is over and this is `anew`, or that was a trial with an embedded gateway: then
-    /// that of a run of the same beside it, which has to be unfinished if this is anew, or the first free one,
-    /// `requests.2.run` for `requests.run`. Where the folder `is_named` by a person, no other takes its place.
+    /// The folder of the run, unless what is in it is over: then that of a run of the same beside it, which has to be
+    /// unfinished if this is `anew`, or the first free one, `requests.2.run` for `requests.run`. Where the folder `is_named` by
+    /// a person, no other takes its place.
     pub(in crate::run) fn another(
         &self,
         is_named: bool,
@@ -51,7 +46,7 @@ impl Draft<'_> {
             Is::Over if !anew => return Ok(self.path.to_owned()),
             Is::Over if is_named => return Err(self.needs_another()),
             Is::Over => {}
-            Is::OtherOver if !is_named && (anew || self.is_after_a_trial()) => {}
+            Is::OtherOver if !is_named => {}
             // What stands in its way is told by whoever begins it.
             Is::Free | Is::Open | Is::Other | Is::OtherOver => return Ok(self.path.to_owned()),
         }
@@ -87,17 +82,15 @@ impl Draft<'_> {
         })
     }
 
-    /// Whether this goes to a service, and its folder has a run that an embedded gateway has answered: a trial, of which
-    /// nothing was paid, and whose command without `--embedded` means this run.
-    pub(in crate::run) fn is_after_a_trial(&self) -> bool {
-        let is_trial = |asked: &Asked| asked.base_url == Asked::EMBEDDED;
-        matches!(what_is(self.path), Ok(There::Run(record)) if is_trial(&record.asked)) && !is_trial(&self.asked)
-    }
-
     fn needs_another(&self) -> RunError {
         let why = "holds a finished run, and another one needs a folder of its own: name one that is free, or none";
         RunError::new(Kind::Taken { why: why.to_owned() }).at(self.path)
     }
+}
+
+/// Whether a run that is there was answered by an embedded gateway.
+pub(in crate::run) fn is_of_a_trial(path: &Path) -> bool {
+    matches!(what_is(path), Ok(There::Run(record)) if record.asked.is_embedded())
 }
 
 /// Whether nothing more comes of a run by itself.
