@@ -40,9 +40,9 @@ use crate::values;
 /// same command again goes on with it, whatever ended it: a crash, Ctrl-C, a closed laptop. Nothing
 /// is created twice: the intent is written down before it is sent, and a create whose answer was
 /// lost is looked for in the service's list, twice, before another is sent. A finished run makes no
-/// call; --new begins another one beside it. A folder that holds a run of something else is
-/// refused; so are lines of which a run whose folder is lost has made batches within a day (--new,
-/// or lote resume --adopt).
+/// call; --new begins another one beside it, as does what was tried with --embedded before. Any
+/// other folder that holds a run of something else is refused; so are lines of which a run whose
+/// folder is lost has made batches within a day (--new, or lote resume --adopt).
 ///
 /// What a batch says of itself is held against what came. A batch that is over and names no
 /// file of its lines is asked for again, for two minutes. Counts and tokens that differ from those

@@ -333,8 +333,8 @@ impl Run {
     }
 
     /// Makes batches of these lines although a run whose folder is lost has made some within a day: see
-    /// [`RunError::is_twin`](super::RunError::is_twin). When a run of the same is finished in the folder, another one begins
-    /// beside it: see [`placed`](Self::placed). One that is not finished is gone on with.
+    /// [`RunError::is_twin`](super::RunError::is_twin). When a finished run is in the folder, another one begins beside
+    /// it: see [`placed`](Self::placed). One that is not finished is gone on with.
     pub fn anew(mut self, anew: bool) -> Self {
         self.anew = anew;
         self

@@ -73,13 +73,12 @@ impl Draft<'_> {
             Err(error) => return Err(error),
         };
         let is_other = self.differs_from(&record, lines, wanted)?.is_some();
-        let is_over = is_over(&Folder::look(path)?.state);
-        Ok(match (is_other, is_over) {
-            (true, true) => Is::OtherOver,
-            (true, false) => Is::Other,
-            (false, true) => Is::Over,
-            (false, false) => Is::Open,
-        })
+        let is_over = Folder::look(path).map(|seen| is_over(&seen.state));
+        if is_other {
+            // One that cannot be read may not be over.
+            return Ok(if is_over.unwrap_or(false) { Is::OtherOver } else { Is::Other });
+        }
+        Ok(if is_over? { Is::Over } else { Is::Open })
     }
 
     fn needs_another(&self) -> RunError {
