@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cmd_clean;
 use crate::cmd_status;
+use crate::embedded;
 use crate::exit::{CliError, Exit};
 use crate::expect::ExpectArgs;
 use crate::input;
@@ -217,8 +218,10 @@ impl Course<'_> {
         };
         let folder = run.folder_path();
         if folder != own {
+            let was =
+                if !self.embedded && embedded::is_run_of(&own) { "was a trial with --embedded" } else { "is finished" };
             let (own, folder) = (shell::quoted(&own), shell::quoted(&folder));
-            bar.note(format_args!("{own}: its run is finished; this is another one, in {folder}"));
+            bar.note(format_args!("{own}: its run {was}; this is another one, in {folder}"));
         }
         let was_finished = lote::run::status(&folder).is_ok_and(|status| status.phase == RunPhase::Finished);
         let run = run.attempts(reach.attempts.unwrap_or(1)).clean_remote(reach.clean_remote);

@@ -58,7 +58,7 @@ fn what_was_tried_with_an_embedded_gateway_is_run_beside_the_trial() {
         keyless.env("LOTE_BASE_URL", gateway.url());
         let keyless = lote_in(keyless, place.path(), run);
         assert!(keyless.code == 2 && keyless.stderr.contains("no API key"), "{keyless:?}");
-        let said = format!("{name}.run: its run is finished; this is another one, in {name}.2.run\n");
+        let said = format!("{name}.run: its run was a trial with --embedded; this is another one, in {name}.2.run\n");
         let first = lote(run);
         assert_eq!((first.code, batches(&gateway)), (0, before + 1), "{first:?}");
         assert!(first.stderr.contains(&said), "{first:?}");
