@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def to_pandas(run: Run, options: Mapping[str, object]) -> pandas.DataFrame:
     """As ``Run.to_pandas``."""
     library = _needed("pandas", "to_pandas()", "pandas pyarrow")
-    _needed("pyarrow", "to_pandas()", "pandas pyarrow")
-    with tempfile.TemporaryDirectory(prefix="lote-") as folder:
-        frame: pandas.DataFrame = library.read_parquet(_write(run, folder, options), engine="pyarrow")
+    arrow = _needed("pyarrow", "to_pandas()", "pandas pyarrow")
+    # Whole numbers stay whole where a line has none: by default they would be floats once one has failed.
+    whole = {arrow.int64(): library.Int64Dtype()}
+    frame: pandas.DataFrame = to_arrow(run, options).to_pandas(types_mapper=whole.get)
     return frame
 
 
