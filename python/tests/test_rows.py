@@ -10,7 +10,7 @@ import types
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Annotated, Any, Dict, Iterator, List, NamedTuple, Optional
 
 import lote_batch as lote
 import numpy
@@ -115,6 +115,10 @@ def test_what_is_no_row_is_refused() -> None:
         rows([{"a": float("inf")}])
     with pytest.raises(lote.RequestError, match="row 1: a is a bytes"):
         rows([{"a": b"x"}])
+    holds_itself: Dict[str, Any] = {}
+    holds_itself["a"] = [holds_itself]
+    with pytest.raises(lote.RequestError, match="row 1: .*nested too deeply, or holds itself"):
+        rows([holds_itself])
     with pytest.raises(lote.UsageError, match="the column a twice"):
         rows(pandas.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(lote.UsageError, match="a Series of pandas: give a DataFrame"):
@@ -177,8 +181,11 @@ class Node(BaseModel):
     name: str
     children: List[Node] = []
     first: Optional[Node] = Field(default=None, description="or nothing")
+    # What refers to it says more beside that.
+    next: List[Annotated[Node, Field(description="one of those that come after it")]] = []
 
 
 def test_a_schema_that_refers_to_itself_ends() -> None:
     made = json.loads(_schema.text(Node) or "")
     assert made["$defs"]["Node"]["additionalProperties"] is False
+    assert made["$defs"]["Node"]["properties"]["next"]["items"]["properties"]["next"]["items"] == {"$ref": "#/$defs/Node"}

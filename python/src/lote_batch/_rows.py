@@ -48,7 +48,10 @@ def _line(number: int, item: object) -> bytes:
     if not isinstance(row, dict):
         kind = type(item).__name__
         raise RequestError(f"row {number}: it is a {kind}; a row is a dictionary of its columns; nothing was sent")
-    return encode(_value(row), f"row {number}")
+    try:
+        return encode(_value(row), f"row {number}")
+    except RecursionError:
+        raise RequestError(f"row {number}: it is nested too deeply, or holds itself; nothing was sent") from None
 
 
 def _value(value: object) -> object:

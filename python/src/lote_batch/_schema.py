@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .errors import UsageError
 
@@ -21,43 +21,50 @@ def text(value: object) -> Optional[str]:
         raise UsageError(f"schema= is not JSON: {error}") from None
 
 
-def _strict(schema: Any, root: Any) -> Any:
+def _strict(schema: Any, root: Any, within: Tuple[str, ...] = ()) -> Any:
     """The same schema, whose objects have all of their fields and no others, and no defaults, as openai-python makes it.
 
-    What strict mode cannot say in any way stays, and is refused by the command with its place.
+    What strict mode cannot say in any way stays, and is refused by the command with its place. ``within`` are the
+    references in whose place this stands.
     """
     if isinstance(schema, list):
-        return [_strict(one, root) for one in schema]
+        return [_strict(one, root, within) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    schema = _whole(schema, root)
+    schema, within = _whole(schema, root, within)
     made: Dict[str, Any] = {}
     for name, one in schema.items():
         if name in ("properties", "$defs"):
             # The names within are not those of JSON Schema.
-            made[name] = {field: _strict(inner, root) for field, inner in one.items()}
+            around = () if name == "$defs" else within
+            made[name] = {field: _strict(inner, root, around) for field, inner in one.items()}
         elif name in ("enum", "const", "examples"):
             made[name] = one
         elif name != "default":
-            made[name] = _strict(one, root)
+            made[name] = _strict(one, root, within)
     if made.get("type") == "object" and "properties" in made:
         made.setdefault("additionalProperties", False)
         made["required"] = list(made["properties"])
     return made
 
 
-def _whole(schema: Dict[str, Any], root: Any) -> Dict[str, Any]:
-    """The same, with what it refers to in its own place if it says more beside that: strict mode takes nothing there."""
+def _whole(schema: Dict[str, Any], root: Any, within: Tuple[str, ...]) -> Tuple[Dict[str, Any], Tuple[str, ...]]:
+    """The same, with what it refers to in its own place if it says more beside that: strict mode takes nothing there.
+
+    What refers to itself stays a reference within itself, alone.
+    """
     beside = {name: one for name, one in schema.items() if name != "default"}
-    if list(beside) == ["$ref"]:
-        return beside
-    reference, several = beside.pop("$ref", None), beside.get("allOf")
-    if reference is not None:
-        at = root
-        for part in str(reference).partition("#/")[2].split("/"):
-            at = at[part]
-        return {**at, **beside}
+    several = beside.get("allOf")
     if isinstance(several, list) and len(several) == 1:
         del beside["allOf"]
-        return _whole({**several[0], **beside}, root)
-    return schema
+        beside = {**several[0], **beside}
+    reference = beside.get("$ref")
+    if reference is None:
+        return beside, within
+    if len(beside) == 1 or reference in within:
+        return {"$ref": reference}, within
+    del beside["$ref"]
+    at = root
+    for part in str(reference).partition("#/")[2].split("/"):
+        at = at[part]
+    return {**at, **beside}, (*within, reference)
